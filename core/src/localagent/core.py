@@ -1,0 +1,63 @@
+"""The handle that a plugin gets when its life begins."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from localagent.instances import Instance, Instances, InstanceState
+from localagent.responses import ModelInfo, Response
+
+if TYPE_CHECKING:
+    from localagent.call import Call
+    from localagent.requests import Request
+
+
+class Models(Protocol):
+    """The model lists, as plugins see them."""
+
+    async def refresh(self, instance: Instance) -> Sequence[ModelInfo]:
+        """Ask the instance itself; the answer also goes to every ``models_listed`` step."""
+
+
+class Core(Protocol):
+    """What the core offers to plugins. ``localagent.testing.FakeCore`` stands in for it in tests.
+
+    Attributes:
+        instances: The instances that are there; they can be added, drained and watched.
+        models: The model lists.
+        random: The source of randomness; seeded in tests.
+        folder: Where the plugin may keep files; made when first asked for.
+    """
+
+    instances: Instances
+    models: Models
+    random: random.Random
+
+    @property
+    def folder(self) -> Path:
+        """A folder of the plugin's own in the state folder."""
+
+    async def send(self, request: Request, *, parent: Call) -> Response:
+        """Send a request on behalf of a call: principal and deadline inherited, the sender's own steps skipped.
+
+        Raises:
+            InternalError: More than two calls deep.
+        """
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run work beside the path of a request; tracked, bounded, and awaited when the pipeline closes."""
+
+    def state(self, instance: Instance) -> InstanceState:
+        """Return the core's counts and health of an instance."""
+
+    def hook(self, name: str) -> Callable[..., Any]:
+        """Return the caller of a hook that this plugin brings itself."""
+
+    def clock(self) -> float:
+        """Return the event loop's monotonic time in seconds (virtual in tests)."""
+
+    def wall(self) -> float:
+        """Return the seconds since the epoch, for stores that outlive the process."""

@@ -1,0 +1,197 @@
+"""The two decorators of the plugin system: ``hook`` makes a specification, ``hookimpl`` an implementation.
+
+pluggy keeps the registry and checks names and signatures. Everything else that a hook needs (its kind, whether it may
+await, what a raise means, how long a step may take) stands in the ``HookSpec`` that ``hook`` hangs on the function:
+dispatcher, reference page and tests all read that one object.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypeVar, overload
+
+import attrs
+import pluggy
+
+PROJECT = "localagent"
+SPEC_ATTRIBUTE = "hook_spec"
+IMPL_ATTRIBUTE = "hook_impl"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Kind(enum.Enum):
+    """How the answers of a hook's steps become one."""
+
+    PIPE = "each step receives what the last returned; None means unchanged"
+    FIRST = "the first result that is not None; later steps are not asked"
+    GATE = "all are asked until one refuses"
+    NOTIFY = "all are told; results do not count"
+    CHAIN = "objects, one per consumer, in order: each feeds the next"
+    COLLECT = "the list of all results, made once"
+
+
+class OnRaise(enum.Enum):
+    """What a step that raises, or takes longer than its limit, does to the work in hand."""
+
+    CALL = "ends the call"
+    ATTEMPT = "ends the attempt; the failure steps are asked"
+    SKIP = "the step is skipped, counted and logged"
+    ISOLATE = "isolated: counted, logged once a minute, never reaches the user"
+    REFUSE = "refused at start, with the plugin's name"
+
+
+Scope = Literal["process", "instance", "call", "attempt"]
+OPERATIONS = ("chat", "complete", "embed")
+
+
+@attrs.frozen
+class HookSpec:
+    """All that code and documentation need to know of a hook.
+
+    Attributes:
+        name: The function's name.
+        kind: How answers become one.
+        sync: True when implementations must be plain functions (they run where an await could be cancelled away).
+        scope: How often it is asked: per process, instance, call or attempt.
+        on_raise: What a raise, or passing the limit, means.
+        limit: Seconds that one asynchronous step may take.
+        since: The version that brought the hook.
+        operations: The operations for which it is asked.
+        phase: The stage of a request's life that it belongs to, in a few words.
+        result: The types that a step may return besides None; empty when results do not count.
+        arguments: The argument names, in order.
+        function: The specification itself; its docstring is the contract.
+        pending: What must come first before a plugin may use the hook; empty for hooks in use.
+    """
+
+    name: str
+    kind: Kind
+    sync: bool
+    scope: Scope
+    on_raise: OnRaise
+    limit: float
+    since: str
+    operations: tuple[str, ...]
+    phase: str
+    result: tuple[type, ...]
+    arguments: tuple[str, ...]
+    function: Callable[..., Any]
+    pending: str = ""
+
+
+def hook(
+    kind: Kind,
+    *,
+    phase: str,
+    sync: bool = False,
+    scope: Scope = "call",
+    on_raise: OnRaise = OnRaise.CALL,
+    limit: float = 5.0,
+    since: str = "0.1",
+    operations: tuple[str, ...] = OPERATIONS,
+    result: tuple[type, ...] = (),
+    pending: str = "",
+) -> Callable[[F], F]:
+    """Make a function the specification of a hook; see ``HookSpec`` for the arguments."""
+    mark = pluggy.HookspecMarker(PROJECT)
+
+    def decorate(function: F) -> F:
+        spec = HookSpec(
+            name=function.__name__,
+            kind=kind,
+            sync=sync,
+            scope=scope,
+            on_raise=on_raise,
+            limit=limit,
+            since=since,
+            operations=operations,
+            phase=phase,
+            result=result,
+            arguments=tuple(inspect.signature(function).parameters),
+            function=function,
+            pending=pending,
+        )
+        setattr(function, SPEC_ATTRIBUTE, spec)
+        return mark(function)
+
+    return decorate
+
+
+@attrs.frozen
+class HookImpl:
+    """What an implementation says about itself.
+
+    Attributes:
+        before: Plugins or roles before which this step must stand; names that are not active are ignored.
+        after: Plugins or roles behind which it must stand.
+        must: True when settings may not override ``before`` and ``after``.
+        operations: The operations for which it is active; None means all that the hook knows.
+        of: The plugin that brings the hook's specification, for hooks that are not the core's own.
+    """
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    must: bool = False
+    operations: tuple[str, ...] | None = None
+    of: str | None = None
+
+
+def _names(value: str | Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+@overload
+def hookimpl(function: F, /) -> F: ...
+
+
+@overload
+def hookimpl(
+    *,
+    before: str | Iterable[str] = (),
+    after: str | Iterable[str] = (),
+    must: bool = False,
+    operations: str | Iterable[str] | None = None,
+    of: str | None = None,
+) -> Callable[[F], F]: ...
+
+
+def hookimpl(
+    function: F | None = None,
+    /,
+    *,
+    before: str | Iterable[str] = (),
+    after: str | Iterable[str] = (),
+    must: bool = False,
+    operations: str | Iterable[str] | None = None,
+    of: str | None = None,
+) -> F | Callable[[F], F]:
+    """Mark a method of a plugin as the implementation of the hook of the same name.
+
+    An implementation may take fewer arguments than the specification, by name, and none with a default value.
+
+    Args:
+        function: The method, when the decorator is used without arguments.
+        before: A plugin or role, or several, before which this step must stand.
+        after: A plugin or role, or several, behind which it must stand.
+        must: Settings may not override ``before`` and ``after``.
+        operations: Active for these operations only ("chat", "complete", "embed").
+        of: The plugin that brings the specification, when it is not the core's own.
+    """
+    impl = HookImpl(
+        before=_names(before),
+        after=_names(after),
+        must=must,
+        operations=None if operations is None else _names(operations),
+        of=of,
+    )
+    # A hook of another plugin is unknown to pluggy until its bringer is active, so it must not be an error by itself.
+    mark = pluggy.HookimplMarker(PROJECT)(optionalhook=of is not None)
+
+    def decorate(method: F) -> F:
+        setattr(method, IMPL_ATTRIBUTE, impl)
+        return mark(method)
+
+    return decorate if function is None else decorate(function)

@@ -1,0 +1,181 @@
+"""Where answers come from: the frozen description of an instance, the core's counts, and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import attrs
+import msgspec
+
+HealthStatus = Literal["unknown", "loading", "healthy", "unhealthy"]
+
+
+@attrs.frozen
+class PoolProfile:
+    """How connections to an instance are kept.
+
+    Attributes:
+        limit: The most connections at a time.
+        keepalive: Seconds that an idle connection is kept; below what the server keeps it.
+        wait: Seconds that a request may wait for a free connection.
+    """
+
+    limit: int = 100
+    keepalive: float = 15.0
+    wait: float = 30.0
+
+
+@attrs.frozen(eq=False)
+class Instance:
+    """One place that answers: URL x key of a provider. Two instances are equal when they are the same object.
+
+    Attributes:
+        id: Unique name, such as ``vllm@10.0.0.7:8000``.
+        provider: Name of the provider, as configured.
+        type: The provider type.
+        url: Base address; no key is ever part of it.
+        weight: Relative capacity, for balancing.
+        pool: How connections are kept.
+    """
+
+    id: str
+    provider: str
+    type: str
+    url: str
+    weight: float = 1.0
+    pool: PoolProfile = PoolProfile()
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What an attempt goes to.
+
+    Attributes:
+        instance: The instance.
+        model: The model's name there, without the provider.
+        place: Index of the target in its alias; 0 where no alias was used.
+    """
+
+    instance: Instance
+    model: str
+    place: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.instance.provider}/{self.model} at {self.instance.id}"
+
+    @property
+    def name(self) -> str:
+        """``provider/model``."""
+        return f"{self.instance.provider}/{self.model}"
+
+
+class InstanceState:
+    """The core's counts and health of an instance; plugins read it and never write.
+
+    Attributes:
+        instance: The description.
+        in_flight: Attempts that are open now.
+        attempts: Attempts that were sent since the start.
+        failures: Of these, the ones that an error ended.
+        streak: Failures since the last success.
+        latency: Moving average (weight 0.2) of the seconds of successful attempts; None before the first.
+        health: What checks and traffic say of it.
+        error: The last failure in one sentence; empty while all is well.
+        draining: True when it takes no new attempts.
+    """
+
+    __slots__ = ("attempts", "draining", "error", "failures", "health", "in_flight", "instance", "latency",
+                 "models", "streak", "transport")  # fmt: skip
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.in_flight = 0
+        self.attempts = 0
+        self.failures = 0
+        self.streak = 0
+        self.latency: float | None = None
+        self.health: HealthStatus = "unknown"
+        self.error = ""
+        self.draining = False
+        self.models: frozenset[str] | None = None
+        self.transport: Any = None
+
+    def succeeded(self, seconds: float) -> None:
+        """Count a success that took this many seconds."""
+        self.streak = 0
+        self.health = "healthy"
+        self.error = ""
+        self.latency = seconds if self.latency is None else 0.8 * self.latency + 0.2 * seconds
+
+    def failed(self, reason: str, *, sick: bool) -> None:
+        """Count a failure; ``sick`` says that it speaks of the instance and not of the request."""
+        self.failures += 1
+        if sick:
+            self.streak += 1
+            self.error = reason
+            self.health = "unhealthy"
+
+
+Watcher = Callable[[Literal["added", "draining", "removed"], Instance], None]
+
+
+class Instances:
+    """The instances that are there now; they come and go while calls run."""
+
+    def __init__(self) -> None:
+        self._states: dict[Instance, InstanceState] = {}
+        self._by_provider: dict[str, tuple[InstanceState, ...]] = {}
+        self._watchers: list[Watcher] = []
+        self.version = 0
+
+    def __iter__(self) -> Any:
+        return iter(tuple(self._states))
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def add(self, instance: Instance) -> None:
+        """Take a new instance into service.
+
+        Raises:
+            ValueError: An instance of that id is there already.
+        """
+        if any(known.id == instance.id for known in self._states):
+            raise ValueError(f"instance {instance.id!r} exists already")
+        self._states[instance] = InstanceState(instance)
+        self._changed("added", instance)
+
+    def drain(self, instance: Instance) -> None:
+        """Send it nothing new; it is forgotten when its last attempt has ended."""
+        state = self._states[instance]
+        state.draining = True
+        self._changed("draining", instance)
+        self.settle(state)
+
+    def settle(self, state: InstanceState) -> None:
+        """Forget a draining instance that has nothing in flight."""
+        if state.draining and state.in_flight == 0 and self._states.pop(state.instance, None):
+            self._changed("removed", state.instance)
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Tell ``watcher`` of every change from now on; returns a function that ends it."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    def state(self, instance: Instance) -> InstanceState:
+        """Return the counts and health of an instance."""
+        return self._states[instance]
+
+    def of(self, provider: str) -> tuple[InstanceState, ...]:
+        """Return the instances of a provider that take new attempts, in the order they came."""
+        return self._by_provider.get(provider, ())
+
+    def _changed(self, what: Literal["added", "draining", "removed"], instance: Instance) -> None:
+        self.version += 1
+        self._by_provider[instance.provider] = tuple(
+            state
+            for state in self._states.values()
+            if state.instance.provider == instance.provider and not state.draining
+        )
+        for watcher in tuple(self._watchers):
+            watcher(what, instance)

@@ -1,0 +1,103 @@
+"""What a provider plugin brings: provider types, and the providers made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from localagent.instances import Instance, PoolProfile
+from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
+from localagent.timer import Clocks
+from localagent.transport import Caps
+
+if TYPE_CHECKING:
+    from localagent.attempt import Attempt
+    from localagent.core import Core
+    from localagent.streaming import Decoder
+    from localagent.timer import Watch
+    from localagent.transport import HttpAnswer, Transport
+
+
+@attrs.frozen
+class ProviderSetup:
+    """All that a provider is made of.
+
+    Attributes:
+        name: Its name in the settings.
+        type: Its type's name.
+        settings: The type's settings class, filled.
+        environment: The environment, for secrets that the settings name.
+        clocks: Time limits of its exchanges.
+        caps: Size limits of its answers.
+        pool: How connections are kept, for its instances.
+        core: The core's handle.
+    """
+
+    name: str
+    type: str
+    settings: Any
+    environment: Mapping[str, str]
+    clocks: Clocks
+    caps: Caps
+    pool: PoolProfile
+    core: Core
+
+
+class Provider(Protocol):
+    """A configured use of a provider type. It keeps no count, does not retry, and raises typed errors only.
+
+    Attributes:
+        instances: Its instances at the start; more may come through ``core.instances.add``.
+    """
+
+    instances: Sequence[Instance]
+
+    async def open(self) -> None:
+        """Get ready; called once, before the first attempt or list, while other providers do the same."""
+
+    async def chat(self, attempt: Attempt, transport: Transport) -> ChatResponse:
+        """Send ``attempt.request`` and return the complete answer."""
+
+    async def complete(self, attempt: Attempt, transport: Transport) -> CompletionResponse:
+        """Send a completion and return the complete answer."""
+
+    async def embed(self, attempt: Attempt, transport: Transport) -> EmbedResponse:
+        """Send inputs and return their embeddings."""
+
+    async def stream(self, attempt: Attempt, transport: Transport) -> tuple[HttpAnswer, Decoder]:
+        """Send a chat or completion to be streamed; return when the head has come. The core reads."""
+
+    async def list_models(self, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
+        """Ask an instance for its models."""
+
+    async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
+        """Ask an instance whether it is well, at no cost; return when it is.
+
+        Raises:
+            LocalAgentError: It is not.
+        """
+
+    async def aclose(self) -> None:
+        """Close what ``open`` opened; idempotent."""
+
+
+@attrs.frozen
+class ProviderType:
+    """One wire protocol.
+
+    Attributes:
+        name: How settings name it.
+        settings: attrs class of the settings of a provider of this type, beyond the common ones.
+        make: Makes a provider.
+        default: Given the environment, returns settings (as a mapping) for a provider that is there without being
+            configured, or None: a key in the environment, or a model that is built in.
+        default_model: The model of that provider which answers when nobody names one; None when it has none.
+    """
+
+    name: str
+    settings: type
+    make: Callable[[ProviderSetup], Provider]
+    default: Callable[[Mapping[str, str]], Mapping[str, Any] | None] = lambda environment: None
+    default_model: str | None = None

@@ -1,0 +1,318 @@
+"""Incremental parsers for the two line protocols that model servers stream in.
+
+Both parsers are sans-I/O: bytes go in as the network cut them, complete events or lines come out, and where the cuts
+fell makes no difference. Nothing here knows a provider, JSON or a socket.
+
+``SSEParser`` reads server-sent events by the rules of the WHATWG HTML standard, sections "Parsing an event stream"
+and "Interpreting an event stream". ``NDJSONParser`` reads one JSON document a line.
+
+Payloads stay bytes as they came, so that they can be forwarded unchanged. Whoever needs text decodes them with
+``errors="replace"``: the standard decodes a stream as UTF-8 and puts U+FFFD where it is not.
+
+Size caps are sticky. Events in front of the one that is too large are still handed out; then every call raises.
+"""
+
+from __future__ import annotations
+
+from itertools import takewhile
+
+import msgspec
+
+from localagent.errors import ResponseTooLarge
+
+__all__ = ["NDJSONParser", "SSEEvent", "SSEParser"]
+
+_BOM = b"\xef\xbb\xbf"
+# As numbers, because `b"\\r" in data` first fails to read b"\\r" as a number: an exception inside CPython a search.
+_NUL, _LF, _CR = 0, 10, 13
+_RETRY_DIGITS = 18  # a longer number of milliseconds is nonsense, and int() takes quadratic time for it
+
+
+class SSEEvent(msgspec.Struct, frozen=True, gc=False):
+    """One dispatched event.
+
+    Attributes:
+        data: The payload as it came, several ``data`` lines joined with LF; may hold invalid UTF-8.
+        type: The ``event`` field, ``message`` where it is missing or empty.
+        id: The last event id of the stream so far. It holds until the stream sets another.
+        retry: Milliseconds that the stream set as its reconnection time since the event before; None if it did not.
+    """
+
+    data: bytes
+    type: str = "message"
+    id: str = ""
+    retry: int | None = None
+
+
+class _Unfinished:
+    """The bytes behind the last line end. Each byte is copied a fixed number of times, however small the pieces."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def finish(self, data: bytes) -> bytes:
+        """Return what was held with ``data`` behind it, and hold nothing any more."""
+        if not self._held:
+            return data
+        whole = bytes(self._held) + data
+        self._held.clear()
+        return whole
+
+    def lines(self, data: bytes) -> list[bytes]:
+        """Return the lines that ``data`` completes, without their LF, and hold what follows them."""
+        if _LF not in data:
+            self._held += data
+            return []
+        lines = self.finish(data).split(b"\n")
+        self._held += lines.pop()
+        return lines
+
+    def peek(self) -> bytes:
+        return bytes(self._held)
+
+
+def _plain_payloads(text: bytes) -> list[bytes] | None:
+    """Return the payloads of whole events of one ``data: `` line each and LF line ends, or None for anything else.
+
+    The count of line ends is the proof: each of n events has two, so no payload holds one.
+    """
+    if not text.startswith(b"data: ") or not text.endswith(b"\n\n") or _CR in text:
+        return None
+    payloads = text[6:-2].split(b"\n\ndata: ")
+    return payloads if text.count(b"\n") == 2 * len(payloads) else None
+
+
+class SSEParser:
+    """Parses one event stream, piece by piece.
+
+    ``feed`` and ``events`` read the same stream and may be mixed. ``feed`` returns the payloads alone, which is all
+    that a protocol needs whose events carry their type inside the JSON. ``events`` wraps each payload in an
+    ``SSEEvent`` with type, id and retry.
+
+    A piece of whole events of one ``data: `` line each, the everyday case, is split without a step per event in
+    Python. Everything else is read line by line. The results are equal.
+
+    What a stream leaves unfinished at its end is no event: the standard says to discard it, so there is nothing to
+    call at the end.
+
+    Args:
+        max_event: Bytes that the lines of one event may have together, field names and comments included, line ends
+            not. Default 8 MiB.
+
+    Attributes:
+        comments: Number of comment lines so far. Servers send them to keep a connection alive.
+    """
+
+    __slots__ = (
+        "_after_cr",
+        "_clean",
+        "_data",
+        "_id",
+        "_max",
+        "_retry",
+        "_size",
+        "_start",
+        "_type",
+        "_unfinished",
+        "comments",
+    )
+
+    def __init__(self, *, max_event: int = 8 * 1024 * 1024) -> None:
+        self.comments = 0
+        self._max = max_event
+        self._clean = False  # the next byte begins an event, and nothing read so far bears on it
+        self._start: bytes | None = b""  # what may yet be a byte order mark; None once that is decided
+        self._after_cr = False  # an LF that comes next belongs to the CR before it
+        self._unfinished = _Unfinished()
+        self._size = 0  # bytes of the finished lines of the open event; stays above the cap once it was passed
+        self._data: list[bytes] = []
+        self._type = ""
+        self._id = ""
+        self._retry: int | None = None
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next bytes of the stream and return the payload of every event that they complete.
+
+        Args:
+            data: The next bytes, cut anywhere.
+
+        Returns:
+            Payloads in order; empty when no event is complete yet.
+
+        Raises:
+            ResponseTooLarge: The event at hand is longer than ``max_event``; no event in front of it is left.
+        """
+        if self._clean and len(data) <= self._max:
+            payloads = _plain_payloads(data)
+            if payloads is not None:
+                return payloads
+        return [event.data for event in self._read(data)]
+
+    def events(self, data: bytes) -> list[SSEEvent]:
+        """Take the next bytes of the stream and return every event that they complete.
+
+        Args:
+            data: The next bytes, cut anywhere.
+
+        Returns:
+            Events in order; empty when none is complete yet.
+
+        Raises:
+            ResponseTooLarge: The event at hand is longer than ``max_event``; no event in front of it is left.
+        """
+        return self._read(data)
+
+    def _read(self, data: bytes) -> list[SSEEvent]:
+        """Read a piece of any kind: its whole plain events at once if it begins with such, the rest by lines."""
+        self._refuse_oversize()
+        text = self._text(data)
+        events, text = self._plain_events(text)
+        self._read_lines(text, events)
+        self._clean = not (self._start is not None or self._after_cr or self._unfinished or self._is_open())
+        if not events:
+            self._refuse_oversize()
+        return events
+
+    def _is_open(self) -> bool:
+        """Whether lines that were read bear on the next event."""
+        return self._size > 0 or self._retry is not None
+
+    def _text(self, data: bytes) -> bytes:
+        """Drop the byte order mark and make every line end an LF."""
+        if self._start is not None:
+            data = self._begin(self._start + data)
+        if self._after_cr or _CR in data:
+            data = self._with_lf(data)
+        return data
+
+    def _begin(self, data: bytes) -> bytes:
+        if len(data) < len(_BOM) and _BOM.startswith(data):
+            self._start = data
+            return b""
+        self._start = None
+        return data.removeprefix(_BOM)
+
+    def _with_lf(self, data: bytes) -> bytes:
+        if not data:
+            return data
+        if self._after_cr:
+            data = data.removeprefix(b"\n")
+        self._after_cr = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _plain_events(self, text: bytes) -> tuple[list[SSEEvent], bytes]:
+        """Take the plain events up to the last blank line, if all are; return them and the text that is left."""
+        end = text.rfind(b"\n\n") + 2
+        if end < 2 or self._is_open() or len(self._unfinished) + end > self._max:
+            return [], text
+        payloads = _plain_payloads(self._unfinished.peek() + text[:end])
+        if payloads is None:
+            return [], text
+        self._unfinished.finish(b"")
+        return [SSEEvent(payload, "message", self._id) for payload in payloads], text[end:]
+
+    def _read_lines(self, text: bytes, events: list[SSEEvent]) -> None:
+        """Read line by line and add what is dispatched to ``events``, up to an event that passes the cap."""
+        for line in self._unfinished.lines(text):
+            if line:
+                self._size += len(line)
+                if self._size > self._max:
+                    break
+                self._field(line)
+            else:
+                self._dispatch(events)
+        if self._size + len(self._unfinished) > self._max:
+            self._size = self._max + 1
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+        elif name == b"event":
+            self._type = value.decode(errors="replace")
+        elif name == b"id":
+            if _NUL not in value:
+                self._id = value.decode(errors="replace")
+        elif name == b"retry":
+            if value.isdigit() and len(value) <= _RETRY_DIGITS:
+                self._retry = int(value)
+        elif not name:
+            self.comments += 1
+
+    def _dispatch(self, events: list[SSEEvent]) -> None:
+        if self._data:
+            events.append(SSEEvent(b"\n".join(self._data), self._type or "message", self._id, self._retry))
+            self._data.clear()
+            self._retry = None
+        self._type = ""
+        self._size = 0
+
+    def _refuse_oversize(self) -> None:
+        if self._size > self._max:
+            raise ResponseTooLarge(f"An event of the stream is longer than {self._max} bytes.", phase="read")
+
+
+class NDJSONParser:
+    """Splits a stream of newline-delimited JSON into its lines.
+
+    Only LF ends a line, because U+2028 and its like may stand inside a JSON string. A CR in front of the LF is
+    dropped. Blank lines (nothing but space, tab, CR) are left out.
+
+    Args:
+        max_line: Bytes that one line may have, its LF not counted. Default 8 MiB.
+    """
+
+    __slots__ = ("_max", "_oversize", "_unfinished")
+
+    def __init__(self, *, max_line: int = 8 * 1024 * 1024) -> None:
+        self._max = max_line
+        self._oversize = False
+        self._unfinished = _Unfinished()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next bytes of the stream and return every line that they complete.
+
+        Args:
+            data: The next bytes, cut anywhere.
+
+        Returns:
+            Lines in order without their line end; empty when none is complete yet.
+
+        Raises:
+            ResponseTooLarge: The line at hand is longer than ``max_line``; no line in front of it is left.
+        """
+        self._refuse_oversize()
+        lines = self._within_cap(self._unfinished.lines(data))
+        whole = [line.removesuffix(b"\r") for line in lines if line.strip(b" \t\r")]
+        if not whole:
+            self._refuse_oversize()
+        return whole
+
+    def rest(self) -> bytes:
+        """Return the last line, if the stream ended without its newline; empty where nothing but blanks is left.
+
+        Whether it is a whole document is for the caller to find out: the stream may have been cut.
+
+        Raises:
+            ResponseTooLarge: A line was longer than ``max_line``.
+        """
+        self._refuse_oversize()
+        line = self._unfinished.peek()
+        return line.removesuffix(b"\r") if line.strip(b" \t\r") else b""
+
+    def _within_cap(self, lines: list[bytes]) -> list[bytes]:
+        longest = max(map(len, lines), default=0)
+        if longest > self._max:
+            lines = list(takewhile(lambda line: len(line) <= self._max, lines))
+        self._oversize = max(longest, len(self._unfinished)) > self._max
+        return lines
+
+    def _refuse_oversize(self) -> None:
+        if self._oversize:
+            raise ResponseTooLarge(f"A line of the stream is longer than {self._max} bytes.", phase="read")

@@ -1,0 +1,187 @@
+"""One timer per call: the deadline, the limit of the step under way, and the clocks of the exchange.
+
+Arming a timer of the event loop for every step would cost more than the steps. So a call owns one, armed for the
+earliest time that anything could be over; when it fires it looks, and arms itself again if nothing is. It cancels the
+task that waits inside the core, and only while it does: a consumer's own awaits are never cancelled. Where nobody
+waits inside, it calls ``aside`` (a stream then aborts its source).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from localagent.errors import Phase
+
+NEVER = math.inf
+
+
+@attrs.frozen
+class Clocks:
+    """How long the parts of an exchange may take, in seconds; None means the default of the operation.
+
+    Attributes:
+        connect: To open a connection, name resolution and TLS included.
+        pool: To wait for a free connection.
+        send: To write the request's body.
+        load: For a server to load a model into memory, before ``first`` applies.
+        first: From the request being sent to the first content (to the headers, when not streamed).
+        idle: Between two events of a stream that carry something; comments do not count.
+        total: For the whole call, where the call names no timeout of its own.
+    """
+
+    connect: float = 10.0
+    pool: float | None = None
+    send: float = 60.0
+    load: float = 300.0
+    first: float | None = None
+    idle: float = 120.0
+    total: float | None = None
+
+
+class Timer:
+    """The timer of one call; see the module.
+
+    Args:
+        loop: The running loop; its ``time()`` is the clock.
+        deadline: Loop time at which the call is over, or ``NEVER``.
+    """
+
+    __slots__ = ("_armed", "_cancelling", "_handle", "_loop", "_task", "aside", "deadline", "fired", "until", "what")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+        self._loop = loop
+        self._handle: asyncio.TimerHandle | None = None
+        self._armed = NEVER
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelling = 0
+        self.deadline = deadline
+        self.until = NEVER
+        self.what: Any = None
+        self.fired: Any = None
+        self.aside: Callable[[], None] | None = None
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline; never negative."""
+        return max(0.0, self.deadline - self._loop.time())
+
+    @property
+    def expired(self) -> bool:
+        """Whether the call's deadline has passed."""
+        return self._loop.time() >= self.deadline
+
+    def enter(self) -> None:
+        """Note that the current task now waits inside the core."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a call must run inside an asyncio task")
+        self._task = task
+        self._cancelling = task.cancelling()
+
+    def leave(self) -> None:
+        """Note that the task is outside again; the clocks go on."""
+        self._task = None
+
+    def watch(self, seconds: float, what: Any) -> None:
+        """Limit what happens from now on to this many seconds; ``what`` names it when it is over."""
+        self.until = self._loop.time() + seconds
+        self.what = what
+        if self.until < self._armed:
+            self._arm(self.until)
+
+    def deadline_only(self) -> None:
+        """End the limit of ``watch``; only the call's deadline holds."""
+        self.until = NEVER
+        if self._armed == NEVER:
+            self._arm(self.deadline)
+
+    def close(self) -> None:
+        """Disarm."""
+        self._task = None
+        self.aside = None
+        self.until = self.deadline = NEVER
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def claim(self) -> Any:
+        """Say what the timer fired for, when the CancelledError in hand is the timer's own; None when it is not.
+
+        A task that somebody else cancelled at the same time stays cancelled: the answer is then None.
+        """
+        fired, self.fired = self.fired, None
+        if fired is None or self._task is None:
+            return None
+        return fired if self._task.uncancel() <= self._cancelling else None
+
+    def _arm(self, at: float) -> None:
+        at = min(at, self.deadline)
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._armed = at
+        if at != NEVER:
+            self._handle = self._loop.call_at(at, self._fire)
+
+    def _fire(self) -> None:
+        self._handle = None
+        now = self._loop.time()
+        # A loop may call a little early (its clock's resolution); a microsecond decides nothing here.
+        over: Any = None
+        if now + 1e-6 >= self.deadline:
+            over = "total"
+        elif now + 1e-6 >= self.until:
+            over = self.what
+        if over is None:
+            self._armed = NEVER
+            self._arm(min(self.until, self.deadline))
+            return
+        self._armed = NEVER
+        self.until = NEVER
+        self.fired = over
+        if self._task is not None:
+            self._task.cancel()
+        elif self.aside is not None:
+            self.aside()
+
+
+class Watch:
+    """What a transport and a provider see of the clocks: they say which phase begins.
+
+    Args:
+        timer: The call's timer.
+        clocks: The limits.
+        streamed: Whether the answer is a stream; only then ``first`` has a default (300 s).
+    """
+
+    __slots__ = ("_clocks", "_first", "_timer", "phase")
+
+    def __init__(self, timer: Timer, clocks: Clocks, *, streamed: bool) -> None:
+        self._timer = timer
+        self._clocks = clocks
+        self._first = clocks.first if clocks.first is not None else (300.0 if streamed else None)
+        self.phase: Phase = "connect"
+
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase: its clock starts, the one of the phase before ends."""
+        self.phase = phase
+        seconds = self._seconds(phase)
+        if seconds is None:
+            self._timer.deadline_only()
+        else:
+            self._timer.watch(seconds, phase)
+
+    def _seconds(self, phase: Phase) -> float | None:
+        if phase == "ttft":
+            return self._first
+        if phase == "idle":
+            return self._clocks.idle
+        if phase == "read":
+            return None
+        seconds: float | None = getattr(self._clocks, "connect" if phase in ("dns", "tls") else phase)
+        return seconds

@@ -1,0 +1,95 @@
+"""The seam between providers and the network.
+
+Providers see nothing of the HTTP client behind it, so that a plugin can bring a faster or a recorded one. One
+contract for every transport: ``localagent.testing.TransportContract``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import attrs
+
+from localagent.timer import Watch
+
+MIB = 1024 * 1024
+
+
+@attrs.frozen
+class Caps:
+    """How much of an answer is read, in bytes, before it is cut with ``ResponseTooLarge``.
+
+    Attributes:
+        body: A complete answer, decompressed.
+        raw: The same as it comes over the wire.
+        error: The body of an error; the rest is left unread.
+        event: One event of a stream.
+    """
+
+    body: int = 64 * MIB
+    raw: int = 64 * MIB
+    error: int = 64 * 1024
+    event: int = 8 * MIB
+
+
+class HttpAnswer(Protocol):
+    """An answer whose head has come.
+
+    Attributes:
+        status: The status of the status line; nothing else is a status.
+        headers: The headers; names compare without case.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+
+    async def read(self, cap: int | None = None) -> bytes:
+        """Return the rest of the body, decompressed, and give the connection back.
+
+        Args:
+            cap: Bytes after which reading stops; None means the transport's own cap, which raises.
+
+        Raises:
+            ResponseTooLarge: More than the transport's own cap came.
+            UpstreamServerError: The connection broke.
+            UpstreamProtocol: The framing or the compression is broken.
+        """
+
+    async def part(self) -> bytes:
+        """Return the next bytes of the body, decompressed; ``b""`` at its end."""
+
+    def abort(self) -> None:
+        """Close the connection at once; idempotent, at any time, from any callback."""
+
+    async def aclose(self) -> None:
+        """Give the connection back when the body was read to its end, close it otherwise; idempotent."""
+
+
+class Transport(Protocol):
+    """Sends requests to one instance."""
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+    ) -> HttpAnswer:
+        """Send a request and return when the head of the answer has come.
+
+        Redirects are not followed, proxy variables of the environment are not read. A request that failed on a
+        reused connection before any byte of an answer came is sent once more on a new one.
+
+        Args:
+            method: GET or POST.
+            url: The whole address.
+            headers: Headers, the key among them.
+            body: The body, or None.
+            clocks: Told which phase begins: pool, connect, send, ttft.
+
+        Raises:
+            ConnectFailed: No connection, so nothing was sent.
+            PoolTimeout: No free connection in time.
+            UpstreamServerError: The connection broke after the request was sent.
+            UpstreamProtocol: What came back is not HTTP.
+        """
+
+    async def aclose(self) -> None:
+        """Close all connections."""
