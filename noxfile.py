@@ -1,0 +1,315 @@
+"""Every check there is.
+
+``nox -l`` is the menu, ``nox`` runs what is starred in it, ``nox -s NAME -- ARGUMENTS`` passes arguments on.
+
+Facts come from the ``pyproject.toml`` files: the Python versions from the core's classifiers, the plugins from the
+folder ``plugins/``, the pins from ``constraint-dependencies``, which uv applies to every installation made here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import nox
+
+ROOT = Path(__file__).parent
+CORE = ROOT / "core"
+PLUGINS = {path.parent.name: path.parent for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))}
+TWO_WORKERS = ("-n", "2")
+
+
+def facts(folder: Path) -> dict[str, Any]:
+    """Return what a folder's ``pyproject.toml`` says."""
+    return tomllib.loads((folder / "pyproject.toml").read_text())
+
+
+def show_pyenv_interpreters(versions: list[str]) -> None:
+    """Make the Pythons that pyenv holds visible to uv; without pyenv, nothing happens."""
+    folder = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    held = {path.name.rpartition(".")[0]: path.name for path in sorted(folder.glob("3.*.*"))}
+    if shown := [held[version] for version in versions if version in held]:
+        os.environ["PYENV_VERSION"] = ":".join(shown)
+        os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+
+
+def found_pythons(versions: list[str]) -> list[str]:
+    """Return the versions that this machine has, so that the menu lists no other; else the running one."""
+    find = ["uv", "python", "find", "--system", "--no-python-downloads"]
+    found = [v for v in versions if subprocess.run([*find, v], capture_output=True, check=False).returncode == 0]
+    return found or [f"3.{sys.version_info.minor}"]
+
+
+def template_roles() -> list[str]:
+    """Return the roles of the plugin template: the ``choices: [...]`` of its questions."""
+    questions = ROOT / "templates/plugin/copier.yml"
+    listed = re.search(r"choices:\s*\[(.*?)\]", questions.read_text(), re.DOTALL) if questions.exists() else None
+    return [role.strip() for role in listed[1].split(",")] if listed else ["none"]
+
+
+SUPPORTED = nox.project.python_versions(facts(CORE))
+show_pyenv_interpreters(SUPPORTED)
+PYTHONS = found_pythons(SUPPORTED)
+OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
+ROLES = template_roles()
+COMBINATIONS = sorted(path.stem.removeprefix("test_combo_") for path in ROOT.glob("tests/combinations/test_combo_*.py"))
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv"
+
+
+# The menu -------------------------------------------------------------------------------------------------------------
+
+
+@nox.session(python=OLDEST)
+def lint(session: nox.Session) -> None:
+    """Style, format, and who may import whom."""
+    session.install("--group", "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", "--no-cache", env={"PYTHONPATH": os.pathsep.join(source_folders())})
+
+
+@nox.session(python=OLDEST)
+def types(session: nox.Session) -> None:
+    """Strict mypy over the core, every plugin and the tools of the repository."""
+    install_everything(session, "dev", "test", "lint", "docs", "examples")
+    session.run("mypy", *source_folders())
+    session.run("mypy", "noxfile.py", "docs/conf.py", "docs/_ext", "tests/repository")
+
+
+@nox.session(python=OLDEST)
+def repository(session: nox.Session) -> None:
+    """The promises around the code: names, public names, secrets, decisions, this menu."""
+    install_everything(session, "dev", "test")
+    run_pytest(session, "tests/repository", *TWO_WORKERS)
+
+
+@nox.session(python=PYTHONS)
+def core(session: nox.Session) -> None:
+    """The core's own tests, without any plugin."""
+    session.install("--group", "test", "-e", with_extras(CORE))
+    run_pytest(session, "core/tests", *TWO_WORKERS)
+
+
+@nox.session(python=OLDEST, reuse_venv=False)
+@nox.parametrize("plugin", list(PLUGINS), ids=list(PLUGINS))
+def alone(session: nox.Session, plugin: str) -> None:
+    """Built wheels of the core and one plugin in a fresh environment: nothing else is needed."""
+    folders = [CORE, *with_declared_plugins(PLUGINS[plugin])]
+    session.install(*(str(wheel(session, folder)) for folder in folders))
+    session.run("python", "-c", "import importlib.metadata as m; [e.load() for e in m.entry_points(group='localagent')]")
+    wheels = [with_extras(folder, wheel(session, folder)) for folder in folders]
+    session.install(*wheels, "--group", "test", *own_test_group(PLUGINS[plugin]))
+    refuse_other_plugins(session, folders)
+    run_pytest(session, PLUGINS[plugin] / "tests")
+
+
+@nox.session(python=PYTHONS)
+def pairs(session: nox.Session) -> None:
+    """Everything installed once; pairs of plugins that share a hook, chosen by settings."""
+    tests = existing(session, "tests/combinations")
+    install_everything(session, "test")
+    run_pytest(session, *tests, "--ignore-glob=*/test_combo_*.py", *TWO_WORKERS)
+
+
+@nox.session(python=OLDEST)
+@nox.parametrize("name", COMBINATIONS, ids=COMBINATIONS)
+def combos(session: nox.Session, name: str) -> None:
+    """Everything installed once; one named set of plugins end to end."""
+    install_everything(session, "test")
+    run_pytest(session, f"tests/combinations/test_combo_{name}.py")
+
+
+@nox.session(python=OLDEST)
+def acceptance(session: nox.Session) -> None:
+    """Everything installed once; real servers, the built-in model, broken wires."""
+    tests = existing(session, "tests/acceptance", "tests/faults")
+    install_everything(session, "test")
+    run_pytest(session, *tests, *TWO_WORKERS)
+
+
+@nox.session(python=OLDEST)
+def minimums(session: nox.Session) -> None:
+    """The lowest versions that the core and the plugins declare pass their tests."""
+    folders = [CORE, *PLUGINS.values()]
+    editables = [argument for folder in folders for argument in ("-e", with_extras(folder))]
+    groups = ["--group", f"{ROOT / 'pyproject.toml'}:test"]
+    pinned = pins_without_direct(session, folders)
+    with tempfile.TemporaryDirectory() as outside, session.chdir(outside):  # where the workspace's own pins do not bind
+        session.install("--resolution=lowest-direct", *editables, *groups, "--constraints", str(pinned))
+    run_pytest(session, *(folder / "tests" for folder in folders), *TWO_WORKERS)
+
+
+@nox.session(python=NEWEST)
+def docs(session: nox.Session) -> None:
+    """The documentation; a warning fails. The pages land in docs/_build/html."""
+    install_everything(session, "docs")
+    session.run("sphinx-build", "-W", "--keep-going", "-E", "-q", *session.posargs, "docs", "docs/_build/html")
+
+
+@nox.session(python=OLDEST)
+def examples(session: nox.Session) -> None:
+    """Every Python block of the README and the documentation runs."""
+    install_everything(session, "test", "examples")
+    run_pytest(session, "-p", "docs._ext.run_examples", *existing(session, "README.md", "docs"))
+
+
+@nox.session(python=OLDEST, reuse_venv=False)
+@nox.parametrize("role", ROLES, ids=ROLES)
+def templates(session: nox.Session, role: str) -> None:
+    """A plugin rendered from the template passes its tests beside the core in a fresh environment."""
+    existing(session, "templates/plugin/copier.yml")
+    with tempfile.TemporaryDirectory() as folder:
+        plugin = rendered(session, role, Path(folder))
+        wheels = [with_extras(CORE, wheel(session, CORE)), str(wheel(session, plugin))]
+        session.install(*wheels, *own_test_group(plugin))
+        run_pytest(session, plugin / "tests")
+    listed = str(session.run("localagent", "plugins", silent=True))
+    if f"{role}-sample" not in listed:
+        session.error(f"`localagent plugins` does not list {role}-sample:\n{listed}")
+
+
+@nox.session(python=NEWEST, default=False)
+def bench(session: nox.Session) -> None:
+    """The benchmark report, as JSON and as a table; `-- --quick` makes a short one."""
+    (script,) = existing(session, "tests/benchmarks/run.py")
+    install_everything(session, "test", "bench")
+    session.run("python", script, *session.posargs)
+
+
+@nox.session(python=NEWEST, default=False)
+def full(session: nox.Session) -> None:
+    """All tests with their whole counts instead of the scaled-down ones. Takes long."""
+    install_everything(session, "dev", "test")
+    session.env["LOCALAGENT_FULL"] = "1"
+    run_pytest(session, "--timeout=7200", "-o", "faulthandler_timeout=7300")
+
+
+@nox.session(python=OLDEST, default=False)
+def pins(session: nox.Session) -> None:
+    """Resolve the newest versions that fit together and write them into pyproject.toml."""
+    manifest = ROOT / "pyproject.toml"
+    text = with_pins(manifest.read_text(), "constraint-dependencies", [])
+    text = with_pins(text, "build-constraint-dependencies", newest_build_tools(session))
+    manifest.write_text(with_pins(text, "constraint-dependencies", newest_versions(session, text)))
+
+
+# How they do it -------------------------------------------------------------------------------------------------------
+
+
+def source_folders() -> list[str]:
+    return [str(folder / "src") for folder in (CORE, *PLUGINS.values())]
+
+
+def existing(session: nox.Session, *paths: str) -> list[str]:
+    """Return the paths that are there; skip the session when none is."""
+    found = [path for path in paths if (ROOT / path).exists()]
+    return found or session.skip(f"nothing to run: {' and '.join(paths)} are not there")
+
+
+def run_pytest(session: nox.Session, *arguments: str | Path) -> None:
+    session.run("python", "-m", "pytest", *map(str, arguments), *session.posargs)
+
+
+def with_extras(folder: Path, path: Path | None = None) -> str:
+    """Return a folder, or a wheel built from it, with all the extras that the folder declares."""
+    extras = ",".join(facts(folder)["project"].get("optional-dependencies", {}))
+    return f"{path or folder}[{extras}]" if extras else str(path or folder)
+
+
+def install_everything(session: nox.Session, *groups: str) -> None:
+    """Install the workspace as a user's checkout has it, and dependency groups beside it."""
+    editables = [argument for folder in (CORE, *PLUGINS.values()) for argument in ("-e", with_extras(folder))]
+    session.install("-r", "pyproject.toml", *editables, *(f"--group={group}" for group in groups))
+
+
+def own_test_group(plugin: Path) -> list[str]:
+    """Return what installs the plugin's own dependency group ``test``, if it declares one."""
+    declared = "test" in facts(plugin).get("dependency-groups", {})
+    return ["--group", f"{plugin / 'pyproject.toml'}:test"] if declared else []
+
+
+def with_declared_plugins(plugin: Path) -> list[Path]:
+    """Return a plugin and, behind it, the plugins that its ``pyproject.toml`` says it stands on."""
+    requirements = facts(plugin)["project"].get("dependencies", [])
+    names = [re.split(r"[^\w.-]", requirement)[0].removeprefix("localagent-") for requirement in requirements]
+    return [plugin, *(folder for name in names if name in PLUGINS for folder in with_declared_plugins(PLUGINS[name]))]
+
+
+def refuse_other_plugins(session: nox.Session, folders: list[Path]) -> None:
+    """Fail when a distribution of this project is installed that does not belong to ``folders``."""
+    program = "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"
+    installed = {name for name in str(session.run("python", "-c", program, silent=True)).split() if "localagent" in name}
+    expected = {facts(folder)["project"]["name"] for folder in folders}
+    if installed != expected:
+        session.error(f"installed are {sorted(installed)}, expected were {sorted(expected)}")
+
+
+def wheel(session: nox.Session, folder: Path) -> Path:
+    """Return the wheel of a folder, built once for each content."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not {"tests", "__pycache__"} & {*path.parts})
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(folder)}:".encode() + path.read_bytes())
+    shelf = ROOT / ".nox/wheels" / f"{folder.name}-{digest.hexdigest()[:16]}"
+    if not list(shelf.glob("*.whl")):
+        session.run("uv", "build", "--quiet", "--wheel", f"--out-dir={shelf}", str(folder))
+    return next(shelf.glob("*.whl"))
+
+
+def rendered(session: nox.Session, role: str, folder: Path) -> Path:
+    """Return a plugin of this role, named sample, that the template made in ``folder``."""
+    constraints = folder / "constraints.txt"
+    constraints.write_text("\n".join(facts(ROOT)["tool"]["uv"]["constraint-dependencies"]))
+    copier = ["uv", "tool", "run", "--quiet", "--constraints", str(constraints), "copier", "copy", "--quiet"]
+    answers = ["--defaults", f"--data=role={role}", "--data=name=sample"]
+    session.run(*copier, *answers, str(ROOT / "templates/plugin"), str(folder / "plugin"))
+    return folder / "plugin"
+
+
+def pins_without_direct(session: nox.Session, folders: list[Path]) -> Path:
+    """Write the pins, without those of what the folders need themselves, to a file and return it."""
+    projects = [facts(folder)["project"] for folder in folders]
+    needed = [r for p in projects for r in [*p.get("dependencies", []), *sum(p.get("optional-dependencies", {}).values(), [])]]
+    direct = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in needed}
+    kept = [pin for pin in facts(ROOT)["tool"]["uv"]["constraint-dependencies"] if pin.partition("==")[0] not in direct]
+    path = Path(session.create_tmp()) / "constraints.txt"
+    path.write_text("\n".join(kept))
+    return path
+
+
+def with_pins(text: str, setting: str, pins: list[str]) -> str:
+    """Return the text of the root ``pyproject.toml`` with one list of pins replaced."""
+    lines = "".join(f'    "{pin}",\n' for pin in pins)
+    return re.sub(rf"^{setting} = \[\n.*?^\]", lambda _: f"{setting} = [\n{lines}]", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def newest_build_tools(session: nox.Session) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = Path(folder) / "build.in"
+        wanted.write_text("\n".join(facts(CORE)["build-system"]["requires"]))
+        arguments = ["--quiet", "--no-header", "--no-annotate", "--directory", folder, "build.in"]
+        return str(session.run("uv", "pip", "compile", *arguments, silent=True)).split()
+
+
+def newest_versions(session: nox.Session, manifest: str) -> list[str]:
+    """Resolve the workspace for every supported Python, in a copy that holds the manifests only."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in (CORE, *PLUGINS.values()):
+            copy = Path(folder) / path.relative_to(ROOT)
+            copy.mkdir(parents=True)
+            shutil.copy(path / "pyproject.toml", copy)
+        (Path(folder) / "pyproject.toml").write_text(manifest)
+        everything = ["--all-packages", "--all-groups", "--all-extras", "--no-emit-workspace"]
+        plain = ["--quiet", "--no-hashes", "--no-annotate", "--no-header"]
+        resolved = str(session.run("uv", "export", *everything, *plain, "--directory", folder, silent=True))
+    return [line.replace('"', "'") for line in resolved.splitlines() if "sys_platform == 'never'" not in line]
