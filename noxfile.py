@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ ROOT = Path(__file__).parent
 CORE = ROOT / "core"
 PLUGINS = {path.parent.name: path.parent for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))}
 TWO_WORKERS = ("-n", "2")
+LOAD_PLUGINS = "import importlib.metadata as m; [point.load() for point in m.entry_points(group='localagent')]"
+NAME_DISTRIBUTIONS = "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"
 
 
 def facts(folder: Path) -> dict[str, Any]:
@@ -106,7 +109,7 @@ def alone(session: nox.Session, plugin: str) -> None:
     """Built wheels of the core and one plugin in a fresh environment: nothing else is needed."""
     folders = [CORE, *with_declared_plugins(PLUGINS[plugin])]
     session.install(*(str(wheel(session, folder)) for folder in folders))
-    session.run("python", "-c", "import importlib.metadata as m; [e.load() for e in m.entry_points(group='localagent')]")
+    session.run("python", "-c", LOAD_PLUGINS)
     wheels = [with_extras(folder, wheel(session, folder)) for folder in folders]
     session.install(*wheels, "--group", "test", *own_test_group(PLUGINS[plugin]))
     refuse_other_plugins(session, folders)
@@ -240,15 +243,14 @@ def own_test_group(plugin: Path) -> list[str]:
 
 def with_declared_plugins(plugin: Path) -> list[Path]:
     """Return a plugin and, behind it, the plugins that its ``pyproject.toml`` says it stands on."""
-    requirements = facts(plugin)["project"].get("dependencies", [])
-    names = [re.split(r"[^\w.-]", requirement)[0].removeprefix("localagent-") for requirement in requirements]
+    names = [required_name(requirement).removeprefix("localagent-") for requirement in requirements(plugin)]
     return [plugin, *(folder for name in names if name in PLUGINS for folder in with_declared_plugins(PLUGINS[name]))]
 
 
 def refuse_other_plugins(session: nox.Session, folders: list[Path]) -> None:
     """Fail when a distribution of this project is installed that does not belong to ``folders``."""
-    program = "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"
-    installed = {name for name in str(session.run("python", "-c", program, silent=True)).split() if "localagent" in name}
+    names = str(session.run("python", "-c", NAME_DISTRIBUTIONS, silent=True)).split()
+    installed = {name for name in names if name.startswith("localagent")}
     expected = {facts(folder)["project"]["name"] for folder in folders}
     if installed != expected:
         session.error(f"installed are {sorted(installed)}, expected were {sorted(expected)}")
@@ -256,9 +258,10 @@ def refuse_other_plugins(session: nox.Session, folders: list[Path]) -> None:
 
 def wheel(session: nox.Session, folder: Path) -> Path:
     """Return the wheel of a folder, built once for each content."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not {"tests", "__pycache__"} & {*path.parts})
     digest = hashlib.sha256()
-    for path in files:
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir() or {"tests", "__pycache__"} & {*path.parts}:
+            continue
         digest.update(f"{path.relative_to(folder)}:".encode() + path.read_bytes())
     shelf = ROOT / ".nox/wheels" / f"{folder.name}-{digest.hexdigest()[:16]}"
     if not list(shelf.glob("*.whl")):
@@ -278,19 +281,27 @@ def rendered(session: nox.Session, role: str, folder: Path) -> Path:
 
 def pins_without_direct(session: nox.Session, folders: list[Path]) -> Path:
     """Write the pins, without those of what the folders need themselves, to a file and return it."""
-    projects = [facts(folder)["project"] for folder in folders]
-    needed = [r for p in projects for r in [*p.get("dependencies", []), *sum(p.get("optional-dependencies", {}).values(), [])]]
-    direct = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in needed}
+    direct = {required_name(requirement) for folder in folders for requirement in requirements(folder)}
     kept = [pin for pin in facts(ROOT)["tool"]["uv"]["constraint-dependencies"] if pin.partition("==")[0] not in direct]
     path = Path(session.create_tmp()) / "constraints.txt"
     path.write_text("\n".join(kept))
     return path
 
 
+def requirements(folder: Path) -> list[str]:
+    """Return everything that a folder's distribution may need to run, its extras included."""
+    project = facts(folder)["project"]
+    return [*project.get("dependencies", []), *chain(*project.get("optional-dependencies", {}).values())]
+
+
+def required_name(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement)[0].lower()
+
+
 def with_pins(text: str, setting: str, pins: list[str]) -> str:
     """Return the text of the root ``pyproject.toml`` with one list of pins replaced."""
-    lines = "".join(f'    "{pin}",\n' for pin in pins)
-    return re.sub(rf"^{setting} = \[\n.*?^\]", lambda _: f"{setting} = [\n{lines}]", text, flags=re.DOTALL | re.MULTILINE)
+    entry = setting + " = [\n" + "".join(f'    "{pin}",\n' for pin in pins) + "]"
+    return re.sub(rf"(?ms)^{setting} = \[\n.*?^\]", lambda _: entry, text)
 
 
 def newest_build_tools(session: nox.Session) -> list[str]:
