@@ -1,0 +1,9 @@
+"""A pytest plugin that runs the Python blocks of Markdown files, each file's blocks in one namespace.
+
+``<!--- skip: next -->`` in front of a block leaves it out: use it for code that needs what a checkout has not.
+"""
+
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["*.md"]).pytest()
