@@ -96,7 +96,7 @@ class Call:
         self.priority = 0
         self.cache = cache
         self.parent = parent
-        self.depth = 0 if parent is None else parent.depth + 1
+        self.depth: int = 0 if parent is None else parent.depth + 1
         self.attempts: list[Attempt] = []
         self.facts: dict[str, Any] = {}
         self.keys: tuple[CacheKey, ...] = ()

@@ -154,7 +154,8 @@ class Instances:
 
     def settle(self, state: InstanceState) -> None:
         """Forget a draining instance that has nothing in flight."""
-        if state.draining and state.in_flight == 0 and self._states.pop(state.instance, None):
+        if state.draining and state.in_flight == 0 and state.instance in self._states:
+            del self._states[state.instance]
             self._changed("removed", state.instance)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:

@@ -23,8 +23,8 @@ from localagent.errors import ResponseTooLarge
 __all__ = ["NDJSONParser", "SSEEvent", "SSEParser"]
 
 _BOM = b"\xef\xbb\xbf"
-# As numbers, because `b"\\r" in data` first fails to read b"\\r" as a number: an exception inside CPython a search.
-_NUL, _LF, _CR = 0, 10, 13
+# As numbers: a search for bytes with `in` first tries to read them as a number, which costs an exception inside CPython.
+_NUL, _CR = b"\0\r"
 _RETRY_DIGITS = 18  # a longer number of milliseconds is nonsense, and int() takes quadratic time for it
 
 
@@ -44,44 +44,27 @@ class SSEEvent(msgspec.Struct, frozen=True, gc=False):
     retry: int | None = None
 
 
-class _Unfinished:
-    """The bytes behind the last line end. Each byte is copied a fixed number of times, however small the pieces."""
+class _Unfinished(bytearray):
+    """The bytes behind the last line end. Each is copied a fixed number of times, however small the pieces."""
 
-    __slots__ = ("_held",)
-
-    def __init__(self) -> None:
-        self._held = bytearray()
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def finish(self, data: bytes) -> bytes:
-        """Return what was held with ``data`` behind it, and hold nothing any more."""
-        if not self._held:
-            return data
-        whole = bytes(self._held) + data
-        self._held.clear()
-        return whole
-
-    def lines(self, data: bytes) -> list[bytes]:
-        """Return the lines that ``data`` completes, without their LF, and hold what follows them."""
-        if _LF not in data:
-            self._held += data
-            return []
-        lines = self.finish(data).split(b"\n")
-        self._held += lines.pop()
-        return lines
-
-    def peek(self) -> bytes:
-        return bytes(self._held)
+    def whole_lines(self, data: bytes) -> bytes:
+        """Return what was held and ``data`` up to its last LF, which is included; hold what follows it."""
+        end = data.rfind(b"\n") + 1
+        if not end:
+            self += data
+            return b""
+        text = bytes(self) + data[:end] if self else data[:end]
+        self[:] = data[end:]
+        return text
 
 
-def _plain_payloads(text: bytes) -> list[bytes] | None:
+def _plain_payloads(text: bytes, limit: int) -> list[bytes] | None:
     """Return the payloads of whole events of one ``data: `` line each and LF line ends, or None for anything else.
 
-    The count of line ends is the proof: each of n events has two, so no payload holds one.
+    The count of line ends is the proof: each of n events has two, so no payload holds one. A text over ``limit``
+    bytes is left to those who look for an event that is over it.
     """
-    if not text.startswith(b"data: ") or not text.endswith(b"\n\n") or _CR in text:
+    if not text.startswith(b"data: ") or not text.endswith(b"\n\n") or _CR in text or len(text) > limit:
         return None
     payloads = text[6:-2].split(b"\n\ndata: ")
     return payloads if text.count(b"\n") == 2 * len(payloads) else None
@@ -147,11 +130,8 @@ class SSEParser:
         Raises:
             ResponseTooLarge: The event at hand is longer than ``max_event``; no event in front of it is left.
         """
-        if self._clean and len(data) <= self._max:
-            payloads = _plain_payloads(data)
-            if payloads is not None:
-                return payloads
-        return [event.data for event in self._read(data)]
+        payloads = _plain_payloads(data, self._max) if self._clean else None
+        return [event.data for event in self._read(data)] if payloads is None else payloads
 
     def events(self, data: bytes) -> list[SSEEvent]:
         """Take the next bytes of the stream and return every event that they complete.
@@ -165,15 +145,21 @@ class SSEParser:
         Raises:
             ResponseTooLarge: The event at hand is longer than ``max_event``; no event in front of it is left.
         """
-        return self._read(data)
+        payloads = _plain_payloads(data, self._max) if self._clean else None
+        return self._read(data) if payloads is None else self._messages(payloads)
+
+    def _messages(self, payloads: list[bytes]) -> list[SSEEvent]:
+        return [SSEEvent(payload, "message", self._id) for payload in payloads]
 
     def _read(self, data: bytes) -> list[SSEEvent]:
-        """Read a piece of any kind: its whole plain events at once if it begins with such, the rest by lines."""
+        """Read a piece of any kind in any state."""
         self._refuse_oversize()
-        text = self._text(data)
-        events, text = self._plain_events(text)
-        self._read_lines(text, events)
-        self._clean = not (self._start is not None or self._after_cr or self._unfinished or self._is_open())
+        text = self._unfinished.whole_lines(self._text(data))
+        payloads = None if self._is_open() else _plain_payloads(text, self._max)
+        events = self._read_lines(text) if payloads is None else self._messages(payloads)
+        if self._size + len(self._unfinished) > self._max:
+            self._size = self._max + 1
+        self._clean = not (self._unfinished or self._after_cr or self._start is not None or self._is_open())
         if not events:
             self._refuse_oversize()
         return events
@@ -205,29 +191,18 @@ class SSEParser:
         self._after_cr = data.endswith(b"\r")
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _plain_events(self, text: bytes) -> tuple[list[SSEEvent], bytes]:
-        """Take the plain events up to the last blank line, if all are; return them and the text that is left."""
-        end = text.rfind(b"\n\n") + 2
-        if end < 2 or self._is_open() or len(self._unfinished) + end > self._max:
-            return [], text
-        payloads = _plain_payloads(self._unfinished.peek() + text[:end])
-        if payloads is None:
-            return [], text
-        self._unfinished.finish(b"")
-        return [SSEEvent(payload, "message", self._id) for payload in payloads], text[end:]
-
-    def _read_lines(self, text: bytes, events: list[SSEEvent]) -> None:
-        """Read line by line and add what is dispatched to ``events``, up to an event that passes the cap."""
-        for line in self._unfinished.lines(text):
-            if line:
-                self._size += len(line)
-                if self._size > self._max:
-                    break
-                self._field(line)
-            else:
+    def _read_lines(self, text: bytes) -> list[SSEEvent]:
+        """Read whole lines and return what they dispatch, up to an event that passes the cap."""
+        events: list[SSEEvent] = []
+        for line in text.split(b"\n")[:-1]:
+            if not line:
                 self._dispatch(events)
-        if self._size + len(self._unfinished) > self._max:
-            self._size = self._max + 1
+                continue
+            self._size += len(line)
+            if self._size > self._max:
+                break
+            self._field(line)
+        return events
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
@@ -288,7 +263,7 @@ class NDJSONParser:
             ResponseTooLarge: The line at hand is longer than ``max_line``; no line in front of it is left.
         """
         self._refuse_oversize()
-        lines = self._within_cap(self._unfinished.lines(data))
+        lines = self._within_cap(self._unfinished.whole_lines(data).split(b"\n")[:-1])
         whole = [line.removesuffix(b"\r") for line in lines if line.strip(b" \t\r")]
         if not whole:
             self._refuse_oversize()
@@ -303,7 +278,7 @@ class NDJSONParser:
             ResponseTooLarge: A line was longer than ``max_line``.
         """
         self._refuse_oversize()
-        line = self._unfinished.peek()
+        line = bytes(self._unfinished)
         return line.removesuffix(b"\r") if line.strip(b" \t\r") else b""
 
     def _within_cap(self, lines: list[bytes]) -> list[bytes]:

@@ -18,6 +18,8 @@ import attrs
 from localagent.errors import Phase
 
 NEVER = math.inf
+STRAY = object()
+"""What ``Timer.claim`` says of a CancelledError that neither the timer nor anybody else asked the task for."""
 
 
 @attrs.frozen
@@ -110,14 +112,19 @@ class Timer:
             self._handle = None
 
     def claim(self) -> Any:
-        """Say what the timer fired for, when the CancelledError in hand is the timer's own; None when it is not.
+        """Say whose the CancelledError in hand is.
 
-        A task that somebody else cancelled at the same time stays cancelled: the answer is then None.
+        Returns:
+            What the timer fired for, when it is the timer's own; ``STRAY`` when nobody cancelled the task (a step
+            awaited something that was cancelled); None when somebody else cancelled the task, also at the same time:
+            it stays cancelled then.
         """
-        fired, self.fired = self.fired, None
-        if fired is None or self._task is None:
+        if self._task is None:
             return None
-        return fired if self._task.uncancel() <= self._cancelling else None
+        fired, self.fired = self.fired, None
+        if fired is not None:
+            return fired if self._task.uncancel() <= self._cancelling else None
+        return None if self._task.cancelling() > self._cancelling else STRAY
 
     def _arm(self, at: float) -> None:
         at = min(at, self.deadline)

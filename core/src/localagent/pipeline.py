@@ -1,0 +1,295 @@
+"""A pipeline owns plugins and makes plans of them.
+
+pluggy keeps the registry and validates names and signatures; its errors are rewritten here with plugin, distribution
+and mend. The compiled steps never go through it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import pluggy
+
+from localagent import hookspecs
+from localagent.attempt import Attempt
+from localagent.errors import PluginError
+from localagent.hooks import IMPL_ATTRIBUTE, OPERATIONS, PROJECT, SPEC_ATTRIBUTE, HookImpl, HookSpec
+from localagent.ordering import Entry, order_steps
+from localagent.plan import CALL_HOOKS, Plan, Step, Troubles
+from localagent.plugins import Loaded, Plugin
+from localagent.receipt import StepRecord
+
+__all__ = ["Pipeline", "core_specs"]
+
+
+def core_specs() -> dict[str, HookSpec]:
+    """Return the core's hook specifications by name, in the order of a request's life."""
+    return _specs_in(hookspecs)
+
+
+def _specs_in(holder: Any) -> dict[str, HookSpec]:
+    specs = (getattr(value, SPEC_ATTRIBUTE, None) for value in vars(holder).values())
+    return {spec.name: spec for spec in specs if isinstance(spec, HookSpec)}
+
+
+@attrs.frozen
+class _Implementation:
+    plugin: Plugin
+    spec: HookSpec
+    marks: HookImpl
+    function: Callable[..., Any]
+    arguments: tuple[str, ...]
+
+
+class Pipeline:
+    """Plugins in order, and the plans made of them.
+
+    Args:
+        loaded: The chosen plugins.
+        settings: For each plugin its filled settings object; a missing one means the defaults.
+        order: The settings' ``[order]``: names by hook.
+        limits: The settings' ``[limits]``: seconds by hook, for asynchronous steps.
+        clock: The clock by which repeated failures are logged.
+
+    Raises:
+        PluginError: A plugin does not fit its hooks, or the order contradicts itself.
+    """
+
+    def __init__(
+        self,
+        loaded: Sequence[Loaded],
+        settings: Mapping[str, Any] | None = None,
+        order: Mapping[str, Sequence[str]] | None = None,
+        limits: Mapping[str, float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        settings = settings or {}
+        self.troubles = Troubles(clock)
+        self.reports = {item.name: item.report for item in loaded}
+        self.plugins: dict[str, Plugin] = {
+            item.name: _build(item, settings.get(item.name)) for item in sorted(loaded, key=lambda item: item.name)
+        }
+        self._order = dict(order or {})
+        self._limits = dict(limits or {})
+        self._manager = pluggy.PluginManager(PROJECT)
+        self.specs = self._add_specs()
+        self._check_named_hooks()
+        implementations = self._register()
+        self.steps: dict[str, tuple[Step, ...]] = {
+            name: self._steps(spec, [item for item in implementations if item.spec is spec])
+            for name, spec in self.specs.items()
+        }
+        self._operations = {
+            (item.plugin.name, item.spec.name): item.marks.operations for item in implementations
+        }
+        self._plans: dict[tuple[str, bool, frozenset[str]], Plan] = {}
+
+    def plan(self, operation: str, *, recording: bool = False, without: frozenset[str] = frozenset()) -> Plan:
+        """Return the plan of an operation; made once and kept.
+
+        Args:
+            operation: chat, complete or embed.
+            recording: Every step also writes what it decided and what it cost to ``call.records``.
+            without: Plugins whose steps are left out.
+        """
+        key = (operation, recording, without)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = self._make_plan(operation, without)
+            if recording:
+                plan = self._plans[key] = plan.mapped(_recorded)
+        return plan
+
+    def _make_plan(self, operation: str, without: frozenset[str]) -> Plan:
+        steps = {
+            name: tuple(
+                step
+                for step in self.steps[name]
+                if step.plugin not in without and self._active(step, operation)
+            )
+            for name in CALL_HOOKS
+        }
+        needs_usage = any(plugin.needs_usage for name, plugin in self.plugins.items() if name not in without)
+        return Plan(operation, steps, needs_usage=needs_usage)
+
+    def _active(self, step: Step, operation: str) -> bool:
+        narrowed = self._operations[(step.plugin, step.spec.name)]
+        return operation in step.spec.operations and (narrowed is None or operation in narrowed)
+
+    def _add_specs(self) -> dict[str, HookSpec]:
+        self._manager.add_hookspecs(hookspecs)
+        specs = core_specs()
+        for name, plugin in self.plugins.items():
+            if plugin.hookspecs is None:
+                continue
+            brought = _specs_in(plugin.hookspecs)
+            prefix = name.replace("-", "_") + "_"
+            for hook in brought:
+                if not hook.startswith(prefix):
+                    raise self._error(name, f"its hook {hook} must be named {prefix}...")
+            self._manager.add_hookspecs(plugin.hookspecs)
+            specs.update(brought)
+        return specs
+
+    def _check_named_hooks(self) -> None:
+        for table, names in (("order", self._order), ("limits", self._limits)):
+            for name in names:
+                if name not in self.specs:
+                    raise PluginError(
+                        f"[{table}] in the settings names {name}, which is no hook.",
+                        mend=f"Hooks are: {', '.join(self.specs)}.",
+                    )
+
+    def _register(self) -> list[_Implementation]:
+        for name, plugin in self.plugins.items():
+            self._check_marks(name, plugin)
+            try:
+                self._manager.register(plugin, name)
+            except pluggy.PluginValidationError as error:
+                raise self._error(name, _reason(error, self.specs)) from error
+        return [
+            self._implementation(impl, spec)
+            for name, spec in self.specs.items()
+            for impl in getattr(self._manager.hook, name).get_hookimpls()
+        ]
+
+    def _check_marks(self, name: str, plugin: Plugin) -> None:
+        for attribute in dir(type(plugin)):
+            method = getattr(type(plugin), attribute)
+            marks = getattr(method, IMPL_ATTRIBUTE, None)
+            if marks is None:
+                if isinstance(getattr(method, PROJECT + "_impl", None), dict):
+                    raise self._error(name, f"{attribute} is marked with pluggy's own marker; use localagent.hookimpl")
+                continue
+            spec = self.specs.get(attribute)
+            if spec is None and marks.of is None:
+                raise self._error(name, f"there is no hook named {attribute}")
+            if spec is not None:
+                self._check_method(name, method, spec)
+
+    def _check_method(self, name: str, method: Callable[..., Any], spec: HookSpec) -> None:
+        if spec.pending:
+            raise self._error(name, f"it uses {spec.name}, but {spec.pending} are not supported by this version")
+        if spec.sync and inspect.iscoroutinefunction(method):
+            raise self._error(name, f"{spec.name} must be a plain function: it runs where an await could be cancelled")
+        for parameter in inspect.signature(method).parameters.values():
+            if parameter.default is not parameter.empty:
+                raise self._error(
+                    name, f"{spec.name} gives {parameter.name} a default value; pluggy would never pass it"
+                )
+
+    def _implementation(self, impl: pluggy.HookImpl, spec: HookSpec) -> _Implementation:
+        marks = getattr(impl.function, IMPL_ATTRIBUTE)
+        plugin = self.plugins[impl.plugin_name]
+        return _Implementation(plugin, spec, marks, impl.function, impl.argnames)
+
+    def _steps(self, spec: HookSpec, items: Sequence[_Implementation]) -> tuple[Step, ...]:
+        by_name = {item.plugin.name: item for item in items}
+        entries = [Entry(name, item.marks.before, item.marks.after, item.marks.must) for name, item in by_name.items()]
+        placed = order_steps(entries, self._order.get(spec.name, ()), hook=spec.name)
+        limit = self._limits.get(spec.name, spec.limit)
+        return tuple(
+            Step(
+                call=_adapted(by_name[place.name]),
+                plugin=place.name,
+                spec=spec,
+                awaits=inspect.iscoroutinefunction(by_name[place.name].function),
+                limit=limit,
+                why=place.why,
+                troubles=self.troubles,
+            )
+            for place in placed
+        )
+
+    def _error(self, name: str, reason: str) -> PluginError:
+        report = self.reports[name]
+        where = f" (distribution {report.distribution} {report.version})" if report.distribution else ""
+        return PluginError(
+            f"Plugin {name}{where} does not fit: {reason}.",
+            mend=f"Upgrade it, or leave it out: see localagent plugins, or tell the author of {name}.",
+        )
+
+
+def _build(item: Loaded, settings: Any) -> Plugin:
+    try:
+        plugin = item.kind(settings)
+    except PluginError:
+        raise
+    except Exception as error:  # the plugin's constructor
+        raise PluginError(
+            f"Plugin {item.name} (distribution {item.report.distribution} {item.report.version}) cannot be made: "
+            f"{type(error).__name__}: {error}."
+        ) from error
+    plugin.name = item.name
+    return plugin
+
+
+def _reason(error: pluggy.PluginValidationError, specs: Mapping[str, HookSpec]) -> str:
+    text = str(error)
+    for name, spec in specs.items():
+        if f"hook {name!r}" in text:
+            takes = ", ".join(spec.arguments) or "nothing"
+            return f"{name} takes other arguments than the hook offers ({takes})"
+    return text.splitlines()[-1]
+
+
+def _adapted(item: _Implementation) -> Callable[..., Any]:
+    """Return a callable that takes the hook's arguments by position, whatever subset the implementation takes."""
+    function, wanted, offered = item.function, item.arguments, item.spec.arguments
+    if wanted == offered:
+        return function
+    places = tuple(offered.index(name) for name in wanted)
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def awaiting(*arguments: Any) -> Any:
+            return await function(*[arguments[place] for place in places])
+
+        return awaiting
+    return lambda *arguments: function(*[arguments[place] for place in places])
+
+
+def _recorded(step: Step) -> Step:
+    """Return the step, writing what it decides and what it costs to the records of its call."""
+    inner = step.call
+
+    def note(subject: Any, result: Any, started: int) -> None:
+        call = subject.call if isinstance(subject, Attempt) else subject
+        if call.records is not None:
+            spent = time.perf_counter_ns() - started
+            call.records.append(StepRecord(step.spec.name, step.plugin, StepRecord.describe(result), spent / 1000))
+
+    async def awaiting(*arguments: Any) -> Any:
+        started = time.perf_counter_ns()
+        result: Any = None
+        try:
+            result = await inner(*arguments)
+        except BaseException as error:  # noted and passed on, whoever raised it
+            result = error
+            raise
+        finally:
+            note(arguments[0], result, started)
+        return result
+
+    def plain(*arguments: Any) -> Any:
+        started = time.perf_counter_ns()
+        result: Any = None
+        try:
+            result = inner(*arguments)
+        except BaseException as error:  # noted and passed on, whoever raised it
+            result = error
+            raise
+        finally:
+            note(arguments[0], result, started)
+        return result
+
+    return attrs.evolve(step, call=awaiting if step.awaits else plain)
+
+
+assert set(CALL_HOOKS) <= set(core_specs())
+assert set(OPERATIONS) == {"chat", "complete", "embed"}

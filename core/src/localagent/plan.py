@@ -1,0 +1,273 @@
+"""The compiled order of all steps for one operation, and the six ways in which the answers of a hook become one.
+
+pluggy registers and checks; it never calls. With asynchronous implementations its ``firstresult`` stops at the first
+coroutine and its wrappers finish before the work starts. So a pipeline reads the implementations once, and a ``Plan``
+holds frozen tuples of plain callables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from localagent.errors import InternalError, LocalAgentError, UpstreamTimeout
+from localagent.hooks import HookSpec, OnRaise
+from localagent.timer import STRAY, Timer
+
+log = logging.getLogger("localagent")
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class Step:
+    """One plugin's implementation of a hook, ready to be called.
+
+    Attributes:
+        call: Takes the hook's arguments by position.
+        plugin: The plugin's name.
+        spec: The hook.
+        awaits: Whether ``call`` returns an awaitable.
+        limit: Seconds that it may take, when it awaits.
+        why: Why it stands where it stands.
+        troubles: Counts failures of NOTIFY and skipped steps, by plugin and hook; ``doctor`` shows them.
+    """
+
+    call: Callable[..., Any]
+    plugin: str
+    spec: HookSpec
+    awaits: bool
+    limit: float
+    why: str
+    troubles: Troubles
+
+    def blame(self, error: BaseException) -> LocalAgentError:
+        """Return the error that a step's own exception becomes."""
+        if isinstance(error, LocalAgentError):
+            return error
+        return InternalError(
+            f"Plugin {self.plugin} failed in {self.spec.name}: {type(error).__name__}.",
+            mend="See the log with --debug, or leave the plugin out.",
+        )
+
+    def overdue(self, fired: Any) -> LocalAgentError:
+        """Return the error of a step in which the timer fired."""
+        if fired == "total":
+            return out_of_time()
+        if fired is STRAY:
+            return InternalError(f"Plugin {self.plugin} was cancelled by itself in {self.spec.name}.")
+        return InternalError(
+            f"Plugin {self.plugin} took longer than {self.limit:g} s in {self.spec.name}.",
+            mend=f"Raise [limits] {self.spec.name} in the settings, or leave the plugin out.",
+        )
+
+    def check(self, result: Any) -> Any:
+        """Return a step's result if it is of the hook's type.
+
+        Raises:
+            InternalError: It is not; the plugin is named.
+        """
+        if result is None or not self.spec.result or isinstance(result, self.spec.result):
+            return result
+        expected = " or ".join(kind.__name__ for kind in self.spec.result)
+        if hasattr(result, "close") and asyncio.iscoroutine(result):
+            result.close()
+        raise InternalError(
+            f"Plugin {self.plugin} returned {type(result).__name__} from {self.spec.name}; expected {expected} or None."
+        )
+
+
+class Troubles:
+    """Failures that did not reach the user: counted, and logged once a minute for each plugin and hook."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self._clock = clock
+        self._logged: dict[tuple[str, str], float] = {}
+
+    def note(self, step: Step, error: BaseException) -> None:
+        """Count a failure; log it unless this pair was logged within the last minute."""
+        pair = (step.plugin, step.spec.name)
+        self.counts[pair] += 1
+        now = self._clock()
+        if now - self._logged.get(pair, -60.0) >= 60.0:
+            self._logged[pair] = now
+            log.warning("Plugin %s failed in %s: %s (further ones are counted).", *pair, type(error).__name__)
+
+
+def out_of_time() -> UpstreamTimeout:
+    """Return the error of a call whose deadline has passed."""
+    return UpstreamTimeout(
+        "The call's time is up.", phase="total", mend="Pass a longer timeout.", code="deadline_exceeded"
+    )
+
+
+async def ask(step: Step, timer: Timer, *arguments: Any) -> Any:
+    """Call one step, bounded by its limit, and check its result.
+
+    Raises:
+        LocalAgentError: The step's own, or what its exception, its lateness or its wrong result become.
+    """
+    if not step.awaits:
+        return tell(step, *arguments)
+    timer.watch(step.limit, step)
+    try:
+        return step.check(await step.call(*arguments))
+    except asyncio.CancelledError:
+        fired = timer.claim()
+        if fired is None:
+            raise
+        raise step.overdue(fired) from None
+    except LocalAgentError:
+        raise
+    except Exception as error:  # the plugin's code
+        raise step.blame(error) from error
+    finally:
+        timer.deadline_only()
+
+
+def tell(step: Step, *arguments: Any) -> Any:
+    """Call one synchronous step and check its result; errors as in ``ask``."""
+    try:
+        return step.check(step.call(*arguments))
+    except LocalAgentError:
+        raise
+    except Exception as error:  # the plugin's code
+        raise step.blame(error) from error
+
+
+async def pipe(steps: Sequence[Step], timer: Timer, subject: Any, value: T) -> T:
+    """PIPE: each step receives what the last returned."""
+    for step in steps:
+        result = await ask(step, timer, subject, value) if step.awaits else tell(step, subject, value)
+        if result is not None:
+            value = result
+    return value
+
+
+async def first(steps: Sequence[Step], timer: Timer, *arguments: Any) -> tuple[Any, Step | None]:
+    """FIRST: the first result that is not None, with the step that gave it."""
+    for step in steps:
+        try:
+            result = await ask(step, timer, *arguments) if step.awaits else tell(step, *arguments)
+        except LocalAgentError as error:
+            if step.spec.on_raise is not OnRaise.SKIP or timer.expired:
+                raise
+            step.troubles.note(step, error)
+            continue
+        if result is not None:
+            return result, step
+    return None, None
+
+
+async def gate(steps: Sequence[Step], timer: Timer, subject: Any) -> tuple[Any, Step | None]:
+    """GATE: the first refusal, with the step that gave it."""
+    for step in steps:
+        result = await ask(step, timer, subject) if step.awaits else tell(step, subject)
+        if result is not None:
+            return result, step
+    return None, None
+
+
+def gate_now(steps: Sequence[Step], *arguments: Any) -> Any:
+    """GATE of a synchronous hook: the first objection."""
+    for step in steps:
+        result = tell(step, *arguments)
+        if result is not None:
+            return result
+    return None
+
+
+def pipe_now(steps: Sequence[Step], subject: Any, value: Any) -> Any:
+    """PIPE of a synchronous hook."""
+    for step in steps:
+        result = tell(step, subject, value)
+        if result is not None:
+            value = result
+    return value
+
+
+def first_now(steps: Sequence[Step], *arguments: Any) -> Any:
+    """FIRST of a synchronous hook."""
+    for step in steps:
+        try:
+            result = tell(step, *arguments)
+        except LocalAgentError as error:
+            if step.spec.on_raise is not OnRaise.SKIP:
+                raise
+            step.troubles.note(step, error)
+            continue
+        if result is not None:
+            return result
+    return None
+
+
+def notify(steps: Sequence[Step], *arguments: Any) -> None:
+    """NOTIFY of a synchronous hook: all are told, whatever one of them does."""
+    for step in steps:
+        try:
+            step.call(*arguments)
+        except Exception as error:  # the plugin's code: isolated by the hook's contract
+            step.troubles.note(step, error)
+
+
+async def notify_all(steps: Sequence[Step], timer: Timer, *arguments: Any) -> None:
+    """NOTIFY: all are told, whatever one of them does."""
+    for step in steps:
+        try:
+            await ask(step, timer, *arguments)
+        except LocalAgentError as error:
+            step.troubles.note(step, error)
+
+
+CALL_HOOKS = (
+    "pre_request", "cache_lookup", "select_instance", "prepare_attempt", "rate_check", "hedge_after", "check_answer",
+    "after_attempt", "on_failure", "cache_store", "wrap_stream", "record_metric",
+)  # fmt: skip
+
+
+class Plan:
+    """All steps of one operation, in order. An empty tuple costs one truth test.
+
+    Attributes:
+        operation: chat, complete or embed.
+        needs_usage: Whether some plugin needs token counts, so that streams ask for them.
+    """
+
+    __slots__ = (*CALL_HOOKS, "needs_usage", "operation")
+
+    pre_request: tuple[Step, ...]
+    cache_lookup: tuple[Step, ...]
+    select_instance: tuple[Step, ...]
+    prepare_attempt: tuple[Step, ...]
+    rate_check: tuple[Step, ...]
+    hedge_after: tuple[Step, ...]
+    check_answer: tuple[Step, ...]
+    after_attempt: tuple[Step, ...]
+    on_failure: tuple[Step, ...]
+    cache_store: tuple[Step, ...]
+    wrap_stream: tuple[Step, ...]
+    record_metric: tuple[Step, ...]
+
+    def __init__(self, operation: str, steps: dict[str, tuple[Step, ...]], *, needs_usage: bool = False) -> None:
+        self.operation = operation
+        self.needs_usage = needs_usage
+        for name in CALL_HOOKS:
+            setattr(self, name, steps.get(name, ()))
+
+    def steps(self) -> dict[str, tuple[Step, ...]]:
+        """Return the steps by hook, in the order of a request's life."""
+        return {name: getattr(self, name) for name in CALL_HOOKS}
+
+    def mapped(self, change: Callable[[Step], Step | None]) -> Plan:
+        """Return a plan whose steps went through ``change``; None leaves a step out."""
+        changed = {
+            name: tuple(new for step in steps if (new := change(step)) is not None)
+            for name, steps in self.steps().items()
+        }
+        return Plan(self.operation, changed, needs_usage=self.needs_usage)
