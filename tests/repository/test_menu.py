@@ -1,0 +1,41 @@
+"""The noxfile reads like a menu."""
+
+from __future__ import annotations
+
+import os
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nox import registry
+
+SESSIONS = {
+    "acceptance", "alone", "bench", "combos", "core", "docs", "examples", "full", "lint", "minimums", "pairs", "pins",
+    "repository", "templates", "types",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def menu(root: Path) -> dict[str, Any]:
+    """The sessions of the noxfile, by name."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("PYENV_VERSION", "UV_PYTHON_DOWNLOADS"):  # the noxfile sets them; this puts them back
+            environment.setenv(name, os.environ.get(name, ""))
+        runpy.run_path(str(root / "noxfile.py"))
+    return dict(registry.get())
+
+
+def test_every_session_says_what_it_does(menu: dict[str, Any]) -> None:
+    """Each session has a docstring of one sentence or two, which `nox -l` prints."""
+    assert [name for name, session in menu.items() if not session.__doc__] == []
+
+
+def test_the_menu_is_complete(menu: dict[str, Any]) -> None:
+    """The sessions that the design names are there, and no other."""
+    assert set(menu) == SESSIONS
+
+
+def test_only_slow_and_writing_sessions_are_off_by_default(menu: dict[str, Any]) -> None:
+    """`nox` without arguments runs everything else."""
+    assert {name for name, session in menu.items() if not session.default} == {"bench", "full", "pins"}
