@@ -283,7 +283,7 @@ def pins_without_direct(session: nox.Session, folders: list[Path]) -> Path:
     """Write the pins, without those of what the folders need themselves, to a file and return it."""
     direct = {required_name(requirement) for folder in folders for requirement in requirements(folder)}
     kept = [pin for pin in facts(ROOT)["tool"]["uv"]["constraint-dependencies"] if pin.partition("==")[0] not in direct]
-    path = Path(session.create_tmp()) / "constraints.txt"
+    path = Path(session.create_tmp()).resolve() / "constraints.txt"
     path.write_text("\n".join(kept))
     return path
 
