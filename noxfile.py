@@ -145,10 +145,9 @@ def minimums(session: nox.Session) -> None:
     """The lowest versions that the core and the plugins declare pass their tests."""
     folders = [CORE, *PLUGINS.values()]
     editables = [argument for folder in folders for argument in ("-e", with_extras(folder))]
-    groups = ["--group", f"{ROOT / 'pyproject.toml'}:test"]
-    pinned = pins_without_direct(session, folders)
     with tempfile.TemporaryDirectory() as outside, session.chdir(outside):  # where the workspace's own pins do not bind
-        session.install("--resolution=lowest-direct", *editables, *groups, "--constraints", str(pinned))
+        session.install("--resolution=lowest-direct", *editables)
+        session.install(f"--group={ROOT / 'pyproject.toml'}:test", "--constraints", str(as_installed(session)))
     run_pytest(session, *(folder / "tests" for folder in folders), *TWO_WORKERS)
 
 
@@ -163,7 +162,7 @@ def docs(session: nox.Session) -> None:
 def examples(session: nox.Session) -> None:
     """Every Python block of the README and the documentation runs."""
     install_everything(session, "test", "examples")
-    run_pytest(session, "-p", "docs._ext.run_examples", *existing(session, "README.md", "docs"))
+    run_pytest(session, "-p", "docs._ext.run_examples", "-p", "no:randomly", *existing(session, "README.md", "docs"))
 
 
 @nox.session(python=OLDEST, reuse_venv=False)
@@ -223,6 +222,11 @@ def run_pytest(session: nox.Session, *arguments: str | Path) -> None:
     session.run("python", "-m", "pytest", *map(str, arguments), *session.posargs)
 
 
+def workspace_pins() -> list[str]:
+    pinned: list[str] = facts(ROOT)["tool"]["uv"]["constraint-dependencies"]
+    return pinned
+
+
 def with_extras(folder: Path, path: Path | None = None) -> str:
     """Return a folder, or a wheel built from it, with all the extras that the folder declares."""
     extras = ",".join(facts(folder)["project"].get("optional-dependencies", {}))
@@ -272,19 +276,20 @@ def wheel(session: nox.Session, folder: Path) -> Path:
 def rendered(session: nox.Session, role: str, folder: Path) -> Path:
     """Return a plugin of this role, named sample, that the template made in ``folder``."""
     constraints = folder / "constraints.txt"
-    constraints.write_text("\n".join(facts(ROOT)["tool"]["uv"]["constraint-dependencies"]))
+    constraints.write_text("\n".join(workspace_pins()))
     copier = ["uv", "tool", "run", "--quiet", "--constraints", str(constraints), "copier", "copy", "--quiet"]
     answers = ["--defaults", f"--data=role={role}", "--data=name=sample"]
     session.run(*copier, *answers, str(ROOT / "templates/plugin"), str(folder / "plugin"))
     return folder / "plugin"
 
 
-def pins_without_direct(session: nox.Session, folders: list[Path]) -> Path:
-    """Write the pins, without those of what the folders need themselves, to a file and return it."""
-    direct = {required_name(requirement) for folder in folders for requirement in requirements(folder)}
-    kept = [pin for pin in facts(ROOT)["tool"]["uv"]["constraint-dependencies"] if pin.partition("==")[0] not in direct]
-    path = Path(session.create_tmp()).resolve() / "constraints.txt"
-    path.write_text("\n".join(kept))
+def as_installed(session: nox.Session) -> Path:
+    """Write what is installed, and the pins of what is not, to a file in the current folder and return it."""
+    installed = str(session.run("uv", "pip", "freeze", "--quiet", "--exclude-editable", silent=True)).split()
+    names = {pin.partition("==")[0] for pin in installed}
+    others = [pin for pin in workspace_pins() if pin.partition("==")[0] not in names]
+    path = Path("constraints.txt")
+    path.write_text("\n".join([*installed, *others]))
     return path
 
 

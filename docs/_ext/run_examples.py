@@ -3,7 +3,13 @@
 ``<!--- skip: next -->`` in front of a block leaves it out: use it for code that needs what a checkout has not.
 """
 
+from pathlib import Path
+
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
-pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["*.md"]).pytest()
+ROOT = Path(__file__).parents[2]
+
+pytest_collect_file = Sybil(
+    path=str(ROOT), parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["*.md", "**/*.md"]
+).pytest()
