@@ -264,9 +264,9 @@ def wheel(session: nox.Session, folder: Path) -> Path:
     """Return the wheel of a folder, built once for each content."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_dir() or {"tests", "__pycache__"} & {*path.parts}:
-            continue
-        digest.update(f"{path.relative_to(folder)}:".encode() + path.read_bytes())
+        inside = path.relative_to(folder)
+        if path.is_file() and not {"tests", "__pycache__"} & {*inside.parts}:
+            digest.update(f"{inside}:".encode() + path.read_bytes())
     shelf = ROOT / ".nox/wheels" / f"{folder.name}-{digest.hexdigest()[:16]}"
     if not list(shelf.glob("*.whl")):
         session.run("uv", "build", "--quiet", "--wheel", f"--out-dir={shelf}", str(folder))
