@@ -1,0 +1,306 @@
+"""The records of the fault table: what goes wrong, what must come of it, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import attrs
+
+from localagent.errors import Billed, BreakerSign, LocalAgentError, Phase, StreamInterrupted
+from localagent.responses import Usage
+from localagent.testing.canaries import CANARY_KEY, CANARY_PROMPT
+from localagent.testing.fault_server import Scripts
+from localagent.testing.faults.dialects import TEXT, Dialect
+from localagent.timer import Clocks
+from localagent.transport import Caps
+
+ProtocolName: TypeAlias = Literal["openai", "ollama"]
+Operation: TypeAlias = Literal["chat", "stream"]
+
+OPENAI: tuple[ProtocolName, ...] = ("openai",)
+OLLAMA: tuple[ProtocolName, ...] = ("ollama",)
+BOTH: tuple[ProtocolName, ...] = ("openai", "ollama")
+
+#: Clocks that no row waits for. A row that is about a clock shortens that one alone, so the error says which fired.
+CALM = Clocks(connect=3.0, pool=3.0, send=3.0, load=3.0, first=3.0, idle=3.0, total=8.0)
+
+CAPS = Caps()
+
+SECTIONS = {
+    "answers": range(1, 51),
+    "before the headers": range(51, 72),
+    "after the headers": range(72, 85),
+    "stream content": range(85, 107),
+    "ollama": range(107, 119),
+}
+
+
+def calm(**clocks: float) -> Clocks:
+    """Return the calm clocks with some of them changed, in seconds."""
+    return attrs.evolve(CALM, **clocks)
+
+
+@attrs.frozen
+class Scene:
+    """What a script is made for.
+
+    Attributes:
+        dialect: Says things in the protocol under test.
+        elsewhere: Address of a second server, where the set-up has one.
+    """
+
+    dialect: Dialect
+    elsewhere: str = ""
+
+
+@attrs.frozen
+class Ask:
+    """What the tester's call is to send.
+
+    Attributes:
+        protocol: The protocol under test.
+        operation: ``chat`` for a complete answer, ``stream`` for a streamed one.
+        model: The model's name.
+        prompt: The text of the only message, from the user.
+        key: The key.
+        choices: How many answers to ask for (``n``).
+        caps: Size limits to set.
+        pool_limit: Connections that may be open at a time.
+        authority: A certificate authority (PEM file) to trust; None for the system's.
+        heard: To be called when text of a stream was handed out, each time.
+    """
+
+    protocol: ProtocolName
+    operation: Operation
+    model: str = "faulty"
+    prompt: str = CANARY_PROMPT
+    key: str = CANARY_KEY
+    choices: int = 1
+    caps: Caps = CAPS
+    pool_limit: int = 8
+    authority: Path | None = None
+    heard: Callable[[], object] = bool
+
+
+@attrs.frozen
+class Heard:
+    """What a call that succeeded has got; a stream's chunks are put together.
+
+    Attributes:
+        text: Text of the first choice.
+        usage: Tokens, when the server reported them.
+        model: The model that the answer names.
+        tool_calls: Name and arguments (as JSON text) of each tool call, by index.
+    """
+
+    text: str = ""
+    usage: Usage | None = None
+    model: str | None = None
+    tool_calls: tuple[tuple[str, str], ...] = ()
+
+
+@attrs.frozen
+class Says:
+    """What an error must advise; None leaves it open. Names as in ``localagent.errors.Advice``."""
+
+    same: bool | None = None
+    next: bool | None = None
+    billed: Billed | None = None
+    breaker: BreakerSign | None = None
+
+
+@attrs.frozen
+class Hint:
+    """What ``retry_after`` must be, in seconds.
+
+    Attributes:
+        low: At least this.
+        high: At most this.
+        absent: Whether None is right too. ``NO_HINT`` allows None alone.
+    """
+
+    low: float
+    high: float
+    absent: bool = False
+
+
+NO_HINT = Hint(1.0, 0.0, absent=True)
+
+
+def hint(seconds: float) -> Hint:
+    """Return the hint that must be given exactly."""
+    return Hint(seconds - 1e-6, seconds + 1e-6)
+
+
+@attrs.frozen(kw_only=True)
+class Expect:
+    """What must come of a fault. Everything that is None or empty is left open.
+
+    Attributes:
+        errors: The error is of one of these types; empty when the call must succeed.
+        causes: After content was handed out: type of the cause that the ``StreamInterrupted`` names.
+        may_succeed: Whether success is right too.
+        phase: The phase, of the cause where there are causes, else of the error.
+        code: The error's code.
+        says: What the error advises.
+        retry_after: The wait that the server asked for.
+        shown: Parts of the server's message that the error must show.
+        hidden: Parts of the server's message that the error must not show.
+        partial: The text that a ``StreamInterrupted`` keeps.
+        text: The answer's text.
+        usage: Tokens of request and answer.
+        model: The model that the answer names.
+        tool_calls: Name and arguments of each tool call.
+        requests: Requests that the server has read in the end.
+        closed: Whether the connection must be closed in the end, and not kept for reuse.
+        quiet: Whether nothing above INFO may be logged.
+        recovers: Whether the same call must succeed as soon as the set-up is undone.
+    """
+
+    errors: tuple[type[LocalAgentError], ...] = ()
+    causes: tuple[type[LocalAgentError], ...] = ()
+    may_succeed: bool = False
+    phase: Phase | None = None
+    code: str | None = None
+    says: Says = Says()
+    retry_after: Hint | None = None
+    shown: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    partial: str | None = None
+    text: str | None = None
+    usage: tuple[int, int] | None = None
+    model: str | None = None
+    tool_calls: tuple[tuple[str, str], ...] = ()
+    requests: int | None = 1
+    closed: bool = False
+    quiet: bool = False
+    recovers: bool = False
+
+
+def fails(
+    *errors: type[LocalAgentError],
+    says: Says = Says(),
+    phase: Phase | None = None,
+    code: str | None = None,
+    retry_after: Hint | None = None,
+    shown: tuple[str, ...] = (),
+    hidden: tuple[str, ...] = (),
+    may_succeed: bool = False,
+    requests: int | None = 1,
+    closed: bool = False,
+    recovers: bool = False,
+) -> Expect:
+    """Expect an error of one of these types; the call handed out nothing."""
+    return Expect(
+        errors=errors,
+        says=says,
+        phase=phase,
+        code=code,
+        retry_after=retry_after,
+        shown=shown,
+        hidden=hidden,
+        may_succeed=may_succeed,
+        requests=requests,
+        closed=closed,
+        recovers=recovers,
+    )
+
+
+def interrupted(
+    *causes: type[LocalAgentError],
+    says: Says = Says(same=False, next=False, billed="yes"),
+    phase: Phase | None = None,
+    partial: str | None = "Hello",
+    closed: bool = False,
+) -> Expect:
+    """Expect ``StreamInterrupted`` with what arrived; without causes it is the missing terminator itself."""
+    return Expect(errors=(StreamInterrupted,), causes=causes, says=says, phase=phase, partial=partial, closed=closed)
+
+
+def succeeds(
+    text: str = TEXT,
+    *,
+    usage: tuple[int, int] | None = None,
+    model: str | None = None,
+    tool_calls: tuple[tuple[str, str], ...] = (),
+    requests: int = 1,
+    closed: bool = False,
+    quiet: bool = True,
+) -> Expect:
+    """Expect an answer with this text, and nothing above INFO in the log."""
+    return Expect(
+        text=text, usage=usage, model=model, tool_calls=tool_calls, requests=requests, closed=closed, quiet=quiet
+    )
+
+
+@attrs.frozen
+class Fault:
+    """One fault, in one form.
+
+    Attributes:
+        id: ``F14``, or ``F18.nan`` where a row of the table has several forms.
+        title: What goes wrong, in one line.
+        script: Makes what the server says; None where the set-up has no server of ours.
+        expect: What must come of it.
+        protocols: The protocols that it can happen in.
+        operation: What is asked for.
+        clocks: Time limits to set.
+        caps: Size limits to set.
+        setup: Name of what must be arranged around the call; see ``localagent.testing.faults.stages``.
+        prompt_size: Bytes to which the prompt is stretched; 0 leaves it as it is.
+        choices: How many answers to ask for.
+        warm: Whether a call that succeeds goes before, so that a connection is there to be used again.
+        beside: Whether another call is under way, whose answer does not come.
+        excluded: Why one call to one server cannot show it; None when it can.
+    """
+
+    id: str
+    title: str
+    script: Callable[[Scene], Scripts] | None = None
+    expect: Expect = Expect()
+    protocols: tuple[ProtocolName, ...] = BOTH
+    operation: Operation = "chat"
+    clocks: Clocks = CALM
+    caps: Caps = CAPS
+    setup: str = "server"
+    prompt_size: int = 0
+    choices: int = 1
+    warm: bool = False
+    beside: bool = False
+    excluded: str | None = None
+
+    @property
+    def row(self) -> int:
+        """The number of its row: 18 for ``F18.nan``."""
+        return int(self.id.partition(".")[0][1:])
+
+    @property
+    def section(self) -> str:
+        """The name of the section that its row is in."""
+        return next(name for name, rows in SECTIONS.items() if self.row in rows)
+
+
+def excluded(id_: str, title: str, reason: str) -> Fault:
+    """Return a row that one call to one server cannot show, with the reason."""
+    return Fault(id_, title, excluded=reason)
+
+
+@attrs.frozen
+class Verdict:
+    """What a fault has shown.
+
+    Attributes:
+        id: The fault.
+        protocol: The protocol.
+        passed: Whether everything that was expected came true.
+        detail: What did not come true; for a fault that was not shown, why.
+        shown: False when the row is excluded or this machine cannot show it.
+    """
+
+    id: str
+    protocol: ProtocolName
+    passed: bool
+    detail: str = ""
+    shown: bool = True

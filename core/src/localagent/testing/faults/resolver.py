@@ -1,0 +1,45 @@
+"""A stub of the system's name resolution, which no test can make silent otherwise."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+UNKNOWN: Final = "unknown"
+SILENT: Final = "silent"
+_SILENCE_LIMIT = 60.0
+
+
+@contextmanager
+def stub_resolver(names: Mapping[str, str]) -> Iterator[None]:
+    """Answer for some names instead of the system; every other name goes to the system.
+
+    Args:
+        names: For each host name an IPv4 address, ``UNKNOWN`` for "no such name", or ``SILENT`` for no answer while
+            the stub is there. The mapping may be changed at any time.
+
+    Note:
+        It stands in for ``socket.getaddrinfo``. Resolvers that do not ask the system do not see it.
+    """
+    real = socket.getaddrinfo
+    over = threading.Event()
+
+    def resolve(host: Any, *args: Any, **named: Any) -> Any:
+        told = names.get(host.decode() if isinstance(host, bytes) else host)
+        if told is None:
+            return real(host, *args, **named)
+        if told == SILENT:
+            over.wait(_SILENCE_LIMIT)
+        if told in (SILENT, UNKNOWN):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return real(told, *args, **named)
+
+    socket.getaddrinfo = resolve
+    try:
+        yield
+    finally:
+        over.set()
+        socket.getaddrinfo = real

@@ -1,0 +1,85 @@
+"""The pytest plugin of the test kit: nothing leaks, no secret is shown, and ``async def`` tests run.
+
+Load it with ``pytest_plugins = ["localagent.testing.pytest_plugin"]`` in the top-level ``conftest.py`` or with
+``-p localagent.testing.pytest_plugin``. It holds for every test:
+
+* **Leaks.** A test that leaves a descriptor, a thread, a child process or a pending task fails. One that must leave
+  something says so: ``@pytest.mark.leaks("why")``. What a fixture of a wider scope opens is not the test's, unless
+  the test asks for it with ``getfixturevalue``.
+* **Canaries.** ``CANARY_KEY`` and ``CANARY_PROMPT`` must not be in any log record, down to DEBUG, nor in anything
+  handed to the fixture ``canaries``: ``canaries.watch(error)``.
+* **Async tests** run in a fresh event loop; with ``@pytest.mark.virtual`` on a ``VirtualClockLoop``. Async fixtures
+  are not offered: open what a test needs with ``async with`` inside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from localagent.testing.canaries import Canaries
+from localagent.testing.clock import run_virtual
+from localagent.testing.leaks import belongings, new_since, watched_runners
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers."""
+    config.addinivalue_line("markers", "leaks(reason): the test leaves something behind, and why that is right")
+    config.addinivalue_line("markers", "virtual: run the async test on a virtual clock")
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run ``async def`` tests; leave all others to pytest."""
+    run = run_virtual if pyfuncitem.get_closest_marker("virtual") else asyncio.run
+    hypothesis = getattr(pyfuncitem.obj, "hypothesis", None)
+    if hypothesis is not None and inspect.iscoroutinefunction(hypothesis.inner_test):
+        hypothesis.inner_test = _synchronous(hypothesis.inner_test, run)
+        return None
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    wanted = inspect.signature(pyfuncitem.obj).parameters
+    run(pyfuncitem.obj(**{name: value for name, value in pyfuncitem.funcargs.items() if name in wanted}))
+    return True
+
+
+def _synchronous(test: Callable[..., Any], run: Callable[[Any], Any]) -> Callable[..., None]:
+    def synchronous(*args: Any, **kwargs: Any) -> None:
+        run(test(*args, **kwargs))
+
+    return synchronous
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test that leaves a descriptor, a thread, a child process or a pending task."""
+    marker = request.node.get_closest_marker("leaks")
+    if marker is not None:
+        if not (marker.args and isinstance(marker.args[0], str) and marker.args[0]):
+            pytest.fail('Say why: @pytest.mark.leaks("reason").', pytrace=False)
+        yield
+        return
+    before = belongings()
+    with watched_runners() as tasks:
+        yield
+    if left := [*tasks, *new_since(before)]:
+        pytest.fail("The test left behind: " + "; ".join(left), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def canaries(no_leaks: None) -> Iterator[Canaries]:
+    """Fail the test in which a canary shows up in a log record or in something that is watched."""
+    watcher = Canaries()
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(watcher)
+    root.setLevel(logging.DEBUG)
+    yield watcher
+    root.setLevel(level)
+    root.removeHandler(watcher)
+    if sightings := watcher.search():
+        pytest.fail("\n".join(sightings), pytrace=False)
