@@ -1,0 +1,381 @@
+"""Between a streamed answer and a whole one, in the OpenAI schema.
+
+``Joiner`` makes one document of a stream's events, ``split_document`` makes events of a document. Whoever reads the
+events that were split from a document gets that document again.
+
+How the fields of several events become one:
+
+==============================  ===================================================================================
+where                           what becomes of it
+==============================  ===================================================================================
+``id``, ``created``, ``model``  the first that is neither null nor empty
+other fields of an event        the last that is not null; ``usage`` too, which many servers send cumulated
+``choices``                     by ``index``, in its order; without one: by its place in the event
+``delta``                       strings are concatenated, lists extended, objects joined by the same rule, of other
+                                values the last stays; ``id``, ``role`` and ``type`` are said once
+``delta.tool_calls``            by ``index``, in its order; see ``_ToolCalls``
+other fields of a choice        ``text`` is concatenated, lists are extended, objects joined (``logprobs``); of other
+                                values the last stays (``finish_reason``)
+==============================  ===================================================================================
+
+Null never replaces a value, and no field is dropped because nobody knows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+
+from localagent.errors import UpstreamProtocol
+
+_FIRST = frozenset({"id", "created", "model"})  # of an event: the first counts
+_ONCE = frozenset({"id", "role", "type"})  # within a delta: some servers repeat them
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+_Rule = Callable[[str, Any, Any], Any]  # name, known value, new value -> what stays; neither is null
+
+
+class Joiner:
+    """Makes one document of the events of a stream, one event at a time.
+
+    Attributes:
+        size: Bytes of the events taken so far, so that the caller can stop in time.
+    """
+
+    __slots__ = ("_choices", "_head", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._head: dict[str, Any] = {}
+        self._choices: dict[int, _Choice] = {}
+
+    def add(self, data: bytes) -> None:
+        """Take the next event.
+
+        Args:
+            data: A ``chat.completion.chunk`` or a piece of a text completion as JSON; never the terminator. Bytes
+                that are no UTF-8 count as U+FFFD.
+
+        Raises:
+            UpstreamProtocol: The event is no JSON, which changes nothing here, or has not the shape of an answer,
+                after which this joiner is of no more use.
+        """
+        event = _object(_decoded(data))
+        self.size += len(data)
+        try:
+            for position, choice in enumerate(_objects(event.pop("choices", None))):
+                self._choice(_index(choice, position)).add(choice)
+            _fold(self._head, event, _of_head)
+        except RecursionError:
+            raise _too_deep() from None
+
+    def document(self) -> dict[str, Any]:
+        """Return what was taken so far as an answer that was not streamed; the caller's to keep.
+
+        Every choice has an ``index`` and a ``finish_reason`` (null when none came); every message has a ``role`` and
+        ``content`` (null when none came).
+
+        Raises:
+            UpstreamProtocol: The answer is nested too deeply.
+        """
+        texts = any("text" in choice.fields for choice in self._choices.values())
+        chat = _is_chat(self._head.get("object"), texts)
+        try:
+            choices = [choice.document(index, chat) for index, choice in sorted(self._choices.items(), key=_place)]
+            kind = "chat.completion" if chat else "text_completion"
+            return {**_finished(self._head), "object": kind, "choices": choices}
+        except RecursionError:
+            raise _too_deep() from None
+
+    def _choice(self, index: int) -> _Choice:
+        known = self._choices.get(index)
+        if known is None:
+            known = self._choices[index] = _Choice()
+        return known
+
+
+def join_events(events: Iterable[bytes]) -> dict[str, Any]:
+    """Return the answer that a stream's events make, as it would have come in one piece.
+
+    Args:
+        events: The data of every event as JSON, in order, without the terminator.
+
+    Raises:
+        UpstreamProtocol: An event is no JSON or has not the shape of an answer.
+    """
+    joiner = Joiner()
+    for data in events:
+        joiner.add(data)
+    return joiner.document()
+
+
+def split_document(document: dict[str, Any]) -> list[bytes]:
+    """Return the events that a server would have streamed instead of this answer.
+
+    For every choice one event with all that it holds, then for every choice one with its finish reason, then one with
+    the usage. Fields that the schema does not know travel in the first. A server numbers tool calls only in streams,
+    so an ``index`` that a whole answer's tool call may have is replaced by its place.
+
+    Args:
+        document: A whole answer, of a chat or a text completion; stays as it is.
+
+    Returns:
+        JSON of every event, at least one, without the terminator.
+
+    Raises:
+        UpstreamProtocol: The document has not the shape of an answer.
+    """
+    choices = list(enumerate(_objects(document.get("choices"))))
+    chat = _is_chat(document.get("object"), any("text" in choice for _, choice in choices))
+    pieces = [[_opening(choice, place, chat)] for place, choice in choices]
+    pieces += [[_closing(choice, place, chat)] for place, choice in choices if choice.get("finish_reason") is not None]
+
+    kind = "chat.completion.chunk" if chat else "text_completion"
+    head = {**document, "object": kind, "choices": pieces.pop(0) if pieces else []}
+    every: dict[str, Any] = {name: head[name] for name in ("id", "object", "created", "model") if name in head}
+    events = [head] + [{**every, "choices": piece} for piece in pieces]
+    if document.get("usage") is not None:
+        events.append({**every, "choices": [], "usage": head.pop("usage")})
+    try:
+        return [_encode(event) for event in events]
+    except RecursionError:
+        raise _too_deep() from None
+
+
+class _Choice:
+    """One choice of an answer, as far as it has come."""
+
+    __slots__ = ("_calls", "_message", "fields")
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self._message: dict[str, Any] | None = None
+        self._calls: _ToolCalls | None = None
+
+    def add(self, choice: dict[str, Any]) -> None:
+        delta = choice.pop("delta", None)
+        if delta is not None:
+            self._add_delta(_object(delta))
+        _fold(self.fields, choice, _of_choice)
+
+    def _add_delta(self, delta: dict[str, Any]) -> None:
+        if delta.get("tool_calls") is not None:
+            if self._calls is None:
+                self._calls = _ToolCalls()
+            self._calls.add(_objects(delta.pop("tool_calls")))
+        if self._message is None:
+            self._message = {}
+        _fold(self._message, delta, _of_delta)
+
+    def document(self, index: int, chat: bool) -> dict[str, Any]:
+        choice = {**_finished(self.fields), "index": index}
+        # A server may send the whole message in one event, or, as some do, again in each: the deltas are what counts.
+        if self._message is not None or (chat and "message" not in choice):
+            choice["message"] = self._message_document()
+        if not chat:
+            choice.setdefault("text", "")
+        choice.setdefault("finish_reason", None)
+        return choice
+
+    def _message_document(self) -> dict[str, Any]:
+        message = {"role": None, "content": None, **_finished(self._message or {})}
+        message["role"] = message["role"] or "assistant"
+        if self._calls is not None:
+            message["tool_calls"] = self._calls.document()
+        return message
+
+
+class _ToolCalls:
+    """The tool calls of one message.
+
+    Pieces of a call share its index. Servers exist that give all calls the index 0, or none (ollama/ollama#15457 and
+    #7881), so a named piece with another id, or with another name once arguments have begun, is another call; it
+    stands behind the calls that had the index before it.
+    """
+
+    __slots__ = ("_all", "_known")
+
+    def __init__(self) -> None:
+        self._all: list[tuple[int, dict[str, Any]]] = []
+        self._known: dict[tuple[int, str], dict[str, Any]] = {}  # by index and id; the id "" is the latest piece's call
+
+    def add(self, pieces: list[dict[str, Any]]) -> None:
+        for position, piece in enumerate(pieces):
+            call = self._call(_index(piece, position), piece)
+            piece.pop("index", None)
+            _fold(call, piece, _of_delta)
+
+    def document(self) -> list[dict[str, Any]]:
+        return [_finished(call) for _, call in sorted(self._all, key=_place)]
+
+    def _call(self, index: int, piece: dict[str, Any]) -> dict[str, Any]:
+        """Return the call that a piece belongs to, a new one where it begins one."""
+        latest, key = (index, ""), (index, str(piece.get("id") or ""))
+        call = self._known.get(key, self._known.get(latest))
+        if call is None or _begins_another(call, piece):
+            call = {}
+            self._all.append((index, call))
+        self._known[latest] = self._known[key] = call
+        return call
+
+
+def _begins_another(call: dict[str, Any], piece: dict[str, Any]) -> bool:
+    known, new = call.get("function"), piece.get("function")
+    if not isinstance(new, dict) or not new.get("name"):
+        return False
+    if call.get("id") and piece.get("id"):
+        return bool(call["id"] != piece["id"])
+    return isinstance(known, dict) and bool(known.get("arguments")) and known.get("name") != new["name"]
+
+
+class _Pieces(list[str]):
+    """A string that still grows. Its pieces are joined once, because joining at each would cost the square."""
+
+    __slots__ = ()
+
+
+def _fold(known: dict[str, Any], new: dict[str, Any], rule: _Rule) -> None:
+    """Take the fields of ``new``; where both have a value the rule says what stays."""
+    for name, value in new.items():
+        old = known.get(name)
+        if old is None:
+            known[name] = value
+        elif value is not None:
+            known[name] = rule(name, old, value)
+
+
+def _of_head(name: str, old: Any, new: Any) -> Any:
+    return old if name in _FIRST and old else new
+
+
+def _of_choice(name: str, old: Any, new: Any) -> Any:
+    return _of_delta(name, old, new) if name == "text" else _last(name, old, new)
+
+
+def _last(_: str, old: Any, new: Any) -> Any:
+    return _longer(old, new, _last)
+
+
+def _of_delta(name: str, old: Any, new: Any) -> Any:
+    if isinstance(new, str):
+        return _with_text(name, old, new)
+    if isinstance(new, list) and isinstance(old, str | _Pieces):
+        return _with_part([], "".join(old)) + new
+    return _longer(old, new, _of_delta)
+
+
+def _longer(old: Any, new: Any, rule: _Rule) -> Any:
+    if isinstance(old, list) and isinstance(new, list):
+        old.extend(new)
+        return old
+    if isinstance(old, dict) and isinstance(new, dict):
+        _fold(old, new, rule)
+        return old
+    return new
+
+
+def _with_text(name: str, old: Any, new: str) -> Any:
+    """Return the value of a delta's field after a string came for it."""
+    if not new or (name in _ONCE and old):
+        return old
+    if isinstance(old, _Pieces):
+        old.append(new)
+        return old
+    if isinstance(old, list):
+        return _with_part(old, new)
+    if not isinstance(old, str):
+        return new
+    if name == "name":
+        # Some servers send a function's name in pieces, others send all of it again with every piece of arguments.
+        return old if old == new else old + new
+    return _Pieces((old, new))
+
+
+def _with_part(parts: list[Any], text: str) -> list[Any]:
+    """Add text to content that came as a list of parts: Mistral streams thinking as parts and the rest as strings."""
+    last = parts[-1] if parts else None
+    if isinstance(last, dict) and last.get("type") == "text":
+        _fold(last, {"text": text}, _of_delta)
+    elif text:
+        parts.append({"type": "text", "text": text})
+    return parts
+
+
+def _finished(value: Any) -> Any:
+    """Return a copy of what was joined, in which strings no longer grow."""
+    if isinstance(value, dict):
+        return {name: _finished(item) for name, item in value.items()}
+    if isinstance(value, _Pieces):
+        return "".join(value)
+    if isinstance(value, list):
+        return [_finished(item) for item in value]
+    return value
+
+
+def _opening(choice: dict[str, Any], place: int, chat: bool) -> dict[str, Any]:
+    opening = {**choice, "index": _index(choice, place), "finish_reason": None}
+    message = opening.pop("message", None)
+    if chat or message is not None:
+        opening["delta"] = _delta({} if message is None else _object(message))
+    if not chat:
+        opening.setdefault("text", "")
+    return opening
+
+
+def _delta(message: dict[str, Any]) -> dict[str, Any]:
+    delta = {"role": "assistant", **message}
+    if delta.get("tool_calls") is not None:
+        delta["tool_calls"] = [{**call, "index": place} for place, call in enumerate(_objects(delta["tool_calls"]))]
+    return delta
+
+
+def _closing(choice: dict[str, Any], place: int, chat: bool) -> dict[str, Any]:
+    nothing: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
+    return {"index": _index(choice, place), **nothing, "finish_reason": choice["finish_reason"]}
+
+
+def _is_chat(kind: Any, texts: bool) -> bool:
+    """Say whether an answer is a chat's, by its ``object``, or where that says nothing, by what its choices hold."""
+    if isinstance(kind, str) and "chat" in kind:
+        return True
+    return kind != "text_completion" and not texts
+
+
+_place = itemgetter(0)
+
+
+def _index(item: dict[str, Any], position: int) -> int:
+    index = item.get("index")
+    return index if type(index) is int else position
+
+
+def _decoded(data: bytes) -> Any:
+    try:
+        return _decode(data)
+    except UnicodeDecodeError:
+        return _decoded(data.decode(errors="replace").encode())
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise UpstreamProtocol(f"An event of the stream is no valid JSON ({type(error).__name__}).") from None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UpstreamProtocol("The answer holds something else where an object must be.")
+    return value
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise UpstreamProtocol("The answer holds something else where a list must be.")
+    return [_object(item) for item in value]
+
+
+def _too_deep() -> UpstreamProtocol:
+    return UpstreamProtocol("The answer is nested too deeply.")
