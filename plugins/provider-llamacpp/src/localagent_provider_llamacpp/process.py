@@ -1,0 +1,176 @@
+"""One child process that serves one model: its pipes, its report, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable, Mapping
+from typing import IO, Any, Self, cast
+
+from localagent_provider_llamacpp.log_tail import LogTail
+
+GRACE = 2.0  # seconds that the child has to end itself before it is killed
+LONGEST_LINE = 65_536  # bytes of a line of the log that are kept while its end has not come
+
+
+class ModelProcess:
+    """One child process, owned through the pipe that is its standard input; an async context manager.
+
+    The child ends itself when the last copy of that pipe's write end is closed. No program that this process starts
+    inherits a copy (it is opened close-on-exec), and a forked copy of this process closes its own at once, so the
+    child never outlives its owner. Only ``os.fork`` and what builds on it are seen; a fork by foreign C code is not.
+
+    Args:
+        order: What to load and how; ``child.load`` says what is in it.
+
+    Attributes:
+        pid: The child's process id.
+        log: The last lines of llama.cpp's log.
+
+    Raises:
+        OSError: The system starts no more processes.
+    """
+
+    def __init__(self, order: Mapping[str, Any]) -> None:
+        self.log = LogTail()
+        self._order = json.dumps(order).encode() + b"\n"
+        self._loop = asyncio.get_running_loop()
+        self._report: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
+        # -P: no folder that merely happens to be the current one may lend the child its modules.
+        # A process group of its own: what a terminal sends to its foreground group is for the owner.
+        self._popen = subprocess.Popen(
+            [sys.executable, "-P", "-m", "localagent_provider_llamacpp.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            process_group=0,
+        )
+        pipes = (self._popen.stdin, self._popen.stdout, self._popen.stderr)
+        self._stdin, stdout, stderr = cast("tuple[IO[bytes], IO[bytes], IO[bytes]]", pipes)
+        self._outputs = (_PipeLines(stdout, self._reported), _PipeLines(stderr, self.log.add))
+        self.pid = self._popen.pid
+        _owned.add(self)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._begin()
+        except BaseException:
+            self.end_now()
+            raise
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the child has ended, as far as its pipes tell."""
+        return all(output.ended.is_set() for output in self._outputs)
+
+    async def report(self) -> Mapping[str, Any]:
+        """Return the child's one report: with ``port``, with ``error``, or empty when it died before it reported."""
+        return await asyncio.shield(self._report)
+
+    async def _begin(self) -> None:
+        """Begin to read what the child says, and give it its order."""
+        for output in self._outputs:
+            await output.connect()
+        with contextlib.suppress(BrokenPipeError):  # it died already; the other pipes tell
+            self._stdin.write(self._order)
+
+    async def wait(self) -> None:
+        """Return when the child is gone, and its log has been read to the end."""
+        for output in self._outputs:
+            await output.ended.wait()
+        self.end_now()
+
+    async def aclose(self) -> None:
+        """End the child: close its pipe, wait 2 s at most, kill it if need be. May be called again."""
+        self._stdin.close()
+        try:
+            async with asyncio.timeout(GRACE):
+                await self.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self.end_now()
+
+    def end_now(self) -> None:
+        """Kill the child, if it is still there, and reap it; works without a running loop."""
+        self._stdin.close()
+        self._popen.kill()  # nothing happens when it has been reaped already
+        self._popen.wait()
+        if not self._loop.is_closed():
+            for output in self._outputs:
+                output.close()
+
+    def let_go(self) -> None:
+        """Forget the child in a forked copy of its owner, so that the copy neither keeps it alive nor ends it."""
+        self._stdin.close()
+        self._popen.returncode = 0  # it is no child of the copy: nothing to wait for
+
+    def ending(self) -> str:
+        """Say how the child ended, such as ``signal SIGKILL`` or ``exit status 1``."""
+        code = self._popen.returncode
+        if code is None or code >= 0:
+            return f"exit status {code}"
+        return f"signal {signal.Signals(-code).name}" if -code in signal.valid_signals() else f"signal {-code}"
+
+    def _reported(self, line: bytes) -> None:
+        if not self._report.done():
+            self._report.set_result(json.loads(line) if line else {})
+
+
+class _PipeLines(asyncio.Protocol):
+    """Reads a pipe line by line; an empty line is also what its end gives."""
+
+    def __init__(self, pipe: IO[bytes], on_line: Callable[[bytes], None]) -> None:
+        self.ended = asyncio.Event()
+        self.ended.set()  # until it is connected there is no end to wait for
+        self._pipe = pipe
+        self._on_line = on_line
+        self._rest = b""
+        self._transport: asyncio.BaseTransport | None = None
+
+    async def connect(self) -> None:
+        """Begin to read; from here on the loop closes the pipe, also when this is cancelled."""
+        self.ended.clear()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: self, self._pipe)
+
+    def close(self) -> None:
+        """Stop reading. May be called again."""
+        if self._transport:
+            self._transport.close()
+        elif self.ended.is_set():
+            self._pipe.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[:LONGEST_LINE]
+        for line in lines:
+            self._on_line(line)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._on_line(self._rest)
+        self.ended.set()
+
+
+_owned: weakref.WeakSet[ModelProcess] = weakref.WeakSet()
+
+
+def _let_go_of_all() -> None:
+    for process in _owned:
+        process.let_go()
+
+
+os.register_at_fork(after_in_child=_let_go_of_all)

@@ -1,0 +1,44 @@
+"""What a model server can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from localagent_provider_llamacpp.models import DEFAULT_MODEL
+
+# What the supervisor itself decides; a model server elsewhere than expected could not be found or trusted.
+RESERVED = frozenset({"api_keys", "api_prefix", "hostnames", "model", "model_alias", "port", "reuse_port",
+                      "ssl_file_cert", "ssl_file_key"})  # fmt: skip
+
+
+def _check_extra(settings: Any, attribute: Any, extra: Mapping[str, Any]) -> None:
+    for name in extra:
+        if name.partition(".")[0] in RESERVED:
+            raise ValueError(f"extra: {name!r} is decided by LocalAgent itself")
+
+
+@attrs.frozen
+class ModelServerSettings:
+    """What a model server can be told.
+
+    Attributes:
+        model: Which model; ``models.find_model`` says how it is named.
+        threads: Threads that compute; None means one less than this process may use, 8 at most.
+        context: Tokens that one conversation may hold, prompt and answer together.
+        parallel: Conversations that are computed at a time; more wait. Memory grows with ``context`` x ``parallel``.
+        embeddings: Whether the server answers embeddings (the mean over the text's tokens) beside chats.
+        load_timeout: Seconds after which loading counts as failed.
+        extra: Further fields of llama.cpp's ``CommonParams`` by name, such as ``{"flash_attn_type":
+            "LLAMA_FLASH_ATTN_TYPE_ENABLED"}`` or ``{"sampling.temp": 0.2}``.
+    """
+
+    model: str = DEFAULT_MODEL
+    threads: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
+    context: int = attrs.field(default=4096, validator=attrs.validators.ge(1))
+    parallel: int = attrs.field(default=1, validator=attrs.validators.ge(1))
+    embeddings: bool = True
+    load_timeout: float = attrs.field(default=300.0, validator=attrs.validators.gt(0))
+    extra: Mapping[str, Any] = attrs.field(factory=dict, validator=_check_extra)

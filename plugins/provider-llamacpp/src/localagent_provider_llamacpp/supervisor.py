@@ -1,0 +1,246 @@
+"""Keeps one model server running: starts it, waits until it is well, starts it again when it dies, ends it.
+
+::
+
+    new --start--> starting --well--> ready --died--> backing off --delay over--> starting
+                      |                                    ^
+                      +-------------died-------------------+
+                      +--refused, or died three times, and never was ready--> failed
+    any --aclose--> closed
+
+A server that was ready once is started again for as long as it takes: its model can be loaded, so the trouble may pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import os
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from localagent.errors import Draining, LocalAgentError, StartError, UpstreamServerError
+from localagent.secrets import Secret
+from localagent_provider_llamacpp.backoff import Backoff
+from localagent_provider_llamacpp.loading import Endpoint, Loading, death, order
+from localagent_provider_llamacpp.models import find_model, is_remote
+from localagent_provider_llamacpp.process import ModelProcess
+from localagent_provider_llamacpp.settings import ModelServerSettings
+
+State = Literal["new", "starting", "ready", "backing off", "failed", "closed"]
+T = TypeVar("T")
+
+FIRST_TRIES = 3  # deaths in a row after which a server that never was ready is given up
+
+_log = logging.getLogger(__name__)
+
+
+class ModelServer:
+    """Keeps one model server running; an async context manager that starts and closes it.
+
+    It lives on the loop that started it; ``ready`` and ``aclose`` may be called from any other. In a forked copy of
+    the process it is closed: the copy neither keeps the server alive nor ends it.
+
+    Args:
+        settings: What to run.
+        on_change: Called with the new endpoint when the server became ready, with None when it no longer is.
+        on_progress: Called with a short text while the model loads.
+        backoff: How long to wait between restarts.
+        clock: Monotonic seconds.
+        sleep: Waits between restarts.
+        chance: Random numbers from 0 to 1, for the jitter.
+
+    Attributes:
+        settings: What it runs.
+        last_error: How the last process ended or failed to start; None before the first trouble.
+        restarts: Processes that were started after the first one.
+    """
+
+    def __init__(
+        self,
+        settings: ModelServerSettings,
+        *,
+        on_change: Callable[[Endpoint | None], object] | None = None,
+        on_progress: Callable[[str], object] | None = None,
+        backoff: Backoff | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.settings = settings
+        self.last_error: LocalAgentError | None = None
+        self.restarts = 0
+        self._on_change, self._on_progress = on_change, on_progress
+        self._backoff = backoff or Backoff()
+        self._clock, self._sleep, self._chance = clock, sleep, chance
+        self._state: State = "new"
+        self._endpoint: Endpoint | None = None
+        self._was_ready = False
+        self._path = Path()
+        self._process: ModelProcess | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._owner = os.getpid()
+        self._news = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    @property
+    def state(self) -> State:
+        """What the server is doing now."""
+        return self._state if os.getpid() == self._owner else "closed"
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where the server answers; None while it is not ready."""
+        return self._endpoint if self.state == "ready" else None
+
+    @property
+    def pid(self) -> int | None:
+        """The process that loads or serves the model now; None while there is none."""
+        return self._process.pid if self._process and self.state in {"starting", "ready"} else None
+
+    @property
+    def log(self) -> tuple[str, ...]:
+        """The last lines of llama.cpp's log, 50 at most, none of which quotes a request."""
+        return self._process.log.lines() if self._process else ()
+
+    async def start(self) -> None:
+        """Find the model and begin to load it; returns before it is loaded. May be called again.
+
+        Raises:
+            SettingsError: There is no such model, or its file is none; no process was started.
+            Draining: The server was closed.
+        """
+        if self.state == "closed":
+            raise Draining("The model server is closed.")
+        if self._task:
+            return
+        spec = self.settings.model
+        self._path = await asyncio.to_thread(find_model, spec) if is_remote(spec) else find_model(spec)
+        if not self._task and self.state == "new":  # who else called meanwhile was not quicker
+            self._loop = asyncio.get_running_loop()
+            self._task = self._loop.create_task(self._run(), name=f"model server {self._path.stem}")
+
+    async def ready(self) -> Endpoint:
+        """Wait until the server is well, however long that takes; starts it if nobody has.
+
+        Returns:
+            Where it answers.
+
+        Raises:
+            LocalAgentError: It cannot be started (``last_error``), or it was closed (``Draining``).
+        """
+        await self.start()
+        return await self._at_home(self._until_ready)
+
+    async def aclose(self) -> None:
+        """End the server and its process; returns when it is gone. May be called again."""
+        if self.state == "closed":
+            return
+        if self._loop is None:
+            self._enter("closed")
+        elif self._loop.is_running():
+            await self._at_home(self._stop)
+        else:
+            self._stop_without_loop()
+
+    # On the loop that started the server ------------------------------------------------------------------------------
+
+    async def _at_home(self, method: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        if self._loop is None or self._loop is asyncio.get_running_loop():
+            return await method()
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(method(), self._loop))
+
+    async def _until_ready(self) -> Endpoint:
+        while not (endpoint := self.endpoint):
+            if self.state == "failed" and self.last_error:
+                raise copy.copy(self.last_error)  # an error that is raised gathers a traceback: one for each caller
+            if self.state == "closed":
+                raise Draining("The model server is closed.")
+            await self._news.wait()
+        return endpoint
+
+    async def _stop(self) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._enter("closed")
+
+    def _stop_without_loop(self) -> None:
+        """End everything although the loop that runs it has stopped, so that nothing of it can be awaited."""
+        if self._process:
+            self._process.end_now()
+        if self._task and self._loop and not self._loop.is_closed():
+            self._task.cancel()
+        self._news = asyncio.Event()  # who waits on that loop will not hear of it
+        self._enter("closed")
+
+    async def _run(self) -> None:
+        failures = 0
+        try:
+            while True:
+                settled = await self._live_once()
+                failures = 1 if settled else failures + 1
+                if not self._was_ready and (isinstance(self.last_error, StartError) or failures >= FIRST_TRIES):
+                    self._enter("failed")
+                    return
+                await self._back_off(failures)
+                self.restarts += 1
+        finally:
+            if self._state != "failed":
+                self._enter("closed")
+
+    async def _back_off(self, failures: int) -> None:
+        delay = self._backoff.delay(failures, self._chance())
+        _log.warning("%s It is started again in %.1f s.", self.last_error, delay)
+        self._enter("backing off")
+        await self._sleep(delay)
+
+    async def _live_once(self) -> bool:
+        """Run one process from its start to its death; return whether it was well for long enough."""
+        self._enter("starting")
+        since = None
+        try:
+            key = Secret(secrets.token_urlsafe(32))
+            async with ModelProcess(order(self.settings, self._path, key)) as self._process:
+                endpoint = await self._loading(self._process, key).endpoint()
+                since, self._was_ready = self._clock(), True
+                self._enter("ready", endpoint)
+                await self._process.wait()
+                self.last_error = death(self._process, endpoint.model)
+        except LocalAgentError as error:
+            self.last_error = error
+        except OSError as error:
+            self.last_error = UpstreamServerError(f"No process for {self._path.stem} could be started: {error}.")
+        return since is not None and self._clock() - since >= self._backoff.settled
+
+    def _loading(self, process: ModelProcess, key: Secret) -> Loading:
+        timeout = self.settings.load_timeout
+        return Loading(process, self._path.stem, key, timeout, self._clock, partial(self._tell, self._on_progress))
+
+    def _enter(self, state: State, endpoint: Endpoint | None = None) -> None:
+        changed = endpoint is not self._endpoint
+        self._state, self._endpoint = state, endpoint
+        self._news.set()
+        self._news = asyncio.Event()
+        if changed:
+            self._tell(self._on_change, endpoint)
+
+    def _tell(self, listener: Callable[[Any], object] | None, news: Any) -> None:
+        try:
+            if listener:
+                listener(news)
+        except Exception as error:  # the owner's code; the server must be kept running whatever it does
+            _log.error("A listener of the model server raised %s.", type(error).__name__)

