@@ -108,11 +108,12 @@ class Attempt:
         outcome: How it ended; None while it runs.
         started: Clock time at which it opened.
         first: Clock time of its first content; None before.
+        state: The instance's counts.
         ticket: The ticket that a gate gave for this target, when it is asked again.
         clocks: Lets the provider say which phase of the exchange begins.
     """
 
-    __slots__ = ("_deferred", "_state", "call", "clocks", "first", "number", "outcome", "request", "started",
+    __slots__ = ("_deferred", "call", "clocks", "first", "number", "outcome", "request", "started", "state",
                  "target", "ticket")  # fmt: skip
 
     def __init__(self, call: Call, target: Target, state: InstanceState, request: Request, now: float) -> None:
@@ -126,7 +127,7 @@ class Attempt:
         self.ticket: Ticket | None = None
         self.clocks: Watch
         self._deferred: list[Callable[[Outcome], None]] = []
-        self._state = state
+        self.state = state
         state.in_flight += 1
 
     def defer(self, function: Callable[[Outcome], None]) -> None:
@@ -142,7 +143,7 @@ class Attempt:
         if self.outcome is not None:
             return False
         self.outcome = outcome
-        self._state.in_flight -= 1
+        self.state.in_flight -= 1
         return True
 
     def run_deferred(self) -> None:

@@ -77,16 +77,17 @@ class Call:
         cached: The plugin whose entry answered; empty when a model did.
         coalesced: Whether another call's work answered.
         skipped: Names of the plugins whose steps are skipped (a plugin's own child calls).
+        wall: Returns the seconds since the epoch.
         records: What each step decided, when the call asked for a receipt; None otherwise.
     """
 
     __slots__ = ("attempts", "cache", "cached", "candidates", "clocks", "coalesced", "count", "deadline", "depth",
                  "facts", "id", "keys", "operation", "parent", "plan", "principal", "priority", "records", "request",
-                 "skipped", "started", "stream", "timer")  # fmt: skip
+                 "skipped", "started", "stream", "timer", "wall")  # fmt: skip
 
     def __init__(
         self, *, id: str, request: Request, plan: Plan, timer: Timer, principal: Principal, cache: CachePolicy,
-        stream: bool, started: float, parent: Call | None = None,
+        stream: bool, started: float, wall: Callable[[], float], parent: Call | None = None,
     ) -> None:  # fmt: skip
         self.id = id
         self.operation = request.operation
@@ -104,6 +105,7 @@ class Call:
         self.timer = timer
         self.deadline = timer.deadline
         self.started = started
+        self.wall = wall
         self.cached = ""
         self.coalesced = False
         self.skipped: frozenset[str] = frozenset()

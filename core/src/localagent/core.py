@@ -18,23 +18,24 @@ if TYPE_CHECKING:
 class Models(Protocol):
     """The model lists, as plugins see them."""
 
-    async def refresh(self, instance: Instance) -> Sequence[ModelInfo]:
+    async def refresh(self, instance: Instance, timeout: float = 30.0) -> Sequence[ModelInfo]:
         """Ask the instance itself; the answer also goes to every ``models_listed`` step."""
 
 
 class Core(Protocol):
-    """What the core offers to plugins. ``localagent.testing.FakeCore`` stands in for it in tests.
+    """What the core offers to plugins. ``localagent.testing.FakeCore`` stands in for it in tests."""
 
-    Attributes:
-        instances: The instances that are there; they can be added, drained and watched.
-        models: The model lists.
-        random: The source of randomness; seeded in tests.
-        folder: Where the plugin may keep files; made when first asked for.
-    """
+    @property
+    def instances(self) -> Instances:
+        """The instances that are there; they can be added, drained and watched."""
 
-    instances: Instances
-    models: Models
-    random: random.Random
+    @property
+    def models(self) -> Models:
+        """The model lists."""
+
+    @property
+    def random(self) -> random.Random:
+        """The source of randomness; seeded in tests."""
 
     @property
     def folder(self) -> Path:

@@ -285,9 +285,7 @@ class StreamInterrupted(UpstreamError):
     default_code = "stream_interrupted"
     default_advice = Advice(billed="yes", breaker="failure")
 
-    def __init__(
-        self, message: str, *, partial: str = "", cause: LocalAgentError | None = None, **fields: Any
-    ) -> None:
+    def __init__(self, message: str, *, partial: str = "", cause: LocalAgentError | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)
         self.partial = partial
         self.cause = cause

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import attrs
 import msgspec
 
+from localagent.quantities import Count, Seconds
+
 HealthStatus = Literal["unknown", "loading", "healthy", "unhealthy"]
 
 
@@ -18,12 +20,10 @@ class PoolProfile:
     Attributes:
         limit: The most connections at a time.
         keepalive: Seconds that an idle connection is kept; below what the server keeps it.
-        wait: Seconds that a request may wait for a free connection.
     """
 
-    limit: int = 100
-    keepalive: float = 15.0
-    wait: float = 30.0
+    limit: Count = 100
+    keepalive: Seconds = 15.0
 
 
 @attrs.frozen(eq=False)

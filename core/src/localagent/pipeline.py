@@ -6,6 +6,7 @@ and mend. The compiled steps never go through it.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import time
@@ -18,11 +19,26 @@ import pluggy
 from localagent import hookspecs
 from localagent.attempt import Attempt
 from localagent.errors import PluginError
-from localagent.hooks import IMPL_ATTRIBUTE, OPERATIONS, PROJECT, SPEC_ATTRIBUTE, HookImpl, HookSpec
+from localagent.hooks import IMPL_ATTRIBUTE, OPERATIONS, PROJECT, SPEC_ATTRIBUTE, HookImpl, HookSpec, Kind
 from localagent.ordering import Entry, order_steps
-from localagent.plan import CALL_HOOKS, Plan, Step, Troubles
+from localagent.plan import (
+    CALL_HOOKS,
+    Plan,
+    Step,
+    Troubles,
+    ask,
+    first,
+    first_now,
+    gate_now,
+    notify,
+    notify_all,
+    pipe,
+    pipe_now,
+    tell,
+)
 from localagent.plugins import Loaded, Plugin
 from localagent.receipt import StepRecord
+from localagent.timer import NEVER, Timer
 
 __all__ = ["Pipeline", "core_specs"]
 
@@ -84,9 +100,7 @@ class Pipeline:
             name: self._steps(spec, [item for item in implementations if item.spec is spec])
             for name, spec in self.specs.items()
         }
-        self._operations = {
-            (item.plugin.name, item.spec.name): item.marks.operations for item in implementations
-        }
+        self._operations = {(item.plugin.name, item.spec.name): item.marks.operations for item in implementations}
         self._plans: dict[tuple[str, bool, frozenset[str]], Plan] = {}
 
     def plan(self, operation: str, *, recording: bool = False, without: frozenset[str] = frozenset()) -> Plan:
@@ -105,12 +119,18 @@ class Pipeline:
                 plan = self._plans[key] = plan.mapped(_recorded)
         return plan
 
+    def caller(self, name: str, loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
+        """Return a function that calls a hook which a plugin brought: a coroutine function unless the hook is
+        synchronous."""
+        steps, spec = self.steps[name], self.specs[name]
+        if spec.sync:
+            return functools.partial(_call_now, spec.kind, steps)
+        return functools.partial(_call, spec.kind, steps, loop)
+
     def _make_plan(self, operation: str, without: frozenset[str]) -> Plan:
         steps = {
             name: tuple(
-                step
-                for step in self.steps[name]
-                if step.plugin not in without and self._active(step, operation)
+                step for step in self.steps[name] if step.plugin not in without and self._active(step, operation)
             )
             for name in CALL_HOOKS
         }
@@ -252,6 +272,29 @@ def _adapted(item: _Implementation) -> Callable[..., Any]:
 
         return awaiting
     return lambda *arguments: function(*[arguments[place] for place in places])
+
+
+def _call_now(kind: Kind, steps: Sequence[Step], *arguments: Any) -> Any:
+    if kind is Kind.COLLECT:
+        return [result for step in steps if (result := tell(step, *arguments)) is not None]
+    ways = {Kind.PIPE: pipe_now, Kind.FIRST: first_now, Kind.GATE: gate_now, Kind.NOTIFY: notify}
+    return ways[kind](steps, *arguments)
+
+
+async def _call(kind: Kind, steps: Sequence[Step], loop: asyncio.AbstractEventLoop, *arguments: Any) -> Any:
+    timer = Timer(loop, NEVER)
+    timer.enter()
+    try:
+        if kind is Kind.COLLECT:
+            results = [await ask(step, timer, *arguments) for step in steps]
+            return [result for result in results if result is not None]
+        if kind is Kind.NOTIFY:
+            return await notify_all(steps, timer, *arguments)
+        if kind is Kind.PIPE:
+            return await pipe(steps, timer, *arguments)
+        return (await first(steps, timer, *arguments))[0]
+    finally:
+        timer.close()
 
 
 def _recorded(step: Step) -> Step:

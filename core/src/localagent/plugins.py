@@ -218,6 +218,4 @@ def _load(plugin: Found) -> type[Plugin]:
 
 def as_loaded(plugins: Sequence[type[Plugin]]) -> list[Loaded]:
     """Wrap classes that a program passes itself (in tests, say); their ``name`` attribute names them."""
-    return [
-        Loaded(kind.name, kind, Report(kind.name, "", "", "active", "passed by the program")) for kind in plugins
-    ]
+    return [Loaded(kind.name, kind, Report(kind.name, "", "", "active", "passed by the program")) for kind in plugins]

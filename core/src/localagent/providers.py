@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 import attrs
 
-from localagent.instances import Instance, PoolProfile
+from localagent.instances import Instance
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
-from localagent.timer import Clocks
-from localagent.transport import Caps
 
 if TYPE_CHECKING:
     from localagent.attempt import Attempt
     from localagent.core import Core
+    from localagent.provider_settings import ProviderSettings
+    from localagent.secret_refs import SecretRef
     from localagent.streaming import Decoder
     from localagent.timer import Watch
     from localagent.transport import HttpAnswer, Transport
@@ -28,21 +29,51 @@ class ProviderSetup:
         name: Its name in the settings.
         type: Its type's name.
         settings: The type's settings class, filled.
+        common: What every provider has in the settings: instances, keys, headers, clocks, caps, pool.
         environment: The environment, for secrets that the settings name.
-        clocks: Time limits of its exchanges.
-        caps: Size limits of its answers.
-        pool: How connections are kept, for its instances.
         core: The core's handle.
     """
 
     name: str
     type: str
     settings: Any
+    common: ProviderSettings
     environment: Mapping[str, str]
-    clocks: Clocks
-    caps: Caps
-    pool: PoolProfile
     core: Core
+
+    def instances(
+        self, default_url: str, *, extra_headers: Mapping[str, str] | None = None, scheme: str = "Bearer"
+    ) -> tuple[list[Instance], dict[Instance, dict[str, str]]]:
+        """Make the instances of the settings: every address with every key.
+
+        Args:
+            default_url: The address where the settings name none.
+            extra_headers: Headers of the type's own settings.
+            scheme: What stands before the key in ``Authorization``.
+
+        Returns:
+            The instances, and the headers of each, its key among them.
+
+        Raises:
+            SettingsError: A key that the settings name is not there.
+        """
+        common = self.common
+        keys = [reference.read(self.environment) for reference in common.keys] or [None]
+        shared = {name: _header(value, self.environment) for name, value in common.headers.items()}
+        places = [(place.url, place.weight, place.name) for place in common.instances] or [(default_url, 1.0, None)]
+        made: dict[Instance, dict[str, str]] = {}
+        for url, weight, name in places:
+            for number, key in enumerate(keys, 1):
+                base = name or f"{self.name}@{urlsplit(url).netloc}"
+                ident = f"{base}#{number}" if len(keys) > 1 else base
+                instance = Instance(ident, self.name, self.type, url.rstrip("/"), weight, common.pool)
+                secret = {"Authorization": f"{scheme} {key.reveal()}"} if key is not None else {}
+                made[instance] = {**(extra_headers or {}), **shared, **secret}
+        return list(made), made
+
+
+def _header(value: str | SecretRef, environment: Mapping[str, str]) -> str:
+    return value if isinstance(value, str) else value.read(environment).reveal()
 
 
 class Provider(Protocol):

@@ -31,12 +31,20 @@ class Chunk(msgspec.Struct, frozen=True):
 class Decoder(Protocol):
     """Turns the bytes of one streamed answer into chunks; sans-I/O."""
 
-    usage: Usage | None
-    finish_reasons: tuple[str | None, ...]
-    done: bool
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, when the server reported them."""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first choice ended."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the terminator has come."""
 
     def feed(self, data: bytes) -> list[Chunk]:
-        """Return the chunks that these bytes complete; set ``done`` when the terminator came.
+        """Return the chunks that these bytes complete; ``done`` is true once the terminator came.
 
         Raises:
             LocalAgentError: The stream says that it failed, or is not the protocol. Chunks that came before it in the
@@ -50,8 +58,8 @@ class Decoder(Protocol):
     def meaningful(self, chunk: Chunk) -> bool:
         """Say whether a chunk carries content; asked until the first that does."""
 
-    def end(self) -> None:
-        """Take note that the bytes have ended.
+    def end(self) -> list[Chunk]:
+        """Take note that the bytes have ended; return chunks that only the end completes.
 
         Raises:
             StreamInterrupted: No terminator had come.

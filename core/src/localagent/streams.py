@@ -23,7 +23,7 @@ from localagent.errors import ResponseTooLarge
 __all__ = ["NDJSONParser", "SSEEvent", "SSEParser"]
 
 _BOM = b"\xef\xbb\xbf"
-# As numbers: a search for bytes with `in` first tries to read them as a number, which costs an exception inside CPython.
+# As numbers: `in` with bytes on its left first tries to read them as a number, which costs an exception inside CPython.
 _NUL, _CR = b"\0\r"
 _RETRY_DIGITS = 18  # a longer number of milliseconds is nonsense, and int() takes quadratic time for it
 

@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 
 from localagent.errors import Phase
+from localagent.quantities import PositiveSeconds
 
 NEVER = math.inf
 STRAY = object()
@@ -36,13 +37,13 @@ class Clocks:
         total: For the whole call, where the call names no timeout of its own.
     """
 
-    connect: float = 10.0
-    pool: float | None = None
-    send: float = 60.0
-    load: float = 300.0
-    first: float | None = None
-    idle: float = 120.0
-    total: float | None = None
+    connect: PositiveSeconds = 10.0
+    pool: PositiveSeconds = 30.0
+    send: PositiveSeconds = 60.0
+    load: PositiveSeconds = 300.0
+    first: PositiveSeconds | None = None
+    idle: PositiveSeconds = 120.0
+    total: PositiveSeconds | None = None
 
 
 class Timer:
@@ -182,6 +183,12 @@ class Watch:
             self._timer.deadline_only()
         else:
             self._timer.watch(seconds, phase)
+
+    def rename(self, phase: Phase) -> None:
+        """Give the phase that is under way another name; its clock goes on."""
+        if self._timer.what == self.phase:
+            self._timer.what = phase
+        self.phase = phase
 
     def _seconds(self, phase: Phase) -> float | None:
         if phase == "ttft":

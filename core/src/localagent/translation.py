@@ -53,7 +53,8 @@ _KEY = re.compile(
     | (?<![a-z0-9]) sk[-_][^\s"'`<>(),;]{3,} | sk-[^\s"'`<>(),;]{20,}
     | (?<![a-z0-9]) (?:pk|rk|gsk|csk|hf|xai|pplx|fw|r8|nvapi|tgp|ghp|glpat)[-_][^\s"'`<>(),;]{16,}
     | AIza[\w-]{10,} | \bAKIA[a-z0-9]{12,} | \bya29\.[\w-]+ | \beyJ[\w.-]{16,}
-    | \b(?:api[-_ ]?key|secret|password|access[-_ ]?token|authorization)\b(?:\s+provided)?["']?\s*[:=]\s*["']?\S+
+    | \b(?:api[-_ ]?key|secret|password|access[-_ ]?token|authorization)\b(?:\s+provided)?["']?\s*[:=]\s*
+      ["']?(?:bearer\s+|basic\s+)?\S+
     """
 )
 # How the keys of most other providers look: a bare run of letters and digits. An id such as req_... is none.
@@ -148,7 +149,7 @@ TABLE: tuple[Rule, ...] = (
         QuotaExhausted,
         names="insufficient_quota|credit_balance_exhausted|project_spend_limit_exceeded|billing_(?:error|not_active)"
         r"|organization_(?!rate)\w+_limit_exceeded|billing_hard_limit_reached|enforced_spend_limit_reached"
-        "|insufficient_credits|quota_per_day",
+        "|insufficient_credits|quota per day",
     ),
     Rule(
         QuotaExhausted,
@@ -185,15 +186,14 @@ TABLE: tuple[Rule, ...] = (
         "|data_inspection_failed",
     ),
     Rule(ContentFiltered, {400, 403, None}, text=".{0,300}?(?:requires moderation|input was flagged)"),
-    Rule(ContentFiltered, names="prompt_blocked", advice={"billed": "yes"}),
+    Rule(ContentFiltered, names="prompt blocked", advice={"billed": "yes"}),
     Rule(
         EmptyResponse,
-        names="malformed_function_call",
+        names="malformed function call",
         advice={"same": False, "next": False, "billed": "yes", "breaker": "alive"},
     ),
-    Rule(EmptyResponse, names="no_choices"),
-    Rule(EmptyResponse, names="only_loaded", advice={"breaker": "failure"}),
-    Rule(PermissionDenied, {403}, names="unsupported_country_region_territory"),
+    Rule(EmptyResponse, names="no choices"),
+    Rule(EmptyResponse, names="only loaded", advice={"breaker": "failure"}),
     Rule(PermissionDenied, {400}, text="user location is not supported|this organization has been disabled"),
     Rule(
         ModelNotFound,
@@ -238,7 +238,7 @@ TABLE: tuple[Rule, ...] = (
     ),
     Rule(QuotaExhausted, {402}),
     Rule(PermissionDenied, {403, 451}),
-    attrs.evolve(_WRONG_ADDRESS, status={404}, names="html_page|unknown_url"),
+    attrs.evolve(_WRONG_ADDRESS, status={404}, names="html page|unknown_url"),
     attrs.evolve(
         _WRONG_ADDRESS, status={404}, text=r"(?:404 page |file |resource )?not found\.?\Z|invalid url|cannot post "
     ),
@@ -255,7 +255,11 @@ TABLE: tuple[Rule, ...] = (
     Rule(UpstreamServerError, range(500, 600)),
     # Types that are vaguer than a status, and read only where no status is.
     Rule(RateLimited, {None}, names="rate_limit_(?:error|exceeded)|resource_exhausted|too_many_requests"),
-    Rule(PermissionDenied, {None}, names="permission_error|permission_denied|forbidden"),
+    Rule(
+        PermissionDenied,
+        {None},
+        names="permission_error|permission_denied|forbidden|unsupported_country_region_territory",
+    ),
     attrs.evolve(_TOO_LARGE, status={None}, names="request_too_large"),
     Rule(ModelNotFound, {None}, names="not_found_error|not_found|notfounderror"),
     attrs.evolve(_CONFLICT, status={None}, names="conflict_error"),
@@ -404,7 +408,7 @@ def _message(rule: Rule, said: Said, groups: Mapping[str, str]) -> str:
 def _advice(rule: Rule, said: Said, told: bool | None) -> Advice:
     """Return the class's advice with the line's changes and what ``x-should-retry`` says about this target."""
     advice = msgspec.structs.replace(rule.kind.default_advice, **rule.advice)
-    if said.inside and "billed" not in rule.advice:
+    if said.inside and advice.billed == "no":
         advice = msgspec.structs.replace(advice, billed="unknown")
     # No header brings money back: a spent quota is never asked again.
     if told is None or (told and rule.kind is QuotaExhausted):
@@ -434,7 +438,7 @@ def _document(body: bytes) -> Any:
     except (ValueError, RecursionError):  # no JSON, no UTF-8, NaN, a number too long; nested too deep
         text = head.decode("utf-8", "replace").strip()
     if _PAGE.search(text):
-        return {"code": "html_page"}
+        return {"code": "html page"}
     # A sentence in plain text is a message; what is longer, or was to be JSON, explains nothing.
     return {"message": text} if text[:1] not in "{[<" and len(text) <= 1000 else {}
 
@@ -463,7 +467,7 @@ def _names(part: dict[str, Any]) -> Iterator[str]:
             if isinstance(value, str) and value:
                 yield value.lower()
     if any("PerDay" in limit for limit in _limits(details)):
-        yield "quota_per_day"
+        yield "quota per day"
 
 
 def _limits(details: list[dict[str, Any]]) -> Iterator[str]:
@@ -475,16 +479,16 @@ def _limits(details: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _unanswered(document: Any) -> Iterator[str]:
-    """Yield our names for how an answer can end without one."""
+    """Yield our own names, which hold a space and are never shown, for how an answer can end without one."""
     for whole in _dicts(document):
         if any(feedback.get("blockReason") for feedback in _dicts(whole.get("promptFeedback"))):
-            yield "prompt_blocked"
+            yield "prompt blocked"
         if any(one.get("finishReason") == "MALFORMED_FUNCTION_CALL" for one in _dicts(whole.get("candidates"))):
-            yield "malformed_function_call"
+            yield "malformed function call"
         if whole.get("choices") == []:
-            yield "no_choices"
+            yield "no choices"
         if whole.get("done_reason") == "load":
-            yield "only_loaded"
+            yield "only loaded"
 
 
 def _inner_status(part: dict[str, Any]) -> int | None:
@@ -509,9 +513,12 @@ def _complaint(entry: Any) -> str:
     """Return where and what, of one entry of a validation error; never the ``input``, which is the user's."""
     if not isinstance(entry, dict):
         return entry if isinstance(entry, str) else ""
-    where = [str(step) for step in entry.get("loc") or () if isinstance(step, str | int)]
-    what = entry.get("msg")
-    return f"{'.'.join(where)}: {what}" if isinstance(what, str) else ""
+    where, what = entry.get("loc"), entry.get("msg")
+    steps = where if isinstance(where, list) else []
+    path = ".".join(
+        str(step) for step in steps if isinstance(step, str) or (isinstance(step, int) and abs(step) < 10**6)
+    )
+    return f"{path}: {what}" if isinstance(what, str) else ""
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import attrs
 
+from localagent.quantities import Bytes
 from localagent.timer import Watch
 
 MIB = 1024 * 1024
@@ -21,16 +22,15 @@ class Caps:
     """How much of an answer is read, in bytes, before it is cut with ``ResponseTooLarge``.
 
     Attributes:
-        body: A complete answer, decompressed.
-        raw: The same as it comes over the wire.
+        body: A complete answer, decompressed; what comes over the wire is never more than that.
         error: The body of an error; the rest is left unread.
         event: One event of a stream.
     """
 
-    body: int = 64 * MIB
-    raw: int = 64 * MIB
-    error: int = 64 * 1024
-    event: int = 8 * MIB
+    body: Bytes = 64 * MIB
+    raw: Bytes = 64 * MIB
+    error: Bytes = 64 * 1024
+    event: Bytes = 8 * MIB
 
 
 class HttpAnswer(Protocol):
@@ -43,6 +43,10 @@ class HttpAnswer(Protocol):
 
     status: int
     headers: Mapping[str, str]
+
+    @property
+    def ended(self) -> bool:
+        """Whether the body was read to its end and the connection given back."""
 
     async def read(self, cap: int | None = None) -> bytes:
         """Return the rest of the body, decompressed, and give the connection back.

@@ -1,0 +1,56 @@
+"""From settings to a pipeline: what can be said without an event loop. ``explain`` and ``plugins`` stop here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+from localagent.pipeline import Pipeline
+from localagent.plugins import Plugin, Report, as_loaded, load_plugins
+from localagent.settings import Settings
+from localagent.settings_files import load_settings
+
+Given = Settings | Mapping[str, Any] | Path | str | None
+
+
+def read_settings(given: Given, environment: Mapping[str, str]) -> Settings:
+    """Return the settings that a program gave, in whatever form, or those of the settings file.
+
+    Raises:
+        SettingsError: They are wrong.
+    """
+    if isinstance(given, Settings):
+        return given
+    if isinstance(given, Mapping):
+        return Settings.from_mapping(given)
+    return load_settings(Path(given) if given is not None else None, environment)
+
+
+def assemble(
+    given: Given, plugins: Sequence[type[Plugin]] | None, environment: Mapping[str, str]
+) -> tuple[Settings, Pipeline]:
+    """Read the settings, load the chosen plugins and compile their order.
+
+    Raises:
+        SettingsError: The settings are wrong.
+        PluginError: A plugin is missing, broken, or ordered in a contradiction.
+    """
+    settings, pipeline, _ = assemble_with_reports(given, plugins, environment)
+    return settings, pipeline
+
+
+def assemble_with_reports(
+    given: Given, plugins: Sequence[type[Plugin]] | None, environment: Mapping[str, str]
+) -> tuple[Settings, Pipeline, list[Report]]:
+    """The same, with a report on every plugin that is known."""
+    settings = read_settings(given, environment)
+    if plugins is None:
+        loaded, reports = load_plugins(settings.use)
+    else:
+        loaded = as_loaded(plugins)
+        reports = [item.report for item in loaded]
+    filled: dict[str, Any] = {item.name: settings.for_plugin(item.name, item.kind.settings_class) for item in loaded}
+    pipeline = Pipeline(loaded, filled, settings.order, settings.limits)
+    return settings, pipeline, reports

@@ -1,0 +1,314 @@
+"""The rounds of attempts of one call: choose, open, ask the gates, exchange, close, decide.
+
+Chat, completion, embedding and stream runs share this loop; they differ in the exchange only. The core owns what must
+be right whatever plugins do: counts, deferred functions, budget, deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from localagent.attempt import Attempt, Continue, GiveUp, Outcome, Refused, Retry
+from localagent.errors import (
+    Advice,
+    ConnectFailed,
+    InternalError,
+    LocalAgentError,
+    ModelNotFound,
+    PoolTimeout,
+    UpstreamTimeout,
+)
+from localagent.instances import Instance, Target
+from localagent.plan import Step, first, gate, notify, out_of_time, pipe, pipe_now, tell
+from localagent.responses import Usage
+from localagent.timer import STRAY, Watch
+
+if TYPE_CHECKING:
+    from localagent.call import Call
+    from localagent.requests import Request
+    from localagent.runtime import Runtime
+    from localagent.transport import Transport
+
+T = TypeVar("T")
+Exchange = Callable[[Attempt, "Transport"], Awaitable[T]]
+
+
+class Attempts:
+    """The attempts of one call.
+
+    Args:
+        core: The running core.
+        call: The call; its request has left pre_request.
+    """
+
+    __slots__ = ("_call", "_core", "_failed", "_free", "_preferred", "_prepared", "_tried")
+
+    def __init__(self, core: Runtime, call: Call) -> None:
+        self._core = core
+        self._call = call
+        self._failed: set[Target] = set()
+        self._free: set[Target] = set()
+        self._prepared: dict[Target, Request] = {}
+        self._preferred: Target | None = None
+        self._tried = 0
+
+    async def run(self, exchange: Exchange[T]) -> tuple[Attempt, T]:
+        """Try until an exchange succeeds; the attempt that it succeeded in is still open.
+
+        Raises:
+            LocalAgentError: What ended the call.
+        """
+        while True:
+            attempt = await self._admit()
+            try:
+                return attempt, await self._exchange(attempt, exchange)
+            except LocalAgentError as error:
+                await self._fail(attempt, error)
+            except BaseException:
+                self.close(attempt, "cancelled")
+                raise
+
+    def close(self, attempt: Attempt, status: Any, error: LocalAgentError | None = None, usage: Usage | None = None
+              ) -> None:  # fmt: skip
+        """End an attempt: counts, observers, deferred functions. Does nothing the second time."""
+        core = self._core
+        now = core.clock()
+        outcome = Outcome(status, error, usage, attempt.started, attempt.first, now)
+        if not attempt.close(outcome):
+            return
+        state = attempt.state
+        if attempt.number:
+            if status == "ok":
+                state.succeeded(now - attempt.started)
+            elif error is not None:
+                state.failed(error.message, sick=error.advice.breaker == "failure")
+            if self._call.plan.after_attempt:
+                notify(self._call.plan.after_attempt, attempt, outcome)
+        attempt.run_deferred()
+        if state.draining:
+            core.instances.settle(state)
+
+    async def _admit(self) -> Attempt:
+        while True:
+            refusals: list[Refused] = []
+            chosen = self._choose()
+            if isinstance(chosen, Refused):
+                refusals.append(chosen)
+            else:
+                for target in chosen:
+                    # No await between the choice and this count: the next chooser must see it.
+                    attempt = Attempt(self._call, target, self._core.state(target.instance), self._call.request,
+                                      self._core.clock())  # fmt: skip
+                    refused = await self._ask_gates(attempt)
+                    if refused is None:
+                        return attempt
+                    if isinstance(refused, Refused):
+                        refusals.append(refused)
+                    else:
+                        break
+                else:
+                    await self._wait_for(refusals)
+                continue
+            await self._wait_for(refusals)
+
+    def _choose(self) -> tuple[Target, ...] | Refused:
+        call = self._call
+        candidates = self._core.targets(call)
+        if self._failed:
+            candidates = tuple(target for target in candidates if target not in self._failed) or candidates
+        call.candidates = candidates
+        if call.plan.select_instance:
+            chosen = _select(call, candidates)
+            if isinstance(chosen, Refused):
+                return chosen
+            candidates = chosen
+        preferred = self._preferred
+        if preferred is not None:
+            candidates = (preferred, *(target for target in candidates if target != preferred))
+        if not candidates:
+            raise ModelNotFound("No instance is left that could answer.", mend="See: localagent doctor")
+        return candidates
+
+    async def _ask_gates(self, attempt: Attempt) -> Refused | LocalAgentError | None:
+        """Return None when admitted, the refusal, or the error that failed the attempt and was already dealt with."""
+        call, plan = self._call, self._call.plan
+        try:
+            if plan.prepare_attempt:
+                attempt.request = await self._prepare(attempt)
+            if plan.rate_check:
+                refused, step = await gate(plan.rate_check, call.timer, attempt)
+                if refused is not None:
+                    _check_refusal(refused, step)
+                    self.close(attempt, "refused", refused.error)
+                    return refused  # type: ignore[no-any-return]
+        except LocalAgentError as error:
+            await self._fail(attempt, error)
+            return error
+        except BaseException:
+            self.close(attempt, "cancelled")
+            raise
+        self._count(attempt)
+        return None
+
+    async def _prepare(self, attempt: Attempt) -> Request:
+        prepared = self._prepared.get(attempt.target)
+        if prepared is None:
+            steps = self._call.plan.prepare_attempt
+            prepared = await pipe(steps, self._call.timer, attempt, self._call.request)
+            self._prepared[attempt.target] = prepared
+        return prepared
+
+    def _count(self, attempt: Attempt) -> None:
+        self._tried += 1
+        attempt.number = self._tried
+        attempt.state.attempts += 1
+        self._call.attempts.append(attempt)
+
+    async def _exchange(self, attempt: Attempt, exchange: Exchange[T]) -> T:
+        call, core = self._call, self._core
+        timer = call.timer
+        source = core.provider_of(attempt.target.instance)
+        attempt.clocks = clocks = Watch(timer, source.clocks, streamed=call.stream)
+        try:
+            if not source.opened:
+                clocks.enter("load")
+                await source.open()
+            transport = attempt.state.transport
+            if transport is None:
+                transport = await core.connect(attempt.target.instance)
+            return await exchange(attempt, transport)
+        except asyncio.CancelledError:
+            fired = timer.claim()
+            if fired is None:
+                raise
+            raise clock_error(fired, attempt) from None
+        except LocalAgentError:
+            raise
+        except Exception as error:  # the provider's and the transport's code
+            raise InternalError(
+                f"Provider {attempt.target.instance.provider} failed: {type(error).__name__}.",
+                mend="See the log with --debug.",
+            ) from error
+
+    async def _fail(self, attempt: Attempt, error: LocalAgentError) -> None:
+        """Close a failed attempt and do what follows: return to try again, or raise what ends the call."""
+        call, timer = self._call, self._call.timer
+        if not attempt.number:
+            self._count(attempt)
+        complete(error, attempt)
+        self.close(attempt, "failed", error)
+        if timer.expired or not call.plan.on_failure:
+            raise error
+        verdict, step = await first(call.plan.on_failure, timer, attempt, error)
+        if isinstance(verdict, GiveUp) and verdict.error is not None:
+            raise verdict.error from error
+        if isinstance(verdict, Continue):
+            raise InternalError(f"Plugin {step.plugin if step else '?'} asked for a continuation, which this version "
+                                "does not support.") from error  # fmt: skip
+        if not isinstance(verdict, Retry) or not self._may_retry(attempt, error) or verdict.after > timer.left:
+            raise error
+        self._failed.add(attempt.target)
+        self._preferred = _where(verdict, attempt)
+        if verdict.after > 0:
+            await self._sleep(verdict.after)
+
+    def _may_retry(self, attempt: Attempt, error: LocalAgentError) -> bool:
+        if self._tried >= self._core.settings.max_attempts:
+            return False
+        if not error.advice.sent and attempt.target not in self._free:
+            self._free.add(attempt.target)
+            return True
+        return self._core.budget.draw()
+
+    async def _wait_for(self, refusals: list[Refused]) -> None:
+        """Wait until a refusal's time has come; raise its error when there is no time for it."""
+        timed = [refused for refused in refusals if refused.retry_after is not None]
+        soonest = min(timed, key=lambda refused: refused.retry_after or 0.0, default=None)
+        if soonest is None:
+            raise refusals[0].error
+        seconds = soonest.retry_after or 0.0
+        if seconds >= self._call.timer.left:
+            error = soonest.error
+            error.retry_after = seconds if error.retry_after is None else error.retry_after
+            raise error
+        await self._sleep(max(seconds, 0.001))
+
+    async def _sleep(self, seconds: float) -> None:
+        timer = self._call.timer
+        timer.deadline_only()
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            if timer.claim() is None:
+                raise
+            raise out_of_time() from None
+
+
+def _select(call: Call, candidates: tuple[Target, ...]) -> tuple[Target, ...] | Refused:
+    steps = call.plan.select_instance
+    if len(steps) == 1:
+        chosen = tell(steps[0], call, candidates)
+        return candidates if chosen is None else chosen
+    for step in steps:
+        chosen = pipe_now((step,), call, candidates)
+        if isinstance(chosen, Refused):
+            _check_refusal(chosen, step)
+            return chosen
+        candidates = chosen
+    return candidates
+
+
+def _check_refusal(refused: Refused, step: Step | None) -> None:
+    if refused.ticket is not None:
+        name = step.plugin if step else "?"
+        raise InternalError(f"Plugin {name} gave a ticket, which this version does not support.")
+
+
+def _where(verdict: Retry, attempt: Attempt) -> Target | None:
+    if verdict.where == "same":
+        return attempt.target
+    return verdict.where if isinstance(verdict.where, Target) else None
+
+
+def complete(error: LocalAgentError, attempt: Attempt) -> None:
+    """Write into an error where it happened."""
+    error.provider = error.provider or attempt.target.instance.provider
+    error.target = error.target or str(attempt.target)
+    error.request_id = attempt.call.id
+    error.attempts = attempt.number
+
+
+def clock_error(fired: Any, attempt: Attempt) -> LocalAgentError:
+    """Return the error of an exchange in which a clock ran out."""
+    if fired == "total":
+        return out_of_time()
+    return clock_error_for(fired, attempt.target.instance)
+
+
+_PHASES = {
+    "dns": "its name was not resolved in time",
+    "connect": "no connection was made in time",
+    "send": "the request could not be written in time",
+    "load": "the model was not loaded in time",
+    "ttft": "no content came in time",
+    "idle": "the stream stood still",
+    "total": "it did not answer in time",
+}
+
+
+def clock_error_for(fired: Any, instance: Instance) -> LocalAgentError:
+    """Return the error of an instance at which a clock ran out; ``fired`` is the phase, or the late step."""
+    if fired is STRAY:
+        return InternalError(f"Provider {instance.provider} was cancelled by itself.")
+    if isinstance(fired, Step):
+        return fired.overdue(fired)
+    if fired == "pool":
+        return PoolTimeout(f"All connections to {instance.id} are busy.", phase="pool", retry_after=1.0,
+                           mend="Raise pool.limit of the provider.")  # fmt: skip
+    message = f"{instance.id}: {_PHASES.get(fired, 'it took too long')}."
+    if fired == "dns":
+        return ConnectFailed(message, phase="dns")
+    unsent = Advice(next=True, breaker="failure", sent=False)
+    return UpstreamTimeout(message, phase=fired, advice=unsent if fired == "connect" else None)

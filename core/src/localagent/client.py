@@ -1,0 +1,264 @@
+"""The client: what a Python program uses."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from localagent.call import CACHE, NO_CACHE, NOBODY, CachePolicy, Principal
+from localagent.errors import LocalAgentError, StartError
+from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest, Request, as_messages, check_chat
+
+if TYPE_CHECKING:
+    from localagent.answer_stream import AnswerStream
+    from localagent.instances import InstanceState
+    from localagent.plugins import Plugin
+    from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo, Response
+    from localagent.runtime import Runtime
+    from localagent.settings import Settings
+
+Messages = str | list[dict[str, Any]]
+
+
+class Client:
+    """Sends requests through a pipeline of its own.
+
+    Opened by ``async with``, or by its first request; then it belongs to that event loop. In a forked child, and when
+    its event loop has ended, it opens anew.
+
+    Args:
+        settings: A ``Settings`` object, a mapping of the same shape as the settings file, or the file's path. None
+            looks for the file as the command line does.
+        plugins: Plugin classes instead of the installed plugins (their ``name`` attribute names them).
+        environment: The environment, for keys that the settings name; None means the process's own.
+        seed: Seeds the source of randomness of all plugins, so that a run can be repeated.
+
+    Raises:
+        SettingsError: The settings are wrong. Raised when the client opens.
+        PluginError: A plugin is missing or broken. Raised when the client opens.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | Mapping[str, Any] | Path | str | None = None,
+        *,
+        plugins: Sequence[type[Plugin]] | None = None,
+        environment: Mapping[str, str] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self._given = settings
+        self._plugins = plugins
+        self._environment = os.environ if environment is None else environment
+        self._seed = seed
+        self._runtime: Runtime | None = None
+        self._opening: asyncio.Lock | None = None
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        await self.runtime()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End what is under way and close all connections; idempotent."""
+        self._closed = True
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None and runtime.process == os.getpid():
+            await runtime.aclose()
+
+    async def chat(
+        self,
+        messages: Messages,
+        *,
+        model: str = "",
+        timeout: float | None = None,
+        tenant: str = "",
+        cache: bool | CachePolicy = True,
+        receipt: bool = False,
+        **fields: Any,
+    ) -> ChatResponse:
+        """Send a chat and return the whole answer.
+
+        Args:
+            messages: The conversation, or a bare prompt.
+            model: ``provider/name`` or an alias; empty for the default model.
+            timeout: Seconds for the whole call, retries included.
+            tenant: Whose caches and limits apply.
+            cache: False to use no cache, or a ``CachePolicy``.
+            receipt: Record what each step decides, in ``response.receipt``.
+            fields: Further fields of the request, such as ``temperature`` or ``tools``.
+
+        Raises:
+            LocalAgentError: What ended the call; see ``localagent.errors``.
+        """
+        request = ChatRequest(_document(fields, messages=as_messages(messages), model=model))
+        check_chat(request.document)
+        return await self.send(  # type: ignore[return-value]
+            request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt
+        )
+
+    async def complete(
+        self,
+        prompt: str,
+        *,
+        model: str = "",
+        timeout: float | None = None,
+        tenant: str = "",
+        cache: bool | CachePolicy = True,
+        receipt: bool = False,
+        **fields: Any,
+    ) -> CompletionResponse:
+        """Have a text continued and return the whole answer; arguments and errors as in ``chat``."""
+        request = CompletionRequest(_document(fields, prompt=prompt, model=model))
+        return await self.send(  # type: ignore[return-value]
+            request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt
+        )
+
+    async def embed(
+        self,
+        inputs: str | list[str],
+        *,
+        model: str = "",
+        timeout: float | None = None,
+        tenant: str = "",
+        cache: bool | CachePolicy = True,
+        receipt: bool = False,
+        **fields: Any,
+    ) -> EmbedResponse:
+        """Return the embeddings of a text, or of several; arguments and errors as in ``chat``."""
+        request = EmbedRequest(_document(fields, input=inputs, model=model))
+        return await self.send(  # type: ignore[return-value]
+            request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt
+        )
+
+    def stream(
+        self,
+        messages: Messages,
+        *,
+        model: str = "",
+        timeout: float | None = None,
+        tenant: str = "",
+        cache: bool | CachePolicy = True,
+        **fields: Any,
+    ) -> AnswerStream:
+        """Send a chat and read the answer as it comes; arguments as in ``chat``.
+
+        Returns:
+            The handle of the stream; nothing is sent before it is entered or read. The client must be open.
+
+        Raises:
+            StartError: The client is not open.
+        """
+        request = ChatRequest(_document(fields, messages=as_messages(messages), model=model))
+        check_chat(request.document)
+        return self.send_stream(request, timeout=timeout, principal=_principal(tenant), cache=cache)
+
+    async def send(
+        self,
+        request: Request,
+        *,
+        timeout: float | None = None,
+        principal: Principal = NOBODY,
+        cache: bool | CachePolicy = True,
+        receipt: bool = False,
+    ) -> Response:
+        """Send a request that was built elsewhere and return the whole answer; errors as in ``chat``."""
+        from localagent.run import answer
+
+        runtime = self._runtime
+        if runtime is None or runtime.loop is not asyncio.get_running_loop():
+            runtime = await self.runtime()
+        call = runtime.call(request, timeout=timeout, principal=principal, cache=_policy(cache), receipt=receipt)
+        return await answer(runtime, call)
+
+    def send_stream(
+        self,
+        request: Request,
+        *,
+        timeout: float | None = None,
+        principal: Principal = NOBODY,
+        cache: bool | CachePolicy = True,
+    ) -> AnswerStream:
+        """Send a request that was built elsewhere, to be read as it comes; see ``stream``."""
+        from localagent.answer_stream import AnswerStream
+        from localagent.stream_run import StreamRun
+
+        runtime = self._runtime
+        if runtime is None or runtime.loop is not asyncio.get_running_loop():
+            raise StartError("The client is not open.", mend="Use: async with Client() as client")
+        call = runtime.call(request, stream=True, timeout=timeout, principal=principal, cache=_policy(cache))
+        return AnswerStream(StreamRun(runtime, call))
+
+    async def models(self, timeout: float = 30.0) -> list[ModelInfo]:
+        """Return the models of all instances that answer within ``timeout`` seconds.
+
+        Raises:
+            LocalAgentError: No instance answered; the first one's error.
+        """
+        models, errors = await (await self.runtime()).models.all(timeout)
+        if errors and not models:
+            raise next(iter(errors.values()))
+        return models
+
+    async def health(self, timeout: float = 10.0) -> list[InstanceState]:
+        """Check all instances at the same time, at no cost, and return their states."""
+        return await (await self.runtime()).health.check_all(timeout)
+
+    async def count_tokens(self, messages: Messages, *, model: str = "", **fields: Any) -> int | None:
+        """Count the tokens of a chat for a model; None when no installed plugin counts for it."""
+        runtime = await self.runtime()
+        request = ChatRequest(_document(fields, messages=as_messages(messages), model=model))
+        return await runtime.tokens.of(request, runtime.registry.targets(model, NOBODY)[0])
+
+    async def runtime(self) -> Runtime:
+        """Return the running core, opened if need be. For fronts; programs do not need it."""
+        runtime = self._runtime
+        loop = asyncio.get_running_loop()
+        if runtime is not None and runtime.loop is loop:
+            return runtime
+        if self._closed:
+            raise StartError("The client is closed.", mend="Make a new one.")
+        if runtime is not None and runtime.process == os.getpid() and not runtime.loop.is_closed():
+            raise StartError("The client is open on another event loop.", mend="Make one client an event loop.")
+        if self._opening is None or runtime is not None:
+            self._opening = asyncio.Lock()
+            self._runtime = None
+        async with self._opening:
+            if self._runtime is None:
+                self._runtime = await self._open()
+        return self._runtime
+
+    async def _open(self) -> Runtime:
+        from localagent.assembly import assemble
+        from localagent.runtime import Runtime
+
+        settings, pipeline = assemble(self._given, self._plugins, self._environment)
+        runtime = Runtime(settings, pipeline, self._environment, self._seed)
+        await runtime.open()
+        return runtime
+
+
+def _document(fields: dict[str, Any], **own: Any) -> dict[str, Any]:
+    model = own.pop("model")
+    return {**own, **fields, "model": model} if model else {**own, **fields}
+
+
+def _principal(tenant: str) -> Principal:
+    return Principal(tenant=tenant) if tenant else NOBODY
+
+
+def _policy(cache: bool | CachePolicy) -> CachePolicy:
+    if isinstance(cache, CachePolicy):
+        return cache
+    return CACHE if cache else NO_CACHE
+
+
+__all__ = ["Client", "LocalAgentError", "Messages"]

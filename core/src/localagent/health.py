@@ -1,0 +1,89 @@
+"""The health of instances: passive signs from traffic, and checks in the background that cost nothing.
+
+Only instances that were used are checked, so that a client that asks one question opens no other connection. A check
+asks what the provider offers for free (a model list, a health page), never a model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from localagent.attempts import clock_error_for
+from localagent.errors import LocalAgentError
+from localagent.instances import Instance, InstanceState
+from localagent.timer import Timer, Watch
+
+if TYPE_CHECKING:
+    from localagent.runtime import Runtime
+
+CHECK_SECONDS = 10.0
+
+
+class Health:
+    """The health checks of one client.
+
+    Args:
+        core: The running core.
+    """
+
+    def __init__(self, core: Runtime) -> None:
+        self._core = core
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin checking, unless the settings say no."""
+        settings = self._core.settings.health
+        if settings.enabled:
+            # Jitter keeps many processes from asking the same server at the same moment.
+            wait = settings.interval * self._core.random.uniform(0.8, 1.2)
+            self._handle = self._core.loop.call_later(wait, self._round)
+
+    def stop(self) -> None:
+        """End checking."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _round(self) -> None:
+        for instance in self._core.instances:
+            state = self._core.state(instance)
+            if state.attempts and state.in_flight == 0:
+                self._core.spawn(self._noted(instance), "health check")
+        self.start()
+
+    async def _noted(self, instance: Instance) -> None:
+        await self.check(instance)
+
+    async def check(self, instance: Instance, timeout: float = CHECK_SECONDS) -> InstanceState:
+        """Check an instance now and return its state; its health says what came of it.
+
+        Args:
+            timeout: Seconds after which an instance counts as not well.
+        """
+        core = self._core
+        state = core.state(instance)
+        source = core.provider_of(instance)
+        timer = Timer(core.loop, core.clock() + timeout)
+        timer.enter()
+        try:
+            await source.open()
+            await source.provider.check(
+                instance, await core.connect(instance), Watch(timer, source.clocks, streamed=False)
+            )
+        except LocalAgentError as error:
+            state.health, state.error = "unhealthy", str(error)
+        except asyncio.CancelledError:
+            fired = timer.claim()
+            if fired is None:
+                raise
+            state.health, state.error = "unhealthy", str(clock_error_for(fired, instance))
+        else:
+            state.health, state.error = "healthy", ""
+        finally:
+            timer.close()
+        return state
+
+    async def check_all(self, timeout: float = CHECK_SECONDS) -> list[InstanceState]:
+        """Check all instances at the same time."""
+        return list(await asyncio.gather(*(self.check(instance, timeout) for instance in self._core.instances)))

@@ -1,0 +1,84 @@
+"""Which models the instances offer: asked of catalogues first, then of the instances themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from localagent.attempts import clock_error_for
+from localagent.errors import LocalAgentError
+from localagent.instances import Instance
+from localagent.plan import first, notify
+from localagent.responses import ModelInfo
+from localagent.timer import Timer, Watch
+
+if TYPE_CHECKING:
+    from localagent.runtime import Runtime
+
+SECONDS = 30.0
+
+
+class ModelLists:
+    """The model lists of one client.
+
+    Args:
+        core: The running core.
+    """
+
+    def __init__(self, core: Runtime) -> None:
+        self._core = core
+
+    async def all(self, timeout: float = SECONDS) -> tuple[list[ModelInfo], dict[str, LocalAgentError]]:
+        """Return the models of all instances, and for those that did not answer the error, by instance id.
+
+        Args:
+            timeout: Seconds for each instance; all are asked at the same time.
+        """
+        instances = list(self._core.instances)
+        answers = await asyncio.gather(*(self.of(instance, timeout) for instance in instances), return_exceptions=True)
+        models: list[ModelInfo] = []
+        errors: dict[str, LocalAgentError] = {}
+        for instance, answer in zip(instances, answers, strict=True):
+            if isinstance(answer, LocalAgentError):
+                errors[instance.id] = answer
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                models += answer
+        return models, errors
+
+    async def of(self, instance: Instance, timeout: float = SECONDS) -> Sequence[ModelInfo]:
+        """Return the models of an instance: a catalogue's answer, or its own."""
+        steps = self._core.pipeline.steps["list_models"]
+        if steps:
+            timer = Timer(self._core.loop, self._core.clock() + timeout)
+            timer.enter()
+            try:
+                answer, _ = await first(steps, timer, instance)
+            finally:
+                timer.close()
+            if answer is not None:
+                return answer  # type: ignore[no-any-return]
+        return await self.refresh(instance, timeout)
+
+    async def refresh(self, instance: Instance, timeout: float = SECONDS) -> Sequence[ModelInfo]:
+        """Ask the instance itself; every ``models_listed`` step hears the answer."""
+        core = self._core
+        source = core.provider_of(instance)
+        timer = Timer(core.loop, core.clock() + timeout)
+        timer.enter()
+        clocks = Watch(timer, source.clocks, streamed=False)
+        try:
+            await source.open()
+            models = await source.provider.list_models(instance, await core.connect(instance), clocks)
+        except asyncio.CancelledError:
+            fired = timer.claim()
+            if fired is None:
+                raise
+            raise clock_error_for(fired, instance) from None
+        finally:
+            timer.close()
+        core.state(instance).models = frozenset(model.id for model in models)
+        notify(core.pipeline.steps["models_listed"], instance, models)
+        return models

@@ -1,0 +1,210 @@
+"""Providers as they are configured, and the way from a model's name to its targets."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from localagent.call import Principal
+from localagent.errors import ModelNotFound, PermissionDenied, PluginError, SettingsError
+from localagent.instances import Target
+from localagent.plugins import missing_plugin
+from localagent.providers import Provider, ProviderSetup, ProviderType
+from localagent.timer import Clocks
+from localagent.transport import Caps
+
+if TYPE_CHECKING:
+    from localagent.pipeline import Pipeline
+    from localagent.provider_settings import ProviderSettings
+    from localagent.runtime import Runtime
+
+
+class Source:
+    """A configured provider in service.
+
+    Attributes:
+        name: Its name in the settings.
+        type: Its type.
+        provider: What the plugin made.
+        clocks: Time limits of its exchanges.
+        caps: Size limits of its answers.
+        opened: Whether ``Provider.open`` has succeeded.
+        methods: What answers each operation that is not streamed.
+        why: Why it is there: named in the settings, or found in the environment.
+    """
+
+    def __init__(self, name: str, kind: ProviderType, provider: Provider, clocks: Clocks, caps: Caps, why: str) -> None:
+        self.name = name
+        self.type = kind
+        self.provider = provider
+        self.clocks = clocks
+        self.caps = caps
+        self.why = why
+        self.opened = False
+        self.methods: dict[str, Callable[..., Awaitable[Any]]] = {
+            "chat": provider.chat,
+            "complete": provider.complete,
+            "embed": provider.embed,
+        }
+        self._opening: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Open the provider once; whoever comes meanwhile waits for the same opening. A failure is not remembered."""
+        if self.opened:
+            return
+        if self._opening is None:
+            self._opening = asyncio.get_running_loop().create_task(self.provider.open(), name=f"open {self.name}")
+            self._opening.add_done_callback(self._done)
+        await asyncio.shield(self._opening)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._opening = None
+        self.opened = not task.cancelled() and task.exception() is None
+
+    async def aclose(self) -> None:
+        """Close the provider, whether or not it is open."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+        await self.provider.aclose()
+
+
+def provider_types(pipeline: Pipeline) -> dict[str, tuple[ProviderType, str]]:
+    """Ask every plugin for its provider types; returns each by name, with the plugin that brings it.
+
+    Raises:
+        PluginError: A plugin raised, or two bring a type of the same name.
+    """
+    types: dict[str, tuple[ProviderType, str]] = {}
+    for step in pipeline.steps["provide"]:
+        try:
+            brought = step.check(step.call()) or ()
+        except Exception as error:  # the plugin's code: refused at start, by the hook's contract
+            raise PluginError(f"Plugin {step.plugin} failed in provide: {type(error).__name__}.") from error
+        for kind in brought:
+            if kind.name in types:
+                other = types[kind.name][1]
+                raise PluginError(f"The plugins {other} and {step.plugin} both bring the provider type {kind.name}.",
+                                  mend="Choose one with: use = [...]")  # fmt: skip
+            types[kind.name] = kind, step.plugin
+    return types
+
+
+class Registry:
+    """The providers of one client.
+
+    Args:
+        core: The running core.
+    """
+
+    def __init__(self, core: Runtime) -> None:
+        self._core = core
+        self._known: dict[tuple[str, frozenset[str] | None], tuple[int, tuple[Target, ...]]] = {}
+        self.types: dict[str, tuple[ProviderType, str]] = {}
+        self.sources: dict[str, Source] = {}
+        self.default_model: str | None = None
+
+    def fill(self) -> None:
+        """Make all providers of the settings, and those that the environment gives.
+
+        Raises:
+            SettingsError: A provider's settings are wrong.
+            PluginError: Its type is brought by no active plugin.
+        """
+        core = self._core
+        self.types = provider_types(core.pipeline)
+        settings = core.settings
+        for name, (kind, _) in self.types.items():
+            if any(provider.type == name for provider in settings.providers.values()):
+                continue
+            given = kind.default(core.environment)
+            if given is not None and name not in settings.providers:
+                settings = settings.with_provider(name, given, where=f"the defaults of {name}")
+        for name, common in settings.providers.items():
+            named = name in core.settings.providers
+            self._make(settings, name, common, "named in the settings" if named else "found without being named")
+        self.default_model = settings.default_model or self._some_default()
+
+    def _make(self, settings: Any, name: str, common: ProviderSettings, why: str) -> None:
+        kind, plugin = self.types.get(common.type, (None, ""))
+        if kind is None:
+            known = [f"provider-{kind}" for kind in self.types]
+            error = missing_plugin(f"provider-{common.type}", known)
+            raise SettingsError(f"Provider {name} is of type {common.type}, which no active plugin brings.",
+                                mend=error.mend)  # fmt: skip
+        setup = ProviderSetup(
+            name=name,
+            type=common.type,
+            settings=settings.for_provider(name, kind.settings),
+            common=common,
+            environment=self._core.environment,
+            core=self._core.handle(plugin),
+        )
+        provider = kind.make(setup)
+        self.sources[name] = Source(name, kind, provider, common.clocks, common.caps, why)
+        for instance in provider.instances:
+            self._core.instances.add(instance)
+
+    def _some_default(self) -> str | None:
+        for name, source in self.sources.items():
+            if source.type.default_model is not None:
+                return f"{name}/{source.type.default_model}"
+        return None
+
+    def targets(self, model: str, principal: Principal) -> tuple[Target, ...]:
+        """Return the targets of a model's name: an alias, ``provider/name``, or empty for the default.
+
+        Raises:
+            ModelNotFound: There is no such alias or provider, or it has no instance.
+            PermissionDenied: Whoever asks may not use it.
+        """
+        key = (model, principal.models)
+        known = self._known.get(key)
+        if known is not None and known[0] == self._core.instances.version:
+            return known[1]
+        targets = tuple(
+            Target(state.instance, name, place)
+            for place, (provider, name) in enumerate(self._resolve(model, principal))
+            for state in self._core.instances.of(provider)
+        )
+        if not targets:
+            raise ModelNotFound(
+                f"No instance serves {model or 'the default model'} now.", mend="See: localagent doctor"
+            )
+        if len(self._known) > 10_000:
+            self._known.clear()
+        self._known[key] = (self._core.instances.version, targets)
+        return targets
+
+    def _resolve(self, model: str, principal: Principal) -> Sequence[tuple[str, str]]:
+        asked = model or self.default_model
+        if not asked:
+            raise ModelNotFound("No model was named and there is no default.", mend=self._mend(""))
+        alias = self._core.settings.models.get(asked)
+        names = alias.targets if alias is not None else (asked,)
+        if principal.models is not None and asked not in principal.models:
+            raise PermissionDenied(f"The model {asked} is not among those that this tenant may use.")
+        return [self._split(name) for name in names]
+
+    def _split(self, name: str) -> tuple[str, str]:
+        provider, slash, model = name.partition("/")
+        if not slash or provider not in self.sources:
+            what = f"no provider named {provider}" if slash else f"no alias named {name}"
+            raise ModelNotFound(f"There is {what}.", mend=self._mend(name))
+        return provider, model
+
+    def _mend(self, name: str) -> str:
+        choices = [*self._core.settings.models, *(f"{source}/..." for source in self.sources)]
+        provider, slash, model = name.partition("/")
+        near = difflib.get_close_matches(provider, [*self._core.settings.models, *self.sources], n=1)
+        if near:
+            return f"Did you mean {near[0]}{slash}{model}?"
+        if not choices:
+            return "Install a provider, such as: pip install localagent-provider-llamacpp"
+        return f"Choose one of: {', '.join(choices)}. See: localagent models"
+
+    async def aclose(self) -> None:
+        """Close all providers at the same time."""
+        await asyncio.gather(*(source.aclose() for source in self.sources.values()))

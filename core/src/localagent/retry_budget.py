@@ -1,0 +1,58 @@
+"""How much of the traffic may be retries: one budget for retries, continuations and hedges."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+
+class RetryBudget:
+    """Retries earn their right from traffic: ``ratio`` of the calls of the last ``window``, and a floor beside it.
+
+    The shape is Finagle's RetryBudget (deposits that expire, and a minimum for programs with little traffic).
+
+    Args:
+        clock: Monotonic seconds.
+        ratio: Retries allowed per call.
+        floor: Retries per second that are allowed whatever the traffic.
+        window: Seconds for which a call counts.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], *, ratio: float = 0.2, floor: float = 10.0, window: float = 10.0
+    ) -> None:
+        self._clock = clock
+        self._ratio = ratio
+        self._reserve = floor * window
+        self._window = window
+        # Ten buckets a window keep memory constant: (start, calls, retries).
+        self._slots: deque[list[float]] = deque()
+
+    def deposit(self) -> None:
+        """Count a call."""
+        self._slot()[1] += 1
+
+    def draw(self) -> bool:
+        """Take one retry; False when the budget is spent."""
+        slot = self._slot()
+        if self.left < 1.0:
+            return False
+        slot[2] += 1
+        return True
+
+    @property
+    def left(self) -> float:
+        """Retries that may be made now."""
+        calls = sum(slot[1] for slot in self._slots)
+        retries = sum(slot[2] for slot in self._slots)
+        return self._reserve + self._ratio * calls - retries
+
+    def _slot(self) -> list[float]:
+        now = self._clock()
+        slots = self._slots
+        if slots and now < slots[-1][0] + self._window / 10:
+            return slots[-1]
+        while slots and slots[0][0] <= now - self._window:
+            slots.popleft()
+        slots.append([now, 0.0, 0.0])
+        return slots[-1]

@@ -1,0 +1,198 @@
+"""The run of one call that is not streamed, from pre_request to record_metric."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from localagent.attempts import Attempts, complete
+from localagent.cache_keys import cache_keys
+from localagent.caching import AnyResponse, CacheEntry, may_share, may_store
+from localagent.errors import InternalError, LocalAgentError, LocalRefusal
+from localagent.metric import Metric, MetricStatus
+from localagent.plan import first, gate_now, notify, notify_all, out_of_time, pipe
+from localagent.receipt import AttemptRecord, Receipt
+from localagent.responses import Response, Usage
+from localagent.timer import NEVER, Timer
+
+if TYPE_CHECKING:
+    from localagent.attempt import Attempt
+    from localagent.call import Call
+    from localagent.runtime import Runtime
+    from localagent.transport import Transport
+
+
+async def answer(core: Runtime, call: Call) -> Response:
+    """Run a call and return its answer.
+
+    Raises:
+        LocalAgentError: What ended the call.
+    """
+    timer = call.timer
+    timer.enter()
+    try:
+        response = await _answer(core, call)
+    except LocalAgentError as error:
+        finish(core, call, error)
+        raise
+    except asyncio.CancelledError:
+        if timer.claim() is None:
+            finish(core, call, None, cancelled=True)
+            raise
+        late = out_of_time()
+        finish(core, call, late)
+        raise late from None
+    finish(core, call, None, response.usage)
+    if call.records is not None:
+        response = msgspec.structs.replace(response, receipt=receipt(core, call))
+    return response
+
+
+async def _answer(core: Runtime, call: Call) -> Response:
+    plan = call.plan
+    if plan.pre_request:
+        call.request = await pipe(plan.pre_request, call.timer, call, call.request)
+    entry = await lookup(core, call) if plan.cache_lookup or call.cache.only else None
+    if entry is not None:
+        return entry.response
+    attempts = Attempts(core, call)
+    core.budget.deposit()
+    attempt, response = await attempts.run(core.exchanges[call.operation])
+    attempts.close(attempt, "ok", usage=response.usage)
+    if call.keys:
+        keep(core, call, attempt, response)
+    return response
+
+
+async def exchange(core: Runtime, attempt: Attempt, transport: Transport) -> Response:
+    """Have the provider answer, and the steps look at the answer."""
+    call = attempt.call
+    source = core.provider_of(attempt.target.instance)
+    response: Response = await source.methods[call.operation](attempt, transport)
+    if not isinstance(response, Response):
+        raise InternalError(f"Provider {source.name} returned {type(response).__name__}, which is no Response.")
+    if call.plan.check_answer:
+        objection = gate_now(call.plan.check_answer, attempt, response)
+        if objection is not None:
+            raise objection
+    return response
+
+
+async def lookup(core: Runtime, call: Call) -> CacheEntry | None:
+    """Ask the caches, if the call may be shared; its keys are made here and nowhere else."""
+    sharing = core.settings.sharing.policy
+    if may_share(call.request, sharing) and (call.cache.lookup or call.cache.store):
+        tenant = call.principal.tenant
+        call.keys = cache_keys(call.request, core.targets(call), tenant)
+    if call.keys and call.cache.lookup:
+        entry, step = await first(call.plan.cache_lookup, call.timer, call, call.keys)
+        if entry is not None and entry.key in call.keys and _young(core, call, entry):
+            call.cached = step.plugin if step else ""
+            response = msgspec.structs.replace(entry.response, cached=call.cached, request_id=call.id)
+            if len(call.plan.cache_store) > 1 and call.cache.store:
+                store(core, call, msgspec.structs.replace(entry, source=call.cached))
+            return CacheEntry(entry.key, response, entry.events, entry.stored, call.cached)
+    if call.cache.only:
+        raise LocalRefusal("No cache has an answer, and the request allows nothing else.", code="only_if_cached")
+    return None
+
+
+def _young(core: Runtime, call: Call, entry: CacheEntry) -> bool:
+    return call.cache.max_age is None or core.wall() - entry.stored <= call.cache.max_age
+
+
+def keep(
+    core: Runtime,
+    call: Call,
+    attempt: Attempt,
+    response: AnyResponse | Response,
+    events: tuple[bytes, ...] | None = None,
+) -> None:
+    """Offer a fresh answer to the caches, under the key of the target that answered."""
+    if not (call.plan.cache_store and call.cache.store and may_store(response)):  # type: ignore[arg-type]
+        return
+    key = next((key for key in call.keys if key.model == attempt.target.name), None)
+    if key is not None:
+        store(core, call, CacheEntry(key, response, events, core.wall()))  # type: ignore[arg-type]
+
+
+def store(core: Runtime, call: Call, entry: CacheEntry) -> None:
+    """Hand an entry to the caches behind the answer."""
+    core.spawn(_store(core, call, entry), "cache_store")
+
+
+async def _store(core: Runtime, call: Call, entry: CacheEntry) -> None:
+    timer = Timer(core.loop, NEVER)
+    timer.enter()
+    try:
+        await notify_all(call.plan.cache_store, timer, call, entry)
+    finally:
+        timer.close()
+
+
+def finish(
+    core: Runtime, call: Call, error: LocalAgentError | None, usage: Usage | None = None, *, cancelled: bool = False
+) -> None:
+    """End a call: disarm its timer, record its metric, write the call's id into the error."""
+    call.timer.close()
+    if error is not None:
+        error.request_id = call.id
+        error.attempts = len(call.attempts)
+        if call.attempts:
+            complete(error, call.attempts[-1])
+    if call.plan.record_metric:
+        notify(call.plan.record_metric, call, metric_of(core, call, error, usage, cancelled=cancelled))
+
+
+def metric_of(
+    core: Runtime, call: Call, error: LocalAgentError | None, usage: Usage | None, *, cancelled: bool
+) -> Metric:
+    """Return the metric of a call that has ended."""
+    last = call.attempts[-1] if call.attempts else None
+    status: MetricStatus = "ok"
+    if cancelled:
+        status = "cancelled"
+    elif error is not None:
+        status = "failed" if last is not None else "refused"
+    return Metric(
+        operation=call.operation,
+        status=status,
+        model=last.target.name if last else "",
+        instance=last.target.instance.id if last else "",
+        seconds=core.clock() - call.started,
+        first=last.first - call.started if last and last.first is not None else None,
+        attempts=len(call.attempts),
+        usage=usage,
+        cached=call.cached,
+        coalesced=call.coalesced,
+        code=error.code if error else "",
+        call=call.id,
+        parent=call.parent.id if call.parent else "",
+        tenant=call.principal.tenant,
+    )
+
+
+def receipt(core: Runtime, call: Call) -> Receipt:
+    """Return the receipt of a call that recorded its steps."""
+    return Receipt(
+        call=call.id,
+        steps=tuple(call.records or ()),
+        attempts=tuple(_attempt_record(attempt) for attempt in call.attempts),
+        milliseconds=(core.clock() - call.started) * 1000,
+        cached=call.cached,
+    )
+
+
+def _attempt_record(attempt: Attempt) -> AttemptRecord:
+    outcome = attempt.outcome
+    ended = outcome.ended if outcome else attempt.started
+    return AttemptRecord(
+        number=attempt.number,
+        target=str(attempt.target),
+        status=outcome.status if outcome else "open",
+        code=outcome.error.code if outcome and outcome.error else "",
+        milliseconds=(ended - attempt.started) * 1000,
+        first_milliseconds=None if attempt.first is None else (attempt.first - attempt.started) * 1000,
+    )

@@ -1,0 +1,320 @@
+"""The running core: one a client, bound to one event loop and one process.
+
+It owns what plugins and providers must not: their life, instances and counts, transports, the retry budget, work in
+the background, and closing. ``Core``, which plugins see, is a narrow view of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import logging
+import os
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localagent.attempt import Attempt
+from localagent.call import CACHE, NOBODY, CachePolicy, Call, Principal
+from localagent.errors import Draining, InternalError, LocalAgentError, PluginError, SettingsError
+from localagent.health import Health
+from localagent.instances import Instance, Instances, InstanceState, Target
+from localagent.model_lists import ModelLists
+from localagent.pipeline import Pipeline
+from localagent.plan import first, pipe_now
+from localagent.registry import Registry
+from localagent.requests import Request
+from localagent.responses import Response
+from localagent.retry_budget import RetryBudget
+from localagent.run import answer, exchange
+from localagent.settings import Settings
+from localagent.timer import NEVER, Timer
+from localagent.token_counts import TokenCounts
+
+if TYPE_CHECKING:
+    from localagent.aiohttp_transport import Sessions
+    from localagent.registry import Source
+    from localagent.stream_run import StreamRun
+    from localagent.transport import Transport
+
+log = logging.getLogger("localagent")
+
+DEEPEST = 2
+BACKGROUND_AT_MOST = 1000
+CLOSING_SECONDS = 5.0
+
+
+class Runtime:
+    """The running core of one client.
+
+    Args:
+        settings: The settings.
+        pipeline: The plugins and their plans.
+        environment: The environment, for secrets that the settings name.
+        seed: Seeds the source of randomness; None takes one from the system.
+
+    Attributes:
+        streams: Streams that are open.
+    """
+
+    def __init__(
+        self, settings: Settings, pipeline: Pipeline, environment: Mapping[str, str], seed: int | None = None
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.process = os.getpid()
+        self.settings = settings
+        self.pipeline = pipeline
+        self.environment = environment
+        self.clock = self.loop.time
+        self.random = random.Random(seed)
+        self.instances = Instances()
+        retry = settings.retry
+        self.budget = RetryBudget(self.clock, ratio=retry.ratio, floor=retry.floor, window=retry.window)
+        self.streams: set[StreamRun] = set()
+        self.models = ModelLists(self)
+        self.tokens = TokenCounts(self)
+        self.health = Health(self)
+        self.registry = Registry(self)
+        self.exchanges: dict[str, Callable[[Attempt, Transport], Awaitable[Response]]] = dict.fromkeys(
+            ("chat", "complete", "embed"), functools.partial(exchange, self)
+        )
+        self._stack = AsyncExitStack()
+        self._background: set[asyncio.Task[None]] = set()
+        self._connecting: dict[Instance, asyncio.Task[Transport]] = {}
+        self._transports: dict[Instance, Transport] = {}
+        self._sessions: Sessions | None = None
+        self._prefix = secrets.token_hex(4)
+        self._numbers = itertools.count(1)
+        self._closed = False
+
+    async def open(self) -> None:
+        """Enter the plugins, in order of their names; what fails names the plugin.
+
+        Raises:
+            PluginError: A plugin could not start.
+        """
+        try:
+            for name, plugin in self.pipeline.plugins.items():
+                plugin.core = self.handle(name)
+                try:
+                    await self._stack.enter_async_context(plugin)
+                except LocalAgentError:
+                    raise
+                except Exception as error:  # the plugin's __aenter__
+                    raise PluginError(f"Plugin {name} could not start: {type(error).__name__}: {error}.") from error
+            self.registry.fill()
+            self.instances.watch(self._instance_changed)
+            self.health.start()
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """End streams and background work, close providers, transports and plugins; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self.health.stop()
+        for run in list(self.streams):
+            await run.aclose()
+        await self._finish_background()
+        await self.registry.aclose()
+        for transport in self._transports.values():
+            await transport.aclose()
+        if self._sessions is not None:
+            await self._sessions.aclose()
+        await self._stack.aclose()
+
+    async def _finish_background(self) -> None:
+        """Let background work end within a time, then cancel what is left."""
+        tasks = self._background | set(self._connecting.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+
+    # Calls
+
+    def call(
+        self,
+        request: Request,
+        *,
+        stream: bool = False,
+        timeout: float | None = None,
+        principal: Principal = NOBODY,
+        cache: CachePolicy = CACHE,
+        parent: Call | None = None,
+        sender: str = "",
+        receipt: bool = False,
+    ) -> Call:
+        """Make the call of a request; see ``Call`` for what is not said here.
+
+        Args:
+            timeout: Seconds for the whole call; None means the settings' own.
+            sender: The plugin that sends it on behalf of ``parent``; its steps are skipped.
+            receipt: Record what each step decides.
+        """
+        if self._closed:
+            raise Draining("The client is closed.", mend="Open a new one.")
+        now = self.loop.time()
+        deadline = now + (self.settings.timeout if timeout is None else timeout)
+        skipped = parent.skipped | {sender} if parent is not None else frozenset()
+        call = Call(
+            id=f"la-{self._prefix}-{next(self._numbers)}",
+            request=request,
+            plan=self.pipeline.plan(request.operation, recording=receipt, without=skipped),
+            timer=Timer(self.loop, deadline if parent is None else min(deadline, parent.deadline)),
+            principal=principal,
+            cache=cache,
+            stream=stream,
+            started=now,
+            parent=parent,
+            wall=self.wall,
+        )
+        call.skipped = skipped
+        call.count = self.tokens.of_call
+        if receipt:
+            call.records = []
+        return call
+
+    async def send(self, request: Request, *, parent: Call, sender: str) -> Response:
+        """Send a plugin's request on behalf of a call."""
+        if parent.depth >= DEEPEST:
+            raise InternalError(f"Plugin {sender} sent a call more than {DEEPEST} calls deep.")
+        return await answer(self, self.call(request, principal=parent.principal, parent=parent, sender=sender))
+
+    def targets(self, call: Call) -> tuple[Target, ...]:
+        """Return the targets that could answer a call now, in the user's order."""
+        return self.registry.targets(call.request.model, call.principal)
+
+    def provider_of(self, instance: Instance) -> Source:
+        """Return the configured provider of an instance."""
+        return self.registry.sources[instance.provider]
+
+    def state(self, instance: Instance) -> InstanceState:
+        """Return the core's counts and health of an instance."""
+        return self.instances.state(instance)
+
+    # Connections
+
+    async def connect(self, instance: Instance) -> Transport:
+        """Return the transport of an instance. It is opened once, in a task that all callers await; a failure is not
+        remembered."""
+        state = self.instances.state(instance)
+        if state.transport is None:
+            task = self._connecting.get(instance)
+            if task is None:
+                task = self.loop.create_task(self._connect(state), name=f"connect {instance.id}")
+                self._connecting[instance] = task
+                task.add_done_callback(lambda done: self._connecting.pop(instance, None))
+            await asyncio.shield(task)
+        transport: Transport = state.transport
+        return transport
+
+    async def _connect(self, state: InstanceState) -> Transport:
+        steps = self.pipeline.steps["connect"]
+        brought = None
+        if steps:
+            timer = Timer(self.loop, NEVER)
+            timer.enter()
+            try:
+                brought, _ = await first(steps, timer, state.instance)
+            finally:
+                timer.close()
+        if brought is None:
+            from localagent.aiohttp_transport import AiohttpTransport, Sessions
+
+            self._sessions = self._sessions or Sessions()
+            brought = AiohttpTransport(state.instance, self._sessions, self.provider_of(state.instance).caps)
+        state.transport = self._transports[state.instance] = brought
+        return brought
+
+    def _instance_changed(self, what: str, instance: Instance) -> None:
+        transport = self._transports.pop(instance, None) if what == "removed" else None
+        if transport is not None:
+            self.spawn(transport.aclose(), "close transport")
+
+    # What plugins are given
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run work beside the path of a request; dropped, counted and logged when too much is under way."""
+        if len(self._background) >= BACKGROUND_AT_MOST or self._closed:
+            work.close()
+            log.warning("Background work (%s) was dropped: %s.", name, "closing" if self._closed else "too much of it")
+            return
+        task = self.loop.create_task(work, name=f"localagent {name}")
+        self._background.add(task)
+        task.add_done_callback(self._background_done)
+
+    def _background_done(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("Background work (%s) failed: %s.", task.get_name(), type(error).__name__)
+
+    def wall(self) -> float:
+        """Return the seconds since the epoch; the only place that asks."""
+        return time.time()
+
+    def folder(self, plugin: str) -> Path:
+        """Return a plugin's own folder in the state folder, made if need be.
+
+        Raises:
+            SettingsError: It cannot be made.
+        """
+        from localagent.platform_folders import state_folder
+
+        folder = (self.settings.state_folder or state_folder(self.environment)) / plugin
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise SettingsError(
+                f"The state folder {folder} cannot be made: {error.strerror}.",
+                mend="Free some space, or set state_folder in the settings.",
+            ) from None
+        return folder
+
+    def handle(self, plugin: str) -> Handle:
+        """Return a plugin's view of this core."""
+        return Handle(self, plugin)
+
+    def hook(self, plugin: str, name: str) -> Callable[..., Any]:
+        """Return the caller of a hook that a plugin brings."""
+        spec = self.pipeline.specs.get(name)
+        if spec is None or not name.startswith(plugin.replace("-", "_") + "_"):
+            raise PluginError(f"Plugin {plugin} brings no hook {name}.")
+        return self.pipeline.caller(name, self.loop)
+
+
+class Handle:
+    """A plugin's view of the core; see ``localagent.core.Core``."""
+
+    def __init__(self, runtime: Runtime, plugin: str) -> None:
+        self._runtime = runtime
+        self._plugin = plugin
+        self.instances = runtime.instances
+        self.models = runtime.models
+        self.random = runtime.random
+        self.spawn = runtime.spawn
+        self.state = runtime.state
+        self.clock = runtime.clock
+        self.wall = runtime.wall
+
+    @property
+    def folder(self) -> Path:
+        """A folder of the plugin's own in the state folder."""
+        return self._runtime.folder(self._plugin)
+
+    async def send(self, request: Request, *, parent: Call) -> Response:
+        """Send a request on behalf of a call."""
+        return await self._runtime.send(request, parent=parent, sender=self._plugin)
+
+    def hook(self, name: str) -> Callable[..., Any]:
+        """Return the caller of a hook that this plugin brings itself."""
+        return self._runtime.hook(self._plugin, name)

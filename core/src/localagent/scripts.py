@@ -1,0 +1,96 @@
+"""``localagent.ask``: one line for scripts.
+
+One background thread a process runs one event loop with one client. It works inside a running loop as well, is made
+anew in a forked child, and is closed at exit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from typing import Any
+
+from localagent.client import Client, Messages
+
+
+class _Loop:
+    """An event loop with a client, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.loop = asyncio.new_event_loop()
+        self.client = Client()
+        self.thread = threading.Thread(target=self._run, name="localagent", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def close(self) -> None:
+        """Close the client and end the thread; in a forked child there is nothing to end."""
+        if self.process != os.getpid() or self.loop.is_closed():
+            return
+        asyncio.run_coroutine_threadsafe(self.client.aclose(), self.loop).result()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+_lock = threading.Lock()
+_running: _Loop | None = None
+
+
+def _background() -> _Loop:
+    global _running
+    with _lock:
+        if _running is None or _running.process != os.getpid():
+            _running = _Loop()
+            atexit.register(close)
+        return _running
+
+
+def ask(messages: Messages, *, model: str = "", timeout: float | None = None, **fields: Any) -> str:
+    """Ask a model and wait for the text of its answer.
+
+    Args:
+        messages: A prompt, or a conversation.
+        model: ``provider/name`` or an alias; empty for the default model.
+        timeout: Seconds for the whole call.
+        fields: Further fields of the request, such as ``temperature``.
+
+    Returns:
+        The text.
+
+    Raises:
+        LocalAgentError: What ended the call.
+    """
+    background = _background()
+    work = background.client.chat(messages, model=model, timeout=timeout, **fields)
+    future = asyncio.run_coroutine_threadsafe(work, background.loop)
+    try:
+        return future.result().text
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def close() -> None:
+    """End the background loop; the next ``ask`` starts another. Called at exit by itself."""
+    global _running
+    with _lock:
+        background, _running = _running, None
+    if background is not None:
+        background.close()
+
+
+def _forked() -> None:
+    global _lock, _running
+    _lock = threading.Lock()
+    _running = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

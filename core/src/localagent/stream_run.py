@@ -1,0 +1,319 @@
+"""The run of one streamed call: the same loop of attempts, pulled by its consumer.
+
+Timer, attempt and registries hold this run, never the handle that the user has; so a handle that is dropped can be
+noticed. Parsed chunks that wait are handed out without a further await.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from localagent.attempts import Attempts, clock_error
+from localagent.errors import InternalError, LocalAgentError, StreamInterrupted
+from localagent.joining import split_document
+from localagent.openai_wire import chunk_of, joined_response
+from localagent.plan import out_of_time, pipe, tell
+from localagent.responses import Usage
+from localagent.run import finish, keep, lookup
+from localagent.streaming import Chunk, Decoder, StreamStep
+from localagent.timer import Watch
+
+if TYPE_CHECKING:
+    from localagent.attempt import Attempt
+    from localagent.call import Call
+    from localagent.runtime import Runtime
+    from localagent.transport import HttpAnswer, Transport
+
+KEEP_AT_MOST = 1024 * 1024
+DRAIN_SECONDS = 1.0
+
+
+class StreamRun:
+    """One streamed call.
+
+    Attributes:
+        ready: Chunks that were parsed and wait for the consumer.
+        call: The call.
+        usage: Tokens, when the server reported them.
+        finish_reason: Why the first choice ended.
+        model: The model that answers, as ``provider/name``; empty before the first content.
+        open: Whether something would be left behind if nobody read on.
+    """
+
+    __slots__ = ("_answer", "_attempt", "_attempts", "_core", "_decoder", "_error", "_kept", "_pending", "_started", "_steps",
+                 "_texts", "call", "finish_reason", "model", "open", "ready", "usage")  # fmt: skip
+
+    def __init__(self, core: Runtime, call: Call) -> None:
+        self.call = call
+        self.ready: deque[Chunk] = deque()
+        self.usage: Usage | None = None
+        self.finish_reason: str | None = None
+        self.model = ""
+        self.open = False
+        self._core = core
+        self._started = False
+        self._error: LocalAgentError | None = None
+        self._attempts = Attempts(core, call)
+        self._attempt: Attempt | None = None
+        self._answer: HttpAnswer | None = None
+        self._decoder: Decoder | None = None
+        self._pending: LocalAgentError | None = None
+        self._steps: tuple[StreamStep, ...] = ()
+        self._kept: list[bytes] | None = None
+        self._texts: list[str] = []
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop on which the run lives."""
+        return self._core.loop
+
+    async def start(self) -> None:
+        """Run until the first content; does nothing the second time.
+
+        Raises:
+            LocalAgentError: What ended the call before any content.
+        """
+        if self._started:
+            return
+        self._started = self.open = True
+        self._core.streams.add(self)
+        timer = self.call.timer
+        timer.enter()
+        timer.aside = self._out_of_time_aside
+        try:
+            await self._start()
+        except LocalAgentError as error:
+            self._end(error)
+            raise
+        except asyncio.CancelledError:
+            if timer.claim() is None:
+                self._end(None, cancelled=True)
+                raise
+            late = out_of_time()
+            self._end(late)
+            raise late from None
+        finally:
+            timer.leave()
+
+    async def next(self) -> Chunk:
+        """Return the next chunk.
+
+        Raises:
+            StopAsyncIteration: The stream has ended well.
+            StreamInterrupted: It has not; its ``cause`` says why.
+        """
+        await self.start()
+        ready = self.ready
+        if not ready and self.open:
+            timer = self.call.timer
+            timer.enter()
+            try:
+                self._clocks.enter("idle")
+                while not ready and self.open:
+                    await self._pull()
+            finally:
+                timer.leave()
+                if self.open:
+                    timer.deadline_only()
+        if ready:
+            return ready.popleft()
+        if self._error is not None:
+            raise self._error
+        raise StopAsyncIteration
+
+    def abandon(self) -> None:
+        """End the run because nobody reads on; the connection is closed. Idempotent, callable from any callback."""
+        if self.open:
+            self._end(None, cancelled=True)
+
+    async def aclose(self) -> None:
+        """End the run; returns when the source is closed."""
+        answer = self._answer
+        self.abandon()
+        if answer is not None:
+            await answer.aclose()
+
+    @property
+    def _clocks(self) -> Watch:
+        assert self._attempt is not None
+        return self._attempt.clocks
+
+    async def _start(self) -> None:
+        core, call, plan = self._core, self.call, self.call.plan
+        if plan.pre_request:
+            call.request = await pipe(plan.pre_request, call.timer, call, call.request)
+        if plan.cache_lookup or call.cache.only:
+            entry = await lookup(core, call)
+            if entry is not None:
+                self.usage, self.model = entry.response.usage, entry.response.model
+                self._replay(entry.events or split_document(entry.response.document))
+                return
+        core.budget.deposit()
+        self._attempt, chunks = await self._attempts.run(self._open)
+        if call.keys and plan.cache_store:
+            self._kept = []
+        if plan.wrap_stream:
+            self._steps = tuple(made for step in plan.wrap_stream if (made := tell(step, call)) is not None)
+        self._accept(chunks)
+        self._settle(self._pending)
+
+    async def _open(self, attempt: Attempt, transport: Transport) -> list[Chunk]:
+        """The exchange of one attempt: until its first meaningful chunk, which commits."""
+        source = self._core.provider_of(attempt.target.instance)
+        self._answer, self._decoder = answer, decoder = await source.provider.stream(attempt, transport)
+        buffered: list[Chunk] = []
+        error: LocalAgentError | None = None
+        try:
+            while not decoder.done and error is None:
+                chunks, error = await _read(answer, decoder)
+                buffered += chunks
+                if any(decoder.meaningful(chunk) for chunk in chunks):
+                    break
+                if error is not None:
+                    raise error
+        except BaseException:
+            answer.abort()
+            self._answer = None
+            raise
+        attempt.first = self._core.clock()
+        self.model = attempt.target.name
+        self._pending = error
+        return buffered
+
+    async def _pull(self) -> None:
+        assert self._answer is not None
+        assert self._decoder is not None
+        assert self._attempt is not None
+        try:
+            chunks, error = await _read(self._answer, self._decoder)
+        except asyncio.CancelledError:
+            fired = self.call.timer.claim()
+            if fired is None:
+                self._end(None, cancelled=True)
+                raise
+            chunks, error = [], clock_error(fired, self._attempt)
+        except Exception as failure:  # the provider's decoder and the transport's code
+            name = self._attempt.target.instance.provider
+            chunks, error = [], InternalError(f"Provider {name} failed in a stream: {type(failure).__name__}.")
+            error.__cause__ = failure
+        if chunks:
+            self._accept(chunks)
+            if not self.ready:
+                self._clocks.enter("idle")
+        self._settle(error)
+
+    def _settle(self, error: LocalAgentError | None) -> None:
+        """End the run if its source has ended, well or not."""
+        if error is not None:
+            self._break(error)
+        elif self._decoder is not None and self._decoder.done:
+            self._succeed()
+
+    def _accept(self, chunks: Sequence[Chunk]) -> None:
+        if self._kept is not None:
+            self._kept += [chunk.data for chunk in chunks]
+            if sum(map(len, self._kept)) > KEEP_AT_MOST:
+                self._kept = None
+        if self._steps:
+            try:
+                chunks = _through(self._steps, chunks)
+            except Exception as error:  # a plugin's stream step
+                self._break(InternalError(f"A step that changes streams failed: {type(error).__name__}."))
+                return
+        self.ready.extend(chunks)
+        self._texts.extend(chunk.text for chunk in chunks)
+
+    def _succeed(self) -> None:
+        assert self._decoder is not None
+        assert self._attempt is not None
+        self.usage = self._decoder.usage
+        self.finish_reason = self._decoder.finish_reason
+        if self._steps:
+            self.ready.extend(_last_words(self._steps, self.finish_reason or "stop"))
+        if self._kept is not None:
+            joined = joined_response(self._kept, self._attempt)
+            keep(self._core, self.call, self._attempt, joined, joined.streamed)
+        answer = self._answer
+        if answer is not None and not answer.ended:
+            self._core.spawn(_drain(answer), "drain")
+        self._end(None)
+
+    def _break(self, error: LocalAgentError) -> None:
+        """End a stream whose content had begun to arrive: what waits is handed out, then StreamInterrupted."""
+        if isinstance(error, StreamInterrupted):
+            interrupted = error
+            interrupted.advice = StreamInterrupted.default_advice
+        else:
+            interrupted = StreamInterrupted(
+                f"The stream broke off: {error.message}", cause=error, phase=error.phase, code=error.code
+            )
+        interrupted.partial = "".join(self._texts)
+        self._end(interrupted)
+
+    def _end(self, error: LocalAgentError | None, *, cancelled: bool = False) -> None:
+        if not self.open:
+            return
+        self.open = False
+        self._error = error
+        self._core.streams.discard(self)
+        if self._answer is not None and (error is not None or cancelled):
+            self._answer.abort()
+        if self._attempt is not None:
+            status = "cancelled" if cancelled else "failed" if error is not None else "ok"
+            self._attempts.close(self._attempt, status, error, self.usage)
+        finish(self._core, self.call, error, self.usage, cancelled=cancelled)
+
+    def _out_of_time_aside(self) -> None:
+        """The deadline passed while the consumer is elsewhere: the source ends now, the next read raises."""
+        self.call.timer.fired = None
+        self._break(out_of_time())
+
+    def _replay(self, events: Sequence[bytes]) -> None:
+        self._accept([chunk_of(event) for event in events])
+        self._end(None)
+
+
+async def _read(answer: HttpAnswer, decoder: Decoder) -> tuple[list[Chunk], LocalAgentError | None]:
+    """Return the chunks of the next bytes, and the error that follows them, if any."""
+    try:
+        data = await answer.part()
+        return (decoder.feed(data) if data else decoder.end()), None
+    except LocalAgentError as error:
+        return decoder.rest, error
+
+
+def _through(steps: Sequence[StreamStep], chunks: Sequence[Chunk]) -> Sequence[Chunk]:
+    for step in steps:
+        changed: list[Chunk] = []
+        for chunk in chunks:
+            result = step.feed(chunk)
+            if result is None:
+                changed.append(chunk)
+            else:
+                changed.extend(result)
+        chunks = changed
+    return chunks
+
+
+def _last_words(steps: Sequence[StreamStep], reason: str) -> list[Chunk]:
+    words: list[Chunk] = []
+    for place, step in enumerate(steps):
+        last: Any = step.end(reason)
+        if last:
+            words.extend(_through(steps[place + 1 :], last))
+    return words
+
+
+async def _drain(answer: HttpAnswer) -> None:
+    """Read what follows the terminator, so that the connection can be used again; close it when that takes long."""
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while await answer.part():
+                pass
+    except (TimeoutError, LocalAgentError):
+        answer.abort()
+    finally:
+        await answer.aclose()

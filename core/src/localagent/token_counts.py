@@ -1,0 +1,59 @@
+"""Counting tokens with the tokenizers that plugins bring."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from localagent.instances import Target
+from localagent.plan import first_now
+from localagent.tokens import Tokenizer
+
+if TYPE_CHECKING:
+    from localagent.call import Call
+    from localagent.requests import Request
+    from localagent.runtime import Runtime
+
+LONG = 20_000
+"""Bytes of a request above which counting leaves the event loop: about a millisecond of a fast tokenizer."""
+
+
+class TokenCounts:
+    """The tokenizers of one client, one a target, looked up once.
+
+    Args:
+        core: The running core.
+    """
+
+    def __init__(self, core: Runtime) -> None:
+        self._core = core
+        self._tokenizers: dict[str, Tokenizer | None] = {}
+
+    async def of_call(self, call: Call, target: Target) -> int | None:
+        """Count the tokens of a call's request for a target; None when no plugin counts for it."""
+        return await self.of(call.request, target)
+
+    async def of(self, request: Request, target: Target) -> int | None:
+        """Count the tokens of a request for a target; None when no plugin counts for it."""
+        tokenizer = self._tokenizer(target)
+        if tokenizer is None:
+            return None
+        if _size(request.document) > LONG:
+            return await asyncio.to_thread(tokenizer.request, request)
+        return tokenizer.request(request)
+
+    def _tokenizer(self, target: Target) -> Tokenizer | None:
+        if target.name not in self._tokenizers:
+            self._tokenizers[target.name] = first_now(self._core.pipeline.steps["tokenize"], target)
+        return self._tokenizers[target.name]
+
+
+def _size(value: Any) -> int:
+    """Return about how much text a document holds, without encoding it."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(_size(item) for item in value.values())
+    if isinstance(value, list):
+        return sum(_size(item) for item in value)
+    return 1

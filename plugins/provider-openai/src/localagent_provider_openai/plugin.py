@@ -1,0 +1,52 @@
+"""The provider type ``openai``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from localagent import OpenAICompatible, Plugin, Provider, ProviderSetup, ProviderType, hookimpl
+
+OPENAI_URL = "https://api.openai.com/v1"
+KEY_VARIABLE = "OPENAI_API_KEY"
+
+
+@attrs.frozen
+class OpenAISettings:
+    """``[providers.NAME]`` of type ``openai``, beyond what every provider has.
+
+    Attributes:
+        organization: Sent as ``OpenAI-Organization``.
+        project: Sent as ``OpenAI-Project``.
+    """
+
+    organization: str | None = None
+    project: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that these settings mean."""
+        named = {"OpenAI-Organization": self.organization, "OpenAI-Project": self.project}
+        return {name: value for name, value in named.items() if value}
+
+
+class OpenAIPlugin(Plugin):
+    """Brings the provider type ``openai``."""
+
+    name = "provider-openai"
+
+    @hookimpl
+    def provide(self) -> Sequence[ProviderType]:
+        """Name the type."""
+        return [ProviderType(name="openai", settings=OpenAISettings, make=make, default=from_environment)]
+
+
+def make(setup: ProviderSetup) -> Provider:
+    """Make a provider: an instance for every address with every key."""
+    return OpenAICompatible(setup, *setup.instances(OPENAI_URL, extra_headers=setup.settings.headers()))
+
+
+def from_environment(environment: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """Return the settings of a provider for OpenAI, when its key is in the environment."""
+    return {"keys": [{"env": KEY_VARIABLE}]} if environment.get(KEY_VARIABLE) else None
