@@ -35,7 +35,7 @@ from localagent.errors import (
     UpstreamServerError,
     UpstreamTimeout,
 )
-from localagent.translation import LOOKED_AT, TABLE, clean_header, error_from_answer, error_from_document, redact
+from localagent.translation import LOOKED_AT, READ, TABLE, clean_header, error_from_answer, error_from_document, redact
 
 WALL = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
 TARGET = "openai/gpt-5-mini at openai@api.openai.com"
@@ -548,6 +548,15 @@ def test_a_body_that_says_nothing_leaves_the_status(body: str) -> None:
 def test_a_sentence_in_plain_text_is_a_message() -> None:
     """Some servers answer without JSON."""
     assert answer(400, b"unexpected field: foo\n")().message == "unexpected field: foo"
+
+
+def test_of_a_long_message_the_beginning_is_read() -> None:
+    """A message as long as the body allows costs no more than a short one, and is cut between words."""
+    error = answer(400, openai("This model's maximum context length is 8 tokens. " + "word " * 10_000))()
+    assert type(error) is ContextLengthExceeded
+    assert error.message.endswith("...")
+    cut = answer(400, openai("a" * (READ - 5) + f" {KEY}"))()
+    assert cut.message == "a" * 297 + "..."
 
 
 def test_markup_inside_a_message_is_not_shown() -> None:

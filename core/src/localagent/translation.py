@@ -42,6 +42,7 @@ from localagent.errors import (
 from localagent.retry_hints import asked_wait, retry_after, should_retry
 
 LOOKED_AT = 64 * 1024  # bytes of a body; an error that needs more explains nothing
+READ = 2000  # characters of a server's message; one that long explains nothing at its end
 SHOWN = 300  # characters of a server's message
 PARKED = 300.0  # seconds; a shorter hint beside a spent quota is one of the rate limit and would end the parking
 
@@ -505,7 +506,7 @@ def _sentence(part: dict[str, Any]) -> str:
         if isinstance(value, list):
             value = "; ".join(filter(None, map(_complaint, value[:5])))
         if isinstance(value, str) and value:
-            return value
+            return value if len(value) <= READ else value[:READ].rpartition(" ")[0]  # no half of a key
     return ""
 
 
@@ -522,5 +523,5 @@ def _complaint(entry: Any) -> str:
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
-    entries = value if isinstance(value, list) else [value]
+    entries = value[:16] if isinstance(value, list) else [value]  # no server needs more to say what is wrong
     return [entry for entry in entries if isinstance(entry, dict)]
