@@ -411,10 +411,10 @@ def test_every_fault_becomes_its_error(fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ANSWERS)
-def test_every_error_names_provider_and_target_and_is_one_short_line(fault: str) -> None:
+def test_every_error_names_provider_target_and_phase_and_is_one_short_line(fault: str) -> None:
     """No markup, no line ends, nothing longer than a sentence; survives pickling with the status for the client."""
     error = ANSWERS[fault][0]()
-    assert (error.provider, error.target) == ("openai", TARGET)
+    assert (error.provider, error.target, error.phase) == ("openai", TARGET, "read")
     assert str(error).isprintable()
     assert len(error.message) <= 300
     assert "<" not in error.message

@@ -368,6 +368,7 @@ def _error(
         code=rule.code,
         provider=provider,
         target=target,
+        phase="read",
         retry_after=_hint(rule.kind, headers, document, wall),
         upstream_request_id=_request_id(headers),
         advice=_advice(rule, said, should_retry(headers)),
