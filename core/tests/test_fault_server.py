@@ -151,11 +151,11 @@ async def test_half_closed_ends_the_answer_and_still_reads() -> None:
 
 async def test_a_drip_comes_in_pieces() -> None:
     """The pieces are sent apart, so a client that reads at once sees a part."""
-    async with FaultServer((ReadRequest(), Drip(b"abcdef", size=2, pause=0.02), Close())) as server:
-        async with connected(server) as (reader, writer):
-            writer.write(GET)
-            assert await reader.read(100) == b"ab"
-            assert await reader.read() == b"cdef"
+    script = (ReadRequest(), Drip(b"abcdef", size=2, pause=0.02), Close())
+    async with FaultServer(script) as server, connected(server) as (reader, writer):
+        writer.write(GET)
+        assert await reader.read(100) == b"ab"
+        assert await reader.read() == b"cdef"
 
 
 async def test_a_pause_ends_by_itself() -> None:
@@ -178,12 +178,12 @@ async def test_a_stall_lasts_until_the_client_leaves() -> None:
 
 async def test_a_deaf_stall_makes_the_client_wait() -> None:
     """Nothing is read, so a large request does not get through."""
-    async with FaultServer((ReadHead(), Stall(reading=False)), receive_buffer=4096) as server:
-        async with connected(server) as (_reader, writer):
-            writer.write(GET + bytes(16 * 1024 * 1024))
-            await asyncio.wait_for(server.arrived(), SOON)
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(writer.drain(), 0.05)
+    deaf = FaultServer((ReadHead(), Stall(reading=False)), receive_buffer=4096)
+    async with deaf as server, connected(server) as (_reader, writer):
+        writer.write(GET + bytes(16 * 1024 * 1024))
+        await asyncio.wait_for(server.arrived(), SOON)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(writer.drain(), 0.05)
 
 
 async def test_a_hold_waits_for_its_release() -> None:
@@ -235,10 +235,13 @@ async def test_a_mistake_in_a_script_is_raised_when_the_server_ends() -> None:
     def choose(request: ReceivedRequest) -> Script:
         raise LookupError(request.path)
 
-    with pytest.raises(LookupError, match="/"):
+    async def asked() -> None:
         async with FaultServer(choose) as server:
             with pytest.raises(ConnectionResetError):
                 await said(server)
+
+    with pytest.raises(LookupError, match="/"):
+        await asked()
 
 
 async def test_tls_is_spoken_with_a_certificate_that_the_authoritys_clients_trust() -> None:

@@ -18,6 +18,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -74,12 +75,23 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
 def canaries(no_leaks: None) -> Iterator[Canaries]:
     """Fail the test in which a canary shows up in a log record or in something that is watched."""
     watcher = Canaries()
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(watcher)
-    root.setLevel(logging.DEBUG)
-    yield watcher
-    root.setLevel(level)
-    root.removeHandler(watcher)
+    with _everything_logged(watcher):
+        yield watcher
     if sightings := watcher.search():
         pytest.fail("\n".join(sightings), pytrace=False)
+
+
+@contextmanager
+def _everything_logged(watcher: Canaries) -> Iterator[None]:
+    """Let a handler have every record down to DEBUG, without the line that asyncio logs for each new loop."""
+    levels = [(logging.getLogger(), logging.DEBUG), (logging.getLogger("asyncio"), logging.INFO)]
+    before = [logger.level for logger, _ in levels]
+    for logger, level in levels:
+        logger.setLevel(level)
+    logging.getLogger().addHandler(watcher)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(watcher)
+        for (logger, _), level in zip(levels, before, strict=True):
+            logger.setLevel(level)

@@ -55,10 +55,11 @@ ROWS: tuple[Fault, ...] = (
     stream(
         "F92",
         "comments between the events",
-        lambda d: [b": OPENROUTER PROCESSING\n\n", *(part for event in whole(d) for part in (event, d.quiet))],
+        lambda d: [d.quiet, *(part for event in whole(d) for part in (event, d.quiet))],
         TEXT,
         BOTH,
     ),
+    stream("F92.processing", "a comment first", lambda d: [b": OPENROUTER PROCESSING\n\n", *whole(d)]),
     stream(
         "F93",
         "event: ping without data",
@@ -104,9 +105,5 @@ ROWS: tuple[Fault, ...] = (
         lambda d: [b": a\x0bdata: [DONE]\x0cdata: b\n\n", *whole(d)],
         TEXT,
     ),
-    stream(
-        "F99",
-        "one event in several data lines",
-        _multi_line,
-    ),
+    stream("F99", "one event in several data lines", _multi_line),
 )
