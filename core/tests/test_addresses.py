@@ -34,7 +34,7 @@ def test_slashes_at_the_end_do_not_count() -> None:
 )  # fmt: skip
 def test_anything_else_is_refused(address: object) -> None:
     """Above all what clients read in different ways, and what would put a key into an address."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         read_address(address)
 
 

@@ -52,6 +52,11 @@ def asking(
     return call
 
 
+async def no_call(url: str, ask: Ask, clocks: Clocks) -> Heard:
+    """Fail without asking anybody."""
+    raise UpstreamProtocol("Broken.")
+
+
 async def said_at(url: str, kept: list[asyncio.StreamWriter] | None = None) -> str:
     """Send a request and return the head of the answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(url.split("/")[2].rpartition(":")[2]))
@@ -262,6 +267,8 @@ async def test_a_call_is_under_way_where_one_is_wanted_beside() -> None:
 
     assert await judged(FINE, call, beside=True, setup="one connection") == ""
     assert order == ["in", "in", "out", "out"]
+    broken = await judged(attrs.evolve(ERROR, requests=0), no_call, beside=True, setup="one connection")
+    assert broken == "the request of the call beside it did not arrive"
 
 
 async def test_a_second_server_must_not_be_spoken_to() -> None:

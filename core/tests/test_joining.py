@@ -132,7 +132,8 @@ def test_deltas_win_over_a_message_that_grows_beside_them() -> None:
     """A server that sends the message so far with every delta does not double the text."""
     events = [
         chunk({**said(content="Hel"), "message": {"role": "assistant", "content": "Hel"}}),
-        chunk({**said(content="lo"), "message": {"role": "assistant", "content": "Hello"}}),
+        chunk({**said(content="l"), "message": {"role": "assistant", "content": "Hell"}}),
+        chunk(said(content="o")),
     ]
     assert message(*events) == {"role": "assistant", "content": "Hello"}
 
@@ -225,7 +226,8 @@ def test_a_finish_reason_outlives_the_nulls_behind_it() -> None:
     assert join_events([chunk(said(finish_reason="stop")), chunk(said())])["choices"][0]["finish_reason"] == "stop"
     late = [chunk(said(finish_reason="length")), chunk(said(finish_reason="stop"))]
     assert join_events(late)["choices"][0]["finish_reason"] == "stop"
-    assert join_events([chunk(said(content="x"))])["choices"][0]["finish_reason"] is None
+    for choice in (said(content="x"), {"index": 0, "delta": {"content": "x"}}):
+        assert join_events([chunk(choice)])["choices"][0]["finish_reason"] is None
 
 
 def test_log_probabilities_are_extended() -> None:
@@ -354,24 +356,42 @@ def test_calls_without_an_index_are_told_apart_by_id_or_place(lost: dict[str, An
     assert calls(*at_once) == [(None, "a", "{}"), (None, "b", "[]")]
 
 
+def test_pieces_without_an_index_find_their_call_by_its_id() -> None:
+    """Wherever in an event they stand."""
+    events = [
+        called(piece("a", "{", id="1"), piece("b", "[", id="2")),
+        called(piece(None, "]", id="2"), piece(None, "}", id="1")),
+        called(piece(None, " ", id="2")),
+    ]
+    assert calls(*events) == [("1", "a", "{}"), ("2", "b", "[] ")]
+
+
+def test_an_index_counts_more_than_an_id() -> None:
+    """A server that gives all calls one id keeps them apart by their indexes."""
+    events = [called(piece(name, "{}", index=index, id="call")) for index, name in enumerate("aab")]
+    assert calls(*events) == [("call", "a", "{}"), ("call", "a", "{}"), ("call", "b", "{}")]
+
+
 def test_calls_with_one_index_and_no_id_are_told_apart_by_name() -> None:
     """Another name after arguments have begun is another call."""
     events = [called(piece("a", "{}", index=0, id="")), called(piece("b", "[]", index=0, id=""))]
     assert calls(*events) == [("", "a", "{}"), ("", "b", "[]")]
 
 
-def test_what_servers_repeat_with_every_piece_is_said_once() -> None:
+@pytest.mark.parametrize("id", ["call_1", "", None])
+def test_what_servers_repeat_with_every_piece_is_said_once(id: str | None) -> None:
     """Id, type and the whole name."""
-    pieces = [piece("weather", text, index=0, id="call_1", type="function") for text in ("{", "}")]
+    pieces = [piece("weather", text, index=0, id=id, type="function") for text in ("{", "}")]
     found = message(*map(called, pieces))["tool_calls"]
-    assert found == [{"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]
+    assert found == [{"id": id, "type": "function", "function": {"name": "weather", "arguments": "{}"}}]
 
 
-def test_a_name_that_comes_in_pieces_is_concatenated() -> None:
+@pytest.mark.parametrize("id", ["call_1", "", None])
+def test_a_name_that_comes_in_pieces_is_concatenated(id: str | None) -> None:
     """Also when an empty one came first; empty names behind it change nothing."""
     names = ["", "get_", "weather", "", None]
-    events = [called({"index": 0, "id": "1", "function": {"name": name}}) for name in names]
-    assert calls(*events) == [("1", "get_weather", None)]
+    events = [called({"index": 0, "id": id, "function": {"name": name}}) for name in names]
+    assert calls(*events) == [(id, "get_weather", None)]
 
 
 def test_an_id_that_comes_late_or_changes_without_a_name_opens_no_call() -> None:
@@ -523,6 +543,13 @@ def test_a_text_completion_is_split_into_pieces_of_its_own_kind() -> None:
     assert {event["object"] for event in events} == {"text_completion"}
 
 
+def test_a_choice_of_a_text_completion_always_has_a_text() -> None:
+    """Empty where none came, in whole answers and in pieces."""
+    document = {"object": "text_completion", "choices": [{"index": 0, "finish_reason": "stop"}]}
+    assert join_events([encode(document)])["choices"] == [{"index": 0, "text": "", "finish_reason": "stop"}]
+    assert [json.loads(event)["choices"][0]["text"] for event in split_document(document)] == ["", ""]
+
+
 @pytest.mark.parametrize(
     ("document", "count"),
     [
@@ -561,9 +588,9 @@ def test_a_document_that_is_no_answer_is_not_split(document: dict[str, Any]) -> 
 
 def test_an_index_of_a_whole_answers_tool_call_gives_way_to_its_place() -> None:
     """Some servers number calls in whole answers too, and two with one number would become one."""
-    tools = [{"index": 0, **piece("a", "{}")}, {"index": 0, **piece("b", "[]")}]
+    tools = [{"index": 0, **piece("a", "{}")}, {"index": 0, **piece("a", "[]")}]
     document = {"choices": [{"index": 0, "message": {"content": None, "tool_calls": tools}}]}
-    assert calls(*split_document(document)) == [(None, "a", "{}"), (None, "b", "[]")]
+    assert calls(*split_document(document)) == [(None, "a", "{}"), (None, "a", "[]")]
 
 
 # Both ways, for any answer

@@ -17,7 +17,12 @@ HOME = {"HOME": "/home/ada"}
     [
         ("linux", HOME, "/home/ada/.config", "/home/ada/.local/state"),
         ("linux", {**HOME, "XDG_CONFIG_HOME": "/c", "XDG_STATE_HOME": "/s"}, "/c", "/s"),
-        ("linux", {**HOME, "XDG_CONFIG_HOME": "c", "XDG_STATE_HOME": ""}, "/home/ada/.config", "/home/ada/.local/state"),
+        (
+            "linux",
+            {**HOME, "XDG_CONFIG_HOME": "c", "XDG_STATE_HOME": ""},
+            "/home/ada/.config",
+            "/home/ada/.local/state",
+        ),
         ("darwin", HOME, "/home/ada/Library/Application Support", "/home/ada/Library/Application Support"),
         ("darwin", {**HOME, "XDG_CONFIG_HOME": "/c", "XDG_STATE_HOME": "/s"}, "/c", "/s"),
         ("win32", {"APPDATA": "/roaming", "LOCALAPPDATA": "/local"}, "/roaming", "/local"),

@@ -127,7 +127,7 @@ def test_a_provider_s_name_can_stand_in_the_name_of_a_model(name: str) -> None:
         ({"instances": ["localhost:8000"]}, 'instances[0] = "localhost:8000": expected an address such as'),
         ({"instances": [{"weight": 2}]}, "instances[0].url is missing: expected an address such as"),
         ({"instances": [{"url": "http://h", "weight": 0}]}, "instances[0].weight = 0: expected a number above zero."),
-        ({"pool": {"limt": 5}}, "pool.limt is unknown: expected keepalive, limit or wait."),
+        ({"pool": {"limt": 5}}, "pool.limt is unknown: expected keepalive or limit."),
         ({"clocks": {"connect": "0 s"}}, 'clocks.connect = "0 s": expected a duration such as'),
         ({"headers": {"a b": "x"}}, 'headers."a b": expected the name of a header.'),
         ({"headers": {"X-Title": 5}}, "headers.X-Title: expected text or a reference"),

@@ -55,8 +55,9 @@ def test_a_reference_is_taken_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [CANARY_KEY, {"env": CANARY_KEY}, {"key": CANARY_KEY}, {CANARY_KEY: ""}, {"env": "A", "file": CANARY_KEY}, [CANARY_KEY],
-     {"env": [CANARY_KEY]}, {}, {"env": ""}, {"env": "A B"}, 5, None, {"given": CANARY_KEY}, {"named_by": CANARY_KEY}],
+    [CANARY_KEY, [CANARY_KEY], {"env": CANARY_KEY}, {"key": CANARY_KEY}, {CANARY_KEY: ""},
+     {"env": "A", "file": CANARY_KEY}, {"env": [CANARY_KEY]}, {}, {"env": ""}, {"env": "A B"}, 5, None,
+     {"given": CANARY_KEY}, {"named_by": CANARY_KEY}],
 )  # fmt: skip
 def test_anything_but_one_reference_is_refused_without_showing_it(value: object, canaries: Canaries) -> None:
     """Keys, and what holds one in the wrong place."""
@@ -84,7 +85,9 @@ def test_a_key_that_stands_where_the_name_of_the_variable_belongs_is_not_shown(n
     assert name not in str(unreadable({"env": name}))
 
 
-@pytest.mark.parametrize("key", [f"{CANARY_KEY} x", f"{CANARY_KEY}\r\nHost: evil", f"{CANARY_KEY}\u00e9", f"{CANARY_KEY}\0"])
+@pytest.mark.parametrize(
+    "key", [f"{CANARY_KEY} x", f"{CANARY_KEY}\r\nHost: evil", f"{CANARY_KEY}\u00e9", f"{CANARY_KEY}\0"]
+)
 def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key: str, canaries: Canaries) -> None:
     """It would break the request, or add a header to it."""
     error = unreadable({"env": "MY_KEY"}, {"MY_KEY": key})
@@ -96,7 +99,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, canaries: Canaries)
     """Missing, a folder, empty or not text; never with what it holds."""
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_bytes(CANARY_KEY.encode() + b"\xff")
-    for name, why in [("gone", "No such file"), (".", "directory"), ("binary", "not text"), ("empty", "not set or empty")]:
+    for name, why in [
+        ("gone", "No such file"),
+        (".", "directory"),
+        ("binary", "not text"),
+        ("empty", "not set or empty"),
+    ]:
         error = unreadable({"file": str(tmp_path / name)})
         canaries.watch(error)
         assert why in error.message
@@ -106,3 +114,4 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, canaries: Canaries)
 def test_a_reference_hides_the_key_that_it_was_given(canaries: Canaries) -> None:
     """In ``repr`` and ``str``."""
     canaries.watch(reference(Secret(CANARY_KEY)))
+    assert str(reference(Secret(CANARY_KEY))) == "a key that the program passed"

@@ -13,7 +13,9 @@ HERE = Place("localagent.toml")
 def test_a_place_is_the_file_and_the_dotted_key() -> None:
     """As it could be written in the file: what is no bare key is quoted."""
     assert str(HERE) == "localagent.toml"
-    assert str(HERE.key("models").key("gpt-4.1").key("targets").item(2)) == 'localagent.toml: models."gpt-4.1".targets[2]'
+    assert (
+        str(HERE.key("models").key("gpt-4.1").key("targets").item(2)) == 'localagent.toml: models."gpt-4.1".targets[2]'
+    )
 
 
 def test_the_last_key_is_kept_as_it_was_written() -> None:
@@ -29,7 +31,17 @@ def test_a_short_plain_value_is_shown(value: object) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [CANARY_KEY, "x" * 33, "q7Vt2mXw9LbR4kZp8NcJ3hYd", "0123456789abcdef", "Bearer abc", "gsk_abc", 2**200, [1], {"a": 1}],
+    [
+        CANARY_KEY,
+        "x" * 33,
+        "q7Vt2mXw9LbR4kZp8NcJ3hYd",
+        "0123456789abcdef",
+        "Bearer abc",
+        "gsk_abc",
+        2**200,
+        [1],
+        {"a": 1},
+    ],
 )
 def test_a_value_that_is_long_nested_or_like_a_key_is_not_shown(value: object) -> None:
     """Its kind is told in its stead."""
@@ -90,5 +102,7 @@ def test_control_characters_of_a_value_are_escaped() -> None:
 
 def test_looking_like_a_key_errs_on_the_side_of_yes() -> None:
     """Prefixes of well-known services, and long runs of letters and digits."""
-    assert all(map(looks_secret, [CANARY_KEY, "AIzaSyA1", "hf_abc", "Basic dXNlcg", "deadbeef01234567deadbeef01234567"]))
+    assert all(
+        map(looks_secret, [CANARY_KEY, "AIzaSyA1", "hf_abc", "Basic dXNlcg", "deadbeef01234567deadbeef01234567"])
+    )
     assert not any(map(looks_secret, ["fast", "256 MiB", "http://10.0.0.7:8000/v1", "ollama/llama3.2:3b"]))

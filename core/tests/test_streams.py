@@ -314,6 +314,7 @@ NDJSON_CASES = [
     pytest.param(b"\n\n1\n \t\r\n\r\n2\n\n", [b"1", b"2"], b"", id="blank lines"),
     pytest.param('"\u2028\u2029\x85"\n'.encode(), ['"\u2028\u2029\x85"'.encode()], b"", id="unicode line separators"),
     pytest.param(b'"\x0b\x0c\x1c\x1d\x1e"\n', [b'"\x0b\x0c\x1c\x1d\x1e"'], b"", id="control characters"),
+    pytest.param(b"\x0b\n\x0c\n", [b"\x0b", b"\x0c"], b"", id="other blanks of ascii are no blanks of json"),
     pytest.param(b' {"a": 1} \n', [b' {"a": 1} '], b"", id="spaces around a document stay"),
     pytest.param(b'1\n{"done":true}', [b"1"], b'{"done":true}', id="last line without newline"),
     pytest.param(b'1\n{"done":true}\r', [b"1"], b'{"done":true}', id="last line without the lf of its crlf"),

@@ -147,9 +147,8 @@ def test_a_wrong_value_is_refused_with_file_key_value_and_what_was_expected(key:
 
 def test_a_whole_that_is_no_table_is_refused() -> None:
     """Programs may pass anything."""
-    assert refusal([]).message == "localagent.toml: expected a table with " + ", ".join(  # type: ignore[arg-type]
-        attribute.name for attribute in attrs.fields(Cupboard)
-    ) + ", not a list."
+    anything: Any = []
+    assert refusal(anything).message.startswith("localagent.toml: expected a table with name, doors, locked")
     assert refusal({"name": "hall", 5: 1}).message == "localagent.toml: expected text for every key, not a number."
 
 
@@ -181,7 +180,9 @@ def test_what_a_validator_of_the_class_says_is_told_with_its_place() -> None:
 @pytest.mark.parametrize("table", [{"code": CANARY_KEY}, {"words": [CANARY_KEY, "x"]}, {"words": ["bad", CANARY_KEY]}])
 def test_what_a_validator_quotes_is_hidden_when_it_may_be_a_key(table: dict[str, Any], canaries: Canaries) -> None:
     """Foreign sentences are not trusted."""
-    canaries.watch(refusal(table, Guarded))
+    error = refusal(table, Guarded)
+    canaries.watch(error)
+    assert "***" in error.message or "words" in error.message
 
 
 def test_a_path_is_meant_from_the_folder_of_the_file() -> None:
@@ -198,7 +199,20 @@ def test_a_field_that_settings_cannot_hold_is_the_defect_of_the_class() -> None:
         structure(Odd, {"picture": 1}, where=FILE)
 
 
-SHAPES = [str, int, float, bool, Path, Seconds, Bytes, Shelf, tuple[str, ...], dict[str, int], Literal["a"], str | Shelf]
+SHAPES = [
+    str,
+    int,
+    float,
+    bool,
+    Path,
+    Seconds,
+    Bytes,
+    Shelf,
+    tuple[str, ...],
+    dict[str, int],
+    Literal["a"],
+    str | Shelf,
+]
 junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(CANARY_KEY),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.just("height"), inner, max_size=3),
@@ -209,8 +223,9 @@ junk = st.recursive(
 @given(kind=st.sampled_from(SHAPES), value=junk)
 def test_whatever_is_written_is_read_or_refused(kind: Any, value: object) -> None:
     """Never another error, never a key in its text, never an error behind it that holds one."""
+    refused = None
     try:
         read(kind, value, Place(FILE).key("here"))
     except SettingsError as error:
-        assert CANARY_KEY not in str(error)
-        assert error.__context__ is None
+        refused = error
+    assert refused is None or (CANARY_KEY not in str(refused) and refused.__context__ is None)

@@ -43,6 +43,18 @@ SMALL_BODY = 64 * 1024
 _OUT_OF_FILES = {23, 24, 99}  # ENFILE, EMFILE, EADDRNOTAVAIL
 USER_AGENT = "localagent"
 
+forks = 0
+"""How many forks lie between this process and the one that imported the module; asking the system costs a call."""
+
+
+def _forked() -> None:
+    global forks
+    forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
 
 class _Exchange:
     """What the connector tells the request that it works for."""
@@ -114,20 +126,20 @@ class Sessions:
         self._resolver = resolver
         self._tls = tls
         self._keepalive = keepalive
-        self._process = os.getpid()
+        self._forks = forks
         self._made: dict[bool, aiohttp.ClientSession] = {}
 
     def get(self, *, fresh: bool = False) -> aiohttp.ClientSession:
         """Return the session; ``fresh`` the one whose connections are never reused."""
         session = self._made.get(fresh)
-        if session is None or self._process != os.getpid():
+        if session is None or self._forks != forks:
             session = self._make(fresh)
         return session
 
     def _make(self, fresh: bool) -> aiohttp.ClientSession:
-        if self._process != os.getpid():
+        if self._forks != forks:
             self._made.clear()
-            self._process = os.getpid()
+            self._forks = forks
         options: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": self._keepalive}
         connector = _Connector(
             limit=0,
@@ -150,7 +162,7 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._process == os.getpid():
+        if self._forks == forks:
             for session in self._made.values():
                 await session.close()
         self._made.clear()

@@ -195,32 +195,36 @@ class _ToolCalls:
 
     Pieces of a call share its index. Servers exist that give all calls the index 0, or none (ollama/ollama#15457 and
     #7881), so a named piece with another id, or with another name once arguments have begun, is another call; it
-    stands behind the calls that had the index before it.
+    stands behind the calls that had the index before it. A piece without an index has that of its id, else its place.
     """
 
-    __slots__ = ("_all", "_known")
+    __slots__ = ("_all", "_index_of", "_known")
 
     def __init__(self) -> None:
         self._all: list[tuple[int, dict[str, Any]]] = []
         self._known: dict[tuple[int, str], dict[str, Any]] = {}  # by index and id; the id "" is the latest piece's call
+        self._index_of: dict[str, int] = {}  # the first index that came with an id
 
     def add(self, pieces: list[dict[str, Any]]) -> None:
         for position, piece in enumerate(pieces):
-            call = self._call(_index(piece, position), piece)
+            id = str(piece.get("id") or "")
+            index = _index(piece, self._index_of.get(id, position))
+            if id:
+                self._index_of.setdefault(id, index)
+            call = self._call(index, id, piece)
             piece.pop("index", None)
             _fold(call, piece, _of_delta)
 
     def document(self) -> list[dict[str, Any]]:
         return [_finished(call) for _, call in sorted(self._all, key=_place)]
 
-    def _call(self, index: int, piece: dict[str, Any]) -> dict[str, Any]:
+    def _call(self, index: int, id: str, piece: dict[str, Any]) -> dict[str, Any]:
         """Return the call that a piece belongs to, a new one where it begins one."""
-        latest, key = (index, ""), (index, str(piece.get("id") or ""))
-        call = self._known.get(key, self._known.get(latest))
+        call = self._known.get((index, id), self._known.get((index, "")))
         if call is None or _begins_another(call, piece):
             call = {}
             self._all.append((index, call))
-        self._known[latest] = self._known[key] = call
+        self._known[index, ""] = self._known[index, id] = call
         return call
 
 

@@ -35,11 +35,13 @@ class OpenAICompatible:
         headers: Headers of each instance, its key among them.
     """
 
+    default_model: str | None = None
+
     def __init__(
         self, setup: ProviderSetup, instances: Sequence[Instance], headers: Mapping[Instance, Mapping[str, str]]
     ) -> None:
         self.setup = setup
-        self.instances = tuple(instances)
+        self.instances: Sequence[Instance] = tuple(instances)
         self._headers = {instance: {**JSON_HEADERS, **headers.get(instance, {})} for instance in instances}
 
     async def open(self) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from localagent.core import Core
     from localagent.provider_settings import ProviderSettings
     from localagent.secret_refs import SecretRef
+    from localagent.secrets import Secret
     from localagent.streaming import Decoder
     from localagent.timer import Watch
     from localagent.transport import HttpAnswer, Transport
@@ -58,12 +59,12 @@ class ProviderSetup:
             SettingsError: A key that the settings name is not there.
         """
         common = self.common
-        keys = [reference.read(self.environment) for reference in common.keys] or [None]
+        keys: list[Secret | None] = [reference.read(self.environment) for reference in common.keys]
         shared = {name: _header(value, self.environment) for name, value in common.headers.items()}
         places = [(place.url, place.weight, place.name) for place in common.instances] or [(default_url, 1.0, None)]
         made: dict[Instance, dict[str, str]] = {}
         for url, weight, name in places:
-            for number, key in enumerate(keys, 1):
+            for number, key in enumerate(keys or [None], 1):
                 base = name or f"{self.name}@{urlsplit(url).netloc}"
                 ident = f"{base}#{number}" if len(keys) > 1 else base
                 instance = Instance(ident, self.name, self.type, url.rstrip("/"), weight, common.pool)
@@ -81,9 +82,11 @@ class Provider(Protocol):
 
     Attributes:
         instances: Its instances at the start; more may come through ``core.instances.add``.
+        default_model: The model that answers when nobody names one; None when it has none.
     """
 
     instances: Sequence[Instance]
+    default_model: str | None
 
     async def open(self) -> None:
         """Get ready; called once, before the first attempt or list, while other providers do the same."""
@@ -124,11 +127,9 @@ class ProviderType:
         make: Makes a provider.
         default: Given the environment, returns settings (as a mapping) for a provider that is there without being
             configured, or None: a key in the environment, or a model that is built in.
-        default_model: The model of that provider which answers when nobody names one; None when it has none.
     """
 
     name: str
     settings: type
     make: Callable[[ProviderSetup], Provider]
     default: Callable[[Mapping[str, str]], Mapping[str, Any] | None] = lambda environment: None
-    default_model: str | None = None

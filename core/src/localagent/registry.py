@@ -149,8 +149,8 @@ class Registry:
 
     def _some_default(self) -> str | None:
         for name, source in self.sources.items():
-            if source.type.default_model is not None:
-                return f"{name}/{source.type.default_model}"
+            if source.provider.default_model is not None:
+                return f"{name}/{source.provider.default_model}"
         return None
 
     def targets(self, model: str, principal: Principal) -> tuple[Target, ...]:
@@ -202,7 +202,7 @@ class Registry:
         if near:
             return f"Did you mean {near[0]}{slash}{model}?"
         if not choices:
-            return "Install a provider, such as: pip install localagent-provider-llamacpp"
+            return "Install a provider: see localagent doctor"
         return f"Choose one of: {', '.join(choices)}. See: localagent models"
 
     async def aclose(self) -> None:

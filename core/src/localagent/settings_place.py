@@ -29,9 +29,14 @@ _VALUE_RUN = re.compile(r"[A-Za-z0-9_+=-]{16,}")
 NAME_RUN = re.compile(r"[A-Za-z0-9_+=]{20,}")
 
 
-def looks_secret(text: str, runs: re.Pattern[str] = _VALUE_RUN) -> bool:
-    """Say whether a text looks like a key. Errs on the side of yes: it decides only what is shown."""
-    return bool(_KEY_STARTS.search(text)) or any(_is_mixed(run) for run in runs.findall(text))
+def looks_secret(text: str, runs: re.Pattern[str] | None = _VALUE_RUN) -> bool:
+    """Say whether a text looks like a key. Errs on the side of yes: it decides only what is shown.
+
+    Args:
+        text: The text.
+        runs: What counts as a long run of letters and digits; None looks at the beginning only.
+    """
+    return bool(_KEY_STARTS.search(text)) or any(_is_mixed(run) for run in (runs.findall(text) if runs else ()))
 
 
 def _is_mixed(run: str) -> bool:

@@ -56,7 +56,7 @@ SAMPLE = """\
 #keys = [{ file = "vllm.key" }]
 #headers = { X-Title = "my program" }
 #allow_metadata_address = false
-#pool = { limit = 100, keepalive = "15 s", wait = "30 s" }
+#pool = { limit = 100, keepalive = "15 s" }
 #caps = { body = "64 MiB", raw = "64 MiB", error = "64 KiB", event = "8 MiB" }
 #[providers.vllm.clocks]
 #connect = "10 s"
@@ -120,7 +120,7 @@ def _plain(value: Any, kind: Any, key: str) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item, Any, key) for item in value]
     if isinstance(value, str | Path):
-        return HIDDEN if key not in MODEL_NAMES and looks_secret(str(value), NAME_RUN) else str(value)
+        return HIDDEN if looks_secret(str(value), None if key in MODEL_NAMES else NAME_RUN) else str(value)
     reading = reading_of(kind)
     return reading.show(value) if reading else value
 
@@ -139,7 +139,7 @@ def _table(settings: Any) -> dict[str, Any]:
 def _raw(value: Any, path: tuple[str, ...]) -> Any:
     """Hide, in a table that nobody has read yet, what may be a key: by its name, or by its looks."""
     if isinstance(value, Mapping):
-        return {key: _raw(item, (*path, key)) for key, item in value.items()}
+        return {HIDDEN if looks_secret(key, NAME_RUN) else key: _raw(item, (*path, key)) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_raw(item, path) for item in value]
     if not isinstance(value, str | Secret):

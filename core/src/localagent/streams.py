@@ -50,6 +50,8 @@ class _Unfinished(bytearray):
     def whole_lines(self, data: bytes) -> bytes:
         """Return what was held and ``data`` up to its last LF, which is included; hold what follows it."""
         end = data.rfind(b"\n") + 1
+        if end == len(data) and not self:
+            return data
         if not end:
             self += data
             return b""
@@ -90,20 +92,6 @@ class SSEParser:
     Attributes:
         comments: Number of comment lines so far. Servers send them to keep a connection alive.
     """
-
-    __slots__ = (
-        "_after_cr",
-        "_clean",
-        "_data",
-        "_id",
-        "_max",
-        "_retry",
-        "_size",
-        "_start",
-        "_type",
-        "_unfinished",
-        "comments",
-    )
 
     def __init__(self, *, max_event: int = 8 * 1024 * 1024) -> None:
         self.comments = 0
@@ -243,8 +231,6 @@ class NDJSONParser:
         max_line: Bytes that one line may have, its LF not counted. Default 8 MiB.
     """
 
-    __slots__ = ("_max", "_oversize", "_unfinished")
-
     def __init__(self, *, max_line: int = 8 * 1024 * 1024) -> None:
         self._max = max_line
         self._oversize = False
@@ -263,7 +249,10 @@ class NDJSONParser:
             ResponseTooLarge: The line at hand is longer than ``max_line``; no line in front of it is left.
         """
         self._refuse_oversize()
-        lines = self._within_cap(self._unfinished.whole_lines(data).split(b"\n")[:-1])
+        text = self._unfinished.whole_lines(data)
+        lines = text.split(b"\n")
+        if len(text) + len(self._unfinished) > self._max:
+            lines = self._within_cap(lines)
         whole = [line.removesuffix(b"\r") for line in lines if line.strip(b" \t\r")]
         if not whole:
             self._refuse_oversize()
@@ -282,11 +271,9 @@ class NDJSONParser:
         return line.removesuffix(b"\r") if line.strip(b" \t\r") else b""
 
     def _within_cap(self, lines: list[bytes]) -> list[bytes]:
-        longest = max(map(len, lines), default=0)
-        if longest > self._max:
-            lines = list(takewhile(lambda line: len(line) <= self._max, lines))
-        self._oversize = max(longest, len(self._unfinished)) > self._max
-        return lines
+        within = list(takewhile(lambda line: len(line) <= self._max, lines))
+        self._oversize = len(within) < len(lines) or len(self._unfinished) > self._max
+        return within
 
     def _refuse_oversize(self) -> None:
         if self._oversize:

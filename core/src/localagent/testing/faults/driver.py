@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
 
 import attrs
@@ -70,9 +70,10 @@ async def _judge(player: _Player, arranged: Stage) -> list[str]:
     if fault.warm and not isinstance(first := await _attempt(player, arranged), Heard):
         wrong.append(f"the call before it failed: {first!r}")
     with _loud_records() as loud:
-        async with _call_beside(player, arranged):
+        async with _call_beside(player, arranged) as wrong_beside:
             with arranged.during():
                 outcome = await _attempt(player, arranged)
+    wrong += wrong_beside
     wrong += complaints(fault.expect, outcome)
     if fault.expect.quiet:
         wrong += (f"it was logged: {record}" for record in loud)
@@ -106,19 +107,24 @@ def _ask(player: _Player, arranged: Stage) -> Ask:
 
 
 @asynccontextmanager
-async def _call_beside(player: _Player, arranged: Stage) -> AsyncIterator[None]:
-    """Keep another call under way, from the time its request has arrived; break it off at the end."""
+async def _call_beside(player: _Player, arranged: Stage) -> AsyncIterator[list[str]]:
+    """Keep another call under way, from the time its request has arrived; break it off at the end.
+
+    Yields:
+        What is wrong with it.
+    """
     if not player.fault.beside or arranged.server is None:
-        yield
+        yield []
         return
-    other = asyncio.get_running_loop().create_task(_attempt(player, arranged))
+    loop = asyncio.get_running_loop()
+    other, arrival = loop.create_task(_attempt(player, arranged)), loop.create_task(arranged.server.arrived())
     try:
-        await asyncio.wait_for(arranged.server.arrived(), player.ceiling)
-        yield
+        await asyncio.wait((other, arrival), timeout=player.ceiling, return_when=asyncio.FIRST_COMPLETED)
+        yield [] if arrival.done() else ["the request of the call beside it did not arrive"]
     finally:
         other.cancel()
-        with suppress(asyncio.CancelledError):
-            await other
+        arrival.cancel()
+        await asyncio.gather(other, arrival, return_exceptions=True)
 
 
 async def _wrong_on_the_wire(fault: Fault, arranged: Stage) -> AsyncIterator[str]:

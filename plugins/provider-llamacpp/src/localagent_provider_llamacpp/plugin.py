@@ -1,0 +1,127 @@
+"""The provider type ``llamacpp``: models that run on this machine, in child processes of this program."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import attrs
+
+from localagent import (
+    Attempt,
+    HttpAnswer,
+    Instance,
+    ModelInfo,
+    ModelNotFound,
+    OpenAICompatible,
+    Plugin,
+    Provider,
+    ProviderSetup,
+    ProviderType,
+    Transport,
+    Watch,
+    hookimpl,
+)
+from localagent_provider_llamacpp.models import find_model, is_remote
+from localagent_provider_llamacpp.settings import ModelServerSettings
+from localagent_provider_llamacpp.supervisor import ModelServer
+
+progress = logging.getLogger("localagent.progress")
+
+
+@attrs.frozen
+class LlamaCppSettings(ModelServerSettings):
+    """``[providers.NAME]`` of type ``llamacpp``, beyond what every provider has.
+
+    Attributes:
+        processes: How many processes serve the model; each is an instance and has the model in memory.
+    """
+
+    processes: int = attrs.field(default=1, validator=attrs.validators.ge(1))
+
+
+class LlamaCppPlugin(Plugin):
+    """Brings the provider type ``llamacpp``; a provider of that name is there without being configured."""
+
+    name = "provider-llamacpp"
+
+    @hookimpl
+    def provide(self) -> Sequence[ProviderType]:
+        """Name the type."""
+        return [ProviderType(name="llamacpp", settings=LlamaCppSettings, make=LlamaCppProvider, default=_built_in)]
+
+
+def _built_in(environment: Mapping[str, str]) -> Mapping[str, Any]:
+    return {}
+
+
+class LlamaCppProvider(OpenAICompatible, Provider):
+    """Serves one model with as many supervised processes as the settings say. They start with the first request.
+
+    Args:
+        setup: What the core gives.
+    """
+
+    def __init__(self, setup: ProviderSetup) -> None:
+        settings: LlamaCppSettings = setup.settings
+        numbers = range(1, settings.processes + 1)
+        instances = [
+            Instance(f"{setup.name}#{number}", setup.name, setup.type, "http://127.0.0.1", 1.0, setup.common.pool)
+            for number in numbers
+        ]
+        super().__init__(setup, instances, {})
+        self.model = PurePosixPath(settings.model.rpartition(":")[2]).stem
+        self.default_model = self.model
+        self._servers = {
+            instance: ModelServer(
+                settings, on_progress=progress.info, clock=setup.core.clock, chance=setup.core.random.random
+            )
+            for instance in instances
+        }
+
+    async def aclose(self) -> None:
+        """End all processes."""
+        await asyncio.gather(*(server.aclose() for server in self._servers.values()))
+
+    async def url(self, instance: Instance) -> str:
+        """Return where the instance's process answers now; it has another port after a restart."""
+        return (await self._servers[instance].ready()).url + "/v1"
+
+    def headers(self, instance: Instance) -> Mapping[str, str]:
+        """Return the headers for the instance's process, with the key of its present life."""
+        endpoint = self._servers[instance].endpoint
+        secret = {"Authorization": f"Bearer {endpoint.key.reveal()}"} if endpoint else {}
+        return {**super().headers(instance), **secret}
+
+    async def list_models(self, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
+        """Name the one model; no process is started for that.
+
+        Raises:
+            SettingsError: The model's file is not there.
+        """
+        if not is_remote(self.setup.settings.model):
+            find_model(self.setup.settings.model)
+        return [ModelInfo(id=self.model, provider=self.setup.name, instance=instance.id, owner="llama.cpp",
+                          context_length=self.setup.settings.context)]  # fmt: skip
+
+    async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
+        """Ask the process, if one was started, or look whether the model's file is there."""
+        if self._servers[instance].state == "new":
+            await self.list_models(instance, transport, clocks)
+        else:
+            clocks.enter("load")
+            await super().list_models(instance, transport, clocks)
+
+    async def _post(self, attempt: Attempt, transport: Transport, path: str, **fields: Any) -> HttpAnswer:
+        target = attempt.target
+        if target.model not in (self.model, "default"):
+            raise ModelNotFound(f"The provider {self.setup.name} runs {self.model}, and no {target.model}.",
+                                mend=f"Ask for {self.setup.name}/{self.model}.")  # fmt: skip
+        server = self._servers[target.instance]
+        if server.endpoint is None:
+            attempt.clocks.enter("load")
+            await server.ready()
+        return await super()._post(attempt, transport, path, **fields)
