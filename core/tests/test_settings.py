@@ -198,6 +198,13 @@ def test_paths_are_meant_from_the_folder_of_the_file() -> None:
     assert read.for_provider("x", TypeSettings).token == SecretRef(file=Path("/etc/token"))
 
 
+def test_tables_that_nobody_has_read_yet_are_not_in_the_repr(canaries: Canaries) -> None:
+    """Somebody may have written a key into them."""
+    read = Settings.from_mapping({"plugins": {"x": {"a": CANARY_KEY}}, "providers": {"x": {"a": CANARY_KEY}}})
+    canaries.watch(read)
+    assert read.plugins["x"] == read.providers["x"].extra == {"a": CANARY_KEY}
+
+
 # What is refused -----------------------------------------------------------------------------------------------------
 
 

@@ -71,7 +71,7 @@ class ProviderSettings:
     caps: Caps = Caps()
     pool: PoolProfile = PoolProfile()
     allow_metadata_address: bool = False
-    extra: Mapping[str, Any] = attrs.field(factory=dict, metadata=NOT_A_SETTING)
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, metadata=NOT_A_SETTING)
     place: Place = attrs.field(default=Place("settings"), eq=False, repr=False, metadata=NOT_A_SETTING)
 
     @classmethod

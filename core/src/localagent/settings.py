@@ -117,7 +117,8 @@ class Settings:
     default_model: str | None = None
     models: dict[str, Alias] = attrs.field(factory=dict)
     providers: dict[str, ProviderSettings] = attrs.field(factory=dict)
-    plugins: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+    # Nobody has checked yet that no key stands in it.
+    plugins: dict[str, dict[str, Any]] = attrs.field(factory=dict, repr=False)
     order: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
     sharing: Sharing = Sharing()
     retry: RetryBudgetSettings = RetryBudgetSettings()
