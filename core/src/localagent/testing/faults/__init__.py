@@ -25,20 +25,8 @@ from localagent.testing.faults import (
     throttling,
 )
 from localagent.testing.faults.driver import Call, play
-from localagent.testing.faults.records import (
-    CALM,
-    NO_HINT,
-    SECTIONS,
-    Ask,
-    Expect,
-    Fault,
-    Heard,
-    Hint,
-    Operation,
-    ProtocolName,
-    Says,
-    Verdict,
-)
+from localagent.testing.faults.expectations import NO_HINT, Expect, Hint, Says
+from localagent.testing.faults.records import CALM, SECTIONS, Ask, Fault, Heard, Operation, ProtocolName, Verdict
 from localagent.testing.faults.stages import CannotShow, Stage, stage
 
 __all__ = [

@@ -13,7 +13,8 @@ from localagent.errors import (
 )
 from localagent.testing.faults.dialects import TEXT, Dialect, whole
 from localagent.testing.faults.exchanges import heard, stream_head, streams
-from localagent.testing.faults.records import OPENAI, Fault, Says, Scene, calm, fails, interrupted, succeeds
+from localagent.testing.faults.expectations import Says, fails, interrupted, succeeds
+from localagent.testing.faults.records import OPENAI, Fault, Scene, calm
 from localagent.testing.http_bytes import JSON, answer, chunk, head
 from localagent.testing.steps import Fin, Pause, ReadRequest, Repeat, Reset, Script, Send, Stall, Step
 from localagent.transport import Caps

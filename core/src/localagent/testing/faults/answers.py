@@ -16,7 +16,8 @@ from localagent.errors import (
 from localagent.testing.faults import bodies
 from localagent.testing.faults.dialects import Dialect, whole
 from localagent.testing.faults.exchanges import HTML_TRACES, completes, page, refuses, replies
-from localagent.testing.faults.records import OPENAI, Fault, Operation, Says, Scene, excluded, fails, succeeds
+from localagent.testing.faults.expectations import Says, fails, succeeds
+from localagent.testing.faults.records import OPENAI, Fault, Operation, Scene, excluded
 from localagent.testing.http_bytes import JSON, Body, answer, chunk, chunked, head
 from localagent.testing.steps import ReadRequest, Repeat, Script, Send
 from localagent.transport import Caps

@@ -11,7 +11,8 @@ from localagent.errors import (
     UpstreamTimeout,
 )
 from localagent.testing.faults.exchanges import does, replies
-from localagent.testing.faults.records import Expect, Fault, Says, Scene, calm, excluded, fails, succeeds
+from localagent.testing.faults.expectations import Expect, Says, fails, succeeds
+from localagent.testing.faults.records import Fault, Scene, calm, excluded
 from localagent.testing.http_bytes import answer, chunk, head
 from localagent.testing.steps import Close, Drip, Fin, ReadBytes, ReadHead, ReadRequest, Reset, Script, Send, Stall
 

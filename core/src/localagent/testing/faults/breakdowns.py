@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from localagent.errors import InvalidRequest, Overloaded, UpstreamAuth, UpstreamServerError
 from localagent.testing.faults.exchanges import HTML, HTML_TRACES, Maker, does, page, refuses, replies
-from localagent.testing.faults.records import OPENAI, Fault, Says, fails, hint
+from localagent.testing.faults.expectations import Says, fails, hint
+from localagent.testing.faults.records import OPENAI, Fault
 from localagent.testing.faults.vendors import anthropic, gemini
 from localagent.testing.http_bytes import answer, chunk, head
 from localagent.testing.steps import ReadRequest, Repeat, Send

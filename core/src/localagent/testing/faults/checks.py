@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from localagent.errors import LocalAgentError, StreamInterrupted
 from localagent.testing.canaries import found_in, texts_of
-from localagent.testing.faults.records import Expect, Heard, Hint, Says
+from localagent.testing.faults.expectations import Expect, Hint, Says
+from localagent.testing.faults.records import Heard
 
 MAX_REQUEST_ID = 256
 

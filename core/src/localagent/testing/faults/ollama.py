@@ -16,16 +16,8 @@ from localagent.errors import (
 )
 from localagent.testing.faults.dialects import ollama_end, openai_chunk
 from localagent.testing.faults.exchanges import Events, heard, refuses, replies, streams
-from localagent.testing.faults.records import (
-    OLLAMA,
-    OPENAI,
-    Expect,
-    Fault,
-    Says,
-    excluded,
-    fails,
-    interrupted,
-)
+from localagent.testing.faults.expectations import Expect, Says, fails, interrupted
+from localagent.testing.faults.records import OLLAMA, OPENAI, Fault, excluded
 from localagent.testing.http_bytes import answer, ndjson, sse
 
 HERE = Says(same=False, next=True, billed="no", breaker="alive")

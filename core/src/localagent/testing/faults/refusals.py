@@ -15,7 +15,8 @@ from localagent.errors import (
 )
 from localagent.testing.canaries import CANARY_PROMPT
 from localagent.testing.faults.exchanges import HTML, HTML_TRACES, Maker, does, refuses, replies
-from localagent.testing.faults.records import OPENAI, Fault, Says, fails
+from localagent.testing.faults.expectations import Says, fails
+from localagent.testing.faults.records import OPENAI, Fault
 from localagent.testing.faults.vendors import anthropic, vllm
 from localagent.testing.http_bytes import answer
 from localagent.testing.steps import Fin, ReadHead, Send, Stall

@@ -15,18 +15,8 @@ from localagent.testing.faults.dialects import (
     whole,
 )
 from localagent.testing.faults.exchanges import Events, heard, streams
-from localagent.testing.faults.records import (
-    BOTH,
-    OPENAI,
-    Expect,
-    Fault,
-    ProtocolName,
-    Says,
-    excluded,
-    fails,
-    interrupted,
-    succeeds,
-)
+from localagent.testing.faults.expectations import Expect, Says, fails, interrupted, succeeds
+from localagent.testing.faults.records import BOTH, OPENAI, Fault, ProtocolName, excluded
 from localagent.testing.http_bytes import Body, sse
 from localagent.testing.steps import Hold
 

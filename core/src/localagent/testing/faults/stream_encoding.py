@@ -12,7 +12,8 @@ from localagent.testing.faults.dialects import (
     whole,
 )
 from localagent.testing.faults.exchanges import Events, streams
-from localagent.testing.faults.records import BOTH, OPENAI, Fault, ProtocolName, succeeds
+from localagent.testing.faults.expectations import succeeds
+from localagent.testing.faults.records import BOTH, OPENAI, Fault, ProtocolName
 from localagent.testing.http_bytes import sse
 from localagent.testing.steps import Drip
 

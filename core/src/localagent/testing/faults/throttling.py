@@ -7,7 +7,8 @@ from email.utils import format_datetime
 
 from localagent.errors import QuotaExhausted, RateLimited
 from localagent.testing.faults.exchanges import refuses, replies
-from localagent.testing.faults.records import BOTH, NO_HINT, OPENAI, Fault, Hint, ProtocolName, Says, Scene, fails, hint
+from localagent.testing.faults.expectations import NO_HINT, Hint, Says, fails, hint
+from localagent.testing.faults.records import BOTH, OPENAI, Fault, ProtocolName, Scene
 from localagent.testing.faults.vendors import anthropic, gemini
 from localagent.testing.http_bytes import answer
 from localagent.testing.steps import ReadRequest, Script, Send
