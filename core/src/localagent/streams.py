@@ -116,7 +116,7 @@ class SSEParser:
             Payloads in order; empty when no event is complete yet.
 
         Raises:
-            ResponseTooLarge: The event at hand is longer than ``max_event``; no event in front of it is left.
+            ResponseTooLarge: An event is longer than ``max_event``; those in front of it have been returned before.
         """
         payloads = _plain_payloads(data, self._max) if self._clean else None
         return [event.data for event in self._read(data)] if payloads is None else payloads
@@ -131,7 +131,7 @@ class SSEParser:
             Events in order; empty when none is complete yet.
 
         Raises:
-            ResponseTooLarge: The event at hand is longer than ``max_event``; no event in front of it is left.
+            ResponseTooLarge: An event is longer than ``max_event``; those in front of it have been returned before.
         """
         payloads = _plain_payloads(data, self._max) if self._clean else None
         return self._read(data) if payloads is None else self._messages(payloads)
@@ -246,7 +246,7 @@ class NDJSONParser:
             Lines in order without their line end; empty when none is complete yet.
 
         Raises:
-            ResponseTooLarge: The line at hand is longer than ``max_line``; no line in front of it is left.
+            ResponseTooLarge: A line is longer than ``max_line``; those in front of it have been returned before.
         """
         self._refuse_oversize()
         text = self._unfinished.whole_lines(data)
