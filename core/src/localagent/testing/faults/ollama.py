@@ -51,6 +51,7 @@ ROWS: tuple[Fault, ...] = (
         "F109",
         "a model is loaded for minutes",
         "It takes what Ollama tells of loaded models, and another instance that has it.",
+        OLLAMA,
     ),
     *(
         refused(f"F110.{name}", 500, message, UpstreamServerError, Says(same=False, next=True, breaker="failure"))
@@ -118,8 +119,12 @@ ROWS: tuple[Fault, ...] = (
         InvalidRequest,
         Says(same=False, billed="no", breaker="alive"),
     ),
-    excluded("F115", "the prompt is cut in silence", "The answer is good; that counts differ is for metrics to say."),
-    excluded("F116", "499 request canceled", "It is the answer to our own leaving, which nobody is there to read."),
+    excluded(
+        "F115", "the prompt is cut in silence", "The answer is good; that counts differ is for metrics to say.", OLLAMA
+    ),
+    excluded(
+        "F116", "499 request canceled", "It is the answer to our own leaving, which nobody is there to read.", OLLAMA
+    ),
     Fault(
         "F117",
         "under /v1 an error after text becomes an empty delta, without a finish reason or [DONE]",

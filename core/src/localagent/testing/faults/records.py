@@ -148,9 +148,9 @@ class Fault:
         return next(name for name, rows in SECTIONS.items() if self.row in rows)
 
 
-def excluded(id_: str, title: str, reason: str) -> Fault:
+def excluded(id_: str, title: str, reason: str, protocols: tuple[ProtocolName, ...] = BOTH) -> Fault:
     """Return a row that one call to one server cannot show, with the reason."""
-    return Fault(id_, title, excluded=reason)
+    return Fault(id_, title, excluded=reason, protocols=protocols)
 
 
 @attrs.frozen
