@@ -165,18 +165,28 @@ class Watch:
         timer: The call's timer.
         clocks: The limits.
         streamed: Whether the answer is a stream; only then ``first`` has a default (300 s).
+
+    Attributes:
+        phase: The phase that is under way.
+        cold: A provider sets this when the server may have to load the model first. While it is true, ``load`` stands
+            in for a shorter ``first``. Where ``first`` sets no limit, there is none for loading either: an answer
+            that comes whole may take longer than loading does.
     """
 
-    __slots__ = ("_clocks", "_first", "_timer", "phase")
+    __slots__ = ("_clocks", "_first", "_loads", "_timer", "cold", "phase")
 
     def __init__(self, timer: Timer, clocks: Clocks, *, streamed: bool) -> None:
         self._timer = timer
         self._clocks = clocks
         self._first = clocks.first if clocks.first is not None else (300.0 if streamed else None)
+        self._loads = streamed if clocks.first is None else clocks.first < clocks.load
+        self.cold = False
         self.phase: Phase = "connect"
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase: its clock starts, the one of the phase before ends."""
+        if phase == "ttft" and self.cold and self._loads:
+            phase = "load"
         self.phase = phase
         seconds = self._seconds(phase)
         if seconds is None:
