@@ -15,19 +15,23 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
+from aiohttp.http_exceptions import BadStatusLine
 from yarl import URL
 
 from localagent.errors import (
+    Advice,
     ConnectFailed,
     InternalError,
     LocalAgentError,
     ResponseTooLarge,
+    SettingsError,
     UpstreamProtocol,
     UpstreamServerError,
 )
@@ -39,6 +43,9 @@ if TYPE_CHECKING:
     from localagent.timer import Watch
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+_ELSEWHERE = Advice(next=True, billed="unknown", breaker="failure")
+_UNBILLED = Advice(next=True, breaker="failure")
+_UNSENT = Advice(next=True, breaker="failure", sent=False)
 SMALL_BODY = 64 * 1024
 _OUT_OF_FILES = {23, 24, 99}  # ENFILE, EMFILE, EADDRNOTAVAIL
 USER_AGENT = "localagent"
@@ -116,15 +123,13 @@ class Sessions:
 
     Args:
         resolver: Resolves names; None means the system's.
-        tls: The TLS context; None means the system's trusted authorities.
         keepalive: Seconds that an idle connection is kept.
     """
 
     def __init__(
-        self, *, resolver: AbstractResolver | None = None, tls: ssl.SSLContext | None = None, keepalive: float = 15.0
+        self, *, resolver: AbstractResolver | None = None, keepalive: float = 15.0
     ) -> None:
         self._resolver = resolver
-        self._tls = tls
         self._keepalive = keepalive
         self._forks = forks
         self._made: dict[bool, aiohttp.ClientSession] = {}
@@ -145,7 +150,6 @@ class Sessions:
             limit=0,
             resolver=_Resolver(self._resolver or aiohttp.ThreadedResolver()),
             ttl_dns_cache=30,
-            ssl=self._tls if self._tls is not None else True,
             **options,
         )
         self._made[fresh] = aiohttp.ClientSession(
@@ -354,11 +358,15 @@ class AiohttpTransport:
         instance: Whose pool profile holds.
         sessions: The event loop's sessions; whoever made them closes them.
         caps: Size limits of answers.
+        tls: Decides whom to trust; None means the system's certificate authorities.
     """
 
-    def __init__(self, instance: Instance, sessions: Sessions, caps: Caps | None = None) -> None:
+    def __init__(
+        self, instance: Instance, sessions: Sessions, caps: Caps | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._sessions = sessions
         self._caps = caps or Caps()
+        self._tls: ssl.SSLContext | bool = tls or True
         self._urls: dict[str, URL] = {}
         self.permits = Permits(instance.pool.limit)
 
@@ -390,7 +398,7 @@ class AiohttpTransport:
             try:
                 response = await self._request(method, address, headers, data, fresh=False)
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-                if not exchange.reused or isinstance(error, aiohttp.ClientConnectorError):
+                if not exchange.reused or isinstance(error, aiohttp.ClientConnectorError) or _partial(error):
                     raise
                 # A kept connection that the server had closed meanwhile: no byte of an answer came.
                 response = await self._request(method, address, headers, data, fresh=True)
@@ -413,7 +421,7 @@ class AiohttpTransport:
         self, method: str, url: URL, headers: Mapping[str, str], data: Any, *, fresh: bool
     ) -> aiohttp.ClientResponse:
         session = self._sessions.get(fresh=fresh)
-        return await session.request(method, url, data=data, headers=headers, allow_redirects=False)
+        return await session.request(method, url, data=data, headers=headers, allow_redirects=False, ssl=self._tls)
 
     async def aclose(self) -> None:
         """Nothing of its own to close: the sessions belong to the event loop."""
@@ -440,13 +448,30 @@ class _LargeBody(aiohttp.Payload):
         self._clocks.enter("ttft")
 
 
+def tls_context(authority: Path) -> ssl.SSLContext:
+    """Return the context that trusts the authorities of a PEM file and nobody else.
+
+    Raises:
+        SettingsError: The file cannot be read, or holds no certificate.
+    """
+    try:
+        return ssl.create_default_context(cafile=str(authority))
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"The certificate authorities in {authority} cannot be read: {error.strerror or error}.",
+                            mend="Name a PEM file.") from None  # fmt: skip
+
+
 def _translated(error: Exception) -> LocalAgentError:
     """Return the error that a failure before the head of the answer becomes."""
     if isinstance(error, OSError) and error.errno in _OUT_OF_FILES:
         return InternalError("This process has no file descriptor or port left for a connection.",
                              mend="Raise the limit (ulimit -n), or lower pool.limit.")  # fmt: skip
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
-        return ConnectFailed("TLS could not be agreed: the server's certificate was not accepted.", phase="tls")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return ConnectFailed("TLS could not be agreed: the server's certificate was not accepted.", phase="tls",
+                             mend="Set authority of the provider, if a private authority made it.")  # fmt: skip
+    if isinstance(error, aiohttp.ClientSSLError):
+        return UpstreamProtocol("The server does not speak TLS.", phase="tls", advice=_UNSENT,
+                                mend="Check https in the url.")  # fmt: skip
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return ConnectFailed("The server's name cannot be resolved.", phase="dns",
                              mend="Check the url in the settings.")  # fmt: skip
@@ -455,16 +480,32 @@ def _translated(error: Exception) -> LocalAgentError:
                              mend="Is the server running? See: localagent doctor")  # fmt: skip
     if isinstance(error, aiohttp.InvalidURL):
         return ConnectFailed("The address of the instance is no valid URL.", phase="connect")
+    if isinstance(error, aiohttp.ClientResponseError):
+        advice = _UNBILLED if _is_no_http(error.__cause__) else None
+        return UpstreamProtocol("The server's answer is not HTTP.", phase="read", advice=advice)
+    if _partial(error):
+        return UpstreamProtocol("The connection ended within the head of the answer.", phase="read")
     return _broken(error)
 
 
 def _broken(error: Exception) -> LocalAgentError:
     """Return the error that a failure on an open connection becomes."""
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionError):
-        return UpstreamServerError("The server closed the connection without a complete answer.", phase="read")
+        return UpstreamServerError("The server closed the connection without a complete answer.", phase="read",
+                                   advice=_ELSEWHERE)  # fmt: skip
     if isinstance(error, aiohttp.ClientPayloadError):
-        return UpstreamServerError("The answer was cut short.", phase="read")
+        return UpstreamServerError("The answer was cut short.", phase="read", advice=_ELSEWHERE)
     return UpstreamProtocol(f"The server's answer is not HTTP ({type(error).__name__}).", phase="read")
+
+
+def _partial(error: Exception) -> bool:
+    """Whether a connection ended within the head of an answer: aiohttp then passes on what it has of it."""
+    return isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
+
+
+def _is_no_http(cause: BaseException | None) -> bool:
+    """Whether the very first bytes were no HTTP, so that no model has worked."""
+    return isinstance(cause, BadStatusLine) or "Expected HTTP/" in str(cause)
 
 
 def _reason(error: aiohttp.ClientConnectorError) -> str:

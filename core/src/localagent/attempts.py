@@ -287,6 +287,10 @@ def clock_error(fired: Any, attempt: Attempt) -> LocalAgentError:
     return clock_error_for(fired, attempt.target.instance)
 
 
+_TIMEOUTS = {
+    "connect": Advice(next=True, breaker="failure", sent=False),
+    "send": Advice(next=True, breaker="failure"),
+}
 _PHASES = {
     "dns": "its name was not resolved in time",
     "connect": "no connection was made in time",
@@ -310,5 +314,4 @@ def clock_error_for(fired: Any, instance: Instance) -> LocalAgentError:
     message = f"{instance.id}: {_PHASES.get(fired, 'it took too long')}."
     if fired == "dns":
         return ConnectFailed(message, phase="dns")
-    unsent = Advice(next=True, breaker="failure", sent=False)
-    return UpstreamTimeout(message, phase=fired, advice=unsent if fired == "connect" else None)
+    return UpstreamTimeout(message, phase=fired, advice=_TIMEOUTS.get(fired))

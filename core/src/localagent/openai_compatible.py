@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localagent.errors import EmptyResponse, UpstreamProtocol
+from localagent.errors import UpstreamProtocol
 from localagent.instances import Instance
 from localagent.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
@@ -116,8 +116,6 @@ class OpenAICompatible:
             body = await answer.read(self.setup.common.caps.error)
         finally:
             await answer.aclose()
-        if 200 <= answer.status < 300:
-            raise EmptyResponse(f"The server answered {answer.status}, without content.", target=target)
         raise error_from_answer(
             answer.status, answer.headers, body, provider=self.setup.name, target=target, wall=self.setup.core.wall()
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localagent.errors import EmptyResponse, LocalAgentError, StreamInterrupted, UpstreamProtocol
+from localagent.errors import Advice, EmptyResponse, LocalAgentError, StreamInterrupted, UpstreamProtocol
 from localagent.joining import join_events, split_document
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, Usage
 from localagent.streaming import Chunk
@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from localagent.attempt import Attempt
 
 
+# A Raw field cannot be optional: msgspec refuses everything but null for ``Raw | None``.
+_ABSENT = msgspec.Raw(b"")
+
+
 class _Content(msgspec.Struct, gc=False):
     content: Any = None
     refusal: Any = None
-    tool_calls: msgspec.Raw | None = None
-    function_call: msgspec.Raw | None = None
+    tool_calls: msgspec.Raw = _ABSENT
+    function_call: msgspec.Raw = _ABSENT
     reasoning_content: Any = None
     reasoning: Any = None
 
@@ -42,13 +46,20 @@ class _Answer(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: Any = None
     error: Any = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = _ABSENT
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
 _encode = msgspec.json.Encoder().encode
 _BAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = _Content()
+_AGAIN = msgspec.structs.replace(UpstreamProtocol.default_advice, same=True)
+_NEUTRAL = msgspec.structs.replace(UpstreamProtocol.default_advice, breaker="neutral")
+_UNBILLED = msgspec.structs.replace(UpstreamProtocol.default_advice, billed="no")
+
+
+def _present(field: msgspec.Raw) -> bool:
+    return bytes(field) not in (b"", b"null", b"[]")
 
 
 def usage_of(reported: Any) -> Usage | None:
@@ -119,7 +130,7 @@ def completion_response(raw: bytes, attempt: Attempt, **more: Any) -> Completion
 def embed_response(raw: bytes, attempt: Attempt, **more: Any) -> EmbedResponse:
     """Read the bytes of embeddings; errors as in ``chat_response``."""
     raw, answer = _read(raw, attempt)
-    if answer.data is None:
+    if not _present(answer.data):
         raise UpstreamProtocol("The server's answer holds no embeddings.", target=str(attempt.target))
     return EmbedResponse(
         raw=raw,
@@ -148,7 +159,9 @@ def _read(raw: bytes, attempt: Attempt) -> tuple[bytes, _Answer]:
     try:
         raw.decode()
         answer = _decode(raw)
-    except _BAD as error:
+    except msgspec.DecodeError as error:
+        raise _not_json(attempt, "it is broken", again="truncated" in str(error)) from None
+    except (UnicodeDecodeError, RecursionError) as error:
         raise _not_json(attempt, type(error).__name__) from None
     if answer.error is not None:
         raise _inner_error(raw, attempt)
@@ -165,12 +178,19 @@ def _unwrapped(raw: bytes, attempt: Attempt) -> bytes:
         events = [chunk.data for chunk in decoder.feed(raw)]
         decoder.end()
         return _encode(join_events(events))
-    raise _not_json(attempt, "it begins with no object" if start else "it is empty")
+    if start.startswith(b"<"):
+        raise _web_page(attempt)
+    raise _not_json(attempt, "it begins with no object" if start else "it is empty", again=True)
 
 
-def _not_json(attempt: Attempt, why: str) -> UpstreamProtocol:
-    return UpstreamProtocol(f"The server's answer is not the JSON that was asked for ({why}).",
-                            target=str(attempt.target), phase="read")  # fmt: skip
+def _not_json(attempt: Attempt, why: str, *, again: bool = False) -> UpstreamProtocol:
+    return UpstreamProtocol(f"The server's answer is not the JSON that was asked for ({why}).", phase="read",
+                            target=str(attempt.target), advice=_AGAIN if again else None)  # fmt: skip
+
+
+def _web_page(attempt: Attempt) -> UpstreamProtocol:
+    return UpstreamProtocol("The server's answer is a web page.", phase="read", target=str(attempt.target),
+                            advice=_UNBILLED, mend="Check the url in the settings.")  # fmt: skip
 
 
 def _inner_error(raw: bytes, attempt: Attempt) -> LocalAgentError:
@@ -206,13 +226,14 @@ class OpenAIDecoder:
         with_usage: Hand on the event that carries nothing but token counts.
     """
 
-    __slots__ = ("_attempt", "_begun", "_finished", "_sse", "_whole", "_with_usage", "done", "rest", "usage")
+    __slots__ = ("_attempt", "_begun", "_finished", "_sse", "_unsniffed", "_whole", "_with_usage", "done", "rest", "usage")
 
     def __init__(self, attempt: Attempt, *, max_event: int = 8 * 1024 * 1024, with_usage: bool = False) -> None:
         self._attempt = attempt
         self._sse: SSEParser = SSEParser(max_event=max_event)
         self._begun: set[int] = set()
         self._finished: dict[int, str] = {}
+        self._unsniffed = True
         self._whole: bytearray | None = None
         self._with_usage = with_usage
         self.done = False
@@ -230,8 +251,9 @@ class OpenAIDecoder:
         Raises:
             LocalAgentError: An error event, translated; or what is not the protocol. ``rest`` has the chunks before.
         """
-        if self._whole is not None or (not self._begun and self._is_whole(data)):
-            assert self._whole is not None
+        if self._unsniffed and (start := data.lstrip()):
+            self._sniff(start)
+        if self._whole is not None:
             self._whole += data
             return []
         chunks: list[Chunk] = []
@@ -248,13 +270,13 @@ class OpenAIDecoder:
             raise
         return chunks
 
-    def _is_whole(self, data: bytes) -> bool:
-        start = data.lstrip()
+    def _sniff(self, start: bytes) -> None:
+        """Tell from the first byte whether this is an event stream, a plain answer or a web page."""
+        self._unsniffed = False
         if start.startswith(b"<"):
-            raise _not_json(self._attempt, "it is a web page")
+            raise _web_page(self._attempt)
         if start.startswith(b"{"):
             self._whole = bytearray()
-        return self._whole is not None
 
     def _chunk(self, payload: bytes) -> Chunk | None:
         try:
@@ -280,16 +302,16 @@ class OpenAIDecoder:
 
     def _terminate(self) -> None:
         if not self._complete:
-            raise self._cut("before its finish reason")
+            raise self._cut("before its finish reason", _NEUTRAL)
         self.done = True
 
     @property
     def _complete(self) -> bool:
         return bool(self._begun) and self._begun == self._finished.keys()
 
-    def _cut(self, where: str) -> StreamInterrupted:
+    def _cut(self, where: str, advice: Advice = UpstreamProtocol.default_advice) -> StreamInterrupted:
         return StreamInterrupted(f"The stream ended {where}.", target=str(self._attempt.target), phase="read",
-                                 advice=UpstreamProtocol.default_advice)  # fmt: skip
+                                 advice=advice)  # fmt: skip
 
     def meaningful(self, chunk: Chunk) -> bool:
         """Say whether a chunk carries content: text, a tool call, reasoning, a refusal or a finish reason."""
@@ -297,7 +319,7 @@ class OpenAIDecoder:
             return True
         for choice in _decode(chunk.data).choices or ():
             delta = choice.delta or _NOTHING
-            if choice.finish_reason or choice.text or delta.tool_calls or delta.function_call:
+            if choice.finish_reason or choice.text or _present(delta.tool_calls) or _present(delta.function_call):
                 return True
             if delta.content or delta.reasoning_content or delta.reasoning or delta.refusal:
                 return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import attrs
@@ -58,6 +59,7 @@ class ProviderSettings:
         clocks: Time limits of its exchanges.
         caps: Size limits of its answers.
         pool: How connections to its instances are kept.
+        authority: A PEM file with the certificate authorities to trust instead of the system's.
         allow_metadata_address: Whether an instance may have a link-local address.
         extra: All other keys, for the type's own settings class.
         place: Where the table stands, for errors.
@@ -70,6 +72,7 @@ class ProviderSettings:
     clocks: Clocks = Clocks()
     caps: Caps = Caps()
     pool: PoolProfile = PoolProfile()
+    authority: Path | None = None
     allow_metadata_address: bool = False
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, metadata=NOT_A_SETTING)
     place: Place = attrs.field(default=Place("settings"), eq=False, repr=False, metadata=NOT_A_SETTING)

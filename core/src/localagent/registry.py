@@ -12,8 +12,6 @@ from localagent.errors import ModelNotFound, PermissionDenied, PluginError, Sett
 from localagent.instances import Target
 from localagent.plugins import missing_plugin
 from localagent.providers import Provider, ProviderSetup, ProviderType
-from localagent.timer import Clocks
-from localagent.transport import Caps
 
 if TYPE_CHECKING:
     from localagent.pipeline import Pipeline
@@ -29,18 +27,18 @@ class Source:
         type: Its type.
         provider: What the plugin made.
         clocks: Time limits of its exchanges.
-        caps: Size limits of its answers.
+        common: What every provider has in the settings.
         opened: Whether ``Provider.open`` has succeeded.
         methods: What answers each operation that is not streamed.
         why: Why it is there: named in the settings, or found in the environment.
     """
 
-    def __init__(self, name: str, kind: ProviderType, provider: Provider, clocks: Clocks, caps: Caps, why: str) -> None:
+    def __init__(self, name: str, kind: ProviderType, provider: Provider, common: ProviderSettings, why: str) -> None:
         self.name = name
         self.type = kind
         self.provider = provider
-        self.clocks = clocks
-        self.caps = caps
+        self.clocks = common.clocks
+        self.common = common
         self.why = why
         self.opened = False
         self.methods: dict[str, Callable[..., Awaitable[Any]]] = {
@@ -143,7 +141,7 @@ class Registry:
             core=self._core.handle(plugin),
         )
         provider = kind.make(setup)
-        self.sources[name] = Source(name, kind, provider, common.clocks, common.caps, why)
+        self.sources[name] = Source(name, kind, provider, common, why)
         for instance in provider.instances:
             self._core.instances.add(instance)
 

@@ -229,10 +229,12 @@ class Runtime:
             finally:
                 timer.close()
         if brought is None:
-            from localagent.aiohttp_transport import AiohttpTransport, Sessions
+            from localagent.aiohttp_transport import AiohttpTransport, Sessions, tls_context
 
             self._sessions = self._sessions or Sessions()
-            brought = AiohttpTransport(state.instance, self._sessions, self.provider_of(state.instance).caps)
+            common = self.provider_of(state.instance).common
+            tls = tls_context(common.authority) if common.authority is not None else None
+            brought = AiohttpTransport(state.instance, self._sessions, common.caps, tls)
         state.transport = self._transports[state.instance] = brought
         return brought
 

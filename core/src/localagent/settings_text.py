@@ -57,7 +57,7 @@ SAMPLE = """\
 #headers = { X-Title = "my program" }
 #allow_metadata_address = false
 #pool = { limit = 100, keepalive = "15 s" }
-#caps = { body = "64 MiB", raw = "64 MiB", error = "64 KiB", event = "8 MiB" }
+#caps = { body = "64 MiB", error = "64 KiB", event = "8 MiB" }
 #[providers.vllm.clocks]
 #connect = "10 s"
 #pool = "30 s"

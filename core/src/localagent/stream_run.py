@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from localagent.attempts import Attempts, clock_error
 from localagent.errors import InternalError, LocalAgentError, StreamInterrupted
 from localagent.joining import split_document
@@ -245,7 +247,7 @@ class StreamRun:
         """End a stream whose content had begun to arrive: what waits is handed out, then StreamInterrupted."""
         if isinstance(error, StreamInterrupted):
             interrupted = error
-            interrupted.advice = StreamInterrupted.default_advice
+            interrupted.advice = msgspec.structs.replace(error.advice, same=False, next=False, billed="yes")
         else:
             interrupted = StreamInterrupted(
                 f"The stream broke off: {error.message}", cause=error, phase=error.phase, code=error.code

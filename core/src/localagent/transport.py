@@ -28,7 +28,6 @@ class Caps:
     """
 
     body: Bytes = 64 * MIB
-    raw: Bytes = 64 * MIB
     error: Bytes = 64 * 1024
     event: Bytes = 8 * MIB
 

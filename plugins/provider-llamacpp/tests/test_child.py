@@ -15,6 +15,17 @@ import pytest
 
 from localagent_provider_llamacpp import child
 
+ORDER = {
+    "name": "m",
+    "api_key": "k",
+    "threads": 1,
+    "context": 256,
+    "parallel": 1,
+    "batch": 64,
+    "embeddings": False,
+    "extra": {},
+}
+
 Begin = Callable[..., subprocess.Popen[bytes]]
 
 
@@ -30,9 +41,7 @@ def begin() -> Iterator[Begin]:
         )
         children.append(process)
         assert process.stdin
-        whole = {"name": "m", "api_key": "k", "threads": 1, "context": 256, "parallel": 1, "embeddings": False,
-                 "extra": {}} | order  # fmt: skip
-        process.stdin.write(json.dumps(whole).encode() + b"\n")
+        process.stdin.write(json.dumps(ORDER | order).encode() + b"\n")
         return process
 
     yield start
@@ -107,7 +116,7 @@ def test_a_wrong_parameter_is_reported_by_its_name(
 
 def test_parameters_of_a_group_and_enumerations_are_set_by_name(begin: Begin, tiny_model: Path) -> None:
     """A dot leads into a group; an enumeration takes the name that llama.cpp gives it."""
-    extra = {"sampling.temp": 0.1, "flash_attn_type": "LLAMA_FLASH_ATTN_TYPE_DISABLED", "n_batch": 64}
+    extra = {"sampling.temp": 0.1, "flash_attn_type": "LLAMA_FLASH_ATTN_TYPE_DISABLED", "n_predict": 64}
     assert "port" in report(begin(model=str(tiny_model), extra=extra))
 
 

@@ -51,12 +51,16 @@ def test_a_ready_server_answers_chats_and_embeddings(tiny: ModelServerSettings, 
     asyncio.run(ask())
 
 
-def test_a_text_to_embed_may_fill_the_context(tiny: ModelServerSettings, asking: Any) -> None:
-    """llama.cpp by itself takes 512 tokens; the batch is as large as the context, up to 2048 tokens."""
+def test_a_text_to_embed_may_be_as_long_as_a_batch(tiny: ModelServerSettings, asking: Any) -> None:
+    """And no longer: the mean is taken over tokens that are computed in one go."""
 
     async def embed() -> None:
-        async with ModelServer(attrs.evolve(tiny, context=2048)) as server:
-            await asyncio.to_thread(asking.embed, await server.ready(), "hello" * 600)
+        async with ModelServer(attrs.evolve(tiny, context=2048, batch=1024)) as server:
+            endpoint = await server.ready()
+            await asyncio.to_thread(asking.embed, endpoint, " hello" * 1000)
+            body = b'{"input": "' + b" hello" * 1100 + b'"}'
+            status, answer = await asyncio.to_thread(asking.post, endpoint, "/v1/embeddings", body)
+            assert (status, b"is too large to process" in answer) == (500, True)
 
     asyncio.run(embed())
 

@@ -28,9 +28,6 @@ MOST_THREADS = 8
 # llama.cpp by itself keeps up to 8 GiB of old conversations in memory; ``extra`` may ask for that.
 CACHE_MIB = 512
 
-# A text to embed must fit into one physical batch, whose buffers grow with it.
-LONGEST_EMBEDDING = 2048
-
 
 class WrongSettingError(ValueError):
     """A setting names a parameter that llama.cpp does not have, or a value that it does not take."""
@@ -59,8 +56,9 @@ def load(order: Mapping[str, Any]) -> Any:
 
     Args:
         order: ``model`` (path), ``name``, ``api_key``, ``threads`` (None: chosen here), ``context`` (tokens of one
-            conversation), ``parallel`` (conversations at a time), ``embeddings``, and ``extra`` (further fields of
-            llama.cpp's parameters; a dot leads into a group, enumerations are given by name).
+            conversation), ``parallel`` (conversations at a time), ``batch`` (tokens of a prompt at a time),
+            ``embeddings``, and ``extra`` (further fields of llama.cpp's parameters; a dot leads into a group,
+            enumerations are given by name).
 
     Returns:
         The running ``xllamacpp.Server``.
@@ -71,13 +69,13 @@ def load(order: Mapping[str, Any]) -> Any:
     params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [order["api_key"]]
     params.ui, params.verbosity, params.cache_ram_mib = False, 1, CACHE_MIB
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = order["threads"] or sensible_threads()
+    params.n_batch = params.n_ubatch = order["batch"]
     params.n_parallel = order["parallel"]
     params.n_ctx = order["context"] * order["parallel"]  # llama.cpp divides it among the conversations
     # Fitting loads everything twice and matters only where layers are shared out between a GPU and the CPU.
     params.fit_params = any("GPU" in device["type"].name for device in llama.get_device_info())
     if order["embeddings"]:
         params.embedding, params.pooling_type = True, llama.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
-        params.n_ubatch = min(order["context"], LONGEST_EMBEDDING)
     for name, value in order["extra"].items():
         _set(params, name, value)
     return llama.Server(params)

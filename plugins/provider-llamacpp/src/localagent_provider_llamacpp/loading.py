@@ -47,6 +47,7 @@ def order(settings: ModelServerSettings, model: Path, key: Secret) -> Mapping[st
         "threads": settings.threads,
         "context": settings.context,
         "parallel": settings.parallel,
+        "batch": settings.batch,
         "embeddings": settings.embeddings,
         "extra": dict(settings.extra),
     }

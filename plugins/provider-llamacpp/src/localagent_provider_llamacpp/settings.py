@@ -29,6 +29,9 @@ class ModelServerSettings:
         threads: Threads that compute; None means one less than this process may use, 8 at most.
         context: Tokens that one conversation may hold, prompt and answer together.
         parallel: Conversations that are computed at a time; more wait. Memory grows with ``context`` x ``parallel``.
+        batch: Tokens of a prompt that are computed in one go. No text to embed may be longer. A call that is cancelled
+            in its prompt, and every other conversation, waits until these are done: 512 tokens take a slow processor
+            seconds.
         embeddings: Whether the server answers embeddings (the mean over the text's tokens) beside chats.
         load_timeout: Seconds after which loading counts as failed.
         extra: Further fields of llama.cpp's ``CommonParams`` by name, such as ``{"flash_attn_type":
@@ -39,6 +42,7 @@ class ModelServerSettings:
     threads: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
     context: int = attrs.field(default=4096, validator=attrs.validators.ge(1))
     parallel: int = attrs.field(default=1, validator=attrs.validators.ge(1))
+    batch: int = attrs.field(default=512, validator=attrs.validators.ge(1))
     embeddings: bool = True
     load_timeout: float = attrs.field(default=300.0, validator=attrs.validators.gt(0))
     extra: Mapping[str, Any] = attrs.field(factory=dict, validator=_check_extra)

@@ -26,7 +26,7 @@ BROKEN = Says(next=True, billed="unknown", breaker="failure")
 AGAIN = Says(same=True, next=True, billed="unknown", breaker="failure")
 MOVED = Says(same=False, next=True, billed="no", breaker="failure")
 LOGIN = Says(next=True, billed="no", breaker="failure")
-SMALL = Caps(body=1024 * 1024, raw=1024 * 1024)
+SMALL = Caps(body=1024 * 1024)
 PIECE = b"x" * 64 * 1024
 CONTROL_CHARACTERS = "a\x1b[31mb"
 

@@ -1,0 +1,53 @@
+"""The command line: ``localagent``.
+
+click and rich come with the extra ``cli``; without them ``localagent`` says how to install it. A plugin that adds
+commands (``add_commands``) finds what the command line offers to it in ``current()``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from localagent.command.line import CommandLine
+
+__all__ = ["current", "main"]
+
+NEEDS = ("click", "rich")
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run ``localagent`` and end the process with its exit code.
+
+    Args:
+        arguments: What is typed behind ``localagent``; None takes it from ``sys.argv``.
+    """
+    if any(importlib.util.find_spec(name) is None for name in NEEDS):
+        sys.stderr.write("The command line is not installed. Run: pip install 'localagent-core[cli]'\n")
+        sys.exit(1)
+    try:
+        from localagent.command.running import run
+
+        code = run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # while Python still imports
+        code = 130
+    sys.exit(code)
+
+
+def current() -> CommandLine:
+    """Return the command line that runs this command: its options, its terminal, and how it runs coroutines.
+
+    Raises:
+        RuntimeError: No command of ``localagent`` is running.
+    """
+    import click
+
+    from localagent.command.line import CommandLine
+
+    line = click.get_current_context().find_object(CommandLine)
+    if line is None:
+        raise RuntimeError("No command of localagent is running.")
+    return line

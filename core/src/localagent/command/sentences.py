@@ -1,0 +1,45 @@
+"""The one sentence that a user reads when something went wrong, and what to do."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import click
+
+from localagent.errors import LocalAgentError, StreamInterrupted
+
+
+def sentence(error: LocalAgentError) -> str:
+    """Return what an error says, and what to do about it."""
+    text = str(error)
+    if isinstance(error, StreamInterrupted) and error.mend is None and error.cause is not None and error.cause.mend:
+        text += f" {error.cause.mend}"
+    if error.retry_after is not None and error.mend is None:
+        text += f" Try again in {max(1, round(error.retry_after))} s."
+    return text
+
+
+def usage(error: click.ClickException) -> str:
+    """Return what is wrong with what was typed, and where to read on."""
+    text = error.format_message().strip()
+    text = text if text.endswith((".", "?", "!")) else f"{text}."
+    context = getattr(error, "ctx", None)
+    return f"{text} See: {context.command_path} --help" if context is not None else text
+
+
+def defect(error: Exception) -> str:
+    """Return what can be said of an exception that nobody expected. Its text stays hidden: it may quote anything."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        return f"{where}{error.strerror}."
+    return f"A defect in {_module(error.__traceback__)}: {type(error).__name__}. See the traceback with --debug."
+
+
+def _module(trace: TracebackType | None) -> str:
+    """Return the module in which an exception was raised; of those that it passed, the last one of a plugin or ours."""
+    names = []
+    while trace is not None:
+        names.append(str(trace.tb_frame.f_globals.get("__name__")))
+        trace = trace.tb_next
+    ours = [name for name in names if name.partition(".")[0].startswith("localagent")]
+    return (ours or names or ["an unknown place"])[-1]

@@ -1,0 +1,128 @@
+"""What is written: answers to standard output, everything about them to standard error.
+
+On a terminal tables are drawn; into a pipe they are lines with tabs between the columns, for ``cut`` and ``awk``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+if TYPE_CHECKING:
+    from localagent.command.waiting import Waiting
+
+# A model may write what a terminal would obey: move the cursor, change the title, answer questions in the user's name.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Return a text without the control characters that a terminal would obey; line ends and tabs stay."""
+    return _CONTROLS.sub("", text)
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, without control characters."""
+    return printable(" ".join(text.split()))
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Say whether a stream is a terminal; False for one that is closed or not there."""
+    with contextlib.suppress(ValueError, AttributeError):
+        return stream is not None and stream.isatty()
+    return False
+
+
+class Terminal:
+    """Standard output and standard error of one command.
+
+    Attributes:
+        colored: False when the user wants no colours.
+        waiting: What is shown while an answer is awaited; ended by the next text.
+    """
+
+    def __init__(self) -> None:
+        self.colored = not os.environ.get("NO_COLOR")
+        self.waiting: Waiting | None = None
+        self._column = 0
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # not where a test put something else in its place
+                stream.reconfigure(errors="replace")
+
+    def write(self, text: str) -> None:
+        """Write a piece of an answer to standard output, at once."""
+        if self.waiting is not None:
+            self.waiting.done()
+        if is_terminal(sys.stdout):
+            text = printable(text)
+        if text and sys.stdout is not None:  # it was closed before we began
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            self._column = 0 if text.endswith("\n") else 1
+
+    def line(self, text: str = "") -> None:
+        """Write a line to standard output."""
+        self.write(text + "\n")
+
+    def end_line(self) -> None:
+        """End the line of standard output, if it has begun."""
+        if self._column:
+            self.write("\n")
+
+    def note(self, text: str, *, label: str = "", color: str = "yellow") -> None:
+        """Write lines to standard error, a coloured label in front of them."""
+        if self.waiting is not None:
+            self.waiting.pause()
+        if self._column and is_terminal(sys.stdout) and is_terminal(sys.stderr):
+            self.end_line()
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError):  # nobody is left to be told
+                sys.stderr.write(f"{self.styled(f'{label}:', color, sys.stderr)} " * bool(label) + f"{text}\n")
+                sys.stderr.flush()
+
+    def error(self, text: str) -> None:
+        """Write the sentence of an error to standard error."""
+        self.note(one_line(text), label="error", color="red")
+
+    def styled(self, text: str, color: str | None, stream: TextIO | None = None, *, bold: bool = False) -> str:
+        """Return a text in a colour, where the stream (standard output) is a terminal and the user wants colours."""
+        if not self.colored or not is_terminal(stream or sys.stdout) or os.environ.get("TERM") == "dumb":
+            return text
+        return click.style(text, fg=color, bold=bold)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Write a table to standard output.
+
+        Args:
+            columns: The headings; shown on a terminal only.
+            rows: A text for each column.
+        """
+        rows = [[one_line(cell) for cell in row] for row in rows]
+        if is_terminal(sys.stdout):
+            self._drawn(columns, rows)
+        else:
+            for row in rows:
+                self.line("\t".join(row))
+
+    def _drawn(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold" if self.colored else "", pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        self.console(sys.stdout).print(table)
+
+    def console(self, stream: TextIO) -> Any:
+        """Return a rich console that writes to a stream."""
+        from rich.console import Console
+
+        return Console(file=stream, no_color=not self.colored, highlight=False, markup=False, emoji=False)

@@ -1,0 +1,6 @@
+"""Ollama, by its native API."""
+
+from localagent_provider_ollama.plugin import OllamaPlugin
+from localagent_provider_ollama.settings import OllamaSettings
+
+__all__ = ["OllamaPlugin", "OllamaSettings"]

@@ -1,0 +1,75 @@
+"""The table of a chat's fields, and the rules of those that Ollama says in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from localagent_provider_ollama.fields import GENERATION, Draft, Table, default, kept, unsupported, wrong
+from localagent_provider_ollama.messages import ollama_messages
+
+EFFORTS = frozenset({"low", "medium", "high", "max"})
+
+
+def _messages(draft: Draft, _: str, value: Any) -> None:
+    draft.body["messages"] = ollama_messages(value)
+
+
+def _tools(draft: Draft, _: str, value: Any) -> None:
+    if not isinstance(value, list):
+        raise wrong("tools is no list.")
+    for number, tool in enumerate(value):
+        if not isinstance(tool, Mapping) or tool.get("type") != "function":
+            raise unsupported(f"tools[{number}], which is no function")
+    draft.body["tools"] = value
+
+
+def _tool_choice(draft: Draft, _: str, value: Any) -> None:
+    """``none`` is said by naming no tools; a call cannot be demanded."""
+    if value == "none":
+        draft.body.pop("tools", None)
+    elif value != "auto":
+        raise unsupported("that a tool must be called", 'Use tool_choice "auto" or "none".')
+
+
+def _response_format(draft: Draft, _: str, value: Any) -> None:
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    if kind == "json_object":
+        draft.body["format"] = "json"
+    elif kind == "json_schema":
+        draft.body["format"] = _schema(value.get("json_schema"))
+    elif kind != "text":
+        raise unsupported("this response_format")
+
+
+def _schema(described: Any) -> dict[str, Any]:
+    """Return the schema alone: Ollama always holds the answer to it, so ``strict`` says nothing more."""
+    schema = described.get("schema") if isinstance(described, Mapping) else None
+    if not isinstance(schema, dict):
+        raise wrong("response_format holds no json_schema.schema.")
+    return schema
+
+
+def _reasoning_effort(draft: Draft, _: str, value: Any) -> None:
+    if value == "none":
+        draft.body["think"] = False
+    elif value in EFFORTS:
+        draft.body["think"] = value
+    else:
+        raise unsupported("this reasoning_effort", f"Use one of: none, {', '.join(sorted(EFFORTS))}.")
+
+
+CHAT: Table = {
+    **GENERATION,
+    "messages": _messages,
+    "tools": _tools,
+    "tool_choice": _tool_choice,
+    "parallel_tool_calls": default(True),
+    "response_format": _response_format,
+    "reasoning_effort": _reasoning_effort,
+    "think": kept,
+    "logprobs": kept,
+    "top_logprobs": kept,
+    "modalities": default(["text"]),
+    "verbosity": default("medium"),
+}

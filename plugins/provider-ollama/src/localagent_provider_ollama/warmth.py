@@ -1,0 +1,51 @@
+"""Which models are known to be in the memory of which instance, so that nobody has to wait for them to be loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from localagent import Instance, Target
+
+from localagent_provider_ollama.settings import DEFAULT_KEEP_ALIVE, keep_alive_seconds
+
+# A change of these makes Ollama load the model anew (``api.Runner`` in its sources).
+LOAD_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread")
+KNOWN_AT_MOST = 10_000
+
+
+class Warmth:
+    """The models that this process saw answer, and until when they stay loaded.
+
+    It may be wrong both ways: others may have had the model loaded, and Ollama makes room when memory runs out. A
+    wrong guess only picks the other clock.
+
+    Args:
+        clock: Returns the time in seconds.
+    """
+
+    __slots__ = ("_clock", "_known")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._known: dict[tuple[Instance, str], tuple[float, tuple[Any, ...]]] = {}
+
+    def knows(self, target: Target, body: Mapping[str, Any]) -> bool:
+        """Say whether the model is loaded, in the way that a request asks for."""
+        known = self._known.get((target.instance, target.model))
+        return known is not None and self._clock() < known[0] and known[1] == _loading(body)
+
+    def answered(self, target: Target, body: Mapping[str, Any]) -> None:
+        """Note that the model answers a request now."""
+        try:
+            seconds = keep_alive_seconds(body.get("keep_alive", DEFAULT_KEEP_ALIVE))
+        except ValueError:  # Ollama read it otherwise
+            seconds = DEFAULT_KEEP_ALIVE
+        if len(self._known) >= KNOWN_AT_MOST:
+            self._known.clear()
+        self._known[target.instance, target.model] = self._clock() + seconds, _loading(body)
+
+
+def _loading(body: Mapping[str, Any]) -> tuple[Any, ...]:
+    options = body.get("options") or {}
+    return tuple([options.get(name) for name in LOAD_OPTIONS])
