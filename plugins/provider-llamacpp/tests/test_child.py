@@ -82,6 +82,12 @@ def test_it_ends_at_once_when_its_owner_leaves_while_it_loads(begin: Begin, tmp_
         assert leave(process) == -signal.SIGIO
 
 
+def test_it_ends_at_once_when_its_owner_left_before_it_began_to_load(begin: Begin, tmp_path: Path) -> None:
+    """The order was given, and the pipe closed, before the child had even started."""
+    os.mkfifo(tmp_path / "endless.gguf")
+    assert leave(begin(model=str(tmp_path / "endless.gguf"))) in {0, -signal.SIGIO}
+
+
 def test_an_owner_that_leaves_before_it_gave_an_order_is_no_error() -> None:
     """The child ends without a word."""
     command = [sys.executable, "-m", "localagent_provider_llamacpp.child"]

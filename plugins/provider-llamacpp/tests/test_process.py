@@ -29,12 +29,18 @@ async def own(server):
     endpoint = await server.ready()
     copy = os.fork() if "fork" in sys.argv else 0
     if "fork" in sys.argv and not copy:
-        signal.pause()
+        signal.pause() if "leave" not in sys.argv else sys.exit()
     print(endpoint.pid, copy, flush=True)
-    if "raise" not in sys.argv:
+    if "fork" in sys.argv or "leave" not in sys.argv:
         await asyncio.Event().wait()
 
-asyncio.run(own(ModelServer(ModelServerSettings(model=sys.argv[1], threads=1, context=256))))
+def tell(endpoint):
+    if os.getpid() == owner and endpoint is None:
+        print("gone", flush=True)
+
+owner = os.getpid()
+settings = ModelServerSettings(model=sys.argv[1], threads=1, context=256)
+asyncio.run(own(ModelServer(settings, on_change=tell)))
 """
 
 
@@ -98,9 +104,19 @@ def test_a_forked_copy_that_ends_does_not_end_the_child(own: Any, watch: Any) ->
     assert not child.ended(0.3)
 
 
+def test_a_forked_copy_that_leaves_its_loop_does_not_end_the_child(own: Any, watch: Any) -> None:
+    """What ``asyncio.run`` cancels in the copy is not the copy's; the owner still hears when the child dies."""
+    owner = own("fork", "leave")
+    child, copy = watch(owner.child), watch(owner.copy)
+    assert copy.ended()
+    assert not child.ended(0.3)
+    child.kill()
+    assert owner.popen.stdout.readline() == b"gone\n"
+
+
 def test_an_owner_that_ends_without_closing_takes_the_child_along(own: Any, watch: Any) -> None:
     """``asyncio.run`` cancels what is left, and the supervisor ends its process then."""
-    owner = own("raise")
+    owner = own("leave")
     try:
         child = watch(owner.child)
     except ProcessLookupError:  # it is gone already
@@ -141,6 +157,16 @@ def test_the_child_inherits_no_file_and_no_key(tiny: ModelServerSettings, tmp_pa
     assert str(tmp_path / "private") not in files
     assert b"localagent_provider_llamacpp.child" in shown
     assert b"key of this test" not in shown
+
+
+def test_the_child_is_not_in_the_terminals_group(tiny: ModelServerSettings) -> None:
+    """What a terminal sends to its foreground group, such as Ctrl-C, reaches the owner alone."""
+
+    async def look() -> bool:
+        async with ModelProcess(tiny_order(tiny)) as process:
+            return os.getpgid(process.pid) == process.pid
+
+    assert asyncio.run(look())
 
 
 def test_a_module_in_the_current_folder_is_not_taken_for_ours(

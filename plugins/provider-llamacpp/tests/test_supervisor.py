@@ -16,7 +16,9 @@ import attrs
 import pytest
 
 from localagent.errors import Draining, SettingsError, StartError, UpstreamServerError, UpstreamTimeout
+from localagent_provider_llamacpp import loading as loading_module
 from localagent_provider_llamacpp import process as process_module
+from localagent_provider_llamacpp import supervisor as supervisor_module
 from localagent_provider_llamacpp.backoff import Backoff
 from localagent_provider_llamacpp.health import is_healthy
 from localagent_provider_llamacpp.loading import Endpoint
@@ -69,11 +71,11 @@ def test_each_conversation_has_the_whole_context(tiny: ModelServerSettings, aski
     """llama.cpp divides its window among the parallel conversations; the setting means one of them."""
 
     async def fill() -> int:
-        async with ModelServer(attrs.evolve(tiny, context=256, parallel=4)) as server:
+        async with ModelServer(attrs.evolve(tiny, context=512, parallel=2)) as server:
             answer = await asyncio.to_thread(asking.chat, await server.ready(), max_tokens=10_000)
             return int(answer["usage"]["total_tokens"])
 
-    assert asyncio.run(fill()) == 256
+    assert asyncio.run(fill()) == 512
 
 
 def test_two_servers_live_side_by_side(tiny: ModelServerSettings, asking: Any) -> None:
@@ -143,6 +145,27 @@ def test_the_built_in_model_talks(asking: Any) -> None:
 
 
 # Dying and coming back ------------------------------------------------------------------------------------------------
+
+
+def test_a_loaded_server_is_ready_only_when_it_says_that_it_is_well(
+    tiny: ModelServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked until it answers so, and never said to be ready before."""
+    states: list[str] = []
+
+    async def third_time(port: int) -> bool:
+        states.append(server.state)
+        return len(states) == 3 and await is_healthy(port)
+
+    monkeypatch.setattr(loading_module, "is_healthy", third_time)
+    server = ModelServer(tiny)
+
+    async def load() -> None:
+        async with server:
+            await server.ready()
+
+    asyncio.run(load())
+    assert states == ["starting"] * 3
 
 
 def test_a_killed_server_comes_back_and_its_owner_is_told(tiny: ModelServerSettings, asking: Any) -> None:
@@ -324,6 +347,25 @@ def test_a_closed_server_is_gone_and_stays_closed(tiny: ModelServerSettings, ask
         await server.aclose()
         with pytest.raises(Draining):
             await server.ready()
+
+    asyncio.run(close())
+
+
+def test_closing_while_the_model_is_fetched_starts_nothing(
+    tiny: ModelServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model on the network is found off the loop; what was closed meanwhile stays closed."""
+    fetched = threading.Event()
+    monkeypatch.setattr(supervisor_module, "find_model", lambda _: fetched.wait() and Path(tiny.model))
+
+    async def close() -> None:
+        server = ModelServer(attrs.evolve(tiny, model="hf:organisation/repository/model.gguf"))
+        starting = asyncio.create_task(server.start())
+        await asyncio.sleep(0)
+        await server.aclose()
+        fetched.set()
+        await starting
+        assert (server.state, server.pid) == ("closed", None)
 
     asyncio.run(close())
 

@@ -39,6 +39,7 @@ class ModelProcess:
 
     def __init__(self, order: Mapping[str, Any]) -> None:
         self.log = LogTail()
+        self._ours = True
         self._order = json.dumps(order).encode() + b"\n"
         self._loop = asyncio.get_running_loop()
         self._report: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
@@ -93,6 +94,8 @@ class ModelProcess:
 
     async def aclose(self) -> None:
         """End the child: close its pipe, wait 2 s at most, kill it if need be. May be called again."""
+        if not self._ours:
+            return
         self._stdin.close()
         try:
             async with asyncio.timeout(GRACE):
@@ -104,6 +107,8 @@ class ModelProcess:
 
     def end_now(self) -> None:
         """Kill the child, if it is still there, and reap it; works without a running loop."""
+        if not self._ours:
+            return
         self._stdin.close()
         self._popen.kill()  # nothing happens when it has been reaped already
         self._popen.wait()
@@ -112,7 +117,11 @@ class ModelProcess:
                 output.close()
 
     def let_go(self) -> None:
-        """Forget the child in a forked copy of its owner, so that the copy neither keeps it alive nor ends it."""
+        """Forget the child in a forked copy of its owner, so that the copy neither keeps it alive nor ends it.
+
+        The copy's loop shares its selector with the owner's; so the other pipes are left as they are.
+        """
+        self._ours = False
         self._stdin.close()
         self._popen.returncode = 0  # it is no child of the copy: nothing to wait for
 
