@@ -91,6 +91,7 @@ class Attempts:
             core.instances.settle(state)
 
     async def _admit(self) -> Attempt:
+        plan = self._call.plan
         while True:
             refusals: list[Refused] = []
             chosen = self._choose()
@@ -101,6 +102,9 @@ class Attempts:
                     # No await between the choice and this count: the next chooser must see it.
                     attempt = Attempt(self._call, target, self._core.state(target.instance), self._call.request,
                                       self._core.clock())  # fmt: skip
+                    if not (plan.prepare_attempt or plan.rate_check):
+                        self._count(attempt)
+                        return attempt
                     refused = await self._ask_gates(attempt)
                     if refused is None:
                         return attempt

@@ -64,7 +64,7 @@ class Health:
         core = self._core
         state = core.state(instance)
         source = core.provider_of(instance)
-        timer = Timer(core.loop, core.clock() + timeout)
+        timer = Timer(core.loop, core.clock() + timeout, core.wheel)
         timer.enter()
         try:
             await source.open()

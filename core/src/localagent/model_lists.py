@@ -52,7 +52,7 @@ class ModelLists:
         """Return the models of an instance: a catalogue's answer, or its own."""
         steps = self._core.pipeline.steps["list_models"]
         if steps:
-            timer = Timer(self._core.loop, self._core.clock() + timeout)
+            timer = Timer(self._core.loop, self._core.clock() + timeout, self._core.wheel)
             timer.enter()
             try:
                 answer, _ = await first(steps, timer, instance)
@@ -66,7 +66,7 @@ class ModelLists:
         """Ask the instance itself; every ``models_listed`` step hears the answer."""
         core = self._core
         source = core.provider_of(instance)
-        timer = Timer(core.loop, core.clock() + timeout)
+        timer = Timer(core.loop, core.clock() + timeout, core.wheel)
         timer.enter()
         clocks = Watch(timer, source.clocks, streamed=False)
         try:

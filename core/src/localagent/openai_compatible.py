@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localagent.errors import UpstreamProtocol
+from localagent.errors import LocalAgentError, UpstreamProtocol
 from localagent.instances import Instance
 from localagent.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
@@ -50,7 +50,7 @@ class OpenAICompatible:
     async def aclose(self) -> None:
         """Nothing to close."""
 
-    async def url(self, instance: Instance) -> str:
+    def url(self, instance: Instance) -> str:
         """Return the base address of an instance; a subclass whose servers move overrides this."""
         return instance.url
 
@@ -83,8 +83,9 @@ class OpenAICompatible:
 
     async def list_models(self, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
         """Ask an instance for its models."""
-        answer = await transport.send("GET", await self.url(instance) + "/models", self.headers(instance), None, clocks)
-        await self._accept(answer, instance.id)
+        answer = await transport.send("GET", self.url(instance) + "/models", self.headers(instance), None, clocks)
+        if not 200 <= answer.status < 204:
+            raise await self._refusal(answer, instance.id)
         try:
             rows = msgspec.json.decode(await answer.read(), type=_ModelList).data
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -103,20 +104,19 @@ class OpenAICompatible:
         """Send a request and return the answer if its status says that it is one."""
         target = attempt.target
         body = attempt.request.encode(model=target.model, **fields)
-        url = await self.url(target.instance) + path
+        url = self.url(target.instance) + path
         answer = await transport.send("POST", url, self.headers(target.instance), body, attempt.clocks)
-        await self._accept(answer, str(target))
+        if not 200 <= answer.status < 204:
+            raise await self._refusal(answer, str(target))
         return answer
 
-    async def _accept(self, answer: HttpAnswer, target: str) -> None:
-        """Return if the status says that an answer follows; raise the typed error otherwise."""
-        if 200 <= answer.status < 204:
-            return
+    async def _refusal(self, answer: HttpAnswer, target: str) -> LocalAgentError:
+        """Return the typed error of an answer that is none."""
         try:
             body = await answer.read(self.setup.common.caps.error)
         finally:
             await answer.aclose()
-        raise error_from_answer(
+        return error_from_answer(
             answer.status, answer.headers, body, provider=self.setup.name, target=target, wall=self.setup.core.wall()
         )
 

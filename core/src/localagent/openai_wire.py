@@ -66,21 +66,25 @@ def usage_of(reported: Any) -> Usage | None:
     """Return token counts as a server reported them; None when it reported none that can be read."""
     if not isinstance(reported, dict):
         return None
-    prompt = _count(reported.get("prompt_tokens"))
-    completion = _count(reported.get("completion_tokens"))
-    cached = reported.get("prompt_tokens_details")
-    reasoning = reported.get("completion_tokens_details")
+    get = reported.get
+    prompt, completion = _count(get("prompt_tokens")), _count(get("completion_tokens"))
     return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=_count(reported.get("total_tokens")) or prompt + completion,
-        cached_tokens=_count(cached.get("cached_tokens")) if isinstance(cached, dict) else 0,
-        reasoning_tokens=_count(reasoning.get("reasoning_tokens")) if isinstance(reasoning, dict) else 0,
+        prompt,
+        completion,
+        _count(get("total_tokens")) or prompt + completion,
+        _detail(get("prompt_tokens_details"), "cached_tokens"),
+        _detail(get("completion_tokens_details"), "reasoning_tokens"),
     )
 
 
 def _count(value: Any) -> int:
-    return int(value) if isinstance(value, (int, float)) and 0 <= value < 1e15 else 0
+    if type(value) is int:
+        return value if value >= 0 else 0
+    return int(value) if isinstance(value, float) and 0 <= value < 1e15 else 0
+
+
+def _detail(details: Any, name: str) -> int:
+    return _count(details.get(name)) if isinstance(details, dict) else 0
 
 
 def chat_response(raw: bytes, attempt: Attempt, **more: Any) -> ChatResponse:

@@ -124,7 +124,7 @@ def store(core: Runtime, call: Call, entry: CacheEntry) -> None:
 
 
 async def _store(core: Runtime, call: Call, entry: CacheEntry) -> None:
-    timer = Timer(core.loop, NEVER)
+    timer = Timer(core.loop, NEVER, core.wheel)
     timer.enter()
     try:
         await notify_all(call.plan.cache_store, timer, call, entry)

@@ -35,6 +35,7 @@ from localagent.run import answer, exchange
 from localagent.settings import Settings
 from localagent.timer import NEVER, Timer
 from localagent.token_counts import TokenCounts
+from localagent.wheel import Wheel
 
 if TYPE_CHECKING:
     from localagent.aiohttp_transport import Sessions
@@ -83,6 +84,7 @@ class Runtime:
         self.exchanges: dict[str, Callable[[Attempt, Transport], Awaitable[Response]]] = dict.fromkeys(
             ("chat", "complete", "embed"), functools.partial(exchange, self)
         )
+        self.wheel = Wheel(self.loop)
         self._stack = AsyncExitStack()
         self._background: set[asyncio.Task[None]] = set()
         self._connecting: dict[Instance, asyncio.Task[Transport]] = {}
@@ -129,6 +131,7 @@ class Runtime:
         if self._sessions is not None:
             await self._sessions.aclose()
         await self._stack.aclose()
+        self.wheel.close()
 
     async def _finish_background(self) -> None:
         """Let background work end within a time, then cancel what is left."""
@@ -170,7 +173,7 @@ class Runtime:
             id=f"la-{self._prefix}-{next(self._numbers)}",
             request=request,
             plan=self.pipeline.plan(request.operation, recording=receipt, without=skipped),
-            timer=Timer(self.loop, deadline if parent is None else min(deadline, parent.deadline)),
+            timer=Timer(self.loop, deadline if parent is None else min(deadline, parent.deadline), self.wheel),
             principal=principal,
             cache=cache,
             stream=stream,
@@ -222,7 +225,7 @@ class Runtime:
         steps = self.pipeline.steps["connect"]
         brought = None
         if steps:
-            timer = Timer(self.loop, NEVER)
+            timer = Timer(self.loop, NEVER, self.wheel)
             timer.enter()
             try:
                 brought, _ = await first(steps, timer, state.instance)

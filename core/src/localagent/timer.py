@@ -1,7 +1,7 @@
 """One timer per call: the deadline, the limit of the step under way, and the clocks of the exchange.
 
-Arming a timer of the event loop for every step would cost more than the steps. So a call owns one, armed for the
-earliest time that anything could be over; when it fires it looks, and arms itself again if nothing is. It cancels the
+Arming a timer of the event loop for every step would cost more than the steps. So a call owns one place in the wheel,
+for the earliest time that anything could be over; when it fires it looks, and arms itself again if nothing is. It cancels the
 task that waits inside the core, and only while it does: a consumer's own awaits are never cancelled. Where nobody
 waits inside, it calls ``aside`` (a stream then aborts its source).
 """
@@ -17,6 +17,7 @@ import attrs
 
 from localagent.errors import Phase
 from localagent.quantities import PositiveSeconds
+from localagent.wheel import Slot, Wheel
 
 NEVER = math.inf
 STRAY = object()
@@ -52,13 +53,17 @@ class Timer:
     Args:
         loop: The running loop; its ``time()`` is the clock.
         deadline: Loop time at which the call is over, or ``NEVER``.
+        wheel: The wheel of the loop's timers; None makes one for this timer alone.
     """
 
-    __slots__ = ("_armed", "_cancelling", "_handle", "_loop", "_task", "aside", "deadline", "fired", "until", "what")
+    __slots__ = ("_armed", "_cancelling", "_loop", "_own", "_slot", "_task", "_wheel", "aside", "deadline", "fired",
+                 "until", "what")  # fmt: skip
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, deadline: float, wheel: Wheel | None = None) -> None:
         self._loop = loop
-        self._handle: asyncio.TimerHandle | None = None
+        self._own = wheel is None
+        self._wheel = Wheel(loop) if wheel is None else wheel
+        self._slot: Slot | None = None
         self._armed = NEVER
         self._task: asyncio.Task[Any] | None = None
         self._cancelling = 0
@@ -105,12 +110,16 @@ class Timer:
 
     def close(self) -> None:
         """Disarm."""
+        if self.fired is not None and self._task is not None:
+            self._task.uncancel()  # a step swallowed the timer's cancellation
         self._task = None
         self.aside = None
         self.until = self.deadline = NEVER
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        if self._slot is not None:
+            self._slot.pop(self._fire, None)
+            self._slot = None
+        if self._own:
+            self._wheel.close()
 
     def claim(self) -> Any:
         """Say whose the CancelledError in hand is.
@@ -129,21 +138,20 @@ class Timer:
 
     def _arm(self, at: float) -> None:
         at = min(at, self.deadline)
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        if self._slot is not None:
+            self._slot.pop(self._fire, None)
+            self._slot = None
         self._armed = at
         if at != NEVER:
-            self._handle = self._loop.call_at(at, self._fire)
+            self._slot = self._wheel.add(at, self._fire)
 
     def _fire(self) -> None:
-        self._handle = None
-        now = self._loop.time()
-        # A loop may call a little early (its clock's resolution); a microsecond decides nothing here.
+        self._slot = None
+        now = self._loop.time() + 1e-3  # as early as the wheel may call
         over: Any = None
-        if now + 1e-6 >= self.deadline:
+        if now >= self.deadline:
             over = "total"
-        elif now + 1e-6 >= self.until:
+        elif now >= self.until:
             over = self.what
         if over is None:
             self._armed = NEVER

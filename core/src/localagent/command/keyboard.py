@@ -16,13 +16,16 @@ class Keyboard:
 
     Args:
         complete: Returns what the beginning of a line may become.
+
+    Attributes:
+        asks: Whether somebody types: standard input and output are a terminal.
     """
 
     def __init__(self, complete: Callable[[str], Sequence[str]]) -> None:
-        self._asks = is_terminal(sys.stdin) and is_terminal(sys.stdout)
+        self.asks = is_terminal(sys.stdin) and is_terminal(sys.stdout)
         self._complete = complete
         self._readline: Any = None
-        if self._asks:
+        if self.asks:
             self._use_readline()
 
     def _use_readline(self) -> None:
@@ -55,7 +58,7 @@ class Keyboard:
         return "\n".join(lines)
 
     def _read(self, prompt: str) -> str:
-        return input(prompt if self._asks else "")
+        return input(prompt if self.asks else "")
 
     def was_empty(self) -> bool:
         """Say whether the line that Ctrl-C ended was empty."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from localagent.command.line import CommandLine
 from localagent.errors import LocalAgentError
 from localagent.quantities import read_seconds
 
@@ -33,18 +33,27 @@ class Duration(click.ParamType):
         return seconds
 
 
-def complete_model(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete a model from the settings: aliases, their targets, providers. Nobody is asked, no plugin imported."""
-    line = context.find_object(CommandLine)
-    try:
-        from localagent.assembly import read_settings
+def model_names(config: Path | None) -> list[str]:
+    """Return what the settings say of models: aliases, their targets, providers. Nobody is asked, no plugin imported.
 
-        settings = line.settings() if line is not None else read_settings(None, {})
-    except LocalAgentError:  # a shell that completes has no place for an error
+    Args:
+        config: The settings file; None for the usual one.
+    """
+    from localagent.settings_files import load_settings
+
+    try:
+        settings = load_settings(config)
+    except LocalAgentError:  # whoever completes a word has no place for an error
         return []
     targets = [target for alias in settings.models.values() for target in alias.targets]
-    names = dict.fromkeys([*settings.models, *targets, *(f"{name}/" for name in settings.providers)])
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return list(dict.fromkeys([*settings.models, *targets, *(f"{name}/" for name in settings.providers)]))
+
+
+def complete_model(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a model for a shell."""
+    # While a shell completes there is no command line at work; the options were parsed all the same.
+    config = context.find_root().params.get("config")
+    return [CompletionItem(name) for name in model_names(config) if name.startswith(incomplete)]
 
 
 _MODEL = click.option(

@@ -12,6 +12,7 @@ import attrs
 
 from localagent import (
     Attempt,
+    ConnectFailed,
     HttpAnswer,
     Instance,
     ModelInfo,
@@ -86,9 +87,16 @@ class LlamaCppProvider(OpenAICompatible, Provider):
         """End all processes."""
         await asyncio.gather(*(server.aclose() for server in self._servers.values()))
 
-    async def url(self, instance: Instance) -> str:
-        """Return where the instance's process answers now; it has another port after a restart."""
-        return (await self._servers[instance].ready()).url + "/v1"
+    def url(self, instance: Instance) -> str:
+        """Return where the instance's process answers now; it has another port after a restart.
+
+        Raises:
+            ConnectFailed: It died since it was found ready.
+        """
+        endpoint = self._servers[instance].endpoint
+        if endpoint is None:
+            raise ConnectFailed(f"The process of {instance.id} has just ended.", phase="connect")
+        return endpoint.url + "/v1"
 
     def headers(self, instance: Instance) -> Mapping[str, str]:
         """Return the headers for the instance's process, with the key of its present life."""
@@ -113,6 +121,7 @@ class LlamaCppProvider(OpenAICompatible, Provider):
             await self.list_models(instance, transport, clocks)
         else:
             clocks.enter("load")
+            await self._servers[instance].ready()
             await super().list_models(instance, transport, clocks)
 
     async def _post(self, attempt: Attempt, transport: Transport, path: str, **fields: Any) -> HttpAnswer:

@@ -37,7 +37,7 @@ def keep_alive_seconds(value: object) -> float:
     return math.inf if value.startswith("-") and seconds else seconds
 
 
-def _check_keep_alive(settings: Any, attribute: Any, value: object) -> None:
+def _check_keep_alive(settings: Any, attribute: Any, value: Any) -> None:
     try:
         keep_alive_seconds(value)
     except ValueError:

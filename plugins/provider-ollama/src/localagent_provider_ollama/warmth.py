@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from localagent import Instance, Target
-
 from localagent_provider_ollama.settings import DEFAULT_KEEP_ALIVE, keep_alive_seconds
 
 # A change of these makes Ollama load the model anew (``api.Runner`` in its sources).

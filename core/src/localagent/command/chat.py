@@ -1,0 +1,191 @@
+"""``localagent chat``: a conversation at the terminal.
+
+The event loop runs while an answer is made and rests while the user types, so Ctrl-C always reaches the one of the two
+that is at work: an answer is cancelled, its connection closed, and the prompt is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from localagent.command.chat_history import History, Message
+from localagent.command.chat_words import Words
+from localagent.command.keyboard import Keyboard
+from localagent.command.line import CommandLine
+from localagent.command.options import command
+from localagent.command.request_options import fields_of, request_options
+from localagent.command.sentences import sentence
+from localagent.command.waiting import Waiting
+from localagent.errors import LocalAgentError
+
+if TYPE_CHECKING:
+    from localagent.client import Client
+
+CONTEXT_TOKENS = 4096
+
+
+@command("chat", help="Talk to a model.\n\nCtrl-C stops an answer, and leaves at an empty prompt; so does Ctrl-D.")
+@request_options
+@click.option("--context-tokens", type=click.IntRange(min=1), default=CONTEXT_TOKENS, show_default=True,
+              help="What a request and its answer may have together; the oldest exchanges are dropped.")  # fmt: skip
+def chat(
+    line: CommandLine,
+    model: str,
+    system: str | None,
+    temperature: float | None,
+    max_tokens: int | None,
+    timeout: float | None,
+    context_tokens: int,
+) -> None:
+    """Talk to a model."""
+    fields = fields_of(temperature=temperature, max_tokens=max_tokens)
+    room = max_tokens if max_tokens is not None else context_tokens // 4
+    history = History(max(1, context_tokens - room), system or "")
+    with asyncio.Runner() as runner:
+        client = line.client()
+        try:
+            runner.run(_opened(client))
+            Chat(line, runner, client, history, model, fields, timeout).run()
+        finally:
+            runner.run(client.aclose())
+
+
+async def _opened(client: Client) -> None:
+    await client.runtime()
+
+
+class Chat:
+    """One conversation.
+
+    Args:
+        line: The command line.
+        runner: Runs the requests, one at a time.
+        client: The client, open on the runner's loop.
+        history: What was said.
+        model: The model; empty for the default.
+        fields: Further fields of every request.
+        timeout: Seconds for each answer; None means the settings' own.
+
+    Attributes:
+        history: As above.
+        model: As above.
+    """
+
+    def __init__(
+        self, line: CommandLine, runner: asyncio.Runner, client: Client, history: History, model: str,
+        fields: dict[str, Any], timeout: float | None,
+    ) -> None:  # fmt: skip
+        self.line = line
+        self.history = history
+        self.model = model
+        self._runner = runner
+        self._client = client
+        self._fields = fields
+        self._timeout = timeout
+        self._ended = True
+        self._words = Words(self)
+        self._keyboard = Keyboard(self._words.complete)
+
+    def run(self) -> None:
+        """Read and answer until the user leaves.
+
+        Raises:
+            KeyboardInterrupt: The user leaves with Ctrl-C.
+            LocalAgentError: There is no such model; or, where nobody types, an answer failed.
+        """
+        self._runner.run(self.check(self.model))
+        if self._keyboard.asks:
+            self.line.terminal.note(self._words.greeting())
+        while (prompt := self._next()) is not None:
+            if not prompt.strip():
+                continue
+            if self._words.is_one(prompt):
+                if not self._words.obey(prompt):
+                    return
+            else:
+                self._answer(prompt)
+
+    async def check(self, model: str) -> str:
+        """Return the full name of a model, if somebody serves it.
+
+        Raises:
+            ModelNotFound: Nobody does.
+        """
+        from localagent.call import NOBODY
+
+        registry = (await self._client.runtime()).registry
+        registry.targets(model, NOBODY)
+        return model or registry.default_model or ""
+
+    def checked(self, model: str) -> str:
+        """Return the same, between two answers."""
+        return self._runner.run(self.check(model))
+
+    def _next(self) -> str | None:
+        """Return what the user types next; None when the user leaves."""
+        while True:
+            try:
+                return self._keyboard.line("> ")
+            except EOFError:
+                if self._keyboard.asks:
+                    self.line.terminal.line()
+                return None
+            except KeyboardInterrupt:
+                if self._keyboard.was_empty():
+                    raise
+                self.line.terminal.line()
+
+    def _answer(self, prompt: str) -> None:
+        said: list[str] = []
+        try:
+            self._runner.run(self._send(prompt, said))
+        except KeyboardInterrupt:
+            if not self._ended:  # pressed twice: the clean-up was not awaited
+                raise
+            self.line.terminal.note("stopped")
+        except LocalAgentError as error:
+            if not self._keyboard.asks:
+                raise
+            self.line.terminal.error(sentence(error))
+        finally:
+            self.line.terminal.end_line()
+        if said:
+            self.history.add(prompt, "".join(said))
+
+    async def _send(self, prompt: str, said: list[str]) -> None:
+        self._ended = False
+        try:
+            with Waiting(self.line.terminal):
+                messages = await self._fitted(prompt)
+                await self._stream(messages, said)
+        finally:
+            self._ended = True
+
+    async def _fitted(self, prompt: str) -> list[Message]:
+        forgotten = self.history.forgotten
+        messages = await self.history.fitted(prompt, self._count)
+        if forgotten == 0 < self.history.forgotten:
+            self.line.terminal.note("The beginning is forgotten from now on: there is no room for more (see /help).")
+        return messages
+
+    async def _count(self, messages: list[Message]) -> int | None:
+        return await self._client.count_tokens(messages, model=self.model)
+
+    async def _stream(self, messages: list[Message], said: list[str]) -> None:
+        from localagent.command.asking import Question
+        from localagent.requests import ChatRequest
+
+        # The tokens that answers tell are what the history's estimate learns from.
+        usage = {"stream_options": {"include_usage": True}}
+        request = ChatRequest({"messages": messages, **fields_of(model=self.model), **self._fields, **usage})
+        question = Question(await self._client.runtime(), request, stream=True, timeout=self._timeout)
+        async with question.stream() as stream:
+            async for chunk in stream:
+                if chunk.text:
+                    said.append(chunk.text)
+                    self.line.terminal.write(chunk.text)
+        if stream.usage is not None:
+            self.history.estimate.learn(messages, stream.usage.prompt_tokens)

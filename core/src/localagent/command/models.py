@@ -1,0 +1,93 @@
+"""``localagent models``: what can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from localagent.command.line import CommandLine
+from localagent.command.options import command
+from localagent.command.request_options import Duration
+from localagent.command.sentences import sentence
+from localagent.errors import LocalAgentError
+
+if TYPE_CHECKING:
+    from localagent.responses import ModelInfo
+    from localagent.settings import Alias
+
+SECONDS = 10.0
+COLUMNS = ("Model", "Window", "Owner", "Instances")
+
+
+@command("models", help="List the models that can be asked, by name for --model.")
+@click.option("--provider", metavar="NAME", help="Only the models of one provider.")
+@click.option("--timeout", type=Duration(), default=SECONDS, help="How long to wait for an instance.  [default: 10 s]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def models(line: CommandLine, provider: str | None, timeout: float, as_json: bool) -> None:
+    """List the models that can be asked."""
+    found, errors, aliases = line.run(_listed(line, provider, timeout))
+    if as_json:
+        line.terminal.line(_as_json(found, errors, aliases))
+    else:
+        rows = [*_alias_rows(aliases), *_rows(found)]
+        if rows:
+            line.terminal.table(COLUMNS, rows)
+        for instance, error in errors.items():
+            line.terminal.note(f"{instance} did not answer: {sentence(error)}", label="warning")
+    if errors and not found:
+        raise next(iter(errors.values()))
+
+
+async def _listed(
+    line: CommandLine, provider: str | None, timeout: float
+) -> tuple[list[ModelInfo], dict[str, LocalAgentError], Mapping[str, Alias]]:
+    async with line.client() as client:
+        runtime = await client.runtime()
+        if provider is not None and provider not in runtime.registry.sources:
+            known = ", ".join(runtime.registry.sources) or "none"
+            raise click.UsageError(f"There is no provider {provider}. Configured are: {known}.")
+        wanted = {instance.id for instance in runtime.instances if provider in (None, instance.provider)}
+        found, errors = await runtime.models.all(timeout)
+        aliases = runtime.settings.models if provider is None else {}
+        return (
+            [model for model in found if model.instance in wanted],
+            {instance: error for instance, error in errors.items() if instance in wanted},
+            aliases,
+        )
+
+
+def _rows(found: Iterable[ModelInfo]) -> list[tuple[str, ...]]:
+    """Return a row a model, whatever the number of instances that have it."""
+    instances: dict[str, list[ModelInfo]] = {}
+    for model in found:
+        instances.setdefault(model.name, []).append(model)
+    return [
+        (name, _window(offers), offers[0].owner, ", ".join(offer.instance for offer in offers))
+        for name, offers in sorted(instances.items())
+    ]
+
+
+def _window(offers: Iterable[ModelInfo]) -> str:
+    """Return the tokens that fit; the least where instances differ."""
+    known = [offer.context_length for offer in offers if offer.context_length]
+    return str(min(known)) if known else ""
+
+
+def _alias_rows(aliases: Mapping[str, Alias]) -> list[tuple[str, ...]]:
+    return [(name, "", "", f"= {', '.join(alias.targets)}") for name, alias in aliases.items()]
+
+
+def _as_json(
+    found: Iterable[ModelInfo], errors: Mapping[str, LocalAgentError], aliases: Mapping[str, Alias]
+) -> str:
+    document: dict[str, Any] = {
+        "models": [{"name": model.name, **msgspec.structs.asdict(model)} for model in found],
+        "aliases": {name: alias.targets for name, alias in aliases.items()},
+        "unreachable": [
+            {"instance": instance, "code": error.code, "error": sentence(error)} for instance, error in errors.items()
+        ],
+    }
+    return msgspec.json.encode(document).decode()

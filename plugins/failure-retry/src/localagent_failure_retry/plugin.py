@@ -1,0 +1,50 @@
+"""The plugin: gathers what failed in a call, and asks the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from localagent import Attempt, Plugin, Retry, Target, hookimpl
+from localagent_failure_retry.policy import Failed, decide
+from localagent_failure_retry.settings import RetrySettings
+
+
+class RetryPlugin(Plugin):
+    """Decides whether, where and when a failed attempt is followed by another; the core counts and may say no."""
+
+    name = "failure-retry"
+    settings_class = RetrySettings
+    settings: RetrySettings
+
+    @hookimpl(after="failure-continue", before="failure-fallback")
+    def on_failure(self, attempt: Attempt) -> Retry | None:
+        """Advise what follows; None leaves it to the next plugin, and to the error."""
+        call = attempt.call
+        failed = failures(call.attempts)
+        tried = {other.target for other in call.attempts}
+        now = self.core.clock()
+        return decide(
+            failed[attempt.target],
+            failed.values(),
+            untried=any(target not in tried for target in call.candidates),
+            now=now,
+            left=call.deadline - now,
+            settings=self.settings,
+            random=self.core.random,
+        )
+
+
+def failures(attempts: Iterable[Attempt]) -> dict[Target, Failed]:
+    """Return the last failure of each target that failed, by target, the first to fail first.
+
+    Args:
+        attempts: The attempts of a call, oldest first.
+    """
+    found: dict[Target, Failed] = {}
+    for attempt in attempts:
+        outcome = attempt.outcome
+        if outcome is not None and outcome.error is not None:
+            target = attempt.target
+            times = found[target].times + 1 if target in found else 1
+            found[target] = Failed(target, outcome.error, outcome.ended, times, attempt.state.draining)
+    return found

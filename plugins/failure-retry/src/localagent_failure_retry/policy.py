@@ -1,0 +1,115 @@
+"""What follows from a failure: a pure function of what failed, the time that is left, and chance."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from random import Random
+
+import msgspec
+
+from localagent import ConnectFailed, LocalAgentError, Retry, Target
+from localagent_failure_retry.settings import RetrySettings
+
+# Seconds, doubled with each failure of the target. Both, and the caps of 20 s, are those of the AWS SDKs' standard
+# retry mode in its revision of 2026.
+BASES = {"transient": 0.05, "throttle": 1.0}
+HINT_JITTER = 0.25  # of the hint, on top of it: those who were told the same time must not come back together
+MOST_DOUBLINGS = 60  # beyond every cap, and within what a float holds
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """A target that failed in this call.
+
+    Attributes:
+        target: The target.
+        error: How it failed last.
+        ended: Clock time of that failure.
+        times: How often it failed in this call.
+        draining: Whether its instance takes nothing new.
+    """
+
+    target: Target
+    error: LocalAgentError
+    ended: float
+    times: int = 1
+    draining: bool = False
+
+
+def decide(
+    latest: Failed,
+    failed: Collection[Failed],
+    *,
+    untried: bool,
+    now: float,
+    left: float,
+    settings: RetrySettings,
+    random: Random,
+) -> Retry | None:
+    """Decide what follows from a failure.
+
+    Args:
+        latest: The failure in question.
+        failed: All targets that failed in this call, ``latest`` among them.
+        untried: Whether a candidate is left that was not tried in this call.
+        now: Clock time.
+        left: Seconds until the call's deadline.
+        settings: The limits.
+        random: The source of jitter.
+
+    Returns:
+        The next target, at once, as long as one is untried. Then the target that may be asked again soonest, at its
+        time. None when the error says that nothing helps, or no wait is allowed or ends before the deadline.
+    """
+    elsewhere = latest.error.advice.next
+    if elsewhere and untried:
+        return Retry("next")
+    choices = [one for one in (failed if elsewhere else (latest,)) if may_repeat(one, settings)]
+    waits = [(one, *window(one, now, settings)) for one in choices]
+    in_time = [wait for wait in waits if wait[1] < left]
+    if not in_time:
+        return None
+    chosen, shortest, longest = min(in_time, key=lambda wait: wait[2])
+    after = random.uniform(shortest, min(longest, left))
+    return Retry("same" if chosen is latest else chosen.target, after)
+
+
+def may_repeat(failed: Failed, settings: RetrySettings) -> bool:
+    """Return whether a target may be asked again in this call."""
+    error = failed.error
+    hint = error.retry_after
+    return (
+        (error.advice.same or _refused(error))
+        and not failed.draining
+        and failed.times < settings.attempts_per_target
+        and (hint is None or hint <= settings.max_wait)
+    )
+
+
+def _refused(error: LocalAgentError) -> bool:
+    """Whether nobody listened: perhaps a server that is starting. A wrong name or certificate stays wrong."""
+    return isinstance(error, ConnectFailed) and error.phase not in ("dns", "tls")
+
+
+def window(failed: Failed, now: float, settings: RetrySettings) -> tuple[float, float]:
+    """Return the shortest and the longest time until a target may be asked again.
+
+    Args:
+        failed: The target and how it failed.
+        now: Clock time.
+        settings: The caps.
+
+    Returns:
+        Seconds from now. With a hint of the server: the hint, and a quarter more. Without: 0, and the backoff of the
+        error's class ("full jitter": uniform between 0 and min(cap, base x 2^n)). Both less what has passed already.
+    """
+    hint = failed.error.retry_after
+    shortest, longest = (0.0, backoff(failed, settings)) if hint is None else (hint, hint * (1 + HINT_JITTER))
+    passed = now - failed.ended
+    return max(0.0, shortest - passed), max(0.0, longest - passed)
+
+
+def backoff(failed: Failed, settings: RetrySettings) -> float:
+    """Return the longest backoff, in seconds: of the error's class, by how often the target failed."""
+    pace = failed.error.advice.pace
+    cap = settings.throttle_cap if pace == "throttle" else settings.transient_cap
+    return min(cap, BASES[pace] * 2.0 ** min(failed.times - 1, MOST_DOUBLINGS))

@@ -1,0 +1,168 @@
+"""Whole answers of Ollama's, written in the OpenAI schema."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from localagent import ChatResponse, CompletionResponse, EmbedResponse
+from localagent.joining import join_events
+from localagent.openai_wire import chat_response as read_chat
+from localagent.openai_wire import completion_response as read_completion
+from localagent_provider_ollama.decoder import LOADED, OllamaDecoder
+from localagent_provider_ollama.documents import (
+    Choice,
+    Document,
+    Message,
+    call,
+    encode,
+    finish_reason,
+    logprobs,
+    timings,
+    tokens,
+    usage,
+)
+from localagent_provider_ollama.failures import BROKEN_JSON, broken, inner_error, not_the_protocol, only_loaded
+from localagent_provider_ollama.native import Answer, Embeddings
+
+if TYPE_CHECKING:
+    from localagent import Attempt
+
+_decode = msgspec.json.Decoder(Answer).decode
+_decode_embeddings = msgspec.json.Decoder(Embeddings).decode
+
+
+def chat_response(raw: bytes, attempt: Attempt) -> ChatResponse:
+    """Read the body of a complete chat answer; the lines of a stream, which some servers send unasked, are joined.
+
+    Args:
+        raw: The body.
+        attempt: Whose answer it is.
+
+    Raises:
+        UpstreamProtocol: It is no answer to a chat.
+        EmptyResponse: It says no more than that the model was loaded.
+        LocalAgentError: It is an error in the body of a 200, translated.
+    """
+    answer = _answer(raw, attempt)
+    if answer is None:
+        joined, facts = _joined(raw, attempt, chat=True)
+        return read_chat(joined, attempt, facts=facts)
+    message = answer.message
+    if message is None:
+        raise not_the_protocol("The server's answer holds no message.", attempt)
+    calls = [call(native, attempt.call.id, number) for number, native in enumerate(message.tool_calls or ())]
+    if not (message.content or calls):
+        _refuse_loaded(answer, attempt)
+    content = message.content if message.content or not calls else None
+    said = Message("assistant", content, message.thinking or None, calls or None)
+    choice = Choice(0, finish_reason(answer, called=bool(calls)), message=said, logprobs=logprobs(answer))
+    fields = _fields(answer, choice, attempt, f"chatcmpl-{attempt.call.id}", "chat.completion")
+    return ChatResponse(text=message.content or "", **fields)
+
+
+def completion_response(raw: bytes, attempt: Attempt) -> CompletionResponse:
+    """Read the body of a complete text completion; errors as in ``chat_response``."""
+    answer = _answer(raw, attempt)
+    if answer is None:
+        joined, facts = _joined(raw, attempt, chat=False)
+        return read_completion(joined, attempt, facts=facts)
+    if answer.response is None:
+        raise not_the_protocol("The server's answer holds no text.", attempt)
+    if not answer.response:
+        _refuse_loaded(answer, attempt)
+    choice = Choice(0, finish_reason(answer, called=False), text=answer.response)
+    fields = _fields(answer, choice, attempt, f"cmpl-{attempt.call.id}", "text_completion")
+    return CompletionResponse(text=answer.response, **fields)
+
+
+def embed_response(raw: bytes, attempt: Attempt, *, asked: int) -> EmbedResponse:
+    """Read the body of embeddings.
+
+    Args:
+        raw: The body.
+        attempt: Whose answer it is; its request says in which encoding the vectors are wanted.
+        asked: How many inputs were sent.
+
+    Raises:
+        UpstreamProtocol: It holds no embeddings, or not one for each input.
+        LocalAgentError: It is an error in the body of a 200, translated.
+    """
+    try:
+        answer = _decode_embeddings(raw)
+    except BROKEN_JSON as error:
+        raise broken(raw, attempt, cut="truncated" in str(error)) from None
+    if answer.error is not None:
+        raise inner_error(msgspec.json.decode(raw), attempt)
+    vectors = answer.embeddings or []
+    if len(vectors) != asked:
+        raise not_the_protocol(f"The server sent {len(vectors)} embeddings for {asked} inputs.", attempt)
+    if attempt.request.get("encoding_format") == "base64":
+        vectors = [_in_base64(vector, attempt) for vector in vectors]
+    cost = usage(answer)
+    document = {
+        "object": "list",
+        "data": [{"object": "embedding", "index": index, "embedding": v} for index, v in enumerate(vectors)],
+        "model": answer.model or attempt.target.model,
+        "usage": {"prompt_tokens": cost.prompt_tokens, "total_tokens": cost.total_tokens} if cost else None,
+    }
+    return EmbedResponse(raw=encode(document), usage=cost, facts=timings(answer), **_origin(attempt))
+
+
+def _answer(raw: bytes, attempt: Attempt) -> Answer | None:
+    """Return the answer in a body; None when it is a stream."""
+    try:
+        answer = _decode(raw)
+    except BROKEN_JSON as error:
+        if b"}\n" in raw.strip():
+            return None
+        raise broken(raw, attempt, cut="truncated" in str(error)) from None
+    if answer.error is not None:
+        raise inner_error(msgspec.json.decode(raw), attempt)
+    if answer.done is False:
+        raise not_the_protocol("The server's answer is only the beginning of one.", attempt, again=True)
+    return answer
+
+
+def _joined(raw: bytes, attempt: Attempt, *, chat: bool) -> tuple[bytes, dict[str, Any]]:
+    """Return the whole answer that a stream makes, in the OpenAI schema, and where the time went."""
+    decoder = OllamaDecoder(attempt, max_line=len(raw), with_usage=True, chat=chat)
+    chunks = [*decoder.feed(raw), *decoder.end()]
+    return encode(join_events([chunk.data for chunk in chunks])), dict(decoder.facts)
+
+
+def _refuse_loaded(answer: Answer, attempt: Attempt) -> None:
+    if answer.done_reason in LOADED:
+        raise only_loaded(attempt)
+
+
+def _fields(answer: Answer, choice: Choice, attempt: Attempt, ident: str, kind: str) -> dict[str, Any]:
+    """Return what every whole answer has."""
+    cost, spent = usage(answer), timings(answer)
+    model = answer.model or attempt.target.model
+    document = Document(ident, kind, int(attempt.call.wall()), model, [choice], tokens(cost), spent or None)
+    return {
+        "raw": encode(document),
+        "finish_reasons": (choice.finish_reason,),
+        "usage": cost,
+        "facts": spent,
+        **_origin(attempt),
+    }
+
+
+def _origin(attempt: Attempt) -> dict[str, str]:
+    target = attempt.target
+    return {"model": target.name, "instance": target.instance.id, "request_id": attempt.call.id}
+
+
+def _in_base64(vector: msgspec.Raw, attempt: Attempt) -> Any:
+    """Return a vector as OpenAI packs it: base64 of little-endian floats of 32 bits."""
+    try:
+        numbers: Sequence[float] = msgspec.json.decode(vector, type=list[float])
+        return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
+    except (msgspec.MsgspecError, OverflowError):
+        raise not_the_protocol("The server's answer holds an embedding that is no list of numbers.", attempt) from None

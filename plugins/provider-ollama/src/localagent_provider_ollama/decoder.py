@@ -1,0 +1,203 @@
+"""Turns a streamed answer of Ollama's into chunks in the OpenAI schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from localagent import Chunk, LocalAgentError, StreamInterrupted, UpstreamProtocol, Usage
+from localagent.streams import NDJSONParser
+from localagent_provider_ollama.documents import (
+    Choice,
+    Delta,
+    Document,
+    call,
+    encode,
+    finish_reason,
+    logprobs,
+    timings,
+    tokens,
+    usage,
+)
+from localagent_provider_ollama.failures import BROKEN_JSON, broken, inner_error, only_loaded
+from localagent_provider_ollama.native import Answer, ToolCall
+
+if TYPE_CHECKING:
+    from localagent import Attempt
+
+_decode = msgspec.json.Decoder(Answer).decode
+LOADED = frozenset({"load", "unload"})
+
+
+class OllamaDecoder:
+    """Decodes the lines of one streamed chat or completion; see ``localagent.Decoder``.
+
+    A stream ends well with a line that says ``done: true``. An answer that came in one piece is such a line.
+
+    Args:
+        attempt: Whose answer it is.
+        max_line: Bytes that one line may have.
+        with_usage: End with a chunk that carries nothing but token counts.
+        chat: Whether the answer is a chat's; a text completion's otherwise.
+
+    Attributes:
+        done: Whether the last line has come.
+        usage: Tokens, once it has.
+        finish_reason: Why the answer ended, once it has.
+        facts: Where the time went, once it has: ``load_seconds``, ``prompt_seconds``, ``generation_seconds``.
+        rest: Chunks that preceded the error that ``feed`` raised.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_begun",
+        "_called",
+        "_chat",
+        "_created",
+        "_id",
+        "_lines",
+        "_model",
+        "_object",
+        "_with_usage",
+        "done",
+        "facts",
+        "finish_reason",
+        "rest",
+        "usage",
+    )
+
+    def __init__(
+        self, attempt: Attempt, *, max_line: int = 8 * 1024 * 1024, with_usage: bool = False, chat: bool = True
+    ) -> None:
+        self._attempt = attempt
+        self._lines = NDJSONParser(max_line=max_line)
+        self._with_usage = with_usage
+        self._chat = chat
+        self._id = f"chatcmpl-{attempt.call.id}" if chat else f"cmpl-{attempt.call.id}"
+        self._object = "chat.completion.chunk" if chat else "text_completion"
+        self._created = int(attempt.call.wall())
+        self._model = attempt.target.model
+        self._begun = False
+        self._called = 0
+        self.done = False
+        self.usage: Usage | None = None
+        self.finish_reason: str | None = None
+        self.facts: Mapping[str, Any] = {}
+        self.rest: list[Chunk] = []
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Return the chunks that these bytes complete; ``done`` is true once the last line came.
+
+        Raises:
+            LocalAgentError: A line that says so, translated; or what is not the protocol. ``rest`` has the chunks
+                before.
+        """
+        chunks: list[Chunk] = []
+        try:
+            for line in self._lines.feed(data):
+                if self.done:
+                    break
+                self._read(line, chunks)
+        except LocalAgentError:
+            self.rest = chunks
+            raise
+        return chunks
+
+    def meaningful(self, chunk: Chunk) -> bool:
+        """Say yes: of a line without content no chunk is made."""
+        return True
+
+    def end(self) -> list[Chunk]:
+        """Take note that the bytes have ended; a last line without its newline counts if it is whole.
+
+        Raises:
+            StreamInterrupted: No line said ``done: true``.
+        """
+        chunks: list[Chunk] = []
+        if not self.done:
+            self._read_rest(chunks)
+        return chunks
+
+    def _read_rest(self, chunks: list[Chunk]) -> None:
+        line = self._lines.rest()
+        if line:
+            self._read_last(line, chunks)
+        if not self.done:
+            self.rest = chunks
+            raise self._cut()
+
+    def _read_last(self, line: bytes, chunks: list[Chunk]) -> None:
+        try:
+            self._read(line, chunks)
+        except UpstreamProtocol:
+            if line.startswith(b"{"):  # it was to be a line, and was cut
+                raise self._cut() from None
+            raise
+
+    def _read(self, line: bytes, chunks: list[Chunk]) -> None:
+        """Turn a line into chunks; most make one."""
+        try:
+            answer = _decode(line)
+        except UnicodeDecodeError:
+            self._read(line.decode(errors="replace").encode(), chunks)
+            return
+        except BROKEN_JSON:
+            raise broken(line, self._attempt) from None
+        if answer.error is not None:
+            raise inner_error(msgspec.json.decode(line), self._attempt)
+        if answer.model:
+            self._model = answer.model
+        if self._chat:
+            self._message(answer, chunks)
+        elif answer.response:
+            chunks.append(self._chunk(Choice(0, None, text=answer.response), answer.response))
+        if answer.done:
+            self._finish(answer, chunks)
+
+    def _message(self, answer: Answer, chunks: list[Chunk]) -> None:
+        message = answer.message
+        if message is None:
+            return
+        if message.content or message.thinking or answer.logprobs:
+            delta = Delta(self._role(), message.content or None, message.thinking or None)
+            chunks.append(self._chunk(Choice(0, None, delta, logprobs=logprobs(answer)), message.content or ""))
+        chunks += [self._tool_call(native) for native in message.tool_calls or ()]
+
+    def _tool_call(self, native: ToolCall) -> Chunk:
+        made = call(native, self._attempt.call.id, self._called)
+        made.index = self._called
+        self._called += 1
+        return self._chunk(Choice(0, None, Delta(self._role(), tool_calls=[made])))
+
+    def _finish(self, answer: Answer, chunks: list[Chunk]) -> None:
+        if answer.done_reason in LOADED and not self._begun:
+            raise only_loaded(self._attempt)
+        self.finish_reason = finish_reason(answer, called=bool(self._called))
+        self.usage = usage(answer)
+        self.facts = timings(answer)
+        self.done = True
+        chunks.append(self._chunk(self._last_choice(), facts=self.facts))
+        if self._with_usage:
+            chunks.append(Chunk(encode(self._document([], usage=tokens(self.usage)))))
+
+    def _last_choice(self) -> Choice:
+        if self._chat:
+            return Choice(0, self.finish_reason, Delta(self._role()))
+        return Choice(0, self.finish_reason, text="")
+
+    def _role(self) -> str | None:
+        """Return what the first piece of a message says, and no other."""
+        return None if self._begun else "assistant"
+
+    def _chunk(self, choice: Choice, text: str = "", *, facts: Mapping[str, Any] | None = None) -> Chunk:
+        self._begun = True
+        return Chunk(encode(self._document([choice], timings=dict(facts) if facts else None)), text)
+
+    def _document(self, choices: list[Choice], **fields: Any) -> Document:
+        return Document(self._id, self._object, self._created, self._model, choices, **fields)
+
+    def _cut(self) -> StreamInterrupted:
+        return StreamInterrupted("The stream ended before its last line.", target=str(self._attempt.target),
+                                 phase="read", advice=UpstreamProtocol.default_advice)  # fmt: skip

@@ -1,0 +1,112 @@
+"""Ollama's answers as they come over the wire, read with one typed decode each.
+
+Only what the pipeline needs is looked at. What has another type than Ollama documents is an error of the protocol.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+NO_ARGUMENTS = msgspec.Raw(b"{}")
+
+
+class Function(msgspec.Struct, gc=False):
+    """The function of a tool call; ``arguments`` is a JSON object, in some proxies its text."""
+
+    name: str
+    arguments: msgspec.Raw = NO_ARGUMENTS
+
+
+class ToolCall(msgspec.Struct, gc=False):
+    """A tool call, always whole."""
+
+    function: Function
+    id: str | None = None
+
+
+class Message(msgspec.Struct, gc=False):
+    """The message of a chat's answer, or a piece of it."""
+
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[ToolCall] | None = None
+
+
+class Alternative(msgspec.Struct, gc=False):
+    """A token that could have been chosen."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+
+class Logprob(msgspec.Struct, gc=False):
+    """The token that was chosen, and what else could have been; the OpenAI schema has the same shape."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+    top_logprobs: list[Alternative] = []
+
+
+class Counts(msgspec.Struct, gc=False):
+    """What an answer cost; durations in nanoseconds. Any may be missing."""
+
+    load_duration: float | None = None
+    prompt_eval_count: float | None = None
+    prompt_eval_duration: float | None = None
+    eval_count: float | None = None
+    eval_duration: float | None = None
+
+
+class Answer(Counts, gc=False):
+    """An answer of ``/api/chat`` or ``/api/generate``, or one line of it when it is streamed."""
+
+    message: Message | None = None
+    response: str | None = None
+    done: bool | None = None
+    done_reason: str | None = None
+    model: str | None = None
+    logprobs: list[Logprob] | None = None
+    error: Any = None
+
+
+class Embeddings(Counts, gc=False):
+    """An answer of ``/api/embed``; a vector stays the text that it came as."""
+
+    embeddings: list[msgspec.Raw] | None = None
+    model: str | None = None
+    error: Any = None
+
+
+class Tag(msgspec.Struct):
+    """A model of ``/api/tags`` or ``/api/ps``."""
+
+    name: str = ""
+    model: str = ""
+    digest: str = ""
+    size: int | None = None
+    context_length: int | None = None
+    details: dict[str, Any] | None = None
+
+
+class Tags(msgspec.Struct):
+    """The answer of ``/api/tags`` or ``/api/ps``."""
+
+    models: list[Tag] | None = None
+
+
+class Shown(msgspec.Struct):
+    """The answer of ``/api/show``."""
+
+    parameters: str | None = None
+    model_info: dict[str, Any] | None = None
+    capabilities: list[str] | None = None
+
+
+class Version(msgspec.Struct):
+    """The answer of ``/api/version``."""
+
+    version: str

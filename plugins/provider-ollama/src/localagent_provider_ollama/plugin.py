@@ -1,0 +1,34 @@
+"""The provider type ``ollama``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from localagent import Plugin, Provider, ProviderSetup, ProviderType, hookimpl
+from localagent_provider_ollama.host import DEFAULT_URL, VARIABLE, host_url
+from localagent_provider_ollama.settings import OllamaSettings
+
+
+class OllamaPlugin(Plugin):
+    """Brings the provider type ``ollama``."""
+
+    name = "provider-ollama"
+
+    @hookimpl
+    def provide(self) -> Sequence[ProviderType]:
+        """Name the type."""
+        return [ProviderType(name="ollama", settings=OllamaSettings, make=make, default=from_environment)]
+
+
+def make(setup: ProviderSetup) -> Provider:
+    """Make a provider: an instance for every address with every key."""
+    from localagent_provider_ollama.provider import OllamaProvider
+
+    return OllamaProvider(setup, *setup.instances(DEFAULT_URL))
+
+
+def from_environment(environment: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """Return the settings of a provider for the server that ``OLLAMA_HOST`` names; no port is tried without it."""
+    value = environment.get(VARIABLE, "").strip()
+    return {"instances": [host_url(value)]} if value else None

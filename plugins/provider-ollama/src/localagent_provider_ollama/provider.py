@@ -1,0 +1,201 @@
+"""The provider of instances of Ollama."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import msgspec
+
+from localagent import (
+    ChatResponse,
+    CompletionResponse,
+    EmbedResponse,
+    Instance,
+    LocalAgentError,
+    ModelInfo,
+    ModelNotFound,
+    Request,
+    RequestRejected,
+    UpstreamProtocol,
+    Watch,
+)
+from localagent.translation import error_from_answer
+from localagent_provider_ollama.answers import chat_response, completion_response, embed_response
+from localagent_provider_ollama.bodies import chat_body, completion_body, embedding_body
+from localagent_provider_ollama.decoder import OllamaDecoder
+from localagent_provider_ollama.failures import BROKEN_JSON
+from localagent_provider_ollama.models import model_info, name_of, same_model
+from localagent_provider_ollama.native import Shown, Tag, Tags, Version
+from localagent_provider_ollama.settings import OllamaSettings
+from localagent_provider_ollama.warmth import Warmth
+
+if TYPE_CHECKING:
+    from localagent import Attempt, Decoder, HttpAnswer, ProviderSetup, Transport
+
+T = TypeVar("T")
+
+HEADERS = {"Content-Type": "application/json", "Accept": "application/json, application/x-ndjson"}
+
+
+@attrs.frozen
+class _Line:
+    """How an instance is asked about itself."""
+
+    instance: Instance
+    transport: Transport
+    clocks: Watch
+
+
+class OllamaProvider:
+    """A provider of instances of Ollama.
+
+    Args:
+        setup: What the core gives.
+        instances: The instances at the start.
+        headers: Headers of each instance, its key among them.
+    """
+
+    default_model: str | None = None
+
+    def __init__(
+        self, setup: ProviderSetup, instances: Sequence[Instance], headers: Mapping[Instance, Mapping[str, str]]
+    ) -> None:
+        self.instances: Sequence[Instance] = tuple(instances)
+        self._setup = setup
+        self._settings: OllamaSettings = setup.settings
+        self._headers = {instance: {**HEADERS, **own} for instance, own in headers.items()}
+        self._warmth = Warmth(setup.core.clock)
+        self._shown: dict[tuple[str, str], Shown | None] = {}
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    async def chat(self, attempt: Attempt, transport: Transport) -> ChatResponse:
+        """Send a chat and return the complete answer."""
+        body = chat_body(attempt.request.document, attempt.target.model, self._settings, stream=False)
+        return chat_response(await self._whole(attempt, transport, "/api/chat", body), attempt)
+
+    async def complete(self, attempt: Attempt, transport: Transport) -> CompletionResponse:
+        """Send a text completion and return the complete answer."""
+        body = completion_body(attempt.request.document, attempt.target.model, self._settings, stream=False)
+        return completion_response(await self._whole(attempt, transport, "/api/generate", body), attempt)
+
+    async def embed(self, attempt: Attempt, transport: Transport) -> EmbedResponse:
+        """Send inputs and return their embeddings."""
+        body = embedding_body(attempt.request.document, attempt.target.model, self._settings)
+        raw = await self._whole(attempt, transport, "/api/embed", body)
+        return embed_response(raw, attempt, asked=len(body["input"]))
+
+    async def stream(self, attempt: Attempt, transport: Transport) -> tuple[HttpAnswer, Decoder]:
+        """Send a chat or completion to be streamed."""
+        request = attempt.request
+        chat = attempt.call.operation == "chat"
+        make, path = (chat_body, "/api/chat") if chat else (completion_body, "/api/generate")
+        body = make(request.document, attempt.target.model, self._settings, stream=True)
+        answer = await self._post(attempt, transport, path, body)
+        attempt.clocks.enter("ttft")
+        return answer, OllamaDecoder(
+            attempt,
+            max_line=self._setup.common.caps.event,
+            with_usage=bool((request.get("stream_options") or {}).get("include_usage")),
+            chat=chat,
+        )
+
+    async def list_models(self, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
+        """Ask an instance for its models, for those that are loaded, and for the details of those not seen before."""
+        line = _Line(instance, transport, clocks)
+        tags = (await self._ask(line, "/api/tags", Tags)).models or []
+        running = (await self._ask(line, "/api/ps", Tags)).models or []
+        loaded = {name_of(tag): tag for tag in running}
+        return [
+            model_info(
+                tag,
+                instance,
+                shown=await self._details(line, tag),
+                loaded=loaded.get(name_of(tag)),
+                num_ctx=self._settings.num_ctx,
+            )
+            for tag in tags
+            if name_of(tag)
+        ]
+
+    async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
+        """Ask for Ollama's version, which touches no model."""
+        await self._ask(_Line(instance, transport, clocks), "/api/version", Version)
+
+    async def _details(self, line: _Line, tag: Tag) -> Shown | None:
+        """Return a model's details; a model whose details the instance cannot give has none."""
+        key = (tag.digest, name_of(tag))
+        if key not in self._shown:
+            try:
+                self._shown[key] = await self._ask(line, "/api/show", Shown, {"model": name_of(tag)})
+            except RequestRejected:
+                self._shown[key] = None
+        return self._shown[key]
+
+    async def _ask(self, line: _Line, path: str, kind: type[T], about: Mapping[str, Any] | None = None) -> T:
+        """Ask an instance about itself, or about one of its models."""
+        instance = line.instance
+        body = None if about is None else msgspec.json.encode(about)
+        method = "GET" if body is None else "POST"
+        answer = await line.transport.send(method, instance.url + path, self._headers_of(instance), body, line.clocks)
+        if not _accepts(answer):
+            raise await self._refusal(answer, instance.id)
+        raw = await answer.read()
+        try:
+            return msgspec.json.decode(raw, type=kind)
+        except BROKEN_JSON:
+            raise UpstreamProtocol(f"What the server says at {path} cannot be read.", target=instance.id) from None
+
+    async def _whole(self, attempt: Attempt, transport: Transport, path: str, body: Mapping[str, Any]) -> bytes:
+        answer = await self._post(attempt, transport, path, body)
+        attempt.clocks.enter("read")
+        return await answer.read()
+
+    async def _post(self, attempt: Attempt, transport: Transport, path: str, body: Mapping[str, Any]) -> HttpAnswer:
+        """Send a request and return the answer if its status says that it is one; the model is loaded then."""
+        target, clocks, warmth = attempt.target, attempt.clocks, self._warmth
+        encoded = Request(dict(body)).encode()
+        clocks.cold = not warmth.knows(target, body)
+        headers = self._headers_of(target.instance)
+        answer = await transport.send("POST", target.instance.url + path, headers, encoded, clocks)
+        clocks.cold = False
+        if not _accepts(answer):
+            error = await self._refusal(answer, str(target))
+            if isinstance(error, ModelNotFound):
+                self._unlearn(attempt)
+            raise error
+        warmth.answered(target, body)
+        attempt.defer(lambda outcome: warmth.answered(target, body))
+        return answer
+
+    def _unlearn(self, attempt: Attempt) -> None:
+        """Have the instance's models listed anew if they were said to hold this one."""
+        known = attempt.state.models
+        if known is not None and same_model(attempt.target.model, known):
+            self._setup.core.spawn(self._list_again(attempt.target.instance), "list models again")
+
+    async def _list_again(self, instance: Instance) -> None:
+        await self._setup.core.models.refresh(instance)
+
+    async def _refusal(self, answer: HttpAnswer, target: str) -> LocalAgentError:
+        """Return the error that an answer without success stands for."""
+        try:
+            body = await answer.read(self._setup.common.caps.error)
+        finally:
+            await answer.aclose()
+        return error_from_answer(
+            answer.status, answer.headers, body, provider=self._setup.name, target=target, wall=self._setup.core.wall()
+        )
+
+    def _headers_of(self, instance: Instance) -> Mapping[str, str]:
+        return self._headers.get(instance, HEADERS)
+
+
+def _accepts(answer: HttpAnswer) -> bool:
+    return 200 <= answer.status < 204
