@@ -92,75 +92,171 @@ if TYPE_CHECKING:
     from localagent.answer_stream import AnswerStream as AnswerStream
     from localagent.attempt import (
         Attempt as Attempt,
+    )
+    from localagent.attempt import (
         Continue as Continue,
+    )
+    from localagent.attempt import (
         GiveUp as GiveUp,
+    )
+    from localagent.attempt import (
         Outcome as Outcome,
+    )
+    from localagent.attempt import (
         Refused as Refused,
+    )
+    from localagent.attempt import (
         Retry as Retry,
+    )
+    from localagent.attempt import (
         Ticket as Ticket,
     )
     from localagent.cache_keys import CacheKey as CacheKey
     from localagent.caching import CacheEntry as CacheEntry
-    from localagent.call import CachePolicy as CachePolicy, Call as Call, Principal as Principal
+    from localagent.call import CachePolicy as CachePolicy
+    from localagent.call import Call as Call
+    from localagent.call import Principal as Principal
     from localagent.client import Client as Client
     from localagent.commands import Command as Command
     from localagent.core import Core as Core
     from localagent.errors import (
         BudgetExceeded as BudgetExceeded,
+    )
+    from localagent.errors import (
         CircuitOpen as CircuitOpen,
+    )
+    from localagent.errors import (
         ClientGone as ClientGone,
+    )
+    from localagent.errors import (
         ConnectFailed as ConnectFailed,
+    )
+    from localagent.errors import (
         ContentFiltered as ContentFiltered,
+    )
+    from localagent.errors import (
         ContextLengthExceeded as ContextLengthExceeded,
+    )
+    from localagent.errors import (
         Draining as Draining,
+    )
+    from localagent.errors import (
         EmptyResponse as EmptyResponse,
+    )
+    from localagent.errors import (
         InternalError as InternalError,
+    )
+    from localagent.errors import (
         InvalidRequest as InvalidRequest,
+    )
+    from localagent.errors import (
         LocalAgentError as LocalAgentError,
+    )
+    from localagent.errors import (
         LocalRateLimited as LocalRateLimited,
+    )
+    from localagent.errors import (
         LocalRefusal as LocalRefusal,
+    )
+    from localagent.errors import (
         ModelNotFound as ModelNotFound,
+    )
+    from localagent.errors import (
         Overloaded as Overloaded,
+    )
+    from localagent.errors import (
         PermissionDenied as PermissionDenied,
+    )
+    from localagent.errors import (
         PluginError as PluginError,
+    )
+    from localagent.errors import (
         PoolTimeout as PoolTimeout,
+    )
+    from localagent.errors import (
         QuotaExhausted as QuotaExhausted,
+    )
+    from localagent.errors import (
         RateLimited as RateLimited,
+    )
+    from localagent.errors import (
         RequestRejected as RequestRejected,
+    )
+    from localagent.errors import (
         ResponseTooLarge as ResponseTooLarge,
+    )
+    from localagent.errors import (
         SettingsError as SettingsError,
+    )
+    from localagent.errors import (
         StartError as StartError,
+    )
+    from localagent.errors import (
         StreamInterrupted as StreamInterrupted,
+    )
+    from localagent.errors import (
         UpstreamAuth as UpstreamAuth,
+    )
+    from localagent.errors import (
         UpstreamError as UpstreamError,
+    )
+    from localagent.errors import (
         UpstreamProtocol as UpstreamProtocol,
+    )
+    from localagent.errors import (
         UpstreamServerError as UpstreamServerError,
+    )
+    from localagent.errors import (
         UpstreamTimeout as UpstreamTimeout,
     )
     from localagent.hooks import hookimpl as hookimpl
     from localagent.instances import (
         Instance as Instance,
+    )
+    from localagent.instances import (
         InstanceState as InstanceState,
+    )
+    from localagent.instances import (
         PoolProfile as PoolProfile,
+    )
+    from localagent.instances import (
         Target as Target,
     )
     from localagent.metric import Metric as Metric
     from localagent.openai_compatible import OpenAICompatible as OpenAICompatible
     from localagent.plugins import Plugin as Plugin
-    from localagent.providers import Provider as Provider, ProviderSetup as ProviderSetup, ProviderType as ProviderType
+    from localagent.providers import Provider as Provider
+    from localagent.providers import ProviderSetup as ProviderSetup
+    from localagent.providers import ProviderType as ProviderType
     from localagent.receipt import Receipt as Receipt
     from localagent.requests import (
         ChatRequest as ChatRequest,
+    )
+    from localagent.requests import (
         CompletionRequest as CompletionRequest,
+    )
+    from localagent.requests import (
         EmbedRequest as EmbedRequest,
+    )
+    from localagent.requests import (
         Request as Request,
     )
     from localagent.responses import (
         ChatResponse as ChatResponse,
+    )
+    from localagent.responses import (
         CompletionResponse as CompletionResponse,
+    )
+    from localagent.responses import (
         EmbedResponse as EmbedResponse,
+    )
+    from localagent.responses import (
         ModelInfo as ModelInfo,
+    )
+    from localagent.responses import (
         Response as Response,
+    )
+    from localagent.responses import (
         Usage as Usage,
     )
     from localagent.scripts import ask as ask
@@ -168,10 +264,15 @@ if TYPE_CHECKING:
     from localagent.secrets import Secret as Secret
     from localagent.settings import Settings as Settings
     from localagent.settings_files import load_settings as load_settings
-    from localagent.streaming import Chunk as Chunk, Decoder as Decoder, StreamStep as StreamStep
-    from localagent.timer import Clocks as Clocks, Watch as Watch
+    from localagent.streaming import Chunk as Chunk
+    from localagent.streaming import Decoder as Decoder
+    from localagent.streaming import StreamStep as StreamStep
+    from localagent.timer import Clocks as Clocks
+    from localagent.timer import Watch as Watch
     from localagent.tokens import Tokenizer as Tokenizer
-    from localagent.transport import Caps as Caps, HttpAnswer as HttpAnswer, Transport as Transport
+    from localagent.transport import Caps as Caps
+    from localagent.transport import HttpAnswer as HttpAnswer
+    from localagent.transport import Transport as Transport
 
 
 def __getattr__(name: str) -> Any:

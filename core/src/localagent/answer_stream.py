@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self
 from localagent.responses import Usage
 
 if TYPE_CHECKING:
-    from localagent.streaming import Chunk
     from localagent.stream_run import StreamRun
+    from localagent.streaming import Chunk
 
 
 class AnswerStream:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-
 from localagent.pipeline import Pipeline
 from localagent.plugins import Plugin, Report, as_loaded, load_plugins
 from localagent.settings import Settings

@@ -171,13 +171,11 @@ class Client:
         receipt: bool = False,
     ) -> Response:
         """Send a request that was built elsewhere and return the whole answer; errors as in ``chat``."""
-        from localagent.run import answer
-
         runtime = self._runtime
         if runtime is None or runtime.loop is not asyncio.get_running_loop():
             runtime = await self.runtime()
         call = runtime.call(request, timeout=timeout, principal=principal, cache=_policy(cache), receipt=receipt)
-        return await answer(runtime, call)
+        return await runtime.answer(call)
 
     def send_stream(
         self,

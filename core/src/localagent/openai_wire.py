@@ -79,7 +79,7 @@ def usage_of(reported: Any) -> Usage | None:
 
 def _count(value: Any) -> int:
     if type(value) is int:
-        return value if value >= 0 else 0
+        return max(value, 0)
     return int(value) if isinstance(value, float) and 0 <= value < 1e15 else 0
 
 

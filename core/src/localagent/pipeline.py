@@ -121,7 +121,8 @@ class Pipeline:
 
     def caller(self, name: str, loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
         """Return a function that calls a hook which a plugin brought: a coroutine function unless the hook is
-        synchronous."""
+        synchronous.
+        """
         steps, spec = self.steps[name], self.specs[name]
         if spec.sync:
             return functools.partial(_call_now, spec.kind, steps)

@@ -59,7 +59,7 @@ async def _answer(core: Runtime, call: Call) -> Response:
         return entry.response
     attempts = Attempts(core, call)
     core.budget.deposit()
-    attempt, response = await attempts.run(core.exchanges[call.operation])
+    attempt, response = await attempts.run(core.exchange)
     attempts.close(attempt, "ok", usage=response.usage)
     if call.keys:
         keep(core, call, attempt, response)

@@ -14,19 +14,19 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localagent.attempt import Attempt
 from localagent.call import CACHE, NOBODY, CachePolicy, Call, Principal
 from localagent.errors import Draining, InternalError, LocalAgentError, PluginError, SettingsError
 from localagent.health import Health
+from localagent.hooks import OPERATIONS
 from localagent.instances import Instance, Instances, InstanceState, Target
 from localagent.model_lists import ModelLists
 from localagent.pipeline import Pipeline
-from localagent.plan import first, pipe_now
+from localagent.plan import first
 from localagent.registry import Registry
 from localagent.requests import Request
 from localagent.responses import Response
@@ -81,13 +81,13 @@ class Runtime:
         self.tokens = TokenCounts(self)
         self.health = Health(self)
         self.registry = Registry(self)
-        self.exchanges: dict[str, Callable[[Attempt, Transport], Awaitable[Response]]] = dict.fromkeys(
-            ("chat", "complete", "embed"), functools.partial(exchange, self)
-        )
+        self.answer = functools.partial(answer, self)
+        self.exchange = functools.partial(exchange, self)
         self.wheel = Wheel(self.loop)
         self._stack = AsyncExitStack()
         self._background: set[asyncio.Task[None]] = set()
         self._connecting: dict[Instance, asyncio.Task[Transport]] = {}
+        self._plans = {operation: pipeline.plan(operation) for operation in OPERATIONS}
         self._transports: dict[Instance, Transport] = {}
         self._sessions: Sessions | None = None
         self._prefix = secrets.token_hex(4)
@@ -172,7 +172,9 @@ class Runtime:
         call = Call(
             id=f"la-{self._prefix}-{next(self._numbers)}",
             request=request,
-            plan=self.pipeline.plan(request.operation, recording=receipt, without=skipped),
+            plan=self._plans[request.operation]
+            if parent is None and not receipt
+            else self.pipeline.plan(request.operation, recording=receipt, without=skipped),
             timer=Timer(self.loop, deadline if parent is None else min(deadline, parent.deadline), self.wheel),
             principal=principal,
             cache=cache,
@@ -191,7 +193,7 @@ class Runtime:
         """Send a plugin's request on behalf of a call."""
         if parent.depth >= DEEPEST:
             raise InternalError(f"Plugin {sender} sent a call more than {DEEPEST} calls deep.")
-        return await answer(self, self.call(request, principal=parent.principal, parent=parent, sender=sender))
+        return await self.answer(self.call(request, principal=parent.principal, parent=parent, sender=sender))
 
     def targets(self, call: Call) -> tuple[Target, ...]:
         """Return the targets that could answer a call now, in the user's order."""
@@ -209,7 +211,8 @@ class Runtime:
 
     async def connect(self, instance: Instance) -> Transport:
         """Return the transport of an instance. It is opened once, in a task that all callers await; a failure is not
-        remembered."""
+        remembered.
+        """
         state = self.instances.state(instance)
         if state.transport is None:
             task = self._connecting.get(instance)

@@ -13,6 +13,8 @@ from localagent.command.terminal import Terminal
 if TYPE_CHECKING:
     from localagent.client import Client
     from localagent.command.logs import Log
+    from localagent.pipeline import Pipeline
+    from localagent.plugins import Report
     from localagent.settings import Settings
 
 T = TypeVar("T")
@@ -55,6 +57,21 @@ class CommandLine:
         from localagent.assembly import read_settings
 
         return read_settings(self.config, os.environ)
+
+    def assembled(self) -> tuple[Settings, Pipeline, list[Report]]:
+        """Return the settings, the compiled pipeline, and what is said of each plugin; nothing is started.
+
+        Raises:
+            SettingsError: The settings are wrong.
+            PluginError: A plugin is missing, broken, or ordered in a contradiction.
+        """
+        from localagent.assembly import assemble_with_reports
+
+        return assemble_with_reports(self.config, None, os.environ)
+
+    def without_warnings(self) -> None:
+        """Write no warnings from now on: the command shows what they say."""
+        self._log.silent = True
 
     def client(self) -> Client:
         """Return a client with these settings, for ``async with``."""

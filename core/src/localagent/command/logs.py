@@ -22,16 +22,18 @@ class Log(logging.Handler):
 
     Attributes:
         debug: Whether tracebacks are written, and messages about progress.
+        silent: Whether warnings are left out, because the command shows what they say.
     """
 
     def __init__(self, terminal: Terminal) -> None:
         super().__init__()
         self.debug = False
+        self.silent = False
         self._terminal = terminal
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; without ``debug`` never a traceback."""
-        if record.name == progress.name and not self.debug:
+        if not self.debug and (self.silent or record.name == progress.name):
             return
         label, color = (record.levelname.lower(), "yellow") if record.levelno >= logging.WARNING else ("", "")
         text = one_line(record.getMessage())

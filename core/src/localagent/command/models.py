@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,10 +13,12 @@ from localagent.command.line import CommandLine
 from localagent.command.options import command
 from localagent.command.request_options import Duration
 from localagent.command.sentences import sentence
-from localagent.errors import LocalAgentError
+from localagent.errors import LocalAgentError, ModelNotFound
 
 if TYPE_CHECKING:
+    from localagent.instances import Instance
     from localagent.responses import ModelInfo
+    from localagent.runtime import Runtime
     from localagent.settings import Alias
 
 SECONDS = 10.0
@@ -46,17 +49,29 @@ async def _listed(
 ) -> tuple[list[ModelInfo], dict[str, LocalAgentError], Mapping[str, Alias]]:
     async with line.client() as client:
         runtime = await client.runtime()
-        if provider is not None and provider not in runtime.registry.sources:
-            known = ", ".join(runtime.registry.sources) or "none"
-            raise click.UsageError(f"There is no provider {provider}. Configured are: {known}.")
-        wanted = {instance.id for instance in runtime.instances if provider in (None, instance.provider)}
-        found, errors = await runtime.models.all(timeout)
-        aliases = runtime.settings.models if provider is None else {}
-        return (
-            [model for model in found if model.instance in wanted],
-            {instance: error for instance, error in errors.items() if instance in wanted},
-            aliases,
-        )
+        sources = runtime.registry.sources
+        if not sources:
+            raise ModelNotFound("There is no provider, so there are no models.", mend="See: localagent doctor")
+        if provider is not None and provider not in sources:
+            raise click.UsageError(f"There is no provider {provider}. There are: {', '.join(sources)}.")
+        asked = [instance for instance in runtime.instances if provider in (None, instance.provider)]
+        answers = await asyncio.gather(*(_models_or_error(runtime, instance, timeout) for instance in asked))
+    found = [model for answer in answers if not isinstance(answer, LocalAgentError) for model in answer]
+    errors = {
+        instance.id: answer
+        for instance, answer in zip(asked, answers, strict=True)
+        if isinstance(answer, LocalAgentError)
+    }
+    return found, errors, runtime.settings.models if provider is None else {}
+
+
+async def _models_or_error(
+    runtime: Runtime, instance: Instance, timeout: float
+) -> Sequence[ModelInfo] | LocalAgentError:
+    try:
+        return await runtime.models.of(instance, timeout)
+    except LocalAgentError as error:
+        return error
 
 
 def _rows(found: Iterable[ModelInfo]) -> list[tuple[str, ...]]:
@@ -80,9 +95,7 @@ def _alias_rows(aliases: Mapping[str, Alias]) -> list[tuple[str, ...]]:
     return [(name, "", "", f"= {', '.join(alias.targets)}") for name, alias in aliases.items()]
 
 
-def _as_json(
-    found: Iterable[ModelInfo], errors: Mapping[str, LocalAgentError], aliases: Mapping[str, Alias]
-) -> str:
+def _as_json(found: Iterable[ModelInfo], errors: Mapping[str, LocalAgentError], aliases: Mapping[str, Alias]) -> str:
     document: dict[str, Any] = {
         "models": [{"name": model.name, **msgspec.structs.asdict(model)} for model in found],
         "aliases": {name: alias.targets for name, alias in aliases.items()},
