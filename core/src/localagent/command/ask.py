@@ -12,7 +12,7 @@ from localagent.command.line import CommandLine
 from localagent.command.options import command
 from localagent.command.prompts import read_prompt
 from localagent.command.receipts import receipt_text
-from localagent.command.request_options import fields_of, request_options
+from localagent.command.request_options import Sending, chat_request, request_options
 from localagent.command.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -47,26 +47,12 @@ class Wish:
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
 @click.option("--receipt", is_flag=True, help="Print to standard error what each step decided.")
 def ask(
-    line: CommandLine,
-    prompt: tuple[str, ...],
-    model: str,
-    system: str | None,
-    temperature: float | None,
-    max_tokens: int | None,
-    timeout: float | None,
-    as_json: bool,
-    no_stream: bool,
-    receipt: bool,
+    line: CommandLine, *, prompt: tuple[str, ...], sending: Sending, as_json: bool, no_stream: bool, receipt: bool
 ) -> None:
     """Ask a model one question."""
-    from localagent.requests import ChatRequest
-
-    messages = [{"role": "user", "content": read_prompt(prompt)}]
-    if system:
-        messages.insert(0, {"role": "system", "content": system})
-    fields = fields_of(model=model, temperature=temperature, max_tokens=max_tokens)
-    wish = Wish(as_json=as_json, streamed=not (no_stream or as_json), receipt=receipt, timeout=timeout)
-    line.run(_ask(line, ChatRequest({"messages": messages, **fields}), wish))
+    question = read_prompt(prompt)
+    wish = Wish(as_json=as_json, streamed=not (no_stream or as_json), receipt=receipt, timeout=sending.timeout)
+    line.run(_ask(line, chat_request(sending, question), wish))
 
 
 async def _ask(line: CommandLine, request: ChatRequest, wish: Wish) -> None:

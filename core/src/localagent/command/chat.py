@@ -7,7 +7,7 @@ that is at work: an answer is cancelled, its connection closed, and the prompt i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +16,7 @@ from localagent.command.chat_words import Words
 from localagent.command.keyboard import Keyboard
 from localagent.command.line import CommandLine
 from localagent.command.options import command
-from localagent.command.request_options import fields_of, request_options
+from localagent.command.request_options import Sending, request_options
 from localagent.command.sentences import sentence
 from localagent.command.waiting import Waiting
 from localagent.errors import LocalAgentError
@@ -31,24 +31,15 @@ CONTEXT_TOKENS = 4096
 @request_options
 @click.option("--context-tokens", type=click.IntRange(min=1), default=CONTEXT_TOKENS, show_default=True,
               help="What a request and its answer may have together; the oldest exchanges are dropped.")  # fmt: skip
-def chat(
-    line: CommandLine,
-    model: str,
-    system: str | None,
-    temperature: float | None,
-    max_tokens: int | None,
-    timeout: float | None,
-    context_tokens: int,
-) -> None:
+def chat(line: CommandLine, *, sending: Sending, context_tokens: int) -> None:
     """Talk to a model."""
-    fields = fields_of(temperature=temperature, max_tokens=max_tokens)
-    room = max_tokens if max_tokens is not None else context_tokens // 4
-    history = History(max(1, context_tokens - room), system or "")
+    room = sending.max_tokens if sending.max_tokens is not None else context_tokens // 4
+    history = History(max(1, context_tokens - room), sending.system)
     with asyncio.Runner() as runner:
         client = line.client()
         try:
             runner.run(_opened(client))
-            Chat(line, runner, client, history, model, fields, timeout).run()
+            Chat(line, runner, client, history, sending).run()
         finally:
             runner.run(client.aclose())
 
@@ -65,26 +56,23 @@ class Chat:
         runner: Runs the requests, one at a time.
         client: The client, open on the runner's loop.
         history: What was said.
-        model: The model; empty for the default.
-        fields: Further fields of every request.
-        timeout: Seconds for each answer; None means the settings' own.
+        sending: What the options say of every request.
 
     Attributes:
+        line: As above.
         history: As above.
-        model: As above.
+        model: The model; empty for the default.
     """
 
     def __init__(
-        self, line: CommandLine, runner: asyncio.Runner, client: Client, history: History, model: str,
-        fields: dict[str, Any], timeout: float | None,
-    ) -> None:  # fmt: skip
+        self, line: CommandLine, runner: asyncio.Runner, client: Client, history: History, sending: Sending
+    ) -> None:
         self.line = line
         self.history = history
-        self.model = model
+        self.model = sending.model
         self._runner = runner
         self._client = client
-        self._fields = fields
-        self._timeout = timeout
+        self._sending = sending
         self._ended = True
         self._words = Words(self)
         self._keyboard = Keyboard(self._words.complete)
@@ -178,10 +166,12 @@ class Chat:
         from localagent.command.asking import Question
         from localagent.requests import ChatRequest
 
-        # The tokens that answers tell are what the history's estimate learns from.
-        usage = {"stream_options": {"include_usage": True}}
-        request = ChatRequest({"messages": messages, **fields_of(model=self.model), **self._fields, **usage})
-        question = Question(await self._client.runtime(), request, stream=True, timeout=self._timeout)
+        sending = self._sending
+        fields = {**sending.fields, **({"model": self.model} if self.model else {})}
+        # What the history's estimate learns from.
+        fields["stream_options"] = {"include_usage": True}
+        request = ChatRequest({"messages": messages, **fields})
+        question = Question(await self._client.runtime(), request, stream=True, timeout=sending.timeout)
         async with question.stream() as stream:
             async for chunk in stream:
                 if chunk.text:

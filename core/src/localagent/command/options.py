@@ -12,9 +12,11 @@ from localagent.command.line import CommandLine
 
 
 def _choose(context: click.Context, option: click.Parameter, value: Any) -> None:
+    if not value or option.name is None:
+        return  # not given is no choice: it must not take back what was said in front of the command's name
+    context.meta[f"localagent.{option.name}"] = value  # all that there is while a shell completes
     line = context.find_object(CommandLine)
-    # Not given is no choice: it must not take back what was said in front of the command's name.
-    if line is not None and value and option.name is not None:
+    if line is not None:
         line.choose(option.name, value)
 
 

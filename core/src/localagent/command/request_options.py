@@ -2,20 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
 import click
 from click.shell_completion import CompletionItem
 
 from localagent.errors import LocalAgentError
 from localagent.quantities import read_seconds
 
+if TYPE_CHECKING:
+    from localagent.requests import ChatRequest
+
+    DurationType = click.ParamType[float]
+else:
+    DurationType = click.ParamType
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Duration(click.ParamType):
+@attrs.frozen
+class Sending:
+    """What the options of a request say.
+
+    Attributes:
+        model: ``provider/name`` or an alias; empty for the default model.
+        system: What the model is told before all else; empty for nothing.
+        temperature: How free the choice of words is.
+        max_tokens: The longest answer, in tokens.
+        timeout: Seconds for the whole call.
+    """
+
+    model: str
+    system: str
+    temperature: float | None
+    max_tokens: int | None
+    timeout: float | None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of the request, without its model, that were given."""
+        given = {"temperature": self.temperature, "max_tokens": self.max_tokens}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def chat_request(sending: Sending, prompt: str) -> ChatRequest:
+    """Return the request of one question."""
+    from localagent.requests import ChatRequest
+
+    system = [{"role": "system", "content": sending.system}] if sending.system else []
+    model = {"model": sending.model} if sending.model else {}
+    return ChatRequest({"messages": [*system, {"role": "user", "content": prompt}], **model, **sending.fields})
+
+
+class Duration(DurationType):
     """A duration above zero: seconds, or text as in the settings."""
 
     name = "duration"
@@ -25,7 +68,7 @@ class Duration(click.ParamType):
         if isinstance(value, float):
             return value
         try:
-            seconds = read_seconds(float(value) if value.replace(".", "", 1).isdigit() else value)
+            seconds = read_seconds(float(value) if value.replace(".", "", 1).isdecimal() else value)
         except ValueError:
             seconds = 0.0
         if not seconds:
@@ -51,35 +94,37 @@ def model_names(config: Path | None) -> list[str]:
 
 def complete_model(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a model for a shell."""
-    # While a shell completes there is no command line at work; the options were parsed all the same.
-    config = context.find_root().params.get("config")
-    return [CompletionItem(name) for name in model_names(config) if name.startswith(incomplete)]
-
-
-_MODEL = click.option(
-    "--model", "-m", default="", metavar="NAME", shell_complete=complete_model,
-    help="PROVIDER/NAME or an alias; without it the default model.",
-)  # fmt: skip
-_OTHERS = (
-    click.option("--system", "-s", metavar="TEXT", help="What the model is told about its part, before all else."),
-    click.option("--temperature", type=click.FloatRange(min=0), help="How free the choice of words is; 0: not at all."),
-    click.option("--max-tokens", type=click.IntRange(min=1), help="The longest answer, in tokens."),
-    click.option("--timeout", type=Duration(), help='For the whole call: seconds, or text such as "5 min".'),
-)
+    names = model_names(context.meta.get("localagent.config"))
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 def model_option(function: F) -> F:
     """Give a command the option that names a model."""
-    return _MODEL(function)
+    return click.option(
+        "--model", "-m", default="", metavar="NAME", shell_complete=complete_model,
+        help="PROVIDER/NAME or an alias; without it the default model.",
+    )(function)  # fmt: skip
 
 
-def request_options(function: F) -> F:
-    """Give a command the options of a request."""
-    for option in reversed((_MODEL, *_OTHERS)):
-        function = option(function)
-    return function
+_OPTIONS = (
+    model_option,
+    click.option("--system", "-s", default="", metavar="TEXT", help="What the model is told before all else."),
+    click.option("--temperature", type=click.FloatRange(min=0), metavar="NUMBER",
+                 help="How free the choice of words is, from 0 up."),
+    click.option("--max-tokens", type=click.IntRange(min=1), metavar="NUMBER",
+                 help="The longest answer, in tokens."),
+    click.option("--timeout", type=Duration(), help='For the whole call: seconds, or text such as "5 min".'),
+)  # fmt: skip
 
 
-def fields_of(**options: Any) -> Mapping[str, Any]:
-    """Return the fields of a request that were given; a model that was not named is none."""
-    return {name: value for name, value in options.items() if value is not None and value != ""}
+def request_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a request; it gets them as one ``Sending``, its argument ``sending``."""
+
+    @functools.wraps(function)
+    def with_sending(*arguments: Any, **options: Any) -> Any:
+        sending = Sending(**{name: options.pop(name) for name in attrs.fields_dict(Sending)})
+        return function(*arguments, sending=sending, **options)
+
+    for option in reversed(_OPTIONS):
+        with_sending = option(with_sending)
+    return with_sending

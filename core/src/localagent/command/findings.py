@@ -1,0 +1,133 @@
+"""What ``doctor`` finds without starting anything: Python, libraries, settings, plugins, the state folder."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+import localagent
+from localagent.errors import LocalAgentError
+
+if TYPE_CHECKING:
+    from localagent.pipeline import Pipeline
+    from localagent.plugins import Report
+    from localagent.settings import Settings
+
+Level = Literal["ok", "note", "warn", "broken"]
+
+LITTLE_SPACE = 100 * 2**20
+"""Bytes on the state folder's disk below which there is a warning."""
+
+
+@attrs.frozen
+class Finding:
+    """One line of ``doctor``.
+
+    Attributes:
+        level: How bad it is; a ``broken`` one makes ``doctor`` fail.
+        subject: What it is about.
+        text: What was found.
+        mend: What to do about it; empty when nothing needs to be done.
+    """
+
+    level: Level
+    subject: str
+    text: str
+    mend: str = ""
+
+
+def broken(subject: str, error: LocalAgentError) -> Finding:
+    """Return the finding that an error is."""
+    return Finding("broken", subject, error.message, error.mend or "")
+
+
+def installation() -> Iterator[Finding]:
+    """Look at Python and at the HTTP library."""
+    yield Finding("ok", "localagent", localagent.__version__)
+    yield Finding("ok", "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    aiohttp: Any = importlib.import_module("aiohttp")
+    parsers: Any = importlib.import_module("aiohttp.http_parser")
+    if parsers.HttpResponseParser is not parsers.HttpResponseParserPy:
+        yield Finding("ok", "aiohttp", f"{aiohttp.__version__}, with its parser in C")
+    elif os.environ.get("AIOHTTP_NO_EXTENSIONS"):
+        yield Finding("warn", "aiohttp", f"{aiohttp.__version__}, with its slow parser: AIOHTTP_NO_EXTENSIONS is set.",
+                      "Run: unset AIOHTTP_NO_EXTENSIONS")  # fmt: skip
+    else:
+        yield Finding("warn", "aiohttp", f"{aiohttp.__version__}, with its slow parser: the one in C is missing.",
+                      "Run: pip install --force-reinstall --only-binary :all: aiohttp")  # fmt: skip
+
+
+def settings_file(settings: Settings) -> Finding:
+    """Say which settings are in use."""
+    if settings.source is None:
+        return Finding("note", "settings", "There is no file; everything has its default.",
+                       "To begin one, run: localagent config init")  # fmt: skip
+    return Finding("ok", "settings", str(settings.source))
+
+
+def state_folder(settings: Settings) -> Finding:
+    """Look whether files that outlive the process can be kept. Nothing is made."""
+    from localagent.platform_folders import state_folder as usual_folder
+
+    try:
+        folder = settings.state_folder or usual_folder(os.environ)
+    except LocalAgentError as error:
+        return broken("state folder", error)
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    mend = "Set state_folder in the settings to another folder."
+    if not there.is_dir():
+        return Finding("broken", "state folder", f"{folder} cannot be made: {there} is no folder.", mend)
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Finding("broken", "state folder", f"{folder} cannot be written: {there} allows it not.", mend)
+    if _free(there) < LITTLE_SPACE:
+        return Finding("warn", "state folder", f"{folder}: {_free(there) // 2**20} MiB are free.",
+                       f"Free some space. {mend}")  # fmt: skip
+    return Finding("ok", "state folder", str(folder))
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+def plugins(settings: Settings, reports: Iterable[Report]) -> Iterator[Finding]:
+    """Look at the plugins: which are active, which failed, which are active without being named."""
+    reports = list(reports)
+    for report in reports:
+        if report.state == "failed":
+            yield Finding("broken", f"plugin {report.name}", report.why, report.mend)
+    active = [report.name for report in reports if report.state == "active"]
+    if not active:
+        yield Finding("broken", "plugins", "None is active, so no model can be asked.", INSTALL_PROVIDER)
+    elif settings.use is None:
+        yield Finding("note", "plugins", f"Active because they are installed: {', '.join(active)}.",
+                      "To choose, write: use = [...]")  # fmt: skip
+    else:
+        yield Finding("ok", "plugins", f"Active because the settings name them: {', '.join(active)}.")
+
+
+INSTALL_PROVIDER = "Run: pip install localagent-provider-NAME, for NAME such as ollama or openai"
+
+
+def idle_settings(settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:
+    """Look for settings that have no effect because the plugin that they are for is not active."""
+    for name in settings.plugins:
+        if name not in pipeline.plugins:
+            yield Finding("warn", f"[plugins.{name}]", "It has no effect: this plugin is not active.", _activate(name))
+    for hook, names in settings.order.items():
+        for name in names:
+            if name not in pipeline.plugins:
+                yield Finding("warn", f"[order] {hook}", f"{name} has no effect: this plugin is not active.",
+                              _activate(name))  # fmt: skip
+
+
+def _activate(name: str) -> str:
+    from localagent.plugins import find_plugins
+
+    return f"Name {name} in: use = [...]" if name in find_plugins() else f"Run: pip install localagent-{name}"

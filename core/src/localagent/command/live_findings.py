@@ -1,0 +1,72 @@
+"""What ``doctor`` finds in a running core: providers, their instances, models, failures that were isolated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from localagent.call import NOBODY
+from localagent.command.findings import INSTALL_PROVIDER, Finding, broken
+from localagent.errors import LocalAgentError, ModelNotFound
+
+if TYPE_CHECKING:
+    from localagent.command.line import CommandLine
+    from localagent.instances import InstanceState
+    from localagent.runtime import Runtime
+
+
+async def live_findings(line: CommandLine, timeout: float) -> list[Finding]:
+    """Start the core, ask every instance for its health, and look at what came of it.
+
+    Args:
+        line: The command line.
+        timeout: Seconds that an instance has for its answer.
+    """
+    try:
+        async with line.client() as client:
+            runtime = await client.runtime()
+            checks = (runtime.health.check(instance, timeout) for instance in runtime.instances)
+            states = await asyncio.gather(*checks)
+            return [*_providers(runtime), *map(_instance, states), *_models(runtime), *_troubles(runtime)]
+    except LocalAgentError as error:
+        return [broken("start", error)]
+
+
+def _providers(runtime: Runtime) -> Iterator[Finding]:
+    for name, source in runtime.registry.sources.items():
+        named = name in runtime.settings.providers
+        yield Finding("ok" if named else "note", f"provider {name}", f"Of type {source.type.name}, {source.why}.")
+    if not runtime.registry.sources:
+        yield Finding("broken", "providers", "There is none, so no model can be asked.", INSTALL_PROVIDER)
+
+
+def _instance(state: InstanceState) -> Finding:
+    if state.health == "healthy":
+        return Finding("ok", f"instance {state.instance.id}", "It is well.")
+    return Finding("broken", f"instance {state.instance.id}", state.error or "It is not well.")
+
+
+def _models(runtime: Runtime) -> Iterator[Finding]:
+    registry = runtime.registry
+    for alias in runtime.settings.models:
+        try:
+            registry.targets(alias, NOBODY)
+        except LocalAgentError as error:
+            yield broken(f"alias {alias}", error)
+    if not registry.sources:
+        return
+    try:
+        registry.targets("", NOBODY)
+    except ModelNotFound as error:
+        named = runtime.settings.default_model is not None
+        mend = error.mend if named else "Set default_model in the settings, or name one each time with --model."
+        yield Finding("broken" if named else "note", "default model", error.message, mend or "")
+    else:
+        yield Finding("ok", "default model", registry.default_model or "")
+
+
+def _troubles(runtime: Runtime) -> Iterator[Finding]:
+    for (plugin, hook), count in runtime.pipeline.troubles.counts.items():
+        yield Finding("broken", f"plugin {plugin}", f"It failed {count} times in {hook}, without harm to an answer.",
+                      f"See the log with --debug, upgrade {plugin}, or leave it out.")  # fmt: skip
