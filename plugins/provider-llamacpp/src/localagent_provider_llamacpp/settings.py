@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,10 @@ def _check_extra(settings: Any, attribute: Any, extra: Mapping[str, Any]) -> Non
     for name in extra:
         if name.partition(".")[0] in RESERVED:
             raise ValueError(f"extra: {name!r} is decided by LocalAgent itself")
+    try:
+        json.dumps(dict(extra))
+    except TypeError:
+        raise ValueError("extra: only numbers, texts, truths and lists of them can be given to llama.cpp") from None
 
 
 @attrs.frozen
