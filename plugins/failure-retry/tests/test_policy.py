@@ -150,7 +150,8 @@ def test_the_only_target_is_not_asked_again_where_that_is_no_use(error: LocalAge
 
 def test_a_conflict_stays_where_it_is() -> None:
     """Advice for the same target only is followed at the same target only."""
-    verdict = decided(failed(B, Overloaded("Busy.")), failed(A, UpstreamServerError("", advice=CONFLICT)), untried=True)
+    rested = failed(B, Overloaded("Busy."), ago=100.0)
+    verdict = decided(rested, failed(A, UpstreamServerError("Conflict.", advice=CONFLICT)), untried=True)
     assert verdict is not None
     assert verdict.where == "same"
 
@@ -246,6 +247,13 @@ def test_max_wait_is_a_setting() -> None:
     assert decided(failed(A, RateLimited("", retry_after=300.0)), max_wait=300.0) is not None
 
 
+def test_a_wait_ends_before_the_deadline() -> None:
+    """Backoff and jitter fit into what is left; the hint itself is never shortened."""
+    assert 0.29 < max(waits(failed(A, Overloaded("Busy.")), left=0.3)) <= 0.3
+    assert min(waits(failed(A, RateLimited("", retry_after=10.0)), left=10.1)) >= 10.0
+    assert 10.09 < max(waits(failed(A, RateLimited("", retry_after=10.0)), left=10.1)) <= 10.1
+
+
 def test_nothing_follows_when_the_time_is_up() -> None:
     """Not even a pause of no length."""
     assert decided(failed(A, UpstreamServerError("Failed.")), left=0.0) is None
@@ -266,7 +274,7 @@ PAST = st.tuples(ERRORS, st.floats(0, 100), st.integers(1, 8), st.booleans())
 @given(
     st.lists(PAST, min_size=1, max_size=3),
     st.booleans(),
-    st.floats(-1, 1000),
+    st.floats(-1, 10) | st.floats(0, 1000),
     st.integers(1, 6),
     st.integers(0, 2**32),
 )

@@ -23,6 +23,7 @@ from localagent import (
     ProviderType,
     RateLimited,
     StreamInterrupted,
+    UpstreamAuth,
     UpstreamServerError,
     hookimpl,
 )
@@ -218,6 +219,24 @@ async def test_a_wrong_key_elsewhere_leads_back() -> None:
     async with FaultServer([says(503), OK]) as a, FaultServer([UNAUTHORIZED]) as b, client_of(a.url, b.url) as client:
         assert (await client.chat("Hello")).text == "Hi"
         assert (len(a.requests), len(b.requests)) == (2, 1)
+
+
+@pytest.mark.virtual
+async def test_an_instance_that_was_drained_meanwhile_is_not_asked_again() -> None:
+    """A was busy and is then taken out of service, B has a wrong key: nothing is left to try."""
+    async with contextlib.AsyncExitStack() as stack:
+        a = await stack.enter_async_context(FaultServer([says(503), OK]))
+
+        def choose(request: ReceivedRequest) -> Script:
+            core.instances.drain(next(iter(core.instances)))
+            return UNAUTHORIZED
+
+        b = await stack.enter_async_context(FaultServer(choose))
+        client = await stack.enter_async_context(client_of(a.url, b.url))
+        core = await client.runtime()
+        with pytest.raises(UpstreamAuth):
+            await client.chat("Hello")
+        assert (len(a.requests), len(b.requests)) == (1, 1)
 
 
 @pytest.mark.virtual
