@@ -17,11 +17,9 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.connector import Connection
 from aiohttp.http_exceptions import BadStatusLine
 from yarl import URL
 
@@ -39,6 +37,8 @@ from localagent.instances import Instance
 from localagent.transport import MIB, Caps
 
 if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
+
     from localagent.errors import Phase
     from localagent.timer import Watch
 
@@ -64,14 +64,21 @@ if hasattr(os, "register_at_fork"):
 
 
 class _Exchange:
-    """What the connector tells the request that it works for."""
+    """What the parts of aiohttp tell the request that they work for.
+
+    Attributes:
+        clocks: The request's clocks.
+        sending: The phase that begins when there is a connection.
+        reused: Whether it went over a connection that had served before.
+        transport: The connection, while a large body is written.
+    """
 
     __slots__ = ("clocks", "reused", "sending", "transport")
 
     def __init__(self, clocks: Watch, sending: Phase) -> None:
         self.clocks = clocks
         self.sending: Phase = sending
-        self.reused = False
+        self.reused = True
         self.transport: asyncio.Transport | None = None
 
 
@@ -97,22 +104,15 @@ class _Resolver(AbstractResolver):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Says which connection a request got, and whether it had served before."""
+    """Says when a request needs a new connection: subclasses are asked to make one, which is how aiohttp has it."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._known: WeakSet[Any] = WeakSet()
-
-    async def connect(self, req: Any, traces: Any, timeout: Any) -> Connection:
+    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
         exchange = _current.get()
+        exchange.reused = False
         exchange.clocks.enter("connect")
-        connection = await super().connect(req, traces, timeout)
+        protocol = await super()._create_connection(req, traces, timeout)
         exchange.clocks.enter(exchange.sending)
-        exchange.transport = connection.transport
-        exchange.reused = connection.protocol in self._known
-        if not exchange.reused:
-            self._known.add(connection.protocol)
-        return connection
+        return protocol
 
 
 class Sessions:
@@ -160,7 +160,6 @@ class Sessions:
             trust_env=False,
             raise_for_status=False,
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-            skip_auto_headers=("Content-Type", "Accept"),
         )
         return self._made[fresh]
 
@@ -231,14 +230,11 @@ class Permits:
 class AiohttpAnswer:
     """An answer whose head has come; see ``localagent.transport.HttpAnswer``."""
 
-    __slots__ = ("_caps", "_inflater", "_permits", "_response", "_transport", "headers", "status")
+    __slots__ = ("_caps", "_inflater", "_permits", "_response", "headers", "status")
 
-    def __init__(
-        self, response: aiohttp.ClientResponse, transport: asyncio.Transport | None, caps: Caps, permits: Permits
-    ) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, caps: Caps, permits: Permits) -> None:
         self._inflater = _inflater_for(response.headers.get("Content-Encoding"))
         self._response = response
-        self._transport = transport
         self._caps = caps
         self._permits: Permits | None = permits
         self.status = response.status
@@ -292,9 +288,11 @@ class AiohttpAnswer:
 
     def abort(self) -> None:
         """Close the connection at once."""
+        connection = self._response.connection
+        transport = connection.transport if connection is not None else None
         self._response.close()
         if self._permits is not None:
-            _abort(self._transport)
+            _abort(transport)
             self._give_permit()
 
     async def aclose(self) -> None:
@@ -391,19 +389,24 @@ class AiohttpTransport:
         if address is None:
             address = self._urls[url] = URL(url, encoded=True)
         large = body is not None and len(body) > SMALL_BODY
-        data = _LargeBody(body, clocks) if body is not None and large else body
         exchange = _Exchange(clocks, "send" if large else "ttft")
+        data = _LargeBody(body, exchange) if body is not None and large else body
         token = _current.set(exchange)
+        clocks.enter(exchange.sending)
         try:
             try:
-                response = await self._request(method, address, headers, data, fresh=False)
+                response = await self._sessions.get().request(
+                    method, address, data=data, headers=headers, allow_redirects=False, ssl=self._tls
+                )
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
                 if not exchange.reused or isinstance(error, aiohttp.ClientConnectorError) or _partial(error):
                     raise
                 # A kept connection that the server had closed meanwhile: no byte of an answer came.
-                response = await self._request(method, address, headers, data, fresh=True)
+                response = await self._sessions.get(fresh=True).request(
+                    method, address, data=data, headers=headers, allow_redirects=False, ssl=self._tls
+                )
             try:
-                return AiohttpAnswer(response, exchange.transport, self._caps, self.permits)
+                return AiohttpAnswer(response, self._caps, self.permits)
             except UpstreamProtocol:
                 response.close()
                 raise
@@ -417,12 +420,6 @@ class AiohttpTransport:
         # Outside the handler: aiohttp's exceptions carry the request's headers, and must not be linked to ours.
         raise trouble
 
-    async def _request(
-        self, method: str, url: URL, headers: Mapping[str, str], data: Any, *, fresh: bool
-    ) -> aiohttp.ClientResponse:
-        session = self._sessions.get(fresh=fresh)
-        return await session.request(method, url, data=data, headers=headers, allow_redirects=False, ssl=self._tls)
-
     async def aclose(self) -> None:
         """Nothing of its own to close: the sessions belong to the event loop."""
 
@@ -432,20 +429,21 @@ class _LargeBody(aiohttp.Payload):
 
     _autoclose = True
 
-    def __init__(self, value: bytes, clocks: Watch) -> None:
+    def __init__(self, value: bytes, exchange: _Exchange) -> None:
         super().__init__(value, content_type="application/json")
         self._size = len(value)
-        self._clocks = clocks
+        self._exchange = exchange
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         text: str = self._value.decode(encoding, errors)
         return text
 
     async def write(self, writer: Any) -> None:
+        self._exchange.transport = writer.transport
         view = memoryview(self._value)
         for start in range(0, len(view), SMALL_BODY):
             await writer.write(view[start : start + SMALL_BODY])
-        self._clocks.enter("ttft")
+        self._exchange.clocks.enter("ttft")
 
 
 def tls_context(authority: Path) -> ssl.SSLContext:
