@@ -56,12 +56,20 @@ async def play(fault: Fault, protocol: ProtocolName, call: Call, *, ceiling: flo
         return Verdict(fault.id, protocol, passed=False, detail=fault.excluded, shown=False)
     if protocol not in fault.protocols:
         raise ValueError(f"{fault.id} does not exist in the protocol {protocol}")
+    fault = _as_met_by(protocol, fault)
     try:
         async with stage(fault, protocol) as arranged:
             wrong = await _judge(_Player(fault, protocol, call, ceiling), arranged)
     except CannotShow as reason:
         return Verdict(fault.id, protocol, passed=False, detail=str(reason), shown=False)
     return Verdict(fault.id, protocol, passed=not wrong, detail="; ".join(wrong))
+
+
+def _as_met_by(protocol: ProtocolName, fault: Fault) -> Fault:
+    """Return the fault as a protocol meets it: where servers load models on demand, a silent one may be loading."""
+    if protocol != "ollama" or fault.expect.phase != "ttft" or fault.clocks.first is None:
+        return fault
+    return attrs.evolve(fault, clocks=attrs.evolve(fault.clocks, load=fault.clocks.first))
 
 
 async def _judge(player: _Player, arranged: Stage) -> list[str]:
