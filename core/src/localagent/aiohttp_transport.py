@@ -126,9 +126,7 @@ class Sessions:
         keepalive: Seconds that an idle connection is kept.
     """
 
-    def __init__(
-        self, *, resolver: AbstractResolver | None = None, keepalive: float = 15.0
-    ) -> None:
+    def __init__(self, *, resolver: AbstractResolver | None = None, keepalive: float = 15.0) -> None:
         self._resolver = resolver
         self._keepalive = keepalive
         self._forks = forks
@@ -211,9 +209,9 @@ class Permits:
         try:
             await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
+            if not future.cancelled():
                 self.give()  # the slot came in the same turn of the loop as the cancellation
-            else:
+            elif future in self._waiting:  # ``give`` may have passed it over by now
                 self._waiting.remove(future)
             raise
 
@@ -247,31 +245,34 @@ class AiohttpAnswer:
 
     async def read(self, cap: int | None = None) -> bytes:
         """Return the rest of the body; see ``HttpAnswer.read``."""
-        first = await self.part()
-        if self._permits is None and len(first) <= self._caps.body:
-            return first if cap is None else first[:cap]
-        parts = [first]
-        total = len(first)
-        while cap is None or total < cap:
+        enough = self._caps.body + 1 if cap is None else cap
+        data = await self.part()
+        parts, total = [data], len(data)
+        while data and total < enough and not self._over:
             data = await self.part()
-            if not data:
-                return b"".join(parts)
             parts.append(data)
             total += len(data)
-            if total > self._caps.body:
-                self.abort()
-                raise ResponseTooLarge(f"The answer is larger than {self._caps.body} bytes.", phase="read")
-        self.abort()
-        return b"".join(parts)[:cap]
+        if not self._over:
+            self.abort()
+        if cap is None and total > self._caps.body:
+            raise ResponseTooLarge(f"The answer is larger than {self._caps.body} bytes.", phase="read")
+        return (parts[0] if len(parts) == 1 else b"".join(parts))[:cap]
 
     async def part(self) -> bytes:
         """Return the next bytes of the body; ``b""`` at its end."""
-        if self._inflater is None:
-            return await self._raw_part()
-        while True:
-            data = self._inflater.pending() or self._inflater.feed(await self._raw_part())
-            if data or self._permits is None:
-                return data
+        try:
+            if self._inflater is None:
+                return await self._raw_part()
+            return await self._inflated_part(self._inflater)
+        except BaseException:  # a failure or a cancellation: whoever was reading may not come back to clean up
+            self.abort()
+            raise
+
+    async def _inflated_part(self, inflater: _Inflater) -> bytes:
+        data = inflater.pending()
+        while not data and not inflater.finished:
+            data = inflater.feed(await self._raw_part())
+        return data
 
     async def _raw_part(self) -> bytes:
         content = self._response.content
@@ -283,8 +284,12 @@ class AiohttpAnswer:
             if content.at_eof():
                 self._give_permit()  # aiohttp itself takes the connection back at the end of the body
             return data
-        self.abort()
         raise trouble
+
+    @property
+    def _over(self) -> bool:
+        """Whether no further part will come."""
+        return self._permits is None and (self._inflater is None or self._inflater.finished)
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -313,19 +318,27 @@ def _abort(transport: asyncio.Transport | None) -> None:
 
 
 class _Inflater:
-    """Decompresses gzip or deflate, at most 1 MiB at a time; a stream that ends too early is an error."""
+    """Decompresses gzip or deflate, at most 1 MiB at a time; a stream that ends too early is an error.
+
+    Attributes:
+        finished: Whether the input has ended, and well.
+    """
 
     def __init__(self, window: int) -> None:
         self._zlib = zlib.decompressobj(window)
         self._begun = False
+        self.finished = False
 
     def feed(self, data: bytes) -> bytes:
         """Return what these bytes decompress to, or the first 1 MiB of it; ``b""`` ends the input."""
-        if data and self._zlib.eof:
+        if not data:
+            if self._begun and not self._zlib.eof:
+                raise UpstreamProtocol("The answer's compression was cut short.", phase="read")
+            self.finished = True
+            return b""
+        if self._zlib.eof:
             raise UpstreamProtocol("Bytes follow the end of the answer's compression.", phase="read")
-        if not data and self._begun and not self._zlib.eof:
-            raise UpstreamProtocol("The answer's compression was cut short.", phase="read")
-        self._begun = self._begun or bool(data)
+        self._begun = True
         return self._inflate(data)
 
     def pending(self) -> bytes:
@@ -412,6 +425,9 @@ class AiohttpTransport:
                 raise
         except (aiohttp.ClientError, OSError) as error:
             trouble = _translated(error)
+        except ValueError:  # aiohttp's own check; its message may show what must not be shown
+            trouble = SettingsError("A header or the address of the request holds characters that HTTP forbids.",
+                                    mend="Check the keys and headers of the provider for line breaks.")  # fmt: skip
         except asyncio.CancelledError:
             _abort(exchange.transport)
             raise

@@ -6,6 +6,9 @@
 * ``run_virtual`` runs a coroutine on a virtual clock, where waiting takes no time.
 * ``CANARY_KEY`` and ``CANARY_PROMPT`` are what tests send, so that they can be searched for where they may not be.
 * ``SSE_VECTORS`` are event streams with their events; ``tiny_gguf`` is a model file of 1.4 MB for real servers.
+* ``FakeCore`` stands in for the core, so that hooks can be asked one by one; ``fake_provider_plugin`` brings a
+  provider whose answers a test writes down; ``RecordedTransport``, ``recording`` and ``replay`` replace the network.
+* ``ProviderContract``, ``TransportContract`` and ``CacheContract`` hold a test for each promise of their role.
 * ``localagent.testing.pytest_plugin`` fails tests that leak or show a canary, and runs ``async def`` tests. Load it
   in the top-level ``conftest.py``: ``pytest_plugins = ["localagent.testing.pytest_plugin"]``.
 
@@ -13,6 +16,9 @@ Nothing here imports pytest, trustme, gguf or tokenizers before it is used.
 """
 
 from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from localagent.testing.authority import Authority
 from localagent.testing.canaries import CANARY_KEY, CANARY_PROMPT, Canaries
@@ -39,24 +45,62 @@ from localagent.testing.steps import (
 )
 from localagent.testing.tiny_gguf import tiny_gguf, write_tiny_gguf
 
+if TYPE_CHECKING:
+    from localagent.testing.cassettes import Recorder, recording, replay
+    from localagent.testing.contracts import (
+        CacheContract,
+        Contract,
+        ProviderContract,
+        TransportContract,
+    )
+    from localagent.testing.fake_core import FakeCore, ManualClock
+    from localagent.testing.fake_provider import Reply, fake_provider_plugin
+    from localagent.testing.recorded import Exchange, RecordedTransport
+
+# Imported when they are first used: the contracts need pytest, the others the whole core.
+_LATER = {
+    "CacheContract": "contracts",
+    "Contract": "contracts",
+    "Exchange": "recorded",
+    "FakeCore": "fake_core",
+    "ManualClock": "fake_core",
+    "ProviderContract": "contracts",
+    "RecordedTransport": "recorded",
+    "Recorder": "cassettes",
+    "Reply": "fake_provider",
+    "TransportContract": "contracts",
+    "fake_provider_plugin": "fake_provider",
+    "recording": "cassettes",
+    "replay": "cassettes",
+}
+
 __all__ = [
     "CANARY_KEY",
     "CANARY_PROMPT",
     "SSE_VECTORS",
     "Authority",
+    "CacheContract",
     "Canaries",
     "Close",
     "Connections",
+    "Contract",
     "Drip",
+    "Exchange",
+    "FakeCore",
     "FaultServer",
     "Fin",
     "Hold",
+    "ManualClock",
     "Pause",
+    "ProviderContract",
     "ReadBytes",
     "ReadHead",
     "ReadRequest",
     "ReceivedRequest",
+    "RecordedTransport",
+    "Recorder",
     "Repeat",
+    "Reply",
     "Reset",
     "SSEVector",
     "Script",
@@ -64,15 +108,25 @@ __all__ = [
     "Send",
     "Stall",
     "Step",
+    "TransportContract",
     "VirtualClockLoop",
     "VirtualDeadlock",
     "answer",
     "chunk",
     "chunked",
+    "fake_provider_plugin",
     "head",
     "ndjson",
+    "recording",
+    "replay",
     "run_virtual",
     "sse",
     "tiny_gguf",
     "write_tiny_gguf",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -1,0 +1,2 @@
+class ProviderContract:
+    pass
