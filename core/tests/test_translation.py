@@ -340,6 +340,11 @@ ANSWERS: dict[str, tuple[Case, Expected]] = {
     "F87 conflict": (inside(anthropic("conflict_error")), unknown(CONFLICT)),
     "F85 country": (inside(openai(code="unsupported_country_region_territory")), unknown(DENIED)),
     "F85 model": (inside(openai(code="model_not_found")), unknown(NOT_FOUND)),
+    "a text to embed that is longer than llama.cpp's batch": (
+        answer(500, openai("input (600 tokens) is too large to process. increase the physical batch size",
+                           type="server_error")),
+        TOO_LONG,
+    ),
     "F85 length": (inside(openai(code="context_length_exceeded")), unknown(TOO_LONG)),
     "F85 capacity": (inside(openai(type="service_unavailable_error")), unknown(BUSY)),
     "F85 capability": (inside(openai(type="not_supported_error")), unknown(UNSUPPORTED)),

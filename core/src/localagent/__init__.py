@@ -68,8 +68,9 @@ _GIVES = {
     "instances": ("Instance", "InstanceState", "PoolProfile", "Target"),
     "metric": ("Metric",),
     "openai_compatible": ("OpenAICompatible",),
-    "plugins": ("Plugin",),
+    "plugins": ("NoSettings", "Plugin"),
     "providers": ("Provider", "ProviderSetup", "ProviderType"),
+    "quantities": ("Amount", "Bytes", "Count", "Positive", "PositiveSeconds", "Seconds", "Share"),
     "receipt": ("Receipt",),
     "requests": ("ChatRequest", "CompletionRequest", "EmbedRequest", "Request"),
     "responses": ("ChatResponse", "CompletionResponse", "EmbedResponse", "ModelInfo", "Response", "Usage"),
@@ -224,10 +225,18 @@ if TYPE_CHECKING:
     )
     from localagent.metric import Metric as Metric
     from localagent.openai_compatible import OpenAICompatible as OpenAICompatible
+    from localagent.plugins import NoSettings as NoSettings
     from localagent.plugins import Plugin as Plugin
     from localagent.providers import Provider as Provider
     from localagent.providers import ProviderSetup as ProviderSetup
     from localagent.providers import ProviderType as ProviderType
+    from localagent.quantities import Amount as Amount
+    from localagent.quantities import Bytes as Bytes
+    from localagent.quantities import Count as Count
+    from localagent.quantities import Positive as Positive
+    from localagent.quantities import PositiveSeconds as PositiveSeconds
+    from localagent.quantities import Seconds as Seconds
+    from localagent.quantities import Share as Share
     from localagent.receipt import Receipt as Receipt
     from localagent.requests import (
         ChatRequest as ChatRequest,

@@ -43,7 +43,7 @@ class Attempts:
         call: The call; its request has left pre_request.
     """
 
-    __slots__ = ("_call", "_core", "_failed", "_free", "_preferred", "_prepared", "_tried")
+    __slots__ = ("_call", "_core", "_failed", "_free", "_last", "_preferred", "_prepared", "_tried")
 
     def __init__(self, core: Runtime, call: Call) -> None:
         self._core = core
@@ -52,6 +52,7 @@ class Attempts:
         self._free: set[Target] = set()
         self._prepared: dict[Target, Request] = {}
         self._preferred: Target | None = None
+        self._last: LocalAgentError | None = None
         self._tried = 0
 
     async def run(self, exchange: Exchange[T]) -> tuple[Attempt, T]:
@@ -99,9 +100,11 @@ class Attempts:
                 refusals.append(chosen)
             else:
                 for target in chosen:
+                    if refusals and not self._core.instances.serves(target.instance):
+                        continue  # it went away while another candidate's gates were asked
                     # No await between the choice and this count: the next chooser must see it.
-                    attempt = Attempt(self._call, target, self._core.state(target.instance), self._call.request,
-                                      self._core.clock())  # fmt: skip
+                    state = self._core.state(target.instance)
+                    attempt = Attempt(self._call, target, state, self._call.request, self._core.clock())
                     if not (plan.prepare_attempt or plan.rate_check):
                         self._count(attempt)
                         return attempt
@@ -119,21 +122,29 @@ class Attempts:
 
     def _choose(self) -> tuple[Target, ...] | Refused:
         call = self._call
-        candidates = self._core.targets(call)
-        if self._failed:
-            candidates = tuple(target for target in candidates if target not in self._failed) or candidates
-        call.candidates = candidates
+        candidates = self._candidates()
         if call.plan.select_instance:
             chosen = _select(call, candidates)
             if isinstance(chosen, Refused):
                 return chosen
             candidates = chosen
         preferred = self._preferred
-        if preferred is not None:
+        if preferred is not None and self._core.instances.serves(preferred.instance):
             candidates = (preferred, *(target for target in candidates if target != preferred))
+        call.candidates = candidates
         if not candidates:
-            raise ModelNotFound("No instance is left that could answer.", mend="See: localagent doctor")
+            raise self._last or ModelNotFound("No instance is left that could answer.", mend="See: localagent doctor")
         return candidates
+
+    def _candidates(self) -> tuple[Target, ...]:
+        """Return what could answer now, without the targets that failed in this call unless none is left."""
+        try:
+            candidates = self._core.targets(self._call)
+        except ModelNotFound as error:
+            raise self._last or error from None  # all instances went away after the first attempt
+        if not self._failed:
+            return candidates
+        return tuple(target for target in candidates if target not in self._failed) or candidates
 
     async def _ask_gates(self, attempt: Attempt) -> Refused | LocalAgentError | None:
         """Return None when admitted, the refusal, or the error that failed the attempt and was already dealt with."""
@@ -213,6 +224,7 @@ class Attempts:
                                 "does not support.") from error  # fmt: skip
         if not isinstance(verdict, Retry) or not self._may_retry(attempt, error) or verdict.after > timer.left:
             raise error
+        self._last = error
         self._failed.add(attempt.target)
         self._preferred = _where(verdict, attempt)
         if verdict.after > 0:

@@ -43,7 +43,7 @@ class Instance:
     provider: str
     type: str
     url: str
-    weight: float = 1.0
+    weight: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
     pool: PoolProfile = PoolProfile()
 
 
@@ -166,6 +166,17 @@ class Instances:
     def state(self, instance: Instance) -> InstanceState:
         """Return the counts and health of an instance."""
         return self._states[instance]
+
+    def serves(self, instance: Instance) -> bool:
+        """Say whether an instance is there and takes new attempts."""
+        state = self._states.get(instance)
+        return state is not None and not state.draining
+
+    def report(self, instance: Instance, health: HealthStatus, error: str = "") -> None:
+        """Say how an instance is; for providers that run it themselves and so know better than a check."""
+        state = self._states.get(instance)
+        if state is not None:
+            state.health, state.error = health, error
 
     def of(self, provider: str) -> tuple[InstanceState, ...]:
         """Return the instances of a provider that take new attempts, in the order they came."""

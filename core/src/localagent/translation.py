@@ -169,6 +169,7 @@ TABLE: tuple[Rule, ...] = (
     Rule(Overloaded, names="(?:service_)?unavailable(?:_error)?"),
     Rule(UpstreamTimeout, names="(?:request_)?timeout(?:_error)?|deadline_exceeded", advice={"same": True}),
     Rule(ContextLengthExceeded, {400, 413, 422, None}, names="context_length_exceeded|exceed_context_size_error"),
+    Rule(ContextLengthExceeded, {500}, text="input .{0,200}is too large to process"),
     Rule(
         ContextLengthExceeded,
         {400, 413, 422, 500, None},

@@ -77,8 +77,11 @@ ORDERS: dict[str, tuple[Sequence[dict[str, Any]], list[int]]] = {
     "an unhealthy one is behind, however idle": (
         [{"health": "unhealthy"}, {"health": "healthy", "in_flight": 9}, {"in_flight": 5}], [2, 1, 0],
     ),
+    "one that is loading is behind, however idle": (
+        [{"health": "loading"}, {"health": "healthy", "in_flight": 9}], [1, 0],
+    ),
     "unhealthy ones are ordered too": (
-        [{"health": "unhealthy", "in_flight": 1}, {"health": "unhealthy"}, {"health": "loading"}], [2, 1, 0],
+        [{"health": "unhealthy", "in_flight": 1}, {"health": "unhealthy"}, {"health": "healthy"}], [2, 1, 0],
     ),
     "a busy first choice of an alias stays first": ([{"in_flight": 9}, {"place": 1}], [0, 1]),
     "each place of an alias has an order of its own": (
@@ -163,4 +166,4 @@ async def test_nobody_is_lost_and_no_place_changes(instances: list[dict[str, Any
 
 
 def _rank(state: InstanceState, target: Target) -> tuple[bool, float]:
-    return state.health == "unhealthy", (state.in_flight + 1) / target.instance.weight
+    return state.health in ("loading", "unhealthy"), (state.in_flight + 1) / target.instance.weight

@@ -63,15 +63,17 @@ async def _ask(line: CommandLine, request: ChatRequest, wish: Wish) -> None:
         async with line.client() as client:
             runtime = await client.runtime()
             question = Question(runtime, request, stream=wish.streamed, timeout=wish.timeout, with_receipt=wish.receipt)
+            told = wish.receipt
             try:
                 if wish.streamed:
                     await _as_it_comes(terminal, question)
                 else:
                     await _complete(terminal, question, wish)
+                told = told and not wish.as_json  # there it is part of the object
             finally:
                 terminal.end_line()
-                if wish.receipt and not wish.as_json:
-                    terminal.note(receipt_text(question.receipt))
+                if told or line.verbose:
+                    terminal.note(receipt_text(question.receipt, steps=told))
 
 
 async def _as_it_comes(terminal: Terminal, question: Question) -> None:

@@ -13,6 +13,7 @@ import click
 
 from localagent.command.chat_history import History, Message
 from localagent.command.chat_words import Words
+from localagent.command.interrupts import run_until_interrupted
 from localagent.command.keyboard import Keyboard
 from localagent.command.line import CommandLine
 from localagent.command.options import command
@@ -38,10 +39,10 @@ def chat(line: CommandLine, *, sending: Sending, context_tokens: int) -> None:
     with asyncio.Runner() as runner:
         client = line.client()
         try:
-            runner.run(_opened(client))
+            run_until_interrupted(runner, _opened(client))
             Chat(line, runner, client, history, sending).run()
         finally:
-            runner.run(client.aclose())
+            run_until_interrupted(runner, client.aclose())
 
 
 async def _opened(client: Client) -> None:
@@ -84,7 +85,7 @@ class Chat:
             KeyboardInterrupt: The user leaves with Ctrl-C.
             LocalAgentError: There is no such model; or, where nobody types, an answer failed.
         """
-        self._runner.run(self.check(self.model))
+        self.checked(self.model)
         if self._keyboard.asks:
             self.line.terminal.note(self._words.greeting())
         while (prompt := self._next()) is not None:
@@ -110,7 +111,7 @@ class Chat:
 
     def checked(self, model: str) -> str:
         """Return the same, between two answers."""
-        return self._runner.run(self.check(model))
+        return run_until_interrupted(self._runner, self.check(model))
 
     def _next(self) -> str | None:
         """Return what the user types next; None when the user leaves."""
@@ -129,17 +130,19 @@ class Chat:
     def _answer(self, prompt: str) -> None:
         said: list[str] = []
         try:
-            self._runner.run(self._send(prompt, said))
+            run_until_interrupted(self._runner, self._send(prompt, said))
         except KeyboardInterrupt:
             if not self._ended:  # pressed twice: the clean-up was not awaited
                 raise
-            self.line.terminal.note("stopped")
+            self.line.terminal.note("", label="stopped")
         except LocalAgentError as error:
             if not self._keyboard.asks:
                 raise
             self.line.terminal.error(sentence(error))
         finally:
             self.line.terminal.end_line()
+        if self._keyboard.asks:
+            self.line.terminal.line()
         if said:
             self.history.add(prompt, "".join(said))
 

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 WORDS = {
     "/help": "this list",
     "/model [NAME]": "show the model, or talk to another one",
-    "/system [TEXT]": "show what the model is told before all else, or change it; - takes it away",
+    "/system [TEXT]": "show what the model is told first, or change it; - takes it away",
     "/clear": "forget what was said",
     "/exit": "leave; so do Ctrl-D, and Ctrl-C at an empty prompt",
 }
 _WORD = re.compile(r"/[a-z]+")
 _MORE = """\
 Lines between two lines of \"\"\" are one prompt. Ctrl-C stops an answer.
-What a request and its answer may have together is bounded (--context-tokens): the oldest exchanges are dropped,
-what the model is told before all else stays."""
+The oldest exchanges are forgotten when there is no room for them in the
+model's window (--context-tokens); what /system says stays."""
 
 
 class Words:

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from localagent.command.interrupts import run_until_interrupted
 from localagent.command.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -85,4 +86,5 @@ class CommandLine:
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed, and the coroutine has ended.
         """
-        return asyncio.run(work)
+        with asyncio.Runner() as runner:
+            return run_until_interrupted(runner, work)

@@ -44,7 +44,9 @@ def _providers(runtime: Runtime) -> Iterator[Finding]:
 def _instance(state: InstanceState) -> Finding:
     if state.health == "healthy":
         return Finding("ok", f"instance {state.instance.id}", "It is well.")
-    return Finding("broken", f"instance {state.instance.id}", state.error or "It is not well.")
+    # Whoever reads this has followed the advice to come here.
+    reason = state.error.removesuffix("See: localagent doctor").rstrip()
+    return Finding("broken", f"instance {state.instance.id}", reason or "It is not well.")
 
 
 def _models(runtime: Runtime) -> Iterator[Finding]:

@@ -7,16 +7,24 @@ from collections.abc import Iterator
 from localagent.receipt import AttemptRecord, Receipt
 
 
-def receipt_text(receipt: Receipt) -> str:
-    """Return a receipt as lines: the call, its attempts, and what each step decided at what cost."""
-    return "\n".join(_lines(receipt))
+def receipt_text(receipt: Receipt, *, steps: bool = True) -> str:
+    """Return a receipt as lines: the call, its attempts, and what each step decided at what cost.
+
+    Args:
+        receipt: The receipt.
+        steps: Whether the steps are shown.
+    """
+    return "\n".join((*_call_lines(receipt), *(_step_lines(receipt) if steps else ())))
 
 
-def _lines(receipt: Receipt) -> Iterator[str]:
+def _call_lines(receipt: Receipt) -> Iterator[str]:
     origin = f", answered by the cache {receipt.cached}" if receipt.cached else ""
     yield f"call {receipt.call}: {receipt.milliseconds:.0f} ms{origin}"
     for attempt in receipt.attempts:
         yield f"  attempt {attempt.number}: {_attempt(attempt)}"
+
+
+def _step_lines(receipt: Receipt) -> Iterator[str]:
     rows = [(f"  {step.hook}", step.plugin, f"{step.microseconds:.0f} us", step.decision) for step in receipt.steps]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     for hook, plugin, cost, decision in rows:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from types import TracebackType
 
 import click
 
 from localagent.errors import LocalAgentError, StreamInterrupted
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def sentence(error: LocalAgentError) -> str:
@@ -30,8 +33,8 @@ def usage(error: click.ClickException) -> str:
 def defect(error: Exception) -> str:
     """Return what can be said of an exception that nobody expected. Its text stays hidden: it may quote anything."""
     if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
-        return f"{where}{error.strerror}."
+        what = f"{error.filename} cannot be used" if isinstance(error.filename, str) else "The system refused"
+        return f"{what}: {error.strerror}.{' Free some space.' if error.errno in _FULL else ''}"
     return f"A defect in {_module(error.__traceback__)}: {type(error).__name__}. See the traceback with --debug."
 
 

@@ -55,15 +55,29 @@ class Terminal:
                 stream.reconfigure(errors="replace")
 
     def write(self, text: str) -> None:
-        """Write a piece of an answer to standard output, at once."""
+        """Write a piece of an answer to standard output, at once.
+
+        Raises:
+            BrokenPipeError: Whoever read it had enough.
+            OSError: It cannot be written.
+        """
         if self.waiting is not None:
             self.waiting.done()
         if is_terminal(sys.stdout):
             text = printable(text)
         if text and sys.stdout is not None:  # it was closed before we began
+            self._put(text)
+            self._column = 0 if text.endswith("\n") else 1
+
+    @staticmethod
+    def _put(text: str) -> None:
+        try:
             sys.stdout.write(text)
             sys.stdout.flush()
-            self._column = 0 if text.endswith("\n") else 1
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # a full disk, say; without a name nobody would know what it is about
+            raise OSError(error.errno, error.strerror, "standard output") from error
 
     def line(self, text: str = "") -> None:
         """Write a line to standard output."""
@@ -82,7 +96,8 @@ class Terminal:
             self.end_line()
         if sys.stderr is not None:
             with contextlib.suppress(OSError):  # nobody is left to be told
-                sys.stderr.write(f"{self.styled(f'{label}:', color, sys.stderr)} " * bool(label) + f"{text}\n")
+                mark = f"{label}: " if label and text else label
+                sys.stderr.write(f"{self.styled(mark, color, sys.stderr)}{text}\n")
                 sys.stderr.flush()
 
     def error(self, text: str) -> None:
@@ -91,7 +106,7 @@ class Terminal:
 
     def styled(self, text: str, color: str | None, stream: TextIO | None = None, *, bold: bool = False) -> str:
         """Return a text in a colour, where the stream (standard output) is a terminal and the user wants colours."""
-        if not self.colored or not is_terminal(stream or sys.stdout) or os.environ.get("TERM") == "dumb":
+        if not text or not self.colored or not is_terminal(stream or sys.stdout) or os.environ.get("TERM") == "dumb":
             return text
         return click.style(text, fg=color, bold=bold)
 

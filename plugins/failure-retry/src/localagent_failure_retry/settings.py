@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from localagent.quantities import Count, PositiveSeconds
+from localagent import Count, PositiveSeconds
 
 
 @attrs.frozen

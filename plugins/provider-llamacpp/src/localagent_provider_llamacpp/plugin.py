@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -26,6 +27,7 @@ from localagent import (
     Watch,
     hookimpl,
 )
+from localagent_provider_llamacpp.loading import Endpoint
 from localagent_provider_llamacpp.models import find_model, is_remote
 from localagent_provider_llamacpp.settings import ModelServerSettings
 from localagent_provider_llamacpp.supervisor import ModelServer
@@ -78,10 +80,17 @@ class LlamaCppProvider(OpenAICompatible, Provider):
         self.default_model = self.model
         self._servers = {
             instance: ModelServer(
-                settings, on_progress=progress.info, clock=setup.core.clock, chance=setup.core.random.random
+                settings,
+                on_change=functools.partial(self._changed, instance),
+                on_progress=progress.info,
+                clock=setup.core.clock,
+                chance=setup.core.random.random,
             )
             for instance in instances
         }
+
+    def _changed(self, instance: Instance, endpoint: Endpoint | None) -> None:
+        self.setup.core.instances.report(instance, "healthy" if endpoint else "loading")
 
     async def aclose(self) -> None:
         """End all processes."""

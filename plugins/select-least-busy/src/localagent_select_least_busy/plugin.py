@@ -15,6 +15,7 @@ NEW = 0.0
 ONLY_FAILED = 1e9
 LEAST = 1e-9  # added to every latency, so that also zeros are drawn by lot
 
+_UNFIT = frozenset({"loading", "unhealthy"})
 _place = attrgetter("place")
 
 
@@ -54,4 +55,4 @@ class LeastBusyPlugin(Plugin):
         if latency is None:
             latency = ONLY_FAILED if state.failures else NEW
         load = (state.in_flight + 1) / target.instance.weight
-        return state.health == "unhealthy", load, (latency + LEAST) * (1.0 + self._random())
+        return state.health in _UNFIT, load, (latency + LEAST) * (1.0 + self._random())

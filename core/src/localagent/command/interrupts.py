@@ -1,0 +1,54 @@
+"""Ctrl-C while a coroutine runs: it is cancelled, so that it closes what it opened; a second time ends it at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from types import FrameType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run_until_interrupted(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine and return its result.
+
+    ``asyncio.Runner`` cancels from within the signal handler, which may interrupt the very task that is cancelled.
+    Here the event loop does it, between two steps of the task.
+
+    Args:
+        runner: Where it runs; in the main thread.
+        work: The coroutine.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed: once, and the coroutine has ended; or twice, and it may not have.
+    """
+    interrupts = _Interrupts(runner.get_loop())
+    try:
+        return runner.run(interrupts.guarding(work))
+    except asyncio.CancelledError:
+        if interrupts.count:
+            raise KeyboardInterrupt from None
+        raise
+
+
+class _Interrupts:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.count = 0
+        self._loop = loop
+        self._task: asyncio.Task[Any] | None = None
+
+    async def guarding(self, work: Coroutine[Any, Any, T]) -> T:
+        self._task = asyncio.current_task()
+        before = signal.signal(signal.SIGINT, self._pressed)
+        try:
+            return await work
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _pressed(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count > 1 or self._task is None:
+            raise KeyboardInterrupt
+        self._loop.call_soon_threadsafe(self._task.cancel)
