@@ -55,6 +55,7 @@ SAMPLE = """\
 #instances = ["http://10.0.0.7:8000/v1"]
 #keys = [{ file = "vllm.key" }]
 #headers = { X-Title = "my program" }
+#authority = "authority.pem"
 #allow_metadata_address = false
 #pool = { limit = 100, keepalive = "15 s" }
 #caps = { body = "64 MiB", error = "64 KiB", event = "8 MiB" }

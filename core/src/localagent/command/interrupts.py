@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import signal
 from collections.abc import Coroutine
 from types import FrameType
@@ -31,6 +32,9 @@ def run_until_interrupted(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) 
         if interrupts.count:
             raise KeyboardInterrupt from None
         raise
+    finally:
+        if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:  # Ctrl-C came before it could begin
+            work.close()
 
 
 class _Interrupts:

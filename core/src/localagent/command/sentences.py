@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from types import TracebackType
 
 import click
@@ -39,10 +40,11 @@ def defect(error: Exception) -> str:
 
 
 def _module(trace: TracebackType | None) -> str:
-    """Return the module in which an exception was raised; of those that it passed, the last one of a plugin or ours."""
-    names = []
+    """Return the module in which an exception was raised, or which called the standard library that raised it."""
+    names = ["an unknown place"]
     while trace is not None:
-        names.append(str(trace.tb_frame.f_globals.get("__name__")))
+        name = str(trace.tb_frame.f_globals.get("__name__"))
+        if name.partition(".")[0] not in sys.stdlib_module_names:
+            names.append(name)
         trace = trace.tb_next
-    ours = [name for name in names if name.partition(".")[0].startswith("localagent")]
-    return (ours or names or ["an unknown place"])[-1]
+    return names[-1]

@@ -32,6 +32,15 @@ for _module in (
 from localagent.testing.contracts.base import Contract  # noqa: E402
 from localagent.testing.contracts.cache import CacheContract  # noqa: E402
 from localagent.testing.contracts.provider import ProviderContract  # noqa: E402
+from localagent.testing.contracts.servers import OllamaServer, OpenAIServer, ProtocolServer  # noqa: E402
 from localagent.testing.contracts.transport import TransportContract  # noqa: E402
 
-__all__ = ["CacheContract", "Contract", "ProviderContract", "TransportContract"]
+__all__ = [
+    "CacheContract",
+    "Contract",
+    "OllamaServer",
+    "OpenAIServer",
+    "ProtocolServer",
+    "ProviderContract",
+    "TransportContract",
+]
