@@ -168,16 +168,18 @@ def examples(session: nox.Session) -> None:
 @nox.session(python=OLDEST, reuse_venv=False)
 @nox.parametrize("role", ROLES, ids=ROLES)
 def templates(session: nox.Session, role: str) -> None:
-    """A plugin rendered from the template passes its tests beside the core in a fresh environment."""
+    """A plugin rendered from the template passes its tests and types beside the core in a fresh environment."""
     existing(session, "templates/plugin/copier.yml")
     with tempfile.TemporaryDirectory() as folder:
         plugin = rendered(session, role, Path(folder))
         wheels = [with_extras(CORE, wheel(session, CORE)), str(wheel(session, plugin))]
         session.install(*wheels, *own_test_group(plugin))
         run_pytest(session, plugin / "tests")
+        session.install("mypy")
+        session.run("mypy", f"--config-file={plugin / 'pyproject.toml'}", str(plugin / "src"), str(plugin / "tests"))
     listed = str(session.run("localagent", "plugins", silent=True))
-    if f"{role}-sample" not in listed:
-        session.error(f"`localagent plugins` does not list {role}-sample:\n{listed}")
+    if not re.search(rf"^{role}-sample\t.*\tactive\t", listed, re.MULTILINE):
+        session.error(f"`localagent plugins` does not show {role}-sample as active:\n{listed}")
 
 
 @nox.session(python=NEWEST, default=False)

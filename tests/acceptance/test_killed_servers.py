@@ -148,7 +148,7 @@ async def test_no_answer_is_lost_doubled_or_mixed(tmp_path: Path) -> None:
 
     print(f"{CALLS} calls, {tally.kills} kills: {tally.answered} answered, {tally.interrupted} interrupted")
     assert tally.wrong == []
-    assert tally.kills >= CALLS // CALLS_A_KILL - 2
+    assert tally.kills >= CALLS // CALLS_A_KILL // 2  # a kill is left out while fewer than two servers are well
     assert tally.answered + tally.interrupted == tally.ended == CALLS
     assert in_flight == [0, 0, 0]
     assert set(Ledger.metrics.values()) == {1}

@@ -1,68 +1,54 @@
-"""A fast server on the loopback: answers every POST with prepared bytes.
+"""A fast server on the loopback that answers every POST with prepared bytes.
 
-It runs in a process of its own, so that the client's CPU time is the client's alone. ``/chat`` paths get a complete
-answer, requests whose body holds ``"stream":true`` get 200 events in one piece of about 64 KiB at a time.
+It runs in a process of its own, so that the CPU time of the client's process is the client's alone. A request whose
+body asks for a stream gets 200 events; the first part of its path says in how many pieces (``/20/v1/...``). Between
+two pieces the server rests, so that a client has done with one before the next comes: a client that reads several at
+once does less work, and the slower one would gain by it.
 
-Run as ``python loopback_server.py``; prints its port, ends when its standard input closes.
+Run as a program it prints its port and ends when its standard input closes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import functools
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-EVENTS = 200
+from answers import EVENTS, pieces, whole_body
+
+REST = 0.00025  # seconds behind a piece, and for each of its events
+REST_AN_EVENT = 0.00005
 
 
+@functools.cache
 def whole_answer() -> bytes:
-    """Return a complete HTTP answer of about 700 bytes."""
-    body = json.dumps(
-        {
-            "id": "chatcmpl-1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": "m",
-            "choices": [
-                {"index": 0, "message": {"role": "assistant", "content": "word " * 80}, "finish_reason": "stop"}
-            ],
-            "usage": {"prompt_tokens": 20, "completion_tokens": 80, "total_tokens": 100},
-        }
-    ).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    """Return a complete HTTP answer."""
+    body = whole_body()
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-def events() -> list[bytes]:
-    """Return the 200 events of a streamed answer and its terminator."""
-    base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    deltas = [{"role": "assistant", "content": ""}, *[{"content": f"word{n} "} for n in range(EVENTS - 2)], {}]
-    documents = [
-        {**base, "choices": [{"index": 0, "delta": delta, "finish_reason": "stop" if not delta else None}]}
-        for delta in deltas
-    ]
-    return [b"data: " + json.dumps(one, separators=(",", ":")).encode() + b"\n\n" for one in documents] + [
-        b"data: [DONE]\n\n"
-    ]
-
-
-def streamed_answer(pieces: int) -> list[bytes]:
-    """Return a chunked HTTP answer in this many pieces, the last one with the end of the body."""
+@functools.cache
+def streamed_answer(number: int) -> tuple[bytes, ...]:
+    """Return an HTTP answer in chunked transfer coding, a chunk for every piece; the last one ends the body."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    data = events()
-    size = -(-len(data) // pieces)
-    bodies = [b"".join(data[start : start + size]) for start in range(0, len(data), size)]
-    chunks = [f"{len(body):x}\r\n".encode() + body + b"\r\n" for body in bodies]
-    return [head + chunks[0], *chunks[1:-1], chunks[-1] + b"0\r\n\r\n"] if len(chunks) > 1 else [
-        head + chunks[0] + b"0\r\n\r\n"
-    ]
+    chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces(number)]
+    chunks[0] = head + chunks[0]
+    chunks[-1] += b"0\r\n\r\n"
+    return tuple(chunks)
 
 
-class Server(asyncio.Protocol):
+def content_length(head: bytes) -> int:
+    """Return the length of the body that follows the head of a request."""
+    _, found, rest = head.lower().partition(b"\r\ncontent-length:")
+    return int(rest.partition(b"\r\n")[0]) if found else 0
+
+
+class Connection(asyncio.Protocol):
     """One connection."""
-
-    whole = whole_answer()
-    stream = streamed_answer(20)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -71,44 +57,45 @@ class Server(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.seen += data
-        while True:
-            head, separator, rest = self.seen.partition(b"\r\n\r\n")
-            if not separator:
-                return
-            length = 0
-            for line in head.split(b"\r\n"):
-                if line.lower().startswith(b"content-length:"):
-                    length = int(line.split(b":")[1])
-            if len(rest) < length:
-                return
-            body, self.seen = rest[:length], rest[length:]
-            self.answer(body)
+        head, separator, rest = self.seen.partition(b"\r\n\r\n")
+        length = content_length(head)
+        if separator and len(rest) >= length:
+            self.seen = rest[length:]
+            self.answer(head, rest[:length])
 
-    def answer(self, body: bytes) -> None:
-        """Send what the request asks for; a stream's pieces one a turn of the loop."""
-        if b'"stream":true' not in body and b'"stream": true' not in body:
-            self.transport.write(self.whole)
-            return
-        loop = asyncio.get_running_loop()
-        pieces = iter(self.stream)
+    def answer(self, head: bytes, body: bytes) -> None:
+        if b'"stream":true' in body or b'"stream": true' in body:
+            self.stream(int(head.split(b"/", 2)[1]))
+        else:
+            self.transport.write(whole_answer())
 
-        def send_next() -> None:
-            piece = next(pieces, None)
-            if piece is not None and not self.transport.is_closing():
-                self.transport.write(piece)
-                loop.call_later(0.0005, send_next)
-
-        send_next()
+    def stream(self, number: int) -> None:
+        """Send a stream; nobody else is served meanwhile, so that the pieces leave evenly."""
+        chunks = streamed_answer(number)
+        rest = REST + REST_AN_EVENT * EVENTS / len(chunks)
+        for chunk in chunks:
+            self.transport.write(chunk)
+            time.sleep(rest)
 
 
-async def main() -> None:
+async def serve() -> None:
     """Serve until the standard input closes."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Server, "127.0.0.1", 0)
+    server = await loop.create_server(Connection, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 
 
+@contextmanager
+def serving() -> Iterator[str]:
+    """Run the server in a process of its own; gives its address, without a path."""
+    with subprocess.Popen(
+        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(serve())

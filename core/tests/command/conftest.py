@@ -82,6 +82,21 @@ class Screen:
         """Type a text; ``\\x03`` is Ctrl-C, ``\\x04`` Ctrl-D."""
         os.write(self._master, text.encode())
 
+    async def presses(self, key: str) -> None:
+        """Type a key when the command waits for one.
+
+        Python's readline misses a Ctrl-C that comes after it wrote its prompt and before it waits; nobody is so quick.
+        """
+        async with asyncio.timeout(SOON):
+            while self._state() not in ("S", ""):
+                await asyncio.sleep(0)
+        self.types(key)
+
+    def _state(self) -> str:
+        """Return the state of the process: S while it waits, R while it runs; nothing where nobody tells."""
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        return stat.read_text().rpartition(")")[2].split()[0] if stat.exists() else ""
+
     async def shows(self, text: str) -> None:
         """Wait until a text stands behind all that was waited for before."""
         async with asyncio.timeout(SOON):

@@ -70,7 +70,7 @@ async def test_ctrl_c_stops_the_answer_and_not_the_program(shell: Any, says: Any
             screen.types("Go on\n")
             await screen.shows("The end.")
             await screen.shows("> ")
-            screen.types("\x03")
+            await screen.presses("\x03")
             assert await screen.ends() == 130
         assert asked(server)[1] == ["A story", "Once upon", "Go on"]
         assert "Traceback" not in screen.text
@@ -104,12 +104,12 @@ async def test_ctrl_c_in_a_line_drops_the_line(shell: Any, says: Any) -> None:
             await screen.shows("> ")
             screen.types("half a quest")
             await screen.shows("half a quest")
-            screen.types("\x03")
+            await screen.presses("\x03")
             await screen.shows("> ")
             screen.types("Hi\n")
             await screen.shows("Yes.")
             await screen.shows("> ")
-            screen.types("\x03")
+            await screen.presses("\x03")
             assert await screen.ends() == 130
         assert asked(server) == [["Hi"]]
 

@@ -11,7 +11,6 @@ from localagent_provider_ollama.fields import (
     GENERATION,
     Draft,
     Table,
-    apply,
     default,
     kept,
     unsupported,
@@ -43,20 +42,24 @@ def _input(draft: Draft, _: str, value: Any) -> None:
     draft.body["input"] = inputs
 
 
-COMPLETION: Table = {
-    **GENERATION,
-    "prompt": _prompt,
-    "suffix": _suffix,
-    "raw": kept,
-    "best_of": default(1),
-    "echo": default(False),
-}
-EMBEDDING: Table = {
-    **EVERYWHERE,
-    "input": _input,
-    "dimensions": kept,
-    "encoding_format": default("float", "base64"),  # both are made of the numbers that come back
-}
+COMPLETION = Table(
+    {
+        **GENERATION,
+        "prompt": _prompt,
+        "suffix": _suffix,
+        "raw": kept,
+        "best_of": default(1),
+        "echo": default(False),
+    }
+)
+EMBEDDING = Table(
+    {
+        **EVERYWHERE,
+        "input": _input,
+        "dimensions": kept,
+        "encoding_format": default("float", "base64"),  # both are made of the numbers that come back
+    }
+)
 
 
 def chat_body(document: Mapping[str, Any], model: str, settings: OllamaSettings, *, stream: bool) -> dict[str, Any]:
@@ -95,7 +98,7 @@ def _body(
     if settings.keep_alive is not None:
         draft.body["keep_alive"] = settings.keep_alive
     draft.body.update(fields)
-    apply(table, document, draft)
+    table.apply(document, draft)
     if draft.options:
         draft.body["options"] = draft.options
     return draft.body

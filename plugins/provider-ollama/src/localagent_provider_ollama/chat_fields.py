@@ -59,17 +59,19 @@ def _reasoning_effort(draft: Draft, _: str, value: Any) -> None:
         raise unsupported("this reasoning_effort", f"Use one of: none, {', '.join(sorted(EFFORTS))}.")
 
 
-CHAT: Table = {
-    **GENERATION,
-    "messages": _messages,
-    "tools": _tools,
-    "tool_choice": _tool_choice,
-    "parallel_tool_calls": default(True),
-    "response_format": _response_format,
-    "reasoning_effort": _reasoning_effort,
-    "think": kept,
-    "logprobs": kept,
-    "top_logprobs": kept,
-    "modalities": default(["text"]),
-    "verbosity": default("medium"),
-}
+CHAT = Table(
+    {
+        **GENERATION,
+        "messages": _messages,
+        "tools": _tools,
+        "tool_choice": _tool_choice,
+        "parallel_tool_calls": default(True),
+        "response_format": _response_format,
+        "reasoning_effort": _reasoning_effort,
+        "think": kept,
+        "logprobs": kept,
+        "top_logprobs": kept,
+        "modalities": default(["text"]),
+        "verbosity": default("medium"),
+    }
+)

@@ -160,10 +160,12 @@ class OllamaDecoder:
         message = answer.message
         if message is None:
             return
-        if message.content or message.thinking or answer.logprobs:
-            delta = Delta(self._role(), message.content or None, message.thinking or None)
-            chunks.append(self._chunk(Choice(0, None, delta, logprobs=logprobs(answer)), message.content or ""))
-        chunks += [self._tool_call(native) for native in message.tool_calls or ()]
+        text = message.content or ""
+        if text or message.thinking or answer.logprobs:
+            delta = Delta(self._role(), text or None, message.thinking or None)
+            chunks.append(self._chunk(Choice(0, None, delta, logprobs=logprobs(answer)), text))
+        if message.tool_calls:
+            chunks += [self._tool_call(native) for native in message.tool_calls]
 
     def _tool_call(self, native: ToolCall) -> Chunk:
         made = call(native, self._attempt.call.id, self._called)
@@ -176,11 +178,11 @@ class OllamaDecoder:
             raise only_loaded(self._attempt)
         self.finish_reason = finish_reason(answer, called=bool(self._called))
         self.usage = usage(answer)
-        self.facts = timings(answer)
+        self.facts = spent = timings(answer)
         self.done = True
-        chunks.append(self._chunk(self._last_choice(), facts=self.facts))
+        chunks.append(self._chunk(self._last_choice(), spent=spent or None))
         if self._with_usage:
-            chunks.append(Chunk(encode(self._document([], usage=tokens(self.usage)))))
+            chunks.append(self._cost())
 
     def _last_choice(self) -> Choice:
         if self._chat:
@@ -191,12 +193,14 @@ class OllamaDecoder:
         """Return what the first piece of a message says, and no other."""
         return None if self._begun else "assistant"
 
-    def _chunk(self, choice: Choice, text: str = "", *, facts: Mapping[str, Any] | None = None) -> Chunk:
+    def _chunk(self, choice: Choice, text: str = "", spent: dict[str, float] | None = None) -> Chunk:
         self._begun = True
-        return Chunk(encode(self._document([choice], timings=dict(facts) if facts else None)), text)
+        document = Document(self._id, self._object, self._created, self._model, [choice], None, spent)
+        return Chunk(encode(document), text)
 
-    def _document(self, choices: list[Choice], **fields: Any) -> Document:
-        return Document(self._id, self._object, self._created, self._model, choices, **fields)
+    def _cost(self) -> Chunk:
+        document = Document(self._id, self._object, self._created, self._model, [], tokens(self.usage))
+        return Chunk(encode(document))
 
     def _cut(self) -> StreamInterrupted:
         return StreamInterrupted("The stream ended before its last line.", target=str(self._attempt.target),

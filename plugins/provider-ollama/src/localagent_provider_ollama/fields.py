@@ -44,22 +44,38 @@ class Draft:
 
 
 Rule = Callable[[Draft, str, Any], None]
-Table = Mapping[str, Rule]
+Rules = Mapping[str, Rule]
 
 
-def apply(table: Table, document: Mapping[str, Any], draft: Draft) -> None:
-    """Write a document's fields into a draft.
+class Table:
+    """The rules of an operation's fields.
 
-    Raises:
-        InvalidRequest: One of them cannot be said to Ollama (code ``unsupported``), or is wrong.
+    Args:
+        rules: By field, in the order in which they are applied.
+
+    Attributes:
+        fields: The names of the fields.
     """
-    for name, value in document.items():
-        if value is not None and name not in table:
-            raise unsupported(f"the field {redact(name)!r}")
-    for name, rule in table.items():
-        value = document.get(name)
-        if value is not None:
-            rule(draft, name, value)
+
+    __slots__ = ("_rank", "_rules", "fields")
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = dict(rules)
+        self._rank = {name: place for place, name in enumerate(rules)}
+        self.fields = frozenset(rules)
+
+    def apply(self, document: Mapping[str, Any], draft: Draft) -> None:
+        """Write a document's fields into a draft.
+
+        Raises:
+            InvalidRequest: One of them cannot be said to Ollama (code ``unsupported``), or is wrong.
+        """
+        said = [name for name, value in document.items() if value is not None]
+        for name in said:
+            if name not in self.fields:
+                raise unsupported(f"the field {redact(name)!r}")
+        for name in sorted(said, key=self._rank.__getitem__):
+            self._rules[name](draft, name, document[name])
 
 
 def unsupported(what: str, mend: str | None = None) -> InvalidRequest:
@@ -115,7 +131,7 @@ def stop(draft: Draft, _: str, value: Any) -> None:
 
 
 # What chats, completions and embeddings have in common.
-EVERYWHERE: Table = {
+EVERYWHERE: Rules = {
     "model": dropped,  # the target's own name is sent
     "options": options,
     "num_ctx": option("num_ctx"),
@@ -127,7 +143,7 @@ EVERYWHERE: Table = {
 }
 
 # What chats and completions have in common.
-GENERATION: Table = {
+GENERATION: Rules = {
     **EVERYWHERE,
     "max_tokens": option("num_predict"),
     "max_completion_tokens": option("num_predict"),
