@@ -9,24 +9,24 @@ import pytest
 from localagent.errors import SettingsError
 from localagent.platform_folders import config_folder, state_folder
 
-HOME = {"HOME": "/home/ada"}
+HOME = {"HOME": "/home/user"}
 
 
 @pytest.mark.parametrize(
     ("platform", "environment", "config", "state"),
     [
-        ("linux", HOME, "/home/ada/.config", "/home/ada/.local/state"),
+        ("linux", HOME, "/home/user/.config", "/home/user/.local/state"),
         ("linux", {**HOME, "XDG_CONFIG_HOME": "/c", "XDG_STATE_HOME": "/s"}, "/c", "/s"),
         (
             "linux",
             {**HOME, "XDG_CONFIG_HOME": "c", "XDG_STATE_HOME": ""},
-            "/home/ada/.config",
-            "/home/ada/.local/state",
+            "/home/user/.config",
+            "/home/user/.local/state",
         ),
-        ("darwin", HOME, "/home/ada/Library/Application Support", "/home/ada/Library/Application Support"),
+        ("darwin", HOME, "/home/user/Library/Application Support", "/home/user/Library/Application Support"),
         ("darwin", {**HOME, "XDG_CONFIG_HOME": "/c", "XDG_STATE_HOME": "/s"}, "/c", "/s"),
         ("win32", {"APPDATA": "/roaming", "LOCALAPPDATA": "/local"}, "/roaming", "/local"),
-        ("linux", {**HOME, "APPDATA": "/roaming"}, "/home/ada/.config", "/home/ada/.local/state"),
+        ("linux", {**HOME, "APPDATA": "/roaming"}, "/home/user/.config", "/home/user/.local/state"),
     ],
 )
 def test_the_folders_are_the_platform_s(platform: str, environment: dict[str, str], config: str, state: str) -> None:
