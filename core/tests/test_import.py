@@ -1,0 +1,62 @@
+"""``import localagent`` stays light: modules are counted, each time in a clean process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"aiohttp", "click", "rich"}
+PROGRAM = """
+import sys
+before = set(sys.modules)
+{}
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def modules_loaded_by(statements: str) -> set[str]:
+    """The modules that statements load in an interpreter that has loaded nothing else."""
+    command = [sys.executable, "-I", "-c", PROGRAM.format(statements)]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+
+def foreign(modules: set[str]) -> set[str]:
+    """The packages among modules that belong neither to the standard library nor to the core."""
+    return {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"localagent"}
+
+
+def test_the_package_loads_nothing_but_itself() -> None:
+    """``import localagent`` loads one module of the core, and no other distribution."""
+    loaded = modules_loaded_by("import localagent")
+
+    assert {module for module in loaded if module.partition(".")[0] == "localagent"} == {"localagent"}
+    assert foreign(loaded) == set()
+
+
+def test_the_package_loads_little_of_the_standard_library() -> None:
+    """``import localagent`` loads what its three imports load, and nothing more."""
+    allowed = modules_loaded_by("import __future__, importlib, typing")
+
+    assert modules_loaded_by("import localagent") - allowed == {"localagent"}
+
+
+@pytest.mark.parametrize("name", ["Client", "Plugin", "ask", "load_settings"])
+def test_a_public_name_loads_neither_http_nor_the_command_line(name: str) -> None:
+    """Clients, plugins, scripts and settings are imported without aiohttp, click and rich."""
+    assert foreign(modules_loaded_by(f"from localagent import {name}")) & HEAVY == set()
+
+
+def test_a_client_that_was_not_opened_has_loaded_no_http() -> None:
+    """Making a client opens and imports nothing that only a request needs."""
+    assert foreign(modules_loaded_by("import localagent; localagent.Client()")) & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [("import localagent.aiohttp_transport", "aiohttp"), ("import localagent.command.application", "click")],
+)
+def test_what_is_heavy_is_found(statement: str, found: str) -> None:
+    """The tests above can fail."""
+    assert found in foreign(modules_loaded_by(statement))

@@ -1,0 +1,77 @@
+"""Run the benchmarks, write ``build/bench/report.json`` and print the table.
+
+``--quick`` runs fewer rounds; ``--help`` lists the rest. A missed target is a word in the table, never a failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import machine
+from bench import Bench
+from cases import chat, imports, recorded, steps, streams
+from loopback_server import serving
+from report import Report, Row, write_into
+
+ROOT = Path(__file__).parents[2]
+OUTPUT = ROOT / "build/bench/report.json"
+PAGE = ROOT / "docs/explanation/benchmarks.md"
+CASES: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
+    "chat": chat.rows,
+    "stream": streams.rows,
+    "recorded": recorded.rows,
+    "steps": steps.rows,
+    "import": imports.rows,
+}
+ROUNDS, QUICK_ROUNDS = 61, 15
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds instead of {ROUNDS}")
+    parser.add_argument("--only", action="append", choices=CASES, metavar="CASE", help=f"one of: {', '.join(CASES)}")
+    parser.add_argument("--peers", action="store_true", help="litellm too, if it is installed")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="where the JSON goes")
+    parser.add_argument("--write-docs", action="store_true", help="put the table into the documentation's page")
+    return parser.parse_args(given)
+
+
+async def measured(cases: Sequence[str], rounds: int, *, peers: bool) -> Report:
+    """Run cases and return their report."""
+    load = machine.load()
+    rows: list[Row] = []
+    with serving() as server:
+        bench = Bench(server, rounds, peers)
+        for name in cases:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            rows += await CASES[name](bench)
+    return Report(await machine.look(load), rounds, rows)
+
+
+def forget_proxies() -> None:
+    """Take proxies out of the environment: some peers would send even loopback requests through them."""
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    options = arguments()
+    forget_proxies()
+    rounds = QUICK_ROUNDS if options.quick else ROUNDS
+    report = asyncio.run(measured(options.only or list(CASES), rounds, peers=options.peers))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_bytes(report.json())
+    print(report.markdown())
+    if options.write_docs:
+        write_into(PAGE, report)
+
+
+if __name__ == "__main__":
+    main()
