@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _ELSEWHERE = Advice(next=True, billed="unknown", breaker="failure")
+_AGAIN = Advice(same=True, next=True, billed="unknown", breaker="failure")
 _UNBILLED = Advice(next=True, breaker="failure")
 _UNSENT = Advice(next=True, breaker="failure", sent=False)
 SMALL_BODY = 64 * 1024
@@ -333,7 +334,7 @@ class _Inflater:
         """Return what these bytes decompress to, or the first 1 MiB of it; ``b""`` ends the input."""
         if not data:
             if self._begun and not self._zlib.eof:
-                raise UpstreamProtocol("The answer's compression was cut short.", phase="read")
+                raise UpstreamProtocol("The answer's compression was cut short.", phase="read", advice=_AGAIN)
             self.finished = True
             return b""
         if self._zlib.eof:

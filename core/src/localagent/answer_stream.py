@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from localagent.responses import Usage
 
@@ -70,6 +71,11 @@ class AnswerStream:
     def finish_reason(self) -> str | None:
         """Why the first choice ended: stop, length, tool_calls or content_filter; None before the end."""
         return self._run.finish_reason
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Further figures that the server reported, such as ``load_seconds``; empty before the end."""
+        return self._run.facts
 
     @property
     def model(self) -> str:

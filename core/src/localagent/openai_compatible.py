@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localagent.errors import LocalAgentError, UpstreamProtocol
+from localagent.errors import UpstreamProtocol
 from localagent.instances import Instance
 from localagent.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
 from localagent.streaming import Decoder
 from localagent.timer import Watch
-from localagent.translation import error_from_answer
 
 if TYPE_CHECKING:
     from localagent.attempt import Attempt
@@ -85,7 +84,7 @@ class OpenAICompatible:
         """Ask an instance for its models."""
         answer = await transport.send("GET", self.url(instance) + "/models", self.headers(instance), None, clocks)
         if not 200 <= answer.status < 204:
-            raise await self._refusal(answer, instance.id)
+            raise await self.setup.refusal(answer, instance.id)
         try:
             rows = msgspec.json.decode(await answer.read(), type=_ModelList).data
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -107,18 +106,8 @@ class OpenAICompatible:
         url = self.url(target.instance) + path
         answer = await transport.send("POST", url, self.headers(target.instance), body, attempt.clocks)
         if not 200 <= answer.status < 204:
-            raise await self._refusal(answer, str(target))
+            raise await self.setup.refusal(answer, str(target))
         return answer
-
-    async def _refusal(self, answer: HttpAnswer, target: str) -> LocalAgentError:
-        """Return the typed error of an answer that is none."""
-        try:
-            body = await answer.read(self.setup.common.caps.error)
-        finally:
-            await answer.aclose()
-        return error_from_answer(
-            answer.status, answer.headers, body, provider=self.setup.name, target=target, wall=self.setup.core.wall()
-        )
 
 
 class _ModelList(msgspec.Struct):

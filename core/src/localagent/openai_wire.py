@@ -5,7 +5,7 @@ Pure functions and a sans-I/O decoder. Unknown fields stay in the bytes; only wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -248,6 +248,11 @@ class OpenAIDecoder:
     def finish_reason(self) -> str | None:
         """Why the first choice ended; None while it goes on."""
         return self._finished.get(0)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Further figures: the schema has none."""
+        return {}
 
     def feed(self, data: bytes) -> list[Chunk]:
         """Return the chunks that these bytes complete; ``done`` is true once the terminator came.

@@ -14,6 +14,7 @@ from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse
 if TYPE_CHECKING:
     from localagent.attempt import Attempt
     from localagent.core import Core
+    from localagent.errors import LocalAgentError
     from localagent.provider_settings import ProviderSettings
     from localagent.secret_refs import SecretRef
     from localagent.secrets import Secret
@@ -71,6 +72,23 @@ class ProviderSetup:
                 secret = {"Authorization": f"{scheme} {key.reveal()}"} if key is not None else {}
                 made[instance] = {**(extra_headers or {}), **shared, **secret}
         return list(made), made
+
+    async def refusal(self, answer: HttpAnswer, target: str) -> LocalAgentError:
+        """Return the typed error of an answer whose status says that it is none; the answer is read and closed.
+
+        Args:
+            answer: The answer.
+            target: Where it came from, as text.
+        """
+        from localagent.translation import error_from_answer
+
+        try:
+            body = await answer.read(self.common.caps.error)
+        finally:
+            await answer.aclose()
+        return error_from_answer(
+            answer.status, answer.headers, body, provider=self.name, target=target, wall=self.core.wall()
+        )
 
 
 def _header(value: str | SecretRef, environment: Mapping[str, str]) -> str:

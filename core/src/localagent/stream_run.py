@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -41,18 +41,20 @@ class StreamRun:
         call: The call.
         usage: Tokens, when the server reported them.
         finish_reason: Why the first choice ended.
+        facts: Further figures that the server reported, such as ``load_seconds``.
         model: The model that answers, as ``provider/name``; empty before the first content.
         open: Whether something would be left behind if nobody read on.
     """
 
     __slots__ = ("_answer", "_attempt", "_attempts", "_core", "_decoder", "_error", "_kept", "_pending", "_started", "_steps",
-                 "_texts", "call", "finish_reason", "model", "open", "ready", "usage")  # fmt: skip
+                 "_texts", "call", "facts", "finish_reason", "model", "open", "ready", "usage")  # fmt: skip
 
     def __init__(self, core: Runtime, call: Call) -> None:
         self.call = call
         self.ready: deque[Chunk] = deque()
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
+        self.facts: Mapping[str, Any] = {}
         self.model = ""
         self.open = False
         self._core = core
@@ -233,6 +235,7 @@ class StreamRun:
         assert self._attempt is not None
         self.usage = self._decoder.usage
         self.finish_reason = self._decoder.finish_reason
+        self.facts = self._decoder.facts
         if self._steps:
             self.ready.extend(_last_words(self._steps, self.finish_reason or "stop"))
         if self._kept is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -38,6 +38,10 @@ class Decoder(Protocol):
     @property
     def finish_reason(self) -> str | None:
         """Why the first choice ended."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Further figures that the server reported, such as ``load_seconds``."""
 
     @property
     def done(self) -> bool:

@@ -12,7 +12,7 @@ from localagent.errors import LocalAgentError, ModelNotFound
 
 if TYPE_CHECKING:
     from localagent.command.line import CommandLine
-    from localagent.instances import InstanceState
+    from localagent.instances import Instance
     from localagent.runtime import Runtime
 
 
@@ -26,9 +26,9 @@ async def live_findings(line: CommandLine, timeout: float) -> list[Finding]:
     try:
         async with line.client() as client:
             runtime = await client.runtime()
-            checks = (runtime.health.check(instance, timeout) for instance in runtime.instances)
-            states = await asyncio.gather(*checks)
-            return [*_providers(runtime), *map(_instance, states), *_models(runtime), *_troubles(runtime)]
+            asked = (_instance(runtime, instance, timeout) for instance in runtime.instances)
+            instances = await asyncio.gather(*asked)
+            return [*_providers(runtime), *instances, *_models(runtime), *_troubles(runtime)]
     except LocalAgentError as error:
         return [broken("start", error)]
 
@@ -41,12 +41,19 @@ def _providers(runtime: Runtime) -> Iterator[Finding]:
         yield Finding("broken", "providers", "There is none, so no model can be asked.", INSTALL_PROVIDER)
 
 
-def _instance(state: InstanceState) -> Finding:
-    if state.health == "healthy":
-        return Finding("ok", f"instance {state.instance.id}", "It is well.")
-    # Whoever reads this has followed the advice to come here.
-    reason = state.error.removesuffix("See: localagent doctor").rstrip()
-    return Finding("broken", f"instance {state.instance.id}", reason or "It is not well.")
+async def _instance(runtime: Runtime, instance: Instance, timeout: float) -> Finding:
+    """Ask an instance for its health, and for its models, so that the hooks for these are at work, too."""
+    subject = f"instance {instance.id}"
+    state = await runtime.health.check(instance, timeout)
+    if state.health != "healthy":
+        # Whoever reads this has followed the advice to come here.
+        reason = state.error.removesuffix("See: localagent doctor").rstrip()
+        return Finding("broken", subject, reason or "It is not well.")
+    try:
+        models = await runtime.models.of(instance, timeout)
+    except LocalAgentError as error:
+        return Finding("warn", subject, f"It is well, but does not list its models: {error.message}", error.mend or "")
+    return Finding("ok", subject, f"It is well. Models: {len(models)}.")
 
 
 def _models(runtime: Runtime) -> Iterator[Finding]:
@@ -70,5 +77,5 @@ def _models(runtime: Runtime) -> Iterator[Finding]:
 
 def _troubles(runtime: Runtime) -> Iterator[Finding]:
     for (plugin, hook), count in runtime.pipeline.troubles.counts.items():
-        yield Finding("broken", f"plugin {plugin}", f"It failed {count} times in {hook}, without harm to an answer.",
+        yield Finding("broken", f"plugin {plugin}", f"It failed in {hook} ({count}), without harm to an answer.",
                       f"See the log with --debug, upgrade {plugin}, or leave it out.")  # fmt: skip

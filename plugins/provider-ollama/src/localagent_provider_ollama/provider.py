@@ -13,7 +13,6 @@ from localagent import (
     CompletionResponse,
     EmbedResponse,
     Instance,
-    LocalAgentError,
     ModelInfo,
     ModelNotFound,
     Request,
@@ -21,7 +20,6 @@ from localagent import (
     UpstreamProtocol,
     Watch,
 )
-from localagent.translation import error_from_answer
 from localagent_provider_ollama.answers import chat_response, completion_response, embed_response
 from localagent_provider_ollama.bodies import chat_body, completion_body, embedding_body
 from localagent_provider_ollama.decoder import OllamaDecoder
@@ -145,7 +143,7 @@ class OllamaProvider:
         method = "GET" if body is None else "POST"
         answer = await line.transport.send(method, instance.url + path, self._headers_of(instance), body, line.clocks)
         if not _accepts(answer):
-            raise await self._refusal(answer, instance.id)
+            raise await self._setup.refusal(answer, instance.id)
         raw = await answer.read()
         try:
             return msgspec.json.decode(raw, type=kind)
@@ -166,7 +164,7 @@ class OllamaProvider:
         answer = await transport.send("POST", target.instance.url + path, headers, encoded, clocks)
         clocks.cold = False
         if not _accepts(answer):
-            error = await self._refusal(answer, str(target))
+            error = await self._setup.refusal(answer, str(target))
             if isinstance(error, ModelNotFound):
                 self._unlearn(attempt)
             raise error
@@ -182,16 +180,6 @@ class OllamaProvider:
 
     async def _list_again(self, instance: Instance) -> None:
         await self._setup.core.models.refresh(instance)
-
-    async def _refusal(self, answer: HttpAnswer, target: str) -> LocalAgentError:
-        """Return the error that an answer without success stands for."""
-        try:
-            body = await answer.read(self._setup.common.caps.error)
-        finally:
-            await answer.aclose()
-        return error_from_answer(
-            answer.status, answer.headers, body, provider=self._setup.name, target=target, wall=self._setup.core.wall()
-        )
 
     def _headers_of(self, instance: Instance) -> Mapping[str, str]:
         return self._headers.get(instance, HEADERS)

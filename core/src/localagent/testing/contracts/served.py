@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from localagent.testing.fault_server import FaultServer
 from localagent.testing.http_bytes import Body, Headers, answer
 from localagent.testing.steps import ReadRequest, Script, Send
 
-__all__ = ["NAME", "Served", "says"]
+__all__ = ["NAME", "Served", "error_of", "says"]
 
 NAME = "contract"
 KEY = "CONTRACT_KEY"
@@ -29,6 +29,15 @@ NO_HEADERS: Mapping[str, str] = {}
 def says(body: Body, status: int = 200, headers: Headers = NO_HEADERS) -> Script:
     """Read a request and answer it."""
     return (ReadRequest(), Send(answer(status, body, headers)))
+
+
+async def error_of(work: Awaitable[Any]) -> LocalAgentError | None:
+    """Return the error with which some work ends; None when it ends well."""
+    try:
+        await work
+    except LocalAgentError as error:
+        return error
+    return None
 
 
 class Served(Contract):
@@ -80,9 +89,7 @@ class Served(Contract):
         canaries.watch(caught.value)
         return caught.value
 
-    async def refused_unsupported(
-        self, operation: str, asking: Coroutine[Any, Any, Any], server: FaultServer
-    ) -> bool:
+    async def refused_unsupported(self, operation: str, asking: Coroutine[Any, Any, Any], server: FaultServer) -> bool:
         """Say whether the protocol lacks an operation; then asking for it must be refused before anything is sent."""
         if operation in self.server.supports:
             asking.close()

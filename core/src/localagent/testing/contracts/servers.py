@@ -63,11 +63,14 @@ class ProtocolServer:
 
     def wrong_key(self) -> Body:
         """Return the body with which a wrong key is refused."""
-        return self.dialect.error("Incorrect API key provided.", kind="invalid_request_error", code="invalid_api_key")
+        words = "Incorrect API key provided."
+        body: Body = self.dialect.error(words, kind="invalid_request_error", code="invalid_api_key")
+        return body
 
     def missing_model(self, name: str) -> Body:
         """Return the body with which an unknown model is refused."""
-        return self.dialect.error(f"The model '{name}' does not exist.", code="model_not_found")
+        body: Body = self.dialect.error(f"The model '{name}' does not exist.", code="model_not_found")
+        return body
 
 
 class OpenAIServer(ProtocolServer):
@@ -137,4 +140,5 @@ class OllamaServer(ProtocolServer):
 
     def missing_model(self, name: str) -> Body:
         """Return Ollama's words."""
-        return self.dialect.error(f"model '{name}' not found")
+        body: Body = self.dialect.error(f"model '{name}' not found")
+        return body

@@ -108,7 +108,13 @@ ROWS: tuple[Fault, ...] = (
     unreadable("F38.nan", "200 with NaN", lambda d: bodies.with_field(d, b"NaN")),
     unreadable("F38.surrogate", "200 with half of a surrogate pair", bodies.surrogate),
     unreadable("F38.deep", "200 with 100,000 lists in each other", bodies.nested),
-    unreadable("F38.number", "200 with a number beyond every float", bodies.huge_number),
+    Fault(
+        "F38.number",
+        "200 with a number beyond every float",
+        completes(bodies.huge_number),
+        # Valid JSON: whether it hurts depends on whether somebody reads the field.
+        fails(UpstreamProtocol, says=BROKEN, may_succeed=True),
+    ),
     Fault("F38.double", "200 with every field twice: the last counts", completes(bodies.doubled), succeeds()),
     unreadable("F39", "200 with a byte that is not UTF-8", bodies.invalid_utf8),
     Fault(
