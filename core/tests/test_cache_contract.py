@@ -78,13 +78,15 @@ class Small(DictCache):
 class Locked(DictCache):
     """Takes a lock and gives it back only when all goes well."""
 
+    def __init__(self, settings: Any = None) -> None:
+        super().__init__(settings)
+        self._lock = asyncio.Lock()
+
     @hookimpl
     async def cache_lookup(self, call: Call, keys: tuple[CacheKey, ...]) -> CacheEntry | None:
-        while getattr(self, "busy", False):
-            await asyncio.sleep(0)
-        self.busy = True
+        await self._lock.acquire()
         await asyncio.sleep(0)
-        self.busy = False
+        self._lock.release()
         return self._entries.get(keys[0])
 
 
