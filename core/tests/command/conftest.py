@@ -88,7 +88,7 @@ class Screen:
         Python's readline misses a Ctrl-C that comes after it wrote its prompt and before it waits; nobody is so quick.
         """
         async with asyncio.timeout(SOON):
-            while self._state() not in ("S", ""):
+            while self._state() not in ("S", ""):  # noqa: ASYNC110 - the kernel has no event for it
                 await asyncio.sleep(0)
         self.types(key)
 

@@ -108,7 +108,7 @@ class Terminal:
         """Return a text in a colour, where the stream (standard output) is a terminal and the user wants colours."""
         if not text or not self.colored or not is_terminal(stream or sys.stdout) or os.environ.get("TERM") == "dumb":
             return text
-        return click.style(text, fg=color, bold=bold)
+        return click.style(text, fg=color, bold=bold or None)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write a table to standard output.

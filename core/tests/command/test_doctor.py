@@ -1,0 +1,177 @@
+"""``localagent doctor``: each finding with what mends it, and an exit code that says whether something is broken."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from localagent.testing import FaultServer, ReadRequest, Send, Stall, answer
+
+MODELS = {"data": [{"id": "m"}]}
+FOUND = """
+    from localagent import OpenAICompatible, Plugin, ProviderType, hookimpl
+    from localagent.plugins import NoSettings
+
+    def given(environment):
+        return {"instances": [environment["FOUND_AT"]]} if "FOUND_AT" in environment else None
+
+    class Found(Plugin):
+        @hookimpl
+        def provide(self):
+            make = lambda setup: OpenAICompatible(setup, *setup.instances("http://w"))
+            return [ProviderType("found", NoSettings, make, given)]
+"""
+GRUMBLES = """
+    from localagent import Plugin, hookimpl
+
+    class Grumbles(Plugin):
+        @hookimpl
+        def models_listed(self, instance, models):
+            raise KeyError("grumble")
+"""
+
+
+async def findings(shell: Any, *arguments: str) -> tuple[int, dict[str, dict[str, str]]]:
+    """Return the exit code of ``doctor``, and its findings by subject."""
+    result = await shell.run("doctor", "--json", *arguments)
+    assert result.err == ""
+    return result.code, {finding["subject"]: finding for finding in json.loads(result.out)["findings"]}
+
+
+async def test_all_is_well(shell: Any) -> None:
+    """Python, the HTTP library with its fast parser, settings, plugins, providers, instances, the default model."""
+    async with FaultServer((ReadRequest(), Send(answer(200, MODELS)))) as server:
+        shell.use(server.url + "/v1")
+        code, found = await findings(shell)
+    assert code == 0
+    assert {finding["level"] for finding in found.values()} == {"ok"}
+    assert {"python", "aiohttp", "settings", "state folder", "plugins", "provider wire", "default model",
+            f"instance wire@127.0.0.1:{server.port}"} <= set(found)  # fmt: skip
+    assert found["settings"]["text"].endswith("localagent.toml")
+
+
+async def test_it_is_readable(shell: Any) -> None:
+    """A line a finding, with the level in front; what mends it stands below."""
+    shell.settings('use = ["provider-wire"]\n[plugins.cache-memory]\nttl = 1')
+    result = await shell.run("doctor")
+    lines = result.out.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("warn"))
+    assert "[plugins.cache-memory]: It has no effect" in lines[at]
+    assert lines[at + 1].strip() == "Run: pip install localagent-cache-memory"
+
+
+async def test_an_instance_that_cannot_be_reached_is_broken(shell: Any) -> None:
+    """The reason is told; advice to see the doctor is not."""
+    shell.use("http://127.0.0.1:9/v1")
+    code, found = await findings(shell)
+    instance = found["instance wire@127.0.0.1:9"]
+    assert (code, instance["level"]) == (1, "broken")
+    assert "doctor" not in instance["text"]
+
+
+async def test_an_instance_that_does_not_answer_is_not_awaited_for_long(shell: Any) -> None:
+    """--timeout says how long."""
+    async with FaultServer((ReadRequest(), Stall())) as server:
+        shell.use(server.url + "/v1")
+        code, found = await findings(shell, "--timeout", "100 ms")
+    assert (code, found[f"instance wire@127.0.0.1:{server.port}"]["level"]) == (1, "broken")
+
+
+async def test_what_is_active_without_being_named(shell: Any) -> None:
+    """Plugins because they are installed, a provider because the environment has what it needs."""
+    shell.plugin("provider-found", "Found", FOUND)
+    async with FaultServer((ReadRequest(), Send(answer(200, MODELS)))) as server:
+        shell.environment["FOUND_AT"] = server.url
+        _, found = await findings(shell)
+    assert (found["settings"]["level"], found["plugins"]["level"]) == ("note", "note")
+    assert "localagent config init" in found["settings"]["mend"]
+    assert {"provider-found", "provider-wire"} <= set(found["plugins"]["text"].rstrip(".").replace(",", "").split())
+    assert found["provider found"]["level"] == "note"
+    assert "without being named" in found["provider found"]["text"]
+
+
+async def test_wrong_settings_are_a_finding(shell: Any) -> None:
+    """And not the end of it: what does not depend on them is told all the same."""
+    shell.settings('timeot = "5 s"')
+    code, found = await findings(shell)
+    assert (code, found["settings"]["level"], found["settings"]["mend"]) == (1, "broken", "Did you mean timeout?")
+    assert found["python"]["level"] == "ok"
+
+
+async def test_broken_and_missing_plugins_are_findings(shell: Any) -> None:
+    """Each with the command that mends it."""
+    shell.plugin("cache-broken", "Broken", "import a_module_that_is_not_there")
+    code, found = await findings(shell)
+    assert (code, found["plugin cache-broken"]["level"]) == (1, "broken")
+    assert "pip install --upgrade the-cache-broken" in found["plugin cache-broken"]["mend"]
+    shell.settings('use = ["cache-quantum"]')
+    code, found = await findings(shell)
+    assert (code, found["plugins"]["mend"]) == (1, "Run: pip install localagent-cache-quantum")
+
+
+async def test_nothing_to_ask_is_broken(shell: Any) -> None:
+    """Without any plugin; the finding says what to install."""
+    shell.settings("use = []")
+    code, found = await findings(shell)
+    assert code == 1
+    assert "pip install" in found["plugins"]["mend"]
+
+
+async def test_settings_that_have_no_effect(shell: Any) -> None:
+    """For plugins that are not installed, or installed and not active."""
+    shell.plugin("request-grumbles", "Grumbles", GRUMBLES)
+    shell.settings("""
+        use = ["provider-wire"]
+        [plugins.request-grumbles]
+        [order]
+        rate_check = ["rate-limit"]
+    """)
+    _, found = await findings(shell)
+    assert found["[plugins.request-grumbles]"]["mend"] == "Name request-grumbles in: use = [...]"
+    assert found["[order] rate_check"]["mend"] == "Run: pip install localagent-rate-limit"
+    assert {found[name]["level"] for name in ("[plugins.request-grumbles]", "[order] rate_check")} == {"warn"}
+
+
+async def test_models_that_lead_nowhere(shell: Any) -> None:
+    """Aliases and the default model; no default at all is only a note."""
+    async with FaultServer((ReadRequest(), Send(answer(200, MODELS)))) as server:
+        shell.use(server.url + "/v1", more='[models]\nfast = ["gone/x"]')
+        code, found = await findings(shell)
+        assert (code, found["alias fast"]["level"], found["default model"]["level"]) == (1, "broken", "ok")
+        text = (shell.folder / "localagent.toml").read_text()
+        shell.settings(text.replace('default_model = "wire/m"', "").replace("gone/x", "wire/x"))
+        code, found = await findings(shell)
+        assert (code, found["default model"]["level"]) == (0, "note")
+        shell.settings(text.replace("wire/m", "nobody").replace("gone/x", "wire/x"))
+        code, found = await findings(shell)
+        assert (code, found["default model"]["level"]) == (1, "broken")
+
+
+async def test_failures_that_were_isolated(shell: Any) -> None:
+    """A plugin that fails where it harms nobody is found here."""
+    shell.plugin("request-grumbles", "Grumbles", GRUMBLES)
+    async with FaultServer((ReadRequest(), Send(answer(200, MODELS)))) as server:
+        shell.use(server.url + "/v1", plugins=("request-grumbles",))
+        code, found = await findings(shell)
+    assert "models_listed" in found["plugin request-grumbles"]["text"]
+    assert code == 1
+
+
+async def test_a_state_folder_that_cannot_be_made(shell: Any) -> None:
+    """Found before a plugin needs it; nothing is made to find it."""
+    (shell.folder / "file").touch()
+    shell.settings('use = ["provider-wire"]\nstate_folder = "file/below"')
+    _, found = await findings(shell)
+    assert found["state folder"]["level"] == "broken"
+    assert "file is no folder" in found["state folder"]["text"]
+    shell.settings('use = ["provider-wire"]\nstate_folder = "new/folder"')
+    _, found = await findings(shell)
+    assert found["state folder"]["level"] == "ok"
+    assert not (shell.folder / "new").exists()
+
+
+async def test_the_slow_parser_is_found(shell: Any) -> None:
+    """Without its parts in C the HTTP library works, slowly."""
+    shell.environment["AIOHTTP_NO_EXTENSIONS"] = "1"
+    _, found = await findings(shell)
+    assert (found["aiohttp"]["level"], found["aiohttp"]["mend"]) == ("warn", "Run: unset AIOHTTP_NO_EXTENSIONS")
