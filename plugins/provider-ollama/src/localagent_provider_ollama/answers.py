@@ -32,6 +32,8 @@ from localagent_provider_ollama.native import Answer, Embeddings
 if TYPE_CHECKING:
     from localagent import Attempt
 
+# Ollama's token array of the conversation so far and its time stamp say nothing that the schema's fields do not.
+KNOWN = frozenset(Answer.__struct_encode_fields__) | {"context", "created_at", "model"}
 _decode = msgspec.json.Decoder(Answer).decode
 _decode_embeddings = msgspec.json.Decoder(Embeddings).decode
 
@@ -61,7 +63,7 @@ def chat_response(raw: bytes, attempt: Attempt) -> ChatResponse:
     content = message.content if message.content or not calls else None
     said = Message("assistant", content, message.thinking or None, calls or None)
     choice = Choice(0, finish_reason(answer, called=bool(calls)), message=said, logprobs=logprobs(answer))
-    fields = _fields(answer, choice, attempt, f"chatcmpl-{attempt.call.id}", "chat.completion")
+    fields = _fields(raw, answer, choice, attempt, f"chatcmpl-{attempt.call.id}", "chat.completion")
     return ChatResponse(text=message.content or "", **fields)
 
 
@@ -76,7 +78,7 @@ def completion_response(raw: bytes, attempt: Attempt) -> CompletionResponse:
     if not answer.response:
         _refuse_loaded(answer, attempt)
     choice = Choice(0, finish_reason(answer, called=False), text=answer.response)
-    fields = _fields(answer, choice, attempt, f"cmpl-{attempt.call.id}", "text_completion")
+    fields = _fields(raw, answer, choice, attempt, f"cmpl-{attempt.call.id}", "text_completion")
     return CompletionResponse(text=answer.response, **fields)
 
 
@@ -140,13 +142,23 @@ def _refuse_loaded(answer: Answer, attempt: Attempt) -> None:
         raise only_loaded(attempt)
 
 
-def _fields(answer: Answer, choice: Choice, attempt: Attempt, ident: str, kind: str) -> dict[str, Any]:
+def _unknown(raw: bytes, attempt: Attempt) -> dict[str, Any]:
+    """Return the fields of an answer that have no counterpart in the OpenAI schema; they live on under their names."""
+    try:
+        fields: dict[str, Any] = msgspec.json.decode(raw)
+    except BROKEN_JSON:
+        raise broken(raw, attempt, cut=False) from None
+    return {name: value for name, value in fields.items() if name not in KNOWN}
+
+
+def _fields(raw: bytes, answer: Answer, choice: Choice, attempt: Attempt, ident: str, kind: str) -> dict[str, Any]:
     """Return what every whole answer has."""
     cost, spent = usage(answer), timings(answer)
     model = answer.model or attempt.target.model
     document = Document(ident, kind, int(attempt.call.wall()), model, [choice], tokens(cost), spent or None)
+    unknown = _unknown(raw, attempt)
     return {
-        "raw": encode(document),
+        "raw": encode({**unknown, **msgspec.to_builtins(document)} if unknown else document),
         "finish_reasons": (choice.finish_reason,),
         "usage": cost,
         "facts": spent,
