@@ -32,8 +32,8 @@ from localagent_provider_ollama.native import Answer, Embeddings
 if TYPE_CHECKING:
     from localagent import Attempt
 
-# Ollama's token array of the conversation so far and its time stamp say nothing that the schema's fields do not.
-KNOWN = frozenset(Answer.__struct_encode_fields__) | {"context", "created_at", "model"}
+# Ollama's token array of the conversation, its time stamp and the sum of its times say nothing more than the others do.
+KNOWN = frozenset(Answer.__struct_encode_fields__) | {"context", "created_at", "total_duration"}
 _decode = msgspec.json.Decoder(Answer).decode
 _decode_embeddings = msgspec.json.Decoder(Embeddings).decode
 
