@@ -341,8 +341,10 @@ ANSWERS: dict[str, tuple[Case, Expected]] = {
     "F85 country": (inside(openai(code="unsupported_country_region_territory")), unknown(DENIED)),
     "F85 model": (inside(openai(code="model_not_found")), unknown(NOT_FOUND)),
     "a text to embed that is longer than llama.cpp's batch": (
-        answer(500, openai("input (600 tokens) is too large to process. increase the physical batch size",
-                           type="server_error")),
+        answer(
+            500,
+            openai("input (600 tokens) is too large to process. increase the physical batch size", type="server_error"),
+        ),
         TOO_LONG,
     ),
     "F85 length": (inside(openai(code="context_length_exceeded")), unknown(TOO_LONG)),

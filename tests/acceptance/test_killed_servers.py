@@ -12,6 +12,7 @@ import random
 import signal
 from collections import Counter
 from pathlib import Path
+from typing import Self
 
 import attrs
 
@@ -34,7 +35,7 @@ class Ledger(Plugin):
     metrics: Counter[str]
     good: Counter[str]
 
-    async def __aenter__(self) -> Ledger:
+    async def __aenter__(self) -> Self:
         Ledger.metrics, Ledger.good = Counter(), Counter()
         return self
 
@@ -111,8 +112,8 @@ async def killer(client: Client, tally: Tally) -> None:
     chance = random.Random(7)
     while True:
         until = tally.ended + CALLS_A_KILL
-        while tally.ended < until:
-            await asyncio.sleep(0.01)  # a lot of calls
+        while tally.ended < until:  # noqa: ASYNC110 - a schedule of the load, not a synchronisation
+            await asyncio.sleep(0.01)
         well = [server for server in servers if server.state == "ready"]
         if len(well) > 1:
             os.kill(chance.choice(well).pid, signal.SIGKILL)

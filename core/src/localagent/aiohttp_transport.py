@@ -51,17 +51,19 @@ SMALL_BODY = 64 * 1024
 _OUT_OF_FILES = {23, 24, 99}  # ENFILE, EMFILE, EADDRNOTAVAIL
 USER_AGENT = "localagent"
 
-forks = 0
-"""How many forks lie between this process and the one that imported the module; asking the system costs a call."""
 
+class _Forks:
+    """How many forks lie between this process and the one that imported the module; asking the system costs a call."""
 
-def _forked() -> None:
-    global forks
-    forks += 1
+    count = 0
+
+    @classmethod
+    def forked(cls) -> None:
+        cls.count += 1
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_Forks.forked)
 
 
 class _Exchange:
@@ -130,20 +132,20 @@ class Sessions:
     def __init__(self, *, resolver: AbstractResolver | None = None, keepalive: float = 15.0) -> None:
         self._resolver = resolver
         self._keepalive = keepalive
-        self._forks = forks
+        self._forks = _Forks.count
         self._made: dict[bool, aiohttp.ClientSession] = {}
 
     def get(self, *, fresh: bool = False) -> aiohttp.ClientSession:
         """Return the session; ``fresh`` the one whose connections are never reused."""
         session = self._made.get(fresh)
-        if session is None or self._forks != forks:
+        if session is None or self._forks != _Forks.count:
             session = self._make(fresh)
         return session
 
     def _make(self, fresh: bool) -> aiohttp.ClientSession:
-        if self._forks != forks:
+        if self._forks != _Forks.count:
             self._made.clear()
-            self._forks = forks
+            self._forks = _Forks.count
         options: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": self._keepalive}
         connector = _Connector(
             limit=0,
@@ -164,7 +166,7 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._forks == forks:
+        if self._forks == _Forks.count:
             for session in self._made.values():
                 await session.close()
         self._made.clear()
@@ -481,26 +483,30 @@ def _translated(error: Exception) -> LocalAgentError:
     if isinstance(error, OSError) and error.errno in _OUT_OF_FILES:
         return InternalError("This process has no file descriptor or port left for a connection.",
                              mend="Raise the limit (ulimit -n), or lower pool.limit.")  # fmt: skip
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return ConnectFailed("TLS could not be agreed: the server's certificate was not accepted.", phase="tls",
-                             mend="Set authority of the provider, if a private authority made it.")  # fmt: skip
-    if isinstance(error, aiohttp.ClientSSLError):
-        return UpstreamProtocol("The server does not speak TLS.", phase="tls", advice=_UNSENT,
-                                mend="Check https in the url.")  # fmt: skip
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return ConnectFailed("The server's name cannot be resolved.", phase="dns",
-                             mend="Check the url in the settings.")  # fmt: skip
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return ConnectFailed(f"No connection: {_reason(error)}.", phase="connect",
-                             mend="Is the server running? See: localagent doctor")  # fmt: skip
-    if isinstance(error, aiohttp.InvalidURL):
-        return ConnectFailed("The address of the instance is no valid URL.", phase="connect")
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientSSLError | aiohttp.InvalidURL):
+        return _unconnected(error)
     if isinstance(error, aiohttp.ClientResponseError):
         advice = _UNBILLED if _is_no_http(error.__cause__) else None
         return UpstreamProtocol("The server's answer is not HTTP.", phase="read", advice=advice)
     if _partial(error):
         return UpstreamProtocol("The connection ended within the head of the answer.", phase="read")
     return _broken(error)
+
+
+def _unconnected(error: Exception) -> LocalAgentError:
+    """Return the error of a connection that was not made."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return ConnectFailed("TLS could not be agreed: the server's certificate was not accepted.", phase="tls",
+                             mend="Set authority of the provider, if a private authority made it.")  # fmt: skip
+    if isinstance(error, aiohttp.ClientSSLError):
+        return UpstreamProtocol("The server does not speak TLS.", phase="tls", advice=_UNSENT,
+                                mend="Check https in the url.")  # fmt: skip
+    if isinstance(error, aiohttp.ClientConnectorDNSError | aiohttp.InvalidURL):
+        return ConnectFailed("The server's name cannot be resolved.", phase="dns",
+                             mend="Check the url in the settings.")  # fmt: skip
+    reason = _reason(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
+    return ConnectFailed(f"No connection: {reason}.", phase="connect",
+                         mend="Is the server running? See: localagent doctor")  # fmt: skip
 
 
 def _broken(error: Exception) -> LocalAgentError:

@@ -59,7 +59,8 @@ class Health:
         """Check an instance now and return its state; its health says what came of it.
 
         Args:
-            timeout: Seconds after which an instance counts as not well.
+            instance: The instance.
+            timeout: Seconds after which it counts as not well.
         """
         core = self._core
         state = core.state(instance)

@@ -230,7 +230,8 @@ class OpenAIDecoder:
         with_usage: Hand on the event that carries nothing but token counts.
     """
 
-    __slots__ = ("_attempt", "_begun", "_finished", "_sse", "_unsniffed", "_whole", "_with_usage", "done", "rest", "usage")
+    __slots__ = ("_attempt", "_begun", "_finished", "_sse", "_unsniffed", "_whole", "_with_usage", "done", "rest",
+                 "usage")  # fmt: skip
 
     def __init__(self, attempt: Attempt, *, max_event: int = 8 * 1024 * 1024, with_usage: bool = False) -> None:
         self._attempt = attempt

@@ -9,6 +9,7 @@ or of settings with a ``must``, is an error that shows the whole circle.
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterable, Sequence
 
 import attrs
@@ -77,7 +78,7 @@ def order_steps(entries: Sequence[Entry], settled: Sequence[str] = (), *, hook: 
     for edge in _declared(entries, must=True):
         graph.add(edge)
     chain = [name for name in settled if name in names]
-    for first, second in zip(chain, chain[1:], strict=False):
+    for first, second in itertools.pairwise(chain):
         graph.add(_Edge(first, second, f"settings put {first} before {second}"))
     graph.freeze_strong()
     for edge in _declared(entries, must=False):

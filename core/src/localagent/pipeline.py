@@ -120,9 +120,7 @@ class Pipeline:
         return plan
 
     def caller(self, name: str, loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
-        """Return a function that calls a hook which a plugin brought: a coroutine function unless the hook is
-        synchronous.
-        """
+        """Return what calls a hook that a plugin brought; it returns an awaitable unless the hook is sync."""
         steps, spec = self.steps[name], self.specs[name]
         if spec.sync:
             return functools.partial(_call_now, spec.kind, steps)

@@ -157,10 +157,15 @@ class Runtime:
         sender: str = "",
         receipt: bool = False,
     ) -> Call:
-        """Make the call of a request; see ``Call`` for what is not said here.
+        """Make the call of a request.
 
         Args:
+            request: The request.
+            stream: Whether the user reads the answer as a stream.
             timeout: Seconds for the whole call; None means the settings' own.
+            principal: Who asks.
+            cache: What caches may do.
+            parent: The call on whose behalf a plugin sends this one.
             sender: The plugin that sends it on behalf of ``parent``; its steps are skipped.
             receipt: Record what each step decides.
         """
@@ -210,9 +215,7 @@ class Runtime:
     # Connections
 
     async def connect(self, instance: Instance) -> Transport:
-        """Return the transport of an instance. It is opened once, in a task that all callers await; a failure is not
-        remembered.
-        """
+        """Return the transport of an instance, opened once in a task that all callers await; failures are forgotten."""
         state = self.instances.state(instance)
         if state.transport is None:
             task = self._connecting.get(instance)

@@ -39,17 +39,33 @@ class _Loop:
         self.loop.close()
 
 
-_lock = threading.Lock()
-_running: _Loop | None = None
+class _Shared:
+    """What the process has: one background loop, and the lock under which it is made."""
 
+    lock = threading.Lock()
+    running: _Loop | None = None
 
-def _background() -> _Loop:
-    global _running
-    with _lock:
-        if _running is None or _running.process != os.getpid():
-            _running = _Loop()
-            atexit.register(close)
-        return _running
+    @classmethod
+    def get(cls) -> _Loop:
+        """Return the background loop, made if need be."""
+        with cls.lock:
+            if cls.running is None:
+                cls.running = _Loop()
+                atexit.register(close)
+            return cls.running
+
+    @classmethod
+    def take(cls) -> _Loop | None:
+        """Return the background loop and forget it."""
+        with cls.lock:
+            running, cls.running = cls.running, None
+            return running
+
+    @classmethod
+    def forked(cls) -> None:
+        """Forget the parent's loop and lock: nothing of them lives in a forked child."""
+        cls.lock = threading.Lock()
+        cls.running = None
 
 
 def ask(messages: Messages, *, model: str = "", timeout: float | None = None, **fields: Any) -> str:
@@ -67,7 +83,7 @@ def ask(messages: Messages, *, model: str = "", timeout: float | None = None, **
     Raises:
         LocalAgentError: What ended the call.
     """
-    background = _background()
+    background = _Shared.get()
     work = background.client.chat(messages, model=model, timeout=timeout, **fields)
     future = asyncio.run_coroutine_threadsafe(work, background.loop)
     try:
@@ -79,18 +95,10 @@ def ask(messages: Messages, *, model: str = "", timeout: float | None = None, **
 
 def close() -> None:
     """End the background loop; the next ``ask`` starts another. Called at exit by itself."""
-    global _running
-    with _lock:
-        background, _running = _running, None
+    background = _Shared.take()
     if background is not None:
         background.close()
 
 
-def _forked() -> None:
-    global _lock, _running
-    _lock = threading.Lock()
-    _running = None
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_Shared.forked)

@@ -46,8 +46,8 @@ class StreamRun:
         open: Whether something would be left behind if nobody read on.
     """
 
-    __slots__ = ("_answer", "_attempt", "_attempts", "_core", "_decoder", "_error", "_kept", "_pending", "_started", "_steps",
-                 "_texts", "call", "facts", "finish_reason", "model", "open", "ready", "usage")  # fmt: skip
+    __slots__ = ("_answer", "_attempt", "_attempts", "_core", "_decoder", "_error", "_kept", "_pending", "_started",
+                 "_steps", "_texts", "call", "facts", "finish_reason", "model", "open", "ready", "usage")  # fmt: skip
 
     def __init__(self, core: Runtime, call: Call) -> None:
         self.call = call

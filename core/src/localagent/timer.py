@@ -1,9 +1,9 @@
 """One timer per call: the deadline, the limit of the step under way, and the clocks of the exchange.
 
 Arming a timer of the event loop for every step would cost more than the steps. So a call owns one place in the wheel,
-for the earliest time that anything could be over; when it fires it looks, and arms itself again if nothing is. It cancels the
-task that waits inside the core, and only while it does: a consumer's own awaits are never cancelled. Where nobody
-waits inside, it calls ``aside`` (a stream then aborts its source).
+for the earliest time that anything could be over; when it fires it looks, and arms itself again if nothing is. It
+cancels the task that waits inside the core, and only while it does: a consumer's own awaits are never cancelled. Where
+nobody waits inside, it calls ``aside`` (a stream then aborts its source).
 """
 
 from __future__ import annotations

@@ -42,10 +42,8 @@ class Wheel:
         Returns:
             The slot; taking the function out of it disarms.
         """
-        if at - self._loop.time() > FAR:
-            time = float(math.ceil(at))
-        else:
-            time = math.ceil(at * FINE) / FINE
+        slots = 1.0 if at - self._loop.time() > FAR else FINE
+        time = math.ceil(at * slots) / slots
         slot = self._slots.get(time)
         if slot is None:
             slot = self._slots[time] = {}

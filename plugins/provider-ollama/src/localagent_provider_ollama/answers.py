@@ -63,7 +63,7 @@ def chat_response(raw: bytes, attempt: Attempt) -> ChatResponse:
     content = message.content if message.content or not calls else None
     said = Message("assistant", content, message.thinking or None, calls or None)
     choice = Choice(0, finish_reason(answer, called=bool(calls)), message=said, logprobs=logprobs(answer))
-    fields = _fields(raw, answer, choice, attempt, f"chatcmpl-{attempt.call.id}", "chat.completion")
+    fields = _fields(raw, answer, choice, attempt, chat=True)
     return ChatResponse(text=message.content or "", **fields)
 
 
@@ -78,7 +78,7 @@ def completion_response(raw: bytes, attempt: Attempt) -> CompletionResponse:
     if not answer.response:
         _refuse_loaded(answer, attempt)
     choice = Choice(0, finish_reason(answer, called=False), text=answer.response)
-    fields = _fields(raw, answer, choice, attempt, f"cmpl-{attempt.call.id}", "text_completion")
+    fields = _fields(raw, answer, choice, attempt, chat=False)
     return CompletionResponse(text=answer.response, **fields)
 
 
@@ -151,11 +151,14 @@ def _unknown(raw: bytes, attempt: Attempt) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in KNOWN}
 
 
-def _fields(raw: bytes, answer: Answer, choice: Choice, attempt: Attempt, ident: str, kind: str) -> dict[str, Any]:
+def _fields(raw: bytes, answer: Answer, choice: Choice, attempt: Attempt, *, chat: bool) -> dict[str, Any]:
     """Return what every whole answer has."""
     cost, spent = usage(answer), timings(answer)
     model = answer.model or attempt.target.model
-    document = Document(ident, kind, int(attempt.call.wall()), model, [choice], tokens(cost), spent or None)
+    ident, kind = ("chatcmpl-", "chat.completion") if chat else ("cmpl-", "text_completion")
+    document = Document(
+        ident + attempt.call.id, kind, int(attempt.call.wall()), model, [choice], tokens(cost), spent or None
+    )
     unknown = _unknown(raw, attempt)
     return {
         "raw": encode({**unknown, **msgspec.to_builtins(document)} if unknown else document),

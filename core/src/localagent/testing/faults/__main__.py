@@ -15,7 +15,9 @@ async def _play_all(plays: list[tuple[Fault, ProtocolName]]) -> list[Verdict]:
     for fault, protocol in plays:
         verdict = await play_through_client(fault, protocol)
         word = "ok" if verdict.passed else ("FAILED" if verdict.shown else "not shown")
-        print(f"{fault.id:<16} {protocol:<7} {word:<10} {fault.title}{f': {verdict.detail}' if verdict.detail else ''}")
+        sys.stdout.write(
+            f"{fault.id:<16} {protocol:<7} {word:<10} {fault.title}{f': {verdict.detail}' if verdict.detail else ''}\n"
+        )
         verdicts.append(verdict)
     return verdicts
 
@@ -33,7 +35,7 @@ def main(names: list[str]) -> int:
     verdicts = asyncio.run(_play_all(plays))
     failed = sum(verdict.shown and not verdict.passed for verdict in verdicts)
     hidden = sum(not verdict.shown for verdict in verdicts)
-    print(f"{len(verdicts) - failed - hidden} passed, {failed} failed, {hidden} skipped")
+    sys.stdout.write(f"{len(verdicts) - failed - hidden} passed, {failed} failed, {hidden} skipped\n")
     return 1 if failed else 0
 
 
