@@ -237,7 +237,6 @@ def test_a_plugin_that_cannot_be_made_is_refused() -> None:
     )
 
 
-@pytest.mark.xfail(strict=True, reason="pipeline.py: the error of a plugin's constructor has no mend")
 def test_a_plugin_that_cannot_be_made_has_a_mend() -> None:
     """As every error about a plugin."""
 
@@ -249,7 +248,6 @@ def test_a_plugin_that_cannot_be_made_has_a_mend() -> None:
     assert caught.value.mend
 
 
-@pytest.mark.xfail(strict=True, reason="hooks.py: an operation that does not exist is taken, and never active")
 def test_a_step_for_an_unknown_operation_is_refused() -> None:
     """It would never be active, and nobody would know why."""
     assert "chatt" in refused(plugin("guard-x", pre_request=step("pre_request", operations="chatt")))

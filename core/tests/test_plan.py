@@ -124,7 +124,7 @@ async def test_a_step_over_its_limit_is_treated_as_raised() -> None:
     loop, clock = asyncio.get_running_loop(), timer()
     begun = loop.time()
     with pytest.raises(InternalError, match=r"rate-x took longer than 0\.5 s.*Raise \[limits\] some_hook"):
-        await ask(step_of(lambda_sleep(10.0), limit=0.5), clock, "x")
+        await ask(step_of(sleeps_for(10.0), limit=0.5), clock, "x")
     assert loop.time() - begun == pytest.approx(0.5, abs=0.02)
     task = asyncio.current_task()
     assert task is not None
@@ -132,7 +132,7 @@ async def test_a_step_over_its_limit_is_treated_as_raised() -> None:
     clock.close()
 
 
-def lambda_sleep(seconds: float) -> Callable[..., Any]:
+def sleeps_for(seconds: float) -> Callable[..., Any]:
     async def sleeps(value: Any) -> None:
         await asyncio.sleep(seconds)
 
@@ -144,7 +144,7 @@ async def test_the_calls_deadline_ends_a_step_before_its_limit() -> None:
     """Then it is the call's time that is up, and no plugin's fault."""
     clock = timer(asyncio.get_running_loop().time() + 0.5)
     with pytest.raises(UpstreamTimeout) as caught:
-        await ask(step_of(lambda_sleep(10.0), limit=5.0), clock, "x")
+        await ask(step_of(sleeps_for(10.0), limit=5.0), clock, "x")
     assert (caught.value.phase, caught.value.code) == ("total", "deadline_exceeded")
     clock.close()
 
@@ -152,7 +152,7 @@ async def test_the_calls_deadline_ends_a_step_before_its_limit() -> None:
 @pytest.mark.virtual
 async def test_a_cancellation_from_outside_stays_one() -> None:
     """Whoever cancels the task is not told that a step failed."""
-    task = asyncio.ensure_future(asked_alone(step_of(lambda_sleep(10.0), limit=60.0)))
+    task = asyncio.ensure_future(asked_alone(step_of(sleeps_for(10.0), limit=60.0)))
     await asyncio.sleep(1.0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -173,7 +173,6 @@ async def test_a_step_that_is_cancelled_by_itself_has_failed() -> None:
         await ask(step_of(gives(asyncio.CancelledError(), awaits=True)), timer(), "x")
 
 
-@pytest.mark.xfail(strict=True, reason="plan.py tell: a plain step's own CancelledError ends the call as if cancelled")
 async def test_a_plain_step_that_raises_a_cancellation_has_failed() -> None:
     """``future.result()`` of a cancelled future raises one in a plain function as well."""
     with pytest.raises(InternalError, match="rate-x"):
@@ -233,7 +232,7 @@ def test_a_plain_hook_skips_as_well() -> None:
 async def test_the_deadline_is_not_skipped() -> None:
     """A step in which the call's time ran out is no miss: nothing more can be asked."""
     clock = timer(asyncio.get_running_loop().time() + 0.5)
-    steps = [step_of(lambda_sleep(10.0), OnRaise.SKIP, limit=5.0), step_of(gives(2, awaits=True), OnRaise.SKIP)]
+    steps = [step_of(sleeps_for(10.0), OnRaise.SKIP, limit=5.0), step_of(gives(2, awaits=True), OnRaise.SKIP)]
     with pytest.raises(UpstreamTimeout):
         await first(steps, clock, "x")
     clock.close()
@@ -296,7 +295,6 @@ async def test_all_are_told_whatever_one_does(awaits: bool) -> None:
     assert (heard, troubles.counts[("rate-x", "some_hook")]) == (["x"] * 3, 2)
 
 
-@pytest.mark.xfail(strict=True, reason="plan.py notify: a step's own CancelledError is not isolated")
 def test_a_listener_that_raises_a_cancellation_is_isolated() -> None:
     """What runs in clean-up must not be ended by a future that a step looked at."""
     heard: list[Any] = []

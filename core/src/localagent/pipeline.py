@@ -189,9 +189,13 @@ class Pipeline:
             if spec is None and marks.of is None:
                 raise self._error(name, f"there is no hook named {attribute}")
             if spec is not None:
-                self._check_method(name, method, spec)
+                self._check_method(name, method, marks, spec)
 
-    def _check_method(self, name: str, method: Callable[..., Any], spec: HookSpec) -> None:
+    def _check_method(self, name: str, method: Callable[..., Any], marks: HookImpl, spec: HookSpec) -> None:
+        unknown = [name for name in marks.operations or () if name not in spec.operations]
+        if unknown:
+            offered = ", ".join(spec.operations)
+            raise self._error(name, f"{spec.name} names the operation {unknown[0]}; there are {offered}")
         if spec.pending:
             raise self._error(name, f"it uses {spec.name}, but {spec.pending} are not supported by this version")
         if spec.sync and inspect.iscoroutinefunction(method):
@@ -242,7 +246,8 @@ def _build(item: Loaded, settings: Any) -> Plugin:
     except Exception as error:  # the plugin's constructor
         raise PluginError(
             f"Plugin {item.name} (distribution {item.report.distribution} {item.report.version}) cannot be made: "
-            f"{type(error).__name__}: {error}."
+            f"{type(error).__name__}: {error}.",
+            mend="Upgrade it, or leave it out of the settings.",
         ) from error
     plugin.name = item.name
     return plugin

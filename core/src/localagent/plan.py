@@ -137,7 +137,7 @@ def tell(step: Step, *arguments: Any) -> Any:
         return step.check(step.call(*arguments))
     except LocalAgentError:
         raise
-    except Exception as error:  # the plugin's code
+    except (Exception, asyncio.CancelledError) as error:  # the plugin's code; nobody can cancel a plain function
         raise step.blame(error) from error
 
 
@@ -212,7 +212,7 @@ def notify(steps: Sequence[Step], *arguments: Any) -> None:
     for step in steps:
         try:
             step.call(*arguments)
-        except Exception as error:  # the plugin's code: isolated by the hook's contract
+        except (Exception, asyncio.CancelledError) as error:  # the plugin's code: isolated by the hook's contract
             step.troubles.note(step, error)
 
 

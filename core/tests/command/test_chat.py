@@ -29,6 +29,21 @@ COUNTER = """
             return Words()
 """
 
+LINGERS = """
+    import asyncio, sys
+    from localagent import Plugin, hookimpl
+
+    class Lingers(Plugin):
+        @hookimpl
+        async def pre_request(self, call, request):
+            try:
+                print("begun", file=sys.stderr, flush=True)
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                print("cleaning", file=sys.stderr, flush=True)
+                await asyncio.Event().wait()
+"""
+
 
 def asked(server: FaultServer) -> list[list[str]]:
     """Return what each request said, message by message."""
@@ -112,6 +127,23 @@ async def test_ctrl_c_in_a_line_drops_the_line(shell: Any, says: Any) -> None:
             await screen.presses("\x03")
             assert await screen.ends() == 130
         assert asked(server) == [["Hi"]]
+
+
+@pytest.mark.parametrize("arguments", [("ask", "Hi"), ("chat",)], ids=["ask", "chat"])
+async def test_ctrl_c_twice_leaves_at_once(shell: Any, arguments: tuple[str, ...]) -> None:
+    """Also when what the first one cancelled does not come to an end."""
+    shell.plugin("request-lingers", "Lingers", LINGERS)
+    shell.use("http://127.0.0.1:9/v1", plugins=("request-lingers",), more="[limits]\npre_request = 600")
+    async with shell.screen(*arguments) as screen:
+        if arguments == ("chat",):
+            await screen.shows("> ")
+            screen.types("Hi\n")
+        await screen.shows("begun")
+        screen.types("\x03")
+        await screen.shows("cleaning")
+        screen.types("\x03")
+        assert await screen.ends() == 130
+    assert "Traceback" not in screen.text
 
 
 async def test_a_failed_answer_ends_neither_the_chat_nor_its_memory(shell: Any, says: Any, refuses: Any) -> None:
