@@ -474,9 +474,6 @@ async def test_a_deferred_function_that_raises_a_cancellation_keeps_none_from_ru
     assert order == [1]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="attempts.py close: a CancelledError of after_attempt keeps the deferred functions"
-)
 async def test_an_observer_that_raises_a_cancellation_keeps_nothing_from_running() -> None:
     """NOTIFY is isolated, whatever is raised."""
     order: list[int] = []
@@ -530,6 +527,9 @@ async def test_the_deadline_holds_while_the_provider_works() -> None:
     assert (error.code, fake.asked[0].ended) == ("deadline_exceeded", "cancelled")
 
 
+@pytest.mark.xfail(
+    strict=True, reason="attempts.py _exchange: the timer is not armed before the provider names a phase"
+)
 async def test_the_deadline_holds_while_a_provider_does_not_speak_of_clocks() -> None:
     """Whatever a provider awaits before its first phase, the call ends in time."""
 
@@ -556,6 +556,7 @@ async def test_the_deadline_holds_while_a_provider_does_not_speak_of_clocks() ->
         assert now() - begun == pytest.approx(5.0, abs=0.1)
 
 
+@pytest.mark.xfail(strict=True, reason="attempts.py _exchange: core.connect is awaited without an armed timer")
 async def test_the_deadline_holds_while_a_connection_is_brought() -> None:
     """Opening a transport may take long; the call does not."""
 
@@ -569,6 +570,7 @@ async def test_the_deadline_holds_while_a_connection_is_brought() -> None:
         assert now() - begun == pytest.approx(5.0, abs=0.1)
 
 
+@pytest.mark.xfail(strict=True, reason="attempts.py _fail: a deadline in a gate makes the instance unhealthy")
 async def test_a_deadline_that_passes_before_sending_blames_no_instance() -> None:
     """The instance was never asked, so it is not sick."""
 
@@ -594,7 +596,7 @@ def least_in_flight(runtime: Callable[[], Runtime]) -> Kind:
 
 
 async def test_a_hundred_calls_spread_evenly() -> None:
-    """100 calls at once over 4 instances go 25 to each: the next chooser sees the last choice, with gates or without."""
+    """100 calls at once over 4 instances go 25 to each: the next chooser sees the last choice, gates or not."""
     for guards in ([], [gate()]):
         fake = fake_provider_plugin({name: Reply(after=1.0) for name in "abcd"})
         holder: list[Runtime] = []
