@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 
 from localagent import Instance, Plugin, Transport, Watch, hookimpl
 
@@ -13,22 +13,27 @@ class MemoryAnswer:
     status = 200
     headers: Mapping[str, str] = {}
 
-    def __init__(self, parts: Iterable[bytes]) -> None:
-        self._parts: Iterator[bytes] = iter(parts)
-        self.ended = False
+    def __init__(self, parts: Sequence[bytes]) -> None:
+        self._parts = iter(parts)
+        self._left = len(parts)
+
+    @property
+    def ended(self) -> bool:
+        return self._left <= 0
 
     async def part(self) -> bytes:
+        self._left -= 1
         return next(self._parts, b"")
 
     async def read(self, cap: int | None = None) -> bytes:
-        self.ended = True
+        self._left = 0
         return b"".join(self._parts)[:cap]
 
     def abort(self) -> None:
-        self.ended = True
+        self._left = 0
 
     async def aclose(self) -> None:
-        self.ended = True
+        self._left = 0
 
 
 class MemoryTransport:
