@@ -83,7 +83,7 @@ def test_nothing_is_a_setting_that_must_be_made() -> None:
     assert Settings.from_mapping({}) == Settings()
     assert (Settings().use, Settings().timeout, Settings().max_attempts) == (None, 600.0, 6)
     assert (Settings().sharing, Settings().retry, Settings().health) == (
-        Sharing("deterministic", None), RetryBudgetSettings(0.2, 10.0, 10.0), HealthSettings(15.0, True),
+        Sharing("deterministic"), RetryBudgetSettings(0.2, 10.0, 10.0), HealthSettings(15.0, True),
     )  # fmt: skip
 
 

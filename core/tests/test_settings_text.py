@@ -54,7 +54,7 @@ rate_check = ["a", "b"]
 [limits]
 rate_check = 0.3
 [sharing]
-enabled = false
+policy = "all"
 """
 
 

@@ -52,15 +52,13 @@ class Alias:
 
 @attrs.frozen
 class Sharing:
-    """``[sharing]``: which calls may be answered by the work that was done for another one.
+    """``[sharing]``: which calls a cache may answer.
 
     Attributes:
         policy: ``deterministic``: embeddings, and requests with temperature 0 or a seed; ``all``: every request.
-        enabled: Whether identical calls share one request at all; left out, they do where a cache is active.
     """
 
     policy: Policy = "deterministic"
-    enabled: bool | None = None
 
 
 @attrs.frozen

@@ -78,10 +78,9 @@ SAMPLE = """\
 #[limits]
 #pre_request = "5 s"
 
-# Which calls may be answered by the work that was done for another: "deterministic" ones, or "all".
+# Which calls a cache may answer: "deterministic" ones, or "all".
 #[sharing]
 #policy = "deterministic"
-#enabled = true
 
 # How many retries all calls together may make: a share of the calls in the window, and so many a second beside it.
 #[retry]
