@@ -530,7 +530,8 @@ def _is_no_http(cause: BaseException | None) -> bool:
 
 
 def _reason(error: aiohttp.ClientConnectorError) -> str:
-    return (error.os_error.strerror or type(error.os_error).__name__).lower()
+    number = error.os_error.errno
+    return os.strerror(number).lower() if number else "no address answered"
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from localagent.responses import Usage
 
 if TYPE_CHECKING:
+    from localagent.receipt import Receipt
     from localagent.stream_run import StreamRun
     from localagent.streaming import Chunk
 
@@ -81,6 +82,11 @@ class AnswerStream:
     def model(self) -> str:
         """The model that answers, as ``provider/name``; empty before the first content."""
         return self._run.model
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """What each step decided so far; None unless the call asked for a receipt."""
+        return self._run.receipt
 
     @property
     def request_id(self) -> str:

@@ -147,6 +147,7 @@ class Client:
         timeout: float | None = None,
         tenant: str = "",
         cache: bool | CachePolicy = True,
+        receipt: bool = False,
         **fields: Any,
     ) -> AnswerStream:
         """Send a chat and read the answer as it comes; arguments as in ``chat``.
@@ -159,7 +160,7 @@ class Client:
         """
         request = ChatRequest(_document(fields, messages=as_messages(messages), model=model))
         check_chat(request.document)
-        return self.send_stream(request, timeout=timeout, principal=_principal(tenant), cache=cache)
+        return self.send_stream(request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt)
 
     async def send(
         self,
@@ -184,6 +185,7 @@ class Client:
         timeout: float | None = None,
         principal: Principal = NOBODY,
         cache: bool | CachePolicy = True,
+        receipt: bool = False,
     ) -> AnswerStream:
         """Send a request that was built elsewhere, to be read as it comes; see ``stream``."""
         from localagent.answer_stream import AnswerStream
@@ -192,7 +194,8 @@ class Client:
         runtime = self._runtime
         if runtime is None or runtime.loop is not asyncio.get_running_loop():
             raise StartError("The client is not open.", mend="Use: async with Client() as client")
-        call = runtime.call(request, stream=True, timeout=timeout, principal=principal, cache=_policy(cache))
+        cached = _policy(cache)
+        call = runtime.call(request, stream=True, timeout=timeout, principal=principal, cache=cached, receipt=receipt)
         return AnswerStream(StreamRun(runtime, call))
 
     async def models(self, timeout: float = 30.0) -> list[ModelInfo]:

@@ -113,6 +113,7 @@ class LocalAgentError(Exception):
         self.advice = advice or self.default_advice
         self.request_id: str | None = None
         self.attempts = 0
+        self.receipt: Any = None
 
     def __str__(self) -> str:
         where = f" [{self.target}]" if self.target and self.target not in self.message else ""

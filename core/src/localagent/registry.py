@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from localagent.call import Principal
 from localagent.errors import ModelNotFound, PermissionDenied, PluginError, SettingsError
 from localagent.instances import Target
-from localagent.plugins import missing_plugin
+from localagent.plugins import find_plugins, missing_plugin
 from localagent.providers import Provider, ProviderSetup, ProviderType
 
 if TYPE_CHECKING:
@@ -90,6 +90,15 @@ def provider_types(pipeline: Pipeline) -> dict[str, tuple[ProviderType, str]]:
     return types
 
 
+def _missing_type(kind: str) -> PluginError:
+    """Return the error for a provider type that no active plugin brings: installed and idle, or not installed."""
+    name = f"provider-{kind}"
+    installed = find_plugins()
+    if name in installed:
+        return PluginError(f"The plugin {name} is installed and not active.", mend=f'Add "{name}" to use = [...].')
+    return missing_plugin(name, installed)
+
+
 class Registry:
     """The providers of one client.
 
@@ -128,8 +137,7 @@ class Registry:
     def _make(self, settings: Any, name: str, common: ProviderSettings, why: str) -> None:
         kind, plugin = self.types.get(common.type, (None, ""))
         if kind is None:
-            known = [f"provider-{kind}" for kind in self.types]
-            error = missing_plugin(f"provider-{common.type}", known)
+            error = _missing_type(common.type)
             raise SettingsError(f"Provider {name} is of type {common.type}, which no active plugin brings.",
                                 mend=error.mend)  # fmt: skip
         setup = ProviderSetup(
@@ -194,14 +202,14 @@ class Registry:
         return provider, model
 
     def _mend(self, name: str) -> str:
-        choices = [*self._core.settings.models, *(f"{source}/..." for source in self.sources)]
         provider, slash, model = name.partition("/")
         near = difflib.get_close_matches(provider, [*self._core.settings.models, *self.sources], n=1)
         if near:
             return f"Did you mean {near[0]}{slash}{model}?"
-        if not choices:
+        if not self.sources:
             return "Install a provider: see localagent doctor"
-        return f"Choose one of: {', '.join(choices)}. See: localagent models"
+        known = ", ".join(self.sources)
+        return f"A model is written PROVIDER/NAME; providers are: {known}. See: localagent models"
 
     async def aclose(self) -> None:
         """Close all providers at the same time."""

@@ -142,6 +142,8 @@ def finish(
         error.attempts = len(call.attempts)
         if call.attempts:
             complete(error, call.attempts[-1])
+        if call.records is not None:
+            error.receipt = receipt(core, call)
     if call.plan.record_metric:
         notify(call.plan.record_metric, call, metric_of(core, call, error, usage, cancelled=cancelled))
 

@@ -19,13 +19,14 @@ from localagent.joining import split_document
 from localagent.openai_wire import chunk_of, joined_response
 from localagent.plan import out_of_time, pipe, tell
 from localagent.responses import Usage
-from localagent.run import finish, keep, lookup
+from localagent.run import finish, keep, lookup, receipt
 from localagent.streaming import Chunk, Decoder, StreamStep
 from localagent.timer import Watch
 
 if TYPE_CHECKING:
     from localagent.attempt import Attempt
     from localagent.call import Call
+    from localagent.receipt import Receipt
     from localagent.runtime import Runtime
     from localagent.transport import HttpAnswer, Transport
 
@@ -73,6 +74,11 @@ class StreamRun:
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop on which the run lives."""
         return self._core.loop
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """What became of the call so far; None unless it was asked for."""
+        return None if self.call.records is None else receipt(self._core, self.call)
 
     async def start(self) -> None:
         """Run until the first content; does nothing the second time.

@@ -134,7 +134,8 @@ class Timer:
         fired, self.fired = self.fired, None
         if fired is not None:
             return fired if self._task.uncancel() <= self._cancelling else None
-        return None if self._task.cancelling() > self._cancelling else STRAY
+        # Also one that was asked for before the task came in counts: it may be the one that arrives only now.
+        return None if self._task.cancelling() else STRAY
 
     def _arm(self, at: float) -> None:
         at = min(at, self.deadline)
