@@ -93,7 +93,7 @@ def _spread(spread: Spread | None, unit: str = "") -> str:
 def _number(value: float) -> str:
     """Write a number with three digits that count."""
     if value == int(value) or abs(value) >= 100:
-        return f"{value:.0f}"
+        return f"{value + 0.0:.0f}"  # without the sign of a negative zero
     return f"{value:.3g}" if abs(value) >= 0.01 else f"{value:.3f}"
 
 
@@ -118,4 +118,4 @@ def write_into(page: Path, report: Report) -> None:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"{page} lacks the markers {BEGIN} and {END}.")
-    page.write_text(f"{before}{BEGIN}\n\n{report.markdown()}\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n\n{report.markdown()}{END}{after}")

@@ -62,7 +62,7 @@ def test_a_report_replaces_the_one_before(tmp_path: Path) -> None:
     text = page.read_text()
     assert "old" not in text
     assert text.startswith(f"# Title\n\n{BEGIN}\n\nCPython 3.13.0")
-    assert text.endswith(f"\n{END}\n\nbelow\n")
+    assert text.endswith(f"|\n{END}\n\nbelow\n")
 
 
 def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
