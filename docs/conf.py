@@ -28,3 +28,7 @@ autodoc_typehints = "signature"
 autoclass_content = "class"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+# Attributes named `type` make every annotation `type` look ambiguous to Sphinx; the builtin is meant.
+suppress_warnings = ["ref.python"]

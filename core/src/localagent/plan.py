@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 import attrs
@@ -97,7 +98,19 @@ class Troubles:
         now = self._clock()
         if now - self._logged.get(pair, -60.0) >= 60.0:
             self._logged[pair] = now
-            log.warning("Plugin %s failed in %s: %s (further ones are counted).", *pair, type(error).__name__)
+            cause = error.__cause__ or error
+            name, where = type(cause).__name__, _place(cause)
+            log.warning("Plugin %s failed in %s: %s%s (further ones are counted).", *pair, name, where)
+
+
+def _place(error: BaseException) -> str:
+    """Return where an exception was raised; its text may hold a prompt, and is not for logs."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f" at {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
 
 
 def out_of_time() -> UpstreamTimeout:

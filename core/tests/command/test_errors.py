@@ -140,7 +140,7 @@ async def test_a_wrong_key(shell: Any, refuses: Any) -> None:
 @pytest.mark.parametrize(
     ("model", "parts"),
     [
-        ("m", ("no alias named m", "wire/")),
+        ("m", ("no alias named m", "providers are: wire")),
         ("wir/m", ("no provider named wir", "Did you mean wire/m?")),
         ("wire/unknown", ("Check the model's name at provider 'wire'",)),
     ],
