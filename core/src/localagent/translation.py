@@ -438,7 +438,11 @@ def _document(body: bytes) -> Any:
     head = bytes(body[:LOOKED_AT]).removeprefix(b"\xef\xbb\xbf")
     try:
         return msgspec.json.decode(head)
-    except (ValueError, RecursionError):  # no JSON, no UTF-8, NaN, a number too long; nested too deep
+    except (
+        msgspec.MsgspecError,
+        ValueError,
+        RecursionError,
+    ):  # no JSON, no UTF-8, NaN, a number too long; nested too deep
         text = head.decode("utf-8", "replace").strip()
     if _PAGE.search(text):
         return {"code": "html page"}
