@@ -214,6 +214,13 @@ async def test_a_call_must_run_in_a_task() -> None:
 delays = st.floats(0.001, 200.0)
 
 
+class Calling:
+    """Something due that calls a function."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.fire = function
+
+
 @given(st.lists(delays, min_size=1, max_size=30), st.lists(st.booleans(), min_size=30, max_size=30))
 def test_a_wheel_calls_what_is_due(seconds: list[float], disarmed: list[bool]) -> None:
     """Never early, at most a slot late (beyond a minute a second), each once, and what was disarmed not at all."""
@@ -226,10 +233,10 @@ def test_a_wheel_calls_what_is_due(seconds: list[float], disarmed: list[bool]) -
             return lambda: called[number].append(now() - begun)
 
         for number, delay in enumerate(seconds):
-            function = due(number)
-            slot = wheel.add(begun + delay, function)
+            calling = Calling(due(number))
+            slot = wheel.add(begun + delay, calling, begun)
             if disarmed[number]:
-                del slot[function]
+                del slot[calling]
         await asyncio.sleep(250.0)
         wheel.close()
         return called
@@ -246,7 +253,7 @@ def test_a_wheel_calls_what_is_due(seconds: list[float], disarmed: list[bool]) -
 async def test_a_wheel_that_is_closed_calls_nothing() -> None:
     """Everything is disarmed."""
     wheel, called = Wheel(asyncio.get_running_loop()), []
-    wheel.add(now() + 1.0, lambda: called.append(1))
+    wheel.add(now() + 1.0, Calling(lambda: called.append(1)), now())
     wheel.close()
     await asyncio.sleep(5.0)
     assert called == []
@@ -259,9 +266,9 @@ async def test_what_is_called_may_arm_again() -> None:
     def again() -> None:
         called.append(now())
         if len(called) < 5:
-            wheel.add(now() + 1.0, again)
+            wheel.add(now() + 1.0, Calling(again), now())
 
-    wheel.add(now() + 1.0, again)
+    wheel.add(now() + 1.0, Calling(again), now())
     await asyncio.sleep(10.0)
     assert len(called) == 5
     wheel.close()

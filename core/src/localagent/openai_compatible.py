@@ -59,15 +59,18 @@ class OpenAICompatible:
 
     async def chat(self, attempt: Attempt, transport: Transport) -> ChatResponse:
         """Send a chat and return the complete answer."""
-        return chat_response(await self._whole(attempt, transport, "/chat/completions"), attempt)
+        answer = await self._post(attempt, transport, "/chat/completions")
+        return chat_response(await answer.read(), attempt)
 
     async def complete(self, attempt: Attempt, transport: Transport) -> CompletionResponse:
         """Send a text completion and return the complete answer."""
-        return completion_response(await self._whole(attempt, transport, "/completions"), attempt)
+        answer = await self._post(attempt, transport, "/completions")
+        return completion_response(await answer.read(), attempt)
 
     async def embed(self, attempt: Attempt, transport: Transport) -> EmbedResponse:
         """Send inputs and return their embeddings."""
-        return embed_response(await self._whole(attempt, transport, "/embeddings"), attempt)
+        answer = await self._post(attempt, transport, "/embeddings")
+        return embed_response(await answer.read(), attempt)
 
     async def stream(self, attempt: Attempt, transport: Transport) -> tuple[HttpAnswer, Decoder]:
         """Send a chat or completion to be streamed."""
@@ -94,10 +97,6 @@ class OpenAICompatible:
     async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
         """Ask for the model list, which costs nothing."""
         await self.list_models(instance, transport, clocks)
-
-    async def _whole(self, attempt: Attempt, transport: Transport, path: str) -> bytes:
-        answer = await self._post(attempt, transport, path)
-        return await answer.read()
 
     async def _post(self, attempt: Attempt, transport: Transport, path: str, **fields: Any) -> HttpAnswer:
         """Send a request and return the answer if its status says that it is one."""

@@ -301,6 +301,13 @@ class OpenAIDecoder:
         if event.usage is not None:
             self.usage = usage_of(event.usage) or self.usage
         choices = event.choices
+        if (
+            choices
+            and len(choices) == 1
+            and (choice := choices[0]).finish_reason is None
+            and choice.index in self._begun
+        ):
+            return Chunk(payload, _text(choice) if choice.index == 0 else "")
         if not choices:
             return Chunk(payload) if self._with_usage and event.usage is not None else None
         for choice in choices:

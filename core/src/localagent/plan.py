@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import types
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -121,16 +122,24 @@ def out_of_time() -> UpstreamTimeout:
 
 
 async def ask(step: Step, timer: Timer, *arguments: Any) -> Any:
-    """Call one step, bounded by its limit, and check its result.
+    """Call one step, bounded by its limit, and check its result. A step that does not wait needs no timer.
 
     Raises:
         LocalAgentError: The step's own, or what its exception, its lateness or its wrong result become.
     """
     if not step.awaits:
         return tell(step, *arguments)
-    timer.watch(step.limit, step)
+    work = step.call(*arguments)
     try:
-        return step.check(await step.call(*arguments))
+        try:
+            waits_for = work.send(None)
+        except StopIteration as done:
+            return step.check(done.value)
+        timer.watch(step.limit, step)
+        try:
+            return step.check(await _rest(work, waits_for))
+        finally:
+            timer.deadline_only()
     except asyncio.CancelledError:
         fired = timer.claim()
         if fired is None:
@@ -140,8 +149,23 @@ async def ask(step: Step, timer: Timer, *arguments: Any) -> Any:
         raise
     except Exception as error:  # the plugin's code
         raise step.blame(error) from error
+
+
+@types.coroutine
+def _rest(work: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
+    """Go on with a coroutine that was begun by hand: what it waits for goes up, what comes down goes to it."""
+    try:
+        while True:
+            try:
+                sent = yield waits_for
+            except BaseException as error:  # the event loop's word to the step, a cancellation above all
+                waits_for = work.throw(error)
+            else:
+                waits_for = work.send(sent)
+    except StopIteration as done:
+        return done.value
     finally:
-        timer.deadline_only()
+        work.close()
 
 
 def tell(step: Step, *arguments: Any) -> Any:

@@ -159,20 +159,20 @@ def metric_of(
     elif error is not None:
         status = "failed" if last is not None else "refused"
     return Metric(
-        operation=call.operation,
-        status=status,
-        model=last.target.name if last else "",
-        instance=last.target.instance.id if last else "",
-        seconds=core.clock() - call.started,
-        first=last.first - call.started if last and last.first is not None else None,
-        attempts=len(call.attempts),
-        usage=usage,
-        cached=call.cached,
-        coalesced=call.coalesced,
-        code=error.code if error else "",
-        call=call.id,
-        parent=call.parent.id if call.parent else "",
-        tenant=call.principal.tenant,
+        call.operation,
+        status,
+        last.target.name if last else "",
+        last.target.instance.id if last else "",
+        core.clock() - call.started,
+        last.first - call.started if last and last.first is not None else None,
+        len(call.attempts),
+        usage,
+        call.cached,
+        call.coalesced,
+        error.code if error else "",
+        call.id,
+        call.parent.id if call.parent else "",
+        call.principal.tenant,
     )
 
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("localagent")
 
 DEEPEST = 2
+NONE_SKIPPED: frozenset[str] = frozenset()
 BACKGROUND_AT_MOST = 1000
 CLOSING_SECONDS = 5.0
 
@@ -61,6 +62,7 @@ class Runtime:
 
     Attributes:
         streams: Streams that are open.
+        dropped: Pieces of background work that were dropped because too much was under way.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Runtime:
         self.wheel = Wheel(self.loop)
         self._stack = AsyncExitStack()
         self._background: set[asyncio.Task[None]] = set()
+        self.dropped = 0
         self._connecting: dict[Instance, asyncio.Task[Transport]] = {}
         self._plans = {operation: pipeline.plan(operation) for operation in OPERATIONS}
         self._transports: dict[Instance, Transport] = {}
@@ -173,14 +176,14 @@ class Runtime:
             raise Draining("The client is closed.", mend="Open a new one.")
         now = self.loop.time()
         deadline = now + (self.settings.timeout if timeout is None else timeout)
-        skipped = parent.skipped | {sender} if parent is not None else frozenset()
+        skipped = parent.skipped | {sender} if parent is not None else NONE_SKIPPED
         call = Call(
             id=f"la-{self._prefix}-{next(self._numbers)}",
             request=request,
             plan=self._plans[request.operation]
             if parent is None and not receipt
             else self.pipeline.plan(request.operation, recording=receipt, without=skipped),
-            timer=Timer(self.loop, deadline if parent is None else min(deadline, parent.deadline), self.wheel),
+            timer=Timer(self.loop, deadline if parent is None else min(deadline, parent.deadline), self.wheel, now),
             principal=principal,
             cache=cache,
             stream=stream,
@@ -250,16 +253,22 @@ class Runtime:
     def _instance_changed(self, what: str, instance: Instance) -> None:
         transport = self._transports.pop(instance, None) if what == "removed" else None
         if transport is not None:
-            self.spawn(transport.aclose(), "close transport")
+            self.begin(transport.aclose(), "close transport")
 
     # What plugins are given
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run work beside the path of a request; dropped, counted and logged when too much is under way."""
+        """Run work beside the path of a request; dropped and counted when too much is under way."""
         if len(self._background) >= BACKGROUND_AT_MOST or self._closed:
             work.close()
-            log.warning("Background work (%s) was dropped: %s.", name, "closing" if self._closed else "too much of it")
+            self.dropped += 1
+            if self.dropped == 1:
+                log.warning("Background work (%s) was dropped: there is too much of it. Further is counted.", name)
             return
+        self.begin(work, name)
+
+    def begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run work of the core's own, which must not be dropped; tracked as what plugins spawn."""
         task = self.loop.create_task(work, name=f"localagent {name}")
         self._background.add(task)
         task.add_done_callback(self._background_done)

@@ -234,7 +234,7 @@ class StreamRun:
                 self._break(InternalError(f"A step that changes streams failed: {type(error).__name__}."))
                 return
         self.ready.extend(chunks)
-        self._texts.extend(chunk.text for chunk in chunks)
+        self._texts += [chunk.text for chunk in chunks]
 
     def _succeed(self) -> None:
         assert self._decoder is not None
@@ -249,7 +249,7 @@ class StreamRun:
             keep(self._core, self.call, self._attempt, joined, joined.streamed)
         answer = self._answer
         if answer is not None and not answer.ended:
-            self._core.spawn(_drain(answer), "drain")
+            self._core.begin(_drain(answer), "drain")
         self._end(None)
 
     def _break(self, error: LocalAgentError) -> None:

@@ -54,13 +54,17 @@ class Timer:
         loop: The running loop; its ``time()`` is the clock.
         deadline: Loop time at which the call is over, or ``NEVER``.
         wheel: The wheel of the loop's timers; None makes one for this timer alone.
+        began: The loop's time, when it was just asked for.
     """
 
-    __slots__ = ("_armed", "_cancelling", "_loop", "_own", "_slot", "_task", "_wheel", "aside", "deadline", "fired",
-                 "until", "what")  # fmt: skip
+    __slots__ = ("_armed", "_began", "_cancelling", "_loop", "_own", "_slot", "_task", "_wheel", "aside", "deadline",
+                 "fired", "until", "what")  # fmt: skip
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, deadline: float, wheel: Wheel | None = None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, deadline: float, wheel: Wheel | None = None, began: float | None = None
+    ) -> None:
         self._loop = loop
+        self._began = loop.time() if began is None else began
         self._own = wheel is None
         self._wheel = Wheel(loop) if wheel is None else wheel
         self._slot: Slot | None = None
@@ -116,7 +120,7 @@ class Timer:
         self.aside = None
         self.until = self.deadline = NEVER
         if self._slot is not None:
-            self._slot.pop(self._fire, None)
+            self._slot.pop(self, None)
             self._slot = None
         if self._own:
             self._wheel.close()
@@ -140,13 +144,14 @@ class Timer:
     def _arm(self, at: float) -> None:
         at = min(at, self.deadline)
         if self._slot is not None:
-            self._slot.pop(self._fire, None)
+            self._slot.pop(self, None)
             self._slot = None
         self._armed = at
         if at != NEVER:
-            self._slot = self._wheel.add(at, self._fire)
+            self._slot = self._wheel.add(at, self, self._began)
 
-    def _fire(self) -> None:
+    def fire(self) -> None:
+        """Look what is over, and end it; the wheel's."""
         self._slot = None
         now = self._loop.time() + 1e-3  # as early as the wheel may call
         over: Any = None
@@ -194,10 +199,13 @@ class Watch:
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase: its clock starts, the one of the phase before ends."""
-        if phase == "ttft" and self.cold and self._loads:
-            phase = "load"
+        if phase == "ttft":
+            seconds = self._first
+            if self.cold and self._loads:
+                phase, seconds = "load", self._clocks.load
+        else:
+            seconds = self._seconds(phase)
         self.phase = phase
-        seconds = self._seconds(phase)
         if seconds is None:
             self._timer.deadline_only()
         else:
@@ -210,10 +218,6 @@ class Watch:
         self.phase = phase
 
     def _seconds(self, phase: Phase) -> float | None:
-        if phase == "ttft":
-            return self._first
-        if phase == "idle":
-            return self._clocks.idle
         if phase == "read":
             return None
         seconds: float | None = getattr(self._clocks, "connect" if phase in ("dns", "tls") else phase)

@@ -10,14 +10,22 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-from collections.abc import Callable
+from typing import Protocol
 
 FINE = 64.0
-"""Slots a second: a timer fires at most 16 ms late, and never early."""
+"""Slots a second: a timer fires at most 16 ms late, and never early, but for the resolution of the loop's clock."""
 FAR = 60.0
 """Seconds from now beyond which slots are a second long, so that there are never more than a few thousand."""
 
-Slot = dict[Callable[[], None], None]
+
+class Due(Protocol):
+    """Something that a wheel calls in time."""
+
+    def fire(self) -> None:
+        """Do what is due."""
+
+
+Slot = dict[Due, None]
 
 
 class Wheel:
@@ -36,21 +44,25 @@ class Wheel:
         self._next = math.inf
         self._handle: asyncio.TimerHandle | None = None
 
-    def add(self, at: float, function: Callable[[], None]) -> Slot:
-        """Have a function called at a time of the loop's clock, or a little later.
+    def add(self, at: float, due: Due, now: float) -> Slot:
+        """Have something fired at a time of the loop's clock, or a little later.
+
+        Args:
+            at: When.
+            due: What is fired.
+            now: The clock's time, or a little less: how far away ``at`` is decides how fine the slot is.
 
         Returns:
-            The slot; taking the function out of it disarms.
+            The slot; taking ``due`` out of it disarms.
         """
-        slots = 1.0 if at - self._loop.time() > FAR else FINE
-        time = math.ceil(at * slots) / slots
+        time = int(at) + 1.0 if at - now > FAR else (int(at * FINE) + 1) / FINE
         slot = self._slots.get(time)
         if slot is None:
             slot = self._slots[time] = {}
             heapq.heappush(self._times, time)
             if time < self._next:
                 self._arm(time)
-        slot[function] = None
+        slot[due] = None
         return slot
 
     def close(self) -> None:
@@ -75,7 +87,7 @@ class Wheel:
         # A loop may call a little early, by the resolution of its clock.
         now = self._loop.time() + 1e-3
         while self._times and (self._times[0] <= now or not self._slots[self._times[0]]):
-            for function in list(self._slots.pop(heapq.heappop(self._times))):
-                function()
+            for due in list(self._slots.pop(heapq.heappop(self._times))):
+                due.fire()
         if self._times and self._times[0] < self._next:
             self._arm(self._times[0])
