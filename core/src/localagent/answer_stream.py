@@ -101,5 +101,5 @@ class AnswerStream:
     def __del__(self) -> None:
         run = self._run
         if run.open and not run.loop.is_closed():
+            run.loop.call_soon_threadsafe(run.abandon)  # first: the warning may be an error
             warnings.warn("A stream was dropped before its end; use 'async with'.", ResourceWarning, stacklevel=2)
-            run.loop.call_soon_threadsafe(run.abandon)

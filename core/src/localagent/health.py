@@ -79,6 +79,8 @@ class Health:
             if fired is None:
                 raise
             state.health, state.error = "unhealthy", str(clock_error_for(fired, instance))
+        except Exception as error:  # the provider's and the transport's code
+            state.health, state.error = "unhealthy", f"Provider {instance.provider} failed: {type(error).__name__}."
         else:
             state.health, state.error = "healthy", ""
         finally:

@@ -56,7 +56,7 @@ def add_commands() -> Sequence[Command]:  # type: ignore[empty-body]
     """
 
 
-@hook(Kind.FIRST, phase="start", scope="instance", on_raise=OnRaise.ATTEMPT, limit=30.0, result=(object,))
+@hook(Kind.FIRST, phase="start", scope="instance", on_raise=OnRaise.ATTEMPT, limit=30.0, result=(Transport,))
 async def connect(instance: Instance) -> Transport | None:
     """Bring the transport of an instance.
 
@@ -67,7 +67,7 @@ async def connect(instance: Instance) -> Transport | None:
     """
 
 
-@hook(Kind.FIRST, phase="start", sync=True, scope="instance", on_raise=OnRaise.SKIP, result=(object,))
+@hook(Kind.FIRST, phase="start", sync=True, scope="instance", on_raise=OnRaise.SKIP, result=(Tokenizer,))
 def tokenize(target: Target) -> Tokenizer | None:
     """Bring the tokenizer of a target.
 
@@ -213,7 +213,7 @@ async def cache_store(call: Call, entry: CacheEntry) -> None:
     """
 
 
-@hook(Kind.CHAIN, phase="stream", sync=True, result=(object,))
+@hook(Kind.CHAIN, phase="stream", sync=True, result=(StreamStep,))
 def wrap_stream(call: Call) -> StreamStep | None:
     """Change a stream on its way to its consumer.
 

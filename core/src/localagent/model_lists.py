@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from localagent.attempts import clock_error_for
-from localagent.errors import LocalAgentError
+from localagent.errors import InternalError, LocalAgentError
 from localagent.instances import Instance
 from localagent.plan import first, notify
 from localagent.responses import ModelInfo
@@ -77,6 +77,10 @@ class ModelLists:
             if fired is None:
                 raise
             raise clock_error_for(fired, instance) from None
+        except LocalAgentError:
+            raise
+        except Exception as error:  # the provider's and the transport's code
+            raise InternalError(f"Provider {instance.provider} failed: {type(error).__name__}.") from error
         finally:
             timer.close()
         core.state(instance).models = frozenset(model.id for model in models)

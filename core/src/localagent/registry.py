@@ -79,7 +79,7 @@ def provider_types(pipeline: Pipeline) -> dict[str, tuple[ProviderType, str]]:
     for step in pipeline.steps["provide"]:
         try:
             brought = step.check(step.call()) or ()
-        except Exception as error:  # the plugin's code: refused at start, by the hook's contract
+        except (Exception, asyncio.CancelledError) as error:  # the plugin's code: refused at start, by the contract
             raise PluginError(f"Plugin {step.plugin} failed in provide: {type(error).__name__}.") from error
         for kind in brought:
             if kind.name in types:
@@ -151,7 +151,10 @@ class Registry:
         provider = kind.make(setup)
         self.sources[name] = Source(name, kind, provider, common, why)
         for instance in provider.instances:
-            self._core.instances.add(instance)
+            try:
+                self._core.instances.add(instance)
+            except ValueError as error:
+                raise SettingsError(f"Provider {name}: {error}.", mend="Give one of them a name of its own.") from None
 
     def _some_default(self) -> str | None:
         for name, source in self.sources.items():
@@ -213,4 +216,7 @@ class Registry:
 
     async def aclose(self) -> None:
         """Close all providers at the same time."""
-        await asyncio.gather(*(source.aclose() for source in self.sources.values()))
+        ends = await asyncio.gather(*(source.aclose() for source in self.sources.values()), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end

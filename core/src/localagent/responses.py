@@ -105,6 +105,11 @@ class CompletionResponse(Response, frozen=True, kw_only=True):
     text: str = ""
     finish_reasons: tuple[str | None, ...] = ()
 
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first choice ended."""
+        return self.finish_reasons[0] if self.finish_reasons else None
+
 
 class EmbedResponse(Response, frozen=True, kw_only=True):
     """Embeddings, one vector an input."""

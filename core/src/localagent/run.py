@@ -54,7 +54,8 @@ async def _answer(core: Runtime, call: Call) -> Response:
     plan = call.plan
     if plan.pre_request:
         call.request = await pipe(plan.pre_request, call.timer, call, call.request)
-    entry = await lookup(core, call) if plan.cache_lookup or call.cache.only else None
+    caching = plan.cache_lookup or plan.cache_store or call.cache.only
+    entry = await lookup(core, call) if caching else None
     if entry is not None:
         return entry.response
     attempts = Attempts(core, call)
@@ -86,7 +87,7 @@ async def lookup(core: Runtime, call: Call) -> CacheEntry | None:
     if may_share(call.request, sharing) and (call.cache.lookup or call.cache.store):
         tenant = call.principal.tenant
         call.keys = cache_keys(call.request, core.targets(call), tenant)
-    if call.keys and call.cache.lookup:
+    if call.keys and call.cache.lookup and call.plan.cache_lookup:
         entry, step = await first(call.plan.cache_lookup, call.timer, call, call.keys)
         if entry is not None and entry.key in call.keys and _young(core, call, entry):
             call.cached = step.plugin if step else ""

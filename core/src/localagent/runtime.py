@@ -125,16 +125,19 @@ class Runtime:
             return
         self._closed = True
         self.health.stop()
-        for run in list(self.streams):
-            await run.aclose()
-        await self._finish_background()
-        await self.registry.aclose()
-        for transport in self._transports.values():
-            await transport.aclose()
+        closing = AsyncExitStack()  # runs from the last to the first, each whatever the others raise
+        closing.callback(self.wheel.close)
+        closing.push_async_callback(self._stack.aclose)
         if self._sessions is not None:
-            await self._sessions.aclose()
-        await self._stack.aclose()
-        self.wheel.close()
+            closing.push_async_callback(self._sessions.aclose)
+        for transport in self._transports.values():
+            closing.push_async_callback(transport.aclose)
+        closing.push_async_callback(self.registry.aclose)
+        closing.push_async_callback(self._finish_background)
+        for run in list(self.streams):
+            run.interrupt(Draining("The client was closed."))
+            closing.push_async_callback(run.aclose)
+        await closing.aclose()
 
     async def _finish_background(self) -> None:
         """Let background work end within a time, then cancel what is left."""

@@ -17,14 +17,16 @@ from localagent.attempts import Attempts, clock_error
 from localagent.errors import InternalError, LocalAgentError, StreamInterrupted
 from localagent.joining import split_document
 from localagent.openai_wire import chunk_of, joined_response
-from localagent.plan import out_of_time, pipe, tell
-from localagent.responses import Usage
+from localagent.plan import out_of_time, pipe
+from localagent.responses import EmbedResponse, Usage
 from localagent.run import finish, keep, lookup, receipt
-from localagent.streaming import Chunk, Decoder, StreamStep
+from localagent.stream_steps import StreamSteps
+from localagent.streaming import Chunk, Decoder
 from localagent.timer import Watch
 
 if TYPE_CHECKING:
     from localagent.attempt import Attempt
+    from localagent.caching import CacheEntry
     from localagent.call import Call
     from localagent.receipt import Receipt
     from localagent.runtime import Runtime
@@ -66,7 +68,7 @@ class StreamRun:
         self._answer: HttpAnswer | None = None
         self._decoder: Decoder | None = None
         self._pending: LocalAgentError | None = None
-        self._steps: tuple[StreamStep, ...] = ()
+        self._steps: StreamSteps | None = None
         self._kept: list[bytes] | None = None
         self._texts: list[str] = []
 
@@ -107,6 +109,8 @@ class StreamRun:
             raise late from None
         finally:
             timer.leave()
+            if self.open:
+                timer.deadline_only()
 
     async def next(self) -> Chunk:
         """Return the next chunk.
@@ -155,20 +159,22 @@ class StreamRun:
         core, call, plan = self._core, self.call, self.call.plan
         if plan.pre_request:
             call.request = await pipe(plan.pre_request, call.timer, call, call.request)
-        if plan.cache_lookup or call.cache.only:
+        if plan.cache_lookup or plan.cache_store or call.cache.only:
             entry = await lookup(core, call)
             if entry is not None:
-                self.usage, self.model = entry.response.usage, entry.response.model
-                self._replay(entry.events or split_document(entry.response.document))
+                self._replay(entry)
                 return
         core.budget.deposit()
         self._attempt, chunks = await self._attempts.run(self._open)
         if call.keys and plan.cache_store:
             self._kept = []
-        if plan.wrap_stream:
-            self._steps = tuple(made for step in plan.wrap_stream if (made := tell(step, call)) is not None)
-        self._accept(chunks)
-        self._settle(self._pending)
+        try:
+            if plan.wrap_stream:
+                self._steps = StreamSteps(plan.wrap_stream, call)
+        except LocalAgentError as error:
+            self._attempts.close(self._attempt, "failed", error)
+            raise
+        self._settle(self._accept(chunks) or self._pending)
 
     async def _open(self, attempt: Attempt, transport: Transport) -> list[Chunk]:
         """The exchange of one attempt: until its first meaningful chunk, which commits."""
@@ -210,7 +216,7 @@ class StreamRun:
             chunks, error = [], InternalError(f"Provider {name} failed in a stream: {type(failure).__name__}.")
             error.__cause__ = failure
         if chunks:
-            self._accept(chunks)
+            error = self._accept(chunks) or error
             if not self.ready:
                 self._clocks.enter("idle")
         self._settle(error)
@@ -222,35 +228,47 @@ class StreamRun:
         elif self._decoder is not None and self._decoder.done:
             self._succeed()
 
-    def _accept(self, chunks: Sequence[Chunk]) -> None:
+    def _accept(self, chunks: Sequence[Chunk]) -> LocalAgentError | None:
+        """Take chunks in, changed by the steps; return the error of a step that failed."""
         if self._kept is not None:
             self._kept += [chunk.data for chunk in chunks]
             if sum(map(len, self._kept)) > KEEP_AT_MOST:
                 self._kept = None
-        if self._steps:
+        if self._steps is not None:
             try:
-                chunks = _through(self._steps, chunks)
-            except Exception as error:  # a plugin's stream step
-                self._break(InternalError(f"A step that changes streams failed: {type(error).__name__}."))
-                return
+                chunks = self._steps.feed(chunks)
+            except LocalAgentError as error:
+                return error
         self.ready.extend(chunks)
         self._texts += [chunk.text for chunk in chunks]
+        return None
 
     def _succeed(self) -> None:
         assert self._decoder is not None
-        assert self._attempt is not None
         self.usage = self._decoder.usage
         self.finish_reason = self._decoder.finish_reason
         self.facts = self._decoder.facts
-        if self._steps:
-            self.ready.extend(_last_words(self._steps, self.finish_reason or "stop"))
-        if self._kept is not None:
-            joined = joined_response(self._kept, self._attempt)
-            keep(self._core, self.call, self._attempt, joined, joined.streamed)
+        try:
+            if self._steps is not None:
+                self.ready.extend(self._steps.end(self.finish_reason or "stop"))
+        except LocalAgentError as error:
+            self._break(error)
+            return
+        self._keep()
         answer = self._answer
         if answer is not None and not answer.ended:
             self._core.begin(_drain(answer), "drain")
         self._end(None)
+
+    def _keep(self) -> None:
+        """Offer the whole answer to the caches; one that cannot be joined is not kept."""
+        if self._kept is None or self._attempt is None:
+            return
+        try:
+            joined = joined_response(self._kept, self._attempt)
+        except LocalAgentError:
+            return
+        keep(self._core, self.call, self._attempt, joined, joined.streamed)
 
     def _break(self, error: LocalAgentError) -> None:
         """End a stream whose content had begun to arrive: what waits is handed out, then StreamInterrupted."""
@@ -282,9 +300,25 @@ class StreamRun:
         self.call.timer.fired = None
         self._break(out_of_time())
 
-    def _replay(self, events: Sequence[bytes]) -> None:
-        self._accept([chunk_of(event) for event in events])
+    def _replay(self, entry: CacheEntry) -> None:
+        """Hand out what a cache has, as it was streamed or as it would have been."""
+        response = entry.response
+        self.usage, self.model = response.usage, response.model
+        self.finish_reason = None if isinstance(response, EmbedResponse) else response.finish_reason
+        if self.call.plan.wrap_stream:
+            self._steps = StreamSteps(self.call.plan.wrap_stream, self.call)
+        events = entry.events or split_document(response.document)
+        error = self._accept([chunk_of(event) for event in events])
+        if error is None and self._steps is not None:
+            self.ready.extend(self._steps.end(self.finish_reason or "stop"))
+        if error is not None:
+            raise error
         self._end(None)
+
+    def interrupt(self, error: LocalAgentError) -> None:
+        """End the run from outside; whoever reads on is told that the answer is not whole."""
+        if self.open:
+            self._break(error)
 
 
 async def _read(answer: HttpAnswer, decoder: Decoder) -> tuple[list[Chunk], LocalAgentError | None]:
@@ -294,28 +328,6 @@ async def _read(answer: HttpAnswer, decoder: Decoder) -> tuple[list[Chunk], Loca
         return (decoder.feed(data) if data else decoder.end()), None
     except LocalAgentError as error:
         return decoder.rest, error
-
-
-def _through(steps: Sequence[StreamStep], chunks: Sequence[Chunk]) -> Sequence[Chunk]:
-    for step in steps:
-        changed: list[Chunk] = []
-        for chunk in chunks:
-            result = step.feed(chunk)
-            if result is None:
-                changed.append(chunk)
-            else:
-                changed.extend(result)
-        chunks = changed
-    return chunks
-
-
-def _last_words(steps: Sequence[StreamStep], reason: str) -> list[Chunk]:
-    words: list[Chunk] = []
-    for place, step in enumerate(steps):
-        last: Any = step.end(reason)
-        if last:
-            words.extend(_through(steps[place + 1 :], last))
-    return words
 
 
 async def _drain(answer: HttpAnswer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -70,6 +70,7 @@ class Decoder(Protocol):
         """
 
 
+@runtime_checkable
 class StreamStep(Protocol):
     """A plugin's part in one stream, for one consumer. No iterator, nothing to close."""
 

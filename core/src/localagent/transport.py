@@ -7,7 +7,7 @@ contract for every transport: ``localagent.testing.TransportContract``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -69,6 +69,7 @@ class HttpAnswer(Protocol):
         """Give the connection back when the body was read to its end, close it otherwise; idempotent."""
 
 
+@runtime_checkable
 class Transport(Protocol):
     """Sends requests to one instance."""
 

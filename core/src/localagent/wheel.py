@@ -88,6 +88,9 @@ class Wheel:
         now = self._loop.time() + 1e-3
         while self._times and (self._times[0] <= now or not self._slots[self._times[0]]):
             for due in list(self._slots.pop(heapq.heappop(self._times))):
-                due.fire()
+                try:
+                    due.fire()
+                except Exception as error:  # whatever a call does when its time is up must not hurt other calls
+                    self._loop.call_exception_handler({"message": "A timer failed.", "exception": error})
         if self._times and self._times[0] < self._next:
             self._arm(self._times[0])
