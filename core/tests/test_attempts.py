@@ -460,7 +460,6 @@ async def test_deferred_functions_run_once_in_reverse(ending: str) -> None:
     assert order == [(number, status) for number in (4, 3, 2, 1)]
 
 
-@pytest.mark.xfail(strict=True, reason="attempt.py run_deferred: a CancelledError of one function keeps the others")
 async def test_a_deferred_function_that_raises_a_cancellation_keeps_none_from_running() -> None:
     """It may look at a future that was cancelled."""
     order: list[int] = []
@@ -527,9 +526,6 @@ async def test_the_deadline_holds_while_the_provider_works() -> None:
     assert (error.code, fake.asked[0].ended) == ("deadline_exceeded", "cancelled")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="attempts.py _exchange: the timer is not armed before the provider names a phase"
-)
 async def test_the_deadline_holds_while_a_provider_does_not_speak_of_clocks() -> None:
     """Whatever a provider awaits before its first phase, the call ends in time."""
 
@@ -556,7 +552,6 @@ async def test_the_deadline_holds_while_a_provider_does_not_speak_of_clocks() ->
         assert now() - begun == pytest.approx(5.0, abs=0.1)
 
 
-@pytest.mark.xfail(strict=True, reason="attempts.py _exchange: core.connect is awaited without an armed timer")
 async def test_the_deadline_holds_while_a_connection_is_brought() -> None:
     """Opening a transport may take long; the call does not."""
 
@@ -570,7 +565,6 @@ async def test_the_deadline_holds_while_a_connection_is_brought() -> None:
         assert now() - begun == pytest.approx(5.0, abs=0.1)
 
 
-@pytest.mark.xfail(strict=True, reason="attempts.py _fail: a deadline in a gate makes the instance unhealthy")
 async def test_a_deadline_that_passes_before_sending_blames_no_instance() -> None:
     """The instance was never asked, so it is not sick."""
 

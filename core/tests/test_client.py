@@ -149,9 +149,6 @@ async def test_a_silent_instance_does_not_hold_up_the_list() -> None:
 
 
 @pytest.mark.parametrize("method", ["models", "health"])
-@pytest.mark.xfail(
-    strict=True, reason="model_lists.py and health.py: what a provider raises beyond the tree reaches the user raw"
-)
 async def test_a_provider_that_fails_badly_is_a_typed_error(method: str) -> None:
     """What it raises beyond the tree reaches no user, and hides no other instance."""
     async with client(with_lists({"a": KeyError("x"), "b": ["x"]})) as asker:
@@ -287,7 +284,6 @@ async def test_a_plugin_that_cannot_close_keeps_nothing_open() -> None:
     assert events[-1] == "cache-a closes"
 
 
-@pytest.mark.xfail(strict=True, reason="runtime.py aclose: one that raises keeps all behind it open")
 async def test_a_provider_that_cannot_close_keeps_nothing_open() -> None:
     """Connections and plugins are closed all the same."""
     events: list[str] = []
@@ -319,7 +315,6 @@ async def test_a_client_that_was_never_opened_can_be_closed() -> None:
 
 
 @pytest.mark.virtual
-@pytest.mark.xfail(strict=True, reason="runtime.py aclose: only streams are ended, calls go on")
 async def test_calls_under_way_end_with_the_client() -> None:
     """With an error that says so, whatever they were waiting for; nothing goes on behind it."""
     fake = fake_provider_plugin(Reply(after=600.0))
@@ -444,10 +439,6 @@ async def test_exceptions_of_the_callers_own_code_pass(tmp_path: Path) -> None:
             raise ZeroDivisionError
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="run.py answer: what is no LocalAgentError passes raw, without a metric, and its timer stays armed",
-)
 async def test_an_unexpected_error_is_still_typed() -> None:
     """A defect of a plugin that nobody checks for reaches the user as ``InternalError``, and the call is recorded."""
     recorded: list[Any] = []

@@ -186,7 +186,6 @@ def _provide_fake(self: Any) -> Sequence[ProviderType]:
     return [ProviderType("fake", NoSettings, self._make)]
 
 
-@pytest.mark.xfail(strict=True, reason="registry.py _make: two instances of one id raise a raw ValueError")
 async def test_instances_of_two_providers_cannot_share_an_id() -> None:
     """The id names them in metrics and errors, so it is a mistake of the settings, said as one."""
     error = await refused(TWO, providers={"one": {"type": "fake"}, "two": {"type": "fake"}})

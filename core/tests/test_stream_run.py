@@ -271,7 +271,6 @@ async def test_the_deadline_holds_over_the_whole_stream() -> None:
     assert (error.partial, error.code, error.phase) == ("a" * 6, "deadline_exceeded", "total")
 
 
-@pytest.mark.xfail(strict=True, reason="stream_run.py start: the clock of the first content goes on behind it")
 async def test_a_slow_consumer_is_no_stall() -> None:
     """While the consumer is elsewhere only the deadline counts; the clocks of the source stand still."""
     said = pieces("a", "b", "c")
@@ -370,7 +369,6 @@ async def test_a_stream_that_is_dropped_is_ended_with_a_warning() -> None:
 
 @pytest.mark.filterwarnings("error::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.xfail(strict=True, reason="answer_stream.py __del__: warns before it closes")
 async def test_a_dropped_stream_is_ended_even_where_warnings_are_errors() -> None:
     """A warning that becomes an error must not keep the source open."""
     fake = fake_provider_plugin(pieces("a", 60.0, "b"))
@@ -406,7 +404,6 @@ async def test_a_stream_may_be_closed_before_it_begins_and_after_it_ended() -> N
     assert sees.heard == ended("ok")
 
 
-@pytest.mark.xfail(strict=True, reason="runtime.py aclose: a stream that it closes ends like a whole one")
 async def test_a_client_that_closes_interrupts_its_streams() -> None:
     """Whoever reads on is told that the answer is not whole; it is never taken for the end."""
     fake = fake_provider_plugin(pieces("a", 60.0, "b"))
@@ -545,7 +542,6 @@ class Fails:
 
 
 @pytest.mark.parametrize("where", ["feed", "last", "end"])
-@pytest.mark.xfail(strict=True, reason="stream_run.py: names no plugin; end() raises raw, and what it held stays open")
 async def test_a_step_that_fails_ends_the_stream(where: str) -> None:
     """With an error that names the plugin; what had come is handed out; everything is closed, and nothing is kept."""
     sees, known, fake = observer(), cache(), fake_provider_plugin(pieces("he", "llo"))
@@ -564,7 +560,6 @@ async def test_a_step_that_fails_ends_the_stream(where: str) -> None:
 # Replays --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="stream_run.py _replay: the finish reason is not told")
 async def test_a_stored_stream_is_replayed() -> None:
     """Event for event, with the same finish reason, tokens and model; nobody is asked."""
     fake = fake_provider_plugin(pieces(ROLE, "he", "llo"))
@@ -578,7 +573,6 @@ async def test_a_stored_stream_is_replayed() -> None:
         assert (told[1], stream.cached, len(fake.asked)) == (told[0], "cache-dict", 1)
 
 
-@pytest.mark.xfail(strict=True, reason="stream_run.py _replay: the finish reason is not told")
 async def test_a_stored_answer_is_replayed_as_a_stream() -> None:
     """What came whole may be read as a stream."""
     async with client_of(fake_provider_plugin(Reply("hello")), cache()) as client:
@@ -588,7 +582,6 @@ async def test_a_stored_answer_is_replayed_as_a_stream() -> None:
             assert (await stream.text(), stream.finish_reason, stream.cached) == ("hello", "stop", "cache-dict")
 
 
-@pytest.mark.xfail(strict=True, reason="stream_run.py _replay: no wrap_stream step sees it")
 async def test_a_replay_passes_the_steps_too() -> None:
     """What a step takes out of a stream is not there in a replay either; what is stored is what the server said."""
     async with client_of(fake_provider_plugin(pieces("he", "llo")), cache(), wraps("a-upper", Upper)) as client:
@@ -611,9 +604,6 @@ async def test_what_is_not_whole_is_not_stored(how: str) -> None:
     assert known.entries == {}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="stream_run.py _succeed: what cannot be joined raises, and the attempt stays open"
-)
 async def test_a_stream_that_cannot_be_joined_is_not_stored() -> None:
     """Odd fields that nobody had to understand so far spoil no stream; there is just nothing to store."""
     odd = sse([{"choices": [{"index": 0, "delta": {"content": "a", "tool_calls": tools}}]} for tools in (5, [5])])

@@ -274,9 +274,6 @@ async def test_what_is_called_may_arm_again() -> None:
     wheel.close()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="wheel.py _turn: what one function raises keeps the others of its slot from being called"
-)
 async def test_one_function_that_raises_does_not_stop_the_wheel() -> None:
     """The calls of others are not hurt."""
     wheel, called, told = Wheel(asyncio.get_running_loop()), [], []
@@ -286,9 +283,9 @@ async def test_one_function_that_raises_does_not_stop_the_wheel() -> None:
         raise ValueError
 
     at = now() + 1.0
-    wheel.add(at, fails)
-    wheel.add(at, lambda: called.append(1))
-    wheel.add(at + 1.0, lambda: called.append(2))
+    wheel.add(at, Calling(fails), now())
+    wheel.add(at, Calling(lambda: called.append(1)), now())
+    wheel.add(at + 1.0, Calling(lambda: called.append(2)), now())
     await asyncio.sleep(5.0)
     wheel.close()
     assert (called, len(told)) == ([1, 2], 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from asyncio import Future
+from asyncio import CancelledError, Future
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -153,7 +153,10 @@ class Attempt:
             try:
                 assert self.outcome is not None
                 function(self.outcome)
-            except Exception:  # a plugin's function: its failure must not keep the others from giving back
+            except (
+                Exception,
+                CancelledError,
+            ):  # a plugin's function: its failure must not keep the others from giving back
                 log.exception("A deferred function of %s failed.", getattr(function, "__module__", "a plugin"))
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from localagent.attempt import Attempt, Continue, GiveUp, Outcome, Refused, Retry
+from localagent.attempt import Attempt, Continue, GiveUp, Outcome, Refused, Retry, Status
 from localagent.errors import (
     Advice,
     ConnectFailed,
@@ -71,9 +71,24 @@ class Attempts:
                 self.close(attempt, "cancelled")
                 raise
 
-    def close(self, attempt: Attempt, status: Any, error: LocalAgentError | None = None, usage: Usage | None = None
-              ) -> None:  # fmt: skip
-        """End an attempt: counts, observers, deferred functions. Does nothing the second time."""
+    def close(
+        self,
+        attempt: Attempt,
+        status: Status,
+        error: LocalAgentError | None = None,
+        usage: Usage | None = None,
+        *,
+        blame: bool = True,
+    ) -> None:
+        """End an attempt: counts, observers, deferred functions. Does nothing the second time.
+
+        Args:
+            attempt: The attempt.
+            status: How it ended.
+            error: What ended it, if an error did.
+            usage: Tokens, when reported.
+            blame: Whether an error may speak of the instance; not when it came before anything was sent.
+        """
         core = self._core
         now = core.clock()
         outcome = Outcome(status, error, usage, attempt.started, attempt.first, now)
@@ -84,7 +99,7 @@ class Attempts:
             if status == "ok":
                 state.succeeded(now - attempt.started)
             elif error is not None:
-                state.failed(error.message, sick=error.advice.breaker == "failure")
+                state.failed(error.message, sick=blame and error.advice.breaker == "failure")
             if self._call.plan.after_attempt:
                 notify(self._call.plan.after_attempt, attempt, outcome)
         attempt.run_deferred()
@@ -186,6 +201,7 @@ class Attempts:
         timer = call.timer
         source = core.provider_of(attempt.target.instance)
         attempt.clocks = clocks = Watch(timer, source.clocks, streamed=call.stream)
+        timer.deadline_only()
         try:
             if not source.opened:
                 clocks.enter("load")
@@ -210,10 +226,11 @@ class Attempts:
     async def _fail(self, attempt: Attempt, error: LocalAgentError) -> None:
         """Close a failed attempt and do what follows: return to try again, or raise what ends the call."""
         call, timer = self._call, self._call.timer
-        if not attempt.number:
+        sent = bool(attempt.number)
+        if not sent:
             self._count(attempt)
         complete(error, attempt)
-        self.close(attempt, "failed", error)
+        self.close(attempt, "failed", error, blame=sent)
         if timer.expired or not call.plan.on_failure:
             raise error
         verdict, step = await first(call.plan.on_failure, timer, attempt, error)
@@ -257,9 +274,10 @@ class Attempts:
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:
-            if timer.claim() is None:
+            fired = timer.claim()
+            if fired is None:
                 raise
-            raise out_of_time() from None
+            raise out_of_time(fired) from None
 
 
 def _select(call: Call, candidates: tuple[Target, ...]) -> tuple[Target, ...] | Refused:
@@ -298,8 +316,8 @@ def complete(error: LocalAgentError, attempt: Attempt) -> None:
 
 def clock_error(fired: Any, attempt: Attempt) -> LocalAgentError:
     """Return the error of an exchange in which a clock ran out."""
-    if fired == "total":
-        return out_of_time()
+    if fired == "total" or isinstance(fired, LocalAgentError):
+        return out_of_time(fired)
     return clock_error_for(fired, attempt.target.instance)
 
 

@@ -59,8 +59,8 @@ class Step:
 
     def overdue(self, fired: Any) -> LocalAgentError:
         """Return the error of a step in which the timer fired."""
-        if fired == "total":
-            return out_of_time()
+        if fired == "total" or isinstance(fired, LocalAgentError):
+            return out_of_time(fired)
         if fired is STRAY:
             return InternalError(f"Plugin {self.plugin} was cancelled by itself in {self.spec.name}.")
         return InternalError(
@@ -114,8 +114,10 @@ def _place(error: BaseException) -> str:
     return f" at {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
 
 
-def out_of_time() -> UpstreamTimeout:
-    """Return the error of a call whose deadline has passed."""
+def out_of_time(fired: Any = None) -> LocalAgentError:
+    """Return the error of a call whose deadline has passed, or the one that ended it (``Timer.end``)."""
+    if isinstance(fired, LocalAgentError):
+        return fired
     return UpstreamTimeout(
         "The call's time is up.", phase="total", mend="Pass a longer timeout.", code="deadline_exceeded"
     )

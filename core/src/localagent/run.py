@@ -32,18 +32,24 @@ async def answer(core: Runtime, call: Call) -> Response:
     """
     timer = call.timer
     timer.enter()
+    core.calls.add(call)
     try:
         response = await _answer(core, call)
     except LocalAgentError as error:
         finish(core, call, error)
         raise
     except asyncio.CancelledError:
-        if timer.claim() is None:
+        fired = timer.claim()
+        if fired is None:
             finish(core, call, None, cancelled=True)
             raise
-        late = out_of_time()
+        late = out_of_time(fired)
         finish(core, call, late)
         raise late from None
+    except Exception as error:  # the core's own code: a defect is typed too, and leaves nothing behind
+        defect = InternalError(f"LocalAgent failed: {type(error).__name__}.", mend="See the log with --debug.")
+        finish(core, call, defect)
+        raise defect from error
     finish(core, call, None, response.usage)
     if call.records is not None:
         response = msgspec.structs.replace(response, receipt=receipt(core, call))
@@ -138,6 +144,7 @@ def finish(
 ) -> None:
     """End a call: disarm its timer, record its metric, write the call's id into the error."""
     call.timer.close()
+    core.calls.discard(call)
     if error is not None:
         error.request_id = call.id
         error.attempts = len(call.attempts)

@@ -61,6 +61,7 @@ class Runtime:
         seed: Seeds the source of randomness; None takes one from the system.
 
     Attributes:
+        calls: Calls that are under way, but for streams.
         streams: Streams that are open.
         dropped: Pieces of background work that were dropped because too much was under way.
     """
@@ -78,6 +79,7 @@ class Runtime:
         self.instances = Instances()
         retry = settings.retry
         self.budget = RetryBudget(self.clock, ratio=retry.ratio, floor=retry.floor, window=retry.window)
+        self.calls: set[Call] = set()
         self.streams: set[StreamRun] = set()
         self.models = ModelLists(self)
         self.tokens = TokenCounts(self)
@@ -134,10 +136,20 @@ class Runtime:
             closing.push_async_callback(transport.aclose)
         closing.push_async_callback(self.registry.aclose)
         closing.push_async_callback(self._finish_background)
-        for run in list(self.streams):
-            run.interrupt(Draining("The client was closed."))
-            closing.push_async_callback(run.aclose)
+        closing.push_async_callback(self._end_calls)
         await closing.aclose()
+
+    async def _end_calls(self) -> None:
+        """Tell all calls and streams that are under way; each ends in the task that waits for it."""
+        for call in self.calls:
+            call.timer.end(_closed())
+        for run in list(self.streams):
+            run.interrupt(_closed())
+        until = self.loop.time() + CLOSING_SECONDS
+        while (self.calls or self.streams) and self.loop.time() < until:  # noqa: ASYNC110 - their tasks have a turn
+            await asyncio.sleep(0)
+        for run in list(self.streams):
+            await run.aclose()
 
     async def _finish_background(self) -> None:
         """Let background work end within a time, then cancel what is left."""
@@ -313,6 +325,10 @@ class Runtime:
         if spec is None or not name.startswith(plugin.replace("-", "_") + "_"):
             raise PluginError(f"Plugin {plugin} brings no hook {name}.")
         return self.pipeline.caller(name, self.loop)
+
+
+def _closed() -> Draining:
+    return Draining("The client was closed.")
 
 
 class Handle:

@@ -25,7 +25,7 @@ from localagent.streaming import Chunk, Decoder
 from localagent.timer import Watch
 
 if TYPE_CHECKING:
-    from localagent.attempt import Attempt
+    from localagent.attempt import Attempt, Status
     from localagent.caching import CacheEntry
     from localagent.call import Call
     from localagent.receipt import Receipt
@@ -101,10 +101,11 @@ class StreamRun:
             self._end(error)
             raise
         except asyncio.CancelledError:
-            if timer.claim() is None:
+            fired = timer.claim()
+            if fired is None:
                 self._end(None, cancelled=True)
                 raise
-            late = out_of_time()
+            late = out_of_time(fired)
             self._end(late)
             raise late from None
         finally:
@@ -291,7 +292,7 @@ class StreamRun:
         if self._answer is not None and (error is not None or cancelled):
             self._answer.abort()
         if self._attempt is not None:
-            status = "cancelled" if cancelled else "failed" if error is not None else "ok"
+            status: Status = "cancelled" if cancelled else "failed" if error is not None else "ok"
             self._attempts.close(self._attempt, status, error, self.usage)
         finish(self._core, self.call, error, self.usage, cancelled=cancelled)
 
@@ -317,7 +318,9 @@ class StreamRun:
 
     def interrupt(self, error: LocalAgentError) -> None:
         """End the run from outside; whoever reads on is told that the answer is not whole."""
-        if self.open:
+        if self.call.timer.inside:
+            self.call.timer.end(error)
+        elif self.open:
             self._break(error)
 
 

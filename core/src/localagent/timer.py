@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from localagent.errors import Phase
+from localagent.errors import LocalAgentError, Phase
 from localagent.quantities import PositiveSeconds
 from localagent.wheel import Slot, Wheel
 
@@ -125,13 +125,25 @@ class Timer:
         if self._own:
             self._wheel.close()
 
+    @property
+    def inside(self) -> bool:
+        """Whether a task waits inside the core."""
+        return self._task is not None
+
+    def end(self, error: LocalAgentError) -> None:
+        """End the call with an error, as if its time were up; whoever waits inside is woken."""
+        self.deadline = self._loop.time()
+        self.fired = error
+        if self._task is not None:
+            self._task.cancel()
+
     def claim(self) -> Any:
         """Say whose the CancelledError in hand is.
 
         Returns:
-            What the timer fired for, when it is the timer's own; ``STRAY`` when nobody cancelled the task (a step
-            awaited something that was cancelled); None when somebody else cancelled the task, also at the same time:
-            it stays cancelled then.
+            What the timer fired for, when it is the timer's own (an error, when ``end`` ended the call); ``STRAY`` when
+            nobody cancelled the task (a step awaited something that was cancelled); None when somebody else cancelled
+            the task, also at the same time: it stays cancelled then.
         """
         if self._task is None:
             return None
