@@ -87,13 +87,14 @@ def types(session: nox.Session) -> None:
     install_everything(session, "dev", "test", "lint", "docs", "examples")
     session.run("mypy", *source_folders())
     session.run("mypy", "noxfile.py", "docs/conf.py", "docs/_ext", "tests/repository")
+    session.run("mypy", "tests/benchmarks")
 
 
 @nox.session(python=OLDEST)
 def repository(session: nox.Session) -> None:
-    """The promises around the code: names, public names, secrets, decisions, this menu."""
-    install_everything(session, "dev", "test")
-    run_pytest(session, "tests/repository", *TWO_WORKERS)
+    """The promises around the code: names, public names, secrets, decisions, this menu, the benchmarks' own tests."""
+    install_everything(session, "dev", "test", "bench")
+    run_pytest(session, "tests/repository", "tests/benchmarks", *TWO_WORKERS)
 
 
 @nox.session(python=PYTHONS)
