@@ -14,9 +14,9 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 import attrs
 
-from localagent.attempt import Attempt
+from localagent.attempt import Attempt, Outcome, Status
 from localagent.call import CACHE, NOBODY, CachePolicy, Call, Principal
-from localagent.errors import InternalError, PluginError
+from localagent.errors import InternalError, LocalAgentError, PluginError
 from localagent.hooks import Kind
 from localagent.instances import Instance, Instances, InstanceState, Target
 from localagent.pipeline import Pipeline
@@ -305,12 +305,23 @@ class FakeCore:
         )
 
     def attempt(self, call: Call | None = None, target: Target | None = None) -> Attempt:
-        """Open an attempt; it counts as in flight until it is closed and its deferred functions are run."""
+        """Open an attempt; it counts as in flight until ``close``."""
         call = self.call() if call is None else call
         target = self.target() if target is None else target
         attempt = Attempt(call, target, self.state(target.instance), call.request, self.clock())
         attempt.clocks = Watch(call.timer, Clocks(), streamed=call.stream)
         return attempt
+
+    def close(self, attempt: Attempt, status: Status, error: LocalAgentError | None = None) -> None:
+        """End an attempt as the core does: it is counted out, and what was deferred runs.
+
+        Args:
+            attempt: The attempt.
+            status: How it ends.
+            error: What ended it.
+        """
+        attempt.close(Outcome(status, error, started=attempt.started, first=attempt.first, ended=self.clock()))
+        attempt.run_deferred()
 
     @asynccontextmanager
     async def plugged(self, kind: type[P], settings: Any = None) -> AsyncIterator[Plugged[P]]:

@@ -76,7 +76,7 @@ class RecordedAnswer:
         self.headers: Mapping[str, str] = CIMultiDict(exchange.headers)
         self.aborted = False
         self.ended = not exchange.parts and exchange.cut is None
-        self._parts = iter(exchange.parts)
+        self._parts = filter(None, exchange.parts)  # an empty part would be the end
         self._cut = exchange.cut
         self._caps = caps
 
