@@ -153,10 +153,7 @@ class Attempt:
             try:
                 assert self.outcome is not None
                 function(self.outcome)
-            except (
-                Exception,
-                CancelledError,
-            ):  # a plugin's function: its failure must not keep the others from giving back
+            except (Exception, CancelledError):  # a plugin's function; the others must still give back
                 log.exception("A deferred function of %s failed.", getattr(function, "__module__", "a plugin"))
 
     def __repr__(self) -> str:
