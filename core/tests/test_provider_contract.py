@@ -11,8 +11,6 @@ import pytest
 from localagent.attempt import Attempt
 from localagent.errors import UpstreamServerError
 from localagent.hooks import hookimpl
-from localagent.openai_compatible import OpenAICompatible
-from localagent.openai_wire import OpenAIDecoder, chat_response
 from localagent.plugins import NoSettings, Plugin
 from localagent.providers import ProviderType
 from localagent.responses import ChatResponse, EmbedResponse
@@ -20,6 +18,8 @@ from localagent.streaming import Chunk, Decoder
 from localagent.testing import CANARY_KEY, OpenAIServer, ProviderContract
 from localagent.testing.canaries import Canaries
 from localagent.transport import HttpAnswer, Transport
+from localagent.wire.openai_compatible import OpenAICompatible
+from localagent.wire.openai_wire import OpenAIDecoder, chat_response
 
 
 class Wire(Plugin):

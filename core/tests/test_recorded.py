@@ -11,7 +11,6 @@ import attrs
 import pytest
 
 from localagent import Client, ConnectFailed, LocalAgentError, OpenAICompatible, Plugin, ProviderType, hookimpl
-from localagent.aiohttp_transport import AiohttpTransport, sessions
 from localagent.errors import ResponseTooLarge, UpstreamServerError
 from localagent.plugins import NoSettings
 from localagent.testing import (
@@ -33,6 +32,7 @@ from localagent.testing import (
 )
 from localagent.testing.contracts.exchanging import HERE, exchange, fetch, nobody_listens
 from localagent.transport import Caps
+from localagent.wire.aiohttp_transport import AiohttpTransport, sessions
 
 URL = "http://here.invalid/v1/chat"
 

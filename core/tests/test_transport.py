@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import attrs
 
-from localagent.aiohttp_transport import AiohttpTransport, sessions
 from localagent.instances import PoolProfile
 from localagent.testing import TransportContract
 from localagent.testing.contracts.exchanging import CAPS, HERE, POOL
 from localagent.transport import Caps
+from localagent.wire.aiohttp_transport import AiohttpTransport, sessions
 
 
 class TestAiohttpTransport(TransportContract):

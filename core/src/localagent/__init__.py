@@ -67,18 +67,18 @@ _GIVES = {
     "hooks": ("hookimpl",),
     "instances": ("Instance", "InstanceState", "PoolProfile", "Target"),
     "metric": ("Metric",),
-    "openai_compatible": ("OpenAICompatible",),
+    "wire.openai_compatible": ("OpenAICompatible",),
     "plugins": ("NoSettings", "Plugin"),
     "providers": ("Provider", "ProviderSetup", "ProviderType"),
-    "quantities": ("Amount", "Bytes", "Count", "Positive", "PositiveSeconds", "Seconds", "Share"),
+    "settings.quantities": ("Amount", "Bytes", "Count", "Positive", "PositiveSeconds", "Seconds", "Share"),
     "receipt": ("Receipt",),
     "requests": ("ChatRequest", "CompletionRequest", "EmbedRequest", "Request"),
     "responses": ("ChatResponse", "CompletionResponse", "EmbedResponse", "ModelInfo", "Response", "Usage"),
     "scripts": ("ask",),
-    "secret_refs": ("SecretRef",),
+    "settings.secret_refs": ("SecretRef",),
     "secrets": ("Secret",),
-    "settings": ("Settings",),
-    "settings_files": ("load_settings",),
+    "settings.model": ("Settings",),
+    "settings.files": ("load_settings",),
     "streaming": ("Chunk", "Decoder", "StreamStep"),
     "timer": ("Clocks", "Watch"),
     "tokens": ("Tokenizer",),
@@ -224,19 +224,11 @@ if TYPE_CHECKING:
         Target as Target,
     )
     from localagent.metric import Metric as Metric
-    from localagent.openai_compatible import OpenAICompatible as OpenAICompatible
     from localagent.plugins import NoSettings as NoSettings
     from localagent.plugins import Plugin as Plugin
     from localagent.providers import Provider as Provider
     from localagent.providers import ProviderSetup as ProviderSetup
     from localagent.providers import ProviderType as ProviderType
-    from localagent.quantities import Amount as Amount
-    from localagent.quantities import Bytes as Bytes
-    from localagent.quantities import Count as Count
-    from localagent.quantities import Positive as Positive
-    from localagent.quantities import PositiveSeconds as PositiveSeconds
-    from localagent.quantities import Seconds as Seconds
-    from localagent.quantities import Share as Share
     from localagent.receipt import Receipt as Receipt
     from localagent.requests import (
         ChatRequest as ChatRequest,
@@ -269,10 +261,17 @@ if TYPE_CHECKING:
         Usage as Usage,
     )
     from localagent.scripts import ask as ask
-    from localagent.secret_refs import SecretRef as SecretRef
     from localagent.secrets import Secret as Secret
-    from localagent.settings import Settings as Settings
-    from localagent.settings_files import load_settings as load_settings
+    from localagent.settings.files import load_settings as load_settings
+    from localagent.settings.model import Settings as Settings
+    from localagent.settings.quantities import Amount as Amount
+    from localagent.settings.quantities import Bytes as Bytes
+    from localagent.settings.quantities import Count as Count
+    from localagent.settings.quantities import Positive as Positive
+    from localagent.settings.quantities import PositiveSeconds as PositiveSeconds
+    from localagent.settings.quantities import Seconds as Seconds
+    from localagent.settings.quantities import Share as Share
+    from localagent.settings.secret_refs import SecretRef as SecretRef
     from localagent.streaming import Chunk as Chunk
     from localagent.streaming import Decoder as Decoder
     from localagent.streaming import StreamStep as StreamStep
@@ -282,6 +281,7 @@ if TYPE_CHECKING:
     from localagent.transport import Caps as Caps
     from localagent.transport import HttpAnswer as HttpAnswer
     from localagent.transport import Transport as Transport
+    from localagent.wire.openai_compatible import OpenAICompatible as OpenAICompatible
 
 
 def __getattr__(name: str) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 
 from localagent.pipeline import Pipeline
 from localagent.plugins import Plugin, Report, as_loaded, load_plugins
-from localagent.settings import Settings
-from localagent.settings_files import load_settings
+from localagent.settings.files import load_settings
+from localagent.settings.model import Settings
 
 Given = Settings | Mapping[str, Any] | Path | str | None
 

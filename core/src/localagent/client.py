@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from localagent.plugins import Plugin
     from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo, Response
     from localagent.runtime import Runtime
-    from localagent.settings import Settings
+    from localagent.settings.model import Settings
 
 Messages = str | list[dict[str, Any]]
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import attrs
 import msgspec
 
-from localagent.quantities import Count, Seconds
+from localagent.settings.quantities import Count, Seconds
 
 HealthStatus = Literal["unknown", "loading", "healthy", "unhealthy"]
 

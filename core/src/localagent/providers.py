@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from localagent.attempt import Attempt
     from localagent.core import Core
     from localagent.errors import LocalAgentError
-    from localagent.provider_settings import ProviderSettings
-    from localagent.secret_refs import SecretRef
     from localagent.secrets import Secret
+    from localagent.settings.provider import ProviderSettings
+    from localagent.settings.secret_refs import SecretRef
     from localagent.streaming import Decoder
     from localagent.timer import Watch
     from localagent.transport import HttpAnswer, Transport
@@ -80,7 +80,7 @@ class ProviderSetup:
             answer: The answer.
             target: Where it came from, as text.
         """
-        from localagent.translation import error_from_answer
+        from localagent.wire.translation import error_from_answer
 
         try:
             body = await answer.read(self.common.caps.error)

@@ -15,8 +15,8 @@ from localagent.providers import Provider, ProviderSetup, ProviderType
 
 if TYPE_CHECKING:
     from localagent.pipeline import Pipeline
-    from localagent.provider_settings import ProviderSettings
     from localagent.runtime import Runtime
+    from localagent.settings.provider import ProviderSettings
 
 
 class Source:

@@ -32,16 +32,16 @@ from localagent.requests import Request
 from localagent.responses import Response
 from localagent.retry_budget import RetryBudget
 from localagent.run import answer, exchange
-from localagent.settings import Settings
+from localagent.settings.model import Settings
 from localagent.timer import NEVER, Timer
 from localagent.token_counts import TokenCounts
 from localagent.wheel import Wheel
 
 if TYPE_CHECKING:
-    from localagent.aiohttp_transport import Sessions
     from localagent.registry import Source
     from localagent.stream_run import StreamRun
     from localagent.transport import Transport
+    from localagent.wire.aiohttp_transport import Sessions
 
 log = logging.getLogger("localagent")
 
@@ -256,7 +256,7 @@ class Runtime:
             finally:
                 timer.close()
         if brought is None:
-            from localagent.aiohttp_transport import AiohttpTransport, Sessions, tls_context
+            from localagent.wire.aiohttp_transport import AiohttpTransport, Sessions, tls_context
 
             self._sessions = self._sessions or Sessions()
             common = self.provider_of(state.instance).common
@@ -303,7 +303,7 @@ class Runtime:
         Raises:
             SettingsError: It cannot be made.
         """
-        from localagent.platform_folders import state_folder
+        from localagent.settings.folders import state_folder
 
         folder = (self.settings.state_folder or state_folder(self.environment)) / plugin
         try:

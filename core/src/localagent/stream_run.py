@@ -15,14 +15,14 @@ import msgspec
 
 from localagent.attempts import Attempts, clock_error
 from localagent.errors import InternalError, LocalAgentError, StreamInterrupted
-from localagent.joining import split_document
-from localagent.openai_wire import chunk_of, joined_response
 from localagent.plan import out_of_time, pipe
 from localagent.responses import EmbedResponse, Usage
 from localagent.run import finish, keep, lookup, receipt
 from localagent.stream_steps import StreamSteps
 from localagent.streaming import Chunk, Decoder
 from localagent.timer import Watch
+from localagent.wire.joining import split_document
+from localagent.wire.openai_wire import chunk_of, joined_response
 
 if TYPE_CHECKING:
     from localagent.attempt import Attempt, Status

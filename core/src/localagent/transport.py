@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import attrs
 
-from localagent.quantities import Bytes
+from localagent.settings.quantities import Bytes
 from localagent.timer import Watch
 
 MIB = 1024 * 1024

@@ -23,8 +23,8 @@ from localagent import (
     UpstreamServerError,
     Usage,
 )
-from localagent.joining import join_events
 from localagent.testing import ndjson
+from localagent.wire.joining import join_events
 from localagent_provider_ollama.answers import chat_response
 from localagent_provider_ollama.decoder import OllamaDecoder
 

@@ -13,7 +13,7 @@ from localagent.command.options import command
 from localagent.errors import SettingsError
 
 if TYPE_CHECKING:
-    from localagent.settings import Settings
+    from localagent.settings.model import Settings
 
 
 @click.group("config", help="Show, check or begin the settings.")
@@ -24,7 +24,7 @@ def config() -> None:
 @command("show", help="Print the settings that are in force, defaults included, as TOML; keys stay hidden.")
 def show(line: CommandLine) -> None:
     """Print the settings."""
-    from localagent.settings_text import show as as_toml
+    from localagent.settings.text import show as as_toml
 
     settings = line.settings()
     line.terminal.line(f"# {settings.source or 'There is no settings file; these are the defaults.'}")
@@ -49,7 +49,7 @@ def check(line: CommandLine) -> None:
 
 def _check_provider(settings: Settings, name: str, classes: dict[str, type]) -> None:
     from localagent.plugins import missing_plugin
-    from localagent.secret_refs import SecretRef
+    from localagent.settings.secret_refs import SecretRef
 
     provider = settings.providers[name]
     if provider.type not in classes:
@@ -73,9 +73,9 @@ def _counted(count: int, one: str, many: str = "") -> str:
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 def init(line: CommandLine, path: Path | None, user: bool, force: bool) -> None:
     """Write a settings file to start from."""
-    from localagent.platform_folders import config_folder
-    from localagent.settings_files import FILE_NAME
-    from localagent.settings_text import sample_settings
+    from localagent.settings.files import FILE_NAME
+    from localagent.settings.folders import config_folder
+    from localagent.settings.text import sample_settings
 
     path = path or (config_folder(os.environ) / FILE_NAME if user else Path(FILE_NAME))
     try:
@@ -92,7 +92,7 @@ def init(line: CommandLine, path: Path | None, user: bool, force: bool) -> None:
 @command("path", help="Print the path of the settings file that is in use.")
 def path(line: CommandLine) -> None:
     """Print the path of the settings file."""
-    from localagent.settings_files import find_settings
+    from localagent.settings.files import find_settings
 
     found = find_settings(line.config, os.environ)
     if found is None:

@@ -18,7 +18,7 @@ from localagent.errors import LocalAgentError
 if TYPE_CHECKING:
     from localagent.pipeline import Pipeline
     from localagent.plugins import Report
-    from localagent.settings import Settings
+    from localagent.settings.model import Settings
 
 Level = Literal["ok", "note", "warn", "broken"]
 
@@ -74,7 +74,7 @@ def settings_file(settings: Settings) -> Finding:
 
 def state_folder(settings: Settings) -> Finding:
     """Look whether files that outlive the process can be kept. Nothing is made."""
-    from localagent.platform_folders import state_folder as usual_folder
+    from localagent.settings.folders import state_folder as usual_folder
 
     try:
         folder = settings.state_folder or usual_folder(os.environ)

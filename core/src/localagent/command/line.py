@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from localagent.command.logs import Log
     from localagent.pipeline import Pipeline
     from localagent.plugins import Report
-    from localagent.settings import Settings
+    from localagent.settings.model import Settings
 
 T = TypeVar("T")
 

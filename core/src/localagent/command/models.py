@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from localagent.instances import Instance
     from localagent.responses import ModelInfo
     from localagent.runtime import Runtime
-    from localagent.settings import Alias
+    from localagent.settings.model import Alias
 
 SECONDS = 10.0
 COLUMNS = ("Model", "Window", "Owner", "Instances")

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from localagent.errors import LocalAgentError
-from localagent.quantities import read_seconds
+from localagent.settings.quantities import read_seconds
 
 if TYPE_CHECKING:
     from localagent.requests import ChatRequest
@@ -82,7 +82,7 @@ def model_names(config: Path | None) -> list[str]:
     Args:
         config: The settings file; None for the usual one.
     """
-    from localagent.settings_files import load_settings
+    from localagent.settings.files import load_settings
 
     try:
         settings = load_settings(config)

@@ -23,7 +23,7 @@ import msgspec
 
 from localagent import errors
 from localagent.errors import LocalAgentError
-from localagent.settings_place import names_secret
+from localagent.settings.place import names_secret
 from localagent.testing.recorded import Exchange, RecordedTransport, SentRequest
 from localagent.timer import Watch
 from localagent.transport import Caps, HttpAnswer, Transport

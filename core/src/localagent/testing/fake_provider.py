@@ -23,7 +23,6 @@ from localagent.attempt import Attempt
 from localagent.errors import UpstreamServerError
 from localagent.hooks import hookimpl
 from localagent.instances import Instance
-from localagent.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
 from localagent.plugins import NoSettings, Plugin
 from localagent.providers import ProviderSetup, ProviderType
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo, Usage
@@ -31,6 +30,7 @@ from localagent.streaming import Decoder
 from localagent.testing.http_bytes import sse
 from localagent.timer import Watch
 from localagent.transport import HttpAnswer, Transport
+from localagent.wire.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
 
 __all__ = ["Asked", "FakeProvider", "FakeProviderPlugin", "Piece", "Replies", "Reply", "fake_provider_plugin"]
 

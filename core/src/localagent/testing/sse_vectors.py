@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import attrs
 
-from localagent.streams import SSEEvent
+from localagent.wire.streams import SSEEvent
 
 __all__ = ["SSE_VECTORS", "SSEVector"]
 

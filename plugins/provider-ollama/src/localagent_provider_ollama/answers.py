@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent import ChatResponse, CompletionResponse, EmbedResponse
-from localagent.joining import join_events
-from localagent.openai_wire import chat_response as read_chat
-from localagent.openai_wire import completion_response as read_completion
+from localagent.wire.joining import join_events
+from localagent.wire.openai_wire import chat_response as read_chat
+from localagent.wire.openai_wire import completion_response as read_completion
 from localagent_provider_ollama.decoder import LOADED, OllamaDecoder
 from localagent_provider_ollama.documents import (
     Choice,

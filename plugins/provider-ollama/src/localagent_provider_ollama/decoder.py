@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent import Chunk, LocalAgentError, StreamInterrupted, UpstreamProtocol, Usage
-from localagent.streams import NDJSONParser
+from localagent.wire.streams import NDJSONParser
 from localagent_provider_ollama.documents import (
     Choice,
     Delta,

@@ -21,7 +21,7 @@ from typing import Any
 
 from localagent import InvalidRequest
 from localagent.errors import Advice
-from localagent.translation import redact
+from localagent.wire.translation import redact
 
 
 class Draft:

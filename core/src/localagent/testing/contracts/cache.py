@@ -13,12 +13,12 @@ import pytest
 from localagent.cache_keys import CacheKey, cache_keys
 from localagent.caching import AnyResponse, CacheEntry
 from localagent.call import Call, Principal
-from localagent.openai_wire import chat_response, completion_response, embed_response, joined_response
 from localagent.plugins import Plugin
 from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest, Request
 from localagent.testing.canaries import CANARY_PROMPT, Canaries
 from localagent.testing.contracts.cached_calls import CachedCalls
 from localagent.testing.fake_core import FakeCore, Plugged
+from localagent.wire.openai_wire import chat_response, completion_response, embed_response, joined_response
 
 __all__ = ["CacheContract"]
 

@@ -14,7 +14,7 @@ from localagent.call import CachePolicy
 from localagent.client import Client
 from localagent.errors import LocalRefusal
 from localagent.plugins import Plugin
-from localagent.structuring import structure
+from localagent.settings.structuring import structure
 from localagent.testing.contracts.base import Contract
 from localagent.testing.fake_core import FakeCore, Plugged
 from localagent.testing.fake_provider import FakeProviderPlugin, Reply, fake_provider_plugin

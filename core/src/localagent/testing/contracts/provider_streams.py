@@ -9,7 +9,6 @@ import pytest
 
 from localagent.client import Client
 from localagent.errors import LocalAgentError, StreamInterrupted
-from localagent.joining import join_events
 from localagent.responses import Usage
 from localagent.testing.canaries import CANARY_PROMPT, Canaries
 from localagent.testing.contracts.base import CLOSING_SECONDS
@@ -17,6 +16,7 @@ from localagent.testing.contracts.served import NAME, Served, error_of, says
 from localagent.testing.fault_server import FaultServer
 from localagent.testing.http_bytes import chunk, chunked, head
 from localagent.testing.steps import Close, Drip, ReadRequest, Script, Send, Stall, Step
+from localagent.wire.joining import join_events
 
 __all__ = ["Streams"]
 

@@ -1,0 +1,108 @@
+"""Finds the settings file and reads it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from localagent.errors import SettingsError
+from localagent.settings.folders import config_folder
+from localagent.settings.model import Settings
+
+FILE_NAME = "localagent.toml"
+CONFIG_VARIABLE = "LOCALAGENT_CONFIG"
+PLUGINS_VARIABLE = "LOCALAGENT_PLUGINS"
+_POSITION = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+_TWICE = ("Cannot declare", "Cannot overwrite", "Cannot mutate", "Duplicate")
+_PLUGIN_LIST = re.compile(r"^\s*plugins\s*=\s*\[", re.MULTILINE)
+_PLUGIN_TABLE = re.compile(r"^\s*(\[\s*plugins\s*[.\]]|plugins\s*\.)", re.MULTILINE)
+
+
+def load_settings(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings file; without one, the settings are the defaults.
+
+    The first of these that is named or there: ``path``, the file that ``LOCALAGENT_CONFIG`` names,
+    ``./localagent.toml``, ``localagent.toml`` in the user's config folder. ``LOCALAGENT_PLUGINS=a,b`` then chooses the
+    plugins in the file's stead; an empty variable counts as none.
+
+    Args:
+        path: The file; it must exist.
+        environment: The environment variables.
+
+    Raises:
+        SettingsError: A file that was named is missing, or what it holds is not what was expected.
+    """
+    found = find_settings(path, environment)
+    settings = Settings() if found is None else Settings.from_mapping(read_toml(found), str(found), found)
+    chosen = tuple(name.strip() for name in environment.get(PLUGINS_VARIABLE, "").split(",") if name.strip())
+    return attrs.evolve(settings, use=chosen) if chosen else settings
+
+
+def find_settings(path: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """Return the file that ``load_settings`` reads, or None when there is none.
+
+    Raises:
+        SettingsError: ``LOCALAGENT_CONFIG`` names a file that does not exist.
+    """
+    if path is not None:
+        return path
+    if named := environment.get(CONFIG_VARIABLE):
+        if not Path(named).expanduser().exists():
+            raise SettingsError(f"There is no file {named}, which {CONFIG_VARIABLE} names.")
+        return Path(named).expanduser()
+    return next((file for file in _usual_places(environment) if file.is_file()), None)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        SettingsError: The file cannot be read, or its syntax is wrong; says in which line.
+    """
+    import tomllib
+
+    text = _read_text(path)
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+    except (ValueError, RecursionError):  # a number of thousands of digits, a thousand nested lists
+        message = "a number is too long, or lists are too deep (at end of document)"
+    # Raised here and not above: the parser's error may hold the whole text.
+    raise _syntax_error(path, text, message)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        why = "it is not UTF-8 text"
+    raise SettingsError(f"{path} cannot be read: {why}.")
+
+
+def _usual_places(environment: Mapping[str, str]) -> tuple[Path, ...]:
+    here = Path(FILE_NAME)
+    try:
+        return here, config_folder(environment) / FILE_NAME
+    except SettingsError:  # no home, so no settings there
+        return (here,)
+
+
+def _syntax_error(path: Path, text: str, message: str) -> SettingsError:
+    match = _POSITION.fullmatch(message)
+    message, line, column = match.groups() if match else (message, None, None)
+    where = f"{path}, line {line}, column {column}" if line else f"{path}, at its end"
+    if not message.startswith(_TWICE):
+        mend = 'Text is written in "quotes".' if message.startswith("Invalid value") else None
+        return SettingsError(f"{where}: {message[0].lower()}{message[1:]}.", mend=mend)
+    # The parser's own message quotes names; they may be keys that were written in the wrong place.
+    if _PLUGIN_LIST.search(text) and _PLUGIN_TABLE.search(text):
+        return SettingsError(f"{where}: plugins is a list already.", mend="Write the list as use = [...].")
+    return SettingsError(f"{where}: this name is here for the second time.")

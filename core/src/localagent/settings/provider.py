@@ -1,0 +1,114 @@
+"""What every provider has in the settings, whatever its type: addresses, keys, headers, clocks, caps, pool."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+
+from localagent.errors import SettingsError
+from localagent.instances import PoolProfile
+from localagent.settings.addresses import Address, is_metadata_address
+from localagent.settings.fields import NOT_A_SETTING, setting_fields
+from localagent.settings.place import Place, names_secret
+from localagent.settings.quantities import Positive
+from localagent.settings.secret_refs import SecretRef
+from localagent.settings.structuring import read, read_table
+from localagent.timer import Clocks
+from localagent.transport import Caps
+
+_PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+
+
+@attrs.frozen
+class InstanceSettings:
+    """One of a provider's ``instances``. May be written as the bare address.
+
+    Attributes:
+        url: Its base address.
+        weight: Its capacity relative to the others, for balancing.
+        name: What it is called in metrics and errors; left out, its provider and host.
+    """
+
+    url: Address
+    weight: Positive = 1.0
+    name: str | None = None
+
+    @classmethod
+    def from_settings(cls, value: object, place: Place) -> Self:
+        """Read a table, or the bare address."""
+        if isinstance(value, str):
+            return cls(url=read(Address, value, place))
+        return read_table(cls, value, place)
+
+
+@attrs.frozen
+class ProviderSettings:
+    """``[providers.NAME]``: what every provider has. The provider's type adds settings of its own.
+
+    Attributes:
+        type: The provider type, brought by a plugin; left out, the provider's own name.
+        instances: Where it answers; left out, where the type's servers usually are.
+        keys: Where its keys are found; each address with each key is an instance.
+        headers: Further headers of every request; a value that is secret is a reference.
+        clocks: Time limits of its exchanges.
+        caps: Size limits of its answers.
+        pool: How connections to its instances are kept.
+        authority: A PEM file with the certificate authorities to trust instead of the system's.
+        allow_metadata_address: Whether an instance may have a link-local address.
+        extra: All other keys, for the type's own settings class.
+        place: Where the table stands, for errors.
+    """
+
+    type: str
+    instances: tuple[InstanceSettings, ...] = ()
+    keys: tuple[SecretRef, ...] = ()
+    headers: dict[str, str | SecretRef] = attrs.field(factory=dict)
+    clocks: Clocks = Clocks()
+    caps: Caps = Caps()
+    pool: PoolProfile = PoolProfile()
+    authority: Path | None = None
+    allow_metadata_address: bool = False
+    extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, metadata=NOT_A_SETTING)
+    place: Place = attrs.field(default=Place("settings"), eq=False, repr=False, metadata=NOT_A_SETTING)
+
+    @classmethod
+    def from_settings(cls, value: object, place: Place) -> Self:
+        """Read the common keys; the rest is ``extra``."""
+        if isinstance(value, cls):
+            return value
+        if not _PROVIDER_NAME.fullmatch(place.name):
+            raise SettingsError(f'{place}: expected a name of letters, digits, ".", "_" and "-".')
+        if not isinstance(value, Mapping):
+            raise place.wrong(value, "a table")
+        common = {"type": place.name, **{key: item for key, item in value.items() if key in setting_fields(cls)}}
+        extra = {key: item for key, item in value.items() if key not in common}
+        provider = attrs.evolve(read_table(cls, common, place), extra=extra, place=place)
+        _check_instances(provider)
+        _check_headers(provider)
+        return provider
+
+
+def _check_instances(provider: ProviderSettings) -> None:
+    for index, instance in enumerate(provider.instances):
+        if is_metadata_address(instance.url) and not provider.allow_metadata_address:
+            raise SettingsError(
+                f"{provider.place.key('instances').item(index)}: a link-local address, where clouds keep credentials.",
+                mend="If it is meant, set allow_metadata_address = true for this provider.",
+            )
+
+
+def _check_headers(provider: ProviderSettings) -> None:
+    for name, value in provider.headers.items():
+        place = provider.place.key("headers").key(name)
+        if not _HEADER_NAME.fullmatch(name):
+            raise SettingsError(f"{place}: expected the name of a header.")
+        if isinstance(value, str) and not _HEADER_VALUE.fullmatch(value):
+            raise place.wrong(value, "printable ASCII text on one line")
+        if isinstance(value, str) and names_secret(name):
+            raise place.wrong(value, SecretRef.expected_settings, mend="Keys do not belong in the settings.")

@@ -1,0 +1,155 @@
+"""Settings as text: a first file to start from, and what is in force, as TOML without any key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import attrs
+
+from localagent.secrets import Secret
+from localagent.settings.fields import reading_of, setting_fields
+from localagent.settings.model import Settings
+from localagent.settings.place import NAME_RUN, looks_secret, names_secret
+from localagent.settings.provider import ProviderSettings
+from localagent.settings.secret_refs import SecretRef
+from localagent.settings.toml_writing import write_toml
+
+HIDDEN = "***"
+# Under these keys stand names of models, which are long and mixed as keys are.
+MODEL_NAMES = frozenset({"default_model", "targets"})
+
+SAMPLE = """\
+# Settings of LocalAgent. A line that begins with #name or #[table] shows a default or an example: take the # away to
+# use it. Durations: "250 ms", "30 s", "5 min", "1 h". Sizes: "64 KiB", "256 MiB". Keys never stand in this file.
+
+# The plugins that are active. Without this line, all that are installed. The order does not matter here.
+#use = ["provider-NAME", "cache-NAME"]
+
+# The model, or alias, that answers when nobody names one.
+#default_model = "fast"
+
+# For a whole call, and the most attempts that it may make.
+#timeout = "10 min"
+#max_attempts = 6
+
+# Where files are kept that outlive the process.
+#state_folder = "~/.local/state/localagent"
+
+# One name for several models; the first that can answer does.
+#[models.fast]
+#targets = ["ollama/llama3.2:3b", "openai/gpt-5-mini"]
+
+# A provider: where models answer. Its type is its own name where none is given.
+#[providers.ollama]
+#instances = ["http://127.0.0.1:11434", { url = "http://10.0.0.6:11434", weight = 2, name = "big" }]
+
+# Keys are named, never written: by an environment variable or a file.
+#[providers.openai]
+#keys = [{ env = "OPENAI_API_KEY" }]
+
+# All that every provider may have.
+#[providers.vllm]
+#type = "openai"
+#instances = ["http://10.0.0.7:8000/v1"]
+#keys = [{ file = "vllm.key" }]
+#headers = { X-Title = "my program" }
+#authority = "authority.pem"
+#allow_metadata_address = false
+#pool = { limit = 100, keepalive = "15 s" }
+#caps = { body = "64 MiB", error = "64 KiB", event = "8 MiB" }
+#[providers.vllm.clocks]
+#connect = "10 s"
+#pool = "30 s"
+#send = "1 min"
+#load = "5 min"
+#first = "5 min"
+#idle = "2 min"
+#total = "10 min"
+
+# Settings of a plugin, under its name.
+#[plugins.cache-memory]
+#max_size = "256 MiB"
+
+# The plugins whose steps come first in a hook, and how long one step of a hook may take.
+#[order]
+#rate_check = ["failure-breaker", "rate-limit"]
+#[limits]
+#pre_request = "5 s"
+
+# Which calls a cache may answer: "deterministic" ones, or "all".
+#[sharing]
+#policy = "deterministic"
+
+# How many retries all calls together may make: a share of the calls in the window, and so many a second beside it.
+#[retry]
+#ratio = 0.2
+#floor = 10
+#window = "10 s"
+
+# The checks of instances.
+#[health]
+#interval = "15 s"
+#enabled = true
+"""
+
+
+def sample_settings() -> str:
+    """Return a settings file to start from: every setting of the core, commented out, with its default."""
+    return SAMPLE
+
+
+def show(settings: Settings) -> str:
+    """Return settings as TOML: what is in force, defaults included, keys as references only.
+
+    A text that may be a key, in the table of a plugin or in the settings of a provider type, is shown as ``***``.
+    """
+    return write_toml(_table(settings))
+
+
+def _plain(value: Any, kind: Any, key: str) -> Any:
+    """Make tables, lists and plain values of what settings hold under a key, annotated with a type."""
+    if isinstance(value, SecretRef):
+        return _reference(value)
+    if attrs.has(type(value)):
+        return _table(value)
+    if isinstance(value, Mapping):
+        member = (*get_args(kind), Any, Any)[1]
+        return {name: _plain(item, member, name) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, Any, key) for item in value]
+    if isinstance(value, str | Path):
+        return HIDDEN if looks_secret(str(value), None if key in MODEL_NAMES else NAME_RUN) else str(value)
+    reading = reading_of(kind)
+    return reading.show(value) if reading else value
+
+
+def _table(settings: Any) -> dict[str, Any]:
+    table = {}
+    for key, field in setting_fields(type(settings)).items():
+        value = getattr(settings, field.attribute)
+        unread = isinstance(settings, Settings) and key == "plugins"
+        table[key] = _raw(value, (key,)) if unread else _plain(value, field.kind, key)
+    if isinstance(settings, ProviderSettings):
+        table |= _raw(settings.extra, ())
+    return table
+
+
+def _raw(value: Any, path: tuple[str, ...]) -> Any:
+    """Hide, in a table that nobody has read yet, what may be a key: by its name, or by its looks."""
+    if isinstance(value, Mapping):
+        return {HIDDEN if looks_secret(key, NAME_RUN) else key: _raw(item, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_raw(item, path) for item in value]
+    if not isinstance(value, str | Secret):
+        return value
+    named = any(names_secret(name) for name in path) and path[-1] not in ("env", "file")
+    return HIDDEN if named or isinstance(value, Secret) or looks_secret(value, NAME_RUN) else value
+
+
+def _reference(reference: SecretRef) -> dict[str, str]:
+    if reference.given is not None:
+        return {"env": HIDDEN}
+    kind, name = ("env", reference.env) if reference.env else ("file", str(reference.file))
+    return {kind: HIDDEN if looks_secret(Path(str(name)).name, NAME_RUN) else str(name)}

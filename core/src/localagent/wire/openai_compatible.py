@@ -1,0 +1,127 @@
+"""The base of providers that speak the OpenAI schema over HTTP: most servers do.
+
+A plugin that brings one more such server subclasses ``OpenAICompatible`` or uses it as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from localagent.errors import UpstreamProtocol
+from localagent.instances import Instance
+from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
+from localagent.streaming import Decoder
+from localagent.timer import Watch
+from localagent.wire.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
+
+if TYPE_CHECKING:
+    from localagent.attempt import Attempt
+    from localagent.providers import ProviderSetup
+    from localagent.transport import HttpAnswer, Transport
+
+JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+
+
+class OpenAICompatible:
+    """A provider of a server that speaks the OpenAI schema.
+
+    Args:
+        setup: What the core gives.
+        instances: The instances at the start.
+        headers: Headers of each instance, its key among them.
+    """
+
+    default_model: str | None = None
+
+    def __init__(
+        self, setup: ProviderSetup, instances: Sequence[Instance], headers: Mapping[Instance, Mapping[str, str]]
+    ) -> None:
+        self.setup = setup
+        self.instances: Sequence[Instance] = tuple(instances)
+        self._headers = {instance: {**JSON_HEADERS, **headers.get(instance, {})} for instance in instances}
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def url(self, instance: Instance) -> str:
+        """Return the base address of an instance; a subclass whose servers move overrides this."""
+        return instance.url
+
+    def headers(self, instance: Instance) -> Mapping[str, str]:
+        """Return the headers of an instance."""
+        return self._headers.get(instance, JSON_HEADERS)
+
+    async def chat(self, attempt: Attempt, transport: Transport) -> ChatResponse:
+        """Send a chat and return the complete answer."""
+        answer = await self._post(attempt, transport, "/chat/completions")
+        return chat_response(await answer.read(), attempt)
+
+    async def complete(self, attempt: Attempt, transport: Transport) -> CompletionResponse:
+        """Send a text completion and return the complete answer."""
+        answer = await self._post(attempt, transport, "/completions")
+        return completion_response(await answer.read(), attempt)
+
+    async def embed(self, attempt: Attempt, transport: Transport) -> EmbedResponse:
+        """Send inputs and return their embeddings."""
+        answer = await self._post(attempt, transport, "/embeddings")
+        return embed_response(await answer.read(), attempt)
+
+    async def stream(self, attempt: Attempt, transport: Transport) -> tuple[HttpAnswer, Decoder]:
+        """Send a chat or completion to be streamed."""
+        path = "/chat/completions" if attempt.call.operation == "chat" else "/completions"
+        asked = (attempt.request.get("stream_options") or {}).get("include_usage", False)
+        fields: dict[str, Any] = {"stream": True}
+        if attempt.call.plan.needs_usage and not asked:
+            fields["stream_options"] = {**(attempt.request.get("stream_options") or {}), "include_usage": True}
+        answer = await self._post(attempt, transport, path, **fields)
+        decoder = OpenAIDecoder(attempt, max_event=self.setup.common.caps.event, with_usage=asked)
+        return answer, decoder
+
+    async def list_models(self, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
+        """Ask an instance for its models."""
+        answer = await transport.send("GET", self.url(instance) + "/models", self.headers(instance), None, clocks)
+        if not 200 <= answer.status < 204:
+            raise await self.setup.refusal(answer, instance.id)
+        try:
+            rows = msgspec.json.decode(await answer.read(), type=_ModelList).data
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise UpstreamProtocol("The server's model list cannot be read.", target=instance.id) from None
+        return [_model_info(row, instance) for row in rows if row.get("id")]
+
+    async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
+        """Ask for the model list, which costs nothing."""
+        await self.list_models(instance, transport, clocks)
+
+    async def _post(self, attempt: Attempt, transport: Transport, path: str, **fields: Any) -> HttpAnswer:
+        """Send a request and return the answer if its status says that it is one."""
+        target = attempt.target
+        body = attempt.request.encode(model=target.model, **fields)
+        url = self.url(target.instance) + path
+        answer = await transport.send("POST", url, self.headers(target.instance), body, attempt.clocks)
+        if not 200 <= answer.status < 204:
+            raise await self.setup.refusal(answer, str(target))
+        return answer
+
+
+class _ModelList(msgspec.Struct):
+    data: list[dict[str, Any]]
+
+
+def _model_info(row: dict[str, Any], instance: Instance) -> ModelInfo:
+    meta = row.get("meta")
+    window = row.get("context_length") or row.get("max_model_len")
+    if window is None and isinstance(meta, dict):
+        window = meta.get("n_ctx_train")
+    return ModelInfo(
+        id=str(row["id"]),
+        provider=instance.provider,
+        instance=instance.id,
+        context_length=window if isinstance(window, int) else None,
+        owner=str(row.get("owned_by") or ""),
+    )
