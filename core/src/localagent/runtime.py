@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from localagent.registry import Source
     from localagent.stream_run import StreamRun
     from localagent.transport import Transport
-    from localagent.wire.aiohttp_transport import Sessions
+    from localagent.wire.aiohttp_sessions import Sessions
 
 log = logging.getLogger("localagent")
 
@@ -256,7 +256,8 @@ class Runtime:
             finally:
                 timer.close()
         if brought is None:
-            from localagent.wire.aiohttp_transport import AiohttpTransport, Sessions, tls_context
+            from localagent.wire.aiohttp_sessions import Sessions
+            from localagent.wire.aiohttp_transport import AiohttpTransport, tls_context
 
             self._sessions = self._sessions or Sessions()
             common = self.provider_of(state.instance).common

@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent import translation
 from localagent.errors import (
     ClientGone,
     ContentFiltered,
@@ -35,15 +34,11 @@ from localagent.errors import (
     UpstreamServerError,
     UpstreamTimeout,
 )
-from localagent.wire.translation import (
-    LOOKED_AT,
-    READ,
-    TABLE,
-    clean_header,
-    error_from_answer,
-    error_from_document,
-    redact,
-)
+from localagent.wire import translation
+from localagent.wire.answer_shapes import LOOKED_AT, READ
+from localagent.wire.error_rules import TABLE
+from localagent.wire.redaction import clean_header, redact
+from localagent.wire.translation import error_from_answer, error_from_document
 
 WALL = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
 TARGET = "openai/gpt-5-mini at openai@api.openai.com"

@@ -21,7 +21,7 @@ from typing import Any
 
 from localagent import InvalidRequest
 from localagent.errors import Advice
-from localagent.wire.translation import redact
+from localagent.wire.redaction import redact
 
 
 class Draft:

@@ -1,0 +1,82 @@
+"""The one place where exceptions of aiohttp become errors of LocalAgent.
+
+Only the status line of an answer is a status: aiohttp reports broken framing as exceptions that carry ``status=400``,
+and these are protocol errors.
+"""
+
+from __future__ import annotations
+
+import os
+
+import aiohttp
+from aiohttp.http_exceptions import BadStatusLine
+
+from localagent.errors import (
+    Advice,
+    ConnectFailed,
+    InternalError,
+    LocalAgentError,
+    UpstreamProtocol,
+    UpstreamServerError,
+)
+
+_ELSEWHERE = Advice(next=True, billed="unknown", breaker="failure")
+_UNBILLED = Advice(next=True, breaker="failure")
+_UNSENT = Advice(next=True, breaker="failure", sent=False)
+_OUT_OF_FILES = {23, 24, 99}  # ENFILE, EMFILE, EADDRNOTAVAIL
+
+
+def translated(error: Exception) -> LocalAgentError:
+    """Return the error that a failure before the head of the answer becomes."""
+    if isinstance(error, OSError) and error.errno in _OUT_OF_FILES:
+        return InternalError("This process has no file descriptor or port left for a connection.",
+                             mend="Raise the limit (ulimit -n), or lower pool.limit.")  # fmt: skip
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientSSLError | aiohttp.InvalidURL):
+        return _unconnected(error)
+    if isinstance(error, aiohttp.ClientResponseError):
+        advice = _UNBILLED if _is_no_http(error.__cause__) else None
+        return UpstreamProtocol("The server's answer is not HTTP.", phase="read", advice=advice)
+    if partial(error):
+        return UpstreamProtocol("The connection ended within the head of the answer.", phase="read")
+    return broken(error)
+
+
+def _unconnected(error: Exception) -> LocalAgentError:
+    """Return the error of a connection that was not made."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return ConnectFailed("TLS could not be agreed: the server's certificate was not accepted.", phase="tls",
+                             mend="Set authority of the provider, if a private authority made it.")  # fmt: skip
+    if isinstance(error, aiohttp.ClientSSLError):
+        return UpstreamProtocol("The server does not speak TLS.", phase="tls", advice=_UNSENT,
+                                mend="Check https in the url.")  # fmt: skip
+    if isinstance(error, aiohttp.ClientConnectorDNSError | aiohttp.InvalidURL):
+        return ConnectFailed("The server's name cannot be resolved.", phase="dns",
+                             mend="Check the url in the settings.")  # fmt: skip
+    reason = _reason(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
+    return ConnectFailed(f"No connection: {reason}.", phase="connect",
+                         mend="Is the server running? See: localagent doctor")  # fmt: skip
+
+
+def broken(error: Exception) -> LocalAgentError:
+    """Return the error that a failure on an open connection becomes."""
+    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionError):
+        return UpstreamServerError("The server closed the connection without a complete answer.", phase="read",
+                                   advice=_ELSEWHERE)  # fmt: skip
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return UpstreamServerError("The answer was cut short.", phase="read", advice=_ELSEWHERE)
+    return UpstreamProtocol(f"The server's answer is not HTTP ({type(error).__name__}).", phase="read")
+
+
+def partial(error: Exception) -> bool:
+    """Whether a connection ended within the head of an answer: aiohttp then passes on what it has of it."""
+    return isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
+
+
+def _is_no_http(cause: BaseException | None) -> bool:
+    """Whether the very first bytes were no HTTP, so that no model has worked."""
+    return isinstance(cause, BadStatusLine) or "Expected HTTP/" in str(cause)
+
+
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    number = error.os_error.errno
+    return os.strerror(number).lower() if number else "no address answered"

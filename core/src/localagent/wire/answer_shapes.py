@@ -1,0 +1,133 @@
+"""What an answer says, whichever shape it has: OpenAI's, Anthropic's, Gemini's, Ollama's, vLLM's, or a web page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+LOOKED_AT = 64 * 1024  # bytes of a body; an error that needs more explains nothing
+READ = 2000  # characters of a server's message; one that long explains nothing at its end
+# All patterns take time in proportion to the text, whatever it is: none can begin at many places and run far from each.
+PAGE = re.compile(r"(?i)<[/!]?(?:doctype|html|head|body|title|h[1-6]|p|div|span|center|script|style|a|img|br|hr)\b")
+_STATUSES: dict[str | int, int] = {form: status for status in range(400, 600) for form in (status, str(status))}
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What an answer said, in whatever shape.
+
+    Attributes:
+        status: The status; inside a 200 the server's numeric code, or None.
+        names: Codes and types, the most telling first.
+        message: The server's message, as it came.
+        inside: Whether this came inside a 200: then nobody knows what the provider charges.
+    """
+
+    status: int | None
+    names: tuple[str, ...]
+    message: str
+    inside: bool
+
+
+def document_of(body: bytes) -> Any:
+    """Decode a body; what is no JSON becomes a document of the same meaning. Never raises."""
+    head = bytes(body[:LOOKED_AT]).removeprefix(b"\xef\xbb\xbf")
+    try:
+        return msgspec.json.decode(head)
+    except (
+        msgspec.MsgspecError,
+        ValueError,
+        RecursionError,
+    ):  # no JSON, no UTF-8, NaN, a number too long; nested too deep
+        text = head.decode("utf-8", "replace").strip()
+    if PAGE.search(text):
+        return {"code": "html page"}
+    # A sentence in plain text is a message; what is longer, or was to be JSON, explains nothing.
+    return {"message": text} if text[:1] not in "{[<" and len(text) <= 1000 else {}
+
+
+def part_of(document: Any) -> dict[str, Any]:
+    """Return the object that tells about the error, whichever shape it has."""
+    if isinstance(document, list):  # Gemini answers a stream's error with an array
+        document = document[0] if document else None
+    if isinstance(document, str):
+        return {"message": document}
+    if not isinstance(document, dict):
+        return {}
+    response = document.get("response")  # OpenAI's response.failed
+    error = response.get("error") if isinstance(response, dict) else document.get("error")
+    if isinstance(error, dict):
+        return error
+    return {**document, "message": error} if isinstance(error, str) else document
+
+
+def names_in(part: dict[str, Any]) -> Iterator[str]:
+    """Give the codes and types that the error of a document names, the most telling first."""
+    details = _dicts(part.get("details"))
+    inner = _dicts(part.get("innererror"))
+    for holder in (part, *details, *inner):
+        for key in ("error_code", "code", "type", "error_type", "status", "reason"):
+            value = holder.get(key)
+            if isinstance(value, str) and value:
+                yield value.lower()
+    if any("PerDay" in limit for limit in _limits(details)):
+        yield "quota per day"
+
+
+def _limits(details: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the names of the quotas that Gemini says are spent."""
+    for detail in details:
+        quotas = [entry.get("quotaId") for entry in _dicts(detail.get("violations"))]
+        quotas += [entry.get("quota_limit") for entry in _dicts(detail.get("metadata"))]
+        yield from (quota for quota in quotas if isinstance(quota, str))
+
+
+def unanswered(document: Any) -> Iterator[str]:
+    """Yield our own names, which hold a space and are never shown, for how an answer can end without one."""
+    for whole in _dicts(document):
+        if any(feedback.get("blockReason") for feedback in _dicts(whole.get("promptFeedback"))):
+            yield "prompt blocked"
+        if any(one.get("finishReason") == "MALFORMED_FUNCTION_CALL" for one in _dicts(whole.get("candidates"))):
+            yield "malformed function call"
+        if whole.get("choices") == []:
+            yield "no choices"
+        if whole.get("done_reason") == "load":
+            yield "only loaded"
+
+
+def inner_status(part: dict[str, Any]) -> int | None:
+    """Return a numeric code of the server that is an HTTP status of failure, as OpenRouter and Gemini send it."""
+    codes = (_STATUSES.get(value) for value in (part.get("code"), part.get("status")) if isinstance(value, str | int))
+    return next(filter(None, codes), None)
+
+
+def sentence_in(part: dict[str, Any]) -> str:
+    """Return the message that the error of a document holds; empty when it holds none."""
+    for key in ("message", "detail", "msg"):
+        value = part.get(key)
+        if isinstance(value, dict):  # Mistral: {"message": {"detail": [...]}}
+            value = value.get("detail") or value.get("message")
+        if isinstance(value, list):
+            value = "; ".join(filter(None, map(_complaint, value[:5])))
+        if isinstance(value, str) and value:
+            return value if len(value) <= READ else value[:READ].rpartition(" ")[0]  # no half of a key
+    return ""
+
+
+def _complaint(entry: Any) -> str:
+    """Return where and what, of one entry of a validation error; never the ``input``, which is the user's."""
+    if not isinstance(entry, dict):
+        return entry if isinstance(entry, str) else ""
+    where, what = entry.get("loc"), entry.get("msg")
+    steps = where if isinstance(where, list) else []
+    path = ".".join(
+        str(step) for step in steps if isinstance(step, str) or (isinstance(step, int) and abs(step) < 10**6)
+    )
+    return f"{path}: {what}" if isinstance(what, str) else ""
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    entries = value[:16] if isinstance(value, list) else [value]  # no server needs more to say what is wrong
+    return [entry for entry in entries if isinstance(entry, dict)]
