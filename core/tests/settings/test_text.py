@@ -22,7 +22,7 @@ from localagent.testing.canaries import CANARY_KEY, Canaries
 from localagent.timer import Clocks
 from localagent.transport import Caps
 
-PAGE = Path(__file__).parents[2] / "docs/reference/settings.md"
+PAGE = Path(__file__).parents[3] / "docs/reference/settings.md"
 TABLES = [
     Settings, Alias, ProviderSettings, InstanceSettings, Clocks, Caps, PoolProfile, Sharing, RetryBudgetSettings,
     HealthSettings,

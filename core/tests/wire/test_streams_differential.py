@@ -21,7 +21,7 @@ from localagent.testing.sse_vectors import SSE_VECTORS, SSEVector
 from localagent.wire.streams import SSEEvent, SSEParser
 
 BOM = b"\xef\xbb\xbf"
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "sse-deviations.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "sse-deviations.md"
 
 Event = tuple[str, str, str, int | None]
 

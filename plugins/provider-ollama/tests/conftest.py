@@ -28,7 +28,7 @@ def attempt_of() -> Callable[..., Attempt]:
             id="la-1",
             request=request,
             plan=cast("Any", None),
-            timer=Timer(cast("Any", None), NEVER),
+            timer=Timer(cast("Any", None), NEVER, began=0.0),
             principal=Principal(),
             cache=CACHE,
             stream=False,
