@@ -21,7 +21,7 @@ from localagent.errors import (
     UpstreamTimeout,
 )
 from localagent.instances import Instance, Target
-from localagent.plan import Step, first, gate, notify, out_of_time, pipe, pipe_now, tell
+from localagent.plan import Step, first, gate, notify, out_of_time, pipe, tell
 from localagent.responses import Usage
 from localagent.timer import STRAY, Watch
 
@@ -281,16 +281,13 @@ class Attempts:
 
 
 def _select(call: Call, candidates: tuple[Target, ...]) -> tuple[Target, ...] | Refused:
-    steps = call.plan.select_instance
-    if len(steps) == 1:
-        chosen = tell(steps[0], call, candidates)
-        return candidates if chosen is None else chosen
-    for step in steps:
-        chosen = pipe_now((step,), call, candidates)
+    for step in call.plan.select_instance:
+        chosen = tell(step, call, candidates)
         if isinstance(chosen, Refused):
             _check_refusal(chosen, step)
             return chosen
-        candidates = chosen
+        if chosen is not None:
+            candidates = chosen
     return candidates
 
 

@@ -33,6 +33,7 @@ class Principal:
 
 
 NOBODY = Principal()
+NONE_SKIPPED: frozenset[str] = frozenset()
 
 
 class CachePolicy(msgspec.Struct, frozen=True):
@@ -108,7 +109,7 @@ class Call:
         self.wall = wall
         self.cached = ""
         self.coalesced = False
-        self.skipped: frozenset[str] = frozenset()
+        self.skipped: frozenset[str] = NONE_SKIPPED
         self.records: list[Any] | None = None
         self.candidates: tuple[Target, ...] = ()
         self.count: Callable[[Call, Target], Awaitable[int | None]] | None = None

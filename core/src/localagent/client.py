@@ -99,7 +99,7 @@ class Client:
         Raises:
             LocalAgentError: What ended the call; see ``localagent.errors``.
         """
-        request = ChatRequest(_document(fields, messages=as_messages(messages), model=model))
+        request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
         check_chat(request.document)
         return await self.send(  # type: ignore[return-value]
             request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt
@@ -117,7 +117,7 @@ class Client:
         **fields: Any,
     ) -> CompletionResponse:
         """Have a text continued and return the whole answer; arguments and errors as in ``chat``."""
-        request = CompletionRequest(_document(fields, prompt=prompt, model=model))
+        request = CompletionRequest(_document(fields, "prompt", prompt, model))
         return await self.send(  # type: ignore[return-value]
             request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt
         )
@@ -134,7 +134,7 @@ class Client:
         **fields: Any,
     ) -> EmbedResponse:
         """Return the embeddings of a text, or of several; arguments and errors as in ``chat``."""
-        request = EmbedRequest(_document(fields, input=inputs, model=model))
+        request = EmbedRequest(_document(fields, "input", inputs, model))
         return await self.send(  # type: ignore[return-value]
             request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt
         )
@@ -158,7 +158,7 @@ class Client:
         Raises:
             StartError: The client is not open.
         """
-        request = ChatRequest(_document(fields, messages=as_messages(messages), model=model))
+        request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
         check_chat(request.document)
         return self.send_stream(request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt)
 
@@ -216,7 +216,7 @@ class Client:
     async def count_tokens(self, messages: Messages, *, model: str = "", **fields: Any) -> int | None:
         """Count the tokens of a chat for a model; None when no installed plugin counts for it."""
         runtime = await self.runtime()
-        request = ChatRequest(_document(fields, messages=as_messages(messages), model=model))
+        request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
         return await runtime.tokens.of(request, runtime.registry.targets(model, NOBODY)[0])
 
     async def runtime(self) -> Runtime:
@@ -247,9 +247,12 @@ class Client:
         return runtime
 
 
-def _document(fields: dict[str, Any], **own: Any) -> dict[str, Any]:
-    model = own.pop("model")
-    return {**own, **fields, "model": model} if model else {**own, **fields}
+def _document(fields: dict[str, Any], name: str, value: Any, model: str) -> dict[str, Any]:
+    """Return the document of a request: what it is about, further fields, and the model if one is named."""
+    document = {name: value, **fields}
+    if model:
+        document["model"] = model
+    return document
 
 
 def _principal(tenant: str) -> Principal:

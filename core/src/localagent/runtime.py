@@ -19,7 +19,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localagent.call import CACHE, NOBODY, CachePolicy, Call, Principal
+from localagent.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
 from localagent.errors import Draining, InternalError, LocalAgentError, PluginError, SettingsError
 from localagent.health import Health
 from localagent.hooks import OPERATIONS
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("localagent")
 
 DEEPEST = 2
-NONE_SKIPPED: frozenset[str] = frozenset()
 BACKGROUND_AT_MOST = 1000
 CLOSING_SECONDS = 5.0
 
@@ -85,6 +84,9 @@ class Runtime:
         self.tokens = TokenCounts(self)
         self.health = Health(self)
         self.registry = Registry(self)
+        # Bound once: a bound method made for every call is not free.
+        self._count = self.tokens.of_call
+        self._wall = self.wall
         self.answer = functools.partial(answer, self)
         self.exchange = functools.partial(exchange, self)
         self.wheel = Wheel(self.loop)
@@ -95,7 +97,7 @@ class Runtime:
         self._plans = {operation: pipeline.plan(operation) for operation in OPERATIONS}
         self._transports: dict[Instance, Transport] = {}
         self._sessions: Sessions | None = None
-        self._prefix = secrets.token_hex(4)
+        self._prefix = f"la-{secrets.token_hex(4)}-"
         self._numbers = itertools.count(1)
         self._closed = False
 
@@ -193,7 +195,7 @@ class Runtime:
         deadline = now + (self.settings.timeout if timeout is None else timeout)
         skipped = parent.skipped | {sender} if parent is not None else NONE_SKIPPED
         call = Call(
-            id=f"la-{self._prefix}-{next(self._numbers)}",
+            id=self._prefix + str(next(self._numbers)),
             request=request,
             plan=self._plans[request.operation]
             if parent is None and not receipt
@@ -204,10 +206,11 @@ class Runtime:
             stream=stream,
             started=now,
             parent=parent,
-            wall=self.wall,
+            wall=self._wall,
         )
-        call.skipped = skipped
-        call.count = self.tokens.of_call
+        call.count = self._count
+        if skipped:
+            call.skipped = skipped
         if receipt:
             call.records = []
         return call

@@ -161,7 +161,8 @@ def _read(raw: bytes, attempt: Attempt) -> tuple[bytes, _Answer]:
     if not raw.startswith(b"{"):
         raw = _unwrapped(raw, attempt)
     try:
-        raw.decode()
+        if not raw.isascii():
+            raw.decode()  # what msgspec skips it does not check
         answer = _decode(raw)
     except msgspec.DecodeError as error:
         raise _not_json(attempt, "it is broken", again="truncated" in str(error)) from None
