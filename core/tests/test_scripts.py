@@ -155,14 +155,17 @@ def test_a_script_that_fails_closes_too(tmp_path: Path) -> None:
 def test_whoever_is_interrupted_cancels_its_question(tmp_path: Path) -> None:
     """Ctrl-C while waiting ends the request at once; the script can go on."""
     script = """
-        import signal, time
-        fake.replies = {"one": [Reply(after=600.0), Reply("next")]}
-        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-        begun = time.monotonic()
+        import signal
+        def said(attempt):
+            if len(fake.asked) > 1:
+                return Reply("next")
+            asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+            return Reply(after=600.0)
+        fake.replies = {"one": said}
         try:
             localagent.ask("a")
         except KeyboardInterrupt:
-            print("interrupted", time.monotonic() - begun < 30.0)
+            print("interrupted")
         print(localagent.ask("b"), fake.asked[0].ended)
     """
-    assert run(script, tmp_path) == ["interrupted True", "next cancelled", "closed"]
+    assert run(script, tmp_path) == ["interrupted", "next cancelled", "closed"]
