@@ -333,3 +333,44 @@ def test_a_plan_can_be_changed_step_by_step() -> None:
     plan = Plan("chat", {"rate_check": steps}, needs_usage=True)
     fewer = plan.mapped(lambda step: step if step is not steps[1] else None)
     assert (fewer.rate_check, fewer.needs_usage, plan.rate_check) == ((steps[0], steps[2]), True, steps)
+
+
+# What a step may do ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.virtual
+async def test_a_step_may_use_all_of_asyncio() -> None:
+    """Time limits, groups, locks and shields of its own work inside a step, before and behind its first wait."""
+
+    async def uses(value: Any) -> int:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await asyncio.sleep(5.0)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(asyncio.sleep(0.1, number)) for number in (1, 2)]
+        await asyncio.wait_for(asyncio.shield(asyncio.sleep(0.1)), 1.0)
+        async with asyncio.Lock():
+            return sum(task.result() for task in tasks)
+
+    clock = timer()
+    assert await ask(step_of(uses, limit=2.0), clock, "x") == 3
+    clock.close()
+
+
+@pytest.mark.virtual
+async def test_a_step_that_is_late_may_clean_up() -> None:
+    """Its ``finally`` runs, also where it awaits; the step's error comes behind it."""
+    cleaned: list[str] = []
+
+    async def tidy(value: Any) -> None:
+        try:
+            await asyncio.sleep(60.0)
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append("done")
+
+    clock = timer()
+    with pytest.raises(InternalError, match="took longer"):
+        await ask(step_of(tidy, limit=0.5), clock, "x")
+    clock.close()
+    assert cleaned == ["done"]
