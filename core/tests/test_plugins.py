@@ -158,7 +158,6 @@ def test_a_missing_plugin_is_named_with_the_command_that_installs_it() -> None:
     assert str(error) == "There is no plugin named rate-limit. Run: pip install localagent-rate-limit"
 
 
-@pytest.mark.xfail(strict=True, reason="plugins.py missing_plugin: the role that all share makes every name look near")
 def test_another_plugin_of_the_same_role_is_not_near() -> None:
     """Whoever wants Gemini did not mean OpenAI."""
     error = missing_plugin("provider-gemini", ["provider-openai", "provider-ollama"])

@@ -188,7 +188,10 @@ def load_plugins(
 
 def missing_plugin(name: str, known: Iterable[str]) -> PluginError:
     """Return the error for a plugin that is not installed, with the nearest name or the command that installs it."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    role = name.partition("-")[0]
+    # What two names share by their role says nothing about the rest.
+    rest = {other.removeprefix(f"{role}-"): other for other in known}
+    near = [rest[one] for one in difflib.get_close_matches(name.removeprefix(f"{role}-"), rest, n=1)]
     mend = f"Did you mean {near[0]}?" if near else f"Run: pip install localagent-{name}"
     return PluginError(f"There is no plugin named {name}.", mend=mend)
 

@@ -146,6 +146,8 @@ class StreamRun:
 
     async def aclose(self) -> None:
         """End the run; returns when the source is closed."""
+        if not self.open:
+            return  # it has ended; what follows its terminator is being drained, so that the connection can be kept
         answer = self._answer
         self.abandon()
         if answer is not None:
@@ -328,7 +330,10 @@ async def _read(answer: HttpAnswer, decoder: Decoder) -> tuple[list[Chunk], Loca
     """Return the chunks of the next bytes, and the error that follows them, if any."""
     try:
         data = await answer.part()
-        return (decoder.feed(data) if data else decoder.end()), None
+        if data:
+            return decoder.feed(data), None
+        chunks = decoder.end()
+        return chunks, None if decoder.done else StreamInterrupted("The stream ended without its terminator.")
     except LocalAgentError as error:
         return decoder.rest, error
 
