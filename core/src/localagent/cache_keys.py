@@ -56,7 +56,7 @@ def cache_keys(request: Request, targets: Iterable[Target], tenant: str, adapter
     document = {name: value for name, value in request.document.items() if name not in IGNORED}
     try:
         canonical = _canonical(document)
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError) as error:
         raise InvalidRequest(f"The request cannot be written as JSON: {type(error).__name__}.") from None
     base = hashlib.sha256(VERSION)
     for part in (request.operation.encode(), adapter.encode(), tenant.encode()):

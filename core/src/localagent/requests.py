@@ -51,7 +51,7 @@ class Request(msgspec.Struct, frozen=True):
         """
         try:
             return _encode({**self.document, **fields})
-        except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        except (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError) as error:
             raise InvalidRequest(f"The request cannot be written as JSON: {type(error).__name__}.") from None
 
 

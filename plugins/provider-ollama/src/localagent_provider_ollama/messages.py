@@ -136,7 +136,7 @@ def _arguments(function: Mapping[str, Any], where: str) -> dict[str, Any]:
     given = function.get("arguments")
     try:
         arguments = msgspec.json.decode(given) if isinstance(given, str) and given.strip() else given or {}
-    except (ValueError, RecursionError):  # no JSON; nested too deep
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # no JSON; nested too deep
         arguments = None
     if not isinstance(arguments, dict):
         raise wrong(f"{where}.function.arguments is no JSON object.")
