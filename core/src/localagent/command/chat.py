@@ -13,7 +13,7 @@ import click
 
 from localagent.command.chat_history import History, Message
 from localagent.command.chat_words import Words
-from localagent.command.interrupts import run_until_interrupted
+from localagent.command.interrupts import PressedTwice, run_until_interrupted
 from localagent.command.keyboard import Keyboard
 from localagent.command.line import CommandLine
 from localagent.command.options import command
@@ -74,7 +74,6 @@ class Chat:
         self._runner = runner
         self._client = client
         self._sending = sending
-        self._ended = True
         self._words = Words(self)
         self._keyboard = Keyboard(self._words.complete)
 
@@ -131,9 +130,9 @@ class Chat:
         said: list[str] = []
         try:
             run_until_interrupted(self._runner, self._send(prompt, said))
+        except PressedTwice:
+            raise  # the user leaves; the clean-up is not awaited
         except KeyboardInterrupt:
-            if not self._ended:  # pressed twice: the clean-up was not awaited
-                raise
             self.line.terminal.note("", label="stopped")
         except LocalAgentError as error:
             if not self._keyboard.asks:
@@ -147,13 +146,9 @@ class Chat:
             self.history.add(prompt, "".join(said))
 
     async def _send(self, prompt: str, said: list[str]) -> None:
-        self._ended = False
-        try:
-            with Waiting(self.line.terminal):
-                messages = await self._fitted(prompt)
-                await self._stream(messages, said)
-        finally:
-            self._ended = True
+        with Waiting(self.line.terminal):
+            messages = await self._fitted(prompt)
+            await self._stream(messages, said)
 
     async def _fitted(self, prompt: str) -> list[Message]:
         forgotten = self.history.forgotten

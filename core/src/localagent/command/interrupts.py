@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+class PressedTwice(KeyboardInterrupt):
+    """Ctrl-C was pressed again before the coroutine had ended."""
+
+
 def run_until_interrupted(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine and return its result.
 
@@ -23,14 +27,15 @@ def run_until_interrupted(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) 
         work: The coroutine.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed: once, and the coroutine has ended; or twice, and it may not have.
+        KeyboardInterrupt: Ctrl-C was pressed once, and the coroutine has ended.
+        PressedTwice: It was pressed twice, and the coroutine may not have ended.
     """
     interrupts = _Interrupts(runner.get_loop())
     try:
         return runner.run(interrupts.guarding(work))
     except asyncio.CancelledError:
         if interrupts.count:
-            raise KeyboardInterrupt from None
+            raise (KeyboardInterrupt if interrupts.count == 1 else PressedTwice) from None
         raise
     finally:
         if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:  # Ctrl-C came before it could begin
@@ -53,6 +58,8 @@ class _Interrupts:
 
     def _pressed(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
-        if self.count > 1 or self._task is None:
+        if self._task is None:
             raise KeyboardInterrupt
+        if self.count > 1:
+            raise PressedTwice
         self._loop.call_soon_threadsafe(self._task.cancel)
