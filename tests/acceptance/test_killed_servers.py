@@ -20,9 +20,10 @@ from localagent import Attempt, Call, Client, Metric, Outcome, Plugin, StreamInt
 from localagent.testing import tiny_gguf
 
 FULL = os.environ.get("LOCALAGENT_FULL") == "1"
-CALLS = 5_000 if FULL else 600
+CALLS = 5_000 if FULL else 900
 AT_A_TIME = 200
-CALLS_A_KILL = 250 if FULL else 120
+# A call must not live through the killing of all three servers: it is then lost, and rightly so.
+CALLS_A_KILL = 400 if FULL else 350
 LENGTHS = range(1, 41)
 TOKENS = range(2, 12)
 
