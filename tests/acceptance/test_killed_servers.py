@@ -20,11 +20,9 @@ from localagent import Attempt, Call, Client, Metric, Outcome, Plugin, StreamInt
 from localagent.testing import tiny_gguf
 
 FULL = os.environ.get("LOCALAGENT_FULL") == "1"
-CALLS = 5_000 if FULL else 900
+CALLS = 5_000 if FULL else 600
 AT_A_TIME = 200
-# Known limit: a call that breaks at all three servers gives up after three attempts of six, because a broken
-# connection advises the next target and never the same one. At a kill every 120 calls some are lost that way.
-CALLS_A_KILL = 250 if FULL else 350
+CALLS_A_KILL = 250 if FULL else 120
 LENGTHS = range(1, 41)
 TOKENS = range(2, 12)
 

@@ -55,6 +55,7 @@ class Advice(msgspec.Struct, frozen=True):
     Attributes:
         same: Asking the same target again, after a pause, may help.
         next: Asking another target may help.
+        later: Asking the same target again may help once others were asked: it broke, and may have come back.
         pace: Which backoff class applies: ``transient`` (short) or ``throttle`` (long).
         billed: Whether the provider charges for the attempt.
         breaker: What a breaker learns: a failure, nothing, or a sign of life.
@@ -63,6 +64,7 @@ class Advice(msgspec.Struct, frozen=True):
 
     same: bool = False
     next: bool = False
+    later: bool = False
     pace: Literal["transient", "throttle"] = "transient"
     billed: Billed = "no"
     breaker: BreakerSign = "neutral"

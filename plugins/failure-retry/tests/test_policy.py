@@ -168,6 +168,31 @@ def test_a_useless_target_leads_back_to_a_useful_one() -> None:
     assert verdict.where == A
 
 
+CUT = UpstreamServerError("The connection broke.", advice=Advice(next=True, later=True))
+STAYS_AWAY = [
+    UpstreamTimeout("Too late.", phase="ttft"),
+    UpstreamServerError("Failed, and says: do not retry.", advice=Advice(next=True)),
+    ConnectFailed("No such name.", phase="dns"),
+    UpstreamAuth("The key is wrong."),
+    PoolTimeout("All taken.", retry_after=1.0),
+]
+
+
+def test_a_new_round_begins_once_every_target_broke() -> None:
+    """What helps only elsewhere leads back to a target that broke before the latest one, never to the latest itself."""
+    assert decided(failed(A, CUT)) is None
+    verdict = decided(failed(A, CUT, ago=0.5), failed(B, CUT, ago=0.2), failed(C, CUT))
+    assert verdict is not None
+    assert verdict.where in (A, B)
+    assert decided(failed(A, CUT, times=2), failed(B, CUT, times=2), failed(C, CUT)) is None
+
+
+@pytest.mark.parametrize("error", STAYS_AWAY, ids=repr)
+def test_no_round_begins_with_a_target_that_is_of_no_use_later(error: LocalAgentError) -> None:
+    """A clock that ran out, a wrong name, a wrong key, our own queue."""
+    assert decided(failed(A, error, ago=1.0), failed(B, CUT)) is None
+
+
 def test_the_target_that_may_be_asked_soonest_is_asked() -> None:
     """Each by its own hint or backoff, counted from its own failure."""
     busy, broken = RateLimited("", retry_after=30.0), RateLimited("", retry_after=4.0)
@@ -261,9 +286,12 @@ def test_nothing_follows_when_the_time_is_up() -> None:
 
 
 ERRORS = st.builds(
-    lambda kind, hint, same, next_, pace: kind("", retry_after=hint, advice=Advice(same=same, next=next_, pace=pace)),
+    lambda kind, hint, same, next_, later, pace: kind(
+        "", retry_after=hint, advice=Advice(same=same, next=next_, later=later, pace=pace)
+    ),
     st.sampled_from([RateLimited, UpstreamServerError, ConnectFailed]),
     st.none() | st.floats(0.001, 1e6),
+    st.booleans(),
     st.booleans(),
     st.booleans(),
     st.sampled_from(["transient", "throttle"]),
@@ -298,7 +326,7 @@ def test_a_wait_keeps_to_hint_cap_and_deadline(
 def _check(verdict: Retry, chosen: Failed, latest: Failed, left: float, attempts: int) -> None:
     error, passed = chosen.error, NOW - chosen.ended
     assert chosen is latest or latest.error.advice.next
-    assert error.advice.same or isinstance(error, ConnectFailed)
+    assert error.advice.same or isinstance(error, ConnectFailed) or (chosen is not latest and error.advice.later)
     assert chosen.times < attempts
     assert not chosen.draining
     assert 0 <= verdict.after <= left

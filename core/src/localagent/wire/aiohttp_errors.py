@@ -20,7 +20,7 @@ from localagent.errors import (
     UpstreamServerError,
 )
 
-_ELSEWHERE = Advice(next=True, billed="unknown", breaker="failure")
+_BROKE = Advice(next=True, later=True, billed="unknown", breaker="failure")
 _UNBILLED = Advice(next=True, breaker="failure")
 _UNSENT = Advice(next=True, breaker="failure", sent=False)
 _OUT_OF_FILES = {23, 24, 99}  # ENFILE, EMFILE, EADDRNOTAVAIL
@@ -37,7 +37,8 @@ def translated(error: Exception) -> LocalAgentError:
         advice = _UNBILLED if _is_no_http(error.__cause__) else None
         return UpstreamProtocol("The server's answer is not HTTP.", phase="read", advice=advice)
     if partial(error):
-        return UpstreamProtocol("The connection ended within the head of the answer.", phase="read")
+        return UpstreamProtocol("The connection ended within the head of the answer.", phase="read",
+                                advice=_BROKE)  # fmt: skip
     return broken(error)
 
 
@@ -61,9 +62,9 @@ def broken(error: Exception) -> LocalAgentError:
     """Return the error that a failure on an open connection becomes."""
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionError):
         return UpstreamServerError("The server closed the connection without a complete answer.", phase="read",
-                                   advice=_ELSEWHERE)  # fmt: skip
+                                   advice=_BROKE)  # fmt: skip
     if isinstance(error, aiohttp.ClientPayloadError):
-        return UpstreamServerError("The answer was cut short.", phase="read", advice=_ELSEWHERE)
+        return UpstreamServerError("The answer was cut short.", phase="read", advice=_BROKE)
     return UpstreamProtocol(f"The server's answer is not HTTP ({type(error).__name__}).", phase="read")
 
 

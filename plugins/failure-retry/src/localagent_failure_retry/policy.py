@@ -63,7 +63,7 @@ def decide(
     elsewhere = latest.error.advice.next
     if elsewhere and untried:
         return Retry("next")
-    choices = [one for one in (failed if elsewhere else (latest,)) if may_repeat(one, settings)]
+    choices = [one for one in (failed if elsewhere else (latest,)) if may_repeat(one, one is latest, settings)]
     waits = [(one, *window(one, now, settings)) for one in choices]
     in_time = [wait for wait in waits if wait[1] < left]
     if not in_time:
@@ -73,12 +73,19 @@ def decide(
     return Retry("same" if chosen is latest else chosen.target, after)
 
 
-def may_repeat(failed: Failed, settings: RetrySettings) -> bool:
-    """Return whether a target may be asked again in this call."""
+def may_repeat(failed: Failed, at_once: bool, settings: RetrySettings) -> bool:
+    """Return whether a target may be asked again in this call.
+
+    Args:
+        failed: The target and how it failed.
+        at_once: Whether no other target was asked since. A server that broke is not asked twice running; once the
+            others have failed too, a new round begins with it.
+        settings: The limits.
+    """
     error = failed.error
     hint = error.retry_after
     return (
-        (error.advice.same or _refused(error))
+        (error.advice.same or _refused(error) or (error.advice.later and not at_once))
         and not failed.draining
         and failed.times < settings.attempts_per_target
         and (hint is None or hint <= settings.max_wait)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import attrs
+
 from localagent.errors import (
     ResponseTooLarge,
     StreamInterrupted,
@@ -20,7 +22,8 @@ from localagent.testing.steps import Fin, Pause, ReadRequest, Repeat, Reset, Scr
 from localagent.transport import Caps
 
 SHORT = 0.15
-ELSEWHERE = Says(same=False, next=True, billed="unknown", breaker="failure")
+ELSEWHERE = Says(same=False, next=True, later=False, billed="unknown", breaker="failure")
+BROKE = attrs.evolve(ELSEWHERE, later=True)
 TRY_NEXT = Says(next=True, billed="unknown", breaker="failure")
 CUT = Says(same=False, next=False, billed="yes", breaker="failure")
 TOO_LARGE = Says(same=False, next=False, billed="yes", breaker="failure")
@@ -70,12 +73,12 @@ def _done_without_finish(dialect: Dialect) -> list[bytes]:
 
 
 ROWS: tuple[Fault, ...] = (
-    Fault("F72", "reset after the headers", _answer_head_only, fails(UpstreamServerError, says=ELSEWHERE)),
+    Fault("F72", "reset after the headers", _answer_head_only, fails(UpstreamServerError, says=BROKE)),
     Fault(
         "F72.early",
         "a stream is reset after its headers",
         lambda scene: (ReadRequest(), Send(stream_head(scene.dialect)), Reset()),
-        fails(UpstreamServerError, says=ELSEWHERE),
+        fails(UpstreamServerError, says=BROKE),
         operation="stream",
     ),
     Fault(
@@ -85,7 +88,7 @@ ROWS: tuple[Fault, ...] = (
         interrupted(UpstreamServerError, says=CUT),
         operation="stream",
     ),
-    Fault("F73", "fewer bytes than announced", _short_answer, fails(UpstreamServerError, says=ELSEWHERE)),
+    Fault("F73", "fewer bytes than announced", _short_answer, fails(UpstreamServerError, says=BROKE)),
     Fault(
         "F73.late",
         "a stream with fewer bytes than announced",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+
 from localagent.errors import (
     ConnectFailed,
     InternalError,
@@ -18,7 +20,8 @@ from localagent.testing.steps import Close, Drip, Fin, ReadBytes, ReadHead, Read
 
 SHORT = 0.15
 NEXT = Says(same=False, next=True, billed="no", breaker="failure")
-ELSEWHERE = Says(same=False, next=True, billed="unknown", breaker="failure")
+ELSEWHERE = Says(same=False, next=True, later=False, billed="unknown", breaker="failure")
+BROKE = attrs.evolve(ELSEWHERE, later=True)
 GARBAGE = Says(next=True, billed="no", breaker="failure")
 FRAMING = Says(next=True, billed="unknown", breaker="failure")
 
@@ -145,7 +148,7 @@ ROWS: tuple[Fault, ...] = (
         "F62",
         "the connection is reset after the request",
         does(ReadRequest(), Reset()),
-        fails(UpstreamServerError, says=ELSEWHERE),
+        fails(UpstreamServerError, says=BROKE),
     ),
     Fault(
         "F63",
@@ -165,13 +168,13 @@ ROWS: tuple[Fault, ...] = (
         "F64.status",
         "the connection ends within the status line",
         does(ReadRequest(), Send(b"HTTP/1.1 20"), Fin(), Stall()),
-        fails(UpstreamProtocol, says=ELSEWHERE),
+        fails(UpstreamProtocol, says=BROKE),
     ),
     Fault(
         "F64.headers",
         "the connection ends within the headers",
         does(ReadRequest(), Send(b"HTTP/1.1 200 OK\r\nContent-Ty"), Fin(), Stall()),
-        fails(UpstreamProtocol, says=ELSEWHERE),
+        fails(UpstreamProtocol, says=BROKE),
     ),
     Fault(
         "F65",

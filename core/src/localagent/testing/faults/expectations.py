@@ -14,6 +14,7 @@ class Says:
 
     same: bool | None = None
     next: bool | None = None
+    later: bool | None = None
     billed: Billed | None = None
     breaker: BreakerSign | None = None
 
