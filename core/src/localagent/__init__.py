@@ -58,12 +58,14 @@ _GIVES = {
         "SettingsError",
         "StartError",
         "StreamInterrupted",
+        "Unauthenticated",
         "UpstreamAuth",
         "UpstreamError",
         "UpstreamProtocol",
         "UpstreamServerError",
         "UpstreamTimeout",
     ),
+    "front": ("FrontAnswer", "FrontRequest", "FrontStream", "Parts", "Route"),
     "hooks": ("hookimpl",),
     "instances": ("Instance", "InstanceState", "PoolProfile", "Target"),
     "metric": ("Metric",),
@@ -196,6 +198,9 @@ if TYPE_CHECKING:
         StreamInterrupted as StreamInterrupted,
     )
     from localagent.errors import (
+        Unauthenticated as Unauthenticated,
+    )
+    from localagent.errors import (
         UpstreamAuth as UpstreamAuth,
     )
     from localagent.errors import (
@@ -210,6 +215,11 @@ if TYPE_CHECKING:
     from localagent.errors import (
         UpstreamTimeout as UpstreamTimeout,
     )
+    from localagent.front import FrontAnswer as FrontAnswer
+    from localagent.front import FrontRequest as FrontRequest
+    from localagent.front import FrontStream as FrontStream
+    from localagent.front import Parts as Parts
+    from localagent.front import Route as Route
     from localagent.hooks import hookimpl as hookimpl
     from localagent.instances import (
         Instance as Instance,

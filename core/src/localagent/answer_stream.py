@@ -55,6 +55,23 @@ class AnswerStream:
         self._ready.clear()
         await self._run.aclose()
 
+    async def batch(self) -> list[Chunk]:
+        """Return all chunks that wait, at least one; none when the stream has ended well.
+
+        Raises:
+            StreamInterrupted: The stream broke off; chunks that came before were handed out.
+        """
+        ready = self._ready
+        chunks: list[Chunk] = []
+        if not ready:
+            try:
+                chunks.append(await self._run.next())
+            except StopAsyncIteration:
+                return chunks
+        chunks.extend(ready)
+        ready.clear()
+        return chunks
+
     async def text(self) -> str:
         """Read to the end and return the text of the first choice.
 

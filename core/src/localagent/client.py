@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from localagent.call import CACHE, NO_CACHE, NOBODY, CachePolicy, Principal
 from localagent.errors import LocalAgentError, StartError
-from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest, Request, as_messages, check_chat
+from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest, Request, as_messages
 
 if TYPE_CHECKING:
     from localagent.answer_stream import AnswerStream
@@ -100,7 +100,7 @@ class Client:
             LocalAgentError: What ended the call; see ``localagent.errors``.
         """
         request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
-        check_chat(request.document)
+        request.check()
         return await self.send(  # type: ignore[return-value]
             request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt
         )
@@ -159,7 +159,7 @@ class Client:
             StartError: The client is not open.
         """
         request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
-        check_chat(request.document)
+        request.check()
         return self.send_stream(request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt)
 
     async def send(

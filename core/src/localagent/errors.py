@@ -10,7 +10,8 @@
     │   ├── InvalidRequest         wrong, unsupported or too large
     │   ├── ContextLengthExceeded  longer than the model's window
     │   ├── ContentFiltered        refused by a content policy
-    │   └── ModelNotFound          no such model at this target
+    │   ├── ModelNotFound          no such model at this target
+    │   └── Unauthenticated        whoever asks a front showed no key, or a wrong one
     ├── UpstreamError              the model server refused, failed, or could not be reached
     │   ├── UpstreamAuth           the key is wrong (401)
     │   ├── PermissionDenied       the key may not do this (403)
@@ -189,6 +190,14 @@ class ModelNotFound(RequestRejected):
     status = 404
     default_code = "model_not_found"
     default_advice = Advice(next=True, breaker="alive")
+
+
+class Unauthenticated(RequestRejected):
+    """Whoever asks a front showed no key, or a wrong one."""
+
+    status = 401
+    default_code = "invalid_api_key"
+    default_advice = Advice(sent=False)
 
 
 class UpstreamError(LocalAgentError):

@@ -43,6 +43,13 @@ class Request(msgspec.Struct, frozen=True):
         """Return a view over a copy of the document that lacks these fields."""
         return type(self)({name: value for name, value in self.document.items() if name not in names})
 
+    def check(self) -> None:
+        """Refuse what no server could answer, before anything is sent.
+
+        Raises:
+            InvalidRequest: The document is none of this operation.
+        """
+
     def encode(self, **fields: Any) -> bytes:
         """Return the document as JSON bytes, with these fields set in place of its own.
 
@@ -64,6 +71,17 @@ class ChatRequest(Request, frozen=True):
     def messages(self) -> list[dict[str, Any]]:
         """The conversation so far, oldest first."""
         return self.document.get("messages") or []
+
+    def check(self) -> None:
+        """Refuse ``messages`` that are missing, empty, or hold something that is no message."""
+        messages = self.document.get("messages")
+        if not isinstance(messages, list) or not messages:
+            raise InvalidRequest(
+                "A chat needs at least one message.", mend='Pass [{"role": "user", "content": "..."}].'
+            )
+        for number, message in enumerate(messages):
+            if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+                raise InvalidRequest(f"messages[{number}] is no object with a role.")
 
 
 class CompletionRequest(Request, frozen=True):
@@ -87,20 +105,6 @@ class EmbedRequest(Request, frozen=True):
         """The inputs, always as a list."""
         value = self.document.get("input")
         return value if isinstance(value, list) else [value]
-
-
-def check_chat(document: dict[str, Any]) -> None:
-    """Refuse what no server could answer, before anything is sent.
-
-    Raises:
-        InvalidRequest: ``messages`` is missing, empty, or holds something that is no message.
-    """
-    messages = document.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise InvalidRequest("A chat needs at least one message.", mend='Pass [{"role": "user", "content": "..."}].')
-    for number, message in enumerate(messages):
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise InvalidRequest(f"messages[{number}] is no object with a role.")
 
 
 def as_messages(messages: str | list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,0 +1,118 @@
+"""What passes between a front's server and its handlers: plain records that know no web framework.
+
+The ``gateway`` plugin serves them; other plugins add routes and ways to authenticate through its hooks
+``gateway_add_routes`` and ``gateway_authenticate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import attrs
+import msgspec
+
+from localagent.call import Principal
+from localagent.errors import LocalAgentError
+
+
+class FrontRequest:
+    """A request that came in, body included.
+
+    Attributes:
+        method: Such as ``POST``; upper case.
+        path: Without the query; percent escapes are decoded.
+        query: The query's parameters; the last value of each.
+        headers: By name; asked for in lower case.
+        body: The body as it was sent.
+        peer: The address of whoever asks; empty when unknown.
+        id: Unique id, in logs, errors and answers.
+        params: What the route's ``{name}`` stands for.
+    """
+
+    __slots__ = ("body", "headers", "id", "method", "params", "path", "peer", "query")
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        peer: str = "",
+        id: str = "",
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query or {}
+        self.headers = headers or {}
+        self.body = body
+        self.peer = peer
+        self.id = id
+        self.params: Mapping[str, str] = {}
+
+
+class FrontAnswer(msgspec.Struct, frozen=True):
+    """An answer that is complete.
+
+    Attributes:
+        status: The status.
+        body: The body.
+        headers: Headers beside the content's type and length.
+        content_type: The body's media type.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = {}
+    content_type: str = "application/json"
+
+
+class Parts(Protocol):
+    """The body of an answer that comes bit by bit."""
+
+    async def next(self) -> bytes:
+        """Return the next bytes, b"" at the end. A failure is told in the bytes themselves and never raised."""
+
+    async def aclose(self) -> None:
+        """End the source, read to the end or not; idempotent."""
+
+
+class FrontStream(msgspec.Struct, frozen=True):
+    """An answer that is sent as it comes.
+
+    Attributes:
+        parts: The body.
+        content_type: Its media type.
+        headers: Further headers.
+    """
+
+    parts: Parts
+    content_type: str
+    headers: Mapping[str, str] = {}
+
+
+Handler = Callable[[FrontRequest, Principal], Awaitable[FrontAnswer | FrontStream]]
+ErrorShape = Callable[[LocalAgentError, FrontRequest], FrontAnswer]
+
+
+@attrs.frozen
+class Route:
+    """One thing that is served.
+
+    Attributes:
+        method: Such as ``POST``.
+        path: The path; a last ``{name}`` takes all that is left of it, slashes included.
+        handler: Answers. It raises ``LocalAgentError`` and nothing else.
+        errors: The shape of its errors; None for OpenAI's.
+        open: Whether it answers without a key.
+        describe: Its operation object in the OpenAPI document.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    errors: ErrorShape | None = None
+    open: bool = False
+    describe: Mapping[str, Any] = attrs.field(factory=dict)

@@ -1,0 +1,69 @@
+"""One JSON line a request: what was asked, what came of it, and how long it took; never a word of prompt or key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from localagent import FrontRequest
+
+FLUSH_SECONDS = 0.2
+MOST_LINES = 10_000  # beyond them lines are dropped and counted: a blocked sink must not hold up answers
+
+_encode = msgspec.json.Encoder().encode
+
+
+class AccessLog:
+    """Gathers lines and hands them on in batches.
+
+    Args:
+        which: ``all``, ``errors`` (status 400 and above) or ``none``.
+        write: Takes the lines of a batch; called in the event loop.
+        wall: Returns the seconds since the epoch.
+    """
+
+    def __init__(self, which: str, write: Callable[[bytes], Any], wall: Callable[[], float]) -> None:
+        self._least = {"all": 0, "errors": 400, "none": 1000}[which]
+        self._write = write
+        self._wall = wall
+        self._lines: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self.dropped = 0
+
+    def add(self, request: FrontRequest, status: int, seconds: float) -> None:
+        """Log a request that has ended; status 499 means that the client left."""
+        if status < self._least:
+            return
+        if len(self._lines) >= MOST_LINES:
+            self.dropped += 1
+            return
+        self._lines.append(
+            _encode(
+                {
+                    "time": round(self._wall(), 3),
+                    "request_id": request.id,
+                    "method": request.method,
+                    "path": request.path[:200],
+                    "status": status,
+                    "milliseconds": round(seconds * 1000, 2),
+                    "peer": request.peer,
+                }
+            )
+        )
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Hand on what was gathered."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        lines, self._lines = self._lines, []
+        if self.dropped:
+            lines.append(_encode({"dropped_lines": self.dropped}))
+            self.dropped = 0
+        if lines:
+            self._write(b"\n".join(lines) + b"\n")

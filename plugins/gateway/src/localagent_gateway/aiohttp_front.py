@@ -1,0 +1,202 @@
+"""The HTTP server: the only module that knows which one it is.
+
+It stands on aiohttp's low-level ``web.Server``. What its parser lets pass (HTTP/0.9, foreign hosts, upgrades) is
+refused here; bodies have a deadline, and so have clients that do not read on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp.http_parser import RawRequestMessage
+
+from localagent import FrontAnswer, FrontRequest, FrontStream, LocalAgentError
+from localagent_gateway.access_log import AccessLog
+from localagent_gateway.errors import TooLarge, TooSlow, WrongEncoding
+from localagent_gateway.openai.errors import openai_error
+from localagent_gateway.origins import Origins
+from localagent_gateway.settings import GatewaySettings
+from localagent_gateway.slow_readers import SlowReaders
+
+Handle = Callable[[FrontRequest], Awaitable[FrontAnswer | FrontStream]]
+BACKLOG = 2048
+LINGER_SECONDS = 2.0  # for the rest of a body that was refused, so that its sender reads the answer
+
+
+class AiohttpFront:
+    """Serves HTTP/1.1 on sockets.
+
+    Args:
+        handle: Answers requests.
+        settings: The gateway's settings.
+        origins: Says which hosts and pages may be called and may call.
+        access_log: Hears of every request.
+
+    Attributes:
+        active: Requests that are being answered.
+        draining: Whether connections are closed after their answer.
+    """
+
+    def __init__(self, handle: Handle, settings: GatewaySettings, origins: Origins, access_log: AccessLog) -> None:
+        self._handle = handle
+        self._settings = settings
+        self._origins = origins
+        self._log = access_log
+        self._loop = asyncio.get_running_loop()
+        self._prefix = f"req-{secrets.token_hex(4)}-"
+        self._numbers = itertools.count(1)
+        self._readers = SlowReaders(self._loop, settings.send_timeout)
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._listeners: list[asyncio.Server] = []
+        self.active = 0
+        self.draining = False
+        self._server = web.Server(
+            self._serve,
+            request_factory=self._request,
+            handler_cancellation=True,
+            keepalive_timeout=settings.header_timeout,
+            lingering_time=LINGER_SECONDS,
+            access_log=None,
+            auto_decompress=False,
+        )
+
+    async def listen(self, sockets: list[Any]) -> None:
+        """Begin to take in requests on sockets that are bound."""
+        for sock in sockets:
+            self._listeners.append(await self._loop.create_server(self._server, sock=sock, backlog=BACKLOG))
+
+    def stop_listening(self) -> None:
+        """Take in no further connection; those that are there close after their answer."""
+        self.draining = True
+        for listener in self._listeners:
+            listener.close()
+        self._server.pre_shutdown()
+
+    async def wait_idle(self, seconds: float) -> bool:
+        """Wait until nothing is being answered; return whether that came about in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        self.stop_listening()
+        await self._server.shutdown(1.0)
+        self._readers.close()
+
+    def _request(
+        self, message: RawRequestMessage, payload: Any, protocol: Any, writer: Any, task: Any
+    ) -> web.BaseRequest:
+        limit = self._settings.max_body
+        return web.BaseRequest(message, payload, protocol, writer, task, self._loop, client_max_size=limit)
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        started = self._loop.time()
+        self.active += 1
+        self._idle.clear()
+        front = FrontRequest(request.method, "", id=self._prefix + str(next(self._numbers)))
+        status = 499
+        try:
+            answer = await self._answer(request, front)
+            response = await self._send(request, front, answer)
+            status = response.status
+            return response
+        finally:
+            self.active -= 1
+            if not self.active:
+                self._idle.set()
+            self._log.add(front, status, self._loop.time() - started)
+
+    async def _answer(self, request: web.BaseRequest, front: FrontRequest) -> FrontAnswer | FrontStream:
+        front.headers = request.headers
+        front.peer = request.remote or ""
+        refused = _framing(request) or self._origins.refusal(request.headers)
+        if refused is not None:
+            return FrontAnswer(refused[0], refused[1].encode(), {"connection": "close"}, "text/plain")
+        target = request.rel_url
+        front.path = target.path
+        if target.raw_query_string:
+            front.query = dict(target.query)
+        try:
+            if request.can_read_body:
+                front.body = await self._body(request)
+        except LocalAgentError as error:
+            answer = openai_error(error, front)
+            return FrontAnswer(answer.status, answer.body, {"connection": "close"})
+        return await self._handle(front)
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding != "identity":
+            raise WrongEncoding("Bodies are taken as they are, not compressed.")
+        limit = self._settings.max_body
+        if (request.content_length or 0) > limit:
+            raise TooLarge(f"The body is larger than {limit} bytes.")
+        try:
+            if request.content.is_eof():
+                return await request.read()
+            async with asyncio.timeout(self._settings.body_timeout):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise TooLarge(f"The body is larger than {limit} bytes.") from None
+        except TimeoutError:
+            raise TooSlow("The body did not arrive in time.") from None
+
+    async def _send(
+        self, request: web.BaseRequest, front: FrontRequest, answer: FrontAnswer | FrontStream
+    ) -> web.StreamResponse:
+        response: web.StreamResponse
+        if isinstance(answer, FrontAnswer):
+            response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+        else:
+            response = web.StreamResponse(headers=answer.headers)
+        headers = response.headers
+        headers["Content-Type"] = answer.content_type
+        headers["x-request-id"] = front.id
+        if self.draining or headers.get("connection") == "close":
+            response.force_close()
+        mark = self._readers.enter(request.transport)
+        try:
+            mark.since = self._loop.time()
+            await response.prepare(request)
+            if isinstance(answer, FrontStream):
+                mark.since = 0.0
+                while data := await answer.parts.next():
+                    mark.since = self._loop.time()
+                    await response.write(data)
+                    mark.since = 0.0
+                mark.since = self._loop.time()
+            await response.write_eof()
+        finally:
+            self._readers.leave(mark)
+            if isinstance(answer, FrontStream):
+                await answer.parts.aclose()
+        return response
+
+
+def _framing(request: web.BaseRequest) -> tuple[int, str] | None:
+    """Return status and reason to refuse what aiohttp's parser lets pass."""
+    if request.version not in (HttpVersion11, HttpVersion10):
+        return 505, "HTTP/1.1 is spoken here."
+    headers = request.headers
+    if "upgrade" in headers:
+        return 400, "No upgrade is offered."
+    if request.version == HttpVersion11 and "host" not in headers:
+        return 400, "The header Host is missing."
+    target = request._message.path
+    if target.startswith(("http://", "https://")):
+        if urlsplit(target).netloc.lower() != headers.get("host", "").lower():
+            return 400, "The target names another host than the header Host."
+    elif not target.startswith("/"):
+        return 400, "The target is no path."
+    return None

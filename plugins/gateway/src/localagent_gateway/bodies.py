@@ -1,0 +1,89 @@
+"""Reads the bodies of requests: JSON objects within limits, and without fields that could choose where they go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import msgspec
+
+from localagent import InvalidRequest
+
+# Fields by which clients of other gateways choose host, key or headers: none may be passed on, or be ignored silently.
+DENIED = frozenset({
+    "api_base", "api_key", "api_version", "base_url", "custom_llm_provider", "extra_headers", "headers", "mock_response",
+    "model_list", "organization", "proxy", "timeout",
+})  # fmt: skip
+
+_decode = msgspec.json.Decoder().decode
+
+
+@attrs.frozen
+class BodyLimits:
+    """How large a body's content may be.
+
+    Attributes:
+        depth: The most objects and lists that may be nested.
+        messages: The most messages of one conversation.
+    """
+
+    depth: int
+    messages: int
+
+    def read(self, body: bytes) -> dict[str, Any]:
+        """Return the JSON object that a body holds; of a repeated name the last value counts.
+
+        Raises:
+            InvalidRequest: It holds none, is nested too deep, or a field of it is refused.
+        """
+        document = decoded(body)
+        if not isinstance(document, dict):
+            raise InvalidRequest("The body is no JSON object.")
+        if body.count(b"[") + body.count(b"{") > self.depth and _deeper(document, self.depth):
+            raise InvalidRequest(f"The body is nested deeper than {self.depth} levels.")
+        if not DENIED.isdisjoint(document):
+            name = min(DENIED & document.keys())
+            raise InvalidRequest(f"The field {name} is not allowed here: the settings decide where requests go.",
+                                 code="field_not_allowed")  # fmt: skip
+        self._check(document)
+        return document
+
+    def _check(self, document: dict[str, Any]) -> None:
+        if not isinstance(document.get("model", ""), str | None):
+            raise InvalidRequest("The field model is no text.")
+        if not isinstance(document.get("stream"), bool | None):
+            raise InvalidRequest("The field stream is neither true nor false.")
+        if not isinstance(document.get("stream_options"), dict | None):
+            raise InvalidRequest("The field stream_options is no object.")
+        messages = document.get("messages")
+        if isinstance(messages, list) and len(messages) > self.messages:
+            raise InvalidRequest(f"The conversation has more than {self.messages} messages.")
+
+
+def decoded(body: bytes) -> Any:
+    """Return what a JSON text says.
+
+    Raises:
+        InvalidRequest: It is not valid JSON, or not UTF-8.
+    """
+    try:
+        return _decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"The body is no valid JSON: {error}.") from None
+    except RecursionError:
+        raise InvalidRequest("The body is nested too deep.") from None
+
+
+def _deeper(value: Any, depth: int) -> bool:
+    """Whether more than ``depth`` objects and lists are nested; level by level, so that no depth overflows the stack."""
+    level = [value]
+    for _ in range(depth):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True

@@ -1,0 +1,47 @@
+"""What the gateway itself refuses, as errors of the one tree with the status that HTTP has for it."""
+
+from __future__ import annotations
+
+from localagent import InvalidRequest
+
+
+class NotFound(InvalidRequest):
+    """There is nothing at this path."""
+
+    status = 404
+    default_code = "not_found"
+
+
+class WrongMethod(InvalidRequest):
+    """The path answers other methods."""
+
+    status = 405
+    default_code = "method_not_allowed"
+
+
+class TooLarge(InvalidRequest):
+    """The body is larger than the settings allow."""
+
+    status = 413
+    default_code = "request_too_large"
+
+
+class TooSlow(InvalidRequest):
+    """The body did not arrive in time."""
+
+    status = 408
+    default_code = "request_timeout"
+
+
+class WrongEncoding(InvalidRequest):
+    """The body is compressed, or is no JSON by its own account."""
+
+    status = 415
+    default_code = "unsupported_media_type"
+
+
+class WrongPlace(InvalidRequest):
+    """The request was meant for another host, or comes from a web page that may not ask."""
+
+    status = 403
+    default_code = "wrong_host"

@@ -1,0 +1,102 @@
+"""OpenAI's chat completions, completions, embeddings and models."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from localagent import (
+    ChatRequest,
+    CompletionRequest,
+    EmbedRequest,
+    FrontAnswer,
+    FrontRequest,
+    FrontStream,
+    InvalidRequest,
+    ModelInfo,
+    ModelNotFound,
+    Principal,
+    Request,
+    Route,
+)
+from localagent_gateway.openai.sse import EventWriter
+from localagent_gateway.service import Service
+
+_encode = msgspec.json.Encoder().encode
+
+
+class OpenAIApi:
+    """The handlers.
+
+    Args:
+        service: The way into the pipeline.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._started = int(time.time())
+
+    def routes(self) -> list[Route]:
+        """Return what is served."""
+        return [
+            Route("POST", "/v1/chat/completions", self.chat),
+            Route("POST", "/v1/completions", self.complete),
+            Route("POST", "/v1/embeddings", self.embed),
+            Route("GET", "/v1/models", self.models),
+            Route("GET", "/v1/models/{id}", self.model),
+        ]
+
+    async def chat(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
+        """Answer a chat, streamed or whole."""
+        return await self._generate(ChatRequest, front, principal)
+
+    async def complete(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
+        """Continue a text, streamed or whole."""
+        return await self._generate(CompletionRequest, front, principal)
+
+    async def _generate(
+        self, kind: type[Request], front: FrontRequest, principal: Principal
+    ) -> FrontAnswer | FrontStream:
+        service = self._service
+        document = service.document(front)
+        streamed = document.pop("stream", None)
+        request = kind(document)
+        request.check()
+        if streamed:
+            return await service.stream(request, front, principal, EventWriter())
+        response = await service.answer(request, front, principal)
+        return service.told(response, response.raw)
+
+    async def embed(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+        """Return embeddings."""
+        document = self._service.document(front)
+        if not document.get("input"):
+            raise InvalidRequest("The field input is missing or empty.")
+        response = await self._service.answer(EmbedRequest(document), front, principal)
+        return self._service.told(response, response.raw)
+
+    async def models(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+        """List the models that may be used."""
+        rows = [self._row(model) for model in await self._service.models(principal)]
+        return FrontAnswer(200, _encode({"object": "list", "data": rows}))
+
+    async def model(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+        """Describe one model."""
+        wanted = front.params["id"]
+        for model in await self._service.models(principal):
+            if shown(model) == wanted:
+                return FrontAnswer(200, _encode(self._row(model)))
+        raise ModelNotFound(f"There is no model {wanted}.")
+
+    def _row(self, model: ModelInfo) -> dict[str, object]:
+        row: dict[str, object] = {"id": shown(model), "object": "model", "created": self._started,
+                                  "owned_by": model.owner or model.provider}  # fmt: skip
+        if model.context_length is not None:
+            row["context_length"] = model.context_length
+        return row
+
+
+def shown(model: ModelInfo) -> str:
+    """Return the name by which clients ask for a model: an alias, or ``provider/name``."""
+    return model.name if model.provider else model.id

@@ -1,0 +1,51 @@
+"""From method and path to the route that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from localagent import PluginError, Route
+
+NO_PARAMS: Mapping[str, str] = {}
+
+
+class Routes:
+    """All that is served.
+
+    Args:
+        routes: The routes.
+
+    Raises:
+        PluginError: Two routes answer the same.
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.all = tuple(routes)
+        self._exact: dict[str, dict[str, Route]] = {}
+        self._open_ended: list[tuple[str, str, dict[str, Route]]] = []
+        for route in self.all:
+            methods = self._methods(route.path)
+            if route.method in methods:
+                raise PluginError(f"Two plugins answer {route.method} {route.path}.",
+                                  mend="Choose one with: use = [...]")  # fmt: skip
+            methods[route.method] = route
+
+    def _methods(self, path: str) -> dict[str, Route]:
+        if not path.endswith("}"):
+            return self._exact.setdefault(path, {})
+        prefix, _, name = path[:-1].rpartition("{")
+        for known, _, methods in self._open_ended:
+            if known == prefix:
+                return methods
+        self._open_ended.append((prefix, name, {}))
+        return self._open_ended[-1][2]
+
+    def find(self, path: str) -> tuple[Mapping[str, Route], Mapping[str, str]]:
+        """Return the routes of a path by method, and what its ``{name}`` stands for; no routes for a strange path."""
+        exact = self._exact.get(path)
+        if exact is not None:
+            return exact, NO_PARAMS
+        for prefix, name, methods in self._open_ended:
+            if path.startswith(prefix) and len(path) > len(prefix):
+                return methods, {name: path[len(prefix) :]}
+        return {}, NO_PARAMS

@@ -1,0 +1,116 @@
+"""What every API of the gateway stands on: a client, its settings, and how a request asks for caches and details."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from localagent import (
+    CachePolicy,
+    Client,
+    FrontAnswer,
+    FrontRequest,
+    FrontStream,
+    InvalidRequest,
+    ModelInfo,
+    Principal,
+    Request,
+    Response,
+)
+from localagent_gateway.bodies import BodyLimits
+from localagent_gateway.details import details, wants_details
+from localagent_gateway.settings import GatewaySettings
+from localagent_gateway.streaming import StreamParts, StreamWriter
+
+CACHE = CachePolicy()
+
+
+class Service:
+    """One worker's way into the pipeline.
+
+    Args:
+        client: The open client.
+        settings: The gateway's settings.
+
+    Attributes:
+        client: The client.
+        settings: The settings.
+        draining: Whether the end was asked for.
+    """
+
+    def __init__(self, client: Client, settings: GatewaySettings) -> None:
+        self.client = client
+        self.settings = settings
+        self.draining = False
+        self._limits = BodyLimits(settings.max_depth, settings.max_messages)
+
+    def document(self, request: FrontRequest) -> dict[str, Any]:
+        """Return the JSON object of a request's body; see ``BodyLimits.read``."""
+        return self._limits.read(request.body)
+
+    async def answer(self, request: Request, front: FrontRequest, principal: Principal) -> Response:
+        """Send a request through the pipeline and return the whole answer.
+
+        Raises:
+            LocalAgentError: What ended the call.
+        """
+        return await self.client.send(
+            request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)
+        )
+
+    async def stream(
+        self, request: Request, front: FrontRequest, principal: Principal, writer: StreamWriter
+    ) -> FrontStream:
+        """Send a request through the pipeline; return when the first content has come.
+
+        Raises:
+            LocalAgentError: What ended the call before any content.
+        """
+        stream = self.client.send_stream(
+            request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)
+        )
+        try:
+            await stream.__aenter__()
+        except BaseException:
+            await stream.aclose()
+            raise
+        headers = {"x-localagent-model": stream.model, "cache-control": "no-cache"}
+        if stream.receipt is not None:
+            headers.update(details(stream.receipt, stream.model, stream.cached))
+        return FrontStream(StreamParts(stream, writer), writer.content_type, headers)
+
+    def told(self, response: Response, body: bytes) -> FrontAnswer:
+        """Return a whole answer in the bytes of a dialect, with the headers that tell about it."""
+        headers = {"x-localagent-model": response.model}
+        if response.receipt is not None:
+            headers.update(details(response.receipt, response.model, response.cached))
+        return FrontAnswer(200, body, headers)
+
+    async def models(self, principal: Principal) -> list[ModelInfo]:
+        """Return what may be asked for: aliases, then the models of all instances; each name once."""
+        settings = (await self.client.runtime()).settings
+        found = {name: ModelInfo(name, owner="localagent") for name in settings.models}
+        for model in await self.client.models():
+            found.setdefault(model.name, model)
+        return [model for name, model in found.items() if principal.models is None or name in principal.models]
+
+
+def cache_policy(headers: Mapping[str, str]) -> CachePolicy:
+    """Return what ``Cache-Control`` allows: no-cache, no-store, only-if-cached, max-age.
+
+    Raises:
+        InvalidRequest: ``max-age`` is no number.
+    """
+    given = headers.get("cache-control")
+    if not given:
+        return CACHE
+    words = {word.strip().lower() for word in given.split(",")}
+    age = next((word.removeprefix("max-age=") for word in words if word.startswith("max-age=")), None)
+    if age is not None and not (age.isascii() and age.isdigit()):
+        raise InvalidRequest("max-age in Cache-Control is no number of seconds.")
+    return CachePolicy(
+        lookup=words.isdisjoint({"no-cache", "no-store"}),
+        store="no-store" not in words,
+        only="only-if-cached" in words,
+        max_age=float(age) if age is not None else None,
+    )

@@ -1,0 +1,52 @@
+"""The settings of the gateway."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from localagent import Bytes, Count, PositiveSeconds, Seconds
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@attrs.frozen
+class GatewaySettings:
+    """``[plugins.gateway]``: where and how requests are taken in.
+
+    Attributes:
+        host: The address to listen on; any other than a loopback address needs keys.
+        port: The port; 0 lets the system choose.
+        workers: Processes that answer.
+        loop: The event loop; ``uvloop`` needs the extra of that name.
+        require_keys: ``auto``: as soon as a key was created, and always beyond loopback; ``always``.
+        hosts: Further names by which clients may call the gateway; only asked on a loopback address without keys.
+        origins: Web pages that may call the gateway, as ``https://example.org``.
+        max_body: The largest body of a request.
+        max_depth: The most objects and lists that may be nested in a body.
+        max_messages: The most messages of one conversation.
+        header_timeout: For the head of a request to arrive, and the longest that a kept connection is idle.
+        body_timeout: For the body of a request to arrive.
+        send_timeout: For a client to read on while an answer waits for it.
+        drain_delay: After the end was asked for, new requests are taken in for this long while ``/readyz`` says no.
+        drain_timeout: After that, streams and requests under way are let end for this long.
+        log: Which requests are logged.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = attrs.field(default=8400, validator=[attrs.validators.ge(0), attrs.validators.le(65535)])
+    workers: Count = 1
+    loop: Literal["asyncio", "uvloop"] = "asyncio"
+    require_keys: Literal["auto", "always"] = "auto"
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    max_body: Bytes = 32 * 1024 * 1024
+    max_depth: Count = 100
+    max_messages: Count = 10_000
+    header_timeout: PositiveSeconds = 20.0
+    body_timeout: PositiveSeconds = 30.0
+    send_timeout: PositiveSeconds = 60.0
+    drain_delay: Seconds = 0.0
+    drain_timeout: Seconds = 30.0
+    log: Literal["all", "errors", "none"] = "all"

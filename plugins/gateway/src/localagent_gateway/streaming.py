@@ -1,0 +1,65 @@
+"""Streams to clients: a dialect writes what the core's stream brings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from localagent import AnswerStream, Chunk, InternalError, LocalAgentError
+
+
+class StreamWriter(Protocol):
+    """Writes one stream in the dialect of its client; sans-I/O."""
+
+    content_type: str
+
+    def chunks(self, chunks: Sequence[Chunk]) -> bytes:
+        """Return the bytes of these chunks; b"" when they tell this client nothing."""
+
+    def end(self, stream: AnswerStream) -> bytes:
+        """Return the last bytes of a stream that ended well; usage and finish reason are known."""
+
+    def fail(self, error: LocalAgentError) -> bytes:
+        """Return the last bytes of a stream that broke off: the error, in a form that clients of the dialect see."""
+
+
+class StreamParts:
+    """The body of a streamed answer.
+
+    Args:
+        stream: The core's stream, whose first content has come.
+        writer: The dialect.
+    """
+
+    def __init__(self, stream: AnswerStream, writer: StreamWriter) -> None:
+        self._stream = stream
+        self._writer = writer
+        self._ended = False
+
+    async def next(self) -> bytes:
+        """Return the next bytes; b"" at the end."""
+        while not self._ended:
+            data = await self._next()
+            if data:
+                return data
+        return b""
+
+    async def _next(self) -> bytes:
+        try:
+            chunks = await self._stream.batch()
+            if chunks:
+                return self._writer.chunks(chunks)
+            self._ended = True
+            return self._writer.end(self._stream)
+        except LocalAgentError as error:
+            failure = error
+        except Exception as error:  # a server's events may hold what the dialect's writer does not expect
+            failure = InternalError(f"The stream cannot be told in this dialect: {type(error).__name__}.")
+        self._ended = True
+        await self._stream.aclose()
+        return self._writer.fail(failure)
+
+    async def aclose(self) -> None:
+        """End the stream."""
+        self._ended = True
+        await self._stream.aclose()

@@ -1,0 +1,57 @@
+"""A gateway on a loopback socket, in the test's own event loop."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import attrs
+import pytest
+
+from localagent import Client, Plugin
+from localagent_gateway import GatewayPlugin, GatewaySettings
+from localagent_gateway.sockets import bind
+from localagent_gateway.worker import Worker, running
+
+
+@attrs.frozen
+class Served:
+    """A gateway that serves.
+
+    Attributes:
+        url: Its address without a path.
+        worker: The worker.
+        client: The client behind it.
+    """
+
+    url: str
+    worker: Worker
+    client: Client
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Served]]
+
+
+@pytest.fixture
+def serve() -> Serve:
+    """Return what starts a gateway: ``async with serve(settings, plugins=[...], port=0, ...) as served``.
+
+    ``settings`` are the client's, ``plugins`` those beside the gateway, further names the gateway's own settings.
+    """
+
+    @contextlib.asynccontextmanager
+    async def serve(
+        settings: Mapping[str, Any] | None = None, *, plugins: Sequence[type[Plugin]] = (), **gateway: Any
+    ) -> AsyncIterator[Served]:
+        own = GatewaySettings(**{"port": 0, "log": "none", "drain_timeout": 1.0, **gateway})
+        sockets = bind(own)
+        host, port = sockets[0].getsockname()[:2]
+        async with (
+            Client(settings or {}, plugins=[GatewayPlugin, *plugins]) as client,
+            running(client, own, sockets) as worker,
+        ):
+            yield Served(f"http://{host}:{port}", worker, client)
+
+    return serve
