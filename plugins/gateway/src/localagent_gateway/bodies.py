@@ -9,10 +9,10 @@ import msgspec
 
 from localagent import InvalidRequest
 
-# Fields by which clients of other gateways choose host, key or headers: none may be passed on, or be ignored silently.
+# Fields by which clients of other gateways choose host, key or headers: none is passed on, or ignored in silence.
 DENIED = frozenset({
-    "api_base", "api_key", "api_version", "base_url", "custom_llm_provider", "extra_headers", "headers", "mock_response",
-    "model_list", "organization", "proxy", "timeout",
+    "api_base", "api_key", "api_version", "base_url", "custom_llm_provider", "extra_headers", "headers",
+    "mock_response", "model_list", "organization", "proxy", "timeout",
 })  # fmt: skip
 
 _decode = msgspec.json.Decoder().decode
@@ -75,7 +75,7 @@ def decoded(body: bytes) -> Any:
 
 
 def _deeper(value: Any, depth: int) -> bool:
-    """Whether more than ``depth`` objects and lists are nested; level by level, so that no depth overflows the stack."""
+    """Whether more than ``depth`` objects and lists are nested; level by level: no stack overflows."""
     level = [value]
     for _ in range(depth):
         level = [

@@ -20,7 +20,7 @@ def error_object(error: LocalAgentError) -> dict[str, object]:
 
 
 def sentence(error: LocalAgentError) -> str:
-    """Return what a client is told. What mends a server is for the server's log, what mends a request for the client."""
+    """Return what a client is told. What mends a server is for its log alone."""
     mend = error.mend if isinstance(error, RequestRejected) and error.mend else ""
     return f"{error.message} {mend}".rstrip()
 
