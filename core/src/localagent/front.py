@@ -1,7 +1,6 @@
 """What passes between a front's server and its handlers: plain records that know no web framework.
 
-The ``gateway`` plugin serves them; other plugins add routes and ways to authenticate through its hooks
-``gateway_add_routes`` and ``gateway_authenticate``.
+A front is a plugin that serves them; other plugins add routes and ways to authenticate through the hooks it brings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Answers: the bytes that a server sent, and frozen views that decode as little of them as is asked for.
 
 A chat answer gets one typed decode (error, usage, finish reasons, text). Everything else stays in ``raw``: caches and
-gateways hand it on, ``document`` decodes it for whoever reads it.
+fronts hand it on, ``document`` decodes it for whoever reads it.
 """
 
 from __future__ import annotations

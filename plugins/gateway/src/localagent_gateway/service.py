@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from localagent import (
@@ -35,12 +35,14 @@ class Service:
     Attributes:
         client: The client.
         settings: The settings.
+        wall: Returns the seconds since the epoch.
         draining: Whether the end was asked for.
     """
 
-    def __init__(self, client: Client, settings: GatewaySettings) -> None:
+    def __init__(self, client: Client, settings: GatewaySettings, wall: Callable[[], float]) -> None:
         self.client = client
         self.settings = settings
+        self.wall = wall
         self.draining = False
         self._limits = BodyLimits(settings.max_depth, settings.max_messages)
 

@@ -64,7 +64,7 @@ def _closing() -> Draining:
 async def running(client: Client, settings: GatewaySettings, sockets: list[Any]) -> AsyncIterator[Worker]:
     """Serve on sockets that are bound, until the context ends; ``Worker.drain`` ends it in good order before."""
     runtime = await client.runtime()
-    service = Service(client, settings)
+    service = Service(client, settings, runtime.wall)
     routes = Routes(_routes(service))
     access_log = AccessLog(settings.log, _to_stderr, runtime.wall)
     dispatcher = Dispatcher(routes, None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
 from localagent import (
@@ -35,7 +33,7 @@ class OpenAIApi:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._started = int(time.time())
+        self._started = int(service.wall())
 
     def routes(self) -> list[Route]:
         """Return what is served."""
