@@ -66,7 +66,7 @@ _GIVES = {
         "UpstreamTimeout",
     ),
     "front": ("FrontAnswer", "FrontRequest", "FrontStream", "Parts", "Route"),
-    "hooks": ("hookimpl",),
+    "hooks": ("Kind", "OnRaise", "hook", "hookimpl"),
     "instances": ("Instance", "InstanceState", "PoolProfile", "Target"),
     "metric": ("Metric",),
     "wire.openai_compatible": ("OpenAICompatible",),
@@ -220,6 +220,9 @@ if TYPE_CHECKING:
     from localagent.front import FrontStream as FrontStream
     from localagent.front import Parts as Parts
     from localagent.front import Route as Route
+    from localagent.hooks import Kind as Kind
+    from localagent.hooks import OnRaise as OnRaise
+    from localagent.hooks import hook as hook
     from localagent.hooks import hookimpl as hookimpl
     from localagent.instances import (
         Instance as Instance,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from localagent import FrontRequest, Principal, Route
-from localagent.hooks import Kind, OnRaise, hook
+from localagent import FrontRequest, Kind, OnRaise, Principal, Route, hook
 
 
 @hook(Kind.FIRST, phase="request", scope="process", result=(Principal,))
