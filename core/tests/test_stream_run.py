@@ -459,6 +459,25 @@ async def test_many_chunks_of_one_read_are_handed_out_without_waiting() -> None:
             assert got.value.value.text == str(number)
 
 
+async def test_a_batch_holds_all_that_waits() -> None:
+    """The burst of one read in one list; an empty list says that the stream has ended well."""
+    burst = sse([{"choices": [{"index": 0, "delta": {"content": str(number)}}]} for number in range(100)])
+    async with client_of(fake_provider_plugin(pieces("x", burst))) as client, client.stream("Hello.") as stream:
+        batches = []
+        while batch := await stream.batch():
+            batches.append([chunk.text for chunk in batch])
+    assert [text for batch in batches for text in batch] == ["x", *map(str, range(100))]
+    assert max(map(len, batches)) >= 100
+
+
+async def test_a_batch_of_a_broken_stream_raises_behind_what_arrived() -> None:
+    """Chunks that wait come first."""
+    async with client_of(fake_provider_plugin(pieces("x", BUSY))) as client, client.stream("Hello.") as stream:
+        assert [chunk.text for chunk in await stream.batch()] == ["x"]
+        with pytest.raises(StreamInterrupted):
+            await stream.batch()
+
+
 # wrap_stream ----------------------------------------------------------------------------------------------------------
 
 
