@@ -466,7 +466,7 @@ async def test_a_batch_holds_all_that_waits() -> None:
         batches = []
         while batch := await stream.batch():
             batches.append([chunk.text for chunk in batch])
-    assert [text for batch in batches for text in batch] == ["x", *map(str, range(100))]
+    assert [text for batch in batches for text in batch if text] == ["x", *map(str, range(100))]
     assert max(map(len, batches)) >= 100
 
 
