@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -14,6 +16,8 @@ from localagent import Client, Plugin
 from localagent_gateway import GatewayPlugin, GatewaySettings
 from localagent_gateway.sockets import bind
 from localagent_gateway.worker import Worker, running
+
+sys.path.insert(0, str(Path(__file__).parent))  # the corpora beside the tests are imported by their bare names
 
 
 @attrs.frozen
