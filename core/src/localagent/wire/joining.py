@@ -23,21 +23,17 @@ Null never replaces a value, and no field is dropped because nobody knows it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from localagent.errors import UpstreamProtocol
-
-_FIRST = frozenset({"id", "created", "model"})  # of an event: the first counts
-_ONCE = frozenset({"id", "role", "type"})  # within a delta: some servers repeat them
+from localagent.wire.folding import finished, fold, of_choice, of_delta, of_head
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-
-_Rule = Callable[[str, Any, Any], Any]  # name, known value, new value -> what stays; neither is null
 
 
 class Joiner:
@@ -70,7 +66,7 @@ class Joiner:
         try:
             for position, choice in enumerate(_objects(event.pop("choices", None))):
                 self._choice(_index(choice, position)).add(choice)
-            _fold(self._head, event, _of_head)
+            fold(self._head, event, of_head)
         except RecursionError:
             raise _too_deep() from None
 
@@ -88,7 +84,7 @@ class Joiner:
         try:
             choices = [choice.document(index, chat) for index, choice in sorted(self._choices.items(), key=_place)]
             kind = "chat.completion" if chat else "text_completion"
-            return {**_finished(self._head), "object": kind, "choices": choices}
+            return {**finished(self._head), "object": kind, "choices": choices}
         except RecursionError:
             raise _too_deep() from None
 
@@ -161,7 +157,7 @@ class _Choice:
         delta = choice.pop("delta", None)
         if delta is not None:
             self._add_delta(_object(delta))
-        _fold(self.fields, choice, _of_choice)
+        fold(self.fields, choice, of_choice)
 
     def _add_delta(self, delta: dict[str, Any]) -> None:
         if delta.get("tool_calls") is not None:
@@ -170,10 +166,10 @@ class _Choice:
             self._calls.add(_objects(delta.pop("tool_calls")))
         if self._message is None:
             self._message = {}
-        _fold(self._message, delta, _of_delta)
+        fold(self._message, delta, of_delta)
 
     def document(self, index: int, chat: bool) -> dict[str, Any]:
-        choice = {**_finished(self.fields), "index": index}
+        choice = {**finished(self.fields), "index": index}
         # A server may send the whole message in one event, or, as some do, again in each: the deltas are what counts.
         if self._message is not None or (chat and "message" not in choice):
             choice["message"] = self._message_document()
@@ -183,7 +179,7 @@ class _Choice:
         return choice
 
     def _message_document(self) -> dict[str, Any]:
-        message = {"role": None, "content": None, **_finished(self._message or {})}
+        message = {"role": None, "content": None, **finished(self._message or {})}
         message["role"] = message["role"] or "assistant"
         if self._calls is not None:
             message["tool_calls"] = self._calls.document()
@@ -213,10 +209,10 @@ class _ToolCalls:
                 self._index_of.setdefault(id, index)
             call = self._call(index, id, piece)
             piece.pop("index", None)
-            _fold(call, piece, _of_delta)
+            fold(call, piece, of_delta)
 
     def document(self) -> list[dict[str, Any]]:
-        return [_finished(call) for _, call in sorted(self._all, key=_place)]
+        return [finished(call) for _, call in sorted(self._all, key=_place)]
 
     def _call(self, index: int, id: str, piece: dict[str, Any]) -> dict[str, Any]:
         """Return the call that a piece belongs to, a new one where it begins one."""
@@ -235,90 +231,6 @@ def _begins_another(call: dict[str, Any], piece: dict[str, Any]) -> bool:
     if call.get("id") and piece.get("id"):
         return bool(call["id"] != piece["id"])
     return isinstance(known, dict) and bool(known.get("arguments")) and known.get("name") != new["name"]
-
-
-class _Pieces(list[str]):
-    """A string that still grows. Its pieces are joined once, because joining at each would cost the square."""
-
-    __slots__ = ()
-
-
-def _fold(known: dict[str, Any], new: dict[str, Any], rule: _Rule) -> None:
-    """Take the fields of ``new``; where both have a value the rule says what stays."""
-    for name, value in new.items():
-        old = known.get(name)
-        if old is None:
-            known[name] = value
-        elif value is not None:
-            known[name] = rule(name, old, value)
-
-
-def _of_head(name: str, old: Any, new: Any) -> Any:
-    return old if name in _FIRST and old else new
-
-
-def _of_choice(name: str, old: Any, new: Any) -> Any:
-    return _of_delta(name, old, new) if name == "text" else _last(name, old, new)
-
-
-def _last(_: str, old: Any, new: Any) -> Any:
-    return _longer(old, new, _last)
-
-
-def _of_delta(name: str, old: Any, new: Any) -> Any:
-    if isinstance(new, str):
-        return _with_text(name, old, new)
-    if isinstance(new, list) and isinstance(old, str | _Pieces):
-        return _with_part([], "".join(old)) + new
-    return _longer(old, new, _of_delta)
-
-
-def _longer(old: Any, new: Any, rule: _Rule) -> Any:
-    if isinstance(old, list) and isinstance(new, list):
-        old.extend(new)
-        return old
-    if isinstance(old, dict) and isinstance(new, dict):
-        _fold(old, new, rule)
-        return old
-    return new
-
-
-def _with_text(name: str, old: Any, new: str) -> Any:
-    """Return the value of a delta's field after a string came for it."""
-    if not new or (name in _ONCE and old):
-        return old
-    if isinstance(old, _Pieces):
-        old.append(new)
-        return old
-    if isinstance(old, list):
-        return _with_part(old, new)
-    if not isinstance(old, str):
-        return new
-    if name == "name":
-        # Some servers send a function's name in pieces, others send all of it again with every piece of arguments.
-        return old if old == new else old + new
-    return _Pieces((old, new))
-
-
-def _with_part(parts: list[Any], text: str) -> list[Any]:
-    """Add text to content that came as a list of parts: Mistral streams thinking as parts and the rest as strings."""
-    last = parts[-1] if parts else None
-    if isinstance(last, dict) and last.get("type") == "text":
-        _fold(last, {"text": text}, _of_delta)
-    elif text:
-        parts.append({"type": "text", "text": text})
-    return parts
-
-
-def _finished(value: Any) -> Any:
-    """Return a copy of what was joined, in which strings no longer grow."""
-    if isinstance(value, dict):
-        return {name: _finished(item) for name, item in value.items()}
-    if isinstance(value, _Pieces):
-        return "".join(value)
-    if isinstance(value, list):
-        return [_finished(item) for item in value]
-    return value
 
 
 def _opening(choice: dict[str, Any], place: int, chat: bool) -> dict[str, Any]:
