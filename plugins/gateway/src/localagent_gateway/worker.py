@@ -12,6 +12,7 @@ from localagent import Client, Draining, Route
 from localagent_gateway.access_log import AccessLog
 from localagent_gateway.aiohttp_front import AiohttpFront
 from localagent_gateway.dispatch import Dispatcher
+from localagent_gateway.ollama.api import OllamaApi
 from localagent_gateway.openai.api import OpenAIApi
 from localagent_gateway.operation import operation_routes
 from localagent_gateway.origins import Origins
@@ -78,7 +79,7 @@ async def running(client: Client, settings: GatewaySettings, sockets: list[Any])
 
 
 def _routes(service: Service) -> list[Route]:
-    return [*operation_routes(service), *OpenAIApi(service).routes()]
+    return [*operation_routes(service), *OpenAIApi(service).routes(), *OllamaApi(service).routes()]
 
 
 def _to_stderr(lines: bytes) -> None:
