@@ -18,6 +18,7 @@ from localagent import (
     Request,
     Route,
 )
+from localagent_gateway.openai.responses import ResponsesApi
 from localagent_gateway.openai.sse import EventWriter
 from localagent_gateway.service import Service
 
@@ -41,6 +42,7 @@ class OpenAIApi:
             Route("POST", "/v1/chat/completions", self.chat),
             Route("POST", "/v1/completions", self.complete),
             Route("POST", "/v1/embeddings", self.embed),
+            *ResponsesApi(self._service).routes(),
             Route("GET", "/v1/models", self.models),
             Route("GET", "/v1/models/{id}", self.model),
         ]
