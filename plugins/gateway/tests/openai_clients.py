@@ -36,3 +36,9 @@ async def in_thread(client: openai.AsyncOpenAI, work: Callable[[openai.OpenAI], 
 def piece(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
     """Return a chat chunk as it comes from a server."""
     return sse([{"id": "c-1", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}])
+
+
+async def read(stream: Any, into: list[Any]) -> None:
+    """Read a stream to its end; what came before an error is kept."""
+    async for event in stream:
+        into.append(event)  # noqa: PERF401

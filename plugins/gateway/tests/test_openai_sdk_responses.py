@@ -8,7 +8,7 @@ import msgspec
 import openai
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
-from openai_clients import asking, in_thread, piece
+from openai_clients import asking, in_thread, piece, read
 from pydantic import BaseModel, TypeAdapter
 
 from localagent import Usage
@@ -84,7 +84,7 @@ async def test_the_sdks_own_stream_helper_follows(serve: Any) -> None:
 
 
 async def test_a_call_of_a_tool_is_asked_and_answered(serve: Any) -> None:
-    """The function goes to the server as a chat has it; the call comes back as an item, its output goes as a message."""
+    """The function goes to the server as a chat has it; its call comes back as an item, its output goes as a message."""
     call = {"id": "call-1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Oslo"}'}}
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
     document = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
@@ -170,9 +170,9 @@ async def test_a_stream_that_breaks_raises_after_it_said_so(serve: Any) -> None:
     """The SDK yields response.failed with what had come, and then raises, because of the event that follows."""
     async with asking(serve, Reply(pieces=("Hel",), ends=False)) as (client, _):
         events: list[Any] = []
+        stream = await client.responses.create(model="fake/m", input="Hi", stream=True)
         with pytest.raises(openai.APIError) as caught:
-            async for event in await client.responses.create(model="fake/m", input="Hi", stream=True):
-                events.append(event)
+            await read(stream, events)
     assert caught.value.code == "stream_interrupted"
     assert events[-1].type == "response.failed"
     failed = strictly(events[-1].response)
