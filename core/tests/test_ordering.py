@@ -137,3 +137,12 @@ def test_a_reason_is_said_where_one_stands_before() -> None:
 def test_the_role_is_the_first_word(name: str, role: str) -> None:
     """Up to the first hyphen."""
     assert role_of(name) == role
+
+
+def test_a_star_means_every_other_step() -> None:
+    """A step behind ``*`` stands last, whatever others wish and however they are called."""
+    last = Entry("a-guard", after=("*",), must=True)
+    others = [Entry("b"), Entry("rate-limit", after=("a-guard",)), Entry("z", before=("a-guard",))]
+    assert names([last, *others]) == ["b", "rate-limit", "z", "a-guard"]
+    with pytest.raises(PluginError, match="a-guard must stand after"):
+        names([last, *others], settled=("a-guard", "b"))

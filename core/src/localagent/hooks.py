@@ -125,7 +125,8 @@ class HookImpl:
     """What an implementation says about itself.
 
     Attributes:
-        before: Plugins or roles before which this step must stand; names that are not active are ignored.
+        before: Plugins or roles before which this step must stand; names that are not active are ignored, ``*`` means
+            all others.
         after: Plugins or roles behind which it must stand.
         must: True when settings may not override ``before`` and ``after``.
         operations: The operations for which it is active; None means all that the hook knows.
@@ -174,8 +175,8 @@ def hookimpl(
 
     Args:
         function: The method, when the decorator is used without arguments.
-        before: A plugin or role, or several, before which this step must stand.
-        after: A plugin or role, or several, behind which it must stand.
+        before: A plugin or role, or several, before which this step must stand; ``*`` means all others.
+        after: A plugin or role, or several, behind which it must stand; ``*`` means all others.
         must: Settings may not override ``before`` and ``after``.
         operations: Active for these operations only ("chat", "complete", "embed").
         of: The plugin that brings the specification, when it is not the core's own.

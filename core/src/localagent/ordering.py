@@ -16,6 +16,9 @@ import attrs
 
 from localagent.errors import PluginError
 
+EVERY = "*"
+"""In ``before`` or ``after``: every other step of the hook."""
+
 
 @attrs.frozen
 class Entry:
@@ -23,8 +26,8 @@ class Entry:
 
     Attributes:
         name: The plugin's name.
-        before: Plugins or roles before which it must stand.
-        after: Plugins or roles behind which it must stand.
+        before: Plugins or roles before which it must stand; ``*`` means all others.
+        after: Plugins or roles behind which it must stand; ``*`` means all others.
         must: Settings may not override the two.
     """
 
@@ -101,7 +104,7 @@ def _declared(entries: Sequence[Entry], *, must: bool) -> Iterable[_Edge]:
 
 
 def _matching(wanted: str, names: Sequence[str], own: str) -> list[str]:
-    return [name for name in names if name != own and wanted in (name, role_of(name))]
+    return [name for name in names if name != own and wanted in (name, role_of(name), EVERY)]
 
 
 class _Graph:
