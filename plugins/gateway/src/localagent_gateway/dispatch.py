@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import PurePath
+
+import msgspec
 
 from localagent import (
     FrontAnswer,
@@ -12,11 +15,12 @@ from localagent import (
     InternalError,
     InvalidRequest,
     LocalAgentError,
+    PermissionDenied,
     Principal,
     Route,
     Unauthenticated,
 )
-from localagent_gateway.errors import NotFound, WrongMethod
+from localagent_gateway.errors import NotAllowed, NotFound, WrongMethod
 from localagent_gateway.openai.errors import openai_error
 from localagent_gateway.routing import Routes
 
@@ -46,14 +50,18 @@ class Dispatcher:
             if route is None:
                 raise self._missing(request, methods)
             principal = await self._principal(request, route)
-            return await route.handler(request, principal)
+            answer = await route.handler(request, principal)
+            if isinstance(answer, FrontAnswer | FrontStream):
+                return answer
+            failure: LocalAgentError = InternalError(f"{request.path} was answered with {type(answer).__name__}.")
         except LocalAgentError as error:
-            failure = error
-        except Exception as error:  # handlers of other plugins, and defects of our own
-            log.exception("A request failed: %s.", type(error).__name__, extra={"request_id": request.id})
+            failure = _as_asked(error)
+        except Exception as error:  # handlers of other plugins, and defects of our own; its text may hold a prompt
+            name, where = type(error).__name__, _place(error)
+            log.error("A request failed: %s at %s.", name, where, extra={"request_id": request.id})
             failure = InternalError("The gateway failed.")
         failure.request_id = failure.request_id or request.id
-        return self._shape(route, request)(failure, request)
+        return _challenged(self._shape(route, request)(failure, request))
 
     async def _principal(self, request: FrontRequest, route: Route) -> Principal:
         if route.open or self.authenticate is None:
@@ -75,3 +83,25 @@ class Dispatcher:
             prefix = request.path.split("/", 3)[:2]
             route = next((one for one in self._routes.all if one.path.split("/", 3)[:2] == prefix), None)
         return (route.errors if route is not None else None) or openai_error
+
+
+def _as_asked(error: LocalAgentError) -> LocalAgentError:
+    """Return an error as it concerns who asked: what a key may not do is no failure of an upstream."""
+    if isinstance(error, PermissionDenied) and not error.attempts and error.provider is None:
+        return NotAllowed(error.message)
+    return error
+
+
+def _challenged(answer: FrontAnswer) -> FrontAnswer:
+    """Return an answer that says how to show a key where its status is 401, as RFC 9110 (section 11.6.1) asks."""
+    if answer.status != 401:
+        return answer
+    return msgspec.structs.replace(answer, headers={**answer.headers, "www-authenticate": "Bearer"})
+
+
+def _place(error: BaseException) -> str:
+    """Return where an exception was raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "?" if trace is None else f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

@@ -45,3 +45,10 @@ class WrongPlace(InvalidRequest):
 
     status = 403
     default_code = "wrong_host"
+
+
+class NotAllowed(InvalidRequest):
+    """The key may not do this."""
+
+    status = 403
+    default_code = "permission_denied"

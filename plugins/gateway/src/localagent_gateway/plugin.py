@@ -3,28 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from localagent import Command, Plugin, hookimpl
+from localagent import Command, FrontRequest, Plugin, Principal, hookimpl
 from localagent_gateway import hookspecs
 from localagent_gateway.settings import GatewaySettings
 
+if TYPE_CHECKING:
+    from localagent_gateway.keys.authentication import KeyStep
+
 
 class GatewayPlugin(Plugin):
-    """Adds ``localagent serve``."""
+    """Adds ``localagent serve`` and ``localagent keys``.
+
+    Attributes:
+        keys: The gateway's own keys; None while nothing is served.
+    """
 
     name = "gateway"
     settings_class = GatewaySettings
     settings: GatewaySettings
     hookspecs: ClassVar[Any] = hookspecs
 
+    keys: KeyStep | None = None
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.keys is not None:
+            await self.keys.aclose()
+
     @hookimpl
     def add_commands(self) -> Sequence[Command]:
-        """Add ``serve``."""
-        return [Command("serve", "Serve the OpenAI, Ollama and Anthropic APIs.", _serve)]
+        """Add ``serve`` and ``keys``."""
+        return [
+            Command("serve", "Serve the OpenAI, Ollama and Anthropic APIs.", _serve),
+            Command("keys", "Create, list or revoke the keys of those who may use the gateway.", _keys),
+        ]
+
+    @hookimpl(after="*", must=True)
+    async def gateway_authenticate(self, request: FrontRequest) -> Principal | None:
+        """Say who shows one of the gateway's own keys."""
+        return await self.keys(request) if self.keys is not None else None
 
 
 def _serve() -> object:
     from localagent_gateway.serve_command import serve
 
     return serve
+
+
+def _keys() -> object:
+    from localagent_gateway.keys.command import keys
+
+    return keys

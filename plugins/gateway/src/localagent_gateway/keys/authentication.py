@@ -1,0 +1,129 @@
+"""Who asks: the steps of other plugins say first, then the gateway's own keys."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localagent import FrontRequest, Principal, StartError, Unauthenticated
+from localagent_gateway.keys.form import PREFIX
+from localagent_gateway.keys.place import keys_folder
+from localagent_gateway.keys.reader import KeyReader
+from localagent_gateway.keys.store import KeyStore
+from localagent_gateway.keys.table import KeyTable
+from localagent_gateway.plugin import GatewayPlugin
+from localagent_gateway.settings import LOOPBACK, GatewaySettings
+
+if TYPE_CHECKING:
+    from localagent.pipeline import Pipeline
+    from localagent.runtime import Runtime
+
+HOOK = "gateway_authenticate"
+EVERYBODY = Principal()
+MEND = "Send it as: Authorization: Bearer la-..."
+IN_QUERY = frozenset({"access_token", "api-key", "api_key", "apikey", "key", "token", "x-api-key"})
+
+Step = Callable[[FrontRequest], Awaitable[Principal | None]]
+
+
+class KeyStep:
+    """The gateway's own step of ``gateway_authenticate``.
+
+    Args:
+        table: The keys.
+        required: Whether a key is needed even while none was ever created.
+        wall: Returns the seconds since the epoch.
+    """
+
+    def __init__(self, table: KeyTable, required: bool, wall: Callable[[], float]) -> None:
+        self._table = table
+        self._required = required
+        self._wall = wall
+
+    async def __call__(self, request: FrontRequest) -> Principal | None:
+        """Return who asks; None when no good key came.
+
+        Raises:
+            Unauthenticated: A key came in the query.
+            LocalRefusal: The keys cannot be read.
+        """
+        if request.query:
+            refuse_in_query(request.query)
+        keys = await self._table.current()
+        if not self._required and not self._table.ever:
+            return EVERYBODY
+        key = shown_key(request.headers)
+        return keys.find(key, self._wall()) if key else None
+
+    async def aclose(self) -> None:
+        """Close the store."""
+        await self._table.aclose()
+
+
+def shown_key(headers: Mapping[str, str]) -> str:
+    """Return the key that a request shows: ``Authorization: Bearer``, else ``x-api-key``; empty for none."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    if key and scheme.lower() == "bearer":
+        return key.strip()
+    return headers.get("x-api-key", "").strip()
+
+
+def refuse_in_query(query: Mapping[str, str]) -> None:
+    """Refuse a request whose address holds a key: addresses are kept in logs and histories.
+
+    Raises:
+        Unauthenticated: It does.
+    """
+    if not IN_QUERY.isdisjoint(map(str.lower, query)) or any(value.startswith(PREFIX) for value in query.values()):
+        raise Unauthenticated("A key in the address is not taken: logs and histories keep addresses.", mend=MEND)
+
+
+def need_keys(settings: GatewaySettings, folder: Path, pipeline: Pipeline) -> bool:
+    """Return whether a request needs a key even while none was ever created.
+
+    It does beyond loopback, with ``require_keys = "always"``, and where a plugin was installed that says who asks.
+
+    Args:
+        settings: The gateway's settings.
+        folder: The gateway's folder in the state folder.
+        pipeline: The plugins.
+
+    Raises:
+        StartError: The gateway would listen beyond loopback, and nobody could ever be let in.
+    """
+    others = other_steps(pipeline)
+    beyond = settings.host not in LOOPBACK
+    if beyond and not others and not KeyStore(folder, lambda: 0.0).records():
+        raise StartError(f"Without a key the gateway does not listen on {settings.host}, where others could ask.",
+                         mend="Run: localagent keys create --name NAME")  # fmt: skip
+    return beyond or others or settings.require_keys == "always"
+
+
+def other_steps(pipeline: Pipeline) -> bool:
+    """Return whether another plugin than the gateway says who asks."""
+    return any(step.plugin != "gateway" for step in pipeline.steps[HOOK])
+
+
+def authentication(runtime: Runtime, settings: GatewaySettings) -> Step:
+    """Return what says who asks. The store that it opens is closed with the gateway's plugin.
+
+    While no other plugin has a step, the gateway's own is called as it is: the way through the hook costs more than
+    the look at a key.
+
+    Args:
+        runtime: The running core.
+        settings: The gateway's settings.
+
+    Raises:
+        StartError: See ``need_keys``.
+    """
+    folder = keys_folder(runtime.settings, runtime.environment)
+    required = need_keys(settings, folder, runtime.pipeline)
+    plugin = runtime.pipeline.plugins["gateway"]
+    assert isinstance(plugin, GatewayPlugin)
+    plugin.keys = KeyStep(KeyTable(KeyReader(folder), runtime.clock), required, runtime.wall)
+    if other_steps(runtime.pipeline):
+        asked: Step = runtime.hook("gateway", HOOK)
+        return asked
+    return plugin.keys

@@ -1,0 +1,118 @@
+"""``localagent keys``: who may use the gateway, seen from the command line."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import time
+from collections.abc import Mapping
+
+import click
+import msgspec
+
+from localagent.command.line import CommandLine
+from localagent.command.options import command
+from localagent_gateway.keys.options import Limit, Models, Name, Until, end
+from localagent_gateway.keys.place import keys_folder
+from localagent_gateway.keys.record import KeyRecord
+from localagent_gateway.keys.store import KeyStore
+
+COLUMNS = ("Id", "Name", "State", "Tenant", "Models", "Limits", "Created", "Expires")
+ONCE = "This key is shown once and kept nowhere. Clients send it as their API key."
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group("keys", help="Create, list or revoke the keys of those who may use the gateway.")
+def keys() -> None:
+    """Group the commands about keys."""
+
+
+@command("create", help="Create a key and print it, once.")
+@click.option("--name", type=Name(), default="", help="What to call it.  [default: a random id]")
+@click.option("--tenant", type=Name(), default="", help="Whose caches and limits it shares.  [default: its name]")
+@click.option("--models", type=Models(), help="The models that it may use, aliases included.  [default: all]")
+@click.option("--expires", type=Until(), help='When it ends: "30 d" from now, or 2030-01-31.  [default: never]')
+@click.option("--limit", "limits", type=Limit(), multiple=True, help="A limit, for plugins that heed it; repeatable.")
+@as_json_option
+def create(
+    line: CommandLine, *, name: str, tenant: str, models: tuple[str, ...] | None, expires: float | None,
+    limits: tuple[tuple[str, float], ...], as_json: bool,
+) -> None:  # fmt: skip
+    """Create a key and print it, once."""
+    expiry = end(expires, time.time())
+    record, key = _store(line).create(name, tenant=tenant, models=models, limits=dict(limits), expires=expiry)
+    if as_json:
+        _print_json(line, {**_document(record), "key": key.reveal()})
+    else:
+        line.terminal.line(key.reveal())
+    line.terminal.note(ONCE)
+
+
+@command("list", help="List the keys, those that are over included; no key itself is shown.")
+@as_json_option
+def list_keys(line: CommandLine, *, as_json: bool) -> None:
+    """List the keys."""
+    records = _store(line).records()
+    if as_json:
+        _print_json(line, {"keys": [_document(record) for record in records]})
+    elif records:
+        line.terminal.table(COLUMNS, [_row(record) for record in records])
+    else:
+        line.terminal.note("There is no key. Create one with: localagent keys create --name NAME")
+
+
+@command("revoke", help="Revoke the key of this name or id; no gateway lets it in a second later.")
+@click.argument("which", metavar="NAME")
+@as_json_option
+def revoke(line: CommandLine, which: str, *, as_json: bool) -> None:
+    """Revoke a key."""
+    record = _store(line).revoke(which)
+    if as_json:
+        _print_json(line, _document(record))
+    else:
+        line.terminal.line(f"Revoked the key {record.name} ({record.id}).")
+
+
+def _store(line: CommandLine) -> KeyStore:
+    return KeyStore(keys_folder(line.settings(), os.environ), time.time)
+
+
+def _document(record: KeyRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "name": record.name,
+        "state": record.state(time.time()),
+        "tenant": record.tenant,
+        "models": None if record.models is None else sorted(record.models),
+        "limits": record.limits,
+        "created": _moment(record.created),
+        "expires": _moment(record.expires) or None,
+        "revoked": _moment(record.revoked) or None,
+    }
+
+
+def _row(record: KeyRecord) -> tuple[str, ...]:
+    models = "all" if record.models is None else ", ".join(sorted(record.models))
+    return (
+        record.id, record.name, record.state(time.time()), record.tenant, models, _limits(record.limits),
+        _moment(record.created), _moment(record.expires) or "never",
+    )  # fmt: skip
+
+
+def _limits(limits: Mapping[str, float]) -> str:
+    return ", ".join(f"{name}={number:g}" for name, number in limits.items())
+
+
+def _moment(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds")
+
+
+def _print_json(line: CommandLine, document: Mapping[str, object]) -> None:
+    line.terminal.line(msgspec.json.encode(document).decode())
+
+
+for _command in (create, list_keys, revoke):
+    keys.add_command(_command)
