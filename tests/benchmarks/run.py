@@ -14,7 +14,7 @@ from pathlib import Path
 
 import machine
 from bench import Bench
-from cases import chat, imports, recorded, steps, streams
+from cases import chat, gateway, imports, recorded, steps, streams
 from loopback_server import serving
 from report import Report, Row, write_into
 
@@ -27,6 +27,7 @@ CASES: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "recorded": recorded.rows,
     "steps": steps.rows,
     "import": imports.rows,
+    "gateway": gateway.rows,
 }
 ROUNDS, QUICK_ROUNDS = 61, 15
 
