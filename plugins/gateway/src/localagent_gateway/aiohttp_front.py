@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
 
-from localagent import FrontAnswer, FrontRequest, FrontStream, LocalAgentError
+from localagent import FrontAnswer, FrontRequest, FrontStream, InvalidRequest, LocalAgentError
 from localagent_gateway.access_log import AccessLog
+from localagent_gateway.connections import CountedServer
 from localagent_gateway.errors import TooLarge, TooSlow, WrongEncoding
 from localagent_gateway.openai.errors import openai_error
 from localagent_gateway.origins import Origins
@@ -26,6 +27,7 @@ from localagent_gateway.slow_readers import SlowReaders
 
 Handle = Callable[[FrontRequest], Awaitable[FrontAnswer | FrontStream]]
 BACKLOG = 2048
+TURNS = 5  # of the event loop, from a connection's being accepted to its being counted; asyncio needs two
 LINGER_SECONDS = 2.0  # for the rest of a body that was refused, so that its sender reads the answer
 
 
@@ -57,7 +59,7 @@ class AiohttpFront:
         self._listeners: list[asyncio.Server] = []
         self.active = 0
         self.draining = False
-        self._server = web.Server(
+        self._server = CountedServer(
             self._serve,
             request_factory=self._request,
             handler_cancellation=True,
@@ -72,25 +74,35 @@ class AiohttpFront:
         for sock in sockets:
             self._listeners.append(await self._loop.create_server(self._server, sock=sock, backlog=BACKLOG))
 
+    def switch(self, handle: Handle, settings: GatewaySettings, origins: Origins) -> None:
+        """Answer from now on by another handler; requests that were taken in stay with the one before."""
+        self._handle, self._settings, self._origins = handle, settings, origins
+
+    @property
+    def connections(self) -> int:
+        """The connections that are open, idle ones included."""
+        return self._server.open
+
     def stop_listening(self) -> None:
-        """Take in no further connection; those that are there close after their answer."""
+        """Take in no further connection; those that are there close after their next answer, and idle ones stay."""
         self.draining = True
         for listener in self._listeners:
             listener.close()
-        self._server.pre_shutdown()
 
     async def wait_idle(self, seconds: float) -> bool:
         """Wait until nothing is being answered; return whether that came about in time."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await _within(seconds, self._idle)
+
+    async def wait_unconnected(self, seconds: float) -> bool:
+        """Wait until no connection is open; return whether that came about in time."""
+        for _ in range(TURNS):  # connections that were accepted in the same turn as the listener closed
+            await asyncio.sleep(0)
+        return await _within(seconds, self._server.none)
 
     async def aclose(self) -> None:
         """Close all connections."""
         self.stop_listening()
+        self._server.pre_shutdown()
         await self._server.shutdown(1.0)
         self._readers.close()
 
@@ -146,9 +158,12 @@ class AiohttpFront:
             if request.content.is_eof():
                 return await request.read()
             async with asyncio.timeout(self._settings.body_timeout):
+                await _invite(request)
                 return await request.read()
         except web.HTTPRequestEntityTooLarge:
             raise TooLarge(f"The body is larger than {limit} bytes.") from None
+        except web.RequestPayloadError:
+            raise InvalidRequest("The body is not framed as HTTP asks for.", code="malformed_request") from None
         except TimeoutError:
             raise TooSlow("The body did not arrive in time.") from None
 
@@ -184,18 +199,41 @@ class AiohttpFront:
         return response
 
 
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _invite(request: web.BaseRequest) -> None:
+    """Ask for the body when its sender waits to be asked (RFC 9110, section 10.1.1)."""
+    if request.headers.get("expect", "").lower() == "100-continue" and request.version == HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+
+
 def _framing(request: web.BaseRequest) -> tuple[int, str] | None:
     """Return status and reason to refuse what aiohttp's parser lets pass."""
     if request.version not in (HttpVersion11, HttpVersion10):
         return 505, "HTTP/1.1 is spoken here."
     headers = request.headers
+    coding = headers.get("transfer-encoding")
+    if coding is not None and (coding.strip().lower() != "chunked" or request.version == HttpVersion10):
+        return 400, "No transfer coding but chunked is understood."
     if "upgrade" in headers:
         return 400, "No upgrade is offered."
     if request.version == HttpVersion11 and "host" not in headers:
         return 400, "The header Host is missing."
+    return _target(request)
+
+
+def _target(request: web.BaseRequest) -> tuple[int, str] | None:
     target = request._message.path
     if target.startswith(("http://", "https://")):
-        if urlsplit(target).netloc.lower() != headers.get("host", "").lower():
+        if urlsplit(target).netloc.lower() != request.headers.get("host", "").lower():
             return 400, "The target names another host than the header Host."
     elif not target.startswith("/"):
         return 400, "The target is no path."
