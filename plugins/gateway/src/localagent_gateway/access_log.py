@@ -23,6 +23,9 @@ class AccessLog:
         which: ``all``, ``errors`` (status 400 and above) or ``none``.
         write: Takes the lines of a batch; called in the event loop.
         wall: Returns the seconds since the epoch.
+
+    Attributes:
+        answered: How many requests ended with each class of status, such as ``2xx``; ``left``: the client left.
     """
 
     def __init__(self, which: str, write: Callable[[bytes], Any], wall: Callable[[], float]) -> None:
@@ -32,9 +35,12 @@ class AccessLog:
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self.dropped = 0
+        self.answered: dict[str, int] = {}
 
     def add(self, request: FrontRequest, status: int, seconds: float) -> None:
         """Log a request that has ended; status 499 means that the client left."""
+        kind = "left" if status == 499 else f"{status // 100}xx"
+        self.answered[kind] = self.answered.get(kind, 0) + 1
         if status < self._least:
             return
         if len(self._lines) >= MOST_LINES:

@@ -8,15 +8,17 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
-from localagent import Client, Draining, Route
+from localagent import Client, Route
 from localagent_gateway.access_log import AccessLog
+from localagent_gateway.added_routes import with_added
 from localagent_gateway.aiohttp_front import AiohttpFront
 from localagent_gateway.dispatch import Dispatcher
+from localagent_gateway.generation import TELL_SECONDS, Generation
+from localagent_gateway.keys.authentication import authentication
 from localagent_gateway.ollama.api import OllamaApi
 from localagent_gateway.openai.api import OpenAIApi
 from localagent_gateway.operation import operation_routes
 from localagent_gateway.origins import Origins
-from localagent_gateway.routing import Routes
 from localagent_gateway.service import Service
 from localagent_gateway.settings import GatewaySettings
 
@@ -25,57 +27,114 @@ class Worker:
     """A running gateway.
 
     Args:
-        client: The open client; the worker does not close it.
+        generation: The pipeline in service.
         settings: The gateway's settings.
-        service: What the APIs stand on.
+        front: The HTTP server.
+        access_log: The log of requests.
+
+    Attributes:
+        generation: The pipeline in service; ``switch`` brings another.
+        settings: The gateway's settings.
         front: The HTTP server.
         access_log: The log of requests.
     """
 
     def __init__(
-        self, client: Client, settings: GatewaySettings, service: Service, front: AiohttpFront, access_log: AccessLog
+        self, generation: Generation, settings: GatewaySettings, front: AiohttpFront, access_log: AccessLog
     ) -> None:
-        self.client = client
+        self.generation = generation
         self.settings = settings
-        self.service = service
         self.front = front
-        self._log = access_log
+        self.access_log = access_log
+        self._retiring: dict[Generation, asyncio.Task[None]] = {}
 
-    async def drain(self) -> None:
-        """Stop in good order: say that no more is wanted, let what is under way end, tell the rest, and close."""
-        self.service.draining = True
-        await asyncio.sleep(self.settings.drain_delay)
+    @property
+    def client(self) -> Client:
+        """The client of the pipeline in service."""
+        return self.generation.client
+
+    @property
+    def service(self) -> Service:
+        """What the APIs stand on."""
+        return self.generation.service
+
+    @property
+    def generations(self) -> list[Generation]:
+        """The pipeline in service, and those before it whose requests have not ended."""
+        return [self.generation, *self._retiring]
+
+    async def switch(self, client: Client, settings: GatewaySettings) -> None:
+        """Answer from now on with another client; the one before is closed when its last request has ended.
+
+        Where the gateway listens, its log and ``header_timeout`` stay as they are.
+
+        Args:
+            client: The open client; the worker closes it.
+            settings: The gateway's settings.
+        """
+        new = await _generation(client, settings)
+        old, self.generation, self.settings = self.generation, new, settings
+        self.front.switch(new.handle, settings, Origins(settings))
+        task = asyncio.create_task(old.retire(settings.drain_timeout), name="retire a pipeline")
+        self._retiring[old] = task
+        task.add_done_callback(lambda _: self._retiring.pop(old, None))
+
+    async def drain(self, *, delay: bool = True, linger: bool = False) -> None:
+        """Stop in good order: say that no more is wanted, let what is under way end, tell the rest, and close.
+
+        Args:
+            delay: Whether new connections are still taken in for ``drain_delay``.
+            linger: Whether connections that clients keep stay open until their next request was answered, or until
+                they were idle for ``header_timeout``. Somebody else takes in new connections, so nobody waits.
+        """
+        self.service.draining = self.front.draining = True
+        if delay:
+            await asyncio.sleep(self.settings.drain_delay)
         self.front.stop_listening()
+        if linger and not await self.front.wait_unconnected(self.settings.drain_timeout):
+            self._interrupt()
+            await self.front.wait_unconnected(self.settings.header_timeout)
         if not await self.front.wait_idle(self.settings.drain_timeout):
-            runtime = await self.client.runtime()
-            for run in list(runtime.streams):
-                run.interrupt(_closing())
-            for call in list(runtime.calls):
-                call.timer.end(_closing())
-            await self.front.wait_idle(1.0)
+            self._interrupt()
+            await self.front.wait_idle(TELL_SECONDS)
         await self.front.aclose()
-        self._log.flush()
+        self.access_log.flush()
 
+    def _interrupt(self) -> None:
+        for generation in self.generations:
+            generation.interrupt()
 
-def _closing() -> Draining:
-    return Draining("The server is closing.", code="server_draining")
+    async def aclose(self) -> None:
+        """Close the server and every client that ``switch`` brought."""
+        await self.front.aclose()
+        self.access_log.flush()
+        retiring = list(self._retiring.values())
+        for task in retiring:
+            task.cancel()
+        await asyncio.gather(*retiring, return_exceptions=True)
+        await self.client.aclose()
 
 
 @contextlib.asynccontextmanager
 async def running(client: Client, settings: GatewaySettings, sockets: list[Any]) -> AsyncIterator[Worker]:
     """Serve on sockets that are bound, until the context ends; ``Worker.drain`` ends it in good order before."""
+    generation = await _generation(client, settings)
+    access_log = AccessLog(settings.log, _to_stderr, generation.runtime.wall)
+    front = AiohttpFront(generation.handle, settings, Origins(settings), access_log)
+    await front.listen(sockets)
+    worker = Worker(generation, settings, front, access_log)
+    try:
+        yield worker
+    finally:
+        await worker.aclose()
+
+
+async def _generation(client: Client, settings: GatewaySettings) -> Generation:
     runtime = await client.runtime()
     service = Service(client, settings, runtime.wall)
-    routes = Routes(_routes(service))
-    access_log = AccessLog(settings.log, _to_stderr, runtime.wall)
-    dispatcher = Dispatcher(routes, None)
-    front = AiohttpFront(dispatcher.handle, settings, Origins(settings), access_log)
-    await front.listen(sockets)
-    try:
-        yield Worker(client, settings, service, front, access_log)
-    finally:
-        await front.aclose()
-        access_log.flush()
+    routes = with_added(_routes(service), runtime.pipeline)
+    dispatcher = Dispatcher(routes, authentication(runtime, settings))
+    return Generation(client, runtime, service, dispatcher)
 
 
 def _routes(service: Service) -> list[Route]:

@@ -1,0 +1,73 @@
+"""One pipeline in service: the client, and the dispatcher that leads requests into it.
+
+A worker has one; after a reload the one before is there too, until its last request has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from localagent import Client, Draining, FrontAnswer, FrontRequest, FrontStream
+from localagent.runtime import Runtime
+from localagent_gateway.dispatch import Dispatcher
+from localagent_gateway.service import Service
+
+LOOK_SECONDS = 0.05  # between two looks whether a pipeline that was replaced is still in use
+TELL_SECONDS = 1.0  # for clients to be told that what they wait for was ended
+
+
+class Generation:
+    """A pipeline in service.
+
+    Args:
+        client: The open client.
+        runtime: Its running core.
+        service: What the APIs stand on.
+        dispatcher: Leads requests to the APIs.
+    """
+
+    def __init__(self, client: Client, runtime: Runtime, service: Service, dispatcher: Dispatcher) -> None:
+        self.client = client
+        self.runtime = runtime
+        self.service = service
+        self.dispatcher = dispatcher
+        self._entered = 0
+
+    async def handle(self, request: FrontRequest) -> FrontAnswer | FrontStream:
+        """Answer a request, and remember meanwhile that it is here."""
+        self._entered += 1
+        try:
+            return await self.dispatcher.handle(request)
+        finally:
+            self._entered -= 1
+
+    @property
+    def used(self) -> bool:
+        """Whether a request, a call or a stream is under way."""
+        return bool(self._entered or self.runtime.calls or self.runtime.streams)
+
+    def interrupt(self) -> None:
+        """End all calls and streams; each client is told that the server is closing."""
+        for run in list(self.runtime.streams):
+            run.interrupt(_closing())
+        for call in list(self.runtime.calls):
+            call.timer.end(_closing())
+
+    async def retire(self, seconds: float) -> None:
+        """Let what is under way end within a time, tell the rest, and close the client."""
+        try:
+            if not await self._unused(seconds):
+                self.interrupt()
+                await self._unused(TELL_SECONDS)
+        finally:
+            await self.client.aclose()
+
+    async def _unused(self, seconds: float) -> bool:
+        until = self.runtime.loop.time() + seconds
+        while self.used and self.runtime.loop.time() < until:  # noqa: ASYNC110 - three counts, and only after a reload
+            await asyncio.sleep(LOOK_SECONDS)
+        return not self.used
+
+
+def _closing() -> Draining:
+    return Draining("The server is closing.", code="server_draining")

@@ -1,0 +1,74 @@
+"""One worker in the process of ``localagent serve`` itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from localagent.errors import LocalAgentError
+from localagent_gateway.serving import Serving
+from localagent_gateway.signals import Signals
+from localagent_gateway.worker import Worker, running
+
+log = logging.getLogger("localagent.gateway")
+
+
+async def serve_alone(serving: Serving, sockets: list[socket.socket]) -> bool:
+    """Serve until a signal ends it.
+
+    Args:
+        serving: What was asked for on the command line.
+        sockets: Where to listen.
+
+    Returns:
+        Whether it was drained; False when a second signal ended it.
+    """
+    with Signals() as signals:
+        async with serving.client() as client, running(client, serving.settings(), sockets) as worker:
+            serving.tell(sockets)
+
+            async def reload() -> None:
+                await _switch(worker, serving)
+
+            async with obeying(signals.reload, reload):
+                await signals.ending.wait()
+            return await signals.unless_now(worker.drain())
+
+
+async def _switch(worker: Worker, serving: Serving) -> None:
+    settings = serving.settings()
+    client = serving.client()
+    try:
+        await client.runtime()
+        await worker.switch(client, settings)
+    except BaseException:
+        await client.aclose()
+        raise
+
+
+@contextlib.asynccontextmanager
+async def obeying(event: asyncio.Event, reload: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Reload whenever the event is set, one after the other; what fails leaves all as it was and is logged."""
+    task = asyncio.create_task(_obey(event, reload), name="reload the settings")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _obey(event: asyncio.Event, reload: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await event.wait()
+        event.clear()
+        try:
+            await reload()
+        except LocalAgentError as error:
+            log.warning("The settings were not read again, those before stay in force: %s", error)
+        except Exception as error:  # the code of plugins that were reloaded; the server must go on
+            log.warning("The settings were not read again, those before stay in force: %s.", type(error).__name__)
+        else:
+            log.warning("The settings were read again.")

@@ -1,0 +1,50 @@
+"""What was asked for on the command line of ``localagent serve``, for every time that the settings are read."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from localagent import Client
+from localagent.command.line import CommandLine
+from localagent_gateway.settings import GatewaySettings
+
+
+@attrs.frozen
+class Serving:
+    """The command line, and the options that stand above the settings file.
+
+    Attributes:
+        line: The command line.
+        options: Names and values of gateway settings; None where nothing was said.
+    """
+
+    line: CommandLine
+    options: Mapping[str, Any]
+
+    def settings(self) -> GatewaySettings:
+        """Read the gateway's settings.
+
+        Raises:
+            SettingsError: They are wrong.
+            PluginError: A plugin is missing, broken, or ordered in a contradiction.
+        """
+        settings, _, _ = self.line.assembled()
+        return self.over(settings.for_plugin("gateway", GatewaySettings))
+
+    def over(self, settings: GatewaySettings) -> GatewaySettings:
+        """Return settings with the options in the place of what they stand above."""
+        return attrs.evolve(settings, **{name: value for name, value in self.options.items() if value is not None})
+
+    def client(self) -> Client:
+        """Return a client that reads the settings when it opens."""
+        return self.line.client()
+
+    def tell(self, sockets: Sequence[socket.socket]) -> None:
+        """Print where it is served."""
+        for sock in sockets:
+            host, port = sock.getsockname()[:2]
+            self.line.terminal.note(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}/v1")
