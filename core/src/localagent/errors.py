@@ -197,7 +197,7 @@ class Unauthenticated(RequestRejected):
 
     status = 401
     default_code = "invalid_api_key"
-    default_advice = Advice(sent=False)
+    default_advice = Advice(breaker="alive", sent=False)
 
 
 class UpstreamError(LocalAgentError):

@@ -123,38 +123,75 @@ def out_of_time(fired: Any = None) -> LocalAgentError:
     )
 
 
-async def ask(step: Step, timer: Timer, *arguments: Any) -> Any:
-    """Call one step, bounded by its limit, and check its result. A step that does not wait needs no timer.
+class Waiting:
+    """A step that was begun and waits for something; ``rest`` goes on with it."""
+
+    __slots__ = ("step", "waits_for", "work")
+
+    def __init__(self, step: Step, work: Coroutine[Any, Any, Any], waits_for: Any) -> None:
+        self.step = step
+        self.work = work
+        self.waits_for = waits_for
+
+
+def begin(step: Step, timer: Timer, *arguments: Any) -> Any:
+    """Call one step; return its checked result, or ``Waiting`` when it waits for something.
+
+    A plain function, since most steps do not wait: it costs them no coroutine and touches no timer.
 
     Raises:
-        LocalAgentError: The step's own, or what its exception, its lateness or its wrong result become.
+        LocalAgentError: The step's own, or what its exception or its wrong result become.
     """
     if not step.awaits:
         return tell(step, *arguments)
     work = step.call(*arguments)
     try:
-        try:
-            waits_for = work.send(None)
-        except StopIteration as done:
-            return step.check(done.value)
-        timer.watch(step.limit, step)
-        try:
-            return step.check(await _rest(work, waits_for))
-        finally:
-            timer.deadline_only()
-    except asyncio.CancelledError:
-        fired = timer.claim()
-        if fired is None:
-            raise
-        raise step.overdue(fired) from None
+        return Waiting(step, work, work.send(None))
+    except StopIteration as done:
+        result = done.value
+    except LocalAgentError:
+        raise
+    except asyncio.CancelledError as error:
+        raise _cancelled(step, timer, error) from None
+    except Exception as error:  # the plugin's code
+        raise step.blame(error) from error
+    return step.check(result)
+
+
+async def rest(waiting: Waiting, timer: Timer) -> Any:
+    """Go on with a step that waits, bounded by its limit, and check its result.
+
+    Raises:
+        LocalAgentError: The step's own, or what its exception, its lateness or its wrong result become.
+    """
+    step = waiting.step
+    timer.watch(step.limit, step)
+    try:
+        return step.check(await _go_on(waiting.work, waiting.waits_for))
+    except asyncio.CancelledError as error:
+        raise _cancelled(step, timer, error) from None
     except LocalAgentError:
         raise
     except Exception as error:  # the plugin's code
         raise step.blame(error) from error
+    finally:
+        timer.deadline_only()
+
+
+async def ask(step: Step, timer: Timer, *arguments: Any) -> Any:
+    """Call one step to its end; errors as in ``rest``."""
+    result = begin(step, timer, *arguments)
+    return await rest(result, timer) if type(result) is Waiting else result
+
+
+def _cancelled(step: Step, timer: Timer, error: asyncio.CancelledError) -> BaseException:
+    """Return what a CancelledError in a step means: somebody else's cancellation, lateness, or the step's own doing."""
+    fired = timer.claim()
+    return error if fired is None else step.overdue(fired)
 
 
 @types.coroutine
-def _rest(work: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
+def _go_on(work: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
     """Go on with a coroutine that was begun by hand: what it waits for goes up, what comes down goes to it."""
     try:
         while True:
@@ -183,7 +220,9 @@ def tell(step: Step, *arguments: Any) -> Any:
 async def pipe(steps: Sequence[Step], timer: Timer, subject: Any, value: T) -> T:
     """PIPE: each step receives what the last returned."""
     for step in steps:
-        result = await ask(step, timer, subject, value) if step.awaits else tell(step, subject, value)
+        result = begin(step, timer, subject, value)
+        if type(result) is Waiting:
+            result = await rest(result, timer)
         if result is not None:
             value = result
     return value
@@ -193,7 +232,9 @@ async def first(steps: Sequence[Step], timer: Timer, *arguments: Any) -> tuple[A
     """FIRST: the first result that is not None, with the step that gave it."""
     for step in steps:
         try:
-            result = await ask(step, timer, *arguments) if step.awaits else tell(step, *arguments)
+            result = begin(step, timer, *arguments)
+            if type(result) is Waiting:
+                result = await rest(result, timer)
         except LocalAgentError as error:
             if step.spec.on_raise is not OnRaise.SKIP or timer.expired:
                 raise
@@ -207,7 +248,9 @@ async def first(steps: Sequence[Step], timer: Timer, *arguments: Any) -> tuple[A
 async def gate(steps: Sequence[Step], timer: Timer, subject: Any) -> tuple[Any, Step | None]:
     """GATE: the first refusal, with the step that gave it."""
     for step in steps:
-        result = await ask(step, timer, subject) if step.awaits else tell(step, subject)
+        result = begin(step, timer, subject)
+        if type(result) is Waiting:
+            result = await rest(result, timer)
         if result is not None:
             return result, step
     return None, None

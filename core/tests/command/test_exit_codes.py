@@ -23,7 +23,7 @@ MEANT = {
         "RateLimited", "QuotaExhausted", "Overloaded",
     },
     ExitCode.NO_MODEL: {"ModelNotFound"},
-    ExitCode.NO_ACCESS: {"UpstreamAuth", "PermissionDenied"},
+    ExitCode.NO_ACCESS: {"UpstreamAuth", "PermissionDenied", "Unauthenticated"},
     ExitCode.REJECTED: {"RequestRejected", "InvalidRequest", "ContextLengthExceeded", "ContentFiltered"},
     ExitCode.INCOMPLETE: {"StreamInterrupted"},
 }  # fmt: skip

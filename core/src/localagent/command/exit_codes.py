@@ -15,6 +15,7 @@ from localagent.errors import (
     RequestRejected,
     StartError,
     StreamInterrupted,
+    Unauthenticated,
     UpstreamAuth,
 )
 
@@ -52,7 +53,7 @@ _TABLE: tuple[tuple[tuple[type[LocalAgentError], ...], ExitCode], ...] = (
     ((StartError,), ExitCode.WRONG_SETUP),
     ((LocalRefusal, RateLimited, QuotaExhausted, Overloaded), ExitCode.LIMITED),
     ((ModelNotFound,), ExitCode.NO_MODEL),
-    ((UpstreamAuth, PermissionDenied), ExitCode.NO_ACCESS),
+    ((UpstreamAuth, PermissionDenied, Unauthenticated), ExitCode.NO_ACCESS),
     ((RequestRejected,), ExitCode.REJECTED),
     ((StreamInterrupted,), ExitCode.INCOMPLETE),
 )
