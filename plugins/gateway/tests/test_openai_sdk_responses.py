@@ -84,7 +84,7 @@ async def test_the_sdks_own_stream_helper_follows(serve: Any) -> None:
 
 
 async def test_a_call_of_a_tool_is_asked_and_answered(serve: Any) -> None:
-    """The function goes to the server as a chat has it; its call comes back as an item, its output goes as a message."""
+    """The function is sent as a chat has it; its call comes back as an item, its output goes as a message."""
     call = {"id": "call-1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Oslo"}'}}
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
     document = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import msgspec
 
 from localagent import (
@@ -18,6 +21,7 @@ from localagent import (
     Request,
     Route,
 )
+from localagent_gateway.openai.embeddings import LARGE, converted, differs
 from localagent_gateway.openai.responses import ResponsesApi
 from localagent_gateway.openai.sse import EventWriter
 from localagent_gateway.service import Service
@@ -64,7 +68,8 @@ class OpenAIApi:
         request = kind(document)
         request.check()
         if streamed:
-            return await service.stream(request, front, principal, EventWriter())
+            asked = (document.get("stream_options") or {}).get("include_usage")
+            return await service.stream(request, front, principal, EventWriter(with_usage=bool(asked)))
         response = await service.answer(request, front, principal)
         return service.told(response, response.raw)
 
@@ -74,7 +79,7 @@ class OpenAIApi:
         if not document.get("input"):
             raise InvalidRequest("The field input is missing or empty.")
         response = await self._service.answer(EmbedRequest(document), front, principal)
-        return self._service.told(response, response.raw)
+        return self._service.told(response, await _in_encoding(response.raw, document.get("encoding_format")))
 
     async def models(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
         """List the models that may be used."""
@@ -95,6 +100,13 @@ class OpenAIApi:
         if model.context_length is not None:
             row["context_length"] = model.context_length
         return row
+
+
+async def _in_encoding(raw: bytes, wanted: Any) -> bytes:
+    wanted = wanted or "float"
+    if not differs(raw, wanted):
+        return raw
+    return converted(raw, wanted) if len(raw) < LARGE else await asyncio.to_thread(converted, raw, wanted)
 
 
 def shown(model: ModelInfo) -> str:
