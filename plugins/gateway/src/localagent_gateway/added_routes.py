@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localagent import PluginError, Route
 from localagent_gateway.routing import Routes
@@ -34,15 +34,15 @@ def with_added(own: Iterable[Route], pipeline: Pipeline) -> Routes:
     return routes
 
 
-def _added(step: Step) -> Sequence[Route]:
+def _added(step: Step) -> Sequence[Any]:
     try:
-        added: Sequence[Route] = step.check(step.call()) or ()
+        added: Sequence[Any] = step.check(step.call()) or ()
     except (Exception, asyncio.CancelledError) as error:  # the plugin's code: refused at start, by the contract
         raise PluginError(f"Plugin {step.plugin} failed in {HOOK}: {type(error).__name__}.") from error
     return added
 
 
-def _check(route: Route, plugin: str, routes: Routes) -> None:
+def _check(route: Any, plugin: str, routes: Routes) -> None:
     if not isinstance(route, Route) or not route.path.startswith("/"):
         raise PluginError(f"Plugin {plugin} adds what is no route: {type(route).__name__}.",
                           mend=f"Tell the author of {plugin}.")  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import PurePath
+from typing import Any
 
 import msgspec
 
@@ -50,7 +51,7 @@ class Dispatcher:
             if route is None:
                 raise self._missing(request, methods)
             principal = await self._principal(request, route)
-            answer = await route.handler(request, principal)
+            answer: Any = await route.handler(request, principal)  # perhaps a plugin's
             if isinstance(answer, FrontAnswer | FrontStream):
                 return answer
             failure: LocalAgentError = InternalError(f"{request.path} was answered with {type(answer).__name__}.")
