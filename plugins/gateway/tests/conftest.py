@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -13,7 +15,10 @@ import attrs
 import pytest
 
 from localagent import Client, Plugin
+from localagent.settings.model import Settings
 from localagent_gateway import GatewayPlugin, GatewaySettings
+from localagent_gateway.keys.place import keys_folder
+from localagent_gateway.keys.store import KeyStore
 from localagent_gateway.sockets import bind
 from localagent_gateway.worker import Worker, running
 
@@ -36,6 +41,13 @@ class Served:
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Served]]
+
+
+@pytest.fixture(autouse=True)
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeyStore:
+    """The keys of a state folder of the test's own; those of whoever runs the tests are not looked at."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return KeyStore(keys_folder(Settings(), os.environ), time.time)
 
 
 @pytest.fixture

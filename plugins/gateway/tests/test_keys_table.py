@@ -1,0 +1,173 @@
+"""The keys in a worker's memory: never older than half a second, whoever leaves, whatever fails."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from localagent import LocalRefusal, StartError
+from localagent.testing import ManualClock
+from localagent_gateway.keys.form import digest
+from localagent_gateway.keys.reader import KeyReader
+from localagent_gateway.keys.record import KeyRecord
+from localagent_gateway.keys.store import KeyStore
+from localagent_gateway.keys.table import POLL_SECONDS, Keys, KeyTable
+
+PEPPER = b"p" * 32
+KEY = "la-abcdefghij-" + "k" * 43
+
+
+def record(**changes: object) -> KeyRecord:
+    fields: dict[str, object] = {
+        "id": "abcdefghij", "digest": digest(PEPPER, KEY), "name": "n", "tenant": "t", "models": None, "limits": {},
+        "created": 0.0,
+    }  # fmt: skip
+    return KeyRecord(**(fields | changes))  # type: ignore[arg-type]
+
+
+class ScriptedReader:
+    """Answers what it is told to, once it may."""
+
+    pepper = PEPPER
+
+    def __init__(self, *answers: object) -> None:
+        self.answers = list(answers)
+        self.reads = 0
+        self.closed = False
+        self.may = threading.Event()
+        self.may.set()
+
+    def changed(self) -> list[KeyRecord] | None:
+        self.may.wait(60)
+        self.reads += 1
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[return-value]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class TestKeys:
+    """Which key is good."""
+
+    def test_the_right_key_finds_its_principal(self) -> None:
+        """Tenant, models and limits are those of the record."""
+        found = Keys([record(models=frozenset({"fast"}), limits={"rpm": 3})], PEPPER).find(KEY, 0.0)
+        assert found is not None
+        assert (found.tenant, found.models, found.limits) == ("t", frozenset({"fast"}), {"rpm": 3})
+
+    @pytest.mark.parametrize(
+        "key",
+        ["", "la-", KEY[:-1], KEY + "k", KEY[:-1] + "x", "la-zzzzzzzzzz-" + "k" * 43, "LA" + KEY[2:], "sk-other",
+         "la-abcdefghij", "\udcff" * 60, "k\u00e4se" * 20],
+    )  # fmt: skip
+    def test_any_other_text_finds_nobody(self, key: str) -> None:
+        """Also a right id with a wrong rest, and bytes that are no text."""
+        assert Keys([record()], PEPPER).find(key, 0.0) is None
+
+    def test_an_expired_or_revoked_key_finds_nobody(self) -> None:
+        """A key is good up to its end and no longer."""
+        keys = Keys([record(expires=10.0)], PEPPER)
+        assert keys.find(KEY, 9.9) is not None
+        assert keys.find(KEY, 10.0) is None
+        assert Keys([record(revoked=5.0)], PEPPER).find(KEY, 6.0) is None
+
+    def test_an_unknown_id_is_compared_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every look-up makes one HMAC and one comparison in constant time, on bytes of the same length."""
+        compared: list[tuple[bytes, bytes]] = []
+        monkeypatch.setattr("hmac.compare_digest", lambda a, b: compared.append((a, b)) or a == b)
+        keys = Keys([record()], PEPPER)
+        for key in (KEY, KEY[:-1] + "x", "la-zzzzzzzzzz-" + "k" * 43, "other"):
+            keys.find(key, 0.0)
+        assert len(compared) == 4
+        assert {(type(one), len(one)) for pair in compared for one in pair} == {(bytes, 32)}
+
+
+async def test_between_two_polls_only_memory_is_asked() -> None:
+    """However many ask within half a second, the store is read once."""
+    clock, reader = ManualClock(), ScriptedReader([record()])
+    table = KeyTable(reader, clock)
+    for _ in range(100):
+        assert (await table.current()).find(KEY, 0.0)
+    assert reader.reads == 1
+    clock.advance(POLL_SECONDS)
+    await table.current()
+    assert reader.reads == 2
+    await table.aclose()
+    assert reader.closed
+
+
+async def test_a_revocation_is_known_to_every_worker_within_a_second(tmp_path: Path) -> None:
+    """Three workers on one store: half a second after it was revoked, the key lets nobody in anywhere."""
+    clock = ManualClock()
+    store = KeyStore(tmp_path, lambda: 0.0)
+    _, key = store.create("laptop")
+    workers = [KeyTable(KeyReader(tmp_path), clock) for _ in range(3)]
+    for worker in workers:
+        assert (await worker.current()).find(key.reveal(), 0.0) is not None
+    store.revoke("laptop")
+    clock.advance(POLL_SECONDS)
+    assert POLL_SECONDS < 1.0
+    for worker in workers:
+        assert (await worker.current()).find(key.reveal(), 0.0) is None
+        assert worker.ever
+        await worker.aclose()
+
+
+async def test_a_new_key_is_known_to_a_running_worker(tmp_path: Path) -> None:
+    """Also the first one, for which there was no store when the worker began."""
+    clock = ManualClock()
+    table = KeyTable(KeyReader(tmp_path), clock)
+    await table.current()
+    assert not table.ever
+    _, key = KeyStore(tmp_path, lambda: 0.0).create()
+    clock.advance(POLL_SECONDS)
+    assert (await table.current()).find(key.reveal(), 0.0) is not None
+    assert table.ever
+    await table.aclose()
+
+
+async def test_a_store_that_is_gone_does_not_open_the_gateway() -> None:
+    """Once there were keys, their disappearance lets nobody in."""
+    clock, reader = ManualClock(), ScriptedReader([record()], [])
+    table = KeyTable(reader, clock)
+    await table.current()
+    clock.advance(POLL_SECONDS)
+    assert (await table.current()).find(KEY, 0.0) is None
+    assert table.ever
+    await table.aclose()
+
+
+async def test_a_store_that_cannot_be_read_lets_nobody_in(caplog: pytest.LogCaptureFixture) -> None:
+    """Everybody is refused for now, the log says why once, and when it can be read again all is well."""
+    clock = ManualClock()
+    reader = ScriptedReader([record()], StartError("The store is damaged."), StartError("The store is damaged."), None)
+    table = KeyTable(reader, clock)
+    await table.current()
+    clock.advance(POLL_SECONDS)
+    for _ in range(2):
+        with pytest.raises(LocalRefusal, match="cannot be read"):
+            await table.current()
+    assert [one.message for one in caplog.records if one.name == "localagent.gateway"] == ["The store is damaged."]
+    assert (await table.current()).find(KEY, 0.0) is not None
+    await table.aclose()
+
+
+async def test_who_leaves_ends_nobody_elses_reading() -> None:
+    """The first to ask is cancelled while the store is read; the others get their answer from the same reading."""
+    clock, reader = ManualClock(), ScriptedReader([record()])
+    reader.may.clear()
+    table = KeyTable(reader, clock)
+    leaving, staying = [asyncio.create_task(table.current()) for _ in range(2)]
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    reader.may.set()
+    assert (await staying).find(KEY, 0.0) is not None
+    assert reader.reads == 1
+    await table.aclose()
