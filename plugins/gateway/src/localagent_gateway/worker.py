@@ -12,11 +12,13 @@ from localagent import Client, Route
 from localagent_gateway.access_log import AccessLog
 from localagent_gateway.added_routes import with_added
 from localagent_gateway.aiohttp_front import AiohttpFront
+from localagent_gateway.anthropic.api import AnthropicApi
 from localagent_gateway.dispatch import Dispatcher
 from localagent_gateway.generation import TELL_SECONDS, Generation
 from localagent_gateway.keys.authentication import authentication
 from localagent_gateway.ollama.api import OllamaApi
 from localagent_gateway.openai.api import OpenAIApi
+from localagent_gateway.openapi import with_document
 from localagent_gateway.operation import operation_routes
 from localagent_gateway.origins import Origins
 from localagent_gateway.service import Service
@@ -132,13 +134,14 @@ async def running(client: Client, settings: GatewaySettings, sockets: list[Any])
 async def _generation(client: Client, settings: GatewaySettings) -> Generation:
     runtime = await client.runtime()
     service = Service(client, settings, runtime.wall)
-    routes = with_added(_routes(service), runtime.pipeline)
+    routes = with_document(with_added(_routes(service), runtime.pipeline))
     dispatcher = Dispatcher(routes, authentication(runtime, settings))
     return Generation(client, runtime, service, dispatcher)
 
 
 def _routes(service: Service) -> list[Route]:
-    return [*operation_routes(service), *OpenAIApi(service).routes(), *OllamaApi(service).routes()]
+    apis = (OpenAIApi(service), OllamaApi(service), AnthropicApi(service))
+    return [*operation_routes(service), *(route for api in apis for route in api.routes())]
 
 
 def _to_stderr(lines: bytes) -> None:

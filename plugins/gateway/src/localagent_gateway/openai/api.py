@@ -21,6 +21,7 @@ from localagent import (
     Request,
     Route,
 )
+from localagent_gateway.anthropic.models import asked_by_anthropic, model_page, model_row
 from localagent_gateway.openai.embeddings import LARGE, converted, differs
 from localagent_gateway.openai.responses import ResponsesApi
 from localagent_gateway.openai.sse import EventWriter
@@ -82,8 +83,11 @@ class OpenAIApi:
         return self._service.told(response, await _in_encoding(response.raw, document.get("encoding_format")))
 
     async def models(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
-        """List the models that may be used."""
-        rows = [self._row(model) for model in await self._service.models(principal)]
+        """List the models that may be used, in the dialect of whoever asks."""
+        models = await self._service.models(principal)
+        if asked_by_anthropic(front.headers):
+            return FrontAnswer(200, _encode(model_page([shown(model) for model in models], front.query)))
+        rows = [self._row(model) for model in models]
         return FrontAnswer(200, _encode({"object": "list", "data": rows}))
 
     async def model(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
@@ -91,7 +95,8 @@ class OpenAIApi:
         wanted = front.params["id"]
         for model in await self._service.models(principal):
             if shown(model) == wanted:
-                return FrontAnswer(200, _encode(self._row(model)))
+                row = model_row(wanted) if asked_by_anthropic(front.headers) else self._row(model)
+                return FrontAnswer(200, _encode(row))
         raise ModelNotFound(f"There is no model {wanted}.")
 
     def _row(self, model: ModelInfo) -> dict[str, object]:
