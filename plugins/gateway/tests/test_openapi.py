@@ -1,0 +1,79 @@
+"""``/openapi.json`` describes what is really served."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from localagent import FrontAnswer, FrontRequest, Plugin, Principal, Route, hookimpl
+from localagent.testing import fake_provider_plugin
+from localagent_gateway.openapi import OPERATIONS, document
+
+
+async def answers(front: FrontRequest, principal: Principal) -> FrontAnswer:
+    return FrontAnswer(200, b"{}")
+
+
+class Adding(Plugin):
+    """Adds two routes, one that describes itself and one that does not."""
+
+    name = "gateway-adding"
+
+    @hookimpl(of="gateway")
+    def gateway_add_routes(self) -> Sequence[Route]:
+        return [
+            Route("GET", "/added/{rest}", answers),
+            Route(
+                "POST", "/told", answers, describe={"summary": "Tell.", "responses": {"200": {"description": "Told."}}}
+            ),
+        ]
+
+
+async def described(serve: Any) -> tuple[dict[str, Any], Sequence[Route]]:
+    """Return the document that a gateway with an added plugin serves, and its routes."""
+    async with serve(plugins=[fake_provider_plugin(), Adding]) as served, httpx.AsyncClient() as http:
+        answer = await http.get(f"{served.url}/openapi.json")
+        assert answer.status_code == 200
+        return answer.json(), served.worker.generation.dispatcher.routes.all
+
+
+async def test_every_route_is_in_it_and_nothing_else(serve: Any) -> None:
+    """Its operations are the served ones, those of plugins and its own included."""
+    told, routes = await described(serve)
+    operations = {(method.upper(), path) for path, methods in told["paths"].items() for method in methods}
+    assert operations == {(route.method, route.path) for route in routes}
+    assert {("GET", "/openapi.json"), ("POST", "/told"), ("GET", "/added/{rest}")} < operations
+
+
+async def test_every_route_of_the_gateway_is_described_by_hand(serve: Any) -> None:
+    """No route of its own falls back to the general description, and no description is of something not served."""
+    _, routes = await described(serve)
+    own = {(route.method, route.path) for route in routes} - {("POST", "/told"), ("GET", "/added/{rest}")}
+    assert own == set(OPERATIONS)
+
+
+async def test_every_reference_leads_somewhere(serve: Any) -> None:
+    """Each schema that is referred to is there."""
+    told, _ = await described(serve)
+    references = set(re.findall(r"'#/components/schemas/(\w+)'", repr(told)))
+    assert references <= set(told["components"]["schemas"])
+    assert references > {"ChatRequest", "OpenAIError", "OllamaError"}
+
+
+async def test_what_a_route_says_of_itself_counts(serve: Any) -> None:
+    """``Route.describe`` stands over the general description; errors are described for all."""
+    told, _ = await described(serve)
+    operation = told["paths"]["/told"]["post"]
+    assert operation["summary"] == "Tell."
+    assert set(operation["responses"]) == {"200", "4XX", "5XX"}
+    assert told["paths"]["/added/{rest}"]["get"]["parameters"][0]["name"] == "rest"
+
+
+def test_open_routes_ask_for_no_key() -> None:
+    """A route that answers without a key says so; others need one."""
+    paths = document([Route("GET", "/open", answers, open=True), Route("GET", "/closed", answers)])["paths"]
+    assert paths["/open"]["get"]["security"] == []
+    assert "security" not in paths["/closed"]["get"]
