@@ -64,10 +64,11 @@ def serve() -> Serve:
         own = GatewaySettings(**{"port": 0, "log": "none", "drain_timeout": 1.0, **gateway})
         sockets = bind(own)
         host, port = sockets[0].getsockname()[:2]
-        async with (
-            Client(settings or {}, plugins=[GatewayPlugin, *plugins]) as client,
-            running(client, own, sockets) as worker,
-        ):
+        async with contextlib.AsyncExitStack() as stack:
+            for sock in sockets:
+                stack.callback(sock.close)  # a gateway that does not start leaves them to us
+            client = await stack.enter_async_context(Client(settings or {}, plugins=[GatewayPlugin, *plugins]))
+            worker = await stack.enter_async_context(running(client, own, sockets))
             yield Served(f"http://{host}:{port}", worker, client)
 
     return serve

@@ -40,12 +40,12 @@ class Dispatcher:
     """
 
     def __init__(self, routes: Routes, authenticate: Authenticate | None) -> None:
-        self._routes = routes
+        self.routes = routes
         self.authenticate = authenticate
 
     async def handle(self, request: FrontRequest) -> FrontAnswer | FrontStream:
         """Return the answer of a request; never raises but for cancellation."""
-        methods, request.params = self._routes.find(request.path)
+        methods, request.params = self.routes.find(request.path)
         route = methods.get(request.method)
         try:
             if route is None:
@@ -82,7 +82,7 @@ class Dispatcher:
         """Return the error shape of a route; a strange path speaks the dialect of its neighbours."""
         if route is None:
             prefix = request.path.split("/", 3)[:2]
-            route = next((one for one in self._routes.all if one.path.split("/", 3)[:2] == prefix), None)
+            route = next((one for one in self.routes.all if one.path.split("/", 3)[:2] == prefix), None)
         return (route.errors if route is not None else None) or openai_error
 
 
