@@ -35,7 +35,8 @@ async def in_thread(client: openai.AsyncOpenAI, work: Callable[[openai.OpenAI], 
 
 def piece(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
     """Return a chat chunk as it comes from a server."""
-    return sse([{"id": "c-1", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}])
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return sse([{"id": "c-1", "object": "chat.completion.chunk", "choices": [choice], **more}])
 
 
 async def read(stream: Any, into: list[Any]) -> None:

@@ -211,6 +211,7 @@ async def test_what_cannot_be_served_is_refused_by_its_name(serve: Any, field: s
         ) as caught:
             await client.responses.create(model="fake/m", input="Hi", **{field: value})
     assert caught.value.code == "unsupported"
+    assert caught.value.param == ("text.format.type" if field == "text" else field)
     assert asked == []
 
 
@@ -254,3 +255,22 @@ async def test_a_wrong_model_is_not_found(serve: Any) -> None:
         with pytest.raises(openai.NotFoundError) as caught:
             await client.responses.create(model="nobody/m", input="Hi")
     assert caught.value.code == "model_not_found"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_of_another_shape_is_the_servers_fault(serve: Any, stream: bool) -> None:
+    """A call that is no object is told as an error, not as a call; a stream says it in its events."""
+    choice = {"index": 0, "message": {"content": None, "tool_calls": [3]}, "finish_reason": "stop"}
+    reply = Reply(pieces=(piece({"tool_calls": [3]}),)) if stream else Reply(more={"choices": [choice]})
+    async with asking(serve, reply) as (client, _):
+        with pytest.raises(openai.APIError) as caught:
+            await read(await client.responses.create(model="fake/m", input="Hi", stream=stream), [])  # type: ignore[call-overload]
+    assert caught.value.code == ("internal_error" if stream else "upstream_protocol")
+
+
+async def test_an_input_beyond_the_limit_is_refused(serve: Any) -> None:
+    """The limit of messages holds for items too."""
+    async with asking(serve) as (client, asked):
+        with pytest.raises(openai.BadRequestError, match="10000 items") as caught:
+            await client.responses.create(model="fake/m", input=[{"role": "user", "content": "Hi"}] * 10_001)
+    assert (caught.value.param, asked) == ("input", [])

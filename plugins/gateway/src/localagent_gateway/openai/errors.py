@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 
-from localagent import FrontAnswer, FrontRequest, LocalAgentError, RequestRejected
+from localagent import FrontAnswer, FrontRequest, InvalidRequest, LocalAgentError, RequestRejected
 
 _encode = msgspec.json.Encoder().encode
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+class WrongField(InvalidRequest):
+    """A field of the request is wrong, or cannot be served.
+
+    Args:
+        message: One sentence that names the field.
+        param: The field, as programs find it in the error.
+        fields: As for every error.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.param = param
 
 
 def error_object(error: LocalAgentError) -> dict[str, object]:
     """Return ``{"error": {...}}`` with message, type, param and code."""
     status = error.status
     kind = _TYPES.get(status) or ("invalid_request_error" if status < 500 else "server_error")
-    return {"error": {"message": sentence(error), "type": kind, "param": None, "code": error.code}}
+    param = error.param if isinstance(error, WrongField) else None
+    return {"error": {"message": sentence(error), "type": kind, "param": param, "code": error.code}}
 
 
 def sentence(error: LocalAgentError) -> str:

@@ -10,11 +10,11 @@ from localagent import (
     FrontAnswer,
     FrontRequest,
     FrontStream,
-    InvalidRequest,
     Principal,
     Route,
     UpstreamProtocol,
 )
+from localagent_gateway.openai.errors import WrongField
 from localagent_gateway.openai.responses_answer import Opening, encode, whole_answer
 from localagent_gateway.openai.responses_events import ResponsesWriter
 from localagent_gateway.openai.responses_request import chat_request
@@ -59,7 +59,7 @@ class ResponsesApi:
     def _check_length(self, items: Any) -> None:
         most = self._service.settings.max_messages
         if isinstance(items, list) and len(items) > most:
-            raise InvalidRequest(f"The input has more than {most} items.")
+            raise WrongField(f"The input has more than {most} items.", param="input")
 
 
 def _told(opening: Opening, response: ChatResponse) -> dict[str, Any]:

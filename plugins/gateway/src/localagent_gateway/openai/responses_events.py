@@ -16,7 +16,7 @@ import msgspec
 from localagent import AnswerStream, Chunk, LocalAgentError
 from localagent_gateway.openai.errors import error_object, sentence
 from localagent_gateway.openai.responses_answer import Opening, item_status, texts_of
-from localagent_gateway.openai.responses_items import Call, Item, Message, Reasoning
+from localagent_gateway.openai.responses_items import FunctionCall, Item, Message, Reasoning
 
 Document = dict[str, Any]
 ItemT = TypeVar("ItemT", bound=Item)
@@ -50,7 +50,7 @@ class ResponsesWriter:
         self.opening = opening
         self._items: list[Item] = []
         self._current: Item | None = None  # the message or reasoning that grows; calls stay open until the end
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, FunctionCall] = {}
         self._events: list[bytes] = []
         self._number = 0
 
@@ -106,11 +106,10 @@ class ResponsesWriter:
         index = piece.get("index", place)
         function = piece.get("function") or {}
         call = self._calls.get(index)
-        # Some servers give all calls one index; a named piece with another id is another call.
-        if call is None or (function.get("name") and piece.get("id") not in (None, "", call.call_id)):
+        if call is None or call.precedes(piece.get("id"), function.get("name")):
             self._close_current()
             id = self.opening.id("fc", len(self._items))
-            call = Call(
+            call = FunctionCall(
                 id, len(self._items), piece.get("id") or id.replace("fc", "call", 1), function.get("name") or ""
             )
             self._calls[index] = self._open(call)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from localagent import InvalidRequest
+from localagent_gateway.openai.errors import WrongField
 
 # A chat knows ``developer`` as the newer name of ``system``; templates of local models know only the older.
 _ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
@@ -29,12 +29,12 @@ def messages_of(given: Any) -> list[Message]:
     if isinstance(given, str):
         return [{"role": "user", "content": given}]
     if not isinstance(given, list):
-        raise InvalidRequest("The field input is neither a text nor a list of items.")
+        raise WrongField("The field input is neither a text nor a list of items.", param="input")
     messages: list[Message] = []
     for number, item in enumerate(given):
         where = f"input[{number}]"
         if not isinstance(item, dict):
-            raise InvalidRequest(f"{where} is no object.")
+            raise WrongField(f"{where} is no object.", param="input")
         kind = item.get("type") or "message"
         add = _ITEMS.get(kind) if isinstance(kind, str) else None
         if add is None:
@@ -47,7 +47,7 @@ def _message(messages: list[Message], item: Message, where: str) -> None:
     given = item.get("role")
     role = _ROLES.get(given) if isinstance(given, str) else None
     if role is None:
-        raise InvalidRequest(f"{where} has no role of user, assistant, system or developer.")
+        raise WrongField(f"{where} has no role of user, assistant, system or developer.", param="input")
     content = _content(item.get("content"), where, joined=role == "assistant")
     last = messages[-1] if messages else {}
     if role == "assistant" and last.get("tool_calls") and last["content"] is None:
@@ -86,7 +86,7 @@ def _content(given: Any, where: str, *, joined: bool) -> str | list[Message]:
     if isinstance(given, str):
         return given
     if not isinstance(given, list):
-        raise InvalidRequest(f"{where} has no content.")
+        raise WrongField(f"{where} has no content.", param="input")
     parts = [_part(part, f"{where} part {number}") for number, part in enumerate(given)]
     if (joined or len(parts) == 1) and all(part["type"] == "text" for part in parts):
         return "".join(part["text"] for part in parts)
@@ -95,7 +95,7 @@ def _content(given: Any, where: str, *, joined: bool) -> str | list[Message]:
 
 def _part(part: Any, where: str) -> Message:
     if not isinstance(part, dict):
-        raise InvalidRequest(f"{where} is no object.")
+        raise WrongField(f"{where} is no object.", param="input")
     kind = part.get("type")
     if kind in ("input_text", "output_text", "text"):
         return {"type": "text", "text": _text(part, "text", where)}
@@ -112,8 +112,8 @@ def _part(part: Any, where: str) -> Message:
 
 def _image(part: Message, where: str) -> Message:
     if part.get("file_id") is not None:
-        raise InvalidRequest(f"{where} names a file, and the gateway keeps none.", code="unsupported",
-                             mend="Send the image itself as image_url, such as data:image/png;base64,...")  # fmt: skip
+        raise WrongField(f"{where} names a file, and the gateway keeps none.", param="input", code="unsupported",
+                         mend="Send the image itself as image_url, such as data:image/png;base64,...")  # fmt: skip
     image = {"url": _text(part, "image_url", where)}
     if part.get("detail") is not None:
         image["detail"] = part["detail"]
@@ -123,9 +123,10 @@ def _image(part: Message, where: str) -> Message:
 def _text(item: Message, name: str, where: str) -> str:
     value = item.get(name)
     if not isinstance(value, str):
-        raise InvalidRequest(f"{where} has no text in {name}.")
+        raise WrongField(f"{where} has no text in {name}.", param="input")
     return value
 
 
-def _unsupported(where: str, kind: Any) -> InvalidRequest:
-    return InvalidRequest(f"{where} is of type {str(kind)[:60]}, which cannot be sent to a chat.", code="unsupported")
+def _unsupported(where: str, kind: Any) -> WrongField:
+    return WrongField(f"{where} is of type {str(kind)[:60]}, which cannot be sent to a chat.", param="input",
+                      code="unsupported")  # fmt: skip

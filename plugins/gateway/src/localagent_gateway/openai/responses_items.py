@@ -144,7 +144,7 @@ class Reasoning(_Growing):
         return self._where(content_index=0, **more)
 
 
-class Call(_Growing):
+class FunctionCall(_Growing):
     """A call of a function.
 
     Args:
@@ -159,6 +159,17 @@ class Call(_Growing):
         self.call_id = call_id
         self._name = name
         self._pieces: list[str] = []
+
+    def precedes(self, call_id: str | None, name: str | None) -> bool:
+        """Say whether a piece with the same index begins another call: some servers give all calls one index.
+
+        Args:
+            call_id: The piece's id.
+            name: The piece's function.
+        """
+        if not name:
+            return False
+        return call_id != self.call_id if call_id else bool(self._pieces) and name != self._name
 
     def document(self) -> Document:
         """Return the item as it is now."""

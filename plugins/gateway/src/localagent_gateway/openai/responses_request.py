@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from localagent import ChatRequest, InvalidRequest
+from localagent import ChatRequest
+from localagent_gateway.openai.errors import WrongField
 from localagent_gateway.openai.responses_input import messages_of
 
 Document = dict[str, Any]
@@ -55,8 +56,8 @@ def chat_request(document: Document) -> ChatRequest:
 def _refuse_state(document: Document) -> None:
     for name, mend in _STATE.items():
         if document.get(name):
-            raise InvalidRequest(f"The gateway keeps no state, so the field {name} cannot be served.",
-                                 code="unsupported", mend=mend)  # fmt: skip
+            raise WrongField(f"The gateway keeps no state, so the field {name} cannot be served.",
+                             param=name, code="unsupported", mend=mend)  # fmt: skip
 
 
 def _refuse_unsupported(document: Document) -> None:
@@ -72,7 +73,7 @@ def _refuse_unsupported(document: Document) -> None:
 def _instructions(document: Document) -> list[Document]:
     given = document.get("instructions")
     if given is not None and not isinstance(given, str):
-        raise InvalidRequest("The field instructions is no text.")
+        raise WrongField("The field instructions is no text.", param="instructions")
     return [{"role": "system", "content": given}] if given else []
 
 
@@ -99,7 +100,7 @@ def _tools(document: Document) -> Document:
     """Return the fields about tools; without tools a chat may have none of them."""
     tools = document.get("tools") or []
     if not isinstance(tools, list):
-        raise InvalidRequest("The field tools is no list.")
+        raise WrongField("The field tools is no list.", param="tools")
     if not tools:
         return {}
     found = _known(document, ("tool_choice", "parallel_tool_calls"))
@@ -112,12 +113,12 @@ def _tools(document: Document) -> Document:
 
 def _function(tool: Any) -> Document:
     if not isinstance(tool, dict):
-        raise InvalidRequest("An entry of tools is no object.")
+        raise WrongField("An entry of tools is no object.", param="tools")
     if tool.get("type") != "function":
-        raise InvalidRequest(f"Tools of type {str(tool.get('type'))[:60]} are not run here: only function tools are.",
-                             code="unsupported")  # fmt: skip
+        raise WrongField(f"Tools of type {str(tool.get('type'))[:60]} are not run here: only function tools are.",
+                         param="tools", code="unsupported")  # fmt: skip
     if not isinstance(tool.get("name"), str):
-        raise InvalidRequest("A function in tools has no name.")
+        raise WrongField("A function in tools has no name.", param="tools")
     return {"type": "function", "function": _known(tool, _FUNCTION)}
 
 
@@ -130,9 +131,9 @@ def _object(document: Document, name: str) -> Document:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InvalidRequest(f"The field {name} is no object.")
+        raise WrongField(f"The field {name} is no object.", param=name)
     return value
 
 
-def _unsupported(field: str, value: Any) -> InvalidRequest:
-    return InvalidRequest(f"The field {field} cannot be served as {str(value)[:60]}.", code="unsupported")
+def _unsupported(field: str, value: Any) -> WrongField:
+    return WrongField(f"The field {field} cannot be served as {str(value)[:60]}.", param=field, code="unsupported")
