@@ -358,6 +358,22 @@ async def test_a_wrong_model_is_an_error_of_the_client(serve: Any) -> None:
     assert "other" in errors[0].error
 
 
+async def test_a_wrong_key_is_an_error_of_the_client(serve: Any, keys: Any) -> None:
+    """With the status 401; the right one is sent as the client sends any."""
+    _, key = keys.create()
+    async with serve(plugins=[fake_provider_plugin()]) as served:
+        for shown, statuses in (("la-wrong", [401, 401]), (key.reveal(), [])):
+            headers = {"Authorization": f"Bearer {shown}"}
+            refusals = []
+            async with ollama.AsyncClient(served.url, trust_env=False, headers=headers) as client:
+                for ask in (client.chat("fake/m", HELLO), client.list()):
+                    try:
+                        await ask
+                    except ollama.ResponseError as error:
+                        refusals.append(error.status_code)
+            assert refusals == statuses
+
+
 async def test_a_cut_stream_is_an_error_of_the_client(serve: Any) -> None:
     """After the pieces that came: the last line says so."""
     async with serve(plugins=[fake_provider_plugin(CUT)]) as served:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from localagent import InvalidRequest
 from localagent_gateway.ollama.messages import openai_messages
-from localagent_gateway.ollama.requests import chat_request
+from localagent_gateway.ollama.requests import (
+    CHAT,
+    EMBED,
+    GENERATE,
+    chat_request,
+    embed_one_request,
+    embed_request,
+    generate_request,
+    only_loads,
+)
 
 HELLO = [{"role": "user", "content": "Hi"}]
 
@@ -146,3 +158,27 @@ def test_what_is_no_message_is_refused(message: Any) -> None:
     """With its place."""
     with pytest.raises(InvalidRequest, match=r"messages\[0\]"):
         openai_messages([message])
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+NAMES = st.sampled_from(
+    ["role", "content", "images", "tool_calls", "function", "name", "arguments", "thinking", "tool_name", "stop",
+     "num_predict", "tool_call_id", "id"]
+)  # fmt: skip
+ANYTHING = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=12
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted({*CHAT, *GENERATE, *EMBED})), ANYTHING, max_size=5))
+def test_any_body_makes_a_request_or_is_refused(body: dict[str, Any]) -> None:
+    """Whatever stands in its fields: no other error can come of it."""
+    for make in (
+        lambda: chat_request(body, streamed=True),
+        lambda: generate_request(body, streamed=False),
+        lambda: embed_request(body),
+        lambda: embed_one_request(body),
+        lambda: only_loads(body, "messages"),
+    ):
+        with contextlib.suppress(InvalidRequest):
+            make()

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from localagent.wire.redaction import redact
 from localagent_gateway.ollama.errors import unsupported, wrong
 
 Document = dict[str, Any]
@@ -46,7 +47,7 @@ def apply(rules: Rules, body: Mapping[str, Any], document: Document) -> Document
             continue
         rule = rules.get(name)
         if rule is None:
-            raise unsupported(f"the field {name[:60]!r}")
+            raise unsupported(f"the field {redact(name)[:60]!r}")
         rule(document, name, value)
     return document
 
@@ -115,7 +116,7 @@ def think(document: Document, name: str, value: Any) -> None:
         document["think"] = True
     elif value is False:
         document["reasoning_effort"] = "none"
-    elif value in EFFORTS:
+    elif isinstance(value, str) and value in EFFORTS:
         document["reasoning_effort"] = value
     else:
         raise wrong(f"The field think is neither true, false nor one of: {', '.join(sorted(EFFORTS))}.")
