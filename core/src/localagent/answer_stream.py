@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -55,22 +55,13 @@ class AnswerStream:
         self._ready.clear()
         await self._run.aclose()
 
-    async def batch(self) -> list[Chunk]:
-        """Return all chunks that wait, at least one; none when the stream has ended well.
+    def batch(self) -> Coroutine[Any, Any, list[Chunk]]:
+        """Await this to get all chunks that wait, at least one; none when the stream has ended well.
 
         Raises:
             StreamInterrupted: The stream broke off; chunks that came before were handed out.
         """
-        ready = self._ready
-        chunks: list[Chunk] = []
-        if not ready:
-            try:
-                chunks.append(await self._run.next())
-            except StopAsyncIteration:
-                return chunks
-        chunks.extend(ready)
-        ready.clear()
-        return chunks
+        return self._run.batch()
 
     async def text(self) -> str:
         """Read to the end and return the text of the first choice.
@@ -79,6 +70,11 @@ class AnswerStream:
             StreamInterrupted: The stream broke off; ``partial`` has what arrived.
         """
         return "".join([chunk.text async for chunk in self])
+
+    @property
+    def over(self) -> bool:
+        """Whether the stream has ended well and all its chunks were handed out."""
+        return self._run.over
 
     @property
     def usage(self) -> Usage | None:

@@ -120,24 +120,52 @@ class StreamRun:
             StopAsyncIteration: The stream has ended well.
             StreamInterrupted: It has not; its ``cause`` says why.
         """
-        await self.start()
         ready = self.ready
-        if not ready and self.open:
-            timer = self.call.timer
-            timer.enter()
-            try:
-                self._clocks.enter("idle")
-                while not ready and self.open:
-                    await self._pull()
-            finally:
-                timer.leave()
-                if self.open:
-                    timer.deadline_only()
+        if not ready:
+            await self._fill()
         if ready:
             return ready.popleft()
         if self._error is not None:
             raise self._error
         raise StopAsyncIteration
+
+    async def batch(self) -> list[Chunk]:
+        """Return all chunks that wait, at least one; none when the stream has ended well.
+
+        Raises:
+            StreamInterrupted: It has not; its ``cause`` says why.
+        """
+        ready = self.ready
+        if not ready:
+            await self._fill()
+            if not ready and self._error is not None:
+                raise self._error
+        chunks = list(ready)
+        ready.clear()
+        return chunks
+
+    @property
+    def over(self) -> bool:
+        """Whether the stream has ended well and all its chunks were handed out."""
+        return self._started and not self.open and self._error is None and not self.ready
+
+    async def _fill(self) -> None:
+        """Wait until chunks wait or the run is over."""
+        if not self._started:
+            await self.start()
+        ready = self.ready
+        if ready or not self.open:
+            return
+        timer = self.call.timer
+        timer.enter()
+        try:
+            self._clocks.enter("idle")
+            while not ready and self.open:
+                await self._pull()
+        finally:
+            timer.leave()
+            if self.open:
+                timer.deadline_only()
 
     def abandon(self) -> None:
         """End the run because nobody reads on; the connection is closed. Idempotent, callable from any callback."""

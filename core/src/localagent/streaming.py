@@ -10,7 +10,7 @@ import msgspec
 from localagent.responses import Usage
 
 
-class Chunk(msgspec.Struct, frozen=True):
+class Chunk(msgspec.Struct, frozen=True, gc=False):
     """One event of a stream.
 
     Attributes:

@@ -25,13 +25,14 @@ class AccessLog:
         wall: Returns the seconds since the epoch.
 
     Attributes:
+        wall: Returns the seconds since the epoch.
         answered: How many requests ended with each class of status, such as ``2xx``; ``left``: the client left.
     """
 
     def __init__(self, which: str, write: Callable[[bytes], Any], wall: Callable[[], float]) -> None:
         self._least = {"all": 0, "errors": 400, "none": 1000}[which]
         self._write = write
-        self._wall = wall
+        self.wall = wall
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self.dropped = 0
@@ -49,7 +50,7 @@ class AccessLog:
         self._lines.append(
             _encode(
                 {
-                    "time": round(self._wall(), 3),
+                    "time": round(self.wall(), 3),
                     "request_id": request.id,
                     "method": request.method,
                     "path": request.path[:200],

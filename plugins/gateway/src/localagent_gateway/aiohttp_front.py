@@ -22,12 +22,13 @@ from localagent_gateway.connections import CountedServer
 from localagent_gateway.errors import TooLarge, TooSlow, WrongEncoding
 from localagent_gateway.openai.errors import openai_error
 from localagent_gateway.origins import Origins
+from localagent_gateway.sending import Sender
 from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.slow_readers import SlowReaders
 
 Handle = Callable[[FrontRequest], Awaitable[FrontAnswer | FrontStream]]
 BACKLOG = 2048
-TURNS = 5  # of the event loop, from a connection's being accepted to its being counted; asyncio needs two
+TURNS = 5  # of the event loop, from a connection's being accepted to its request's being counted; asyncio needs three
 LINGER_SECONDS = 2.0  # for the rest of a body that was refused, so that its sender reads the answer
 
 
@@ -54,6 +55,7 @@ class AiohttpFront:
         self._prefix = f"req-{secrets.token_hex(4)}-"
         self._numbers = itertools.count(1)
         self._readers = SlowReaders(self._loop, settings.send_timeout)
+        self._sender = Sender(self._readers, access_log.wall)
         self._idle = asyncio.Event()
         self._idle.set()
         self._listeners: list[asyncio.Server] = []
@@ -91,12 +93,12 @@ class AiohttpFront:
 
     async def wait_idle(self, seconds: float) -> bool:
         """Wait until nothing is being answered; return whether that came about in time."""
+        await _turn()
         return await _within(seconds, self._idle)
 
     async def wait_unconnected(self, seconds: float) -> bool:
         """Wait until no connection is open; return whether that came about in time."""
-        for _ in range(TURNS):  # connections that were accepted in the same turn as the listener closed
-            await asyncio.sleep(0)
+        await _turn()
         return await _within(seconds, self._server.none)
 
     async def aclose(self) -> None:
@@ -120,8 +122,8 @@ class AiohttpFront:
         status = 499
         try:
             answer = await self._answer(request, front)
-            response = await self._send(request, front, answer)
-            status = response.status
+            response = await self._sender.send(request, front, answer, close=self.draining)
+            status = answer.status if isinstance(answer, FrontAnswer) else 200
             return response
         finally:
             self.active -= 1
@@ -167,36 +169,11 @@ class AiohttpFront:
         except TimeoutError:
             raise TooSlow("The body did not arrive in time.") from None
 
-    async def _send(
-        self, request: web.BaseRequest, front: FrontRequest, answer: FrontAnswer | FrontStream
-    ) -> web.StreamResponse:
-        response: web.StreamResponse
-        if isinstance(answer, FrontAnswer):
-            response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
-        else:
-            response = web.StreamResponse(headers=answer.headers)
-        headers = response.headers
-        headers["Content-Type"] = answer.content_type
-        headers["x-request-id"] = front.id
-        if self.draining or headers.get("connection") == "close":
-            response.force_close()
-        mark = self._readers.enter(request.transport)
-        try:
-            mark.since = self._loop.time()
-            await response.prepare(request)
-            if isinstance(answer, FrontStream):
-                mark.since = 0.0
-                while data := await answer.parts.next():
-                    mark.since = self._loop.time()
-                    await response.write(data)
-                    mark.since = 0.0
-                mark.since = self._loop.time()
-            await response.write_eof()
-        finally:
-            self._readers.leave(mark)
-            if isinstance(answer, FrontStream):
-                await answer.parts.aclose()
-        return response
+
+async def _turn() -> None:
+    """Let what has arrived be taken in: connections that were accepted when the listener closed, and requests."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:

@@ -1,6 +1,6 @@
 """Ends connections whose client does not read on while an answer waits for it.
 
-One look a second at all of them: a timer for every write would cost more than the write.
+One look a second at all of them: a timer for every wait would cost more than the write.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ LOOK_SECONDS = 1.0
 
 
 class Mark:
-    """One answer on its way.
+    """One answer that waits for its client.
 
-    Attributes:
-        since: Loop time at which the write began that is under way; 0.0 while none is.
+    Args:
         transport: The connection.
+        since: Loop time at which the answer began to wait for its client.
     """
 
     __slots__ = ("since", "transport")
 
-    def __init__(self, transport: asyncio.BaseTransport | None) -> None:
+    def __init__(self, transport: asyncio.Transport, since: float) -> None:
         self.transport = transport
-        self.since = 0.0
+        self.since = since
 
 
 class SlowReaders:
-    """The answers on their way.
+    """The answers that wait for their clients.
 
     Args:
         loop: The event loop.
-        limit: Seconds that a write may take.
+        limit: Seconds that an answer may wait.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
@@ -39,9 +39,9 @@ class SlowReaders:
         self._marks: set[Mark] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def enter(self, transport: asyncio.BaseTransport | None) -> Mark:
-        """Begin to watch an answer."""
-        mark = Mark(transport)
+    def enter(self, transport: asyncio.Transport) -> Mark:
+        """Begin to watch an answer that waits."""
+        mark = Mark(transport, self._loop.time())
         self._marks.add(mark)
         if self._timer is None:
             self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
@@ -60,6 +60,6 @@ class SlowReaders:
     def _look(self) -> None:
         late = self._loop.time() - self._limit
         for mark in self._marks:
-            if 0.0 < mark.since < late and isinstance(mark.transport, asyncio.Transport):
+            if mark.since < late:
                 mark.transport.abort()
         self._timer = self._loop.call_later(LOOK_SECONDS, self._look) if self._marks else None

@@ -29,37 +29,38 @@ class StreamParts:
     Args:
         stream: The core's stream, whose first content has come.
         writer: The dialect.
+
+    Attributes:
+        ended: Whether all was handed out.
     """
 
     def __init__(self, stream: AnswerStream, writer: StreamWriter) -> None:
         self._stream = stream
         self._writer = writer
-        self._ended = False
+        self.ended = False
 
     async def next(self) -> bytes:
-        """Return the next bytes; b"" at the end."""
-        while not self._ended:
-            data = await self._next()
-            if data:
-                return data
-        return b""
-
-    async def _next(self) -> bytes:
+        """Return the next bytes, the end with the last chunks; b"" behind them."""
+        stream, writer = self._stream, self._writer
         try:
-            chunks = await self._stream.batch()
-            if chunks:
-                return self._writer.chunks(chunks)
-            self._ended = True
-            return self._writer.end(self._stream)
+            while not self.ended:
+                chunks = await stream.batch()
+                data = writer.chunks(chunks) if chunks else b""
+                if not chunks or stream.over:
+                    self.ended = True
+                    return data + writer.end(stream)
+                if data:
+                    return data
+            return b""
         except LocalAgentError as error:
             failure = error
         except Exception as error:  # a server's events may hold what the dialect's writer does not expect
             failure = InternalError(f"The stream cannot be told in this dialect: {type(error).__name__}.")
-        self._ended = True
-        await self._stream.aclose()
-        return self._writer.fail(failure)
+        self.ended = True
+        await stream.aclose()
+        return writer.fail(failure)
 
     async def aclose(self) -> None:
         """End the stream."""
-        self._ended = True
+        self.ended = True
         await self._stream.aclose()

@@ -1,0 +1,159 @@
+"""Writes answers to clients: head and body in one write.
+
+An answer's way through aiohttp's own response objects costs more than routing, reading and checking the request
+together. What they do beside is not needed here: there are no cookies, no ranges and no compression.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+
+from aiohttp import HttpVersion10, web
+from aiohttp.abc import AbstractStreamWriter
+
+from localagent import FrontAnswer, FrontRequest, FrontStream
+from localagent_gateway.slow_readers import SlowReaders
+
+DRAIN_ABOVE = 64 * 1024
+"""Bytes that may wait for a client before the answer waits too."""
+BODILESS = frozenset({204, 304})
+
+
+class Sent(web.StreamResponse):
+    """Tells aiohttp that an answer was written, and whether the connection is kept.
+
+    Args:
+        keep: Whether it is.
+    """
+
+    def __init__(self, *, keep: bool) -> None:
+        super().__init__()
+        self._keep = keep
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection is kept."""
+        return self._keep
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Do nothing: the head was written."""
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing: the body was written."""
+
+
+class Sender:
+    """Writes answers.
+
+    Args:
+        readers: Ends connections whose client does not read on.
+        wall: Returns the seconds since the epoch.
+    """
+
+    def __init__(self, readers: SlowReaders, wall: Callable[[], float]) -> None:
+        self._readers = readers
+        self._wall = wall
+        self._second = 0
+        self._date = ""
+        self._kept, self._closed = Sent(keep=True), Sent(keep=False)
+
+    async def send(
+        self, request: web.BaseRequest, front: FrontRequest, answer: FrontAnswer | FrontStream, *, close: bool
+    ) -> web.StreamResponse:
+        """Write an answer.
+
+        Args:
+            request: The request.
+            front: The same as its handler saw it.
+            answer: The answer.
+            close: Whether the connection is closed behind it.
+
+        Raises:
+            ConnectionError: The client has left.
+            ValueError: A header holds characters that HTTP forbids; nothing was written then.
+        """
+        old = request.version == HttpVersion10
+        keep = request.keep_alive and not close and answer.headers.get("connection") != "close"
+        if isinstance(answer, FrontStream):
+            keep = keep and not old
+            await self._stream(request, self._head(front, answer, 200, "", old, keep), answer, old)
+        else:
+            bodiless = answer.status in BODILESS
+            length = "" if bodiless else f"Content-Length: {len(answer.body)}\r\n"
+            head = self._head(front, answer, answer.status, length, old, keep)
+            await self._write(request, head if bodiless or front.method == "HEAD" else head + answer.body)
+        return self._kept if keep else self._closed
+
+    def _head(
+        self, front: FrontRequest, answer: FrontAnswer | FrontStream, status: int, length: str, old: bool, keep: bool
+    ) -> bytes:
+        if isinstance(answer, FrontStream) and not old:
+            length = "Transfer-Encoding: chunked\r\n"
+        connection = ""
+        if keep is old:  # each version of HTTP does the other thing when nothing is said
+            connection = "Connection: keep-alive\r\n" if keep else "Connection: close\r\n"
+        text = (
+            f"HTTP/1.{0 if old else 1} {_STATUS_LINES.get(status) or _status_line(status)}\r\n"
+            f"Content-Type: {answer.content_type}\r\n{length}Date: {self._now()}\r\nx-request-id: {front.id}\r\n"
+            f"{connection}"
+        )
+        text += "".join([f"{name}: {value}\r\n" for name, value in answer.headers.items() if name != "connection"])
+        _check(text, 4 + bool(length) + bool(connection) + len(answer.headers) - ("connection" in answer.headers))
+        return (text + "\r\n").encode()
+
+    def _now(self) -> str:
+        """Return the time as headers have it, made once a second."""
+        now = int(self._wall())
+        if now != self._second:
+            self._second, self._date = now, formatdate(now, usegmt=True)
+        return self._date
+
+    async def _stream(self, request: web.BaseRequest, head: bytes, answer: FrontStream, old: bool) -> None:
+        """Write a stream: the head with the first piece, the end with the last."""
+        parts = answer.parts
+        try:
+            if request.method == "HEAD":
+                await self._write(request, head)
+                return
+            ended = False
+            while not ended:
+                data = await parts.next()
+                ended = parts.ended or not data
+                if not old:
+                    data = (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + (b"0\r\n\r\n" if ended else b"")
+                if head:
+                    data, head = head + data, b""
+                await self._write(request, data)
+        finally:
+            await parts.aclose()
+
+    async def _write(self, request: web.BaseRequest, data: bytes) -> None:
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("The client has left.")
+        request.writer.output_size += len(data)
+        transport.write(data)
+        if transport.get_write_buffer_size() > DRAIN_ABOVE:
+            mark = self._readers.enter(transport)
+            try:
+                await request.writer.drain()
+            finally:
+                self._readers.leave(mark)
+
+
+def _check(text: str, lines: int) -> None:
+    """Refuse a head in which a header's value would begin another: the count of line ends is the proof."""
+    if text.count("\r") != lines or text.count("\n") != lines or "\0" in text:
+        raise ValueError("A header of the answer holds characters that HTTP forbids.")
+
+
+def _status_line(status: int) -> str:
+    return f"{status} {HTTPStatus(status).phrase if status in _KNOWN else ''}"
+
+
+_KNOWN = frozenset(int(status) for status in HTTPStatus)
+_STATUS_LINES: Mapping[int, str] = {status: _status_line(status) for status in _KNOWN}
