@@ -15,6 +15,7 @@ from localagent_gateway.event_loops import loop_factory
 from localagent_gateway.lone_worker import serve_alone
 from localagent_gateway.serving import Serving
 from localagent_gateway.sockets import bind
+from localagent_gateway.supervisor import supervise
 
 
 @command("serve", help="Serve the OpenAI, Ollama and Anthropic APIs.")
@@ -29,8 +30,9 @@ def serve(line: CommandLine, **options: Any) -> None:
     factory = loop_factory(settings.loop)
     sockets = bind(settings)
     try:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            drained = run_until_interrupted(runner, serve_alone(serving, sockets))
+        with asyncio.Runner(loop_factory=factory if settings.workers == 1 else None) as runner:
+            work = serve_alone(serving, sockets) if settings.workers == 1 else supervise(serving, settings, sockets)
+            drained = run_until_interrupted(runner, work)
     finally:
         for sock in sockets:
             sock.close()

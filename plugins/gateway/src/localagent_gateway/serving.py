@@ -20,10 +20,12 @@ class Serving:
     Attributes:
         line: The command line.
         options: Names and values of gateway settings; None where nothing was said.
+        shared: Where providers reach what runs once for all workers, by the provider's name.
     """
 
     line: CommandLine
     options: Mapping[str, Any]
+    shared: Mapping[str, str] = {}
 
     def settings(self) -> GatewaySettings:
         """Read the gateway's settings.

@@ -42,15 +42,23 @@ class Signals:
 
     async def unless_now(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do some work, or cancel it when the second signal comes; return whether it was done."""
-        task = asyncio.ensure_future(work)
-        hurry = asyncio.ensure_future(self.now.wait())
-        try:
-            await asyncio.wait({task, hurry}, return_when=asyncio.FIRST_COMPLETED)
-            done = task.done()
-        finally:
-            hurry.cancel()
-            task.cancel()
-            ended = await asyncio.gather(task, hurry, return_exceptions=True)
-        if isinstance(ended[0], Exception):
-            raise ended[0]
-        return done
+        return await _unless(self.now, work)
+
+    async def unless_ending(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do some work, or cancel it when the first signal comes; return whether it was done."""
+        return await _unless(self.ending, work)
+
+
+async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    task = asyncio.ensure_future(work)
+    waiting = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        done = task.done()
+    finally:
+        waiting.cancel()
+        task.cancel()
+        ended = await asyncio.gather(task, waiting, return_exceptions=True)
+    if isinstance(ended[0], Exception):
+        raise ended[0]
+    return done

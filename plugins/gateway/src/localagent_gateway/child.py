@@ -1,0 +1,130 @@
+"""The program of a worker process: ``python -m localagent_gateway.child``.
+
+Standard input brings one line of JSON, the ``Order``, then ``Command`` lines, and stays open for as long as the
+supervisor lives: when it closes, the worker drains and ends. Standard output carries ``Report`` lines back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from typing import IO
+
+import msgspec
+
+from localagent.command.line import CommandLine
+from localagent.command.logs import logs
+from localagent.command.terminal import Terminal
+from localagent.errors import LocalAgentError
+from localagent_gateway.event_loops import loop_factory
+from localagent_gateway.figures import figures
+from localagent_gateway.order import Command, Order, Report
+from localagent_gateway.worker import Worker, running
+
+LONGEST_LINE = 1024 * 1024
+
+
+def main() -> None:
+    """Serve until the supervisor says otherwise, or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C and SIGHUP are for the supervisor
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    reports = _reserve_standard_output()
+    commands = os.fdopen(0, "rb", buffering=0)  # what follows the first line is read by the event loop
+    line = commands.readline()
+    if not line:
+        return
+    order = msgspec.json.decode(line, type=Order)
+    terminal = Terminal()
+    with logs(terminal) as log:
+        try:
+            _run(order, CommandLine(terminal, log), commands, reports)
+        except LocalAgentError as error:
+            _tell(reports, Report(error=str(error)))
+            raise SystemExit(1) from None
+
+
+def _run(order: Order, line: CommandLine, commands: IO[bytes], reports: IO[bytes]) -> None:
+    serving = order.serving(line)
+    settings = serving.settings()
+
+    async def serve() -> None:
+        sockets = [socket.socket(fileno=number) for number in order.sockets]
+        async with serving.client() as client, running(client, settings, sockets) as worker:
+            await _Obedience(worker, order.number, reports).until_drained(commands)
+
+    with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
+        runner.run(serve())
+
+
+class _Obedience:
+    """Does what the supervisor says.
+
+    Args:
+        worker: Who serves.
+        number: The worker's number.
+        reports: Where answers go.
+    """
+
+    def __init__(self, worker: Worker, number: int, reports: IO[bytes]) -> None:
+        self._worker = worker
+        self._number = number
+        self._reports = reports
+        self._drain: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+
+    async def until_drained(self, pipe: IO[bytes]) -> None:
+        """Say that the worker is ready, and obey until it was told to drain and has."""
+        loop = asyncio.get_running_loop()
+        commands = asyncio.StreamReader(LONGEST_LINE)
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), pipe)
+        loop.add_signal_handler(signal.SIGTERM, self._drain_now, True, False)
+        _tell(self._reports, Report(ready=True))
+        reading = loop.create_task(self._obey(commands), name="read commands")
+        try:
+            while self._drain is None or not self._drain.done():
+                await self._news.wait()
+                self._news.clear()
+            await self._drain
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+            loop.remove_signal_handler(signal.SIGTERM)
+            transport.close()
+
+    async def _obey(self, commands: asyncio.StreamReader) -> None:
+        while line := await commands.readline():
+            command = msgspec.json.decode(line, type=Command)
+            if command.do == "figures":
+                report = Report(id=command.id, figures=figures(self._worker, self._number))
+                _tell(self._reports, report)
+            else:
+                self._drain_now(True, command.linger)
+        self._drain_now(False, False)  # the supervisor is gone: nobody would take in what comes
+
+    def _drain_now(self, delay: bool, linger: bool) -> None:
+        """Begin to drain; a second order stands in the place of the first."""
+        if self._drain is not None:
+            self._drain.cancel()
+        self._drain = asyncio.create_task(self._worker.drain(delay=delay, linger=linger), name="drain")
+        self._drain.add_done_callback(lambda _: self._news.set())
+
+
+def _reserve_standard_output() -> IO[bytes]:
+    """Return standard output for our reports, and send what anybody else prints to standard error."""
+    ours = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return ours
+
+
+def _tell(supervisor: IO[bytes], report: Report) -> None:
+    """Write one line; a pipe holds more than that, and the supervisor reads all the time."""
+    try:
+        supervisor.write(msgspec.json.encode(report) + b"\n")
+    except OSError:  # it has left; standard input tells so, too
+        return
+
+
+if __name__ == "__main__":
+    main()

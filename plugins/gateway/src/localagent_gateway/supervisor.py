@@ -1,0 +1,117 @@
+"""Several workers: one process binds, and hands the listening sockets to worker processes, which it keeps running."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from localagent_gateway.lone_worker import obeying
+from localagent_gateway.order import order
+from localagent_gateway.serving import Serving
+from localagent_gateway.settings import GatewaySettings
+from localagent_gateway.signals import Signals
+from localagent_gateway.slot import Slot
+from localagent_gateway.worker_process import WorkerProcess
+
+GRACE_SECONDS = 15.0  # beyond what its settings allow a worker for its drain, before it is killed
+ASK_SECONDS = 5.0
+
+
+class Supervisor:
+    """The workers of one ``localagent serve``; an async context manager that leaves none behind.
+
+    Args:
+        serving: What was asked for on the command line.
+        settings: The gateway's settings.
+        sockets: Where the workers listen.
+    """
+
+    def __init__(self, serving: Serving, settings: GatewaySettings, sockets: Sequence[socket.socket]) -> None:
+        self._serving = serving
+        self._settings = settings
+        self._sockets = sockets
+        self._slots = [Slot(number, self._start) for number in range(1, settings.workers + 1)]
+        self._alive: set[WorkerProcess] = set()
+        self._keeping: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._keep_no_longer()
+        await asyncio.gather(*(process.kill() for process in self._living()))
+
+    async def start(self) -> None:
+        """Start all workers, and return when they serve.
+
+        Raises:
+            StartError: One of them does not.
+        """
+        await asyncio.gather(*(slot.replace() for slot in self._slots))
+        self._keeping = [asyncio.create_task(slot.keep(), name=f"keep worker {slot.number}") for slot in self._slots]
+
+    async def reload(self) -> None:
+        """Replace the workers by new ones, which read the settings again: one by one, each once its successor serves.
+
+        Raises:
+            SettingsError: The settings are wrong; no worker was replaced.
+            StartError: A new worker does not serve; those that were not replaced yet stay.
+        """
+        self._settings = self._serving.settings()
+        serving = {slot.process for slot in self._slots}
+        leaving = [process.ended.wait() for process in self._living() if process not in serving]
+        await asyncio.gather(*leaving)  # so that there are never more than two processes a slot
+        for slot in self._slots:
+            old = await slot.replace()
+            if old is not None:
+                old.drain(linger=True)
+
+    async def drain(self) -> None:
+        """End all workers in good order; one that does not end in time is killed."""
+        await self._keep_no_longer()
+        for sock in self._sockets:
+            sock.close()  # the workers have their own copies; the last one's end closes the port
+        living = self._living()
+        for process in living:
+            process.drain(linger=False)
+        try:
+            async with asyncio.timeout(self._settings.drain_delay + self._settings.drain_timeout + GRACE_SECONDS):
+                await asyncio.gather(*(process.ended.wait() for process in living))
+        except TimeoutError:
+            return  # the context kills what is left
+
+    async def figures(self) -> list[dict[str, Any]]:
+        """Return how things stand in every worker that answers."""
+        answers = await asyncio.gather(*(process.figures(ASK_SECONDS) for process in self._living()))
+        return sorted((answer for answer in answers if answer is not None), key=lambda answer: answer["worker"])
+
+    def _living(self) -> list[WorkerProcess]:
+        self._alive = {process for process in self._alive if not process.ended.is_set()}
+        return list(self._alive)
+
+    async def _keep_no_longer(self) -> None:
+        for task in self._keeping:
+            task.cancel()
+        await asyncio.gather(*self._keeping, return_exceptions=True)
+
+    async def _start(self, number: int) -> WorkerProcess:
+        process = await WorkerProcess.start(order(self._serving, number, [sock.fileno() for sock in self._sockets]))
+        self._alive.add(process)
+        return process
+
+
+async def supervise(serving: Serving, settings: GatewaySettings, sockets: Sequence[socket.socket]) -> bool:
+    """Serve with several workers until a signal ends it; arguments and result as in ``lone_worker.serve_alone``."""
+    with Signals() as signals:
+        async with Supervisor(serving, settings, sockets) as supervisor:
+            if not await signals.unless_ending(supervisor.start()):
+                return True
+            serving.tell(sockets)
+            async with obeying(signals.reload, supervisor.reload):
+                await signals.ending.wait()
+            return await signals.unless_now(supervisor.drain())
