@@ -29,7 +29,7 @@ def operation(
         also: Schemas of JSON answers of further statuses.
     """
     content: dict[str, Any] = {JSON: _schema(answer)} if answer else {}
-    content |= {kind: {"schema": {"type": "string"}} for kind in kinds}
+    content |= {kind: {} for kind in kinds}  # OpenAPI 3.1 has no words for what streams hold
     responses: dict[str, Any] = {"200": {"description": "The answer.", **({"content": content} if content else {})}}
     for status, schema in (also or {}).items():
         responses[status] = {"description": "The answer.", "content": {JSON: _schema(schema)}}
