@@ -1,0 +1,55 @@
+"""When entries expire: sorted into spans of time as they come, so that adding, dropping and expiring take no search."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+
+
+class Deadlines(Generic[K]):
+    """Which keys are over, by the clock.
+
+    Args:
+        span: Seconds of deadlines that are handled together; a key is reported at most so much after its deadline,
+            and never before.
+    """
+
+    def __init__(self, span: float) -> None:
+        self._span = span
+        self._keys: dict[int, set[K]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._keys.values()))
+
+    def add(self, key: K, deadline: float) -> None:
+        """Note when a key is over."""
+        self._keys.setdefault(self._number(deadline), set()).add(key)
+
+    def discard(self, key: K, deadline: float) -> None:
+        """Forget a key that was added with this deadline."""
+        number = self._number(deadline)
+        keys = self._keys[number]
+        keys.discard(key)
+        if not keys:
+            del self._keys[number]
+
+    def over(self, now: float, limit: int) -> list[K]:
+        """Take out keys whose deadlines have passed, at most ``limit`` of them, and return them."""
+        found: list[K] = []
+        current = self._number(now)
+        for number in sorted(number for number in self._keys if number < current):
+            keys = self._keys[number]
+            while keys and len(found) < limit:
+                found.append(keys.pop())
+            if keys:
+                break
+            del self._keys[number]
+        return found
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._keys.clear()
+
+    def _number(self, time: float) -> int:
+        return int(time // self._span)

@@ -1,0 +1,75 @@
+"""The plugin: passes keys and answers on to the store, and wakes it up when something may have expired."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
+
+from localagent import CacheEntry, CacheKey, Plugin, hookimpl
+from localagent_cache_memory.figures import EntryFigures, Figures
+from localagent_cache_memory.settings import MemoryCacheSettings
+from localagent_cache_memory.store import AnswerStore
+
+AT_ONCE = 1000  # entries that expire in one turn of the event loop: less than a millisecond
+
+
+class MemoryCachePlugin(Plugin):
+    """Answers from memory. Stands before all other caches, for none is nearer."""
+
+    name = "cache-memory"
+    settings_class = MemoryCacheSettings
+    settings: MemoryCacheSettings
+
+    _store: AnswerStore
+    _clock: Callable[[], float]
+    _timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        self._store = AnswerStore(self.settings.max_size, self.settings.max_entries, self.settings.ttl)
+        self._clock = self.core.clock
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._store.clear()
+
+    @hookimpl(before="cache")
+    def cache_lookup(self, keys: tuple[CacheKey, ...]) -> CacheEntry | None:
+        """Answer with the entry of the first key that has one."""
+        return self._store.lookup(keys, self._clock())
+
+    @hookimpl
+    def cache_store(self, entry: CacheEntry) -> None:
+        """Keep an answer; one that another cache had is as old as it says, one of our own is here already."""
+        if entry.source == self.name:
+            return
+        # The wall clock may have been set back since, which makes nobody younger than new.
+        age = max(0.0, self.core.wall() - entry.stored) if entry.source else 0.0
+        self._store.keep(entry, self._clock(), age)
+        if self._timer is None:
+            self._wake_up_in(self._store.span)
+
+    def figures(self) -> Figures:
+        """Return what is there, and what has happened since the cache was opened, by model."""
+        return self._store.figures()
+
+    def entries(self) -> Iterator[EntryFigures]:
+        """Return what there is to tell of each entry: model, tenant, hits and size, never what was asked."""
+        return self._store.entries()
+
+    def _wake_up_in(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        """Let go what has expired, whether anybody asks or not; sleep for good when nothing is left."""
+        self._timer = None
+        if self._store.expire(self._clock(), AT_ONCE):
+            self._wake_up_in(0.0)
+        elif len(self._store):
+            self._wake_up_in(self._store.span)
