@@ -23,6 +23,7 @@ from localagent import (
 )
 from localagent_gateway.errors import NotAllowed, NotFound, WrongMethod
 from localagent_gateway.openai.errors import openai_error
+from localagent_gateway.repetition import without_repetition
 from localagent_gateway.routing import Routes
 
 log = logging.getLogger("localagent.gateway")
@@ -62,6 +63,7 @@ class Dispatcher:
             log.error("A request failed: %s at %s.", name, where, extra={"request_id": request.id})
             failure = InternalError("The gateway failed.")
         failure.request_id = failure.request_id or request.id
+        await without_repetition(failure, request)
         return _challenged(self._shape(route, request)(failure, request))
 
     async def _principal(self, request: FrontRequest, route: Route) -> Principal:

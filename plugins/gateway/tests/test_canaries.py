@@ -1,0 +1,169 @@
+"""Keys, prompts and what upstreams say of them are in no log line, header, metric or error body.
+
+The client's and the provider's key and the prompt are canaries. Every log record down to DEBUG, the access log, the
+headers of every answer, every metric, and the body of every error are searched for them, whole and in half.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from dialects_under_test import ASKED, WAYS, Way
+from openai_upstreams import WirePlugin, settings_for
+
+from localagent import Metric, Plugin, hookimpl
+from localagent.testing import (
+    CANARY_KEY,
+    CANARY_PROMPT,
+    Canaries,
+    FaultServer,
+    ReadRequest,
+    ReceivedRequest,
+    Script,
+    Send,
+    answer,
+    chunked,
+    head,
+    sse,
+)
+from localagent_gateway.keys.store import KeyStore
+
+ECHO = f"Wrong key {CANARY_KEY} for the prompt: {CANARY_PROMPT}"
+CLIENT_KEY = f"la-{CANARY_KEY}"
+
+
+class Watching(Plugin):
+    """Hands every metric to the search for canaries."""
+
+    name = "metrics-watching"
+    canaries: Canaries
+
+    @hookimpl
+    def record_metric(self, metric: Metric) -> None:
+        self.canaries.watch(metric)
+
+
+def echoing(status: int) -> Callable[[ReceivedRequest], Script]:
+    """An upstream that fails and repeats key and prompt in all that it says."""
+    error = {"error": {"message": ECHO, "type": ECHO, "code": CANARY_KEY, "param": CANARY_PROMPT}, "detail": ECHO}
+    headers = {"X-Request-Id": CANARY_KEY, "X-Prompt": CANARY_PROMPT, "Retry-After": CANARY_KEY}
+    return lambda received: (ReadRequest(), Send(answer(status, error, headers)))
+
+
+def garbling(received: ReceivedRequest) -> Script:
+    """An upstream whose answer is no JSON."""
+    return (ReadRequest(), Send(answer(200, ECHO.encode())))
+
+
+def breaking(received: ReceivedRequest) -> Script:
+    """An upstream whose stream says an error after its first content; a whole answer holds it instead of one."""
+    error = {"error": {"message": ECHO, "type": CANARY_KEY, "code": CANARY_KEY}}
+    if not json.loads(received.body or b"{}").get("stream"):
+        return (ReadRequest(), Send(answer(200, error)))
+    first = {"id": "c", "choices": [{"index": 0, "delta": {"content": "ok"}, "text": "ok", "finish_reason": None}]}
+    opening = head(200, {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"})
+    return (ReadRequest(), Send(opening + chunked([sse([first]), sse([error])])))
+
+
+UPSTREAMS: dict[str, Callable[[ReceivedRequest], Script]] = {
+    **{str(status): echoing(status) for status in (401, 402, 403, 404, 408, 409, 413, 422, 429, 500, 503)},
+    "garbled": garbling,
+    "broken": breaking,
+}
+
+
+def settings(url: str) -> dict[str, Any]:
+    """Return settings whose provider has the canary as its key, and is asked once."""
+    found = settings_for(url)
+    found["providers"]["up"]["keys"] = [{"env": "PROVIDER_KEY"}]
+    return found
+
+
+def watching(canaries: Canaries) -> type[Plugin]:
+    return type("Watching", (Watching,), {"canaries": canaries})
+
+
+@pytest.mark.parametrize("said", UPSTREAMS)
+async def test_nothing_of_key_and_prompt_is_told(
+    serve: Any, canaries: Canaries, *, monkeypatch: pytest.MonkeyPatch, capfd: Any, said: str
+) -> None:
+    """Whatever an upstream answers, in every API that asks it, whole and streamed."""
+    monkeypatch.setenv("PROVIDER_KEY", CANARY_KEY)
+    headers = {"authorization": f"Bearer {CLIENT_KEY}", "x-localagent-details": "1"}
+    async with (
+        FaultServer(UPSTREAMS[said]) as server,
+        serve(settings(server.url), plugins=[WirePlugin, watching(canaries)], log="all") as served,
+        httpx.AsyncClient(base_url=served.url, headers=headers, trust_env=False) as http,
+    ):
+        for way, stream in ASKED:
+            told = await http.post(way.path, json=way.body(CANARY_PROMPT, stream=stream))
+            assert told.status_code >= 400 or (stream and said == "broken"), way.path
+            for text in (told.text, repr(told.headers.raw)):
+                assert text
+                canaries.watch(text)
+        asked = [one for one in server.requests if one.method == "POST"]
+    assert len(asked) >= len(ASKED) - 1  # to count tokens nobody is asked
+    assert all(CANARY_KEY in (one.header("authorization") or "") for one in asked)  # the canaries do fly
+    assert all(CANARY_PROMPT.encode() in one.body for one in asked)
+    lines = capfd.readouterr().err
+    assert lines.count("request_id") >= len(ASKED)
+    canaries.watch(lines)
+
+
+async def test_nothing_of_a_wrong_key_is_told(serve: Any, keys: KeyStore, canaries: Canaries, *, capfd: Any) -> None:
+    """The refusal, the log and the headers hold neither the key that was shown nor the prompt, in any API."""
+    keys.create()
+    async with serve(log="all") as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
+        for way, stream in ASKED:
+            for headers in ({"authorization": f"Bearer {CLIENT_KEY}"}, {"x-api-key": CLIENT_KEY}):
+                told = await http.post(way.path, json=way.body(CANARY_PROMPT, stream=stream), headers=headers)
+                assert told.status_code == 401, way.path
+                canaries.watch(told.text + repr(told.headers.raw))
+    canaries.watch(capfd.readouterr().err)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=[way.path for way in WAYS])
+async def test_nothing_of_a_wrong_body_is_told(serve: Any, canaries: Canaries, capfd: Any, way: Way) -> None:
+    """What cannot be read, or is refused, is not repeated."""
+    bodies = [
+        b'{"messages": "' + CANARY_PROMPT.encode(),
+        json.dumps(CANARY_PROMPT).encode(),
+        json.dumps({**way.body(CANARY_PROMPT), "api_key": CANARY_KEY}).encode(),
+        json.dumps({**way.body(CANARY_PROMPT), "stream": CANARY_PROMPT}).encode(),
+        json.dumps({**way.body("Hi"), way.prompt: {CANARY_PROMPT: CANARY_KEY}}).encode(),
+        json.dumps({**way.body("Hi"), way.prompt: 5, "system": {CANARY_PROMPT: 1}}).encode(),
+    ]
+    async with (
+        serve(log="all") as served,
+        httpx.AsyncClient(base_url=served.url, headers={"x-api-key": CANARY_KEY}, trust_env=False) as http,
+    ):
+        for body in bodies:
+            told = await http.post(way.path, content=body)
+            assert 400 <= told.status_code < 500, body
+            canaries.watch(told.text + repr(told.headers.raw))
+    canaries.watch(capfd.readouterr().err)
+
+
+async def test_a_good_key_is_told_nowhere(
+    serve: Any, keys: KeyStore, canaries: Canaries, capfd: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither where it is let in, nor where it may not use the model, nor where it asks for what is not there."""
+    record, key = keys.create(models=["fake/m"])
+    secret = key.reveal()[14:]
+    paths = ("/v1/chat/completions", "/v1/nothing", "/nothing")
+    async with (
+        serve(log="all") as served,
+        httpx.AsyncClient(base_url=served.url, headers={"x-api-key": key.reveal()}, trust_env=False) as http,
+    ):
+        told = [await http.post(path, json=WAYS[0].body(CANARY_PROMPT, model="other/m")) for path in paths]
+    assert [one.status_code for one in told] == [403, 404, 404]
+    texts = [one.text + repr(one.headers.raw) for one in told]
+    for text in (*texts, capfd.readouterr().err, caplog.text):
+        canaries.watch(text)
+        assert secret[:20] not in text
+        assert secret[20:] not in text
+    assert record.id not in capfd.readouterr().err

@@ -1,0 +1,222 @@
+"""What a client, or a web page, can try: choose where a request goes, pass headers on, send too much."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import httpx
+import pytest
+from dialects_under_test import ASKED, NAMES, WAYS, Way
+from openai_upstreams import WirePlugin, settings_for
+
+from localagent.testing import FaultServer, ReadRequest, ReceivedRequest, Script, Send, answer, chunked, head, sse
+from localagent_gateway.bodies import DENIED
+from localagent_gateway.keys.store import KeyStore
+
+PROVIDER_KEY = "sk-of-the-provider"
+TELLTALE = "passed-on"
+
+#: What a client may send beside the body; none of it is the upstream's business.
+CLIENT_HEADERS = {
+    "Accept-Encoding": "br",
+    "Anthropic-Beta": TELLTALE,
+    "Connection": "keep-alive, x-listed",
+    "Cookie": TELLTALE,
+    "Forwarded": f"for={TELLTALE}",
+    "Keep-Alive": TELLTALE,
+    "OpenAI-Organization": TELLTALE,
+    "Proxy-Authorization": TELLTALE,
+    "Proxy-Connection": TELLTALE,
+    "TE": "trailers",
+    "Traceparent": TELLTALE,
+    "User-Agent": TELLTALE,
+    "X-Api-Key": TELLTALE,
+    "X-Forwarded-For": TELLTALE,
+    "X-Forwarded-Host": TELLTALE,
+    "X-Listed": TELLTALE,
+    "X-Own": TELLTALE,
+    "X-Request-Id": TELLTALE,
+}
+UPSTREAM_HEADERS = {"Set-Cookie": TELLTALE, "X-Own": TELLTALE, "Server": TELLTALE, "Openai-Organization": TELLTALE,
+                    "X-Request-Id": TELLTALE, "Www-Authenticate": TELLTALE}  # fmt: skip
+
+
+def upstream(received: ReceivedRequest) -> Script:
+    """Answer whatever is asked: models, vectors, texts and chats, whole or streamed."""
+    body = json.loads(received.body or b"{}")
+    if received.path.endswith("/models"):
+        return (ReadRequest(), Send(answer(200, {"data": [{"id": "m"}]}, UPSTREAM_HEADERS)))
+    if received.path.endswith("/embeddings"):
+        return (ReadRequest(), Send(answer(200, {"data": [{"index": 0, "embedding": [1.0]}]}, UPSTREAM_HEADERS)))
+    said = "delta" if body.get("stream") else "message"
+    choice = {"index": 0, said: {"content": "ok"}, "text": "ok", "finish_reason": "stop"}
+    document = {"id": "c", "choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    if not body.get("stream"):
+        return (ReadRequest(), Send(answer(200, document, UPSTREAM_HEADERS)))
+    opening = {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked", **UPSTREAM_HEADERS}
+    return (ReadRequest(), Send(head(200, opening) + chunked([sse([document]), sse(["[DONE]"])])))
+
+
+def settings(url: str) -> dict[str, Any]:
+    """Return settings with a provider that has a key."""
+    found = settings_for(url)
+    found["providers"]["up"]["keys"] = [{"env": "PROVIDER_KEY"}]
+    return found
+
+
+@pytest.fixture(autouse=True)
+def provider_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVIDER_KEY", PROVIDER_KEY)
+
+
+@pytest.mark.parametrize(("way", "stream"), ASKED, ids=NAMES)
+async def test_no_header_passes_in_either_direction(serve: Any, keys: KeyStore, way: Way, stream: bool) -> None:
+    """The upstream gets the provider's own headers and no other, the client the gateway's: not hop-by-hop, not keys."""
+    _, key = keys.create()
+    sent = {**CLIENT_HEADERS, "Authorization": f"Bearer {key.reveal()}"}
+    async with (
+        FaultServer(upstream) as server,
+        serve(settings(server.url), plugins=[WirePlugin]) as served,
+        httpx.AsyncClient(base_url=served.url, headers=sent, trust_env=False) as http,
+    ):
+        told = await http.post(way.path, json=way.body("Hi", stream=stream))
+        requests = [one for one in server.requests if one.method == "POST"]
+        host = server.url.removeprefix("http://")
+    asks_nobody = way.path.endswith("count_tokens")  # refused: no plugin here counts tokens
+    assert told.status_code == (400 if asks_nobody else 200), told.text
+    assert TELLTALE not in repr(told.headers)
+    for request in requests:
+        assert {name.lower() for name, _ in request.headers} <= {
+            "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host",
+            "user-agent",
+        }  # fmt: skip
+        assert request.header("authorization") == f"Bearer {PROVIDER_KEY}"
+        assert (request.header("host"), request.header("accept-encoding")) == (host, "identity")
+        assert TELLTALE not in repr(request.headers)
+        assert key.reveal() not in repr(request)
+    assert bool(requests) is not asks_nobody
+
+
+@pytest.mark.parametrize("way", WAYS, ids=[way.path for way in WAYS])
+async def test_no_field_chooses_host_key_or_header(serve: Any, way: Way) -> None:
+    """Every name by which other gateways let a body choose them is refused with 400, and nobody is asked."""
+    async with (
+        FaultServer(upstream) as server,
+        serve(settings(server.url), plugins=[WirePlugin]) as served,
+        httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
+    ):
+        for field in sorted(DENIED):
+            told = await http.post(way.path, json={**way.body("Hi"), field: "http://127.0.0.1:1"})
+            assert told.status_code == 400, field
+            assert field in told.text
+        assert [one for one in server.requests if one.method == "POST"] == []
+
+
+async def test_no_header_or_query_chooses_a_target(serve: Any) -> None:
+    """Headers and parameters by which other gateways are steered do nothing here."""
+    steering = {"x-portkey-custom-host": "http://127.0.0.1:1", "x-portkey-provider": "evil", "x-base-url": "http://e",
+                "x-localagent-target": "evil", "openai-base-url": "http://e"}  # fmt: skip
+    async with (
+        FaultServer(upstream) as server,
+        serve(settings(server.url), plugins=[WirePlugin]) as served,
+        httpx.AsyncClient(base_url=served.url, headers=steering, trust_env=False) as http,
+    ):
+        told = await http.post("/v1/chat/completions?api_base=http://127.0.0.1:1", json=WAYS[0].body("Hi"))
+        assert told.status_code == 200
+        assert len([one for one in server.requests if one.path == "/v1/chat/completions"]) == 1
+
+
+@pytest.mark.parametrize("model", ["http://127.0.0.1:1/v1", "../up/m", "up@evil/m", "//evil/m", "evil/m"])
+async def test_no_name_of_a_model_chooses_a_host(serve: Any, model: str) -> None:
+    """A model is a name of the settings, and nothing else."""
+    async with (
+        FaultServer(upstream) as server,
+        serve(settings(server.url), plugins=[WirePlugin]) as served,
+        httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
+    ):
+        told = await http.post("/v1/chat/completions", json=WAYS[0].body("Hi", model=model))
+        assert told.status_code == 404
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1.evil.example", "file://"])
+async def test_a_foreign_page_is_refused(serve: Any, origin: str) -> None:
+    """A page that makes the browser of the gateway's owner ask gets 403, whatever it asks for."""
+    async with serve() as served, httpx.AsyncClient(base_url=served.url, headers={"origin": origin}) as http:
+        for method, path in (("POST", "/v1/chat/completions"), ("OPTIONS", "/v1/models"), ("GET", "/healthz")):
+            assert (await http.request(method, path)).status_code == 403
+
+
+async def test_a_page_of_the_settings_may_ask(serve: Any) -> None:
+    """Its origin is named in ``origins``; upper case and a slash at the end do not matter."""
+    async with serve(origins=("https://App.example/",)) as served, httpx.AsyncClient(base_url=served.url) as http:
+        assert (await http.get("/healthz", headers={"origin": "https://app.example"})).status_code == 200
+        assert (await http.get("/healthz", headers={"origin": "http://app.example"})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8400", "127.0.0.1.evil.example", "[::2]", "[", "0.0.0.0"]
+)
+async def test_a_foreign_host_is_refused(serve: Any, host: str) -> None:
+    """A name that somebody else resolved to this machine (DNS rebinding) is not ours."""
+    async with serve() as served, httpx.AsyncClient(base_url=served.url) as http:
+        assert (await http.get("/healthz", headers={"host": host})).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8400", "box.lan"])
+async def test_a_host_of_ours_is_served(serve: Any, host: str) -> None:
+    """Loopback names, and those of ``hosts``."""
+    async with serve(hosts=("box.lan",)) as served, httpx.AsyncClient(base_url=served.url) as http:
+        assert (await http.get("/healthz", headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize("way", WAYS, ids=[way.path for way in WAYS])
+async def test_what_is_too_large_or_too_deep_is_refused(serve: Any, way: Way) -> None:
+    """413 for the body's bytes, 415 for compression, 400 for depth, for messages, and for what is no JSON object."""
+    deep: Any = "x"
+    for _ in range(30):
+        deep = [deep]
+    compressed = {"content-encoding": "gzip"}
+    async with (
+        serve(max_body=10_000, max_depth=20, max_messages=5) as served,
+        httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
+    ):
+
+        async def status(**sent: Any) -> int:
+            return (await http.post(way.path, **sent)).status_code
+
+        assert await status(json=way.body("x" * 20_000)) == 413
+        assert await status(content=gzip.compress(b"{}"), headers=compressed) == 415
+        assert await status(json={**way.body("Hi"), "extra": deep}) == 400
+        assert await status(content=b'{"model": NaN}') == 400
+        assert await status(content=b"[]") == 400
+        assert await status(content=b"\xff\xfe") == 400
+        assert await status(content=b"[" * 9_000) == 400
+        if way.as_messages:
+            assert await status(json={**way.body("Hi"), "messages": way.body("Hi")["messages"] * 6}) == 400
+
+
+async def test_a_body_of_unknown_length_is_limited_too(serve: Any) -> None:
+    """413 as soon as too much came, and not only when the length was announced."""
+
+    async def endless() -> Any:
+        for _ in range(100):
+            yield b" " * 1_000
+
+    async with serve(max_body=10_000) as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
+        assert (await http.post("/v1/chat/completions", content=endless())).status_code == 413
+
+
+async def test_two_tenants_share_no_principal(serve: Any, keys: KeyStore) -> None:
+    """Calls of two keys are two tenants to caches, limits and figures."""
+    from localagent.testing import fake_provider_plugin
+
+    fake = fake_provider_plugin()
+    made = [keys.create(name)[1] for name in ("ada", "bob")]
+    async with serve(plugins=[fake]) as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
+        for key in made:
+            headers = {"x-api-key": key.reveal()}
+            await http.post("/v1/chat/completions", json=WAYS[0].body("Hi", model="fake/m"), headers=headers)
+    assert [asked.attempt.call.principal.tenant for asked in fake.asked] == ["ada", "bob"]
