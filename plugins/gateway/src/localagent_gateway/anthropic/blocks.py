@@ -21,7 +21,7 @@ from localagent_gateway.anthropic.errors import unsupported, wrong
 Block = Mapping[str, Any]
 Parts = list[dict[str, Any]]
 
-IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")  # no set: what a body names may not be hashable
 _EVERYWHERE = frozenset({"type", "cache_control"})
 
 
@@ -101,7 +101,7 @@ def _address(source: Block, where: str) -> str:
     if kind == "base64":
         only(source, where, "media_type", "data")
         if source.get("media_type") not in IMAGES:
-            raise unsupported(f"{where}.media_type", f"Use one of: {', '.join(sorted(IMAGES))}.")
+            raise unsupported(f"{where}.media_type", f"Use one of: {', '.join(IMAGES)}.")
         return f"data:{source['media_type']};base64,{text_of(source, 'data', where)}"
     if kind == "url":
         only(source, where, "url")

@@ -24,7 +24,7 @@ from localagent_gateway.anthropic.errors import unsupported, wrong
 #: Budgets below these tokens are of that effort. Our own figures: 1,024 is the least that Anthropic takes, and 16,000
 #: the budget of its examples (https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking).
 BUDGETS = ((4_096, "low"), (16_000, "medium"))
-EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
+EFFORTS = ("low", "medium", "high", "xhigh", "max")  # no set: what a body names may not be hashable
 
 
 def thinking(document: dict[str, Any], name: str, said: Any) -> None:
@@ -63,7 +63,7 @@ def output_config(document: dict[str, Any], name: str, said: Any) -> None:
     effort = said.get("effort")
     if effort is not None:
         if effort not in EFFORTS:
-            raise wrong(f"output_config.effort is none of: {', '.join(sorted(EFFORTS))}.")
+            raise wrong(f"output_config.effort is none of: {', '.join(EFFORTS)}.")
         if document.get("reasoning_effort") != "none":
             document["reasoning_effort"] = effort
     if said.get("format") is not None:

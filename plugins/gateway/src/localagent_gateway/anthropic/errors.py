@@ -21,16 +21,22 @@ _TYPES = {
 }
 
 
-def error_object(error: LocalAgentError) -> dict[str, Any]:
-    """Return ``{"type": "error", "error": {...}, "request_id": ...}``; statuses are the tree's own, never 529."""
+def error_object(error: LocalAgentError, request_id: str) -> dict[str, Any]:
+    """Return ``{"type": "error", "error": {...}, "request_id": ...}``.
+
+    Args:
+        error: The error.
+        request_id: The id that the answer's header tells too; the error's own may be that of an inner call.
+    """
     status = error.status
     kind = _TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")
-    return {"type": "error", "error": {"type": kind, "message": sentence(error)}, "request_id": error.request_id}
+    return {"type": "error", "error": {"type": kind, "message": sentence(error)}, "request_id": request_id}
 
 
 def anthropic_error(error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
     """Return the answer that tells an error."""
-    return FrontAnswer(error.status, _encode(error_object(error)), {**error_headers(error), "request-id": request.id})
+    headers = {**error_headers(error), "request-id": request.id}
+    return FrontAnswer(error.status, _encode(error_object(error, request.id)), headers)
 
 
 def unsupported(what: str, mend: str | None = None) -> InvalidRequest:

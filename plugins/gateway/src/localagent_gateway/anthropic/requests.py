@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from localagent import ChatRequest
-from localagent_gateway.anthropic.blocks import only
+from localagent_gateway.anthropic.blocks import only, text_of
 from localagent_gateway.anthropic.effort import output_config, thinking
 from localagent_gateway.anthropic.errors import unsupported, wrong
 from localagent_gateway.anthropic.messages import openai_messages, system_messages
@@ -92,7 +92,7 @@ def _metadata(document: Document, name: str, value: Any) -> None:
         raise wrong("The field metadata is no object.")
     only(value, name, "user_id")
     if value.get("user_id") is not None:
-        document["user"] = value["user_id"]
+        document["user"] = text_of(value, "user_id", name)
 
 
 def _tools(document: Document, name: str, value: Any) -> None:

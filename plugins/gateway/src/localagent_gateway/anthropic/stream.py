@@ -86,9 +86,8 @@ class MessageWriter:
 
     def fail(self, error: LocalAgentError) -> bytes:
         """Return the error as an event, which official clients raise; the open block and the message do not end."""
-        error.request_id = error.request_id or self._request_id
         told = self._written()  # what preceded, in the same chunks, the piece that cannot be told
-        return told + b"event: error\ndata: %b\n\n" % _encode(error_object(error))
+        return told + b"event: error\ndata: %b\n\n" % _encode(error_object(error, self._request_id))
 
     def _choice(self, choice: Choice) -> None:
         said = choice.delta or choice.message or Spoken()
