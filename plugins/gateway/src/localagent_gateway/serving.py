@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,8 @@ import attrs
 
 from localagent import Client
 from localagent.command.line import CommandLine
+from localagent_gateway.keys.authentication import need_keys
+from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.settings import GatewaySettings
 
 
@@ -33,9 +36,12 @@ class Serving:
         Raises:
             SettingsError: They are wrong.
             PluginError: A plugin is missing, broken, or ordered in a contradiction.
+            StartError: They name an address beyond loopback, and there is no key.
         """
-        settings, _, _ = self.line.assembled()
-        return self.over(settings.for_plugin("gateway", GatewaySettings))
+        settings, pipeline, _ = self.line.assembled()
+        gateway = self.over(settings.for_plugin("gateway", GatewaySettings))
+        need_keys(gateway, keys_folder(settings, os.environ), pipeline)
+        return gateway
 
     def over(self, settings: GatewaySettings) -> GatewaySettings:
         """Return settings with the options in the place of what they stand above."""

@@ -29,19 +29,21 @@ def keys() -> None:
 
 
 @command("create", help="Create a key and print it, once.")
-@click.option("--name", type=Name(), default="", help="What to call it.  [default: a random id]")
-@click.option("--tenant", type=Name(), default="", help="Whose caches and limits it shares.  [default: its name]")
+@click.option("--name", type=Name(), help="What to call it.  [default: a random id]")
+@click.option("--tenant", type=Name(), help="Whose caches and limits it shares.  [default: its name]")
 @click.option("--models", type=Models(), help="The models that it may use, aliases included.  [default: all]")
 @click.option("--expires", type=Until(), help='When it ends: "30 d" from now, or 2030-01-31.  [default: never]')
 @click.option("--limit", "limits", type=Limit(), multiple=True, help="A limit, for plugins that heed it; repeatable.")
 @as_json_option
 def create(
-    line: CommandLine, *, name: str, tenant: str, models: tuple[str, ...] | None, expires: float | None,
-    limits: tuple[tuple[str, float], ...], as_json: bool,
+    line: CommandLine, *, name: str | None, tenant: str | None, models: tuple[str, ...] | None,
+    expires: dt.timedelta | dt.datetime | None, limits: tuple[tuple[str, float], ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Create a key and print it, once."""
     expiry = end(expires, time.time())
-    record, key = _store(line).create(name, tenant=tenant, models=models, limits=dict(limits), expires=expiry)
+    record, key = _store(line).create(
+        name or "", tenant=tenant or "", models=models, limits=dict(limits), expires=expiry
+    )
     if as_json:
         _print_json(line, {**_document(record), "key": key.reveal()})
     else:

@@ -37,30 +37,35 @@ class Until(TextType):
 
     name = "duration or day"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return seconds since the epoch for a day or time, negated seconds for a duration from now on."""
-        if isinstance(value, float):
-            return value
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dt.timedelta | dt.datetime:
+        """Return how long from now on, or when."""
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]
         try:
-            return -read_seconds(value)
-        except ValueError:
+            return dt.timedelta(seconds=read_seconds(value))
+        except (ValueError, OverflowError):
             pass
         try:
-            moment = dt.datetime.fromisoformat(value)
-        except ValueError:
+            return dt.datetime.fromisoformat(value).astimezone()
+        except (ValueError, OverflowError):
             self.fail(f'{value} is neither a duration such as "30 d" nor a day such as 2030-01-31.', param, ctx)
-        return moment.astimezone().timestamp()
 
 
-def end(until: float | None, now: float) -> float | None:
-    """Return when a key ends, in seconds since the epoch; see ``Until``.
+def end(until: dt.timedelta | dt.datetime | None, now: float) -> float | None:
+    """Return when a key ends, in seconds since the epoch.
+
+    Args:
+        until: What ``Until`` read.
+        now: Seconds since the epoch.
 
     Raises:
         click.UsageError: It would be over already.
     """
     if until is None:
         return None
-    ends = now - until if until <= 0 else until
+    ends = now + until.total_seconds() if isinstance(until, dt.timedelta) else until.timestamp()
     if ends <= now:
         raise click.UsageError("The key would have expired before it was made.")
     return ends
