@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -34,6 +36,7 @@ class ProviderSetup:
         common: What every provider has in the settings: instances, keys, headers, clocks, caps, pool.
         environment: The environment, for secrets that the settings name.
         core: The core's handle.
+        shared: Where to reach what ``ProviderType.share`` runs for all processes; empty when nothing is run elsewhere.
     """
 
     name: str
@@ -42,6 +45,7 @@ class ProviderSetup:
     common: ProviderSettings
     environment: Mapping[str, str]
     core: Core
+    shared: str = ""
 
     def instances(
         self, default_url: str, *, extra_headers: Mapping[str, str] | None = None, scheme: str = "Bearer"
@@ -145,9 +149,12 @@ class ProviderType:
         make: Makes a provider.
         default: Given the environment, returns settings (as a mapping) for a provider that is there without being
             configured, or None: a key in the environment, or a model that is built in.
+        share: Given a provider's filled ``settings`` and the path of a Unix socket, runs once, as an async context
+            manager, what the providers of several processes would otherwise run once each. None: there is nothing.
     """
 
     name: str
     settings: type
     make: Callable[[ProviderSetup], Provider]
     default: Callable[[Mapping[str, str]], Mapping[str, Any] | None] = lambda environment: None
+    share: Callable[[Any, Path], AbstractAsyncContextManager[object]] | None = None

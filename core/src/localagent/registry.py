@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from localagent.call import Principal
 from localagent.errors import ModelNotFound, PermissionDenied, PluginError, SettingsError
@@ -16,7 +18,11 @@ from localagent.providers import Provider, ProviderSetup, ProviderType
 if TYPE_CHECKING:
     from localagent.pipeline import Pipeline
     from localagent.runtime import Runtime
+    from localagent.settings.model import Settings
     from localagent.settings.provider import ProviderSettings
+
+SHARED_VARIABLE = "LOCALAGENT_SHARED"
+"""The variable by which a front of several processes tells each of them what runs once for all: a JSON object."""
 
 
 class Source:
@@ -90,6 +96,25 @@ def provider_types(pipeline: Pipeline) -> dict[str, tuple[ProviderType, str]]:
     return types
 
 
+def with_defaults(
+    settings: Settings, types: Mapping[str, tuple[ProviderType, str]], environment: Mapping[str, str]
+) -> Settings:
+    """Return the settings with the providers that are there without being named."""
+    for name, (kind, _) in types.items():
+        if any(provider.type == name for provider in settings.providers.values()):
+            continue
+        given = kind.default(environment)
+        if given is not None and name not in settings.providers:
+            settings = settings.with_provider(name, given, where=f"the defaults of {name}")
+    return settings
+
+
+def _shared(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return where providers reach what runs once for several processes, by the provider's name."""
+    given = environment.get(SHARED_VARIABLE)
+    return msgspec.json.decode(given, type=dict[str, str]) if given else {}
+
+
 def _missing_type(kind: str) -> PluginError:
     """Return the error for a provider type that no active plugin brings: installed and idle, or not installed."""
     name = f"provider-{kind}"
@@ -122,13 +147,7 @@ class Registry:
         """
         core = self._core
         self.types = provider_types(core.pipeline)
-        settings = core.settings
-        for name, (kind, _) in self.types.items():
-            if any(provider.type == name for provider in settings.providers.values()):
-                continue
-            given = kind.default(core.environment)
-            if given is not None and name not in settings.providers:
-                settings = settings.with_provider(name, given, where=f"the defaults of {name}")
+        settings = with_defaults(core.settings, self.types, core.environment)
         for name, common in settings.providers.items():
             named = name in core.settings.providers
             self._make(settings, name, common, "named in the settings" if named else "found without being named")
@@ -147,6 +166,7 @@ class Registry:
             common=common,
             environment=self._core.environment,
             core=self._core.handle(plugin),
+            shared=_shared(self._core.environment).get(name, ""),
         )
         provider = kind.make(setup)
         self.sources[name] = Source(name, kind, provider, common, why)

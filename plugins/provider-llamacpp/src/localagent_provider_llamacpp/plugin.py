@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import attrs
@@ -27,9 +27,11 @@ from localagent import (
     Watch,
     hookimpl,
 )
+from localagent_provider_llamacpp.attached import AttachedServer
 from localagent_provider_llamacpp.loading import Endpoint
 from localagent_provider_llamacpp.models import find_model, is_remote
 from localagent_provider_llamacpp.settings import ModelServerSettings
+from localagent_provider_llamacpp.shared import SharedServers
 from localagent_provider_llamacpp.supervisor import ModelServer
 
 progress = logging.getLogger("localagent.progress")
@@ -54,15 +56,25 @@ class LlamaCppPlugin(Plugin):
     @hookimpl
     def provide(self) -> Sequence[ProviderType]:
         """Name the type."""
-        return [ProviderType(name="llamacpp", settings=LlamaCppSettings, make=LlamaCppProvider, default=_built_in)]
+        return [
+            ProviderType(
+                name="llamacpp", settings=LlamaCppSettings, make=LlamaCppProvider, default=_built_in, share=_share
+            )
+        ]
 
 
 def _built_in(environment: Mapping[str, str]) -> Mapping[str, Any]:
     return {}
 
 
+def _share(settings: LlamaCppSettings, address: Path) -> SharedServers:
+    return SharedServers([ModelServer(settings, on_progress=progress.info) for _ in range(settings.processes)], address)
+
+
 class LlamaCppProvider(OpenAICompatible, Provider):
     """Serves one model with as many supervised processes as the settings say. They start with the first request.
+
+    Of several processes that use the same settings, one may run them for all (``setup.shared``).
 
     Args:
         setup: What the core gives.
@@ -78,16 +90,15 @@ class LlamaCppProvider(OpenAICompatible, Provider):
         super().__init__(setup, instances, {})
         self.model = PurePosixPath(settings.model.rpartition(":")[2]).stem
         self.default_model = self.model
-        self._servers = {
-            instance: ModelServer(
-                settings,
-                on_change=functools.partial(self._changed, instance),
-                on_progress=progress.info,
-                clock=setup.core.clock,
-                chance=setup.core.random.random,
-            )
-            for instance in instances
-        }
+        self._servers = {instance: self._server(number, instance) for number, instance in enumerate(instances)}
+
+    def _server(self, number: int, instance: Instance) -> ModelServer | AttachedServer:
+        setup = self.setup
+        on_change = functools.partial(self._changed, instance)
+        if setup.shared:
+            return AttachedServer(setup.shared, number, on_change)
+        clock, chance = setup.core.clock, setup.core.random.random
+        return ModelServer(setup.settings, on_change=on_change, on_progress=progress.info, clock=clock, chance=chance)
 
     def _changed(self, instance: Instance, endpoint: Endpoint | None) -> None:
         self.setup.core.instances.report(instance, "healthy" if endpoint else "loading")

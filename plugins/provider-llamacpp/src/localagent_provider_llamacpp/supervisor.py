@@ -145,6 +145,11 @@ class ModelServer:
         await self.start()
         return await self._at_home(self._until_ready)
 
+    async def left(self, endpoint: Endpoint) -> None:
+        """Return when the server no longer answers there; on the loop that started it."""
+        while self.endpoint is endpoint:
+            await self._news.wait()
+
     async def aclose(self) -> None:
         """End the server and its process; returns when it is gone. May be called again."""
         if self.state == "closed":

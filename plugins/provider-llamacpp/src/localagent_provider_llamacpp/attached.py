@@ -1,0 +1,119 @@
+"""A model server that another process runs; ``shared`` has the other side, and the lines that are exchanged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from localagent import errors
+from localagent.errors import Draining, LocalAgentError, UpstreamServerError
+from localagent.secrets import Secret
+from localagent_provider_llamacpp.loading import Endpoint
+
+
+class AttachedServer:
+    """Knows where the server answers; nothing is asked before the first request. What ``ModelServer`` is elsewhere.
+
+    Args:
+        address: Path of the socket.
+        number: Which of the servers.
+        on_change: Called with the new endpoint when the server became ready, with None when it no longer is.
+    """
+
+    def __init__(self, address: str, number: int, on_change: Callable[[Endpoint | None], object]) -> None:
+        self._address = address
+        self._number = number
+        self._on_change = on_change
+        self._endpoint: Endpoint | None = None
+        self._hearing: asyncio.Task[None] | None = None
+        self._coming: asyncio.Future[Endpoint] | None = None
+        self._closed = False
+
+    @property
+    def state(self) -> Literal["new", "starting", "ready", "failed", "closed"]:
+        """What is known of the server."""
+        if self._closed:
+            return "closed"
+        if self._endpoint is not None:
+            return "ready"
+        if self._hearing is None:
+            return "new"
+        return "failed" if self._hearing.done() else "starting"
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where the server answers; None while it is not ready, or nobody asked yet."""
+        return self._endpoint
+
+    async def ready(self) -> Endpoint:
+        """Wait until the server is well, however long that takes; it is started if nobody has.
+
+        Raises:
+            LocalAgentError: It cannot be started, or whoever runs it has left.
+        """
+        if self._closed:
+            raise Draining("The model server is closed.")
+        if self._hearing is None or self._hearing.done():
+            self._coming = asyncio.get_running_loop().create_future()
+            self._hearing = asyncio.create_task(self._hear(), name="hear of a model server")
+        assert self._coming is not None
+        try:
+            return await asyncio.shield(self._coming)
+        except LocalAgentError as error:
+            raise copy.copy(error) from None  # an error that is raised gathers a traceback: one for each caller
+
+    async def aclose(self) -> None:
+        """Ask no longer; idempotent."""
+        self._closed = True
+        self._endpoint = None
+        if self._hearing is not None:
+            self._hearing.cancel()
+            await asyncio.wait([self._hearing])
+
+    async def _hear(self) -> None:
+        """Take in what the other side says, until one of both leaves."""
+        failure: LocalAgentError = UpstreamServerError("The process that runs the model servers has left.")
+        try:
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_unix_connection(self._address)
+                try:
+                    writer.write(json.dumps({"number": self._number}).encode() + b"\n")
+                    while line := await reader.readline():
+                        said = json.loads(line)
+                        if "error" in said:
+                            failure = _error(said["error"])
+                            break
+                        self._change(said["endpoint"])
+                finally:
+                    writer.close()
+        except asyncio.CancelledError:
+            failure = Draining("The model server is closed.")
+            raise
+        finally:
+            self._lost(failure)
+
+    def _change(self, told: Mapping[str, Any] | None) -> None:
+        assert self._coming is not None
+        self._endpoint = None if told is None else Endpoint(**{**told, "key": Secret(told["key"])})
+        if self._endpoint is None:
+            self._coming = asyncio.get_running_loop().create_future()
+        elif not self._coming.done():
+            self._coming.set_result(self._endpoint)
+        self._on_change(self._endpoint)
+
+    def _lost(self, failure: LocalAgentError) -> None:
+        assert self._coming is not None
+        if self._endpoint is not None:
+            self._change(None)
+        if not self._coming.done():
+            self._coming.set_exception(failure)
+            self._coming.exception()  # whoever waits is told; that nobody does is no defect
+
+
+def _error(told: Mapping[str, Any]) -> LocalAgentError:
+    kind: type[LocalAgentError] = getattr(errors, told["kind"], UpstreamServerError)
+    return kind(told["message"], mend=told["mend"], code=told["code"])

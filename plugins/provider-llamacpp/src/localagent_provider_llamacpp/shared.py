@@ -1,0 +1,107 @@
+"""Model servers that one process runs for several: each asks over a Unix socket where a server answers.
+
+A connection is about one server. It begins with one line of JSON, ``{"number": 0}``; that starts the server, if it
+does not run. What comes back is a line each time that something changes: ``{"endpoint": {...}}`` when the server is
+ready, ``{"endpoint": null}`` when it no longer is (it is being started again), or ``{"error": {...}}``, the last line,
+when it cannot be started. Requests themselves go from each process straight to the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from localagent.errors import LocalAgentError
+from localagent_provider_llamacpp.loading import Endpoint
+from localagent_provider_llamacpp.supervisor import ModelServer
+
+
+class SharedServers:
+    """Model servers, and the socket on which they are asked for; an async context manager.
+
+    Args:
+        servers: The servers; they start when somebody asks.
+        address: Path of the socket; only this user can open it, because the servers' keys go through it.
+    """
+
+    def __init__(self, servers: Sequence[ModelServer], address: Path) -> None:
+        self.servers = servers
+        self._address = address
+        self._listener: asyncio.Server | None = None
+        self._telling: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.bind(str(self._address))
+            self._address.chmod(0o600)  # before it listens: until then nobody can connect
+            self._listener = await asyncio.start_unix_server(self._connected, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        for task in self._telling:
+            task.cancel()
+        await asyncio.gather(*self._telling, return_exceptions=True)
+        await asyncio.gather(*(server.aclose() for server in self.servers))
+        self._address.unlink(missing_ok=True)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer), name="tell of a model server")
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Tell until the other side leaves."""
+        try:
+            with contextlib.suppress(ValueError, LookupError):  # no line of ours
+                server = self.servers[json.loads(await reader.readline())["number"]]
+                telling = asyncio.create_task(_tell(server, writer), name="tell of changes")
+                leaving = asyncio.create_task(reader.read(), name="wait for the end")
+                try:
+                    await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    telling.cancel()
+                    leaving.cancel()
+                    await asyncio.gather(telling, leaving, return_exceptions=True)
+        finally:
+            writer.close()
+
+
+async def _tell(server: ModelServer, writer: asyncio.StreamWriter) -> None:
+    try:
+        while True:
+            endpoint = await server.ready()
+            await _write(writer, {"endpoint": _told(endpoint)})
+            await server.left(endpoint)
+            await _write(writer, {"endpoint": None})
+    except LocalAgentError as error:
+        told = {"kind": type(error).__name__, "message": error.message, "mend": error.mend, "code": error.code}
+        await _write(writer, {"error": told})
+
+
+async def _write(writer: asyncio.StreamWriter, line: Any) -> None:
+    writer.write(json.dumps(line).encode() + b"\n")
+    await writer.drain()
+
+
+def _told(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "url": endpoint.url,
+        "key": endpoint.key.reveal(),
+        "model": endpoint.model,
+        "pid": endpoint.pid,
+        "load_seconds": endpoint.load_seconds,
+    }
