@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from localagent.errors import LocalAgentError
 from localagent_gateway.serving import Serving
+from localagent_gateway.shared_parts import SharedParts
 from localagent_gateway.signals import Signals
 from localagent_gateway.worker import Worker, running
 
@@ -27,26 +28,30 @@ async def serve_alone(serving: Serving, sockets: list[socket.socket]) -> bool:
         Whether it was drained; False when a second signal ended it.
     """
     with Signals() as signals:
-        async with serving.client() as client, running(client, serving.settings(), sockets) as worker:
-            serving.tell(sockets)
+        async with SharedParts() as parts:
+            now = await serving.with_shared(parts)
+            async with now.client() as client, running(client, now.settings(), sockets) as worker:
+                serving.tell(sockets)
 
-            async def reload() -> None:
-                await _switch(worker, serving)
+                async def reload() -> None:
+                    await _switch(worker, serving, parts)
 
-            async with obeying(signals.reload, reload):
-                await signals.ending.wait()
-            return await signals.unless_now(worker.drain())
+                async with obeying(signals.reload, reload):
+                    await signals.ending.wait()
+                return await signals.unless_now(worker.drain())
 
 
-async def _switch(worker: Worker, serving: Serving) -> None:
-    settings = serving.settings()
-    client = serving.client()
+async def _switch(worker: Worker, serving: Serving, parts: SharedParts) -> None:
+    now = await serving.with_shared(parts)
+    settings = now.settings()
+    client = now.client()
     try:
         await client.runtime()
         await worker.switch(client, settings)
     except BaseException:
         await client.aclose()
         raise
+    parts.drop_others_after(worker.retired())
 
 
 @contextlib.asynccontextmanager

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
+import msgspec
 
 from localagent import Client
 from localagent.command.line import CommandLine
+from localagent.registry import SHARED_VARIABLE
 from localagent_gateway.keys.authentication import need_keys
 from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.settings import GatewaySettings
+from localagent_gateway.shared_parts import SharedParts
 
 
 @attrs.frozen
@@ -49,7 +52,18 @@ class Serving:
 
     def client(self) -> Client:
         """Return a client that reads the settings when it opens."""
-        return self.line.client()
+        shared = {SHARED_VARIABLE: msgspec.json.encode(self.shared).decode()} if self.shared else {}
+        return Client(self.line.config, environment={**os.environ, **shared})
+
+    async def with_shared(self, parts: SharedParts) -> Serving:
+        """Return the same with what runs once for all workers, opened as the settings now ask for it.
+
+        Raises:
+            SettingsError: They are wrong.
+            PluginError: A plugin is missing, broken, or ordered in a contradiction.
+        """
+        settings, pipeline, _ = self.line.assembled()
+        return attrs.evolve(self, shared=await parts.follow(settings, pipeline, os.environ))
 
     def tell(self, sockets: Sequence[socket.socket]) -> None:
         """Print where it is served."""

@@ -12,6 +12,7 @@ from localagent_gateway.lone_worker import obeying
 from localagent_gateway.order import order
 from localagent_gateway.serving import Serving
 from localagent_gateway.settings import GatewaySettings
+from localagent_gateway.shared_parts import SharedParts
 from localagent_gateway.signals import Signals
 from localagent_gateway.slot import Slot
 from localagent_gateway.worker_process import WorkerProcess
@@ -27,12 +28,16 @@ class Supervisor:
         serving: What was asked for on the command line.
         settings: The gateway's settings.
         sockets: Where the workers listen.
+        parts: What runs once for all workers.
     """
 
-    def __init__(self, serving: Serving, settings: GatewaySettings, sockets: Sequence[socket.socket]) -> None:
+    def __init__(
+        self, serving: Serving, settings: GatewaySettings, sockets: Sequence[socket.socket], parts: SharedParts
+    ) -> None:
         self._serving = serving
         self._settings = settings
         self._sockets = sockets
+        self._parts = parts
         self._slots = [Slot(number, self._start) for number in range(1, settings.workers + 1)]
         self._alive: set[WorkerProcess] = set()
         self._keeping: list[asyncio.Task[None]] = []
@@ -52,6 +57,7 @@ class Supervisor:
         Raises:
             StartError: One of them does not.
         """
+        self._serving = await self._serving.with_shared(self._parts)
         await asyncio.gather(*(slot.replace() for slot in self._slots))
         self._keeping = [asyncio.create_task(slot.keep(), name=f"keep worker {slot.number}") for slot in self._slots]
 
@@ -66,10 +72,15 @@ class Supervisor:
         serving = {slot.process for slot in self._slots}
         leaving = [process.ended.wait() for process in self._living() if process not in serving]
         await asyncio.gather(*leaving)  # so that there are never more than two processes a slot
-        for slot in self._slots:
-            old = await slot.replace()
-            if old is not None:
-                old.drain(linger=True)
+        self._serving = await self._serving.with_shared(self._parts)
+        olds = [old for slot in self._slots if (old := await self._replaced(slot)) is not None]
+        self._parts.drop_others_after(asyncio.gather(*(old.ended.wait() for old in olds)))
+
+    async def _replaced(self, slot: Slot) -> WorkerProcess | None:
+        old = await slot.replace()
+        if old is not None:
+            old.drain(linger=True)
+        return old
 
     async def drain(self) -> None:
         """End all workers in good order; one that does not end in time is killed."""
@@ -108,7 +119,7 @@ class Supervisor:
 async def supervise(serving: Serving, settings: GatewaySettings, sockets: Sequence[socket.socket]) -> bool:
     """Serve with several workers until a signal ends it; arguments and result as in ``lone_worker.serve_alone``."""
     with Signals() as signals:
-        async with Supervisor(serving, settings, sockets) as supervisor:
+        async with SharedParts() as parts, Supervisor(serving, settings, sockets, parts) as supervisor:
             if not await signals.unless_ending(supervisor.start()):
                 return True
             serving.tell(sockets)

@@ -81,6 +81,10 @@ class Worker:
         self._retiring[old] = task
         task.add_done_callback(lambda _: self._retiring.pop(old, None))
 
+    async def retired(self) -> None:
+        """Return when the pipelines that were replaced are closed."""
+        await asyncio.gather(*self._retiring.values(), return_exceptions=True)
+
     async def drain(self, *, delay: bool = True, linger: bool = False) -> None:
         """Stop in good order: say that no more is wanted, let what is under way end, tell the rest, and close.
 
