@@ -278,19 +278,31 @@ async def test_a_stream_that_breaks_off_raises(serve: Any) -> None:
 
 
 async def test_a_piece_that_continues_no_call_breaks_the_stream(serve: Any) -> None:
-    """Calls whose pieces come mixed cannot be told in blocks: an error, no call with half an input."""
-    mixed = (called(0, '{"a":', "f", "c1"), called(1, '{"b":', "g", "c2"), called(0, "1}"))
-    async with asking(serve, Reply(pieces=mixed, finish="tool_calls")) as (client, _):
+    """Calls whose pieces come mixed cannot be told in blocks: an error, after all that came before that piece."""
+    mixed = called(0, '{"a":', "f", "c1") + called(1, '{"b":', "g", "c2") + called(0, "1}")
+    events: list[Any] = []
+    async with asking(serve, Reply(pieces=(mixed,), finish="tool_calls")) as (client, _):
         with pytest.raises(anthropic.APIStatusError, match="continues none"):
-            await read(await client.messages.create(**ASKED, stream=True), [])
+            await read(await client.messages.create(**ASKED, stream=True), events)
+    told = [event.delta.partial_json for event in events if event.type == "content_block_delta"]
+    assert told == ['{"a":', '{"b":']
 
 
-async def test_calls_without_a_number_are_told_apart(serve: Any) -> None:
-    """By their ids, for servers that number none."""
-    pieces = (called(None, "{}", "f", "c1"), called(None, '{"a":1}', "f", "c2"))
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (called(None, "{}", "f", "c1"), called(None, '{"a":1}', "g", "c2")),
+        (called(0, "{}", "f", "c1"), called(0, '{"a":1}', "g", "c2")),
+        (called(0, "{}", "f"), called(0, '{"a":1}', "g")),
+        (called(0, "", "f", "c1"), called(0, "{}", "f", "c1"), called(1, '{"a":1}', "g", "c2")),
+    ],
+)
+async def test_calls_are_told_apart(serve: Any, pieces: Any) -> None:
+    """By number, id or name, whatever the server gives; it may repeat them in every piece."""
     async with asking(serve, Reply(pieces=pieces)) as (client, _), client.messages.stream(**ASKED) as stream:
         message = await stream.get_final_message()
-    assert [(block.id, block.input) for block in message.content] == [("c1", {}), ("c2", {"a": 1})]
+    assert [(block.name, block.input) for block in message.content] == [("f", {}), ("g", {"a": 1})]
+    assert len({block.id for block in message.content}) == 2
     assert message.stop_reason == "tool_use"
 
 
