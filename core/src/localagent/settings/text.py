@@ -69,7 +69,7 @@ SAMPLE = """\
 #total = "10 min"
 
 # Settings of a plugin, under its name.
-#[plugins.cache-memory]
+#[plugins.NAME]
 #max_size = "256 MiB"
 
 # The plugins whose steps come first in a hook, and how long one step of a hook may take.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import time
 from collections.abc import Mapping
+from time import time as wall
 
 import click
 import msgspec
@@ -40,7 +40,7 @@ def create(
     expires: dt.timedelta | dt.datetime | None, limits: tuple[tuple[str, float], ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Create a key and print it, once."""
-    expiry = end(expires, time.time())
+    expiry = end(expires, wall())
     record, key = _store(line).create(
         name or "", tenant=tenant or "", models=models, limits=dict(limits), expires=expiry
     )
@@ -77,14 +77,14 @@ def revoke(line: CommandLine, which: str, *, as_json: bool) -> None:
 
 
 def _store(line: CommandLine) -> KeyStore:
-    return KeyStore(keys_folder(line.settings(), os.environ), time.time)
+    return KeyStore(keys_folder(line.settings(), os.environ), wall)
 
 
 def _document(record: KeyRecord) -> dict[str, object]:
     return {
         "id": record.id,
         "name": record.name,
-        "state": record.state(time.time()),
+        "state": record.state(wall()),
         "tenant": record.tenant,
         "models": None if record.models is None else sorted(record.models),
         "limits": record.limits,
@@ -97,7 +97,7 @@ def _document(record: KeyRecord) -> dict[str, object]:
 def _row(record: KeyRecord) -> tuple[str, ...]:
     models = "all" if record.models is None else ", ".join(sorted(record.models))
     return (
-        record.id, record.name, record.state(time.time()), record.tenant, models, _limits(record.limits),
+        record.id, record.name, record.state(wall()), record.tenant, models, _limits(record.limits),
         _moment(record.created), _moment(record.expires) or "never",
     )  # fmt: skip
 
