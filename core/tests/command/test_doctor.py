@@ -52,12 +52,12 @@ async def test_all_is_well(shell: Any) -> None:
 
 async def test_it_is_readable(shell: Any) -> None:
     """A line a finding, with the level in front; what mends it stands below."""
-    shell.settings('use = ["provider-wire"]\n[plugins.cache-memory]\nttl = 1')
+    shell.settings('use = ["provider-wire"]\n[plugins.cache-nowhere]\nttl = 1')
     result = await shell.run("doctor")
     lines = result.out.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("warn"))
-    assert "[plugins.cache-memory]: It has no effect" in lines[at]
-    assert lines[at + 1].strip() == "Run: pip install localagent-cache-memory"
+    assert "[plugins.cache-nowhere]: It has no effect" in lines[at]
+    assert lines[at + 1].strip() == "Run: pip install localagent-cache-nowhere"
 
 
 async def test_an_instance_that_cannot_be_reached_is_broken(shell: Any) -> None:
