@@ -9,7 +9,7 @@ So what is asked for once passes through a tenth of the room, where LRU would le
 moves nothing: it counts, and that is all.
 
 After: Yang, Zhang, Qiu, Yue, Rashmi, "FIFO queues are all you need for cache eviction", SOSP 2023, section 4. Ours are
-the bound of bytes, and that one eviction looks at a bounded number of entries.
+the bound of bytes, that one eviction looks at a bounded number of entries, and that ghosts may be as many as entries.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ V = TypeVar("V")
 SMALL = 0.1  # the small queue's share of the room, as in the paper
 MOST_USES = 3  # uses that are counted: two bits, as in the paper
 PROMOTING = 1  # uses in the small queue that lead to the main one
-LOOKS = 1000  # entries that one eviction may send round again; without it, it could be three times all of them
+LOOKS = 1000  # entries that one eviction lets stay, at most; without it, they could be three times all of them
 
 
 class _Slot(Generic[V]):
@@ -135,21 +135,25 @@ class S3Fifo(Generic[K, V]):
     def _make_room(self, size: int) -> list[tuple[K, V]]:
         """Let entries go until one more of this size fits."""
         gone: list[tuple[K, V]] = []
+        looks = 0
         while self and (self.size + size > self._max_size or len(self) >= self._max_entries):
-            victim = self._from_small() if self._small_is_over() or not self._main else self._from_main()
+            look = self._at_small if self._small_is_over() or not self._main else self._at_main
+            victim = look(may_stay=looks < LOOKS)
+            looks += 1
             if victim is not None:
                 gone.append(victim)
+                looks = 0
         return gone
 
     def _small_is_over(self) -> bool:
         size, entries = self._small_share
         return self._small_size > size or len(self._small) > entries
 
-    def _from_small(self) -> tuple[K, V] | None:
-        """Let the oldest of the small queue go, or move it to the main one."""
+    def _at_small(self, *, may_stay: bool) -> tuple[K, V] | None:
+        """Let the oldest of the small queue go, or move it to the main one if it was asked for."""
         key, slot = self._small.popitem(last=False)
         self._small_size -= slot.size
-        if slot.uses >= PROMOTING:
+        if may_stay and slot.uses >= PROMOTING:
             slot.uses = 0
             self._main[key] = slot
             return None
@@ -157,20 +161,17 @@ class S3Fifo(Generic[K, V]):
         self._ghosts[key] = None
         return key, slot.value
 
+    def _at_main(self, *, may_stay: bool) -> tuple[K, V] | None:
+        """Let the oldest of the main queue go, or send it round again if it was asked for."""
+        key, slot = self._main.popitem(last=False)
+        if may_stay and slot.uses:
+            slot.uses -= 1
+            self._main[key] = slot
+            return None
+        self.size -= slot.size
+        return key, slot.value
+
     def _trim_ghosts(self) -> None:
         """Forget the oldest ghosts: there are never more of them than of entries."""
         while len(self._ghosts) > len(self):
             self._ghosts.popitem(last=False)
-
-    def _from_main(self) -> tuple[K, V]:
-        """Let the oldest of the main queue go that nobody asked for since its last round."""
-        queue = self._main
-        key, slot = queue.popitem(last=False)
-        for _ in range(LOOKS):
-            if not slot.uses:
-                break
-            slot.uses -= 1
-            queue[key] = slot
-            key, slot = queue.popitem(last=False)
-        self.size -= slot.size
-        return key, slot.value
