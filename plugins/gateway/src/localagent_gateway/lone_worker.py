@@ -7,8 +7,10 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 from localagent.errors import LocalAgentError
+from localagent_gateway.figures import figures
 from localagent_gateway.serving import Serving
 from localagent_gateway.shared_parts import SharedParts
 from localagent_gateway.signals import Signals
@@ -31,14 +33,17 @@ async def serve_alone(serving: Serving, sockets: list[socket.socket]) -> bool:
         async with SharedParts() as parts:
             now = await serving.with_shared(parts)
             async with now.client() as client, running(client, now.settings(), sockets) as worker:
-                serving.tell(sockets)
 
                 async def reload() -> None:
                     await _switch(worker, serving, parts)
 
-                async with obeying(signals.reload, reload):
-                    await signals.ending.wait()
-                return await signals.unless_now(worker.drain())
+                async def gather() -> list[dict[str, Any]]:
+                    return [figures(worker, 1)]
+
+                async with serving.told(sockets, gather):
+                    async with obeying(signals.reload, reload):
+                        await signals.ending.wait()
+                    return await signals.unless_now(worker.drain())
 
 
 async def _switch(worker: Worker, serving: Serving, parts: SharedParts) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class GatewayPlugin(Plugin):
-    """Adds ``localagent serve`` and ``localagent keys``.
+    """Adds ``localagent serve``, ``keys``, ``stats`` and ``instances``.
 
     Attributes:
         keys: The gateway's own keys; None while nothing is served.
@@ -36,10 +36,12 @@ class GatewayPlugin(Plugin):
 
     @hookimpl
     def add_commands(self) -> Sequence[Command]:
-        """Add ``serve`` and ``keys``."""
+        """Add ``serve``, ``keys``, ``stats`` and ``instances``."""
         return [
             Command("serve", "Serve the OpenAI, Ollama and Anthropic APIs.", _serve),
             Command("keys", "Create, list or revoke the keys of those who may use the gateway.", _keys),
+            Command("stats", "Show what the workers of a gateway that serves now do, and have done.", _stats),
+            Command("instances", "Show the instances of a gateway that serves now.", _instances),
         ]
 
     @hookimpl(after="*", must=True)
@@ -58,3 +60,15 @@ def _keys() -> object:
     from localagent_gateway.keys.command import keys
 
     return keys
+
+
+def _stats() -> object:
+    from localagent_gateway.live_commands import stats
+
+    return stats
+
+
+def _instances() -> object:
+    from localagent_gateway.live_commands import instances
+
+    return instances

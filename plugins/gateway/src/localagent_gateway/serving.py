@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -13,6 +14,7 @@ import msgspec
 from localagent import Client
 from localagent.command.line import CommandLine
 from localagent.registry import SHARED_VARIABLE
+from localagent_gateway.control import Gather, control
 from localagent_gateway.keys.authentication import need_keys
 from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.settings import GatewaySettings
@@ -65,8 +67,21 @@ class Serving:
         settings, pipeline, _ = self.line.assembled()
         return attrs.evolve(self, shared=await parts.follow(settings, pipeline, os.environ))
 
-    def tell(self, sockets: Sequence[socket.socket]) -> None:
-        """Print where it is served."""
-        for sock in sockets:
-            host, port = sock.getsockname()[:2]
-            self.line.terminal.note(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}/v1")
+    @contextlib.asynccontextmanager
+    async def told(self, sockets: Sequence[socket.socket], gather: Gather) -> AsyncIterator[None]:
+        """Print where it is served, and answer on the control socket while the context is open.
+
+        Args:
+            sockets: The listening sockets.
+            gather: Returns how each worker stands.
+        """
+        urls = [_url(sock) for sock in sockets]
+        async with control(keys_folder(self.line.settings(), os.environ), urls, gather):
+            for url in urls:
+                self.line.terminal.note(f"Serving on {url}/v1")
+            yield
+
+
+def _url(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

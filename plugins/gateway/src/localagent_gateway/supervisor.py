@@ -122,7 +122,7 @@ async def supervise(serving: Serving, settings: GatewaySettings, sockets: Sequen
         async with SharedParts() as parts, Supervisor(serving, settings, sockets, parts) as supervisor:
             if not await signals.unless_ending(supervisor.start()):
                 return True
-            serving.tell(sockets)
-            async with obeying(signals.reload, supervisor.reload):
-                await signals.ending.wait()
-            return await signals.unless_now(supervisor.drain())
+            async with serving.told(sockets, supervisor.figures):
+                async with obeying(signals.reload, supervisor.reload):
+                    await signals.ending.wait()
+                return await signals.unless_now(supervisor.drain())

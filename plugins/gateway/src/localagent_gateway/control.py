@@ -1,0 +1,121 @@
+"""The control socket: through it other commands ask a gateway that serves how it stands.
+
+A Unix socket ``serve-PROCESS.sock`` in the gateway's folder in the state folder; only the user who serves can open it.
+Whoever connects is told once, in one line of JSON, and the connection is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+log = logging.getLogger("localagent.gateway")
+
+PATTERN = "serve-*.sock"
+ANSWER_SECONDS = 10.0
+LONGEST_ANSWER = 64 * 1024 * 1024
+
+Gather = Callable[[], Awaitable[list[dict[str, Any]]]]
+
+
+@contextlib.asynccontextmanager
+async def control(folder: Path, urls: list[str], gather: Gather) -> AsyncIterator[None]:
+    """Answer on the control socket while the context is open; without one, where none can be made, after a warning.
+
+    Args:
+        folder: The gateway's folder; made if need be.
+        urls: Where the gateway serves.
+        gather: Returns how each worker stands.
+    """
+    path = folder / f"serve-{os.getpid()}.sock"
+    try:
+        sock = _bound(path)
+    except OSError as error:
+        log.warning("There is no control socket: %s: %s.", path, error.strerror or error)
+        yield
+        return
+    answering: set[asyncio.Task[None]] = set()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(_answer(writer, urls, gather), name="answer on the control socket")
+        answering.add(task)
+        task.add_done_callback(answering.discard)
+
+    listener = await asyncio.start_unix_server(connected, sock=sock)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        listener.close()
+        for task in answering:
+            task.cancel()
+        await asyncio.gather(*answering, return_exceptions=True)
+
+
+def _bound(path: Path) -> socket.socket:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.unlink(missing_ok=True)  # of a process of that number that was killed
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.bind(str(path))
+        path.chmod(0o600)  # before it listens: until then nobody can connect
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _answer(writer: asyncio.StreamWriter, urls: list[str], gather: Gather) -> None:
+    try:
+        told = {"process": os.getpid(), "urls": urls, "workers": await gather()}
+        writer.write(msgspec.json.encode(told) + b"\n")
+        await writer.drain()
+    except ConnectionError:  # whoever asked has left
+        return
+    finally:
+        writer.close()
+
+
+async def serving_now(folder: Path) -> list[dict[str, Any]]:
+    """Ask every gateway that serves from a folder; what a killed one left there is removed.
+
+    Args:
+        folder: The gateway's folder.
+
+    Returns:
+        For each: ``process``, ``urls``, and ``workers`` as ``figures`` has them.
+    """
+    answers = await asyncio.gather(*(_asked(path) for path in _sockets(folder)))
+    return [answer for answer in answers if answer is not None]
+
+
+def _sockets(folder: Path) -> list[Path]:
+    return sorted(folder.glob(PATTERN))
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+async def _asked(path: Path) -> dict[str, Any] | None:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_ANSWER)
+            try:
+                line = await reader.readline()
+            finally:
+                writer.close()
+    except ConnectionRefusedError:
+        _remove(path)
+        return None
+    except OSError:  # it ends just now, or does not answer in time
+        return None
+    return msgspec.json.decode(line, type=dict[str, Any]) if line else None
