@@ -20,7 +20,6 @@ from localagent.responses import EmbedResponse, Usage
 from localagent.run import finish, keep, lookup, receipt
 from localagent.stream_steps import StreamSteps
 from localagent.streaming import Chunk, Decoder
-from localagent.timer import Watch
 from localagent.wire.joining import split_document
 from localagent.wire.openai_wire import chunk_of, joined_response
 
@@ -156,10 +155,11 @@ class StreamRun:
         ready = self.ready
         if ready or not self.open:
             return
-        timer = self.call.timer
+        assert self._attempt is not None
+        timer, clocks = self.call.timer, self._attempt.clocks
         timer.enter()
         try:
-            self._clocks.enter("idle")
+            clocks.idle()
             while not ready and self.open:
                 await self._pull()
         finally:
@@ -180,11 +180,6 @@ class StreamRun:
         self.abandon()
         if answer is not None:
             await answer.aclose()
-
-    @property
-    def _clocks(self) -> Watch:
-        assert self._attempt is not None
-        return self._attempt.clocks
 
     async def _start(self) -> None:
         core, call, plan = self._core, self.call, self.call.plan
@@ -231,11 +226,12 @@ class StreamRun:
         return buffered
 
     async def _pull(self) -> None:
+        decoder = self._decoder
         assert self._answer is not None
-        assert self._decoder is not None
+        assert decoder is not None
         assert self._attempt is not None
         try:
-            chunks, error = await _read(self._answer, self._decoder)
+            chunks, error = await _read(self._answer, decoder)
         except asyncio.CancelledError:
             fired = self.call.timer.claim()
             if fired is None:
@@ -249,8 +245,9 @@ class StreamRun:
         if chunks:
             error = self._accept(chunks) or error
             if not self.ready:
-                self._clocks.enter("idle")
-        self._settle(error)
+                self._attempt.clocks.idle()
+        if error is not None or decoder.done:
+            self._settle(error)
 
     def _settle(self, error: LocalAgentError | None) -> None:
         """End the run if its source has ended, well or not."""

@@ -223,6 +223,11 @@ class Watch:
         else:
             self._timer.watch(seconds, phase)
 
+    def idle(self) -> None:
+        """Begin the wait for the next event of a stream: ``enter("idle")``, made cheap because it comes so often."""
+        self.phase = "idle"
+        self._timer.watch(self._clocks.idle, "idle")
+
     def rename(self, phase: Phase) -> None:
         """Give the phase that is under way another name; its clock goes on."""
         if self._timer.what == self.phase:

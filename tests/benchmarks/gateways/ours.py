@@ -46,6 +46,6 @@ def gateway(name: str, upstream: int, loop: str, log: str = "none") -> Iterator[
 
 def _new_key(folder: Path) -> str:
     """Create a key, as a user does."""
-    command = [*COMMAND, "--config", str(folder / "localagent.toml"), "keys", "create", "bench"]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
-    return next((word for word in made.stdout.split() if word.startswith("la-")), "")
+    command = [*COMMAND, "--config", str(folder / "localagent.toml"), "keys", "create", "--name", "bench"]
+    made = subprocess.run(command, capture_output=True, text=True, check=True)
+    return next(word for word in made.stdout.split() if word.startswith("la-"))

@@ -35,7 +35,7 @@ _asked = msgspec.json.Decoder(_Asked).decode
 def stream_pieces() -> tuple[bytes, ...]:
     """Return the HTTP chunks of a stream; the first comes with the head, the last ends the body."""
     events = pieces(_EVENTS + 2, _EVENTS + 1)
-    grouped = [events[0] + events[1], *events[2 : PIECES], b"".join(events[PIECES:])]
+    grouped = [events[0] + events[1], *events[2:PIECES], b"".join(events[PIECES:])]
     assert len(grouped) == PIECES
     chunks = [b"%x\r\n%b\r\n" % (len(one), one) for one in grouped]
     chunks[0] = HEAD + chunks[0]

@@ -68,31 +68,32 @@ class AiohttpAnswer:
 
     async def part(self) -> bytes:
         """Return the next bytes of the body; ``b""`` at its end."""
-        try:
-            if self._inflater is None:
-                return await self._raw_part()
-            return await self._inflated_part(self._inflater)
-        except BaseException:  # a failure or a cancellation: whoever was reading may not come back to clean up
-            self.abort()
-            raise
-
-    async def _inflated_part(self, inflater: Inflater) -> bytes:
-        data = inflater.pending()
-        while not data and not inflater.finished:
-            data = inflater.feed(await self._raw_part())
-        return data
-
-    async def _raw_part(self) -> bytes:
         content = self._response.content
         try:
+            if self._inflater is not None:
+                return await self._inflated_part(self._inflater)
             data = await content.readany()
         except (aiohttp.ClientError, ConnectionError) as error:
             trouble = broken(error)
+        except BaseException:  # a cancellation, or what inflating raised: whoever reads may not come back to clean up
+            self.abort()
+            raise
         else:
             if content.at_eof():
                 self._give_permit()  # aiohttp itself takes the connection back at the end of the body
             return data
+        self.abort()
         raise trouble
+
+    async def _inflated_part(self, inflater: Inflater) -> bytes:
+        data = inflater.pending()
+        content = self._response.content
+        while not data and not inflater.finished:
+            raw = await content.readany()
+            if content.at_eof():
+                self._give_permit()
+            data = inflater.feed(raw)
+        return data
 
     @property
     def _over(self) -> bool:

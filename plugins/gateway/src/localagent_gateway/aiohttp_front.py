@@ -116,8 +116,9 @@ class AiohttpFront:
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         started = self._loop.time()
+        if not self.active:
+            self._idle.clear()
         self.active += 1
-        self._idle.clear()
         front = FrontRequest(request.method, "", id=self._prefix + str(next(self._numbers)))
         status = 499
         try:
@@ -137,10 +138,7 @@ class AiohttpFront:
         refused = _framing(request) or self._origins.refusal(request.headers)
         if refused is not None:
             return FrontAnswer(refused[0], refused[1].encode(), {"connection": "close"}, "text/plain")
-        target = request.rel_url
-        front.path = target.path
-        if target.raw_query_string:
-            front.query = dict(target.query)
+        _locate(request, front)
         try:
             if request.can_read_body:
                 front.body = await self._body(request)
@@ -157,8 +155,8 @@ class AiohttpFront:
         if (request.content_length or 0) > limit:
             raise TooLarge(f"The body is larger than {limit} bytes.")
         try:
-            if request.content.is_eof():
-                return await request.read()
+            if request.content.is_eof() and request.content_length is not None:
+                return request.content.read_nowait()
             async with asyncio.timeout(self._settings.body_timeout):
                 await _invite(request)
                 return await request.read()
@@ -168,6 +166,18 @@ class AiohttpFront:
             raise InvalidRequest("The body is not framed as HTTP asks for.", code="malformed_request") from None
         except TimeoutError:
             raise TooSlow("The body did not arrive in time.") from None
+
+
+def _locate(request: web.BaseRequest, front: FrontRequest) -> None:
+    """Note path and query."""
+    raw = request.raw_path
+    if raw.startswith("/") and "%" not in raw and "?" not in raw and "#" not in raw:
+        front.path = raw  # the everyday path is what it looks like
+        return
+    target = request.rel_url
+    front.path = target.path
+    if target.raw_query_string:
+        front.query = dict(target.query)
 
 
 async def _turn() -> None:

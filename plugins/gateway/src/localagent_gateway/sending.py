@@ -80,16 +80,16 @@ class Sender:
         keep = request.keep_alive and not close and answer.headers.get("connection") != "close"
         if isinstance(answer, FrontStream):
             keep = keep and not old
-            await self._stream(request, self._head(front, answer, 200, "", old, keep), answer, old)
+            await self._stream(request, self._head(front, answer, 200, "", old=old, keep=keep), answer, old=old)
         else:
             bodiless = answer.status in BODILESS
             length = "" if bodiless else f"Content-Length: {len(answer.body)}\r\n"
-            head = self._head(front, answer, answer.status, length, old, keep)
+            head = self._head(front, answer, answer.status, length, old=old, keep=keep)
             await self._write(request, head if bodiless or front.method == "HEAD" else head + answer.body)
         return self._kept if keep else self._closed
 
     def _head(
-        self, front: FrontRequest, answer: FrontAnswer | FrontStream, status: int, length: str, old: bool, keep: bool
+        self, front: FrontRequest, answer: FrontAnswer | FrontStream, status: int, length: str, *, old: bool, keep: bool
     ) -> bytes:
         if isinstance(answer, FrontStream) and not old:
             length = "Transfer-Encoding: chunked\r\n"
@@ -112,14 +112,13 @@ class Sender:
             self._second, self._date = now, formatdate(now, usegmt=True)
         return self._date
 
-    async def _stream(self, request: web.BaseRequest, head: bytes, answer: FrontStream, old: bool) -> None:
+    async def _stream(self, request: web.BaseRequest, head: bytes, answer: FrontStream, *, old: bool) -> None:
         """Write a stream: the head with the first piece, the end with the last."""
         parts = answer.parts
         try:
-            if request.method == "HEAD":
+            ended = request.method == "HEAD"
+            if ended:
                 await self._write(request, head)
-                return
-            ended = False
             while not ended:
                 data = await parts.next()
                 ended = parts.ended or not data
@@ -127,22 +126,33 @@ class Sender:
                     data = (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + (b"0\r\n\r\n" if ended else b"")
                 if head:
                     data, head = head + data, b""
-                await self._write(request, data)
+                transport = _put(request, data)
+                if transport.get_write_buffer_size() > DRAIN_ABOVE:
+                    await self._wait(request, transport)
         finally:
             await parts.aclose()
 
     async def _write(self, request: web.BaseRequest, data: bytes) -> None:
-        transport = request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("The client has left.")
-        request.writer.output_size += len(data)
-        transport.write(data)
+        transport = _put(request, data)
         if transport.get_write_buffer_size() > DRAIN_ABOVE:
-            mark = self._readers.enter(transport)
-            try:
-                await request.writer.drain()
-            finally:
-                self._readers.leave(mark)
+            await self._wait(request, transport)
+
+    async def _wait(self, request: web.BaseRequest, transport: asyncio.Transport) -> None:
+        """Wait until the client has read on."""
+        mark = self._readers.enter(transport)
+        try:
+            await request.writer.drain()
+        finally:
+            self._readers.leave(mark)
+
+
+def _put(request: web.BaseRequest, data: bytes) -> asyncio.Transport:
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        raise ConnectionResetError("The client has left.")
+    request.writer.output_size += len(data)  # by which aiohttp knows that an answer has begun
+    transport.write(data)
+    return transport
 
 
 def _check(text: str, lines: int) -> None:
