@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion10, HttpVersion11, web
@@ -20,23 +19,31 @@ from localagent import FrontAnswer, FrontRequest, FrontStream, InvalidRequest, L
 from localagent_gateway.access_log import AccessLog
 from localagent_gateway.connections import CountedServer
 from localagent_gateway.errors import TooLarge, TooSlow, WrongEncoding
-from localagent_gateway.openai.errors import openai_error
 from localagent_gateway.origins import Origins
 from localagent_gateway.sending import Sender
 from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.slow_readers import SlowReaders
 
-Handle = Callable[[FrontRequest], Awaitable[FrontAnswer | FrontStream]]
 BACKLOG = 2048
 TURNS = 5  # of the event loop, from a connection's being accepted to its request's being counted; asyncio needs three
 LINGER_SECONDS = 2.0  # for the rest of a body that was refused, so that its sender reads the answer
+
+
+class Answers(Protocol):
+    """Who answers requests."""
+
+    async def handle(self, request: FrontRequest) -> FrontAnswer | FrontStream:
+        """Return the answer of a request; never raises but for cancellation."""
+
+    def refuse(self, error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
+        """Return the answer of a request that could not be taken in."""
 
 
 class AiohttpFront:
     """Serves HTTP/1.1 on sockets.
 
     Args:
-        handle: Answers requests.
+        answers: Who answers requests.
         settings: The gateway's settings.
         origins: Says which hosts and pages may be called and may call.
         access_log: Hears of every request.
@@ -46,8 +53,8 @@ class AiohttpFront:
         draining: Whether connections are closed after their answer.
     """
 
-    def __init__(self, handle: Handle, settings: GatewaySettings, origins: Origins, access_log: AccessLog) -> None:
-        self._handle = handle
+    def __init__(self, answers: Answers, settings: GatewaySettings, origins: Origins, access_log: AccessLog) -> None:
+        self._answers = answers
         self._settings = settings
         self._origins = origins
         self._log = access_log
@@ -76,9 +83,9 @@ class AiohttpFront:
         for sock in sockets:
             self._listeners.append(await self._loop.create_server(self._server, sock=sock, backlog=BACKLOG))
 
-    def switch(self, handle: Handle, settings: GatewaySettings, origins: Origins) -> None:
-        """Answer from now on by another handler; requests that were taken in stay with the one before."""
-        self._handle, self._settings, self._origins = handle, settings, origins
+    def switch(self, answers: Answers, settings: GatewaySettings, origins: Origins) -> None:
+        """Answer from now on by somebody else; requests that were taken in stay with the one before."""
+        self._answers, self._settings, self._origins = answers, settings, origins
 
     @property
     def connections(self) -> int:
@@ -143,9 +150,9 @@ class AiohttpFront:
             if request.can_read_body:
                 front.body = await self._body(request)
         except LocalAgentError as error:
-            answer = openai_error(error, front)
+            answer = self._answers.refuse(error, front)
             return FrontAnswer(answer.status, answer.body, {"connection": "close"})
-        return await self._handle(front)
+        return await self._answers.handle(front)
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
@@ -177,7 +184,7 @@ def _locate(request: web.BaseRequest, front: FrontRequest) -> None:
     target = request.rel_url
     front.path = target.path
     if target.raw_query_string:
-        front.query = dict(target.query)
+        front.query = dict(target.query.items())  # of a repeated name the last value
 
 
 async def _turn() -> None:
