@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,3 +131,21 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     """Nothing else is ever raised."""
     with contextlib.suppress(InvalidRequest):
         assert isinstance(LIMITS.read(body), dict)
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/v1/chat/completions", lambda document: document["error"]["message"]),
+        ("/api/chat", lambda document: document["error"]),
+        ("/v1/messages", lambda document: document["error"]["message"]),
+    ],
+)
+async def test_a_body_that_is_not_taken_in_is_refused_in_the_apis_own_shape(
+    serve: Any, path: str, sentence: Callable[[Any], str]
+) -> None:
+    """Before any handler has seen it."""
+    async with serve(max_body=100) as served, httpx.AsyncClient(base_url=served.url) as http:
+        answer = await http.post(path, content=b"x" * 101)
+    assert answer.status_code == 413
+    assert sentence(answer.json()) == "The body is larger than 100 bytes."

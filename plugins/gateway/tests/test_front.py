@@ -17,6 +17,7 @@ from localagent import FrontAnswer, FrontRequest, FrontStream
 from localagent_gateway import GatewaySettings
 from localagent_gateway.access_log import AccessLog
 from localagent_gateway.aiohttp_front import AiohttpFront
+from localagent_gateway.openai.errors import openai_error
 from localagent_gateway.origins import Origins
 from localagent_gateway.sockets import bind
 
@@ -55,6 +56,15 @@ class Pieces:
         self.closed.set()
 
 
+class Handled:
+    """Answers by a handler; refuses in OpenAI's shape."""
+
+    refuse = staticmethod(openai_error)
+
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+
+
 class Running:
     """A front that serves.
 
@@ -68,7 +78,7 @@ class Running:
         self.sockets = bind(own)
         self.lines: list[bytes] = []
         self.log = AccessLog("all", self.lines.append, time.time)
-        self.front = AiohttpFront(handle, own, Origins(own), self.log)
+        self.front = AiohttpFront(Handled(handle), own, Origins(own), self.log)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -122,7 +123,7 @@ class Asker(asyncio.Protocol):
 
 def unchunked(data: bytes) -> bytes:
     """Return a body without its chunked transfer coding."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         size, _, data = data.partition(b"\r\n")
         length = int(size, 16)
@@ -202,7 +203,7 @@ async def crowd(
     """
     loop = asyncio.get_running_loop()
     opening = [
-        loop.create_connection(lambda number=number: Asker(upstream, f"{port}-{number}"), "127.0.0.1", port)
+        loop.create_connection(functools.partial(Asker, upstream, f"{port}-{number}"), "127.0.0.1", port)
         for number in range(connections)
     ]
     opened = await asyncio.gather(*opening)

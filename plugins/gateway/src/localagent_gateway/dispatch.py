@@ -62,9 +62,14 @@ class Dispatcher:
             name, where = type(error).__name__, _place(error)
             log.error("A request failed: %s at %s.", name, where, extra={"request_id": request.id})
             failure = InternalError("The gateway failed.")
-        failure.request_id = failure.request_id or request.id
         await without_repetition(failure, request)
-        return _challenged(self._shape(route, request)(failure, request))
+        return self.refuse(failure, request)
+
+    def refuse(self, error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
+        """Return the answer that tells an error, in the shape of the API to which the request's path belongs."""
+        error.request_id = error.request_id or request.id
+        route = self.routes.find(request.path)[0].get(request.method)
+        return _challenged(self._shape(route, request)(error, request))
 
     async def _principal(self, request: FrontRequest, route: Route) -> Principal:
         if route.open or self.authenticate is None:

@@ -76,7 +76,7 @@ class Worker:
         """
         new = await _generation(client, settings)
         old, self.generation, self.settings = self.generation, new, settings
-        self.front.switch(new.handle, settings, Origins(settings))
+        self.front.switch(new, settings, Origins(settings))
         task = asyncio.create_task(old.retire(settings.drain_timeout), name="retire a pipeline")
         self._retiring[old] = task
         task.add_done_callback(lambda _: self._retiring.pop(old, None))
@@ -126,7 +126,7 @@ async def running(client: Client, settings: GatewaySettings, sockets: list[Any])
     """Serve on sockets that are bound, until the context ends; ``Worker.drain`` ends it in good order before."""
     generation = await _generation(client, settings)
     access_log = AccessLog(settings.log, _to_stderr, generation.runtime.wall)
-    front = AiohttpFront(generation.handle, settings, Origins(settings), access_log)
+    front = AiohttpFront(generation, settings, Origins(settings), access_log)
     await front.listen(sockets)
     worker = Worker(generation, settings, front, access_log)
     try:
