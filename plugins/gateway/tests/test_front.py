@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from localagent import FrontAnswer, FrontRequest, FrontStream
+from localagent import FrontAnswer, FrontRequest, FrontStream, LocalAgentError
 from localagent_gateway import GatewaySettings
 from localagent_gateway.access_log import AccessLog
 from localagent_gateway.aiohttp_front import AiohttpFront
@@ -63,6 +63,16 @@ class Handled:
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
+
+
+class Answers:
+    """Has a test's handler answer; errors are OpenAI's."""
+
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+
+    def refuse(self, error: LocalAgentError, front: FrontRequest) -> FrontAnswer:
+        return openai_error(error, front)
 
 
 class Running:
