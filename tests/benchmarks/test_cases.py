@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from bench import Bench
-from cases import bare, clients, noops
+from cases import bare, clients, gateway, noops
 from cases.counting import calls_a_chunk
 from cases.peers import chat_peers, stream_peers
+from gateways.processes import can_measure
 from loopback_server import serving
 from measure import Contender
 
@@ -51,6 +52,21 @@ def test_the_baselines_and_the_peers_get_the_same(server: str) -> None:
             await run_all(peers)
         async with stream_peers(f"{server}/20") as peers:
             await run_all(peers)
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(not can_measure(), reason="reads what Linux tells of other processes")
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_gateway_and_the_bare_proxy_give_what_the_upstream_sent(stream: bool) -> None:
+    """Whole answers and streams; each process says what it took of the processor and of memory."""
+
+    async def main() -> None:
+        async with gateway.field("asyncio") as field, gateway.contests(field, 2, stream=stream) as contests:
+            for one in contests:
+                assert await one.contender().spend(4, 2) > 0
+                assert one.crowd.errors == 0
+                assert one.proxy.resident() > 0
 
     asyncio.run(main())
 

@@ -47,18 +47,19 @@ async def rows(bench: Bench) -> list[Row]:
         return []
     found: list[Row] = []
     for loop in ("asyncio", *(["uvloop"] if find_spec("uvloop") else [])):
-        async with _field(loop) as field:
-            found += await _cost(field, bench.rounds, stream=False)
-            found += await _cost(field, bench.rounds, stream=True)
-            found += await _added(field, bench.rounds)
-            found += await _tail(field, bench.rounds)
-        async with _field(loop) as field:
-            found += await _memory(field)
+        async with field(loop) as taking_part:
+            found += await _cost(taking_part, bench.rounds, stream=False)
+            found += await _cost(taking_part, bench.rounds, stream=True)
+            found += await _added(taking_part, bench.rounds)
+            found += await _tail(taking_part, bench.rounds)
+        async with field(loop) as taking_part:
+            found += await _memory(taking_part)
     return found
 
 
 @asynccontextmanager
-async def _field(loop: str) -> AsyncIterator[Field]:
+async def field(loop: str) -> AsyncIterator[Field]:
+    """Start who takes part."""
     with load_on_its_core(), ExitStack() as stack:
         async with upstream() as (fake, port):
             proxies = [
@@ -70,7 +71,8 @@ async def _field(loop: str) -> AsyncIterator[Field]:
 
 
 @asynccontextmanager
-async def _contests(field: Field, connections: int, *, stream: bool = False) -> AsyncIterator[list[Contest]]:
+async def contests(field: Field, connections: int, *, stream: bool = False) -> AsyncIterator[list[Contest]]:
+    """Open so many connections to each of them."""
     async with AsyncExitStack() as stack:
         made = []
         for proxy in field.proxies:
@@ -80,22 +82,22 @@ async def _contests(field: Field, connections: int, *, stream: bool = False) -> 
 
 
 async def _cost(field: Field, rounds: int, *, stream: bool) -> list[Row]:
-    async with _contests(field, CONNECTIONS, stream=stream) as contests:
+    async with contests(field, CONNECTIONS, stream=stream) as taking_part:
         size = CONNECTIONS * (1 if stream else 4)
-        samples = await compare([one.contender() for one in contests], rounds=rounds, turns=1, size=size)
+        samples = await compare([one.contender() for one in taking_part], rounds=rounds, turns=1, size=size)
     what = f"streams of {PIECES} pieces" if stream else "whole answers"
-    bare, *others = contests
+    bare, *others = taking_part
     serving = f"{what}, {CONNECTIONS} connections, {field.loop}"
-    yield_rows = [Row(case=CASE, what=f"{BARE}: {serving}", cost=samples.cost(BARE), note=_pace(bare))]
+    found = [Row(case=CASE, what=f"{BARE}: {serving}", cost=samples.cost(BARE), note=_pace(bare))]
     for one in others:
         name, target = one.proxy.name, COST_TARGET if one.proxy.name == OURS else None
-        yield_rows += [
+        found += [
             Row(case=CASE, what=f"{name}: {serving}", cost=samples.cost(name), figure=samples.ratio(name, BARE),
                 target=target, note=_pace(one)),
             Row(case=CASE, what=f"{name}: the same, by the clock", figure=relation(lambda one: one.paces, one, bare),
                 target=target, note="seconds a request; 1.18 x is 0.85 of the requests a second"),
         ]  # fmt: skip
-    return yield_rows
+    return found
 
 
 def _pace(one: Contest) -> str:
@@ -106,9 +108,9 @@ async def _added(field: Field, rounds: int) -> list[Row]:
     """Compare what a proxy adds to a request that is alone."""
     direct = Proxy(DIRECT, 0, field.port, MODEL)
     proxies = [*field.proxies, direct]
-    async with _contests(field._replace(proxies=proxies), 1) as contests:
-        await compare([one.contender() for one in contests], rounds=rounds, turns=1, size=40, before=4)
-    *others, alone = contests
+    async with contests(field._replace(proxies=proxies), 1) as taking_part:
+        await compare([one.contender() for one in taking_part], rounds=rounds, turns=1, size=40, before=4)
+    *others, alone = taking_part
     bare = beyond(others[0], alone)
     made = []
     for one in others:
@@ -124,14 +126,14 @@ async def _added(field: Field, rounds: int) -> list[Row]:
 
 async def _tail(field: Field, rounds: int) -> list[Row]:
     """Compare the slowest of a hundred when many ask at once, and see that nobody is refused."""
-    async with _contests(field, MANY) as contests:
-        await compare([one.contender() for one in contests], rounds=max(7, rounds // 4), turns=1, size=MANY * 2)
+    async with contests(field, MANY) as taking_part:
+        await compare([one.contender() for one in taking_part], rounds=max(7, rounds // 4), turns=1, size=MANY * 2)
     made = []
-    for one in contests:
+    for one in taking_part:
         name, target = one.proxy.name, TAIL_TARGET if one.proxy.name == OURS else None
         made.append(
             Row(case=CASE, what=f"{name}: p99, {MANY} connections, {field.loop}",
-                figure=relation(lambda one: one.p99s, one, contests[0]), target=target,
+                figure=relation(lambda one: one.p99s, one, taking_part[0]), target=target,
                 note=f"{Spread.of(one.p99s).median * 1e3:.0f} ms in the middle")
         )  # fmt: skip
         if name == OURS:

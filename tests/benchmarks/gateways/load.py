@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 from answers import MESSAGES, TEXT, words
@@ -202,10 +202,8 @@ async def crowd(
         OSError: One was refused.
     """
     loop = asyncio.get_running_loop()
-    opening = [
-        loop.create_connection(functools.partial(Asker, upstream, f"{port}-{number}"), "127.0.0.1", port)
-        for number in range(connections)
-    ]
+    made = [partial(Asker, upstream, f"{port}-{number}") for number in range(connections)]
+    opening = [loop.create_connection(one, "127.0.0.1", port) for one in made]
     opened = await asyncio.gather(*opening)
     try:
         yield Crowd([asker for _, asker in opened], port, model, key, stream=stream)
