@@ -84,7 +84,7 @@ _GIVES = {
     "streaming": ("Chunk", "Decoder", "StreamStep"),
     "timer": ("Clocks", "Watch"),
     "tokens": ("Tokenizer",),
-    "transport": ("Caps", "HttpAnswer", "Transport"),
+    "transport": ("Caps", "HttpAnswer", "PoolStats", "Pooled", "Transport"),
 }
 _HOME = {name: module for module, names in _GIVES.items() for name in names}
 
@@ -293,6 +293,8 @@ if TYPE_CHECKING:
     from localagent.tokens import Tokenizer as Tokenizer
     from localagent.transport import Caps as Caps
     from localagent.transport import HttpAnswer as HttpAnswer
+    from localagent.transport import Pooled as Pooled
+    from localagent.transport import PoolStats as PoolStats
     from localagent.transport import Transport as Transport
     from localagent.wire.openai_compatible import OpenAICompatible as OpenAICompatible
 

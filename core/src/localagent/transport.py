@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import attrs
+import msgspec
 
 from localagent.settings.quantities import Bytes
 from localagent.timer import Watch
@@ -30,6 +31,37 @@ class Caps:
     body: Bytes = 64 * MIB
     error: Bytes = 64 * 1024
     event: Bytes = 8 * MIB
+
+
+class PoolStats(msgspec.Struct, frozen=True):
+    """The connections to one instance: how many there are now, and what became of them since its transport opened.
+
+    Attributes:
+        active: Connections over which an answer is on its way.
+        idle: Kept connections that wait for the next request.
+        waiting: Requests that wait for a free connection.
+        limit: The most connections at a time.
+        opened: Connections that were made.
+        handshakes: TLS handshakes that were made.
+        reused: Requests that were sent over a connection that had served before.
+        failed: Connections that could not be made.
+        waited: Seconds that requests have waited for a free connection, all together.
+    """
+
+    active: int = 0
+    idle: int = 0
+    waiting: int = 0
+    limit: int = 0
+    opened: int = 0
+    handshakes: int = 0
+    reused: int = 0
+    failed: int = 0
+    waited: float = 0.0
+
+    @property
+    def utilisation(self) -> float:
+        """The share of the connections' limit that is active, from 0 to 1."""
+        return self.active / self.limit if self.limit else 0.0
 
 
 class HttpAnswer(Protocol):
@@ -97,3 +129,11 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close all connections."""
+
+
+@runtime_checkable
+class Pooled(Protocol):
+    """A transport that tells how its connections are used; what shows figures asks with ``isinstance``."""
+
+    def stats(self) -> PoolStats:
+        """Return the figures of this moment."""
