@@ -70,7 +70,8 @@ class Call:
         cache: What caches may do.
         parent: The call of the plugin that sent this one, if any.
         depth: How many parents it has.
-        attempts: The attempts that were sent, oldest first.
+        attempts: The attempts that were sent, oldest first; none once record_metric has been told, but for calls
+            that record.
         facts: Facts that plugins leave; fronts turn those with a string or number into headers.
         keys: Cache keys, one a target of the alias; empty when the call may not be shared.
         plan: The compiled order of all steps.

@@ -154,6 +154,8 @@ def finish(
             error.receipt = receipt(core, call)
     if call.plan.record_metric:
         notify(call.plan.record_metric, call, metric_of(core, call, error, usage, cancelled=cancelled))
+    if call.records is None:
+        call.attempts.clear()  # each names the call: the cycle would be left to the garbage collector
 
 
 def metric_of(
