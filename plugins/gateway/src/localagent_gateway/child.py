@@ -21,6 +21,7 @@ from localagent.errors import LocalAgentError
 from localagent_gateway.event_loops import loop_factory
 from localagent_gateway.figures import figures
 from localagent_gateway.order import Command, Order, Report
+from localagent_gateway.start_objects import keep_for_good
 from localagent_gateway.worker import Worker, running
 
 LONGEST_LINE = 1024 * 1024
@@ -52,6 +53,7 @@ def _run(order: Order, line: CommandLine, commands: IO[bytes], reports: IO[bytes
     async def serve() -> None:
         sockets = [socket.socket(fileno=number) for number in order.sockets]
         async with serving.client() as client, running(client, settings, sockets) as worker:
+            keep_for_good()
             await _Obedience(worker, order.number, reports).until_drained(commands)
 
     with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:

@@ -14,6 +14,7 @@ from localagent_gateway.figures import figures
 from localagent_gateway.serving import Serving
 from localagent_gateway.shared_parts import SharedParts
 from localagent_gateway.signals import Signals
+from localagent_gateway.start_objects import keep_for_good
 from localagent_gateway.worker import Worker, running
 
 log = logging.getLogger("localagent.gateway")
@@ -33,6 +34,7 @@ async def serve_alone(serving: Serving, sockets: list[socket.socket]) -> bool:
         async with SharedParts() as parts:
             now = await serving.with_shared(parts)
             async with now.client() as client, running(client, now.settings(), sockets) as worker:
+                keep_for_good()
 
                 async def reload() -> None:
                     await _switch(worker, serving, parts)
