@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import attrs
 import msgspec
 
+from localagent.settings.fields import NOT_A_SETTING
 from localagent.settings.quantities import Count, Seconds
+from localagent.transport import Pooled, PoolStats
+
+if TYPE_CHECKING:
+    from localagent.settings.place import Place
 
 HealthStatus = Literal["unknown", "loading", "healthy", "unhealthy"]
 
@@ -20,10 +25,32 @@ class PoolProfile:
     Attributes:
         limit: The most connections at a time.
         keepalive: Seconds that an idle connection is kept; below what the server keeps it.
+        chosen: Names of the fields that somebody chose; None means all of them.
     """
 
     limit: Count = 100
     keepalive: Seconds = 15.0
+    chosen: frozenset[str] | None = attrs.field(default=None, eq=False, repr=False, metadata=NOT_A_SETTING)
+
+    @classmethod
+    def from_settings(cls, value: object, place: Place) -> Self:
+        """Read a table, and note what it names."""
+        from localagent.settings.structuring import read_table
+
+        if isinstance(value, cls):
+            return value
+        read = read_table(cls, value, place)
+        return attrs.evolve(read, chosen=frozenset(value if isinstance(value, Mapping) else ()))
+
+    def over(self, other: PoolProfile) -> PoolProfile:
+        """Return ``other``, with what somebody chose for this one in its place."""
+        if self.chosen is None:
+            return self
+        return attrs.evolve(other, **{name: getattr(self, name) for name in self.chosen})
+
+
+NOT_CHOSEN = PoolProfile(chosen=frozenset())
+"""How connections are kept where nobody says anything."""
 
 
 @attrs.frozen(eq=False)
@@ -44,7 +71,7 @@ class Instance:
     type: str
     url: str
     weight: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
-    pool: PoolProfile = PoolProfile()
+    pool: PoolProfile = NOT_CHOSEN
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -99,6 +126,11 @@ class InstanceState:
         self.draining = False
         self.models: frozenset[str] | None = None
         self.transport: Any = None
+
+    @property
+    def pool(self) -> PoolStats | None:
+        """How its connections are used; None before the first attempt, and where the transport does not tell."""
+        return self.transport.stats() if isinstance(self.transport, Pooled) else None
 
     def succeeded(self, seconds: float) -> None:
         """Count a success that took this many seconds."""

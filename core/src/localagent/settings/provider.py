@@ -10,7 +10,7 @@ from typing import Any, Self
 import attrs
 
 from localagent.errors import SettingsError
-from localagent.instances import PoolProfile
+from localagent.instances import NOT_CHOSEN, PoolProfile
 from localagent.settings.addresses import Address, is_metadata_address
 from localagent.settings.fields import NOT_A_SETTING, setting_fields
 from localagent.settings.place import Place, names_secret
@@ -71,7 +71,7 @@ class ProviderSettings:
     headers: dict[str, str | SecretRef] = attrs.field(factory=dict)
     clocks: Clocks = Clocks()
     caps: Caps = Caps()
-    pool: PoolProfile = PoolProfile()
+    pool: PoolProfile = NOT_CHOSEN
     authority: Path | None = None
     allow_metadata_address: bool = False
     extra: Mapping[str, Any] = attrs.field(factory=dict, repr=False, metadata=NOT_A_SETTING)
