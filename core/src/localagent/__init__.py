@@ -84,7 +84,9 @@ _GIVES = {
     "streaming": ("Chunk", "Decoder", "StreamStep"),
     "timer": ("Clocks", "Watch"),
     "tokens": ("Tokenizer",),
-    "transport": ("Caps", "HttpAnswer", "PoolStats", "Pooled", "Transport"),
+    "transport": ("Caps", "ConnectSettings", "HttpAnswer", "PoolStats", "Pooled", "Transport"),
+    "wire.inflating": ("Inflater", "inflater_for"),
+    "wire.permits": ("Permits",),
 }
 _HOME = {name: module for module, names in _GIVES.items() for name in names}
 
@@ -292,11 +294,15 @@ if TYPE_CHECKING:
     from localagent.timer import Watch as Watch
     from localagent.tokens import Tokenizer as Tokenizer
     from localagent.transport import Caps as Caps
+    from localagent.transport import ConnectSettings as ConnectSettings
     from localagent.transport import HttpAnswer as HttpAnswer
     from localagent.transport import Pooled as Pooled
     from localagent.transport import PoolStats as PoolStats
     from localagent.transport import Transport as Transport
+    from localagent.wire.inflating import Inflater as Inflater
+    from localagent.wire.inflating import inflater_for as inflater_for
     from localagent.wire.openai_compatible import OpenAICompatible as OpenAICompatible
+    from localagent.wire.permits import Permits as Permits
 
 
 def __getattr__(name: str) -> Any:

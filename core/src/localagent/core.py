@@ -13,6 +13,7 @@ from localagent.responses import ModelInfo, Response
 if TYPE_CHECKING:
     from localagent.call import Call
     from localagent.requests import Request
+    from localagent.transport import ConnectSettings
 
 
 class Models(Protocol):
@@ -53,6 +54,9 @@ class Core(Protocol):
 
     def state(self, instance: Instance) -> InstanceState:
         """Return the core's counts and health of an instance."""
+
+    def connect_settings(self, instance: Instance) -> ConnectSettings:
+        """Return what a transport of an instance has to keep to: size limits, and whom to trust."""
 
     def hook(self, name: str) -> Callable[..., Any]:
         """Return the caller of a hook that this plugin brings itself."""

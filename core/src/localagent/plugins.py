@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
 
     from localagent.core import Core
+    from localagent.settings.model import Settings
 
 log = logging.getLogger("localagent")
 
@@ -57,6 +58,14 @@ class Plugin:
 
     def __init__(self, settings: Any = None) -> None:
         self.settings = self.settings_class() if settings is None else settings
+
+    def remarks(self, settings: Settings) -> Iterable[str]:
+        """Return sentences that ``explain`` shows beneath the steps: what the plugin leaves out, and why.
+
+        Args:
+            settings: The settings of everything; the plugin has not been entered yet.
+        """
+        return ()
 
     async def __aenter__(self) -> Self:
         return self

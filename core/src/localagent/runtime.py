@@ -40,7 +40,7 @@ from localagent.wheel import Wheel
 if TYPE_CHECKING:
     from localagent.registry import Source
     from localagent.stream_run import StreamRun
-    from localagent.transport import Transport
+    from localagent.transport import ConnectSettings, Transport
     from localagent.wire.aiohttp_sessions import Sessions
 
 log = logging.getLogger("localagent")
@@ -229,6 +229,13 @@ class Runtime:
         """Return the configured provider of an instance."""
         return self.registry.sources[instance.provider]
 
+    def connect_settings(self, instance: Instance) -> ConnectSettings:
+        """Return what a transport of an instance has to keep to."""
+        from localagent.transport import ConnectSettings
+
+        common = self.provider_of(instance).common
+        return ConnectSettings(common.caps, common.authority)
+
     def state(self, instance: Instance) -> InstanceState:
         """Return the core's counts and health of an instance."""
         return self.instances.state(instance)
@@ -346,6 +353,7 @@ class Handle:
         self.random = runtime.random
         self.spawn = runtime.spawn
         self.state = runtime.state
+        self.connect_settings = runtime.connect_settings
         self.clock = runtime.clock
         self.wall = runtime.wall
 

@@ -7,6 +7,7 @@ contract for every transport: ``localagent.testing.TransportContract``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import attrs
@@ -31,6 +32,19 @@ class Caps:
     body: Bytes = 64 * MIB
     error: Bytes = 64 * 1024
     event: Bytes = 8 * MIB
+
+
+@attrs.frozen
+class ConnectSettings:
+    """What the settings of a provider say about exchanges with its instances, beyond the pool profile.
+
+    Attributes:
+        caps: Size limits of answers.
+        authority: A PEM file with the certificate authorities to trust instead of the system's.
+    """
+
+    caps: Caps = Caps()
+    authority: Path | None = None
 
 
 class PoolStats(msgspec.Struct, frozen=True):

@@ -35,11 +35,13 @@ def explain(line: CommandLine, *, prompt: tuple[str, ...], sending: Sending, as_
     if text := read_prompt(prompt, required=False):
         line.run(_explain_prompt(line, text, sending, as_json=as_json))
         return
-    _, pipeline, _ = line.assembled()
+    settings, pipeline, _ = line.assembled()
+    remarks = [f"{name}: {remark}" for name, plugin in pipeline.plugins.items() for remark in plugin.remarks(settings)]
     if as_json:
-        line.terminal.line(msgspec.json.encode(_document(pipeline)).decode())
+        more = {"remarks": remarks} if remarks else {}
+        line.terminal.line(msgspec.json.encode(_document(pipeline) | more).decode())
         return
-    for text in _lines(line.terminal, pipeline):
+    for text in (*_lines(line.terminal, pipeline), *remarks):
         line.terminal.line(text)
 
 

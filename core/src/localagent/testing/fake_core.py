@@ -25,6 +25,7 @@ from localagent.plugins import Plugin, as_loaded
 from localagent.requests import ChatRequest, Request
 from localagent.responses import ChatResponse, ModelInfo, Response
 from localagent.timer import NEVER, Clocks, Timer, Watch
+from localagent.transport import ConnectSettings
 
 __all__ = ["FakeCore", "ManualClock", "Plugged", "Sent"]
 
@@ -219,6 +220,10 @@ class FakeCore:
         """Run work beside; ``settled`` waits for it."""
         self.spawned.append(name)
         self._tasks.append(asyncio.get_running_loop().create_task(work, name=name))
+
+    def connect_settings(self, instance: Instance) -> ConnectSettings:
+        """Return the defaults: no provider stands behind an instance here."""
+        return ConnectSettings()
 
     def state(self, instance: Instance) -> InstanceState:
         """Return the counts and health of an instance; a test may change them."""
