@@ -120,7 +120,7 @@ class Pool(MakesTransports):
 
     async def test_waiting_for_a_slot_has_a_clock_of_its_own(self) -> None:
         """When all slots stay taken it is ``PoolTimeout``, which blames no server: nothing was sent."""
-        async with FaultServer(GOOD) as server, self.transport(pool=ONE) as transport:
+        async with FaultServer([HALF, GOOD]) as server, self.transport(pool=ONE) as transport:
             async with exchange(transport, server.url):
                 with pytest.raises(PoolTimeout) as caught:
                     async with exchange(transport, server.url, clocks=SOON):
@@ -155,7 +155,7 @@ class Pool(MakesTransports):
     @pytest.mark.parametrize("first", ["cancel", "free"])
     async def test_cancelling_who_waits_loses_no_slot(self, first: str) -> None:
         """Also not when the slot becomes free in the same turn of the loop, before or after the cancellation."""
-        async with FaultServer(GOOD) as server, self.transport(pool=ONE) as transport:
+        async with FaultServer([HALF, GOOD, GOOD]) as server, self.transport(pool=ONE) as transport:
             async with exchange(transport, server.url) as got:
                 waiting = [asyncio.ensure_future(fetch(transport, server.url)) for _ in range(3)]
                 await asyncio.sleep(0)

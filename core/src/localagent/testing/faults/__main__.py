@@ -1,7 +1,11 @@
-"""``python -m localagent.testing.faults [ID ...]``: play the fault table through the installed providers, print it."""
+"""Play the fault table through the installed providers and print it.
+
+``python -m localagent.testing.faults [--with PLUGIN] [ID ...]``; the plugin, a transport say, is used beside them.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 
@@ -10,10 +14,10 @@ from localagent.testing.faults import FAULTS, Fault, ProtocolName, Verdict
 from localagent.testing.faults.through_client import play_through_client
 
 
-async def _play_all(plays: list[tuple[Fault, ProtocolName]]) -> list[Verdict]:
+async def _play_all(plays: list[tuple[Fault, ProtocolName]], plugins: list[str]) -> list[Verdict]:
     verdicts = []
     for fault, protocol in plays:
-        verdict = await play_through_client(fault, protocol)
+        verdict = await play_through_client(fault, protocol, *plugins)
         word = "ok" if verdict.passed else ("FAILED" if verdict.shown else "not shown")
         sys.stdout.write(
             f"{fault.id:<16} {protocol:<7} {word:<10} {fault.title}{f': {verdict.detail}' if verdict.detail else ''}\n"
@@ -22,8 +26,13 @@ async def _play_all(plays: list[tuple[Fault, ProtocolName]]) -> list[Verdict]:
     return verdicts
 
 
-def main(names: list[str]) -> int:
+def main(given: list[str]) -> int:
     """Play the rows of these ids, or all; return 1 when one failed."""
+    parser = argparse.ArgumentParser(prog="python -m localagent.testing.faults")
+    parser.add_argument("names", nargs="*", metavar="ID", help="rows to play; all, if none is named")
+    parser.add_argument("--with", dest="plugins", action="append", default=[], metavar="PLUGIN", help="use it, too")
+    options = parser.parse_args(given)
+    names: list[str] = options.names
     installed = find_plugins()
     plays = [
         (fault, protocol)
@@ -32,7 +41,7 @@ def main(names: list[str]) -> int:
         for protocol in fault.protocols
         if f"provider-{protocol}" in installed
     ]
-    verdicts = asyncio.run(_play_all(plays))
+    verdicts = asyncio.run(_play_all(plays, options.plugins))
     failed = sum(verdict.shown and not verdict.passed for verdict in verdicts)
     hidden = sum(not verdict.shown for verdict in verdicts)
     sys.stdout.write(f"{len(verdicts) - failed - hidden} passed, {failed} failed, {hidden} skipped\n")

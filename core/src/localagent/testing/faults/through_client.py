@@ -19,15 +19,20 @@ NAME = "faulty"
 
 
 class ThroughClient:
-    """Sends what a fault asks for through one client, which is made with the first call and closed at the end."""
+    """Sends what a fault asks for through one client, which is made with the first call and closed at the end.
 
-    def __init__(self) -> None:
+    Args:
+        plugins: Names of plugins to use beside the provider's: another transport, say.
+    """
+
+    def __init__(self, *plugins: str) -> None:
         self._client: Client | None = None
+        self._plugins = plugins
 
     async def __call__(self, url: str, ask: Ask, clocks: Clocks) -> Heard:
         """Send one request; see ``localagent.testing.faults.Call``."""
         if self._client is None:
-            self._client = Client(_settings(url, ask, clocks), environment={"CANARY": ask.key})
+            self._client = Client(_settings(url, ask, clocks, self._plugins), environment={"CANARY": ask.key})
             await self._client.runtime()
         messages = [{"role": "user", "content": ask.prompt}]
         more: dict[str, Any] = {"n": ask.choices} if ask.choices > 1 else {}
@@ -56,7 +61,7 @@ class ThroughClient:
             await self._client.aclose()
 
 
-def _settings(url: str, ask: Ask, clocks: Clocks) -> dict[str, Any]:
+def _settings(url: str, ask: Ask, clocks: Clocks, plugins: tuple[str, ...]) -> dict[str, Any]:
     provider: dict[str, Any] = {
         "type": ask.protocol,
         "instances": [url],
@@ -68,7 +73,7 @@ def _settings(url: str, ask: Ask, clocks: Clocks) -> dict[str, Any]:
     if ask.authority is not None:
         provider["authority"] = str(ask.authority)
     return {
-        "use": [f"provider-{ask.protocol}"],
+        "use": [f"provider-{ask.protocol}", *plugins],
         "default_model": f"{NAME}/{ask.model}",
         "providers": {NAME: provider},
         "health": {"enabled": False},
@@ -85,16 +90,16 @@ def _tool_calls(message: dict[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 @asynccontextmanager
-async def client_call() -> AsyncIterator[ThroughClient]:
+async def client_call(*plugins: str) -> AsyncIterator[ThroughClient]:
     """Make the tester's part for one play."""
-    call = ThroughClient()
+    call = ThroughClient(*plugins)
     try:
         yield call
     finally:
         await call.aclose()
 
 
-async def play_through_client(fault: Fault, protocol: ProtocolName) -> Verdict:
-    """Play one fault through a client of its own."""
-    async with client_call() as call:
+async def play_through_client(fault: Fault, protocol: ProtocolName, *plugins: str) -> Verdict:
+    """Play one fault through a client of its own, with these plugins beside the provider's."""
+    async with client_call(*plugins) as call:
         return await play(fault, protocol, call)
