@@ -1,0 +1,170 @@
+"""An answer: what its connection has read of it, and what its reader waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from localagent import Caps, Inflater, LocalAgentError, Permits, ResponseTooLarge
+from localagent_connect_fast.errors import aborted
+from localagent_connect_fast.headers import Headers
+
+if TYPE_CHECKING:
+    from localagent_connect_fast.connection import Connection
+
+MARK = 128 * 1024  # bytes that wait for a reader, above which the connection is not read further
+_NONE = Headers([])
+
+
+class FastAnswer:
+    """An answer whose head has come; see ``localagent.transport.HttpAnswer``.
+
+    Whoever reads waits in ``waiter``, which the connection wakes once a read, and only when there is enough.
+
+    Attributes:
+        status: The status; 0 before the head has come.
+        headers: The headers.
+        connection: Where it comes from, until it is complete, broken or aborted.
+        slot: What is given back when the connection is.
+        inflater: What decompresses the body, if need be.
+        complete: Whether all of it was received.
+        error: What broke it.
+        parts: What was received and not read.
+        size: The bytes in ``parts``.
+        wanted: Bytes for which the reader waits.
+        mark: Bytes above which reading from the connection pauses.
+        waiter: The reader.
+    """
+
+    __slots__ = ("_caps", "complete", "connection", "error", "headers", "inflater", "mark", "parts", "size", "slot",
+                 "status", "waiter", "wanted")  # fmt: skip
+
+    def __init__(self, connection: Connection, caps: Caps) -> None:
+        self.connection: Connection | None = connection
+        self._caps = caps
+        self.status = 0
+        self.headers = _NONE
+        self.slot: Permits | None = None
+        self.inflater: Inflater | None = None
+        self.complete = False
+        self.error: LocalAgentError | None = None
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.wanted = 0
+        self.mark = MARK
+        self.waiter: asyncio.Future[None] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the body was read to its end and the connection given back."""
+        return self.complete and not self.parts and (self.inflater is None or self.inflater.finished)
+
+    async def read(self, cap: int | None = None) -> bytes:
+        """Return the rest of the body; see ``HttpAnswer.read``."""
+        enough = self._caps.body + 1 if cap is None else cap
+        if self.inflater is None:
+            if not self.complete:
+                await self._received(enough)
+            if self.error is not None and self.size < enough:
+                raise self.error
+            data = self._taken()
+        else:
+            data = await self._inflated(self.inflater, enough)
+        if not self.ended:
+            self.abort()
+        if cap is None:
+            if len(data) > self._caps.body:
+                raise ResponseTooLarge(f"The answer is larger than {self._caps.body} bytes.", phase="read")
+            return data
+        return data[:cap]
+
+    async def part(self) -> bytes:
+        """Return the next bytes of the body; ``b""`` at its end."""
+        if self.inflater is not None:
+            return await self._inflated_part(self.inflater)
+        return await self._next()
+
+    async def _next(self) -> bytes:
+        if not self.parts:
+            if not self.complete:
+                await self._received(1)
+            if not self.parts and self.error is not None:
+                raise self.error
+        return self._taken()
+
+    async def _inflated(self, inflater: Inflater, enough: int) -> bytes:
+        data = await self._inflated_part(inflater)
+        parts, total = [data], len(data)
+        while data and total < enough:
+            data = await self._inflated_part(inflater)
+            parts.append(data)
+            total += len(data)
+        return b"".join(parts)
+
+    async def _inflated_part(self, inflater: Inflater) -> bytes:
+        if self.error is not None and not self.parts:
+            raise self.error
+        try:
+            data = inflater.pending()
+            while not data and not inflater.finished:
+                data = inflater.feed(await self._next())
+        except LocalAgentError as error:
+            self.abort()
+            self.error = error
+            raise
+        return data
+
+    async def _received(self, wanted: int) -> None:
+        """Wait until so many bytes were received, or no more will be."""
+        self.wanted, self.mark = wanted, max(wanted, MARK)
+        while self.connection is not None and self.size < wanted:
+            self.waiter = self.connection.loop.create_future()
+            try:
+                await self.waiter
+            except BaseException:  # a cancellation: whoever reads may not come back to clean up
+                self.abort()
+                raise
+
+    def _taken(self) -> bytes:
+        """Return all that waits."""
+        parts = self.parts
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self.size = 0
+        if self.connection is not None and self.connection.reading_paused:
+            self.connection.read_on()
+        return data
+
+    def wake(self) -> None:
+        """Wake the reader."""
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def leave(self, error: LocalAgentError | None) -> None:
+        """Take note that the connection has nothing more for this answer, because it is complete or because it broke.
+
+        Args:
+            error: What broke it; None when it is complete.
+        """
+        self.connection = None
+        self.error = error
+        self.complete = error is None
+        slot, self.slot = self.slot, None
+        if slot is not None:
+            slot.give()
+        self.wake()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        if self.connection is not None:
+            self.connection.give_up(aborted())
+        elif not self.ended and self.error is None:
+            self.error = aborted()
+        self.parts.clear()
+        self.size = 0
+
+    async def aclose(self) -> None:
+        """Give the connection back when the body was read to its end, close it otherwise."""
+        if not self.ended:
+            self.abort()

@@ -1,0 +1,255 @@
+"""One connection: writes requests, and gives what llhttp reads of the answers to whoever asked."""
+
+from __future__ import annotations
+
+import asyncio
+
+from httptools import HttpParserError, HttpParserInvalidStatusError, HttpResponseParser
+
+from localagent import LocalAgentError, Watch, inflater_for
+from localagent_connect_fast.answer import FastAnswer
+from localagent_connect_fast.errors import closed, cut_body, cut_head, no_http
+from localagent_connect_fast.framing import QUIET, checked, ends_with_connection
+from localagent_connect_fast.heads import Head
+from localagent_connect_fast.origins import Origin
+from localagent_connect_fast.pool import Pool
+
+PIECE = 64 * 1024
+_H = ord("H")
+
+
+class Connection(asyncio.Protocol):
+    """A connection; one request at a time.
+
+    Args:
+        origin: Where it leads to.
+        pool: Where it belongs.
+
+    Attributes:
+        kept_until: Time of the loop's clock at which it is too old to serve again.
+        heard: Whether a byte of the answer to the last request came.
+        broken: Whether the peer has ended it.
+        reading_paused: Whether nothing is read, because nobody reads what was.
+    """
+
+    def __init__(self, origin: Origin, pool: Pool) -> None:
+        self.origin = origin
+        self.loop = pool.loop
+        self.kept_until = 0.0
+        self.heard = False
+        self.broken = False
+        self.reading_paused = False
+        self._pool = pool
+        self._answer: FastAnswer | None = None
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._writing_paused = False
+        self._ready()
+
+    def _ready(self) -> None:
+        self.heard = False
+        self._pairs: list[tuple[bytes, bytes]] = []
+        self._quiet = 0
+        self._complete = self._keep = self._more = self._to_the_end = False
+
+    # Requests
+
+    async def exchange(self, answer: FastAnswer, head: Head, body: bytes | None, clocks: Watch) -> None:
+        """Send a request; returns when the head of the answer has come.
+
+        Raises:
+            LocalAgentError: It did not come, or cannot be read.
+        """
+        self._ready()
+        self._answer = answer
+        try:
+            if body is None:
+                self._transport.write(head.bare)
+            elif len(body) <= PIECE:
+                self._transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (head.start, len(body), body))
+            else:
+                await self._write(answer, head, body)
+                clocks.enter("ttft")
+            while not answer.status and answer.error is None:
+                answer.waiter = waiter = self.loop.create_future()
+                await waiter
+            if not answer.status and answer.error is not None:
+                raise answer.error
+            if b"content-encoding" in answer.headers.fields:
+                answer.inflater = inflater_for(answer.headers["content-encoding"])
+        except BaseException:  # a cancellation, an error of ours: the connection is in the middle of something
+            answer.abort()
+            raise
+
+    async def _write(self, answer: FastAnswer, head: Head, body: bytes) -> None:
+        """Write a large body, until it is written or an answer comes that did not wait for its end."""
+        self._transport.write(b"%bContent-Length: %d\r\n\r\n" % (head.start, len(body)))
+        view = memoryview(body)
+        for start in range(0, len(view), PIECE):
+            while self._writing_paused and not answer.status and answer.error is None:
+                answer.waiter = waiter = self.loop.create_future()
+                await waiter
+            if answer.status or answer.error is not None:
+                self._writing_paused = True  # for good: what is missing will never be written
+                return
+            self._transport.write(view[start : start + PIECE])
+        while self._writing_paused and not answer.status and answer.error is None:
+            answer.waiter = waiter = self.loop.create_future()
+            await waiter
+
+    # What asyncio tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        # Paused whenever anything is not written yet: so it is known, at no cost, whether a request is on its way.
+        # asyncio's TLS compares differently, and would be paused all the time with 0.
+        transport.set_write_buffer_limits(high=1 if self.origin.tls else 0, low=0)
+        self._pool.made(self)
+
+    def pause_writing(self) -> None:
+        """Note that something is not written yet."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """Go on writing, unless it was given up."""
+        answer = self._answer
+        if answer is not None and answer.status:
+            return
+        self._writing_paused = False
+        if answer is not None:
+            answer.wake()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; then wake the reader, if this was what it waits for."""
+        answer, parser = self._answer, self._parser
+        if answer is None or parser is None:
+            self.abort()  # nobody has asked for anything
+            return
+        if not self.heard:
+            self.heard = True
+            if data[0] != _H:  # llhttp would take RTSP, too
+                self.give_up(no_http(begun=False))
+                return
+        self._quiet += len(data)
+        try:
+            parser.feed_data(data)
+        except HttpParserError as error:
+            if not self._complete:
+                self.give_up(no_http(begun=_has_begun(error)))
+                return
+            self._more = True
+        if self._complete:
+            self._finish(answer)
+        elif self._quiet > QUIET:
+            self.give_up(no_http(begun=True))
+        elif answer.status and answer.size >= answer.wanted:
+            self._enough(answer)
+
+    def _enough(self, answer: FastAnswer) -> None:
+        """Wake the reader; read no further while too much waits for it."""
+        if answer.size >= answer.mark and not self.reading_paused:
+            self.reading_paused = True
+            self._transport.pause_reading()
+        if answer.waiter is not None:
+            answer.wake()
+
+    def eof_received(self) -> None:
+        """Nothing more will come."""
+        self._gone(None)
+        self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End."""
+        self._gone(error)
+        self._pool.lost(self)
+        self._parser = None
+
+    def _gone(self, error: Exception | None) -> None:
+        self.broken = True
+        self._pool.useless(self)
+        answer = self._answer
+        if answer is None:
+            return
+        if answer.status:
+            if self._to_the_end and error is None:
+                self._more = True
+                self._finish(answer)
+            else:
+                self.give_up(cut_body())
+        else:
+            self.give_up(cut_head() if self.heard and error is None else closed())
+
+    # What llhttp tells
+
+    def on_message_begin(self) -> None:
+        """Note when something follows the answer."""
+        if self._complete:
+            self._more = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; what comes as a trailer nobody asks for, and ``QUIET`` bounds it."""
+        self._pairs.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Check the head; an interim answer is skipped."""
+        parser, answer = self._parser, self._answer
+        assert parser is not None
+        if answer is None or self._complete:
+            return
+        status = parser.get_status_code()
+        headers = checked(self._pairs, parser.get_http_version(), status)
+        if status < 200:
+            self._pairs = []
+            return
+        self._to_the_end = ends_with_connection(headers, status)
+        answer.headers = headers
+        answer.status = status
+
+    def on_body(self, data: bytes) -> None:
+        """Keep a part of the body."""
+        answer = self._answer
+        if answer is not None and not self._complete:
+            self._quiet = 0
+            answer.parts.append(data)
+            answer.size += len(data)
+
+    def on_message_complete(self) -> None:
+        """Note that the answer has ended, unless it was an interim one."""
+        if self._answer is not None and self._answer.status and self._parser is not None:
+            self._complete = True
+            self._keep = self._parser.should_keep_alive()
+
+    # How it ends
+
+    def _finish(self, answer: FastAnswer) -> None:
+        """Serve again, if nothing is in doubt; wake whoever reads."""
+        self._answer = None
+        if self._keep and not (self._more or self._writing_paused or self.broken):
+            if self.reading_paused:
+                self.read_on()
+            self._pool.keep(self)
+        else:
+            self._transport.abort()
+        answer.leave(None)
+
+    def read_on(self) -> None:
+        """Go on reading."""
+        self.reading_paused = False
+        self._transport.resume_reading()
+
+    def give_up(self, error: LocalAgentError) -> None:
+        """Close at once; whoever reads is told why."""
+        answer, self._answer = self._answer, None
+        self._transport.abort()
+        if answer is not None:
+            answer.leave(error)
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.give_up(closed())
+
+
+def _has_begun(error: HttpParserError) -> bool:
+    """Whether the very first bytes were HTTP."""
+    return not (isinstance(error, HttpParserInvalidStatusError) or "Expected HTTP/" in str(error))

@@ -1,0 +1,45 @@
+"""Rules about the head of an answer, beyond those of llhttp, which is strict where nobody makes it lenient.
+
+llhttp refuses two lengths, a length beside chunks, folded headers, bare line feeds, control characters, and broken
+chunk sizes. What it lets pass and must not pass is refused here, with the limits of aiohttp's parser.
+"""
+
+from __future__ import annotations
+
+from localagent_connect_fast.headers import Headers
+
+MOST_HEADERS = 128
+LONGEST = 8190  # bytes of a name or a value
+QUIET = 64 * 1024  # bytes that may come without a byte of a body among them: a head, trailers, chunk extensions
+NO_BODY = (204, 304)
+
+
+class MisframedError(Exception):
+    """The answer's head leaves in doubt where the answer ends, or goes beyond a limit."""
+
+
+def checked(pairs: list[tuple[bytes, bytes]], version: str, status: int) -> Headers:
+    """Return the headers of an answer.
+
+    Raises:
+        MisframedError: They break a rule.
+    """
+    if version not in ("1.1", "1.0") or status == 101:
+        raise MisframedError("another protocol")
+    if len(pairs) > MOST_HEADERS:
+        raise MisframedError("too many headers")
+    for name, value in pairs:
+        if len(value) > LONGEST or len(name) > LONGEST:
+            raise MisframedError("a header too long")
+    headers = Headers(pairs)
+    if b"transfer-encoding" in headers.fields:
+        codings = [value.lower() for name, value in pairs if name.lower() == b"transfer-encoding"]
+        if codings != [b"chunked"] or version == "1.0":
+            raise MisframedError("a transfer coding that nobody can read")
+    return headers
+
+
+def ends_with_connection(headers: Headers, status: int) -> bool:
+    """Say whether only the end of the connection ends the body."""
+    fields = headers.fields
+    return not (b"content-length" in fields or b"transfer-encoding" in fields or status in NO_BODY)

@@ -1,0 +1,83 @@
+"""The heads of requests: made once, for they differ from one request to the next in the body's length alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import SplitResult
+
+from localagent import SettingsError
+from localagent_connect_fast.origins import Origin, forbidden, origin_of, split
+
+KEPT = 256
+DEFAULTS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "localagent"}
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+#: How a message is delimited is the transport's own business: two opinions about it are how requests are smuggled.
+_FRAMING = frozenset({"content-length", "transfer-encoding", "upgrade"})
+
+
+class Head:
+    """The head of requests with the same method, address and headers.
+
+    Attributes:
+        origin: Where they go.
+        headers: The headers, as they were given.
+        start: All of the head that does not depend on the body.
+        bare: The whole head of a request without a body.
+    """
+
+    __slots__ = ("bare", "headers", "origin", "start")
+
+    def __init__(self, method: str, url: str, headers: Mapping[str, str]) -> None:
+        parts = split(url)
+        self.origin: Origin = origin_of(parts)
+        self.headers = dict(headers)
+        lines = [f"{method} {_target(parts)} HTTP/1.1", f"Host: {_host(parts)}", *_lines(self.headers)]
+        self.start = ("\r\n".join(lines) + "\r\n").encode()
+        self.bare = self.start + (b"\r\n" if method == "GET" else b"Content-Length: 0\r\n\r\n")
+
+
+class Heads:
+    """The heads that were made."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], Head] = {}
+
+    def get(self, method: str, url: str, headers: Mapping[str, str]) -> Head:
+        """Return the head of a request.
+
+        Raises:
+            SettingsError: The address or a header holds what HTTP forbids.
+        """
+        head = self._known.get((method, url))
+        # Compared by what they hold: whoever gave the headers may have changed them since.
+        if head is None or head.headers != headers:
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            head = self._known[method, url] = Head(method, url, headers)
+        return head
+
+
+def _target(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _host(parts: SplitResult) -> str:
+    """Return the host as the address has it, without the port that goes without saying."""
+    default = ":443" if parts.scheme == "https" else ":80"
+    return parts.netloc.removesuffix(default)
+
+
+def _lines(headers: Mapping[str, str]) -> list[str]:
+    given = {name.lower() for name in headers}
+    lines = [f"{name}: {value}" for name, value in DEFAULTS.items() if name.lower() not in given]
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name) or _FORBIDDEN.search(value):
+            raise forbidden()
+        if name.lower() in _FRAMING:
+            raise SettingsError(f"The header {name} of the request is the transport's own.",
+                                mend="Take it out of the headers of the provider.")  # fmt: skip
+        if name.lower() != "host":
+            lines.append(f"{name}: {value}")
+    return lines

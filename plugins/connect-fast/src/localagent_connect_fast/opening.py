@@ -1,0 +1,90 @@
+"""Making connections: names, addresses, TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from aiohappyeyeballs import start_connection
+
+from localagent import SettingsError, Watch
+from localagent_connect_fast.origins import Origin
+from localagent_connect_fast.resolving import Addresses, Resolver
+
+if TYPE_CHECKING:
+    P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+NEXT_ADDRESS = 0.25  # seconds until a second address is tried beside the first; RFC 8305, section 5
+
+
+@functools.cache
+def tls_context(authority: Path | None) -> ssl.SSLContext:
+    """Return the context that trusts the authorities of a PEM file, or the system's.
+
+    Raises:
+        SettingsError: The file cannot be read, or holds no certificate.
+    """
+    try:
+        context = ssl.create_default_context(cafile=None if authority is None else str(authority))
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"The certificate authorities in {authority} cannot be read: {error.strerror or error}.",
+                            mend="Name a PEM file.") from None  # fmt: skip
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+async def connect(
+    origin: Origin, resolver: Resolver, tls: ssl.SSLContext | None, make: Callable[[], P], clocks: Watch
+) -> P:
+    """Make a connection; every address of the name is tried.
+
+    Args:
+        origin: Where to.
+        resolver: Resolves names.
+        tls: Decides whom to trust; None for a plain connection.
+        make: Makes the protocol.
+        clocks: Told when a name is being resolved.
+
+    Raises:
+        OSError: It could not be made.
+    """
+    sock = await _connected(origin, resolver, clocks)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a peer that has vanished is noticed some day
+    name = origin.host.rstrip(".") if tls is not None else None
+    _, protocol = await asyncio.get_running_loop().create_connection(make, sock=sock, ssl=tls, server_hostname=name)
+    return protocol
+
+
+async def _connected(origin: Origin, resolver: Resolver, clocks: Watch) -> socket.socket:
+    addresses = resolver.known(origin.host, origin.port)
+    if addresses is None:
+        return await _first_of(await _resolve(origin, resolver, clocks))
+    try:
+        return await _first_of(addresses)
+    except OSError:
+        if not resolver.forget(origin.host, origin.port):
+            raise
+        again = await _resolve(origin, resolver, clocks)
+        if again == addresses:
+            raise
+        return await _first_of(again)
+
+
+async def _first_of(addresses: Addresses) -> socket.socket:
+    try:
+        return await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS)
+    except RuntimeError as error:  # uvloop's way to say that a socket cannot be used
+        raise OSError(str(error)) from None
+
+
+async def _resolve(origin: Origin, resolver: Resolver, clocks: Watch) -> Addresses:
+    clocks.rename("dns")
+    try:
+        return await resolver.resolve(origin.host, origin.port)
+    finally:
+        clocks.rename("connect")

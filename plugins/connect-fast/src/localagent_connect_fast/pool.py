@@ -1,0 +1,123 @@
+"""The connections of one transport: who may have one, which ones are kept, and what they are used for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from localagent import Permits, PoolProfile, PoolStats, Watch
+from localagent_connect_fast.forks import Forks
+from localagent_connect_fast.origins import Origin
+
+if TYPE_CHECKING:
+    from localagent_connect_fast.connection import Connection
+
+
+class Pool:
+    """Connections of one event loop in one process; the one that was used last is used next.
+
+    Args:
+        profile: How many there may be, and how long they are kept.
+
+    Attributes:
+        permits: Slots: one for every request that is on its way, given in the order of asking.
+        forks: Tells the process that the connections belong to.
+        opened: Connections that were made.
+        handshakes: TLS handshakes among these.
+        reused: Requests that were sent over a connection that had served before.
+        failed: Connections that could not be made.
+    """
+
+    def __init__(self, profile: PoolProfile) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.permits = Permits(profile.limit)
+        self.forks = Forks.count
+        self.opened = self.handshakes = self.reused = self.failed = 0
+        self._waited = 0.0
+        self._keepalive = profile.keepalive
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._reaper: asyncio.TimerHandle | None = None
+        self._closed: asyncio.Future[None] | None = None
+
+    def stats(self) -> PoolStats:
+        """Return the figures of this moment."""
+        return PoolStats(
+            active=self.permits.used,
+            idle=len(self._idle),
+            waiting=self.permits.waiting,
+            limit=self.permits.limit,
+            opened=self.opened,
+            handshakes=self.handshakes,
+            reused=self.reused,
+            failed=self.failed,
+            waited=self._waited,
+        )
+
+    async def wait(self, clocks: Watch) -> None:
+        """Wait for a slot and take it."""
+        clocks.enter("pool")
+        began = self.loop.time()
+        try:
+            await self.permits.wait()
+        finally:
+            self._waited += self.loop.time() - began
+
+    def take(self, origin: Origin) -> Connection | None:
+        """Return a kept connection, or None."""
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if connection.origin == origin and self.loop.time() < connection.kept_until:
+                self.reused += 1
+                return connection
+            connection.abort()  # too old, or the instance has moved
+        return None
+
+    def keep(self, connection: Connection) -> None:
+        """Take a connection back that can serve again."""
+        if self._closed is not None or self._keepalive <= 0:
+            connection.abort()
+            return
+        connection.kept_until = self.loop.time() + self._keepalive
+        self._idle.append(connection)
+        if self._reaper is None:
+            self._reaper = self.loop.call_at(connection.kept_until, self._reap)
+
+    def _reap(self) -> None:
+        """Close what was kept for too long. The timer is not moved when a connection is used: that would cost more."""
+        self._reaper = None
+        now = self.loop.time() + 1e-3  # a loop may call early, by the resolution of its clock
+        while self._idle and self._idle[0].kept_until <= now:
+            self._idle.pop(0).abort()
+        if self._idle:
+            self._reaper = self.loop.call_at(self._idle[0].kept_until, self._reap)
+
+    def made(self, connection: Connection) -> None:
+        """Count a connection that is there."""
+        self.opened += 1
+        self.handshakes += connection.origin.tls
+        self._open.add(connection)
+
+    def useless(self, connection: Connection) -> None:
+        """Never give this one out again."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """Forget a connection that is closed."""
+        self.useless(connection)
+        self._open.discard(connection)
+        if self._closed is not None and not self._open and not self._closed.done():
+            self._closed.set_result(None)
+
+    async def aclose(self) -> None:
+        """Close all connections; returns when they are closed."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+            self._reaper = None
+        self._closed = self._closed or self.loop.create_future()
+        for connection in list(self._open):
+            connection.abort()
+        if self._open:
+            await self._closed

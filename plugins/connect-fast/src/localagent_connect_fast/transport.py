@@ -1,0 +1,105 @@
+"""The transport of one instance."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+from localagent import ConnectSettings, Instance, PoolStats, UpstreamServerError, Watch
+from localagent_connect_fast.answer import FastAnswer
+from localagent_connect_fast.connection import PIECE, Connection
+from localagent_connect_fast.errors import unconnected
+from localagent_connect_fast.forks import Forks
+from localagent_connect_fast.heads import Head, Heads
+from localagent_connect_fast.opening import connect, tls_context
+from localagent_connect_fast.origins import Origin
+from localagent_connect_fast.pool import Pool
+from localagent_connect_fast.resolving import Resolver
+
+_DEFAULTS = ConnectSettings()
+
+
+class FastTransport:
+    """Sends requests to one instance; see ``localagent.transport.Transport``.
+
+    Args:
+        instance: Whose pool profile holds.
+        resolver: Resolves names; whoever made it closes it.
+        settings: Size limits of answers, and whom to trust.
+    """
+
+    def __init__(self, instance: Instance, resolver: Resolver, settings: ConnectSettings = _DEFAULTS) -> None:
+        self._profile = instance.pool
+        self._resolver = resolver
+        self._caps = settings.caps
+        self._authority = settings.authority
+        self._heads = Heads()
+        self._pool: Pool | None = None
+        self._inherited: list[Pool] = []
+
+    def stats(self) -> PoolStats:
+        """Return the figures of this moment."""
+        return self._pool.stats() if self._pool is not None else PoolStats(limit=self._profile.limit)
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+    ) -> FastAnswer:
+        """Send a request and return when the head of the answer has come; see ``Transport.send``."""
+        head = self._heads.get(method, url, headers)
+        pool = self._pool
+        if pool is None or pool.forks != Forks.count:
+            pool = self._new_pool()
+        permits = pool.permits
+        if not permits.take():
+            await pool.wait(clocks)
+        try:
+            answer = await self._send(pool, head, body, clocks)
+        except BaseException:
+            permits.give()
+            raise
+        if answer.connection is None:
+            permits.give()  # all of it came with the head
+        else:
+            answer.slot = permits
+        return answer
+
+    async def _send(self, pool: Pool, head: Head, body: bytes | None, clocks: Watch) -> FastAnswer:
+        phase = "ttft" if body is None or len(body) <= PIECE else "send"
+        clocks.enter(phase)  # type: ignore[arg-type]
+        connection = pool.take(head.origin)
+        if connection is not None:
+            answer = FastAnswer(connection, self._caps)
+            try:
+                await connection.exchange(answer, head, body, clocks)
+                return answer
+            except UpstreamServerError:
+                if connection.heard or not connection.broken:
+                    raise
+            # The server had closed a kept connection meanwhile, and no byte of an answer came: safe to send again.
+        connection = await self._open(pool, head.origin, clocks)
+        clocks.enter(phase)  # type: ignore[arg-type]
+        answer = FastAnswer(connection, self._caps)
+        await connection.exchange(answer, head, body, clocks)
+        return answer
+
+    async def _open(self, pool: Pool, origin: Origin, clocks: Watch) -> Connection:
+        clocks.enter("connect")
+        tls = tls_context(self._authority) if origin.tls else None
+        try:
+            return await connect(origin, self._resolver, tls, functools.partial(Connection, origin, pool), clocks)
+        except (OSError, UnicodeError) as error:
+            trouble = unconnected(error)
+        pool.failed += 1
+        # Outside the handler: what the system says may name more than it should, and must not be linked to ours.
+        raise trouble
+
+    def _new_pool(self) -> Pool:
+        if self._pool is not None:
+            self._inherited.append(self._pool)  # the parent's: dropping it would close what the parent still uses
+        self._pool = Pool(self._profile)
+        return self._pool
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._pool is not None and self._pool.forks == Forks.count:
+            await self._pool.aclose()

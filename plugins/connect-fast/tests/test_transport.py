@@ -1,0 +1,25 @@
+"""The transport keeps the contract of transports."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+
+from localagent import Caps, ConnectSettings, PoolProfile
+from localagent.testing import TransportContract
+from localagent.testing.contracts.exchanging import CAPS, HERE, POOL
+from localagent_connect_fast import FastTransport, Resolver
+
+
+class TestFastTransport(TransportContract):
+    @asynccontextmanager
+    async def transport(self, *, pool: PoolProfile = POOL, caps: Caps = CAPS) -> AsyncIterator[FastTransport]:
+        resolver = Resolver()
+        made = FastTransport(attrs.evolve(HERE, pool=pool), resolver, ConnectSettings(caps))
+        try:
+            yield made
+        finally:
+            await made.aclose()
+            await resolver.aclose()
