@@ -1,20 +1,20 @@
-"""The aiohttp sessions of one event loop, and what their connector tells about connections."""
+"""The aiohttp sessions of one event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+
+from localagent.wire.aiohttp_connector import Connector, Counts, Exchange, Nobody, Resolver, current
 
 if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
+    import ssl
 
-    from localagent.errors import Phase
-    from localagent.timer import Watch
+    from aiohttp.abc import AbstractResolver
+    from yarl import URL
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 USER_AGENT = "localagent"
@@ -35,60 +35,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=Forks.forked)
 
 
-class Exchange:
-    """What the parts of aiohttp tell the request that they work for.
-
-    Attributes:
-        clocks: The request's clocks.
-        sending: The phase that begins when there is a connection.
-        reused: Whether it went over a connection that had served before.
-        transport: The connection, while a large body is written.
-    """
-
-    __slots__ = ("clocks", "reused", "sending", "transport")
-
-    def __init__(self, clocks: Watch, sending: Phase) -> None:
-        self.clocks = clocks
-        self.sending: Phase = sending
-        self.reused = True
-        self.transport: asyncio.Transport | None = None
-
-
-current: ContextVar[Exchange] = ContextVar("localagent_exchange")
-
-
-class Resolver(AbstractResolver):
-    """Resolves names through another resolver; says when that phase begins and ends."""
-
-    def __init__(self, inner: AbstractResolver) -> None:
-        self._inner = inner
-
-    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
-        """Resolve a name; see aiohttp's ``AbstractResolver``."""
-        clocks = current.get().clocks
-        clocks.rename("dns")
-        try:
-            return await self._inner.resolve(host, port, family)
-        finally:
-            clocks.rename("connect")
-
-    async def close(self) -> None:
-        """Close the other resolver."""
-        await self._inner.close()
-
-
-class Connector(aiohttp.TCPConnector):
-    """Says when a request needs a new connection: subclasses are asked to make one, which is how aiohttp has it."""
-
-    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
-        exchange = current.get()
-        exchange.reused = False
-        exchange.clocks.enter("connect")
-        protocol = await super()._create_connection(req, traces, timeout)
-        exchange.clocks.enter(exchange.sending)
-        return protocol
-
-
 class Sessions:
     """The aiohttp sessions of one event loop: one that keeps connections, and one that makes a new one every time.
 
@@ -98,13 +44,21 @@ class Sessions:
     Args:
         resolver: Resolves names; None means the system's.
         keepalive: Seconds that an idle connection is kept.
+        dns_ttl: Seconds that the address of a name is remembered; a failure to connect ends it at once.
+
+    Attributes:
+        keepalive: Seconds that an idle connection is kept now; see ``shorten``.
     """
 
-    def __init__(self, *, resolver: AbstractResolver | None = None, keepalive: float = 15.0) -> None:
+    def __init__(
+        self, *, resolver: AbstractResolver | None = None, keepalive: float = 15.0, dns_ttl: float = 30.0
+    ) -> None:
         self._resolver = resolver
-        self._keepalive = keepalive
+        self.keepalive = keepalive
+        self._dns_ttl = dns_ttl
         self._forks = Forks.count
         self._made: dict[bool, aiohttp.ClientSession] = {}
+        self._connectors: dict[bool, Connector] = {}
 
     def get(self, *, fresh: bool = False) -> aiohttp.ClientSession:
         """Return the session; ``fresh`` the one whose connections are never reused."""
@@ -116,14 +70,16 @@ class Sessions:
     def _make(self, fresh: bool) -> aiohttp.ClientSession:
         if self._forks != Forks.count:
             self._made.clear()
+            self._connectors.clear()
             self._forks = Forks.count
-        options: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": self._keepalive}
+        options: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": self.keepalive}
         connector = Connector(
+            Resolver(self._resolver or aiohttp.ThreadedResolver()),
             limit=0,
-            resolver=Resolver(self._resolver or aiohttp.ThreadedResolver()),
-            ttl_dns_cache=30,
+            ttl_dns_cache=self._dns_ttl,
             **options,
         )
+        self._connectors[fresh] = connector
         self._made[fresh] = aiohttp.ClientSession(
             connector=connector,
             timeout=_NO_TIMEOUT,
@@ -135,9 +91,42 @@ class Sessions:
         )
         return self._made[fresh]
 
+    def idle(self, address: URL) -> int:
+        """Return how many connections to the host and port of an address wait for the next request."""
+        connector = self._connectors.get(False)
+        return connector.idle(address) if connector is not None and self._forks == Forks.count else 0
+
+    def shorten(self, keepalive: float) -> None:
+        """Keep idle connections for at most this many seconds from now on."""
+        if keepalive < self.keepalive:
+            self.keepalive = keepalive
+            if (connector := self._connectors.get(False)) is not None:
+                connector.shorten(keepalive)
+
+    async def prepare(self, address: URL, tls: ssl.SSLContext | bool, counts: Counts) -> None:
+        """Have a connection ready for the next request: connected, TLS included, nothing sent.
+
+        Args:
+            address: Where to.
+            tls: Whom to trust.
+            counts: Counts it.
+
+        Raises:
+            aiohttp.ClientError: There is none to be had.
+        """
+        session = self.get()
+        request = aiohttp.ClientRequest("GET", address, loop=asyncio.get_running_loop(), session=session, ssl=tls)
+        token = current.set(Exchange(Nobody(), "ttft", counts))
+        try:
+            connection = await self._connectors[False].connect(request, [], _NO_TIMEOUT)
+        finally:
+            current.reset(token)
+        connection.release()
+
     async def aclose(self) -> None:
         """Close all connections."""
         if self._forks == Forks.count:
             for session in self._made.values():
                 await session.close()
         self._made.clear()
+        self._connectors.clear()

@@ -21,9 +21,10 @@ from localagent.errors import (
     UpstreamProtocol,
 )
 from localagent.instances import Instance
-from localagent.transport import Caps
+from localagent.transport import Caps, PoolStats
+from localagent.wire.aiohttp_connector import Counts, Exchange, current
 from localagent.wire.aiohttp_errors import broken, partial, translated
-from localagent.wire.aiohttp_sessions import Exchange, Sessions, current
+from localagent.wire.aiohttp_sessions import Sessions
 from localagent.wire.inflating import Inflater, inflater_for
 from localagent.wire.permits import Permits
 
@@ -134,16 +135,27 @@ class AiohttpTransport:
         sessions: The event loop's sessions; whoever made them closes them.
         caps: Size limits of answers.
         tls: Decides whom to trust; None means the system's certificate authorities.
+        permits: The instance's connection slots; None means as many as its pool profile says.
+
+    Attributes:
+        permits: The instance's connection slots.
     """
 
     def __init__(
-        self, instance: Instance, sessions: Sessions, caps: Caps | None = None, tls: ssl.SSLContext | None = None
+        self,
+        instance: Instance,
+        sessions: Sessions,
+        caps: Caps | None = None,
+        tls: ssl.SSLContext | None = None,
+        permits: Permits | None = None,
     ) -> None:
+        self._address = URL(instance.url)
+        self._counts = Counts()
         self._sessions = sessions
         self._caps = caps or Caps()
         self._tls: ssl.SSLContext | bool = tls or True
         self._urls: dict[str, URL] = {}
-        self.permits = Permits(instance.pool.limit)
+        self.permits = permits or Permits(instance.pool.limit)
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
@@ -166,7 +178,7 @@ class AiohttpTransport:
         if address is None:
             address = self._urls[url] = URL(url, encoded=True)
         large = body is not None and len(body) > SMALL_BODY
-        exchange = Exchange(clocks, "send" if large else "ttft")
+        exchange = Exchange(clocks, "send" if large else "ttft", self._counts)
         data = _LargeBody(body, exchange) if body is not None and large else body
         token = current.set(exchange)
         clocks.enter(exchange.sending)
@@ -182,6 +194,8 @@ class AiohttpTransport:
                 response = await self._sessions.get(fresh=True).request(
                     method, address, data=data, headers=headers, allow_redirects=False, ssl=self._tls
                 )
+            if exchange.reused:
+                self._counts.reused += 1
             try:
                 return AiohttpAnswer(response, self._caps, self.permits)
             except UpstreamProtocol:
@@ -198,6 +212,28 @@ class AiohttpTransport:
         finally:
             current.reset(token)
         # Outside the handler: aiohttp's exceptions carry the request's headers, and must not be linked to ours.
+        raise trouble
+
+    def stats(self) -> PoolStats:
+        """Return how connections are used; idle are all those to the instance's host and port."""
+        permits, counts = self.permits, self._counts
+        return PoolStats(
+            permits.used, self._sessions.idle(self._address), permits.waiting, permits.limit,
+            counts.opened, counts.handshakes, counts.reused, counts.failed, permits.waited,
+        )  # fmt: skip
+
+    async def prepare(self) -> None:
+        """Have a connection ready for the next request: connected, TLS included, nothing sent.
+
+        Raises:
+            ConnectFailed: There is none to be had.
+        """
+        try:
+            await self._sessions.prepare(self._address, self._tls, self._counts)
+        except (aiohttp.ClientError, OSError) as error:
+            trouble = translated(error)
+        else:
+            return
         raise trouble
 
     async def aclose(self) -> None:

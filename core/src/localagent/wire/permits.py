@@ -13,14 +13,18 @@ class Permits:
 
     Args:
         limit: Slots.
+
+    Attributes:
+        waited: Seconds that all who had to wait have waited together, those included who gave up.
     """
 
-    __slots__ = ("_free", "_waiting", "limit")
+    __slots__ = ("_free", "_waiting", "limit", "waited")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._free = limit
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self.waited = 0.0
 
     @property
     def used(self) -> int:
@@ -41,7 +45,9 @@ class Permits:
 
     async def wait(self) -> None:
         """Wait for a slot and take it."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        future: asyncio.Future[None] = loop.create_future()
         self._waiting.append(future)
         try:
             await future
@@ -51,6 +57,8 @@ class Permits:
             elif future in self._waiting:  # ``give`` may have passed it over by now
                 self._waiting.remove(future)
             raise
+        finally:
+            self.waited += loop.time() - began
 
     def give(self) -> None:
         """Give a slot back, or hand it to whoever waits longest."""

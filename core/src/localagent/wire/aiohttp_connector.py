@@ -1,0 +1,152 @@
+"""aiohttp's connector, which tells a request what becomes of it, and counts connections."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from aiohttp.client_proto import ResponseHandler
+    from yarl import URL
+
+    from localagent.errors import Phase
+
+
+class Phases(Protocol):
+    """Who is told which phase begins: ``localagent.Watch``, or nobody."""
+
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase."""
+
+    def rename(self, phase: Phase) -> None:
+        """Give the phase that is under way another name."""
+
+
+class Nobody:
+    """Is told of phases that no clock limits."""
+
+    def enter(self, phase: Phase) -> None:
+        """Do nothing."""
+
+    def rename(self, phase: Phase) -> None:
+        """Do nothing."""
+
+
+class Counts:
+    """What became of the connections of one transport; see ``localagent.PoolStats``."""
+
+    __slots__ = ("failed", "handshakes", "opened", "reused")
+
+    def __init__(self) -> None:
+        self.opened = self.handshakes = self.reused = self.failed = 0
+
+
+class Exchange:
+    """What the parts of aiohttp tell the request that they work for.
+
+    Attributes:
+        clocks: The request's clocks.
+        sending: The phase that begins when there is a connection.
+        counts: The counts of its transport.
+        reused: Whether it went over a connection that was there already.
+        resolved: Whether a name was resolved for it.
+        transport: The connection, while a large body is written.
+    """
+
+    __slots__ = ("clocks", "counts", "resolved", "reused", "sending", "transport")
+
+    def __init__(self, clocks: Phases, sending: Phase, counts: Counts) -> None:
+        self.clocks = clocks
+        self.sending: Phase = sending
+        self.counts = counts
+        self.reused = True
+        self.resolved = False
+        self.transport: asyncio.Transport | None = None
+
+
+current: ContextVar[Exchange] = ContextVar("localagent_exchange")
+
+
+class Resolver(AbstractResolver):
+    """Resolves names through another resolver; says when that phase begins and ends.
+
+    Attributes:
+        names: All names that it was asked for; addresses are none.
+    """
+
+    def __init__(self, inner: AbstractResolver) -> None:
+        self._inner = inner
+        self.names: set[str] = set()
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
+        """Resolve a name; see aiohttp's ``AbstractResolver``."""
+        exchange = current.get()
+        exchange.resolved = True
+        self.names.add(host)
+        clocks = exchange.clocks
+        clocks.rename("dns")
+        try:
+            return await self._inner.resolve(host, port, family)
+        finally:
+            clocks.rename("connect")
+
+    async def close(self) -> None:
+        """Close the other resolver."""
+        await self._inner.close()
+
+
+class Connector(aiohttp.TCPConnector):
+    """Says when a request needs a new connection: subclasses are asked to make one, which is how aiohttp has it."""
+
+    def __init__(self, resolver: Resolver, **options: Any) -> None:
+        super().__init__(resolver=resolver, **options)
+        self._names = resolver.names
+
+    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
+        exchange = current.get()
+        exchange.reused = False
+        exchange.clocks.enter("connect")
+        try:
+            protocol = await self._connected(req, traces, timeout)
+        except (aiohttp.ClientError, OSError):
+            exchange.counts.failed += 1
+            raise
+        exchange.counts.opened += 1
+        exchange.counts.handshakes += req.is_ssl()
+        exchange.clocks.enter(exchange.sending)
+        return protocol
+
+    async def _connected(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
+        """Connect. When that fails at a remembered address the name is resolved anew, and tried once more."""
+        try:
+            return await self._forgetful(req, traces, timeout)
+        except aiohttp.ClientConnectorError:
+            if current.get().resolved or req.url.raw_host not in self._names:
+                raise
+            return await self._forgetful(req, traces, timeout)
+
+    async def _forgetful(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
+        try:
+            return await super()._create_connection(req, traces, timeout)
+        except BaseException:  # also the cancellation by which the connect clock ends waiting for a server that is gone
+            self.clear_dns_cache(req.url.raw_host, req.port)
+            raise
+
+    def idle(self, address: URL) -> int:
+        """Return how many connections to the host and port of an address wait for the next request."""
+        # aiohttp tells this nowhere else.
+        return sum(
+            protocol.is_connected()
+            for key, kept in self._conns.items()
+            if (key.host, key.port, key.is_ssl) == (address.raw_host, address.port, address.scheme == "https")
+            for protocol, _ in kept
+        )
+
+    def shorten(self, keepalive: float) -> None:
+        """Keep idle connections for this many seconds from now on."""
+        self._keepalive_timeout = keepalive  # read anew at every use
