@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 _GIVES = {
     "answer_stream": ("AnswerStream",),
     "attempt": ("Attempt", "Continue", "GiveUp", "Outcome", "Refused", "Retry", "Ticket"),
+    "cache_contents": ("CacheContents", "CacheCounts", "CacheFigures", "KeptAnswer", "Which"),
     "cache_keys": ("CacheKey",),
     "caching": ("CacheEntry",),
     "call": ("CachePolicy", "Call", "Principal"),
@@ -115,6 +116,21 @@ if TYPE_CHECKING:
     )
     from localagent.attempt import (
         Ticket as Ticket,
+    )
+    from localagent.cache_contents import (
+        CacheContents as CacheContents,
+    )
+    from localagent.cache_contents import (
+        CacheCounts as CacheCounts,
+    )
+    from localagent.cache_contents import (
+        CacheFigures as CacheFigures,
+    )
+    from localagent.cache_contents import (
+        KeptAnswer as KeptAnswer,
+    )
+    from localagent.cache_contents import (
+        Which as Which,
     )
     from localagent.cache_keys import CacheKey as CacheKey
     from localagent.caching import CacheEntry as CacheEntry
