@@ -86,6 +86,8 @@ _GIVES = {
     "timer": ("Clocks", "Watch"),
     "tokens": ("Tokenizer",),
     "transport": ("Caps", "ConnectSettings", "HttpAnswer", "PoolStats", "Pooled", "Transport"),
+    "wire.aiohttp_sessions": ("Sessions",),
+    "wire.aiohttp_transport": ("AiohttpTransport", "tls_context"),
     "wire.inflating": ("Inflater", "inflater_for"),
     "wire.permits": ("Permits",),
 }
@@ -315,6 +317,9 @@ if TYPE_CHECKING:
     from localagent.transport import Pooled as Pooled
     from localagent.transport import PoolStats as PoolStats
     from localagent.transport import Transport as Transport
+    from localagent.wire.aiohttp_sessions import Sessions as Sessions
+    from localagent.wire.aiohttp_transport import AiohttpTransport as AiohttpTransport
+    from localagent.wire.aiohttp_transport import tls_context as tls_context
     from localagent.wire.inflating import Inflater as Inflater
     from localagent.wire.inflating import inflater_for as inflater_for
     from localagent.wire.openai_compatible import OpenAICompatible as OpenAICompatible
