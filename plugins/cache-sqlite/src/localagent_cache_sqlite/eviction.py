@@ -1,0 +1,134 @@
+"""What goes when it is full or over: S3-FIFO in the rows of the file, and the age.
+
+Two queues: what is new enters the *small* one (0), a tenth of the room; who was asked for again by the time it reaches
+the end moves to the *main* one (1), the others go and leave their ids as *ghosts*. A ghost that comes back enters the
+main queue. At the end of the main queue each use buys another round. A hit moves no row, it counts.
+
+After: Yang, Zhang, Qiu, Yue, Rashmi, "FIFO queues are all you need for cache eviction", SOSP 2023, section 4. Ours are
+that uses are told in batches, and that rows go many at a time.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from typing import NamedTuple
+
+import attrs
+
+from localagent_cache_sqlite.counting import count_gone
+
+SMALL, MAIN = 0, 1
+SHARE = 0.1  # the small queue's part of the room, as in the paper
+AT_ONCE = 256  # rows that one round looks at, at most
+LOOKS = 1000  # rows that stay before one goes that was in use
+EXPIRED_AT_ONCE = 1000
+
+
+@attrs.frozen
+class Bounds:
+    """What may be kept.
+
+    Attributes:
+        size: The most bytes.
+        entries: The most entries.
+        ttl: Seconds after which an entry expires.
+    """
+
+    size: int
+    entries: int
+    ttl: float
+
+
+class Fill(NamedTuple):
+    """How full a queue is.
+
+    Attributes:
+        entries: Its entries.
+        size: Their bytes.
+    """
+
+    entries: int
+    size: int
+
+
+def fill(connection: sqlite3.Connection) -> tuple[Fill, Fill]:
+    """Return how full the small and the main queue are."""
+    row = connection.execute(
+        "SELECT a.entries, a.size, b.entries, b.size FROM totals a, totals b WHERE a.queue = 0 AND b.queue = 1"
+    ).fetchone()
+    return Fill(*row[:2]), Fill(*row[2:])
+
+
+def evict(connection: sqlite3.Connection, bounds: Bounds) -> None:
+    """Let entries go until the bounds hold."""
+    stayed = 0
+    while True:
+        small, main = fill(connection)
+        rows = _too_many(small, main, bounds)
+        if not rows:
+            break
+        small_is_over = small.size > SHARE * bounds.size or small.entries > SHARE * bounds.entries
+        queue = SMALL if small_is_over or not main.entries else MAIN
+        gone = _round(connection, queue, rows, all_go=stayed >= LOOKS)
+        stayed = 0 if gone else stayed + rows
+    _trim_ghosts(connection, small.entries + main.entries)
+
+
+def _too_many(small: Fill, main: Fill, bounds: Bounds) -> int:
+    """Return about how many entries have to go; 0 when the bounds hold."""
+    entries, size = small.entries + main.entries, small.size + main.size
+    over = max(0, entries - bounds.entries)
+    if size > bounds.size:
+        over = max(over, math.ceil((size - bounds.size) * entries / size))
+    return min(over, AT_ONCE)
+
+
+def _round(connection: sqlite3.Connection, queue: int, rows: int, *, all_go: bool) -> int:
+    """Look at the oldest rows of a queue: who was in use stays, the others go. Return how many went."""
+    first, last = connection.execute(
+        "SELECT min(place), max(place) FROM (SELECT place FROM entries WHERE queue = ? ORDER BY place LIMIT ?)",
+        (queue, rows),
+    ).fetchone()
+    behind = last_place(connection) - first + 1
+    oldest = f"queue = {queue} AND place <= {last}"
+    unused = oldest if all_go else f"{oldest} AND uses = 0"
+    if queue == SMALL:
+        connection.execute(f"INSERT OR REPLACE INTO ghosts SELECT id, place FROM entries WHERE {unused}")
+    count_gone(connection, unused, "evicted")
+    gone = connection.execute(f"DELETE FROM entries WHERE {unused}").rowcount
+    uses = "0" if queue == SMALL else "uses - 1"
+    connection.execute(f"UPDATE entries SET queue = 1, uses = {uses}, place = place + ? WHERE {oldest}", (behind,))
+    return gone
+
+
+def last_place(connection: sqlite3.Connection) -> int:
+    """Return the highest place that an entry has: who comes next goes behind it."""
+    row = connection.execute(
+        "SELECT max((SELECT coalesce(max(place), 0) FROM entries WHERE queue = 0),"
+        " (SELECT coalesce(max(place), 0) FROM entries WHERE queue = 1))"
+    ).fetchone()
+    return int(row[0])
+
+
+def _trim_ghosts(connection: sqlite3.Connection, most: int) -> None:
+    """Forget the oldest ghosts: there are never more of them than of entries."""
+    number = connection.execute("SELECT count(*) FROM ghosts").fetchone()[0]
+    if number > most:
+        connection.execute(
+            "DELETE FROM ghosts WHERE id IN (SELECT id FROM ghosts ORDER BY place LIMIT ?)", (number - most,)
+        )
+
+
+def expire(connection: sqlite3.Connection, before: float) -> bool:
+    """Let go what was made before a time, at most ``EXPIRED_AT_ONCE``; say whether there may be more."""
+    row = connection.execute(
+        "SELECT count(*), max(made) FROM (SELECT made FROM entries WHERE made <= ? ORDER BY made LIMIT ?)",
+        (before, EXPIRED_AT_ONCE),
+    ).fetchone()
+    if not row[0]:
+        return False
+    over = f"made <= {row[1]!r}"
+    count_gone(connection, over, "expired")
+    connection.execute(f"DELETE FROM entries WHERE {over}")
+    return bool(row[0] == EXPIRED_AT_ONCE)

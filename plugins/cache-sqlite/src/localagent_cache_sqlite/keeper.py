@@ -1,0 +1,215 @@
+"""Keeps the file open, and has a thread do there what may take long: write, look, mend. One piece of work at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from localagent import StartError
+from localagent_cache_sqlite.answer_file import AnswerFile, is_damage, opened, opened_anew
+from localagent_cache_sqlite.batches import write
+from localagent_cache_sqlite.eviction import Bounds
+from localagent_cache_sqlite.patience import Patience
+from localagent_cache_sqlite.waiting_writes import WaitingWrites
+
+log = logging.getLogger("localagent.cache-sqlite")
+
+T = TypeVar("T")
+
+UPKEEP_SECONDS = 5.0  # between two looks at what waits, at what has expired, and whether the file is still there
+CLOSE_SECONDS = 5.0  # that closing waits for a disk
+
+
+class FileKeeper:
+    """An open file, or none while there is a trouble with it. Belongs to one event loop.
+
+    Args:
+        path: The file.
+        bounds: What may be kept.
+        timeout: Seconds that a read may take before the disk counts as slow.
+        wall: Seconds since the epoch.
+
+    Attributes:
+        path: The file.
+        file: The open file; None while there is none.
+        waiting: What waits to be written.
+        patience: Whether the disk is quick enough.
+    """
+
+    def __init__(self, path: Path, bounds: Bounds, timeout: float, wall: Callable[[], float]) -> None:
+        self.path = path
+        self.file: AnswerFile | None = None
+        self.waiting = WaitingWrites()
+        self.patience = Patience(timeout)
+        self._bounds = bounds
+        self._wall = wall
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cache-sqlite")
+        self._work: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._told = ""
+
+    async def open(self) -> None:
+        """Open the file; where that fails, go on without it and try again later."""
+        self._loop = asyncio.get_running_loop()
+        await self._open()
+        self._wake_up_later()
+
+    async def aclose(self) -> None:
+        """Write what waits, and close the file; a disk that does not answer in time is left alone."""
+        if self._timer is not None:
+            self._timer.cancel()
+        closing = self._loop.create_task(self._close(), name="close cache-sqlite")
+        done, _ = await asyncio.wait([closing], timeout=CLOSE_SECONDS)
+        if not done:
+            log.warning("%s does not answer; what was not written is lost.", self.path)
+            for task in filter(None, (closing, self._work)):
+                task.cancel()
+            await asyncio.wait([closing])
+        self._thread.shutdown(wait=bool(done))
+
+    async def _close(self) -> None:
+        await self.flushed()
+        if self.file is not None:
+            await self._in_thread(self.file.close)
+            self.file = None
+
+    async def flushed(self) -> None:
+        """Return when what waits now has been written, or given up."""
+        while self._work is not None or self.waiting:
+            await asyncio.wait([self.work()])
+
+    def work(self) -> asyncio.Task[None]:
+        """Write what waits, in a task, which is returned; the one that is at it, where there is one."""
+        if self._work is None:
+            self._work = self._begin(self._do_work())
+        return self._work
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work, name="cache-sqlite")
+        task.add_done_callback(self._worked)
+        return task
+
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        self._work = None
+        if not task.cancelled() and self.waiting.is_pressing:
+            self.work()
+
+    async def _do_work(self) -> None:
+        if self.file is not None and not await self._in_thread(self.file.is_in_place):
+            await self._let_go_of_file()
+        if self.file is None:
+            await self._open()
+        more = await self._write()
+        while more:
+            more = await self._write()
+        if self.patience.over and self.file is not None:
+            await self._try_disk(self.file)
+
+    async def _write(self) -> bool:
+        """Write one batch; one that cannot be written is lost. Say whether more has expired than went with it."""
+        batch = self.waiting.begin()
+        written = False
+        try:
+            if self.file is None:
+                return False
+            more = await self._in_thread(write, self.file.writer, batch, self._bounds, self._wall())
+            written = True
+            self._told = ""
+            return more
+        except sqlite3.Error as error:
+            await self._mend(error)
+            return False
+        finally:
+            self.waiting.end(written=written)
+
+    async def _mend(self, error: sqlite3.Error) -> None:
+        """Begin a new file where this one is damaged; anything else is told, and may pass."""
+        file = self.file
+        if file is None or not is_damage(error):
+            self._tell(error)
+            return
+        self.file = None  # before the thread closes it: the loop reads it no more
+        try:
+            self.file = await self._in_thread(opened_anew, file, error)
+        except (sqlite3.Error, OSError) as other:
+            self._tell(other)
+
+    def mend_soon(self, error: sqlite3.Error) -> None:
+        """Begin a new file in a task, where this one is damaged. A read that failed otherwise is a miss and no more."""
+        if is_damage(error) and self.file is not None and self._work is None:
+            self._work = self._begin(self._mend(error))
+
+    async def _open(self) -> None:
+        try:
+            self.file = await self._in_thread(opened, self.path)
+        except (sqlite3.Error, OSError) as error:
+            self._tell(error)
+
+    async def _let_go_of_file(self) -> None:
+        file, self.file = self.file, None
+        if file is not None:
+            await self._in_thread(file.close)
+
+    async def _try_disk(self, file: AnswerFile) -> None:
+        """Read something in the thread; when that is quick, the loop may read again."""
+        try:
+            self.patience.note(await self._in_thread(_timed_read, file.writer))
+        except sqlite3.Error as error:
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        """Warn of a trouble, once until it has passed or is another one."""
+        if str(error) != self._told:
+            self._told = str(error)
+            log.warning("%s cannot be used (%s); answers are not kept there meanwhile.", self.path, error)
+
+    def _wake_up_later(self) -> None:
+        self._timer = self._loop.call_later(UPKEEP_SECONDS, self._wake_up)
+
+    def _wake_up(self) -> None:
+        self.work()
+        self._wake_up_later()
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await self._loop.run_in_executor(self._thread, work, *arguments)
+
+    # For those who look into the cache
+
+    async def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """Have the thread ask the file something, once what waits is written.
+
+        Raises:
+            StartError: The file cannot be used now.
+        """
+        await self.flushed()
+        try:
+            if self.file is None:
+                raise StartError(f"{self.path} cannot be used: {self._told or 'it is closed'}.")
+            return await self._in_thread(question, self.file.writer)
+        except sqlite3.Error as error:
+            raise StartError(f"{self.path} cannot be used: {error}.", mend="Try again later.") from error
+
+    async def pages(self, read: Callable[[sqlite3.Connection], Iterator[Sequence[T]]]) -> AsyncIterator[Sequence[T]]:
+        """Yield what a reading yields, page by page.
+
+        Raises:
+            StartError: The file cannot be used now.
+        """
+        reading = await self.ask(read)
+        while page := await self.ask(lambda _: next(reading, ())):
+            yield page
+
+
+def _timed_read(connection: sqlite3.Connection) -> float:
+    """Return the seconds that reading some answer takes."""
+    began = time.perf_counter()
+    some = random.randrange(-(2**63), 2**63)
+    connection.execute("SELECT record FROM answers WHERE id >= ? LIMIT 1", (some,)).fetchone()
+    return time.perf_counter() - began

@@ -1,0 +1,117 @@
+"""The plugin: reads on the event loop, has the rest done by a thread, and lives with every trouble of the disk."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+from localagent import CacheEntry, CacheFigures, CacheKey, KeptAnswer, Plugin, Which, hookimpl
+from localagent_cache_sqlite import reading
+from localagent_cache_sqlite.batches import Row
+from localagent_cache_sqlite.eviction import Bounds, fill
+from localagent_cache_sqlite.keeper import FileKeeper
+from localagent_cache_sqlite.records import encoded
+from localagent_cache_sqlite.schema import FILE_NAME
+from localagent_cache_sqlite.settings import SqliteCacheSettings
+from localagent_cache_sqlite.sizes import size_of
+from localagent_cache_sqlite.store import AnswerStore
+
+LARGEST = 10  # an entry takes at most one part in so many of the room: none may push out most of the others
+
+
+class SqliteCachePlugin(Plugin):
+    """Answers from a file. Stands behind the caches in memory, for they are nearer."""
+
+    name = "cache-sqlite"
+    settings_class = SqliteCacheSettings
+    settings: SqliteCacheSettings
+
+    _keeper: FileKeeper
+    _store: AnswerStore
+    _largest: int
+
+    async def __aenter__(self) -> Self:
+        settings = self.settings
+        folder = settings.folder if settings.folder is not None else self.core.folder
+        bounds = Bounds(settings.max_size, settings.max_entries, settings.ttl)
+        self._keeper = FileKeeper(folder / FILE_NAME, bounds, settings.timeout, self.core.wall)
+        self._store = AnswerStore(self._keeper, ttl=settings.ttl, clock=self.core.clock, wall=self.core.wall)
+        self._largest = min(settings.max_answer, settings.max_size // LARGEST)
+        await self._keeper.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._keeper.aclose()
+
+    @hookimpl
+    def cache_lookup(self, keys: tuple[CacheKey, ...]) -> CacheEntry | None:
+        """Answer with the entry of the first key that has one."""
+        return self._store.lookup(keys)
+
+    @hookimpl
+    def cache_store(self, entry: CacheEntry) -> None:
+        """Keep an answer; one that another cache had is as old as it says, one of our own is here already."""
+        if entry.source == self.name:
+            return
+        now = self.core.wall()
+        made = min(entry.stored, now) if entry.source else now
+        if now - made >= self.settings.ttl:
+            return
+        record = encoded(entry)
+        if record is None:
+            return
+        size = size_of(record, len(entry.key.model) + len(entry.key.tenant))
+        if size > self._largest:
+            self._store.refuse(entry.key)
+        else:
+            self._store.keep(Row(entry, made, record, size))
+
+    async def flushed(self) -> None:
+        """Return when what was stored so far is in the file, or was given up."""
+        await self._keeper.flushed()
+
+    async def cache_figures(self) -> CacheFigures:
+        """Return how full the file is, and what all processes that share it have counted.
+
+        Raises:
+            StartError: The file cannot be used now.
+        """
+        (small, main), counts = await self._keeper.ask(lambda file: (fill(file), reading.counts(file)))
+        return CacheFigures(
+            small.entries + main.entries, small.size + main.size, self.settings.max_entries, self.settings.max_size,
+            counts, str(self._keeper.path),
+        )  # fmt: skip
+
+    async def cache_entries(self, which: Which) -> AsyncIterator[KeptAnswer]:
+        """Yield what there is to tell of entries that have not expired.
+
+        Raises:
+            StartError: The file cannot be used now.
+        """
+        now, ttl = self.core.wall(), self.settings.ttl
+        async for page in self._keeper.pages(lambda file: reading.listed(file, which, now, ttl)):
+            for kept in page:
+                yield kept
+
+    async def cache_export(self, which: Which) -> AsyncIterator[CacheEntry]:
+        """Yield entries that have not expired, answers included.
+
+        Raises:
+            StartError: The file cannot be used now.
+        """
+        now, ttl = self.core.wall(), self.settings.ttl
+        async for page in self._keeper.pages(lambda file: reading.exported(file, which, now, ttl)):
+            for entry in page:
+                yield entry
+
+    async def cache_purge(self, which: Which) -> int:
+        """Let entries go for good, and give their room back to the disk; return how many.
+
+        Raises:
+            StartError: The file cannot be used now.
+        """
+        now, ttl = self.core.wall(), self.settings.ttl
+        return await self._keeper.ask(lambda file: reading.purge(file, which, now, ttl))

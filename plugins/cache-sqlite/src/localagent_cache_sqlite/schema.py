@@ -1,0 +1,133 @@
+"""The file: its tables, and how connections to it are opened. SQLite in WAL mode: readers and one writer at a time."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+VERSION = 1
+FILE_NAME = f"answers-{VERSION}.db"  # another version makes another file, so that two versions may run side by side
+APPLICATION = 0x4C414331  # "LAC1"; PRAGMA application_id
+OLDEST = (3, 35, 0)  # SQLite that knows UPDATE FROM and RETURNING
+BUSY_SECONDS = 2.0  # that a writer waits for those of other processes
+WAL_LIMIT = 16 * 2**20  # bytes that the file beside it keeps once it has been worked off
+
+# An entry and its answer are rows of their own, so that counting a hit does not write the answer anew. What the
+# bounds need is summed up by triggers, in the transaction that changes it: it is right whenever the file is.
+SCHEMA = """
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY, digest BLOB NOT NULL, checked BLOB NOT NULL, length INTEGER NOT NULL, model TEXT NOT NULL,
+    tenant TEXT NOT NULL, made REAL NOT NULL, size INTEGER NOT NULL, queue INTEGER NOT NULL, place INTEGER NOT NULL,
+    uses INTEGER NOT NULL DEFAULT 0, hits INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX entries_in_turn ON entries (queue, place);
+CREATE INDEX entries_by_age ON entries (made);
+CREATE TABLE answers (id INTEGER PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE ghosts (id INTEGER PRIMARY KEY, place INTEGER NOT NULL);
+CREATE INDEX ghosts_in_turn ON ghosts (place);
+CREATE TABLE totals (queue INTEGER PRIMARY KEY, entries INTEGER NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE counts (
+    model TEXT, tenant TEXT, hits INTEGER DEFAULT 0, misses INTEGER DEFAULT 0, stored INTEGER DEFAULT 0,
+    evicted INTEGER DEFAULT 0, expired INTEGER DEFAULT 0, too_large INTEGER DEFAULT 0, PRIMARY KEY (model, tenant)
+) WITHOUT ROWID;
+INSERT INTO totals VALUES (0, 0, 0), (1, 0, 0);
+CREATE TRIGGER entry_came AFTER INSERT ON entries BEGIN
+    UPDATE totals SET entries = entries + 1, size = size + new.size WHERE queue = new.queue;
+END;
+CREATE TRIGGER entry_went AFTER DELETE ON entries BEGIN
+    UPDATE totals SET entries = entries - 1, size = size - old.size WHERE queue = old.queue;
+    DELETE FROM answers WHERE id = old.id;
+END;
+CREATE TRIGGER entry_moved AFTER UPDATE OF queue, size ON entries BEGIN
+    UPDATE totals SET entries = entries - 1, size = size - old.size WHERE queue = old.queue;
+    UPDATE totals SET entries = entries + 1, size = size + new.size WHERE queue = new.queue;
+END;
+"""
+
+
+def writer(path: Path) -> sqlite3.Connection:
+    """Open the file for changes, made if need be; only this user may read it.
+
+    Raises:
+        sqlite3.Error: It cannot be opened, or is not such a file.
+        OSError: It cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # the files that SQLite puts beside it take its mode
+    connection = _connected(path, BUSY_SECONDS)
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def reader(path: Path) -> sqlite3.Connection:
+    """Open the file for reading. It waits for nobody; where it would have to, a read raises.
+
+    Raises:
+        sqlite3.Error: It cannot be opened.
+    """
+    connection = _connected(path, 0.0)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _connected(path: Path, timeout: float) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=timeout, isolation_level=None,
+        check_same_thread=False,
+    )  # fmt: skip
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    if _version(connection) != VERSION:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        with transaction(connection):
+            if _version(connection) != VERSION:  # another process may have been quicker
+                _create(connection)
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+        raise sqlite3.DatabaseError("it is a database of something else")
+    # A crash of the machine may cost the last writes, never the file: https://sqlite.org/pragma.html#pragma_synchronous
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        raise sqlite3.DatabaseError("it is a database of something else")
+    statement = ""
+    for line in SCHEMA.splitlines():  # executescript would commit first
+        statement += line + "\n"
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Change everything or nothing; one writer at a time, over all processes.
+
+    Raises:
+        sqlite3.Error: Nothing was changed.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
