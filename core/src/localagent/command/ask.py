@@ -62,7 +62,9 @@ async def _ask(line: CommandLine, request: ChatRequest, wish: Wish) -> None:
     with Waiting(terminal):
         async with line.client() as client:
             runtime = await client.runtime()
-            question = Question(runtime, request, stream=wish.streamed, timeout=wish.timeout, with_receipt=wish.receipt)
+            question = Question(
+                runtime, request, stream=wish.streamed, timeout=wish.timeout, with_receipt=wish.receipt or line.verbose
+            )
             told = wish.receipt
             try:
                 if wish.streamed:
