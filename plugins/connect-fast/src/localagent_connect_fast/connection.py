@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from httptools import HttpParserError, HttpParserInvalidStatusError, HttpResponseParser
 
@@ -18,7 +19,7 @@ PIECE = 64 * 1024
 _H = ord("H")
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """A connection; one request at a time.
 
     Args:
@@ -43,6 +44,8 @@ class Connection(asyncio.Protocol):
         self._answer: FastAnswer | None = None
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._writing_paused = False
+        # One buffer for all reads: asyncio would allocate 256 KiB for each, which costs more than the parsing.
+        self._buffer = memoryview(bytearray(PIECE))
         self._ready()
 
     def _ready(self) -> None:
@@ -100,8 +103,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
         # Paused whenever anything is not written yet: so it is known, at no cost, whether a request is on its way.
         # asyncio's TLS compares differently, and would be paused all the time with 0.
         transport.set_write_buffer_limits(high=1 if self.origin.tls else 0, low=0)
@@ -120,7 +122,11 @@ class Connection(asyncio.Protocol):
         if answer is not None:
             answer.wake()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where to put what is read."""
+        return self._buffer
+
+    def buffer_updated(self, size: int) -> None:
         """Parse; then wake the reader, if this was what it waits for."""
         answer, parser = self._answer, self._parser
         if answer is None or parser is None:
@@ -128,12 +134,12 @@ class Connection(asyncio.Protocol):
             return
         if not self.heard:
             self.heard = True
-            if data[0] != _H:  # llhttp would take RTSP, too
+            if self._buffer[0] != _H:  # llhttp would take RTSP, too
                 self.give_up(no_http(begun=False))
                 return
-        self._quiet += len(data)
+        self._quiet += size
         try:
-            parser.feed_data(data)
+            parser.feed_data(self._buffer[:size])
         except HttpParserError as error:
             if not self._complete:
                 self.give_up(no_http(begun=_has_begun(error)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from typing import Literal
 
 from localagent import ConnectSettings, Instance, PoolStats, UpstreamServerError, Watch
 from localagent_connect_fast.answer import FastAnswer
@@ -52,8 +53,21 @@ class FastTransport:
         permits = pool.permits
         if not permits.take():
             await pool.wait(clocks)
+        phase: Literal["send", "ttft"] = "ttft" if body is None or len(body) <= PIECE else "send"
+        clocks.enter(phase)
         try:
-            answer = await self._send(pool, head, body, clocks)
+            connection = pool.take(head.origin)
+            if connection is None:
+                answer = await self._on_a_new_one(pool, head, body, clocks, phase)
+            else:
+                answer = FastAnswer(connection, self._caps)
+                try:
+                    await connection.exchange(answer, head, body, clocks)
+                except UpstreamServerError:
+                    if connection.heard or not connection.broken:
+                        raise
+                    # The server had closed it meanwhile, and no byte of an answer came: safe to send again.
+                    answer = await self._on_a_new_one(pool, head, body, clocks, phase)
         except BaseException:
             permits.give()
             raise
@@ -63,21 +77,11 @@ class FastTransport:
             answer.slot = permits
         return answer
 
-    async def _send(self, pool: Pool, head: Head, body: bytes | None, clocks: Watch) -> FastAnswer:
-        phase = "ttft" if body is None or len(body) <= PIECE else "send"
-        clocks.enter(phase)  # type: ignore[arg-type]
-        connection = pool.take(head.origin)
-        if connection is not None:
-            answer = FastAnswer(connection, self._caps)
-            try:
-                await connection.exchange(answer, head, body, clocks)
-                return answer
-            except UpstreamServerError:
-                if connection.heard or not connection.broken:
-                    raise
-            # The server had closed a kept connection meanwhile, and no byte of an answer came: safe to send again.
+    async def _on_a_new_one(
+        self, pool: Pool, head: Head, body: bytes | None, clocks: Watch, phase: Literal["send", "ttft"]
+    ) -> FastAnswer:
         connection = await self._open(pool, head.origin, clocks)
-        clocks.enter(phase)  # type: ignore[arg-type]
+        clocks.enter(phase)
         answer = FastAnswer(connection, self._caps)
         await connection.exchange(answer, head, body, clocks)
         return answer
