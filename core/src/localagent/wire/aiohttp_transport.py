@@ -21,7 +21,7 @@ from localagent.errors import (
     UpstreamProtocol,
 )
 from localagent.instances import Instance
-from localagent.transport import Caps, PoolStats
+from localagent.transport import Caps, HttpAnswer, PoolStats
 from localagent.wire.aiohttp_connector import Counts, Exchange, current
 from localagent.wire.aiohttp_errors import broken, partial, translated
 from localagent.wire.aiohttp_sessions import Sessions
@@ -138,6 +138,7 @@ class AiohttpTransport:
         permits: The instance's connection slots; None means as many as its pool profile says.
 
     Attributes:
+        counts: What became of its connections so far.
         permits: The instance's connection slots.
     """
 
@@ -150,7 +151,7 @@ class AiohttpTransport:
         permits: Permits | None = None,
     ) -> None:
         self._address = URL(instance.url)
-        self._counts = Counts()
+        self.counts = Counts()
         self._sessions = sessions
         self._caps = caps or Caps()
         self._tls: ssl.SSLContext | bool = tls or True
@@ -159,7 +160,7 @@ class AiohttpTransport:
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
-    ) -> AiohttpAnswer:
+    ) -> HttpAnswer:
         """Send a request and return when the head of the answer has come; see ``Transport.send``."""
         permits = self.permits
         if not permits.take():
@@ -178,7 +179,7 @@ class AiohttpTransport:
         if address is None:
             address = self._urls[url] = URL(url, encoded=True)
         large = body is not None and len(body) > SMALL_BODY
-        exchange = Exchange(clocks, "send" if large else "ttft", self._counts)
+        exchange = Exchange(clocks, "send" if large else "ttft", self.counts)
         data = _LargeBody(body, exchange) if body is not None and large else body
         token = current.set(exchange)
         clocks.enter(exchange.sending)
@@ -195,7 +196,7 @@ class AiohttpTransport:
                     method, address, data=data, headers=headers, allow_redirects=False, ssl=self._tls
                 )
             if exchange.reused:
-                self._counts.reused += 1
+                self.counts.reused += 1
             try:
                 return AiohttpAnswer(response, self._caps, self.permits)
             except UpstreamProtocol:
@@ -216,7 +217,7 @@ class AiohttpTransport:
 
     def stats(self) -> PoolStats:
         """Return how connections are used; idle are all those to the instance's host and port."""
-        permits, counts = self.permits, self._counts
+        permits, counts = self.permits, self.counts
         return PoolStats(
             permits.used, self._sessions.idle(self._address), permits.waiting, permits.limit,
             counts.opened, counts.handshakes, counts.reused, counts.failed, permits.waited,
@@ -229,7 +230,7 @@ class AiohttpTransport:
             ConnectFailed: There is none to be had.
         """
         try:
-            await self._sessions.prepare(self._address, self._tls, self._counts)
+            await self._sessions.prepare(self._address, self._tls, self.counts)
         except (aiohttp.ClientError, OSError) as error:
             trouble = translated(error)
         else:

@@ -53,7 +53,8 @@ class Permits:
             await future
         except asyncio.CancelledError:
             if not future.cancelled():
-                self.give()  # the slot came in the same turn of the loop as the cancellation
+                # The slot came in the same turn of the loop as the cancellation. A subclass may give back more.
+                Permits.give(self)
             elif future in self._waiting:  # ``give`` may have passed it over by now
                 self._waiting.remove(future)
             raise
