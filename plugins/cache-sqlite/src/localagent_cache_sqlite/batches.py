@@ -78,14 +78,14 @@ def write(connection: sqlite3.Connection, batch: Batch, bounds: Bounds, now: flo
     """
     with transaction(connection):
         more = expire(connection, now - bounds.ttl)
-        if batch.hits:
-            _count_hits(connection, batch.hits)
         if batch.gone:
             told = _json(list(batch.gone)).decode()
             connection.execute("DELETE FROM entries WHERE id IN (SELECT value FROM json_each(?))", (told,))
         if batch.rows:
             _insert(connection, batch.rows)
-            evict(connection, bounds)
+        if batch.hits:
+            _count_hits(connection, batch.hits)
+        evict(connection, bounds)
         for (model, tenant, name), number in batch.counts.items():
             count(connection, model, tenant, name, number)
     return more

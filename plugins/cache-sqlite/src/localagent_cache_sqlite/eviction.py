@@ -63,16 +63,16 @@ def fill(connection: sqlite3.Connection) -> tuple[Fill, Fill]:
 def evict(connection: sqlite3.Connection, bounds: Bounds) -> None:
     """Let entries go until the bounds hold."""
     stayed = 0
-    while True:
+    small, main = before = fill(connection)
+    while rows := _too_many(small, main, bounds):
+        above = _above_share(small, bounds)
+        queue = SMALL if above or not main.entries else MAIN
+        looked = min(rows, above) if above and main.entries else rows
+        gone = _round(connection, queue, looked, all_go=stayed >= LOOKS)
+        stayed = 0 if gone else stayed + looked
         small, main = fill(connection)
-        rows = _too_many(small, main, bounds)
-        if not rows:
-            break
-        small_is_over = small.size > SHARE * bounds.size or small.entries > SHARE * bounds.entries
-        queue = SMALL if small_is_over or not main.entries else MAIN
-        gone = _round(connection, queue, rows, all_go=stayed >= LOOKS)
-        stayed = 0 if gone else stayed + rows
-    _trim_ghosts(connection, small.entries + main.entries)
+    if (small, main) != before:
+        _trim_ghosts(connection, small.entries + main.entries)
 
 
 def _too_many(small: Fill, main: Fill, bounds: Bounds) -> int:
@@ -82,6 +82,14 @@ def _too_many(small: Fill, main: Fill, bounds: Bounds) -> int:
     if size > bounds.size:
         over = max(over, math.ceil((size - bounds.size) * entries / size))
     return min(over, AT_ONCE)
+
+
+def _above_share(small: Fill, bounds: Bounds) -> int:
+    """Return about how many entries the small queue has beyond its share; 0 when it has none."""
+    above = max(0, math.ceil(small.entries - SHARE * bounds.entries))
+    if small.size > SHARE * bounds.size:
+        above = max(above, math.ceil((small.size - SHARE * bounds.size) * small.entries / small.size))
+    return above
 
 
 def _round(connection: sqlite3.Connection, queue: int, rows: int, *, all_go: bool) -> int:

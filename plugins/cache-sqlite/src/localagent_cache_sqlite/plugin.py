@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
-from localagent import CacheEntry, CacheFigures, CacheKey, KeptAnswer, Plugin, Which, hookimpl
+from localagent import CacheEntry, CacheFigures, CacheKey, KeptAnswer, Plugin, PluginError, Which, hookimpl
 from localagent_cache_sqlite import reading
 from localagent_cache_sqlite.batches import Row
 from localagent_cache_sqlite.eviction import Bounds, fill
 from localagent_cache_sqlite.keeper import FileKeeper
 from localagent_cache_sqlite.records import encoded
-from localagent_cache_sqlite.schema import FILE_NAME
+from localagent_cache_sqlite.schema import FILE_NAME, OLDEST
 from localagent_cache_sqlite.settings import SqliteCacheSettings
 from localagent_cache_sqlite.sizes import size_of
 from localagent_cache_sqlite.store import AnswerStore
@@ -32,6 +33,12 @@ class SqliteCachePlugin(Plugin):
     _largest: int
 
     async def __aenter__(self) -> Self:
+        if sqlite3.sqlite_version_info < OLDEST:
+            needed = ".".join(map(str, OLDEST))
+            raise PluginError(
+                f"cache-sqlite needs SQLite {needed} or newer; this Python has {sqlite3.sqlite_version}.",
+                mend="Use a newer Python, or leave the plugin out.",
+            )
         settings = self.settings
         folder = settings.folder if settings.folder is not None else self.core.folder
         bounds = Bounds(settings.max_size, settings.max_entries, settings.ttl)
