@@ -105,6 +105,56 @@ class Bound(DictCache):
         self._entries[entry.key] = msgspec.structs.replace(entry, stored=0.0)
 
 
+class ByEnd(DictCache):
+    """Confuses entries, once there are many."""
+
+    def place(self, key: CacheKey) -> Any:
+        return key.digest[-1]
+
+
+class Steady(DictCache):
+    """Thinks that time only goes forward."""
+
+    latest = 0.0
+
+    @hookimpl
+    async def cache_lookup(self, call: Call, keys: tuple[CacheKey, ...]) -> CacheEntry | None:
+        self.latest = max(self.latest, self.core.wall())
+        return self._entries.get(keys[0]) if self.core.wall() >= self.latest else None
+
+
+class Forgetful(DictCache):
+    """Keeps nine of ten."""
+
+    stored = 0
+
+    @hookimpl
+    async def cache_store(self, call: Call, entry: CacheEntry) -> None:
+        self.stored += 1
+        if self.stored % 10:
+            self._entries[entry.key] = entry
+
+
+class Tidy(DictCache):
+    """Throws away what it does not know."""
+
+    @hookimpl
+    async def cache_store(self, call: Call, entry: CacheEntry) -> None:
+        known = {"choices": entry.response.document["choices"]}
+        response = msgspec.structs.replace(entry.response, raw=msgspec.json.encode(known))
+        self._entries[entry.key] = msgspec.structs.replace(entry, response=response)
+
+
+class Everywhere(DictCache):
+    """Shares its entries, and does not say so."""
+
+    everybody: ClassVar[dict[Any, CacheEntry]] = {}
+
+    def __init__(self, settings: Any = None) -> None:
+        super().__init__(settings)
+        self._entries = self.everybody
+
+
 WRONG: list[tuple[type[Plugin], str, dict[str, Any]]] = [
     (ByDigest, "test_the_whole_key_must_be_equal", {"field": "check"}),
     (FirstWins, "test_storing_again_replaces", {}),
@@ -112,6 +162,11 @@ WRONG: list[tuple[type[Plugin], str, dict[str, Any]]] = [
     (Small, "test_two_hundred_entries_are_found", {}),
     (Locked, "test_a_cancelled_lookup_leaves_nothing", {}),
     (Bound, "test_what_was_stored_is_found", {}),
+    (ByEnd, "test_ten_thousand_keys_pass_through", {}),
+    (Steady, "test_a_clock_that_jumps_spoils_nothing", {"days": -1}),
+    (Forgetful, "test_repeated_prompts_are_answered_by_the_cache", {"repeats": 60}),
+    (Tidy, "test_unknown_fields_are_kept", {}),
+    (Everywhere, "test_two_of_it_share_what_each_stores", {}),
 ]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 import pytest
@@ -17,7 +19,7 @@ from localagent.plugins import Plugin
 from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest, Request
 from localagent.testing.canaries import CANARY_PROMPT, Canaries
 from localagent.testing.contracts.cached_calls import CachedCalls
-from localagent.testing.fake_core import FakeCore, Plugged
+from localagent.testing.fake_core import EPOCH, FakeCore, Plugged
 from localagent.wire.openai_wire import chat_response, completion_response, embed_response, joined_response
 
 __all__ = ["CacheContract"]
@@ -47,8 +49,34 @@ class CacheContract(CachedCalls):
             def settings(self, folder):
                 return {"path": str(folder / "cache.db")}
 
-    The settings must leave room for 300 small entries, and keep them for a minute at least.
+    The settings must leave room for 300 small entries, and keep them for a minute at least. A cache whose entries
+    outlive it, or that others share, says so: ``shared = True``; two of it with the same settings then share entries.
+    A cache that has a store which may be away overrides ``store_down``.
+
+    Attributes:
+        shared: Whether two of it, with the same settings, find each other's entries.
     """
+
+    shared: ClassVar[bool] = False
+
+    @asynccontextmanager
+    async def store_down(self, cache: Cache, folder: Path) -> AsyncIterator[None]:
+        """Take away what the cache stands on, while the context is open, and bring it back.
+
+        A cache that stands on nothing which could be away does not override this; the promise is skipped then.
+
+        Args:
+            cache: The open cache.
+            folder: The folder that ``settings`` was given.
+        """
+        yield
+
+    async def settled(self, cache: Cache) -> None:
+        """Wait until what was stored is where others look for it; overridden by a cache that writes later.
+
+        Args:
+            cache: The open cache.
+        """
 
     async def test_what_was_never_stored_is_a_miss(self, tmp_path: Path) -> None:
         """An empty cache finds nothing."""
@@ -153,6 +181,95 @@ class CacheContract(CachedCalls):
                     assert_same(hit, entry)
             await cache.ask("cache_store", core.call(), entry)
             assert_same(await found(cache, core.call(), (entry.key,)), entry)
+
+    async def test_two_of_it_share_what_each_stores(self, tmp_path: Path) -> None:
+        """What one has stored the other finds, where they share; where they do not, it finds nothing."""
+        async with self.cache(tmp_path) as (core, one), self.cache(tmp_path) as (_, other):
+            entry = entry_of(core, ODD)
+            await one.ask("cache_store", core.call(), entry)
+            await self.settled(one)
+            hit = await found(other, core.call(), (entry.key,))
+            assert (hit is not None) is self.shared
+            if hit is not None:
+                assert_same(hit, entry)
+
+    async def test_a_store_that_is_down_is_a_miss(self, tmp_path: Path) -> None:
+        """Lookups and stores end without an error; when the store is back, entries are kept again."""
+        if type(self).store_down is CacheContract.store_down:
+            pytest.skip("This cache stands on nothing that could be away.")
+        async with self.cache(tmp_path) as (core, cache):
+            entries = [entry_of(core, answer_with(str(seed)), key=keys_of(core, seed=seed)[0]) for seed in range(3)]
+            await cache.ask("cache_store", core.call(), entries[0])
+            await self.settled(cache)
+            async with self.store_down(cache, tmp_path):
+                for entry in entries:
+                    if (hit := await found(cache, core.call(), (entry.key,))) is not None:
+                        assert_same(hit, entry)
+                await cache.ask("cache_store", core.call(), entries[1])
+                await self.settled(cache)
+            await cache.ask("cache_store", core.call(), entries[2])
+            await self.settled(cache)
+            assert_same(await found(cache, core.call(), (entries[2].key,)), entries[2])
+            assert not cache.troubles
+
+    @pytest.mark.parametrize("days", [-400, -1, 1, 400])
+    async def test_a_clock_that_jumps_spoils_nothing(self, days: int, tmp_path: Path) -> None:
+        """When the wall clock was set, old entries are found or not; what is stored then is found, also set back."""
+        jumped = [0.0]
+
+        def wall() -> float:
+            return EPOCH + asyncio.get_running_loop().time() + jumped[0]
+
+        settings = self._settings(tmp_path)
+        async with FakeCore(folder=tmp_path, wall=wall) as core, core.plugged(self.plugin, settings) as cache:
+            old, new = (entry_of(core, answer_with(text), key=keys_of(core, seed=len(text))[0]) for text in ("a", "bb"))
+            await cache.ask("cache_store", core.call(), old)
+            await self.settled(cache)
+            assert_same(await found(cache, core.call(), (old.key,)), old)
+            jumped[0] = days * 86_400.0
+            if (hit := await found(cache, core.call(), (old.key,))) is not None:
+                assert_same(hit, old)
+            for entry in (new, old):
+                await cache.ask("cache_store", core.call(), entry)
+                assert_same(await found(cache, core.call(), (entry.key,)), entry)
+            await self.settled(cache)
+            for entry in (new, old):
+                assert_same(await found(cache, core.call(), (entry.key,)), entry)
+            assert not cache.troubles
+
+    async def test_ten_thousand_keys_pass_through(self, tmp_path: Path) -> None:
+        """Of 10,000 entries each is found as it was stored or not at all, the last one is, and nothing raises."""
+        async with self.cache(tmp_path) as (core, cache):
+            template = keys_of(core)[0]
+            response = chat_response(ODD, core.attempt())
+            call = core.call()
+            for number in range(10_000):
+                key = msgspec.structs.replace(template, digest=number.to_bytes(32), size=number)
+                entry = CacheEntry(key, response, None, float(number))
+                await cache.ask("cache_store", call, entry)
+                if number % 500 == 499:
+                    await self.settled(cache)
+                    assert_same(await found(cache, call, (key,)), entry)
+                    earlier = random.Random(number).randrange(number)
+                    key = msgspec.structs.replace(template, digest=earlier.to_bytes(32), size=earlier)
+                    hit = await found(cache, call, (key,))
+                    assert hit is None or (hit.key, hit.stored) == (key, float(earlier))
+            assert not cache.troubles
+
+    async def test_unknown_fields_are_kept(self, tmp_path: Path) -> None:
+        """What nobody has heard of yet comes back, tools, reasoning, log probabilities."""
+        message = {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [{"id": "t", "x": 1}]}
+        choices = [{"index": n, "message": message, "logprobs": {"v": [n]}, "finish_reason": "stop"} for n in (0, 1)]
+        raw = msgspec.json.encode({"choices": choices, "vendor": {"deep": [{"er": None}]}, "service_tier": "x"})
+        async with self.cache(tmp_path) as (core, cache):
+            entry = entry_of(core, raw)
+            await cache.ask("cache_store", core.call(), entry)
+            await self.settled(cache)
+            hit = await found(cache, core.call(), (entry.key,))
+            assert_same(hit, entry)
+            assert hit is not None
+            assert hit.response.document == msgspec.json.decode(raw)
+            assert hit.response.facts == entry.response.facts
 
     async def test_closing_and_opening_again_works(self, tmp_path: Path) -> None:
         """A cache that was closed can be opened again; what it then finds is what was stored, or nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -109,6 +110,33 @@ class CachedCalls(Contract):
             assert (await answered(client, cache=CachePolicy(max_age=0.0))).text == "three"
             assert (await answered(client)).text == "three"
             assert len(fake.asked) == 3
+
+    @pytest.mark.parametrize("repeats", [60, 80, 90])
+    async def test_repeated_prompts_are_answered_by_the_cache(self, repeats: int, tmp_path: Path) -> None:
+        """Of the repeats that may be shared at least 99 % are hits, of those that may not none; nobody else's is.
+
+        The trace: 300 calls, so many percent of them repeats, of which each tenth has no seed; the popular are repeated
+        more often than the others.
+        """
+        source = random.Random(repeats)
+        kinds = ["again" if source.random() * 100 < repeats else "new" for _ in range(300)]
+        asked: list[int] = []
+        shared = hits = 0
+        async with self.client(tmp_path, *(Reply(f"answer {number}") for number in range(301))) as (client, fake):
+            for number, kind in enumerate(kinds):
+                again = kind == "again" and bool(asked)
+                prompt = asked[int(len(asked) * source.random() ** 2)] if again else number
+                may_share = not again or source.random() >= 0.1
+                response = await client.chat(f"Question {prompt}.", seed=1 if may_share else None)
+                await settled()
+                assert may_share or not response.cached
+                shared += again and may_share
+                hits += bool(response.cached)
+                if not again:
+                    asked.append(prompt)
+        assert shared > repeats
+        assert hits >= 0.99 * shared
+        assert len(fake.asked) == 300 - hits
 
     async def test_cut_answers_are_not_stored(self, tmp_path: Path) -> None:
         """An answer that ended by its length answers nobody else."""
