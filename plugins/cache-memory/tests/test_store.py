@@ -13,10 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from localagent import CacheEntry, ChatResponse, Usage
+from localagent import CacheCounts, CacheEntry, ChatResponse, Usage, Which
 from localagent_cache_memory import Counts
 from localagent_cache_memory.sizes import size_of
-from localagent_cache_memory.store import MODELS, AnswerStore
+from localagent_cache_memory.store import PAIRS, AnswerStore
 
 TTL = 60.0
 MIB = 2**20
@@ -101,10 +101,40 @@ def test_counts_are_kept_by_model_and_by_entry() -> None:
 def test_names_of_models_do_not_pile_up() -> None:
     """A server that answers to any name fills no table; what it costs is counted all the same."""
     kept = store(max_size=100 * MIB, max_entries=5000)
-    for number in range(MODELS + 50):
+    for number in range(PAIRS + 50):
         kept.keep(entry_of(number, model=f"fake/{number}"), 0.0)
     figures = kept.figures()
-    assert (len(figures.models), figures.total.stored) == (MODELS, MODELS + 50)
+    assert (len(figures.models), figures.total.stored) == (PAIRS, PAIRS + 50)
+
+
+def test_what_is_meant_is_chosen_and_purged() -> None:
+    """By model, tenant and age; the rest stays, and the sums are right."""
+    kept = store()
+    for number in range(10):
+        kept.keep(entry_of(number, tenant="a"), 0.0)
+        kept.keep(entry_of(number, tenant="b", model="fake/n"), 20.0)
+    chosen = [(Which(), 20), (Which(tenant="a"), 10), (Which(model="fake/n"), 10), (Which(older=25.0), 10),
+              (Which(tenant="b", older=25.0), 0)]  # fmt: skip
+    assert [len(kept.chosen(which, 30.0)) for which, _ in chosen] == [many for _, many in chosen]
+    assert {told.age for _, told in kept.chosen(Which(tenant="b"), 30.0)} == {10.0}
+    assert len(kept.chosen(Which(), TTL)) == 10  # those of a have expired
+    assert kept.purge(Which(older=25.0), 30.0) == 10
+    assert [told.tenant for _, told in kept.chosen(Which(), 30.0)] == ["b"] * 10
+    assert kept.purge(Which(), 30.0) == 10
+    assert (kept.figures().entries, kept.figures().size, len(kept._deadlines)) == (0, 0, 0)
+
+
+def test_counts_are_kept_by_model_and_tenant() -> None:
+    """Two tenants of one model are counted apart."""
+    kept = store()
+    for tenant in ("b", "a"):
+        kept.keep(entry_of(1, tenant=tenant), 0.0)
+    kept.lookup((key_of(1, tenant="a"),), 0.0)
+    kept.lookup((key_of(2, tenant="b"),), 0.0)
+    assert kept.counts() == (
+        CacheCounts("fake/m", "a", hits=1, stored=1),
+        CacheCounts("fake/m", "b", misses=1, stored=1),
+    )
 
 
 @pytest.mark.parametrize("length", [100, 4_000])

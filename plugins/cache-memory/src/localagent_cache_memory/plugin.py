@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from localagent import CacheEntry, CacheKey, Plugin, hookimpl
+from localagent import CacheEntry, CacheFigures, CacheKey, KeptAnswer, Plugin, Which, hookimpl
 from localagent_cache_memory.figures import EntryFigures, Figures
 from localagent_cache_memory.settings import MemoryCacheSettings
 from localagent_cache_memory.store import AnswerStore
@@ -62,6 +62,27 @@ class MemoryCachePlugin(Plugin):
     def entries(self) -> Iterator[EntryFigures]:
         """Return what there is to tell of each entry: model, tenant, hits and size, never what was asked."""
         return self._store.entries()
+
+    async def cache_figures(self) -> CacheFigures:
+        """Return how full it is, and what it did since it was opened, by model and tenant."""
+        figures, settings = self._store.figures(), self.settings
+        return CacheFigures(
+            figures.entries, figures.size, settings.max_entries, settings.max_size, self._store.counts()
+        )
+
+    async def cache_entries(self, which: Which) -> AsyncIterator[KeptAnswer]:
+        """Yield what there is to tell of entries that have not expired."""
+        for _, told in self._store.chosen(which, self._clock()):
+            yield told
+
+    async def cache_export(self, which: Which) -> AsyncIterator[CacheEntry]:
+        """Yield entries that have not expired."""
+        for entry, _ in self._store.chosen(which, self._clock()):
+            yield entry
+
+    async def cache_purge(self, which: Which) -> int:
+        """Let entries go for good; return how many."""
+        return self._store.purge(which, self._clock())
 
     def _wake_up_in(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
-from localagent import CacheEntry, CacheKey
+from localagent import CacheCounts, CacheEntry, CacheKey, KeptAnswer, Which
 from localagent_cache_memory.deadlines import Deadlines
 from localagent_cache_memory.figures import Counts, EntryFigures, Figures
 from localagent_cache_memory.s3fifo import S3Fifo
@@ -15,7 +15,7 @@ from localagent_cache_memory.sizes import size_of
 LARGEST = 10  # an entry takes at most one part in so many of the room: none may push out most of the others
 SPANS = 64  # into which the time to live is cut; what has expired takes memory for one of them more, at most
 SHORTEST = 1.0  # seconds of a span, however short the time to live: each ends with a wake-up
-MODELS = 1000  # that are counted by name; some servers answer to any name
+PAIRS = 1000  # of model and tenant that are counted by name; some servers answer to any name
 
 
 class _Kept:
@@ -49,7 +49,7 @@ class AnswerStore:
         self._largest = max_size // LARGEST
         self._entries: S3Fifo[bytes, _Kept] = S3Fifo(max_size, max_entries)
         self._deadlines: Deadlines[bytes] = Deadlines(self.span)
-        self._models: dict[str, Counts] = {}
+        self._pairs: dict[tuple[str, str], Counts] = {}
         self._others = Counts()
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ class AnswerStore:
                 kept.counts.hits += 1
                 return kept.entry
         if keys:
-            self._models.get(keys[0].model, self._others).misses += 1
+            self._pairs.get((keys[0].model, keys[0].tenant), self._others).misses += 1
         return None
 
     def keep(self, entry: CacheEntry, now: float, age: float = 0.0) -> None:
@@ -79,7 +79,7 @@ class AnswerStore:
         if age >= self._ttl:
             return
         digest = entry.key.digest
-        counts = self._counts_of(entry.key.model)
+        counts = self._counts_of(entry.key)
         old = self._entries.peek(digest)
         if old is not None:
             self._deadlines.discard(digest, old.deadline)
@@ -113,20 +113,47 @@ class AnswerStore:
 
     def figures(self) -> Figures:
         """Return the counts so far."""
-        models = {model: attrs.evolve(counts) for model, counts in self._models.items()}
+        models: dict[str, Counts] = {}
+        for (model, _), counts in self._pairs.items():
+            models.setdefault(model, Counts()).add(counts)
         return Figures(len(self), self._entries.size, _sum((*models.values(), self._others)), models)
+
+    def counts(self) -> tuple[CacheCounts, ...]:
+        """Return the counts so far of each model and tenant; those that are not counted by name come last."""
+        pairs = [*sorted(self._pairs.items()), *([(("", ""), self._others)] if self._others != Counts() else [])]
+        return tuple(CacheCounts(model, tenant, **attrs.asdict(counts)) for (model, tenant), counts in pairs)
 
     def entries(self) -> Iterator[EntryFigures]:
         """Return what there is to tell of each entry."""
         for _, kept in self._entries:
             yield EntryFigures(kept.entry.key.model, kept.entry.key.tenant, kept.hits, kept.size)
 
-    def _counts_of(self, model: str) -> Counts:
-        counts = self._models.get(model)
+    def chosen(self, which: Which, now: float) -> list[tuple[CacheEntry, KeptAnswer]]:
+        """Return the entries that are meant and have not expired, and what there is to tell of each."""
+        found = []
+        for digest, kept in self._entries:
+            key, age = kept.entry.key, now - (kept.deadline - self._ttl)
+            if now < kept.deadline and which.fits(key, age):
+                told = KeptAnswer(digest.hex(), key.model, key.tenant, age, kept.size, kept.hits)
+                found.append((kept.entry, told))
+        return found
+
+    def purge(self, which: Which, now: float) -> int:
+        """Let entries go, those that have expired included; return how many."""
+        ages = [(digest, kept, now - (kept.deadline - self._ttl)) for digest, kept in self._entries]
+        meant = [(digest, kept) for digest, kept, age in ages if which.fits(kept.entry.key, age)]
+        for digest, kept in meant:
+            self._entries.pop(digest)
+            self._deadlines.discard(digest, kept.deadline)
+        return len(meant)
+
+    def _counts_of(self, key: CacheKey) -> Counts:
+        pair = key.model, key.tenant
+        counts = self._pairs.get(pair)
         if counts is None:
-            if len(self._models) >= MODELS:
+            if len(self._pairs) >= PAIRS:
                 return self._others
-            counts = self._models[model] = Counts()
+            counts = self._pairs[pair] = Counts()
         return counts
 
 
