@@ -1,0 +1,7 @@
+"""Machines share their answers through Valkey or Redis, and do without it while it is in trouble."""
+
+from localagent_valkey.figures import ValkeyFigures
+from localagent_valkey.plugin import ValkeyCachePlugin
+from localagent_valkey.settings import ValkeyCacheSettings
+
+__all__ = ["ValkeyCachePlugin", "ValkeyCacheSettings", "ValkeyFigures"]

@@ -1,0 +1,140 @@
+"""The plugin: entries to values and back, and what becomes of a call while the server is in trouble: nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import attrs
+from redis.asyncio import Redis
+
+from localagent import CacheEntry, CacheKey, Plugin, Settings, hookimpl
+from localagent_valkey.breaker import Breaker, Permit
+from localagent_valkey.connections import Connections
+from localagent_valkey.entries import NoEntryError, decoded, encoded
+from localagent_valkey.figures import ValkeyFigures
+from localagent_valkey.guard import Guard
+from localagent_valkey.settings import ValkeyCacheSettings
+from localagent_valkey.values import VERSION, packed, unpacked, unpacked_length
+
+SLOW_TO_PACK, SLOW_TO_UNPACK = 64 * 1024, 256 * 1024  # bytes that take zlib about a millisecond
+
+
+class ValkeyCachePlugin(Plugin):
+    """Answers from a server that machines share. Stands behind all other caches, for none is farther."""
+
+    name = "cache-valkey"
+    settings_class = ValkeyCacheSettings
+    settings: ValkeyCacheSettings
+
+    _connections: Connections | None = None
+    _lookups: Guard
+    _stores: Guard
+    _figures: ValkeyFigures
+
+    def remarks(self, settings: Settings) -> Iterable[str]:
+        """Say why it does nothing, where it does nothing."""
+        return () if self.settings.url else ("cache-valkey does nothing: [plugins.cache-valkey] has no url.",)
+
+    async def __aenter__(self) -> Self:
+        self._figures = ValkeyFigures()
+        if (address := self.settings.url) is not None:
+            self._connections = Connections(address, self.settings)
+            self._lookups, self._stores = (
+                Guard(f"{what} at {address}", self._connections, Breaker(self.settings.pause),
+                      clock=self.core.clock, figures=self._figures)
+                for what in ("Lookups", "Stores")
+            )  # fmt: skip
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._connections is not None:
+            await self._connections.aclose()
+
+    @hookimpl(after="cache")
+    async def cache_lookup(self, keys: tuple[CacheKey, ...]) -> CacheEntry | None:
+        """Answer with the entry of the first key that has one, in one round trip for all keys."""
+        entry = None
+        if self._connections is not None and keys and (permit := self._lookups.admit()) is not None:
+            if permit.probe:
+                self.core.spawn(self._probe(permit, keys), "cache-valkey probe")
+            else:
+                entry = await self._looked_up(permit, keys)
+        if entry is None:
+            self._figures.misses += 1
+        else:
+            self._figures.hits += 1
+        return entry
+
+    async def _probe(self, permit: Permit, keys: Sequence[CacheKey]) -> None:
+        """Ask what a caller wanted to know, behind its back: it has gone on without an answer."""
+        await self._lookups.run(permit, lambda server: server.mget(self._names(keys)))
+
+    async def _looked_up(self, permit: Permit, keys: Sequence[CacheKey]) -> CacheEntry | None:
+        names = self._names(keys)
+        values: list[Any] | None = await self._lookups.run(permit, lambda server: server.mget(names))
+        for key, name, value in zip(keys, names, values or (), strict=False):
+            entry = None if value is None else await self._entry_in(value, name)
+            # The whole key is compared: the second hash, the size and the tenant, too.
+            if entry is not None and entry.key == key:
+                return entry
+        return None
+
+    async def _entry_in(self, value: bytes, name: bytes | str) -> CacheEntry | None:
+        """Return the entry in a value; a damaged one is deleted, behind the caller's back."""
+        try:
+            if unpacked_length(value) > SLOW_TO_UNPACK:
+                return await asyncio.to_thread(self._opened, value)
+            return self._opened(value)
+        except NoEntryError:
+            self._figures.damaged += 1
+            self.core.spawn(self._delete(name), "cache-valkey delete")
+            return None
+
+    def _opened(self, value: bytes) -> CacheEntry | None:
+        data = unpacked(value, self.settings.max_value)
+        return None if data is None else decoded(data)
+
+    async def _delete(self, name: bytes | str) -> None:
+        if (permit := self._stores.admit()) is not None:
+            await self._stores.run(permit, lambda server: server.delete(name))
+
+    @hookimpl
+    async def cache_store(self, entry: CacheEntry) -> None:
+        """Keep an answer. What another cache had was kept here when it was new, or came from here."""
+        if self._connections is None or entry.source:
+            return
+        if (permit := self._stores.admit()) is None:
+            return
+        value = await self._value_of(entry)
+        if value is not None and await self._stores.run(permit, lambda server: self._set(server, entry.key, value)):
+            self._figures.stored += 1
+
+    async def _value_of(self, entry: CacheEntry) -> bytes | None:
+        data = encoded(entry)
+        if data is None:
+            return None
+        if len(data) > self.settings.max_value:
+            self._figures.too_large += 1
+            return None
+        if len(data) > max(SLOW_TO_PACK, self.settings.compress_above):
+            return await asyncio.to_thread(packed, data, self.settings.compress_above)
+        return packed(data, self.settings.compress_above)
+
+    async def _set(self, server: Redis, key: CacheKey, value: bytes) -> bool:
+        return bool(await server.set(self._name(key), value, px=max(1, round(self.settings.ttl * 1000))))
+
+    def _names(self, keys: Sequence[CacheKey]) -> list[bytes | str]:
+        return [self._name(key) for key in keys]
+
+    def _name(self, key: CacheKey) -> bytes:
+        return f"{self.settings.prefix}{VERSION}:{key.digest.hex()}".encode()
+
+    def figures(self) -> ValkeyFigures:
+        """Return what has happened since the cache was opened."""
+        is_open = self._connections is not None and self._lookups.breaker.is_open
+        return attrs.evolve(self._figures, is_open=is_open)

