@@ -35,7 +35,7 @@ async def _chats(bench: Bench, callers: int, turns: int, size: int) -> list[Row]
             contender(CHAT, bare.at_once(clients.chats(client), callers)),
         ]
         how = "" if callers == 1 else f", {callers} callers"
-        return await _compared(bench, contenders, how, CHAT_TARGET, turns, size)
+        return await _compared(bench, contenders, how, CHAT_TARGET, turns=turns, size=size)
 
 
 async def _streams(bench: Bench, pieces: int, turns: int) -> list[Row]:
@@ -45,11 +45,11 @@ async def _streams(bench: Bench, pieces: int, turns: int) -> list[Row]:
             contender(BARE_STREAM, bare.streams(session, server)),
             contender(STREAM, clients.streams(client)),
         ]
-        return await _compared(bench, contenders, f"; {EVENTS} events in {pieces} pieces", STREAM_TARGET, turns, 1)
+        return await _compared(bench, contenders, f"; {EVENTS} events in {pieces} pieces", STREAM_TARGET, turns=turns, size=1)
 
 
 async def _compared(
-    bench: Bench, contenders: list[Contender], how: str, target: float, turns: int, size: int
+    bench: Bench, contenders: list[Contender], how: str, target: float, *, turns: int, size: int
 ) -> list[Row]:
     theirs, ours = (each.name for each in contenders)
     samples = await compare(contenders, rounds=bench.rounds, turns=turns, size=size)

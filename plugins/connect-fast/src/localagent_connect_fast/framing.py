@@ -26,7 +26,7 @@ def checked(pairs: list[tuple[bytes, bytes]], version: str, status: int) -> Head
     """
     if version not in ("1.1", "1.0") or status == 101:
         raise MisframedError("another protocol")
-    if len(pairs) > MOST_HEADERS or any([len(value) > LONGEST or len(name) > LONGEST for name, value in pairs]):
+    if len(pairs) > MOST_HEADERS or any(len(value) > LONGEST or len(name) > LONGEST for name, value in pairs):
         raise MisframedError("too many headers, or too long ones")
     headers = Headers(pairs)
     if b"transfer-encoding" in headers.fields:

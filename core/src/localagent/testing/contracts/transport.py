@@ -11,6 +11,7 @@ from localagent.errors import ConnectFailed, LocalAgentError, UpstreamProtocol, 
 from localagent.testing.contracts.base import CLOSING_SECONDS, often
 from localagent.testing.contracts.exchanging import exchange, fetch, nobody_listens
 from localagent.testing.contracts.transport_bodies import Bodies
+from localagent.testing.contracts.transport_framing import Framing
 from localagent.testing.contracts.transport_pool import Pool
 from localagent.testing.contracts.transport_safety import Safety
 from localagent.testing.fault_server import FaultServer
@@ -37,7 +38,7 @@ NO_HTTP = [
 ]
 
 
-class TransportContract(Bodies, Pool, Safety):
+class TransportContract(Bodies, Framing, Pool, Safety):
     """What every transport promises; see ``localagent.transport``.
 
     The author writes one method::
