@@ -19,6 +19,7 @@ COMMANDS = {
     "models": "List the models that can be asked.",
     "plugins": "List the plugins: what each does, where, and why.",
     "explain": "Show the steps that a request takes, in order; with a prompt, what each decided.",
+    "cache": "Show what the caches hold and did, let it go, or export it.",
     "doctor": "Look for what is broken, and say what mends it.",
     "config": "Show, check or begin the settings.",
     "version": "Print the version.",
