@@ -8,7 +8,8 @@
 * ``SSE_VECTORS`` are event streams with their events; ``tiny_gguf`` is a model file of 1.4 MB for real servers.
 * ``FakeCore`` stands in for the core, so that hooks can be asked one by one; ``fake_provider_plugin`` brings a
   provider whose answers a test writes down; ``RecordedTransport``, ``recording`` and ``replay`` replace the network.
-* ``ProviderContract``, ``TransportContract`` and ``CacheContract`` hold a test for each promise of their role.
+* ``ProviderContract``, ``ConnectContract``, ``TransportContract`` and ``CacheContract`` hold a test for each promise
+  of their role.
 * ``localagent.testing.pytest_plugin`` fails tests that leak or show a canary, and runs ``async def`` tests. Load it
   in the top-level ``conftest.py``: ``pytest_plugins = ["localagent.testing.pytest_plugin"]``.
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from localagent.testing.cassettes import Recorder, recording, replay
     from localagent.testing.contracts import (
         CacheContract,
+        ConnectContract,
         Contract,
         OllamaServer,
         OpenAIServer,
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
 # Imported when they are first used: the contracts need pytest, the others the whole core.
 _LATER = {
     "CacheContract": "contracts",
+    "ConnectContract": "contracts",
     "Contract": "contracts",
     "Exchange": "recorded",
     "FakeCore": "fake_core",
@@ -88,6 +91,7 @@ __all__ = [
     "CacheContract",
     "Canaries",
     "Close",
+    "ConnectContract",
     "Connections",
     "Contract",
     "Drip",

@@ -147,6 +147,10 @@ class Connector(aiohttp.TCPConnector):
             for protocol, _ in kept
         )
 
+    def has_idle(self) -> bool:
+        """Say whether a connection, wherever to, waits for the next request."""
+        return any(protocol.is_connected() for kept in self._conns.values() for protocol, _ in kept)
+
     def shorten(self, keepalive: float) -> None:
         """Keep idle connections for this many seconds from now on."""
         self._keepalive_timeout = keepalive  # read anew at every use

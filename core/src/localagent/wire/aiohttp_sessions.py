@@ -96,6 +96,11 @@ class Sessions:
         connector = self._connectors.get(False)
         return connector.idle(address) if connector is not None and self._forks == Forks.count else 0
 
+    def has_idle(self) -> bool:
+        """Say whether a connection, wherever to, waits for the next request."""
+        connector = self._connectors.get(False)
+        return connector is not None and self._forks == Forks.count and connector.has_idle()
+
     def shorten(self, keepalive: float) -> None:
         """Keep idle connections for at most this many seconds from now on."""
         if keepalive < self.keepalive:

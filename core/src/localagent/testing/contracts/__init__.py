@@ -20,10 +20,12 @@ import pytest
 for _module in (
     "base",
     "cache",
+    "connect",
     "provider",
     "provider_streams",
     "transport",
     "transport_bodies",
+    "transport_framing",
     "transport_pool",
     "transport_safety",
 ):
@@ -31,12 +33,14 @@ for _module in (
 
 from localagent.testing.contracts.base import Contract  # noqa: E402
 from localagent.testing.contracts.cache import CacheContract  # noqa: E402
+from localagent.testing.contracts.connect import ConnectContract  # noqa: E402
 from localagent.testing.contracts.provider import ProviderContract  # noqa: E402
 from localagent.testing.contracts.servers import OllamaServer, OpenAIServer, ProtocolServer  # noqa: E402
 from localagent.testing.contracts.transport import TransportContract  # noqa: E402
 
 __all__ = [
     "CacheContract",
+    "ConnectContract",
     "Contract",
     "OllamaServer",
     "OpenAIServer",

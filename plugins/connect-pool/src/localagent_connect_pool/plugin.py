@@ -1,0 +1,64 @@
+"""The plugin: a pool for every instance, and one limit for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Literal, Self
+
+from localagent import Instance, Permits, Plugin, PoolStats, Settings, hookimpl
+from localagent_connect_pool.settings import ConnectPoolSettings
+from localagent_connect_pool.transport import PoolTransport
+
+
+class ConnectPoolPlugin(Plugin):
+    """Brings a pool of connections for every instance."""
+
+    name = "connect-pool"
+    settings_class = ConnectPoolSettings
+    settings: ConnectPoolSettings
+
+    async def __aenter__(self) -> Self:
+        self._total = Permits(self.settings.limit)
+        self._transports: dict[Instance, PoolTransport] = {}
+        self._unwatch = self.core.instances.watch(self._changed)
+        for instance in self.core.instances:
+            self._changed("added", instance)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._unwatch()
+        for transport in self._transports.values():
+            await transport.aclose()
+        self._transports.clear()
+
+    @hookimpl
+    async def connect(self, instance: Instance) -> PoolTransport:
+        """Bring the transport of an instance."""
+        return self._transport(instance)
+
+    def figures(self) -> dict[str, PoolStats]:
+        """Return how the connections of each instance are used, by its id."""
+        return {instance.id: transport.stats() for instance, transport in self._transports.items()}
+
+    def remarks(self, settings: Settings) -> Iterator[str]:
+        """Say how connections of each provider are kept."""
+        for name, provider in settings.providers.items():
+            profile = self.settings.profile(name, provider.type, provider.pool)
+            yield f"{name} has at most {profile.limit} connections at a time, kept idle for {profile.keepalive:g} s."
+
+    def _transport(self, instance: Instance) -> PoolTransport:
+        made = self._transports.get(instance)
+        if made is None:
+            keep_to = self.core.connect_settings(instance)
+            made = PoolTransport(instance, self.settings, keep_to, self._total, self.core.spawn)
+            self._transports[instance] = made
+        return made
+
+    def _changed(self, what: Literal["added", "draining", "removed"], instance: Instance) -> None:
+        if what == "added" and self.settings.warm:
+            self._transport(instance).make_ready(self.settings.warm)
+        elif what == "removed" and (transport := self._transports.pop(instance, None)) is not None:
+            self.core.spawn(transport.aclose(), "close a pool")

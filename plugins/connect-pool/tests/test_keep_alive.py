@@ -1,0 +1,57 @@
+"""How long idle connections are kept: never longer than the server says."""
+
+from __future__ import annotations
+
+import pytest
+
+from localagent import ConnectSettings, Instance, Permits, PoolProfile
+from localagent.testing import FakeCore, FaultServer, ReadRequest, Script, Send, answer
+from localagent.testing.contracts.exchanging import fetch
+from localagent_connect_pool import ConnectPoolSettings, PoolTransport
+from localagent_connect_pool.keep_alive import kept_for
+
+
+def keeping(said: str) -> Script:
+    return ReadRequest(), Send(answer(200, b"", headers={"Keep-Alive": said}))
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("timeout=5", 4.0),
+        ("timeout=5, max=1000", 4.0),
+        ("max=100, Timeout = 75", 74.0),
+        ('timeout="20"', 19.0),
+        ("timeout=1", 0.5),
+        ("timeout=0", 0.0),
+        ("max=100", None),
+        ("timeout=soon", None),
+        ("", None),
+        ("mytimeout=5", None),
+    ],
+)
+def test_a_second_less_than_the_server_says(header: str, seconds: float | None) -> None:
+    """So that a request does not meet the server's closing; nothing where the header says nothing."""
+    assert kept_for(header) == seconds
+
+
+@pytest.mark.parametrize(("said", "kept"), [("timeout=5", 4.0), ("timeout=600", 30.0), ("max=3", 30.0)])
+async def test_the_profile_is_shortened_and_never_prolonged(said: str, kept: float) -> None:
+    """What a server says holds for its instance from the first answer on."""
+    async with FakeCore() as core, FaultServer(keeping(said)) as server:
+        instance = Instance("a", "a", "openai", server.url, pool=PoolProfile(10, 30.0))
+        transport = PoolTransport(instance, ConnectPoolSettings(), ConnectSettings(), Permits(9), core.spawn)
+        await fetch(transport, server.url)
+        assert transport.keepalive == kept
+        await transport.aclose()
+
+
+async def test_a_server_that_keeps_nothing_is_not_asked_over_an_old_connection() -> None:
+    """``timeout=0``: each request gets a connection of its own."""
+    async with FakeCore() as core, FaultServer(keeping("timeout=0")) as server:
+        instance = Instance("a", "a", "openai", server.url)
+        transport = PoolTransport(instance, ConnectPoolSettings(), ConnectSettings(), Permits(9), core.spawn)
+        for _ in range(3):
+            await fetch(transport, server.url)
+        assert (server.connections.accepted, transport.stats().reused) == (3, 0)
+        await transport.aclose()
