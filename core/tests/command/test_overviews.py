@@ -33,6 +33,13 @@ QUIET = """
     class Quiet(Plugin):
         default = False
 """
+SHY = """
+    from localagent import Plugin
+
+    class Shy(Plugin):
+        def remarks(self, settings):
+            return [f"leaves {name} alone." for name in settings.providers]
+"""
 BROKEN = "import a_module_that_is_not_there"
 
 
@@ -161,6 +168,14 @@ async def test_explain_shows_the_steps_in_order(shell: Any) -> None:
     ]
     document = json.loads((await shell.run("explain", "--json")).out)
     assert [step["plugin"] for step in document["embed"]["pre_request"]] == ["request-b", "request-a"]
+
+
+async def test_explain_shows_what_plugins_remark(shell: Any) -> None:
+    """A sentence of a plugin stands beneath the steps with its name; in JSON there is a list of them."""
+    shell.plugin("request-a", "Shy", SHY)
+    shell.use("http://127.0.0.1:9/v1", plugins=("request-a",))
+    assert (await shell.run("explain")).out.splitlines()[-1] == "request-a: leaves wire alone."
+    assert json.loads((await shell.run("explain", "--json")).out)["remarks"] == ["request-a: leaves wire alone."]
 
 
 async def test_explain_with_a_prompt_shows_the_receipt(shell: Any, answers: Any) -> None:
