@@ -66,21 +66,16 @@ class Server:
                 head = replies.readline()
                 return replies.read(int(head[1:])) if head[:1] == b"$" and head[1:2] != b"-" else head.strip()
 
-    def calls(self, command: str) -> int:
-        """Return how often the server was asked to do something, as it counts itself."""
-        for line in self.ask("INFO", "commandstats").decode().splitlines():
-            name, _, figures = line.partition(":calls=")
-            if name == f"cmdstat_{command}":
-                return int(figures.partition(",")[0])
-        return 0
+    def all_calls(self) -> dict[str, int]:
+        """Return how often the server was asked for each command, as it counts itself."""
+        lines = self.ask("INFO", "commandstats").decode().splitlines()
+        told = (line.removeprefix("cmdstat_").split(":calls=") for line in lines if line.startswith("cmdstat_"))
+        return {name: int(figures.partition(",")[0]) for name, figures in told}
 
-    def keys(self) -> int:
-        """Return how many keys there are."""
-        return int(self.ask("DBSIZE")[1:])
-
-    def one_key(self) -> bytes:
-        """Return the name of some key."""
-        return self.ask("RANDOMKEY")
+    def received_connections(self) -> int:
+        """Return how many connections the server was opened since its start."""
+        lines = self.ask("INFO", "stats").decode().splitlines()
+        return next(int(line.partition(":")[2]) for line in lines if line.startswith("total_connections_received:"))
 
 
 @contextmanager
