@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from localagent import Caps, Inflater, LocalAgentError, Permits, ResponseTooLarge
 from localagent_connect_fast.errors import aborted
@@ -78,11 +79,9 @@ class FastAnswer:
             return data
         return data[:cap]
 
-    async def part(self) -> bytes:
+    def part(self) -> Coroutine[Any, Any, bytes]:
         """Return the next bytes of the body; ``b""`` at its end."""
-        if self.inflater is not None:
-            return await self._inflated_part(self.inflater)
-        return await self._next()
+        return self._next() if self.inflater is None else self._inflated_part(self.inflater)
 
     async def _next(self) -> bytes:
         if not self.parts:

@@ -204,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
         if answer is None or self._complete:
             return
         status = parser.get_status_code()
-        headers = checked(self._pairs, parser.get_http_version(), status)
+        headers = checked(self._pairs, parser.get_http_version(), status, self._quiet)
         if status < 200:
             self._pairs = []
             return

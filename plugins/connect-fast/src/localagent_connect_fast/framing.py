@@ -18,15 +18,21 @@ class MisframedError(Exception):
     """The answer's head leaves in doubt where the answer ends, or goes beyond a limit."""
 
 
-def checked(pairs: list[tuple[bytes, bytes]], version: str, status: int) -> Headers:
+def checked(pairs: list[tuple[bytes, bytes]], version: str, status: int, size: int) -> Headers:
     """Return the headers of an answer.
+
+    Args:
+        pairs: Names and values as they came.
+        version: The version of HTTP.
+        status: The status.
+        size: Bytes that the head has at most.
 
     Raises:
         MisframedError: They break a rule.
     """
     if version not in ("1.1", "1.0") or status == 101:
         raise MisframedError("another protocol")
-    if len(pairs) > MOST_HEADERS or any(len(value) > LONGEST or len(name) > LONGEST for name, value in pairs):
+    if len(pairs) > MOST_HEADERS or (size > LONGEST and longest(pairs) > LONGEST):
         raise MisframedError("too many headers, or too long ones")
     headers = Headers(pairs)
     if b"transfer-encoding" in headers.fields:
@@ -34,6 +40,11 @@ def checked(pairs: list[tuple[bytes, bytes]], version: str, status: int) -> Head
         if codings != [b"chunked"] or version == "1.0":
             raise MisframedError("a transfer coding that nobody can read")
     return headers
+
+
+def longest(pairs: list[tuple[bytes, bytes]]) -> int:
+    """Return the bytes of the longest name or value."""
+    return max((len(text) for pair in pairs for text in pair), default=0)
 
 
 def ends_with_connection(headers: Headers, status: int) -> bool:
