@@ -14,7 +14,7 @@ from pathlib import Path
 
 import machine
 from bench import Bench
-from cases import chat, fast, gateway, imports, recorded, steps, streams
+from cases import chat, fast, gateway, imports, pool, recorded, steps, streams
 from loopback_server import serving
 from report import Report, Row, write_into
 
@@ -25,6 +25,7 @@ CASES: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "chat": chat.rows,
     "stream": streams.rows,
     "fast": fast.rows,
+    "pool": pool.rows,
     "recorded": recorded.rows,
     "steps": steps.rows,
     "import": imports.rows,
