@@ -68,6 +68,8 @@ async def test_stats_and_instances_ask_all_workers(tmp_path: Path) -> None:
     assert [sum(one.get(kind, 0) for one in answered) for kind in ("2xx", "4xx")] == [1, 1]
     (instance,) = instances["instances"]
     assert (instance["in_flight"], instance["attempts"]) == (1, 2)
+    pool = instance["pool"]
+    assert (pool["active"], pool["opened"] + pool["reused"], pool["waiting"]) == (1, 2, 0)
     assert (code, len(out.splitlines())) == (0, 2)
     assert left_in(tmp_path / "state/gateway") == []
 
@@ -130,5 +132,7 @@ def test_an_instance_is_summed_up_and_seen_at_its_worst() -> None:
     """Counts add up; the worker that saw it fail says how it is."""
     well = {"instance": "a", "health": "healthy", "in_flight": 1, "attempts": 2, "failures": 0, "error": ""}
     sick = {"instance": "a", "health": "unhealthy", "in_flight": 0, "attempts": 3, "failures": 3, "error": "refused"}
-    (seen,) = summed([{"instances": [well]}, {"instances": [sick]}])
-    assert seen == {**sick, "in_flight": 1, "attempts": 5}
+    pools: list[dict[str, int]] = [{"active": 1, "idle": 2}, {"active": 3, "idle": 0}, {}]
+    workers = [{"instances": [{**one, "pool": pool}]} for one, pool in zip((well, sick, well), pools, strict=True)]
+    (seen,) = summed(workers)
+    assert seen == {**sick, "in_flight": 2, "attempts": 7, "pool": {"active": 4, "idle": 2}}

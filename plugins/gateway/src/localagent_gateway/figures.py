@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from localagent import InstanceState, PoolStats
 from localagent_gateway.worker import Worker
 
 STATM = Path("/proc/self/statm")
@@ -38,7 +41,7 @@ def figures(worker: Worker, number: int) -> dict[str, Any]:
     }
 
 
-def _instance(state: Any) -> dict[str, Any]:
+def _instance(state: InstanceState) -> dict[str, Any]:
     return {
         "instance": state.instance.id,
         "health": state.health,
@@ -46,7 +49,13 @@ def _instance(state: Any) -> dict[str, Any]:
         "attempts": state.attempts,
         "failures": state.failures,
         "error": state.error,
+        "pool": _pool(state.pool),
     }
+
+
+def _pool(stats: PoolStats | None) -> dict[str, float]:
+    """Return the figures of an instance's connections; none where nothing tells them."""
+    return msgspec.structs.asdict(stats) if stats is not None else {}
 
 
 def resident_bytes() -> int:

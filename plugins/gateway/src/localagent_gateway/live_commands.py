@@ -17,7 +17,8 @@ from localagent_gateway.control import serving_now
 from localagent_gateway.keys.place import keys_folder
 
 WORKERS = ("Serves", "Worker", "Process", "Calls", "Streams", "Connections", "Answered", "Memory", "State")
-INSTANCES = ("Serves", "Instance", "Health", "In flight", "Attempts", "Failures", "Last error")
+INSTANCES = ("Serves", "Instance", "Health", "In flight", "Attempts", "Failures", "Connections", "Opened", "Reused",
+             "Last error")  # fmt: skip
 SUMMED = ("in_flight", "attempts", "failures")
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -66,8 +67,9 @@ def summed(workers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for worker in workers:
         for seen in worker["instances"]:
-            known = found.setdefault(seen["instance"], {**seen, **dict.fromkeys(SUMMED, 0)})
+            known = found.setdefault(seen["instance"], {**seen, **dict.fromkeys(SUMMED, 0), "pool": {}})
             known.update({name: known[name] + seen[name] for name in SUMMED})
+            known["pool"].update({name: known["pool"].get(name, 0) + count for name, count in seen["pool"].items()})
             if seen["error"] and not known["error"]:
                 known.update(health=seen["health"], error=seen["error"])
     return list(found.values())
@@ -84,4 +86,13 @@ def _row(gateway: dict[str, Any], worker: dict[str, Any]) -> Sequence[str]:
 
 def _instance_row(gateway: dict[str, Any], one: dict[str, Any]) -> Sequence[str]:
     counts = [str(one[name]) for name in SUMMED]
-    return (gateway["urls"][0], one["instance"], one["health"], *counts, one["error"] or "-")
+    return (gateway["urls"][0], one["instance"], one["health"], *counts, *_pool_row(one["pool"]), one["error"] or "-")
+
+
+def _pool_row(pool: dict[str, float]) -> Sequence[str]:
+    """Return the columns of an instance's connections; before the first attempt there is nothing to tell."""
+    if not pool:
+        return "-", "-", "-"
+    waiting = f", {pool['waiting']} waited for" if pool["waiting"] else ""
+    now = f"{pool['active']} of {pool['limit']}, {pool['idle']} idle{waiting}"
+    return now, f"{pool['opened']} ({pool['handshakes']} TLS)", str(pool["reused"])
