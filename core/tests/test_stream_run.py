@@ -564,7 +564,8 @@ class Fails:
 async def test_a_step_that_fails_ends_the_stream(where: str) -> None:
     """With an error that names the plugin; what had come is handed out; everything is closed, and nothing is kept."""
     sees, known, fake = observer(), cache(), fake_provider_plugin(pieces("he", "llo"))
-    async with client_of(fake, sees, known, wraps("guard-x", lambda: Fails(where))) as client:
+    alone = {"flights": False}
+    async with client_of(fake, sees, known, wraps("guard-x", lambda: Fails(where)), sharing=alone) as client:
         with pytest.raises(LocalAgentError) as caught:
             await texts(client, temperature=0)
         await stored()

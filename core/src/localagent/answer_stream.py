@@ -111,6 +111,16 @@ class AnswerStream:
         """The cache plugin that answers; empty when a model does."""
         return self._run.call.cached
 
+    @property
+    def coalesced(self) -> bool:
+        """Whether the call shared the work of an identical one; known at its end."""
+        return self._run.call.coalesced
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the answer was made, when a cache had it; None otherwise."""
+        return self._run.call.facts.get("age") if self._run.call.cached else None
+
     def __del__(self) -> None:
         run = self._run
         if run.open and not run.loop.is_closed():

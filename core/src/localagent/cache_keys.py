@@ -1,9 +1,9 @@
 """The one key function of all caches.
 
 A key is the SHA-256 of a versioned canonical encoding of the whole request document but for the fields that change
-nothing (a deny-list: a field that nobody thought of makes another key), mixed with target, tenant and adapter
-version. Canonical means sorted keys and no white space, nothing else: 1 and 1.0 differ, a missing field differs from
-its default. The document is encoded and hashed once for all targets of an alias.
+nothing (a deny-list: a field that nobody thought of makes another key), mixed with target, tenant, adapter version and
+sample. Canonical means sorted keys and no white space, nothing else: 1 and 1.0 differ, a missing field differs from its
+default. The document is encoded and hashed once for all targets of an alias.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class CacheKey(msgspec.Struct, frozen=True):
     """What an entry is found under.
 
     Attributes:
-        digest: 32 bytes: document, operation, target, tenant and adapter version.
+        digest: 32 bytes: document, operation, target, tenant, adapter version and sample.
         check: 16 bytes of a second hash, begun differently, of the document; compared on a hit.
         size: Length of the canonical encoding in bytes; compared on a hit.
         model: The target's model, as ``provider/name``.
@@ -46,7 +46,9 @@ class CacheKey(msgspec.Struct, frozen=True):
     tenant: str
 
 
-def cache_keys(request: Request, targets: Iterable[Target], tenant: str, adapter: str = "1") -> tuple[CacheKey, ...]:
+def cache_keys(
+    request: Request, targets: Iterable[Target], tenant: str, adapter: str = "1", sample: int = 0
+) -> tuple[CacheKey, ...]:
     """Make the keys of a request, one for each distinct model among the targets, in their order.
 
     Args:
@@ -54,6 +56,7 @@ def cache_keys(request: Request, targets: Iterable[Target], tenant: str, adapter
         targets: The candidates; instances of one provider share a key.
         tenant: Whose entry it is.
         adapter: Version of the provider's wire adapter; another version makes other keys.
+        sample: Which of several answers to the same request is meant.
 
     Raises:
         InvalidRequest: The document cannot be written as JSON.
@@ -64,6 +67,8 @@ def cache_keys(request: Request, targets: Iterable[Target], tenant: str, adapter
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError) as error:
         raise InvalidRequest(f"The request cannot be written as JSON: {type(error).__name__}.") from None
     base = hashlib.sha256(VERSION)
+    if sample:  # no length of an operation's name begins like that
+        base.update(b"#%d#" % sample)
     for part in (request.operation.encode(), adapter.encode(), tenant.encode()):
         base.update(len(part).to_bytes(4) + part)
     base.update(canonical)

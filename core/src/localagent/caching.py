@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Literal
 
 import msgspec
@@ -42,6 +43,25 @@ def may_share(request: Request, policy: Policy) -> bool:
         return True
     document = request.document
     return document.get("temperature") == 0 or document.get("seed") is not None
+
+
+def sample_of(request: Request, chosen: int | None, samples: int, source: random.Random) -> int:
+    """Say which of the answers that are kept for a request is meant.
+
+    Args:
+        request: The request.
+        chosen: The one that the call names (``CachePolicy.sample``), if it does.
+        samples: How many are kept, as the settings say.
+        source: Draws one, for a call that names none.
+
+    Returns:
+        The sample; 0 for a request whose answer is always the same.
+    """
+    if chosen is not None:
+        return chosen
+    if samples == 1 or may_share(request, "deterministic"):
+        return 0
+    return source.randrange(samples)
 
 
 def may_store(response: AnyResponse) -> bool:

@@ -44,12 +44,14 @@ class CachePolicy(msgspec.Struct, frozen=True):
         store: The answer may be kept.
         only: Only an entry may answer; a miss is an error.
         max_age: The oldest entry that may answer, in seconds.
+        sample: Which of several answers that are kept for the same request is meant; None lets the settings choose.
     """
 
     lookup: bool = True
     store: bool = True
     only: bool = False
     max_age: float | None = None
+    sample: int | None = None
 
 
 CACHE = CachePolicy()
@@ -72,12 +74,13 @@ class Call:
         depth: How many parents it has.
         attempts: The attempts that were sent, oldest first; none once record_metric has been told, but for calls
             that record.
-        facts: Facts that plugins leave; fronts turn those with a string or number into headers.
+        facts: Facts that plugins leave; fronts turn those with a string or number into headers. The core's own is
+            ``age``: seconds since the answer was made that a cache had.
         keys: Cache keys, one a target of the alias; empty when the call may not be shared.
         plan: The compiled order of all steps.
         started: Clock time of the start.
         cached: The plugin whose entry answered; empty when a model did.
-        coalesced: Whether another call's work answered.
+        coalesced: Whether it shared a flight that another call's metric accounts for; set at its end.
         skipped: Names of the plugins whose steps are skipped (a plugin's own child calls).
         wall: Returns the seconds since the epoch.
         records: What each step decided, when the call asked for a receipt; None otherwise.

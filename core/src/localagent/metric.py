@@ -24,7 +24,8 @@ class Metric(msgspec.Struct, frozen=True):
         attempts: Attempts that were sent.
         usage: Tokens, when reported.
         cached: The cache plugin that answered; empty when a model did.
-        coalesced: Whether another call's work answered.
+        coalesced: Whether it shared a flight that another call's metric accounts for; ``attempts`` is 0 then. Exactly
+            one of the calls that share a flight is not coalesced.
         code: The error's code; empty when ok.
         call: The call's id.
         parent: The id of the call whose plugin sent this one; empty for a user's call.

@@ -70,6 +70,7 @@ class Receipt(msgspec.Struct, frozen=True):
         attempts: The attempts that were sent.
         milliseconds: From the start to the end.
         cached: The cache plugin that answered; empty when a model did.
+        coalesced: Whether the attempts were shared with identical calls, and are accounted for by another.
     """
 
     call: str
@@ -77,3 +78,4 @@ class Receipt(msgspec.Struct, frozen=True):
     attempts: tuple[AttemptRecord, ...]
     milliseconds: float
     cached: str
+    coalesced: bool = False

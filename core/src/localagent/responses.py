@@ -47,6 +47,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         request_id: The id of the call.
         facts: Further figures that the provider reported, such as ``load_seconds``.
         receipt: What each step decided, when the call asked for it.
+        coalesced: Whether the call shared the work of an identical one.
+        age: Seconds since the answer was made, when a cache had it; None otherwise.
     """
 
     raw: bytes
@@ -57,6 +59,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str = ""
     facts: dict[str, Any] = msgspec.field(default_factory=dict)
     receipt: Any = None
+    coalesced: bool = False
+    age: float | None = None
 
     @property
     def document(self) -> dict[str, Any]:

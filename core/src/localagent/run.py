@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from localagent.attempts import Attempts, complete
 from localagent.cache_keys import cache_keys
-from localagent.caching import AnyResponse, CacheEntry, may_share, may_store
+from localagent.caching import CacheEntry, may_share, may_store, sample_of
 from localagent.errors import InternalError, LocalAgentError, LocalRefusal
 from localagent.metric import Metric, MetricStatus
 from localagent.plan import first, gate_now, notify, notify_all, out_of_time, pipe
@@ -20,8 +21,12 @@ from localagent.timer import NEVER, Timer
 if TYPE_CHECKING:
     from localagent.attempt import Attempt
     from localagent.call import Call
+    from localagent.plan import Step
     from localagent.runtime import Runtime
     from localagent.transport import Transport
+
+LOOKED_UP = 3
+"""Targets of an alias for which caches are asked, from the first; the answer is kept for whichever answers."""
 
 
 async def answer(core: Runtime, call: Call) -> Response:
@@ -60,17 +65,27 @@ async def _answer(core: Runtime, call: Call) -> Response:
     plan = call.plan
     if plan.pre_request:
         call.request = await pipe(plan.pre_request, call.timer, call, call.request)
-    caching = plan.cache_lookup or plan.cache_store or call.cache.only
-    entry = await lookup(core, call) if caching else None
-    if entry is not None:
-        return entry.response
+    if plan.cache_lookup or plan.cache_store or core.flights or call.cache.only:
+        entry = await lookup(core, call)
+        if entry is not None:
+            return entry.response
+        if core.flights and may_join(call):
+            return await core.flights.answer(call)
+    attempt, response = await fresh(core, call)
+    if call.keys:
+        entry = entry_of(core, call, attempt, response)
+        if entry is not None:
+            store(core, call, entry, plan.cache_store)
+    return response
+
+
+async def fresh(core: Runtime, call: Call) -> tuple[Attempt, Response]:
+    """Have a model answer; return the attempt, which is closed, and the answer."""
     attempts = Attempts(core, call)
     core.budget.deposit()
     attempt, response = await attempts.run(core.exchange)
     attempts.close(attempt, "ok", usage=response.usage)
-    if call.keys:
-        keep(core, call, attempt, response)
-    return response
+    return attempt, response
 
 
 async def exchange(core: Runtime, attempt: Attempt, transport: Transport) -> Response:
@@ -88,53 +103,73 @@ async def exchange(core: Runtime, attempt: Attempt, transport: Transport) -> Res
 
 
 async def lookup(core: Runtime, call: Call) -> CacheEntry | None:
-    """Ask the caches, if the call may be shared; its keys are made here and nowhere else."""
-    sharing = core.settings.sharing.policy
-    if may_share(call.request, sharing) and (call.cache.lookup or call.cache.store):
-        tenant = call.principal.tenant
-        call.keys = cache_keys(call.request, core.targets(call), tenant)
-    if call.keys and call.cache.lookup and call.plan.cache_lookup:
-        entry, step = await first(call.plan.cache_lookup, call.timer, call, call.keys)
-        if entry is not None and entry.key in call.keys and _young(core, call, entry):
-            call.cached = step.plugin if step else ""
-            response = msgspec.structs.replace(entry.response, cached=call.cached, request_id=call.id)
-            if len(call.plan.cache_store) > 1 and call.cache.store:
-                store(core, call, msgspec.structs.replace(entry, source=call.cached))
-            return CacheEntry(entry.key, response, entry.events, entry.stored, call.cached)
-    if call.cache.only:
+    """Ask the caches, if the call may be shared; its keys are made here and nowhere else.
+
+    Raises:
+        LocalRefusal: No cache answers, and the call allows nothing else.
+    """
+    policy, steps = call.cache, call.plan.cache_lookup
+    if (policy.lookup or policy.store) and may_share(call.request, core.settings.sharing.policy):
+        sample = sample_of(call.request, policy.sample, core.settings.sharing.samples, core.random)
+        call.keys = cache_keys(call.request, core.targets(call), call.principal.tenant, sample=sample)
+    if call.keys and policy.lookup and steps:
+        keys = call.keys[:LOOKED_UP]
+        entry, step = await first(steps, call.timer, call, keys)
+        if entry is not None and step is not None and entry.key in keys and _young(core, call, entry):
+            return _hit(core, call, entry, step)
+    if policy.only:
         raise LocalRefusal("No cache has an answer, and the request allows nothing else.", code="only_if_cached")
     return None
+
+
+def _hit(core: Runtime, call: Call, entry: CacheEntry, step: Step) -> CacheEntry:
+    """Return a call's own view of an entry; the caches that were asked before the one that had it are told of it."""
+    call.cached = step.plugin
+    call.facts["age"] = age = max(0.0, core.wall() - entry.stored)
+    asked = call.plan.cache_lookup
+    if asked[0] is not step and call.cache.store:
+        earlier = {one.plugin for one in asked[: asked.index(step)]}
+        steps = tuple(one for one in call.plan.cache_store if one.plugin in earlier)
+        store(core, call, msgspec.structs.replace(entry, source=call.cached), steps)
+    found = entry.response
+    response = msgspec.structs.replace(found, cached=call.cached, request_id=call.id, facts=dict(found.facts), age=age)
+    return CacheEntry(entry.key, response, entry.events, entry.stored, call.cached)
 
 
 def _young(core: Runtime, call: Call, entry: CacheEntry) -> bool:
     return call.cache.max_age is None or core.wall() - entry.stored <= call.cache.max_age
 
 
-def keep(
-    core: Runtime,
-    call: Call,
-    attempt: Attempt,
-    response: AnyResponse | Response,
-    events: tuple[bytes, ...] | None = None,
-) -> None:
-    """Offer a fresh answer to the caches, under the key of the target that answered."""
+def may_join(call: Call) -> bool:
+    """Whether a call may share a flight: it may be shared, and its policy lets others' answers in and its own out."""
+    return bool(call.keys) and call.cache.lookup and call.cache.store
+
+
+def entry_of(
+    core: Runtime, call: Call, attempt: Attempt, response: Response, events: tuple[bytes, ...] | None = None
+) -> CacheEntry | None:
+    """Return a fresh answer as caches keep it, under the key of the target that answered; None for what is not kept."""
     if not (call.plan.cache_store and call.cache.store and may_store(response)):  # type: ignore[arg-type]
-        return
+        return None
     key = next((key for key in call.keys if key.model == attempt.target.name), None)
-    if key is not None:
-        store(core, call, CacheEntry(key, response, events, core.wall()))  # type: ignore[arg-type]
+    if key is None:
+        return None
+    kept = msgspec.structs.replace(response, facts=dict(response.facts))  # the user's own may be written to
+    return CacheEntry(key, kept, events, core.wall())  # type: ignore[arg-type]
 
 
-def store(core: Runtime, call: Call, entry: CacheEntry) -> None:
-    """Hand an entry to the caches behind the answer."""
-    core.spawn(_store(core, call, entry), "cache_store")
+def store(core: Runtime, call: Call, entry: CacheEntry, steps: Sequence[Step]) -> None:
+    """Hand an entry to caches behind the answer."""
+    if steps:
+        core.spawn(offer(core, call, entry, steps), "cache_store")
 
 
-async def _store(core: Runtime, call: Call, entry: CacheEntry) -> None:
+async def offer(core: Runtime, call: Call, entry: CacheEntry, steps: Sequence[Step]) -> None:
+    """Hand an entry to caches, and wait for them."""
     timer = Timer(core.loop, NEVER, core.wheel)
     timer.enter()
     try:
-        await notify_all(call.plan.cache_store, timer, call, entry)
+        await notify_all(steps, timer, call, entry)
     finally:
         timer.close()
 
@@ -146,10 +181,10 @@ def finish(
     call.timer.close()
     core.calls.discard(call)
     if error is not None:
-        error.request_id = call.id
-        error.attempts = len(call.attempts)
         if call.attempts:
             complete(error, call.attempts[-1])
+        error.request_id = call.id
+        error.attempts = len(call.attempts)
         if call.records is not None:
             error.receipt = receipt(core, call)
     if call.plan.record_metric:
@@ -174,8 +209,8 @@ def metric_of(
         last.target.name if last else "",
         last.target.instance.id if last else "",
         core.clock() - call.started,
-        last.first - call.started if last and last.first is not None else None,
-        len(call.attempts),
+        max(0.0, last.first - call.started) if last and last.first is not None else None,
+        0 if call.coalesced else len(call.attempts),
         usage,
         call.cached,
         call.coalesced,
@@ -194,6 +229,7 @@ def receipt(core: Runtime, call: Call) -> Receipt:
         attempts=tuple(_attempt_record(attempt) for attempt in call.attempts),
         milliseconds=(core.clock() - call.started) * 1000,
         cached=call.cached,
+        coalesced=call.coalesced,
     )
 
 

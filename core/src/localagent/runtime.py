@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from localagent.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
 from localagent.errors import Draining, InternalError, LocalAgentError, PluginError, SettingsError
+from localagent.flight import Flights
 from localagent.health import Health
 from localagent.hooks import OPERATIONS
 from localagent.instances import Instance, Instances, InstanceState, Target
@@ -62,6 +63,7 @@ class Runtime:
     Attributes:
         calls: Calls that are under way, but for streams.
         streams: Streams that are open.
+        flights: What identical calls share; None where nothing is shared.
         dropped: Pieces of background work that were dropped because too much was under way.
     """
 
@@ -95,6 +97,10 @@ class Runtime:
         self.dropped = 0
         self._connecting: dict[Instance, asyncio.Task[Transport]] = {}
         self._plans = {operation: pipeline.plan(operation) for operation in OPERATIONS}
+        flights = settings.sharing.flights
+        if flights is None:
+            flights = any(plan.cache_lookup for plan in self._plans.values())
+        self.flights = Flights(self) if flights else None
         self._transports: dict[Instance, Transport] = {}
         self._sessions: Sessions | None = None
         self._prefix = f"la-{secrets.token_hex(4)}-"
@@ -195,7 +201,7 @@ class Runtime:
         deadline = now + (self.settings.timeout if timeout is None else timeout)
         skipped = parent.skipped | {sender} if parent is not None else NONE_SKIPPED
         call = Call(
-            id=self._prefix + str(next(self._numbers)),
+            id=self.next_id(),
             request=request,
             plan=self._plans[request.operation]
             if parent is None and not receipt
@@ -214,6 +220,10 @@ class Runtime:
         if receipt:
             call.records = []
         return call
+
+    def next_id(self) -> str:
+        """Return the id of one more call."""
+        return self._prefix + str(next(self._numbers))
 
     async def send(self, request: Request, *, parent: Call, sender: str) -> Response:
         """Send a plugin's request on behalf of a call."""
@@ -293,11 +303,12 @@ class Runtime:
             return
         self.begin(work, name)
 
-    def begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def begin(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run work of the core's own, which must not be dropped; tracked as what plugins spawn."""
         task = self.loop.create_task(work, name=f"localagent {name}")
         self._background.add(task)
         task.add_done_callback(self._background_done)
+        return task
 
     def _background_done(self, task: asyncio.Task[None]) -> None:
         self._background.discard(task)

@@ -1,6 +1,6 @@
 """The run of one streamed call: the same loop of attempts, pulled by its consumer.
 
-Timer, attempt and registries hold this run, never the handle that the user has; so a handle that is dropped can be
+Timer, source and registries hold this run, never the handle that the user has; so a handle that is dropped can be
 noticed. Parsed chunks that wait are handed out without a further await.
 """
 
@@ -11,28 +11,22 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from localagent.attempts import Attempts, clock_error
-from localagent.errors import InternalError, LocalAgentError, StreamInterrupted
+from localagent.errors import LocalAgentError
 from localagent.plan import out_of_time, pipe
 from localagent.responses import EmbedResponse, Usage
-from localagent.run import finish, keep, lookup, receipt
+from localagent.run import finish, lookup, may_join, receipt, store
+from localagent.stream_source import Upstream, interruption
 from localagent.stream_steps import StreamSteps
-from localagent.streaming import Chunk, Decoder
+from localagent.streaming import Chunk
 from localagent.wire.joining import split_document
-from localagent.wire.openai_wire import chunk_of, joined_response
+from localagent.wire.openai_wire import chunk_of
 
 if TYPE_CHECKING:
-    from localagent.attempt import Attempt, Status
     from localagent.caching import CacheEntry
     from localagent.call import Call
     from localagent.receipt import Receipt
     from localagent.runtime import Runtime
-    from localagent.transport import HttpAnswer, Transport
-
-KEEP_AT_MOST = 1024 * 1024
-DRAIN_SECONDS = 1.0
+    from localagent.stream_flight import FlightReader
 
 
 class StreamRun:
@@ -48,8 +42,8 @@ class StreamRun:
         open: Whether something would be left behind if nobody read on.
     """
 
-    __slots__ = ("_answer", "_attempt", "_attempts", "_core", "_decoder", "_error", "_kept", "_pending", "_started",
-                 "_steps", "_texts", "call", "facts", "finish_reason", "model", "open", "ready", "usage")  # fmt: skip
+    __slots__ = ("_core", "_error", "_source", "_started", "_steps", "_texts", "call", "facts", "finish_reason",
+                 "model", "open", "ready", "usage")  # fmt: skip
 
     def __init__(self, core: Runtime, call: Call) -> None:
         self.call = call
@@ -62,13 +56,8 @@ class StreamRun:
         self._core = core
         self._started = False
         self._error: LocalAgentError | None = None
-        self._attempts = Attempts(core, call)
-        self._attempt: Attempt | None = None
-        self._answer: HttpAnswer | None = None
-        self._decoder: Decoder | None = None
-        self._pending: LocalAgentError | None = None
+        self._source: Upstream | FlightReader | None = None
         self._steps: StreamSteps | None = None
-        self._kept: list[bytes] | None = None
         self._texts: list[str] = []
 
     @property
@@ -155,13 +144,19 @@ class StreamRun:
         ready = self.ready
         if ready or not self.open:
             return
-        assert self._attempt is not None
-        timer, clocks = self.call.timer, self._attempt.clocks
+        source, timer = self._source, self.call.timer
+        assert source is not None
         timer.enter()
         try:
-            clocks.idle()
+            source.idle()
             while not ready and self.open:
-                await self._pull()
+                chunks, error = await source.pull()
+                self._take(chunks, error)
+                if chunks and not ready and self.open:
+                    source.idle()
+        except asyncio.CancelledError:
+            self._end(None, cancelled=True)
+            raise
         finally:
             timer.leave()
             if self.open:
@@ -176,92 +171,47 @@ class StreamRun:
         """End the run; returns when the source is closed."""
         if not self.open:
             return  # it has ended; what follows its terminator is being drained, so that the connection can be kept
-        answer = self._answer
         self.abandon()
-        if answer is not None:
-            await answer.aclose()
+        if self._source is not None:
+            await self._source.aclose()
 
     async def _start(self) -> None:
         core, call, plan = self._core, self.call, self.call.plan
         if plan.pre_request:
             call.request = await pipe(plan.pre_request, call.timer, call, call.request)
-        if plan.cache_lookup or plan.cache_store or call.cache.only:
+        if plan.cache_lookup or plan.cache_store or core.flights or call.cache.only:
             entry = await lookup(core, call)
             if entry is not None:
                 self._replay(entry)
                 return
-        core.budget.deposit()
-        self._attempt, chunks = await self._attempts.run(self._open)
-        if call.keys and plan.cache_store:
-            self._kept = []
-        try:
-            if plan.wrap_stream:
-                self._steps = StreamSteps(plan.wrap_stream, call)
-        except LocalAgentError as error:
-            self._attempts.close(self._attempt, "failed", error)
-            raise
-        self._settle(self._accept(chunks) or self._pending)
+        self._source = source = self._shared() or Upstream(core, call)
+        chunks, error = await source.open()
+        self.model = source.model
+        if plan.wrap_stream:
+            self._steps = StreamSteps(plan.wrap_stream, call)
+        self._take(chunks, error)
 
-    async def _open(self, attempt: Attempt, transport: Transport) -> list[Chunk]:
-        """The exchange of one attempt: until its first meaningful chunk, which commits."""
-        source = self._core.provider_of(attempt.target.instance)
-        self._answer, self._decoder = answer, decoder = await source.provider.stream(attempt, transport)
-        buffered: list[Chunk] = []
-        error: LocalAgentError | None = None
-        try:
-            while not decoder.done and error is None:
-                chunks, error = await _read(answer, decoder)
-                buffered += chunks
-                if any(decoder.meaningful(chunk) for chunk in chunks):
-                    break
-                if error is not None:
-                    raise error
-        except BaseException:
-            answer.abort()
-            self._answer = None
-            raise
-        attempt.first = self._core.clock()
-        self.model = attempt.target.name
-        self._pending = error
-        return buffered
+    def _shared(self) -> FlightReader | None:
+        """Join the flight of the calls that are the same, if there are flights and this call may."""
+        flights = self._core.flights
+        if not flights or not may_join(self.call):
+            return None
+        from localagent.stream_flight import FlightReader, StreamFlight
 
-    async def _pull(self) -> None:
-        decoder = self._decoder
-        assert self._answer is not None
-        assert decoder is not None
-        assert self._attempt is not None
-        try:
-            chunks, error = await _read(self._answer, decoder)
-        except asyncio.CancelledError:
-            fired = self.call.timer.claim()
-            if fired is None:
-                self._end(None, cancelled=True)
-                raise
-            chunks, error = [], clock_error(fired, self._attempt)
-        except Exception as failure:  # the provider's decoder and the transport's code
-            name = self._attempt.target.instance.provider
-            chunks, error = [], InternalError(f"Provider {name} failed in a stream: {type(failure).__name__}.")
-            error.__cause__ = failure
+        return FlightReader(flights.of(self.call, StreamFlight), self)
+
+    def _take(self, chunks: Sequence[Chunk], error: LocalAgentError | None) -> None:
+        """Take in what the source brought, and end the run if that was all."""
+        assert self._source is not None
         if chunks:
             error = self._accept(chunks) or error
-            if not self.ready:
-                self._attempt.clocks.idle()
-        if error is not None or decoder.done:
-            self._settle(error)
-
-    def _settle(self, error: LocalAgentError | None) -> None:
-        """End the run if its source has ended, well or not."""
         if error is not None:
             self._break(error)
-        elif self._decoder is not None and self._decoder.done:
-            self._succeed()
+        elif self._source.done:
+            self._succeed(self._source)
 
     def _accept(self, chunks: Sequence[Chunk]) -> LocalAgentError | None:
-        """Take chunks in, changed by the steps; return the error of a step that failed."""
-        if self._kept is not None:
-            self._kept += [chunk.data for chunk in chunks]
-            if sum(map(len, self._kept)) > KEEP_AT_MOST:
-                self._kept = None
+        """Have chunks changed by the steps and wait; return the error of a step that failed."""
         if self._steps is not None:
             try:
                 chunks = self._steps.feed(chunks)
@@ -271,42 +221,22 @@ class StreamRun:
         self._texts += [chunk.text for chunk in chunks]
         return None
 
-    def _succeed(self) -> None:
-        assert self._decoder is not None
-        self.usage = self._decoder.usage
-        self.finish_reason = self._decoder.finish_reason
-        self.facts = self._decoder.facts
+    def _succeed(self, source: Upstream | FlightReader) -> None:
+        self.usage, self.finish_reason, self.facts = source.usage, source.finish_reason, source.facts
         try:
             if self._steps is not None:
                 self.ready.extend(self._steps.end(self.finish_reason or "stop"))
         except LocalAgentError as error:
             self._break(error)
             return
-        self._keep()
-        answer = self._answer
-        if answer is not None and not answer.ended:
-            self._core.begin(_drain(answer), "drain")
+        entry = source.entry()
+        if entry is not None:
+            store(self._core, self.call, entry, self.call.plan.cache_store)
         self._end(None)
-
-    def _keep(self) -> None:
-        """Offer the whole answer to the caches; one that cannot be joined is not kept."""
-        if self._kept is None or self._attempt is None:
-            return
-        try:
-            joined = joined_response(self._kept, self._attempt)
-        except LocalAgentError:
-            return
-        keep(self._core, self.call, self._attempt, joined, joined.streamed)
 
     def _break(self, error: LocalAgentError) -> None:
         """End a stream whose content had begun to arrive: what waits is handed out, then StreamInterrupted."""
-        if isinstance(error, StreamInterrupted):
-            interrupted = error
-            interrupted.advice = msgspec.structs.replace(error.advice, same=False, next=False, billed="yes")
-        else:
-            interrupted = StreamInterrupted(
-                f"The stream broke off: {error.message}", cause=error, phase=error.phase, code=error.code
-            )
+        interrupted = interruption(error)
         interrupted.partial = "".join(self._texts)
         self._end(interrupted)
 
@@ -316,11 +246,8 @@ class StreamRun:
         self.open = False
         self._error = error
         self._core.streams.discard(self)
-        if self._answer is not None and (error is not None or cancelled):
-            self._answer.abort()
-        if self._attempt is not None:
-            status: Status = "cancelled" if cancelled else "failed" if error is not None else "ok"
-            self._attempts.close(self._attempt, status, error, self.usage)
+        if self._source is not None:
+            self._source.end(error, cancelled=cancelled)
         finish(self._core, self.call, error, self.usage, cancelled=cancelled)
 
     def _out_of_time_aside(self) -> None:
@@ -349,27 +276,3 @@ class StreamRun:
             self.call.timer.end(error)
         elif self.open:
             self._break(error)
-
-
-async def _read(answer: HttpAnswer, decoder: Decoder) -> tuple[list[Chunk], LocalAgentError | None]:
-    """Return the chunks of the next bytes, and the error that follows them, if any."""
-    try:
-        data = await answer.part()
-        if data:
-            return decoder.feed(data), None
-        chunks = decoder.end()
-        return chunks, None if decoder.done else StreamInterrupted("The stream ended without its terminator.")
-    except LocalAgentError as error:
-        return decoder.rest, error
-
-
-async def _drain(answer: HttpAnswer) -> None:
-    """Read what follows the terminator, so that the connection can be used again; close it when that takes long."""
-    try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            while await answer.part():
-                pass
-    except (TimeoutError, LocalAgentError):
-        answer.abort()
-    finally:
-        await answer.aclose()

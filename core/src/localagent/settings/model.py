@@ -52,13 +52,17 @@ class Alias:
 
 @attrs.frozen
 class Sharing:
-    """``[sharing]``: which calls a cache may answer.
+    """``[sharing]``: which calls may share an answer.
 
     Attributes:
         policy: ``deterministic``: embeddings, and requests with temperature 0 or a seed; ``all``: every request.
+        samples: How many answers are kept for a request that is not deterministic; each call draws one of them.
+        flights: Whether identical calls at the same time make one upstream call; left out, they do where a cache is.
     """
 
     policy: Policy = "deterministic"
+    samples: Count = 1
+    flights: bool | None = None
 
 
 @attrs.frozen

@@ -78,9 +78,12 @@ SAMPLE = """\
 #[limits]
 #pre_request = "5 s"
 
-# Which calls a cache may answer: "deterministic" ones, or "all".
+# Which calls may share an answer: "deterministic" ones, or "all"; how many answers are kept for one that is not
+# deterministic; and whether identical calls at the same time are one upstream (left out: where a cache is).
 #[sharing]
 #policy = "deterministic"
+#samples = 1
+#flights = true
 
 # How many retries all calls together may make: a share of the calls in the window, and so many a second beside it.
 #[retry]

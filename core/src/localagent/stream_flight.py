@@ -1,0 +1,220 @@
+"""The flight of a stream, and its readers: one log, and a cursor each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from localagent.errors import Advice, LocalAgentError, StreamInterrupted
+from localagent.flight import Flight, own_error
+from localagent.flight_log import Cursor, FlightLog
+from localagent.plan import out_of_time
+from localagent.stream_source import Pulled, Upstream, interruption
+from localagent.streaming import Chunk
+
+if TYPE_CHECKING:
+    from localagent.caching import CacheEntry
+    from localagent.call import Call
+    from localagent.responses import Usage
+    from localagent.runtime import Runtime
+    from localagent.stream_run import StreamRun
+
+
+class StreamFlight(Flight):
+    """A flight whose waiters read a stream.
+
+    Attributes:
+        upstream: The source.
+        log: What came from it.
+        begun: Whether content has come.
+    """
+
+    def __init__(self, core: Runtime, opener: Call, key: Hashable) -> None:
+        super().__init__(core, opener, key)
+        self.upstream = Upstream(core, self.call)
+        self.log = FlightLog()
+        self.begun = False
+        self._runs: dict[Cursor, StreamRun] = {}
+        self._room: asyncio.Future[None] | None = None
+
+    @staticmethod
+    def variant(call: Call) -> Hashable:
+        """Return the options of the stream: they change its events, though not the answer."""
+        options = call.request.get("stream_options")
+        return None if options is None else msgspec.json.encode(options)
+
+    def takes(self, call: Call) -> bool:
+        """Whether one more call may join: as long as the log has the beginning."""
+        return self.log.whole and super().takes(call)
+
+    def enter(self, run: StreamRun) -> Cursor:
+        """Return the cursor of a new reader."""
+        cursor = self.log.join()
+        self._runs[cursor] = run
+        return cursor
+
+    def exit(self, cursor: Cursor) -> None:
+        """Let a reader go; idempotent."""
+        self._runs.pop(cursor, None)
+        self.log.leave(cursor)
+        self._go_on()
+
+    def read(self, cursor: Cursor) -> list[Chunk]:
+        """Return what a reader has not read yet."""
+        chunks = self.log.read(cursor)
+        self._go_on()
+        return chunks
+
+    async def _work(self) -> CacheEntry | None:
+        upstream = self.upstream
+        try:
+            await self._stream()
+        except asyncio.CancelledError:
+            upstream.end(None, cancelled=True)
+            await upstream.aclose()
+            raise
+        except LocalAgentError as error:
+            upstream.end(error)
+            raise
+        entry = upstream.entry()
+        upstream.end(None)
+        return entry
+
+    async def _stream(self) -> None:
+        upstream = self.upstream
+        chunks, error = await upstream.open()
+        self.begun = True
+        self._publish(chunks)
+        while error is None and not upstream.done:
+            if self.log.paused:
+                await self._until_read()
+            if chunks:
+                upstream.idle()
+            chunks, error = await upstream.pull()
+            self._publish(chunks)
+        if error is not None:
+            raise interruption(error)
+
+    def _publish(self, chunks: Sequence[Chunk]) -> None:
+        if not chunks:
+            return
+        for cursor in self.log.add(chunks):
+            self._runs.pop(cursor).interrupt(_slow())
+        self._wake()
+
+    async def _until_read(self) -> None:
+        """Wait for the fastest reader; the server's clocks stand still, the deadline does not."""
+        timer = self.call.timer
+        timer.deadline_only()
+        self._room = self._core.loop.create_future()
+        try:
+            await self._room
+        except asyncio.CancelledError:
+            fired = timer.claim()
+            if fired is None:
+                raise
+            raise interruption(out_of_time(fired)) from None
+        finally:
+            self._room = None
+
+    def _go_on(self) -> None:
+        if self._room is not None and not self._room.done() and not self.log.paused:
+            self._room.set_result(None)
+
+
+class FlightReader:
+    """One reader of a stream's flight: a source for a stream's run, as ``Upstream`` is.
+
+    Args:
+        flight: The flight, which the run's call has joined.
+        run: The run.
+    """
+
+    __slots__ = ("_call", "_cursor", "_flight")
+
+    def __init__(self, flight: StreamFlight, run: StreamRun) -> None:
+        self._flight = flight
+        self._call = run.call
+        self._cursor = flight.enter(run)
+
+    @property
+    def model(self) -> str:
+        """The model that answers, as ``provider/name``."""
+        return self._flight.upstream.model
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, when the stream has ended well and the server reported them."""
+        return self._flight.upstream.usage
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first choice ended."""
+        return self._flight.upstream.finish_reason
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Further figures that the server reported; the reader's own."""
+        return dict(self._flight.upstream.facts)
+
+    @property
+    def done(self) -> bool:
+        """Whether the stream has ended well and this reader has read it all."""
+        flight = self._flight
+        return flight.over and flight.error is None and self._cursor.events == flight.log.events
+
+    async def open(self) -> Pulled:
+        """Wait for the first content; who comes later gets all that has come.
+
+        Raises:
+            LocalAgentError: What ended the flight before any content.
+        """
+        flight = self._flight
+        while not (flight.begun or flight.over):
+            await flight.news(self._call)
+        if flight.begun:
+            return self._read()
+        raise own_error(flight.error)
+
+    async def pull(self) -> Pulled:
+        """Wait for what comes next; the call's own deadline is an error that is returned, as is the flight's."""
+        flight = self._flight
+        try:
+            while self._cursor.events == flight.log.events and not flight.over:
+                await flight.news(self._call)
+        except asyncio.CancelledError:
+            fired = self._call.timer.claim()
+            if fired is None:
+                raise
+            return (), out_of_time(fired)
+        return self._read()
+
+    def idle(self) -> None:
+        """Do nothing: the flight has the server's clocks."""
+
+    def entry(self) -> None:
+        """Return nothing to store: the flight does that."""
+
+    def end(self, error: LocalAgentError | None, *, cancelled: bool = False) -> None:
+        """Leave the flight."""
+        self._flight.exit(self._cursor)
+        self._flight.leave(self._call)
+
+    async def aclose(self) -> None:
+        """Return when the connection is closed, if this was the last reader."""
+        await self._flight.aclose()
+
+    def _read(self) -> Pulled:
+        flight = self._flight
+        chunks = flight.read(self._cursor)
+        return chunks, own_error(flight.error) if flight.error is not None else None
+
+
+def _slow() -> StreamInterrupted:
+    return StreamInterrupted(
+        "The stream was read too slowly: others who share it are far ahead.",
+        code="slow_reader", advice=Advice(billed="yes"), mend="Read faster, or pass cache=False.",
+    )  # fmt: skip

@@ -1,0 +1,208 @@
+"""The answer of a model as it comes: the attempts of one streamed call, then the bytes of the one that began to answer.
+
+A stream's run pulls it, or a flight does for all its readers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from localagent.attempts import Attempts, clock_error
+from localagent.errors import InternalError, LocalAgentError, StreamInterrupted
+from localagent.run import entry_of
+from localagent.streaming import Chunk, Decoder
+from localagent.wire.openai_wire import joined_response
+
+if TYPE_CHECKING:
+    from localagent.attempt import Attempt, Status
+    from localagent.caching import CacheEntry
+    from localagent.call import Call
+    from localagent.responses import Usage
+    from localagent.runtime import Runtime
+    from localagent.transport import HttpAnswer, Transport
+
+KEEP_AT_MOST = 1024 * 1024
+DRAIN_SECONDS = 1.0
+
+Pulled = tuple[Sequence[Chunk], LocalAgentError | None]
+"""Chunks that came, and the error that follows them, if any."""
+
+
+class Upstream:
+    """The source of one streamed call.
+
+    Args:
+        core: The running core.
+        call: The call; its request has left pre_request.
+
+    Attributes:
+        model: The model that answers, as ``provider/name``; empty before the first content.
+    """
+
+    __slots__ = ("_answer", "_attempt", "_attempts", "_call", "_core", "_decoder", "_kept", "_pending", "_size",
+                 "model")  # fmt: skip
+
+    def __init__(self, core: Runtime, call: Call) -> None:
+        self.model = ""
+        self._core = core
+        self._call = call
+        self._attempts = Attempts(core, call)
+        self._attempt: Attempt | None = None
+        self._answer: HttpAnswer | None = None
+        self._decoder: Decoder | None = None
+        self._pending: LocalAgentError | None = None
+        self._kept: list[bytes] | None = [] if call.keys and call.plan.cache_store and call.cache.store else None
+        self._size = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the stream's terminator has come."""
+        return self._decoder is not None and self._decoder.done
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, when the stream has ended well and the server reported them."""
+        return self._decoder.usage if self._decoder is not None and self._decoder.done else None
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first choice ended."""
+        return None if self._decoder is None else self._decoder.finish_reason
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Further figures that the server reported."""
+        return {} if self._decoder is None else self._decoder.facts
+
+    async def open(self) -> Pulled:
+        """Try until an attempt brings content, which commits the call to it.
+
+        Raises:
+            LocalAgentError: What ended the call before any content.
+        """
+        self._core.budget.deposit()
+        self._attempt, chunks = await self._attempts.run(self._commit)
+        self.model = self._attempt.target.name
+        if self._kept is not None:
+            self._keep(chunks)
+        return chunks, self._pending
+
+    async def pull(self) -> Pulled:
+        """Wait for the next bytes; a clock that runs out is an error that is returned, as is what a server did."""
+        answer, decoder, attempt = self._answer, self._decoder, self._attempt
+        assert answer is not None
+        assert decoder is not None
+        assert attempt is not None
+        try:
+            chunks, error = await _read(answer, decoder)
+        except asyncio.CancelledError:
+            fired = self._call.timer.claim()
+            if fired is None:
+                raise
+            return (), clock_error(fired, attempt)
+        except Exception as failure:  # the provider's decoder and the transport's code
+            name = attempt.target.instance.provider
+            error = InternalError(f"Provider {name} failed in a stream: {type(failure).__name__}.")
+            error.__cause__ = failure
+            return (), error
+        if self._kept is not None:
+            self._keep(chunks)
+        return chunks, error
+
+    def idle(self) -> None:
+        """Begin the wait for the next event."""
+        assert self._attempt is not None
+        self._attempt.clocks.idle()
+
+    def entry(self) -> CacheEntry | None:
+        """Return the whole answer as caches keep it; None for one that cannot be joined or may not be kept."""
+        if self._kept is None or self._attempt is None:
+            return None
+        try:
+            joined = joined_response(self._kept, self._attempt)
+        except LocalAgentError:
+            return None
+        return entry_of(self._core, self._call, self._attempt, joined, joined.streamed)
+
+    def end(self, error: LocalAgentError | None, *, cancelled: bool = False) -> None:
+        """End the attempt; close the connection, or after a good end read what follows. Once."""
+        answer = self._answer
+        if answer is not None and (error is not None or cancelled):
+            answer.abort()
+        elif answer is not None and not answer.ended:
+            self._core.begin(_drain(answer), "drain")
+        if self._attempt is not None:
+            status: Status = "cancelled" if cancelled else "failed" if error is not None else "ok"
+            self._attempts.close(self._attempt, status, error, self.usage)
+
+    async def aclose(self) -> None:
+        """Return when the connection is closed."""
+        if self._answer is not None:
+            await self._answer.aclose()
+
+    async def _commit(self, attempt: Attempt, transport: Transport) -> list[Chunk]:
+        """The exchange of one attempt: until its first meaningful chunk, which commits."""
+        source = self._core.provider_of(attempt.target.instance)
+        self._answer, self._decoder = answer, decoder = await source.provider.stream(attempt, transport)
+        buffered: list[Chunk] = []
+        error: LocalAgentError | None = None
+        try:
+            while not decoder.done and error is None:
+                chunks, error = await _read(answer, decoder)
+                buffered += chunks
+                if any(decoder.meaningful(chunk) for chunk in chunks):
+                    break
+                if error is not None:
+                    raise error
+        except BaseException:
+            answer.abort()
+            self._answer = None
+            raise
+        attempt.first = self._core.clock()
+        self._pending = error
+        return buffered
+
+    def _keep(self, chunks: Sequence[Chunk]) -> None:
+        """Keep events for the caches, as long as they are not too many."""
+        assert self._kept is not None
+        self._size += sum(len(chunk.data) for chunk in chunks)
+        if self._size > KEEP_AT_MOST:
+            self._kept = None
+        else:
+            self._kept += [chunk.data for chunk in chunks]
+
+
+def interruption(error: LocalAgentError) -> StreamInterrupted:
+    """Return what becomes of an error that ends a stream whose content had begun to arrive."""
+    if isinstance(error, StreamInterrupted):
+        error.advice = msgspec.structs.replace(error.advice, same=False, next=False, billed="yes")
+        return error
+    return StreamInterrupted(f"The stream broke off: {error.message}", cause=error, phase=error.phase, code=error.code)
+
+
+async def _read(answer: HttpAnswer, decoder: Decoder) -> tuple[list[Chunk], LocalAgentError | None]:
+    """Return the chunks of the next bytes, and the error that follows them, if any."""
+    try:
+        data = await answer.part()
+        if data:
+            return decoder.feed(data), None
+        chunks = decoder.end()
+        return chunks, None if decoder.done else StreamInterrupted("The stream ended without its terminator.")
+    except LocalAgentError as error:
+        return decoder.rest, error
+
+
+async def _drain(answer: HttpAnswer) -> None:
+    """Read what follows the terminator, so that the connection can be used again; close it when that takes long."""
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while await answer.part():
+                pass
+    except (TimeoutError, LocalAgentError):
+        answer.abort()
+    finally:
+        await answer.aclose()
