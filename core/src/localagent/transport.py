@@ -57,7 +57,7 @@ class PoolStats(msgspec.Struct, frozen=True):
         limit: The most connections at a time.
         opened: Connections that were made.
         handshakes: TLS handshakes that were made.
-        reused: Requests that were sent over a connection that had served before.
+        reused: Requests that found a connection open.
         failed: Connections that could not be made.
         waited: Seconds that requests have waited for a free connection, all together.
     """
