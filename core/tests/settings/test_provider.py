@@ -142,3 +142,12 @@ def test_an_object_is_taken_as_it_is() -> None:
     """Programs may build providers themselves."""
     made = ProviderSettings(type="openai")
     assert provider(made) is made
+
+
+def test_a_pool_remembers_what_was_chosen() -> None:
+    """What the settings name wins over another profile; the rest, and a pool that nobody wrote, do not."""
+    other = PoolProfile(limit=10, keepalive=60.0)
+    assert provider({"pool": {"limit": 50}}, "v").pool.over(other) == PoolProfile(limit=50, keepalive=60.0)
+    assert provider({"pool": {}}, "v").pool.over(other) == other
+    assert provider({}, "v").pool.over(other) == other
+    assert PoolProfile(limit=50).over(other) == PoolProfile(limit=50, keepalive=15.0)
