@@ -29,12 +29,12 @@ COMMAND = (sys.executable, "-m", "localagent.command")
 
 
 @contextmanager
-def gateway(name: str, upstream: int, loop: str, log: str = "none") -> Iterator[Proxy]:
-    """Run the gateway in one process."""
+def gateway(name: str, upstream: int, loop: str, log: str = "none", settings: str = SETTINGS) -> Iterator[Proxy]:
+    """Run the gateway in one process, with these settings."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         (folder / "localagent.toml").write_text(
-            SETTINGS.format(folder=folder.as_posix(), upstream=upstream, loop=loop, log=log)
+            settings.format(folder=folder.as_posix(), upstream=upstream, loop=loop, log=log)
         )
         key = _new_key(folder)
         with started(
