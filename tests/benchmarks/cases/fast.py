@@ -45,7 +45,9 @@ async def _streams(bench: Bench, pieces: int, turns: int) -> list[Row]:
             contender(BARE_STREAM, bare.streams(session, server)),
             contender(STREAM, clients.streams(client)),
         ]
-        return await _compared(bench, contenders, f"; {EVENTS} events in {pieces} pieces", STREAM_TARGET, turns=turns, size=1)
+        return await _compared(
+            bench, contenders, f"; {EVENTS} events in {pieces} pieces", STREAM_TARGET, turns=turns, size=1
+        )
 
 
 async def _compared(
