@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+PATH = "/v1/chat/completions"
 MODEL = "m"
 KEY = "a-key-for-the-loopback"
 TEXT = "word " * 80

@@ -12,7 +12,7 @@ from bench import Bench
 from gateways.contest import Contest, beyond, relation
 from gateways.load import crowd
 from gateways.ours import gateway
-from gateways.processes import Proxy, bare_proxy, can_measure, load_on_its_core
+from gateways.processes import Proxy, can_measure, load_on_its_core, program
 from gateways.upstream import PIECES, Upstream, upstream
 from measure import Spread, compare
 from report import Row
@@ -63,8 +63,8 @@ async def field(loop: str) -> AsyncIterator[Field]:
     with load_on_its_core(), ExitStack() as stack:
         async with upstream() as (fake, port):
             proxies = [
-                stack.enter_context(bare_proxy(BARE, port, loop)),
-                stack.enter_context(bare_proxy(AGAIN, port, loop)),
+                stack.enter_context(program("bare_proxy", BARE, port, loop)),
+                stack.enter_context(program("bare_proxy", AGAIN, port, loop)),
                 stack.enter_context(gateway(OURS, port, loop)),
             ]
             yield Field(loop, proxies, fake, port)
@@ -76,7 +76,7 @@ async def contests(field: Field, connections: int, *, stream: bool = False) -> A
     async with AsyncExitStack() as stack:
         made = []
         for proxy in field.proxies:
-            load = crowd(proxy.port, field.upstream, connections, model=proxy.model, key=proxy.key, stream=stream)
+            load = crowd(proxy, field.upstream, connections, stream=stream)
             made.append(Contest(proxy, await stack.enter_async_context(load)))
         yield made
 
@@ -152,8 +152,7 @@ async def _memory(field: Field) -> list[Row]:
             continue
         ours = proxy.name == OURS
         idle = proxy.resident()
-        load = crowd(proxy.port, field.upstream, HELD, model=proxy.model, key=proxy.key, stream=True)
-        async with load as held:
+        async with crowd(proxy, field.upstream, HELD, stream=True) as held:
             await held.begin()
             each = (proxy.resident() - idle) / HELD / 1000
         made += [

@@ -11,13 +11,11 @@ from typing import Any
 
 from answers import KEY, MESSAGES, MODEL, TEXT, words
 from bench import Bench
+from gateways.litellm_proxy import WITHDRAWN
 from machine import version_of
 from measure import Contender, Run, contender
 
 from cases import bare
-
-WITHDRAWN = {"1.82.7", "1.82.8"}
-"""Releases of litellm that were tampered with: they are never imported."""
 
 
 def may_import_litellm() -> bool:

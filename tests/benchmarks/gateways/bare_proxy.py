@@ -1,28 +1,28 @@
 """The baseline: a proxy of aiohttp alone, that parses the body and forwards it through one shared session.
 
-Run as a program: ``bare_proxy.py UPSTREAM LOOP`` prints its port and ends when its standard input closes.
+Run as ``python -m gateways.bare_proxy UPSTREAM LOOP``; see ``program``.
 """
 
 from __future__ import annotations
 
-import asyncio
-import importlib
-import sys
 from typing import Any
 
 import aiohttp
 import msgspec
 from aiohttp import web
+from answers import KEY, PATH
+
+from gateways.program import run, serve_with_aiohttp
 
 _decode = msgspec.json.Decoder().decode
-HEADERS = {"Content-Type": "application/json", "Authorization": "Bearer a-key-for-the-loopback"}
+HEADERS = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
 
 
 class Proxy:
     """Forwards chats."""
 
-    def __init__(self, upstream: str, session: aiohttp.ClientSession) -> None:
-        self._url = f"{upstream}/v1/chat/completions"
+    def __init__(self, upstream: int, session: aiohttp.ClientSession) -> None:
+        self._url = f"http://127.0.0.1:{upstream}{PATH}"
         self._session = session
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
@@ -44,27 +44,11 @@ class Proxy:
         return response
 
 
-async def serve(upstream: str) -> None:
+async def serve(upstream: int) -> None:
     """Serve until the standard input closes."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        application = web.Application()
-        application.router.add_post("/v1/chat/completions", Proxy(upstream, session).chat)
-        runner = web.AppRunner(application, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=2048)
-        await site.start()
-        print(runner.addresses[0][1], flush=True)
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-        await runner.cleanup()
-
-
-def main() -> None:
-    """Serve on the event loop that the command line names."""
-    upstream, loop = sys.argv[1:]
-    factory = importlib.import_module("uvloop").new_event_loop if loop == "uvloop" else None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(upstream))
+        await serve_with_aiohttp(Proxy(upstream, session).chat)
 
 
 if __name__ == "__main__":
-    main()
+    run(serve)

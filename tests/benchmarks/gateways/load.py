@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import msgspec
-from answers import MESSAGES, TEXT, words
+from answers import MESSAGES, PATH, TEXT, words
 
+from gateways.processes import Proxy
 from gateways.upstream import PIECES, Upstream
 
-PATH = "/v1/chat/completions"
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 STREAM_TEXT = "".join(words(PIECES + 1))
@@ -23,17 +23,17 @@ class WrongAnswer(Exception):
     """An answer is not what the upstream sent."""
 
 
-def request(port: int, model: str, key: str, *, stream: bool = False, user: str = "") -> bytes:
-    """Return the bytes of a request."""
-    fields: dict[str, object] = {"model": model, "messages": MESSAGES, "temperature": 0.5}
+def request(proxy: Proxy, *, stream: bool = False, user: str = "") -> bytes:
+    """Return the bytes of a request to a proxy."""
+    fields: dict[str, object] = {"model": proxy.model, "messages": MESSAGES, "temperature": 0.5}
     if stream:
         fields |= {"stream": True, "user": user}
     body = _encode(fields)
-    head = (
-        f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {key}\r\n"
-        f"Content-Type: application/json\r\nAccept: */*\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    head = [
+        f"POST {PATH} HTTP/1.1", f"Host: 127.0.0.1:{proxy.port}", f"Authorization: Bearer {proxy.key}", *proxy.headers,
+        "Content-Type: application/json", "Accept: */*", f"Content-Length: {len(body)}",
+    ]  # fmt: skip
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
 class Asker(asyncio.Protocol):
@@ -60,6 +60,8 @@ class Asker(asyncio.Protocol):
     def ask(self, request: bytes) -> asyncio.Future[bytes]:
         """Send a request; the result is the body of its answer."""
         self._answer = self._loop.create_future()
+        if self.transport.is_closing():
+            self._fail(WrongAnswer("the connection is closed"))
         self.transport.write(request)
         return self._answer
 
@@ -84,6 +86,7 @@ class Asker(asyncio.Protocol):
             return
         if not head.startswith(b"HTTP/1.1 200 "):
             self._fail(WrongAnswer(self._seen[:400]))
+            self.transport.abort()  # nobody knows where the next answer begins
             return
         _, told, rest = head.lower().partition(b"\r\ncontent-length:")
         self._length = int(rest.partition(b"\r\n")[0]) if told else 0
@@ -153,19 +156,17 @@ class Crowd:
 
     Args:
         askers: The connections.
-        port: Where they lead.
-        model: The model's name there.
-        key: The key.
+        proxy: Where they lead.
         stream: Whether they ask for streams.
 
     Attributes:
         seconds: How long the last requests took, each.
-        errors: Requests that failed.
+        errors: Requests that failed; the first of a connection ends what it does until it is asked again.
     """
 
-    def __init__(self, askers: list[Asker], port: int, model: str, key: str, *, stream: bool) -> None:
+    def __init__(self, askers: list[Asker], proxy: Proxy, *, stream: bool) -> None:
         self._askers = askers
-        self._requests = [request(port, model, key, stream=stream, user=one.user) for one in askers]
+        self._requests = [request(proxy, stream=stream, user=one.user) for one in askers]
         self._check = check_stream if stream else check_whole
         self.seconds: list[float] = []
         self.errors = 0
@@ -193,20 +194,18 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(
-    port: int, upstream: Upstream, connections: int, *, model: str, key: str = "", stream: bool = False
-) -> AsyncIterator[Crowd]:
-    """Open connections at once.
+async def crowd(proxy: Proxy, upstream: Upstream, connections: int, *, stream: bool = False) -> AsyncIterator[Crowd]:
+    """Open connections to a proxy at once.
 
     Raises:
         OSError: One was refused.
     """
     loop = asyncio.get_running_loop()
-    made = [partial(Asker, upstream, f"{port}-{number}") for number in range(connections)]
-    opening = [loop.create_connection(one, "127.0.0.1", port) for one in made]
+    made = [partial(Asker, upstream, f"{proxy.port}-{number}") for number in range(connections)]
+    opening = [loop.create_connection(one, "127.0.0.1", proxy.port) for one in made]
     opened = await asyncio.gather(*opening)
     try:
-        yield Crowd([asker for _, asker in opened], port, model, key, stream=stream)
+        yield Crowd([asker for _, asker in opened], proxy, stream=stream)
     finally:
         for _, asker in opened:
             asker.close()

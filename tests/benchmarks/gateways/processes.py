@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple
 
-HERE = Path(__file__).parent
+from answers import MODEL
+
+BENCHMARKS = Path(__file__).parents[1]
 CORES = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+STARTING_SECONDS, ENDING_SECONDS = 120.0, 10.0
+
+
+class LeftOut(Exception):
+    """Why a contender cannot take part here, in one sentence."""
 
 
 class Proxy(NamedTuple):
@@ -25,6 +33,7 @@ class Proxy(NamedTuple):
         port: Where it listens.
         model: How it calls the upstream's model.
         key: The key that it wants.
+        headers: Further header lines that it wants.
     """
 
     name: str
@@ -32,6 +41,7 @@ class Proxy(NamedTuple):
     port: int
     model: str
     key: str = ""
+    headers: tuple[str, ...] = ()
 
     def cpu(self) -> float:
         """Return the processor time that it took so far, in microseconds: user and system, all threads."""
@@ -68,27 +78,45 @@ def load_on_its_core() -> Iterator[None]:
 
 
 @contextmanager
+def _running(command: Sequence[str], output: int | IO[str], **more: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run a program on the first core until the context ends.
+
+    It inherits the core, because a program may have threads before anybody could move it.
+    """
+    mine = os.sched_getaffinity(0)
+    keep_on_core(0, 0)
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, text=True, **more
+        )
+    finally:
+        os.sched_setaffinity(0, mine)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+@contextmanager
 def started(
     command: Sequence[str], *, pattern: str, environment: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> Iterator[tuple[int, int]]:
-    """Run a program on the first core until the context ends; gives its process and its port.
+    """Run a program that tells its port; gives its process and its port.
 
     Args:
-        command: The program.
+        command: The program; on its output it says little.
         pattern: What the line looks like in which it tells its port.
         environment: Further variables.
         folder: Its working folder.
     """
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
-        env={**os.environ, **(environment or {})},
-    )  # fmt: skip
-    try:
-        keep_on_core(process.pid, 0)  # before it has threads
+    told = {**os.environ, **(environment or {})}
+    with _running(command, subprocess.PIPE, cwd=folder, env=told) as process:
         yield process.pid, _port(process, pattern)
-    finally:
-        process.terminate()
-        process.communicate()
 
 
 def _port(process: subprocess.Popen[str], pattern: str) -> int:
@@ -102,8 +130,58 @@ def _port(process: subprocess.Popen[str], pattern: str) -> int:
 
 
 @contextmanager
-def bare_proxy(name: str, upstream: int, loop: str) -> Iterator[Proxy]:
-    """Run the baseline."""
-    command = [sys.executable, str(HERE / "bare_proxy.py"), f"http://127.0.0.1:{upstream}", loop]
-    with started(command, pattern=r"^(\d+)$") as (pid, port):
-        yield Proxy(name, pid, port, "m")
+def listening(
+    command: Sequence[str], port: int, folder: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """Run a program that was told its port, and may say as much as it likes; gives its process.
+
+    Args:
+        command: The program.
+        port: Where it will listen.
+        folder: Its working folder; what it says goes into a file there.
+        environment: Further variables.
+
+    Raises:
+        RuntimeError: It ended, or it did not listen within ``STARTING_SECONDS``.
+    """
+    told = {**os.environ, **(environment or {})}
+    with (folder / "output").open("w+") as output, _running(command, output, cwd=folder, env=told) as process:
+        if not _listens(process, port):
+            output.seek(0)
+            raise RuntimeError(f"A contender did not start: {output.read()[-2000:]}")
+        yield process.pid
+
+
+def _listens(process: subprocess.Popen[str], port: int) -> bool:
+    """Wait until somebody listens; False when the process ended, or it takes too long."""
+    latest = time.monotonic() + STARTING_SECONDS
+    while process.poll() is None and time.monotonic() < latest:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.05)  # there is no event to wait for in a program of somebody else
+        else:
+            return True
+    return False
+
+
+def free_port() -> int:
+    """Return a port that was free just now, for programs that cannot choose one and tell it."""
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])
+
+
+@contextmanager
+def program(module: str, name: str, upstream: int, loop: str) -> Iterator[Proxy]:
+    """Run one of the programs that stand beside this module; see ``program``.
+
+    Args:
+        module: The program's module.
+        name: Its name in the report.
+        upstream: The upstream's port.
+        loop: ``asyncio`` or ``uvloop``.
+    """
+    command = [sys.executable, "-m", f"gateways.{module}", str(upstream), loop]
+    with started(command, pattern=r"^(\d+)$", folder=BENCHMARKS) as (pid, port):
+        yield Proxy(name, pid, port, MODEL)
