@@ -46,11 +46,10 @@ class Flights:
         self._core = core
         self._open: dict[Hashable, Flight] = {}
 
-    def __len__(self) -> int:
+    @property
+    def open(self) -> int:
+        """How many flights may be joined."""
         return len(self._open)
-
-    def __bool__(self) -> bool:
-        return True  # whether there are flights at all is asked of every call; none needs to be open for that
 
     def of(self, call: Call, kind: type[AnyFlight]) -> AnyFlight:
         """Return the flight that a call joins, a new one if there is none; the call has joined it."""
@@ -204,10 +203,11 @@ class Flight:
     def _abandon(self) -> None:
         """End the work because nobody waits for it: if its time is up, as that; else as cancelled."""
         self._forget()
-        if self.call.timer.left <= SOON:
-            self.call.timer.end(out_of_time())
-        else:
+        timer = self.call.timer
+        if timer.left > SOON:
             self._task.cancel()
+        elif timer.fired is None:  # else it ends by itself already
+            timer.end(out_of_time())
 
     def _done(self, task: asyncio.Task[None]) -> None:
         if not self.over:  # it was cancelled before it began
