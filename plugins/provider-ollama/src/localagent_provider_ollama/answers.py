@@ -169,7 +169,7 @@ def _fields(raw: bytes, answer: Answer, choice: Choice, attempt: Attempt, *, cha
     }
 
 
-def _origin(attempt: Attempt) -> dict[str, str]:
+def _origin(attempt: Attempt) -> dict[str, Any]:
     target = attempt.target
     return {"model": target.name, "instance": target.instance.id, "request_id": attempt.call.id}
 
