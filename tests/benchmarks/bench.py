@@ -11,7 +11,7 @@ class Bench(NamedTuple):
     Attributes:
         server: Address of the loopback server, without a path.
         rounds: Rounds of each comparison.
-        peers: Whether peers that are slow to load take part, where they are installed.
+        peers: Whether other gateways take part, and litellm as a client where it is installed: both take long to load.
     """
 
     server: str

@@ -17,7 +17,7 @@ from importlib import metadata
 import msgspec
 from measure import CALIBRATION, REFERENCE, Contender, Spread, compare, contender
 
-SHOWN = ("aiohttp", "msgspec", "httpx", "openai", "litellm")
+SHOWN = ("aiohttp", "msgspec", "httpx", "openai", "litellm", "httptools", "uvloop")
 
 
 class Machine(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import machine
 from bench import Bench
-from cases import chat, fast, gateway, imports, pool, recorded, steps, streams
+from cases import bounds, caches, chat, fast, gateway, imports, other_gateways, pool, recorded, steps, streams
 from loopback_server import serving
 from report import Report, Row, write_into
 
@@ -29,7 +29,10 @@ CASES: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "recorded": recorded.rows,
     "steps": steps.rows,
     "import": imports.rows,
+    "cache": caches.rows,
     "gateway": gateway.rows,
+    "bounds": bounds.rows,
+    "peers": other_gateways.rows,
 }
 ROUNDS, QUICK_ROUNDS = 61, 15
 
@@ -39,7 +42,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds instead of {ROUNDS}")
     parser.add_argument("--only", action="append", choices=CASES, metavar="CASE", help=f"one of: {', '.join(CASES)}")
-    parser.add_argument("--peers", action="store_true", help="litellm too, if it is installed")
+    parser.add_argument("--peers", action="store_true", help="other gateways too, installed when they are first needed")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="where the JSON goes")
     parser.add_argument("--write-docs", action="store_true", help="put the table into the documentation's page")
     return parser.parse_args(given)

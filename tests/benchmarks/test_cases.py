@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from answers import MESSAGES, TEXT, words
 from bench import Bench
 from cases import bare, clients, gateway, noops
 from cases.counting import calls_a_chunk
 from cases.peers import chat_peers, stream_peers
 from gateways.processes import can_measure
 from loopback_server import serving
-from measure import Contender
+from measure import Contender, Run, contender
+
+from localagent import Client
 
 
 @pytest.fixture(scope="module")
@@ -33,27 +36,50 @@ def test_our_client_gets_the_answers_of_the_server(server: str) -> None:
     async def main() -> None:
         for path in ("/20", "/201"):
             async with clients.client(server + path) as client:
-                await clients.chats(client)(2)
-                await clients.streams(client)(2)
+                assert (await client.chat(MESSAGES, model=clients.TARGET)).text == TEXT
+                async with client.stream(MESSAGES, model=clients.TARGET) as stream:
+                    assert await stream.text() == "".join(words())
 
     asyncio.run(main())
 
 
 def test_the_baselines_and_the_peers_get_the_same(server: str) -> None:
-    """Every contender checks its answer."""
+    """Every contender checks its answer, and says what it took of the processor."""
 
-    async def main() -> None:
+    async def main() -> list[int]:
         import aiohttp
 
+        reads: list[int] = []
         async with aiohttp.ClientSession() as session:
-            await bare.at_once(bare.chats(session, server), 2)(4)
-            await bare.streams(session, f"{server}/20")(1)
+            whole = bare.at_once(bare.chats(session, server), 2)
+            await run_all(
+                [contender("whole", whole), contender("streamed", bare.streams(session, f"{server}/20", reads))]
+            )
         async with chat_peers(Bench(server, 1)) as peers:
             await run_all(peers)
         async with stream_peers(f"{server}/20") as peers:
             await run_all(peers)
+        return reads
 
-    asyncio.run(main())
+    reads = asyncio.run(main())
+    assert len(reads) == 1
+    assert reads[0] > 1
+
+
+@pytest.mark.parametrize("check", [clients.chats, clients.streams])
+def test_a_contender_with_another_text_fails(
+    server: str, check: Callable[[Client], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the contenders assert is the text: nobody is measured who does other work."""
+    monkeypatch.setattr(clients, "TEXT", "another text")
+    monkeypatch.setattr(clients, "words", lambda: ["another", "text"])
+
+    async def main() -> None:
+        async with clients.client(f"{server}/20") as client:
+            await check(client)(1)
+
+    with pytest.raises(AssertionError):
+        asyncio.run(main())
 
 
 @pytest.mark.skipif(not can_measure(), reason="reads what Linux tells of other processes")

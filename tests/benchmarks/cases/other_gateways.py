@@ -48,7 +48,7 @@ async def rows(bench: Bench) -> list[Row]:
         return []
     found = []
     for peer in PEERS:
-        found += await _beside(peer, max(5, bench.rounds // 4))
+        found += await _beside(peer, bench.rounds)
     return found
 
 

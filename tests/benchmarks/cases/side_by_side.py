@@ -14,6 +14,7 @@ from measure import Spread, compare
 from report import Row
 
 CONNECTIONS = 64
+FEWEST_ROUNDS = 5
 MICROSECONDS = 1e6
 
 
@@ -32,7 +33,15 @@ class Entrant(NamedTuple):
 
 
 async def side_by_side(case: str, entrants: Sequence[Entrant], upstream: Upstream, rounds: int) -> list[Row]:
-    """Compare whole answers, then streams; the first of the entrants is the baseline."""
+    """Compare whole answers, then streams; the first of the entrants is the baseline.
+
+    Args:
+        case: The case that the rows belong to.
+        entrants: Who takes part.
+        upstream: The upstream behind all of them.
+        rounds: Rounds of the whole report. A quarter of them is enough: what is compared here differs a lot.
+    """
+    rounds = max(FEWEST_ROUNDS, rounds // 4)
     whole, streamed = [await _contests(entrants, upstream, rounds, stream=stream) for stream in (False, True)]
     found = _rows(case, "whole answers", whole) + _rows(case, f"streams of {PIECES} pieces", streamed)
     for one, other in zip(whole, streamed, strict=True):
