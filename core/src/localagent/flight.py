@@ -201,13 +201,10 @@ class Flight:
         self._wake()
 
     def _abandon(self) -> None:
-        """End the work because nobody waits for it: if its time is up, as that; else as cancelled."""
+        """End the work because nobody waits for it; if its time is up, its own timer does that."""
         self._forget()
-        timer = self.call.timer
-        if timer.left > SOON:
+        if self.call.timer.left > SOON:
             self._task.cancel()
-        elif timer.fired is None:  # else it ends by itself already
-            timer.end(out_of_time())
 
     def _done(self, task: asyncio.Task[None]) -> None:
         if not self.over:  # it was cancelled before it began
