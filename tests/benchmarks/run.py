@@ -14,7 +14,7 @@ from pathlib import Path
 
 import machine
 from bench import Bench
-from cases import bounds, caches, chat, fast, gateway, imports, other_gateways, pool, recorded, steps, streams
+from cases import bounds, caches, chat, fast, gateway, imports, other_gateways, pool, recorded, steps, streams, valkey
 from loopback_server import serving
 from report import Report, Row, write_into
 
@@ -30,6 +30,7 @@ CASES: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "steps": steps.rows,
     "import": imports.rows,
     "cache": caches.rows,
+    "valkey": valkey.rows,
     "gateway": gateway.rows,
     "bounds": bounds.rows,
     "peers": other_gateways.rows,
