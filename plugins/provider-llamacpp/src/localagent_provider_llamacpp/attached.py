@@ -1,4 +1,4 @@
-"""A model server that another process runs; ``shared`` has the other side, and the lines that are exchanged."""
+"""A model server that another process runs; ``shared_servers`` has the other side, and the lines that are exchanged."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from localagent_provider_llamacpp.attached import AttachedServer
 from localagent_provider_llamacpp.loading import Endpoint
 from localagent_provider_llamacpp.models import find_model, is_remote
 from localagent_provider_llamacpp.settings import ModelServerSettings
-from localagent_provider_llamacpp.shared import SharedServers
+from localagent_provider_llamacpp.shared_servers import SharedServers
 from localagent_provider_llamacpp.supervisor import ModelServer
 
 progress = logging.getLogger("localagent.progress")

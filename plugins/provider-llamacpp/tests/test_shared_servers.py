@@ -15,7 +15,7 @@ import pytest
 
 from localagent import Client, LocalAgentError, SettingsError
 from localagent_provider_llamacpp.plugin import LlamaCppPlugin, LlamaCppSettings
-from localagent_provider_llamacpp.shared import SharedServers
+from localagent_provider_llamacpp.shared_servers import SharedServers
 from localagent_provider_llamacpp.supervisor import ModelServer
 
 SMALL: dict[str, Any] = {"context": 256, "threads": 1, "batch": 64}
