@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
 from localagent_gateway.openai.responses_answer import call_item, message_item, reasoning_item, refusal_part, text_part
 
@@ -10,21 +11,8 @@ Document = dict[str, Any]
 Events = list[tuple[str, Document]]
 
 
-class Item(Protocol):
-    """An item of the output."""
-
-    def open(self) -> Events:
-        """Return what says that the item begins."""
-
-    def close(self, status: str) -> Events:
-        """Return what says that the item is done; nothing the second time."""
-
-    def document(self) -> Document:
-        """Return the item as it is now."""
-
-
-class _Growing:
-    """What all items have: an id, a place in the output, a status.
+class Item(ABC):
+    """An item of the output: it has an id, a place in the output, and a status.
 
     Args:
         id: The item's id.
@@ -36,8 +24,9 @@ class _Growing:
         self.place = place
         self.status = "in_progress"
 
+    @abstractmethod
     def document(self) -> Document:
-        raise NotImplementedError
+        """Return the item as it is now."""
 
     def open(self) -> Events:
         """Return what says that the item begins."""
@@ -51,14 +40,15 @@ class _Growing:
         self.status = status
         return [*events, ("response.output_item.done", {"output_index": self.place, "item": self.document()})]
 
+    @abstractmethod
     def _inner_close(self) -> Events:
-        raise NotImplementedError
+        """Return what says that what grew in the item is done."""
 
     def _where(self, **more: Any) -> Document:
         return {"item_id": self.id, "output_index": self.place, **more}
 
 
-class Message(_Growing):
+class Message(Item):
     """A message: parts of text or refusal, one growing at a time."""
 
     def __init__(self, id: str, place: int) -> None:
@@ -113,7 +103,7 @@ class Message(_Growing):
         return {"logprobs": []} if self._kind == "output_text" else {}
 
 
-class Reasoning(_Growing):
+class Reasoning(Item):
     """What the model thinks, in one part."""
 
     def __init__(self, id: str, place: int) -> None:
@@ -144,7 +134,7 @@ class Reasoning(_Growing):
         return self._where(content_index=0, **more)
 
 
-class FunctionCall(_Growing):
+class FunctionCall(Item):
     """A call of a function.
 
     Args:
