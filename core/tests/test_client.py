@@ -310,8 +310,14 @@ async def test_closing_twice_is_closing_once() -> None:
 
 
 async def test_a_client_that_was_never_opened_can_be_closed() -> None:
-    """There is nothing to do."""
-    await client().aclose()
+    """There is nothing to do: nothing is opened for it, and the client is closed."""
+    events: list[str] = []
+    fake = fake_provider_plugin()
+    asker = client(fake, lifecycle("cache-a", events))
+    await asker.aclose()
+    assert (events, fake.made) == ([], [])
+    with pytest.raises(StartError, match="closed"):
+        await asker.chat("Hello.")
 
 
 @pytest.mark.virtual
