@@ -36,6 +36,8 @@ class Client:
         plugins: Plugin classes instead of the installed plugins (their ``name`` attribute names them).
         environment: The environment, for keys that the settings name; None means the process's own.
         seed: Seeds the source of randomness of all plugins, so that a run can be repeated.
+        replaces: An open client whose place this one takes, on the same event loop: plugins that can be moved
+            (``Plugin.moves``) and whose settings are the same live on in both. Close it when its calls have ended.
 
     Raises:
         SettingsError: The settings are wrong. Raised when the client opens.
@@ -49,7 +51,9 @@ class Client:
         plugins: Sequence[type[Plugin]] | None = None,
         environment: Mapping[str, str] | None = None,
         seed: int | None = None,
+        replaces: Client | None = None,
     ) -> None:
+        self._replaces = replaces
         self._given = settings
         self._plugins = plugins
         self._environment = os.environ if environment is None else environment
@@ -241,9 +245,11 @@ class Client:
         from localagent.assembly import assemble
         from localagent.runtime import Runtime
 
-        settings, pipeline = assemble(self._given, self._plugins, self._environment)
+        replaced, self._replaces = self._replaces, None
+        former = replaced._runtime if replaced is not None else None
+        settings, pipeline = assemble(self._given, self._plugins, self._environment, former)
         runtime = Runtime(settings, pipeline, self._environment, self._seed)
-        await runtime.open()
+        await runtime.open(former)
         return runtime
 
 

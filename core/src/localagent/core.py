@@ -42,6 +42,13 @@ class Core(Protocol):
     def folder(self) -> Path:
         """A folder of the plugin's own in the state folder."""
 
+    @property
+    def processes(self) -> int:
+        """How many processes serve side by side with the same settings; 1 in a program.
+
+        Each has plugins of its own. A limit for all that is counted in memory is therefore divided by this number.
+        """
+
     async def send(self, request: Request, *, parent: Call) -> Response:
         """Send a request on behalf of a call: principal and deadline inherited, the sender's own steps skipped.
 

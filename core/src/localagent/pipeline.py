@@ -71,6 +71,7 @@ class Pipeline:
         order: The settings' ``[order]``: names by hook.
         limits: The settings' ``[limits]``: seconds by hook, for asynchronous steps.
         clock: The clock by which repeated failures are logged.
+        moved: Plugins that are there already, and are taken as they are.
 
     Raises:
         PluginError: A plugin does not fit its hooks, or the order contradicts itself.
@@ -83,12 +84,16 @@ class Pipeline:
         order: Mapping[str, Sequence[str]] | None = None,
         limits: Mapping[str, float] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        moved: Mapping[str, Plugin] | None = None,
     ) -> None:
         settings = settings or {}
+        moved = moved or {}
         self.troubles = Troubles(clock)
         self.reports = {item.name: item.report for item in loaded}
         self.plugins: dict[str, Plugin] = {
-            item.name: _build(item, settings.get(item.name)) for item in sorted(loaded, key=lambda item: item.name)
+            item.name: moved[item.name] if item.name in moved else _build(item, settings.get(item.name))
+            for item in sorted(loaded, key=lambda item: item.name)
         }
         self._order = dict(order or {})
         self._limits = dict(limits or {})

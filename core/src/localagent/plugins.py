@@ -38,9 +38,17 @@ class Plugin:
     The core makes it with its own settings, sets ``core``, and enters it: what is opened in ``__aenter__`` is closed
     in ``__aexit__``. Hooks are methods with ``@hookimpl``.
 
+    A server that reads its settings again builds a new pipeline beside the one that is in use, and new plugins with it.
+    A plugin that keeps something worth keeping (entries, counts, open breakers) says ``moves = True``: it is then moved
+    as it is to the new pipeline, as long as its settings are the same. It serves both until the calls of the old one
+    have ended; ``__aexit__`` comes when the last of them leaves. What it keeps of an instance it keeps by its ``id``,
+    because the new pipeline has objects of its own; and it asks ``core`` each time for ``instances``, ``models``,
+    ``random`` and ``hook``, and watches no instances, because what it got before belongs to the old one.
+
     Attributes:
         settings_class: attrs class of ``[plugins.NAME]``.
         default: False for a plugin that is active only when it is named.
+        moves: True for a plugin that lives on when settings are read again and its own have not changed.
         needs_usage: True when its hooks need token counts, so that streams ask the server for them.
         hookspecs: A module (or object) with hook specifications that this plugin brings.
         name: The plugin's name: that of its entry point.
@@ -50,6 +58,7 @@ class Plugin:
 
     settings_class: ClassVar[type] = NoSettings
     default: ClassVar[bool] = True
+    moves: ClassVar[bool] = False
     needs_usage: ClassVar[bool] = False
     hookspecs: ClassVar[Any] = None
 

@@ -14,7 +14,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from localagent.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
 from localagent.errors import Draining, InternalError, LocalAgentError, PluginError, SettingsError
 from localagent.flight import Flights
+from localagent.handle import Handle
 from localagent.health import Health
 from localagent.hooks import OPERATIONS
 from localagent.instances import Instance, Instances, InstanceState, Target
@@ -39,6 +40,7 @@ from localagent.token_counts import TokenCounts
 from localagent.wheel import Wheel
 
 if TYPE_CHECKING:
+    from localagent.plugins import Plugin
     from localagent.registry import Source
     from localagent.stream_run import StreamRun
     from localagent.transport import ConnectSettings, Transport
@@ -49,6 +51,8 @@ log = logging.getLogger("localagent")
 DEEPEST = 2
 BACKGROUND_AT_MOST = 1000
 CLOSING_SECONDS = 5.0
+PROCESSES_VARIABLE = "LOCALAGENT_PROCESSES"
+"""The variable by which a front of several processes tells each of them how many there are."""
 
 
 class Runtime:
@@ -65,6 +69,7 @@ class Runtime:
         streams: Streams that are open.
         flights: What identical calls share; None where nothing is shared.
         dropped: Pieces of background work that were dropped because too much was under way.
+        processes: How many processes do the same side by side.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Runtime:
         self.settings = settings
         self.pipeline = pipeline
         self.environment = environment
+        self.processes = int(environment.get(PROCESSES_VARIABLE, "1"))
         self.clock = self.loop.time
         self.random = random.Random(seed)
         self.instances = Instances()
@@ -93,6 +99,7 @@ class Runtime:
         self.exchange = functools.partial(exchange, self)
         self.wheel = Wheel(self.loop)
         self._stack = AsyncExitStack()
+        self._handles: dict[str, Handle] = {}
         self._background: set[asyncio.Task[None]] = set()
         self.dropped = 0
         self._connecting: dict[Instance, asyncio.Task[Transport]] = {}
@@ -107,33 +114,65 @@ class Runtime:
         self._numbers = itertools.count(1)
         self._closed = False
 
-    async def open(self) -> None:
+    async def open(self, former: Runtime | None = None) -> None:
         """Enter the plugins, in order of their names; what fails names the plugin.
+
+        Args:
+            former: The core from which plugins of the pipeline were taken; they are entered already, and are pointed
+                to this one when all others are.
 
         Raises:
             PluginError: A plugin could not start.
         """
         try:
+            moved = self._hold_plugins_of(former) if former is not None else []
             for name, plugin in self.pipeline.plugins.items():
-                plugin.core = self.handle(name)
-                try:
-                    await self._stack.enter_async_context(plugin)
-                except LocalAgentError:
-                    raise
-                except Exception as error:  # the plugin's __aenter__
-                    raise PluginError(f"Plugin {name} could not start: {type(error).__name__}: {error}.") from error
+                if name not in self._handles:
+                    await self._enter(name, plugin)
             self.registry.fill()
+            for handle in moved:
+                handle.follow(self)
             self.instances.watch(self._instance_changed)
             self.health.start()
         except BaseException:
             await self.aclose()
             raise
 
+    def _hold_plugins_of(self, former: Runtime) -> list[Handle]:
+        """Keep the plugins open that are the former core's, too; before anything is awaited, in which it may close."""
+        for name, plugin in self.pipeline.plugins.items():
+            if former.pipeline.plugins.get(name) is plugin:
+                handle = self._handles[name] = former._handles[name]
+                handle.hold(self)
+                self._stack.push_async_callback(self._leave, plugin, handle)
+        return list(self._handles.values())
+
+    async def _enter(self, name: str, plugin: Plugin) -> None:
+        handle = Handle(self, name)
+        plugin.core = handle
+        try:
+            await plugin.__aenter__()
+        except LocalAgentError:
+            raise
+        except Exception as error:  # the plugin's __aenter__
+            raise PluginError(f"Plugin {name} could not start: {type(error).__name__}: {error}.") from error
+        self._handles[name] = handle
+        self._stack.push_async_callback(self._leave, plugin, handle)
+
+    async def _leave(self, plugin: Plugin, handle: Handle) -> None:
+        if handle.leave(self):
+            await plugin.__aexit__(None, None, None)
+
     async def aclose(self) -> None:
-        """End streams and background work, close providers, transports and plugins; idempotent."""
+        """End streams and background work, close providers, transports and plugins; idempotent.
+
+        A plugin that was moved to another core goes on there, and so does what it spawned.
+        """
         if self._closed:
             return
         self._closed = True
+        for handle in self._handles.values():
+            handle.hand_over(self)
         self.health.stop()
         closing = AsyncExitStack()  # runs from the last to the first, each whatever the others raise
         closing.callback(self.wheel.close)
@@ -293,15 +332,15 @@ class Runtime:
 
     # What plugins are given
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run work beside the path of a request; dropped and counted when too much is under way."""
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
+        """Run work beside the path of a request; dropped (None) and counted when too much is under way."""
         if len(self._background) >= BACKGROUND_AT_MOST or self._closed:
             work.close()
             self.dropped += 1
             if self.dropped == 1:
                 log.warning("Background work (%s) was dropped: there is too much of it. Further is counted.", name)
-            return
-        self.begin(work, name)
+            return None
+        return self.begin(work, name)
 
     def begin(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run work of the core's own, which must not be dropped; tracked as what plugins spawn."""
@@ -309,6 +348,14 @@ class Runtime:
         self._background.add(task)
         task.add_done_callback(self._background_done)
         return task
+
+    def give(self, tasks: Iterable[asyncio.Task[None]], other: Runtime) -> None:
+        """Let another core track work from now on that was begun here."""
+        for task in self._background.intersection(tasks):
+            self._background.discard(task)
+            task.remove_done_callback(self._background_done)
+            other._background.add(task)
+            task.add_done_callback(other._background_done)
 
     def _background_done(self, task: asyncio.Task[None]) -> None:
         self._background.discard(task)
@@ -351,32 +398,3 @@ class Runtime:
 
 def _closed() -> Draining:
     return Draining("The client was closed.")
-
-
-class Handle:
-    """A plugin's view of the core; see ``localagent.core.Core``."""
-
-    def __init__(self, runtime: Runtime, plugin: str) -> None:
-        self._runtime = runtime
-        self._plugin = plugin
-        self.instances = runtime.instances
-        self.models = runtime.models
-        self.random = runtime.random
-        self.spawn = runtime.spawn
-        self.state = runtime.state
-        self.connect_settings = runtime.connect_settings
-        self.clock = runtime.clock
-        self.wall = runtime.wall
-
-    @property
-    def folder(self) -> Path:
-        """A folder of the plugin's own in the state folder."""
-        return self._runtime.folder(self._plugin)
-
-    async def send(self, request: Request, *, parent: Call) -> Response:
-        """Send a request on behalf of a call."""
-        return await self._runtime.send(request, parent=parent, sender=self._plugin)
-
-    def hook(self, name: str) -> Callable[..., Any]:
-        """Return the caller of a hook that this plugin brings itself."""
-        return self._runtime.hook(self._plugin, name)

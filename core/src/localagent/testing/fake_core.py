@@ -143,6 +143,7 @@ class FakeCore:
         wall: The seconds since the epoch; None makes them go with the clock, from a fixed day on.
         folder: The plugin's folder; None makes a temporary one when it is first asked for.
         answers: What ``send`` answers, in order; the last answer stays.
+        processes: How many processes do the same side by side.
 
     Attributes:
         instances: The instances that are there; ``instance`` adds one.
@@ -152,6 +153,7 @@ class FakeCore:
         sent: What the plugin has sent.
         hooks: Callers of the hooks that the plugin brings, by name.
         spawned: The names of all work that was spawned.
+        processes: How many processes do the same side by side.
     """
 
     def __init__(
@@ -162,7 +164,9 @@ class FakeCore:
         wall: Callable[[], float] | None = None,
         folder: Path | None = None,
         answers: Sequence[Answer] = (),
+        processes: int = 1,
     ) -> None:
+        self.processes = processes
         self.instances = Instances()
         self.models = FakeModels()
         self.random = random.Random(seed)
