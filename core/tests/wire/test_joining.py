@@ -1,63 +1,16 @@
-"""A streamed answer and the same answer whole: joined, split, and joined again."""
+"""A streamed answer is joined to the same answer whole; its tool calls have a module of their own."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from chat_events import ARGUMENTS, HEAD, USAGE, chunk, encode, message, said
 
 from localagent.errors import UpstreamProtocol
 from localagent.wire.joining import Joiner, join_events, split_document
 
-HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "tiny"}
-USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-ARGUMENTS = '{"city": "K\\u00f6ln \\"Süd\\"", "days": 2}'
-
-
-def encode(value: Any) -> bytes:
-    return json.dumps(value).encode()
-
-
-def chunk(*choices: Any, **fields: Any) -> bytes:
-    """One event of a chat's stream."""
-    return encode({**HEAD, "choices": list(choices), **fields})
-
-
-def said(index: int = 0, finish_reason: str | None = None, **delta: Any) -> dict[str, Any]:
-    """One choice of an event, with this delta."""
-    return {"index": index, "delta": delta, "finish_reason": finish_reason}
-
-
-def called(*pieces: dict[str, Any]) -> bytes:
-    """An event with pieces of tool calls."""
-    return chunk(said(tool_calls=list(pieces)))
-
-
-def piece(name: str | None = None, arguments: str | None = None, **fields: Any) -> dict[str, Any]:
-    """A piece of a tool call; what is None is left out."""
-    function = {"name": name, "arguments": arguments}
-    return {**fields, "function": {key: value for key, value in function.items() if value is not None}}
-
-
-def message(*events: bytes) -> dict[str, Any]:
-    """The first choice's message of the answer that the events make."""
-    found: dict[str, Any] = join_events(events)["choices"][0]["message"]
-    return found
-
-
-def calls(*events: bytes) -> list[tuple[Any, Any, Any]]:
-    """Id, name and arguments of every tool call that the events make."""
-    found = message(*events)["tool_calls"]
-    return [(call.get("id"), call["function"].get("name"), call["function"].get("arguments")) for call in found]
-
-
-# Joining the whole document
+# The whole document
 
 
 def test_a_plain_stream_becomes_the_answer_that_was_not_streamed() -> None:
@@ -138,7 +91,7 @@ def test_deltas_win_over_a_message_that_grows_beside_them() -> None:
     assert message(*events) == {"role": "assistant", "content": "Hello"}
 
 
-# Joining the head
+# The head
 
 
 def test_id_created_and_model_come_from_the_first_event_that_has_them() -> None:
@@ -168,7 +121,7 @@ def test_unknown_fields_of_events_live_on() -> None:
     assert kept == {"system_fingerprint": "fp_2", "timings": {"second": 2}, "citations": ["a", "b"], "tier": None}
 
 
-# Joining choices
+# Choices
 
 
 def test_interleaved_choices_are_kept_apart_and_put_in_order() -> None:
@@ -254,7 +207,7 @@ def test_unknown_fields_of_choices_live_on() -> None:
     }
 
 
-# Joining messages
+# Messages
 
 
 @pytest.mark.parametrize("field", ["content", "refusal", "reasoning_content", "reasoning", "a_field_of_next_year"])
@@ -312,109 +265,7 @@ def test_a_legacy_function_call_is_assembled() -> None:
     assert message(*events)["function_call"] == {"name": "weather", "arguments": ARGUMENTS}
 
 
-# Joining tool calls
-
-
-@pytest.mark.parametrize("cut", range(1, len(ARGUMENTS)))
-def test_arguments_cut_anywhere_are_whole_again(cut: int) -> None:
-    """Also in the middle of an escape."""
-    begun = called(piece("weather", ARGUMENTS[:cut], index=0, id="call_1", type="function"))
-    found = message(begun, called(piece(None, ARGUMENTS[cut:], index=0)))["tool_calls"]
-    assert found == [{"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": ARGUMENTS}}]
-    assert json.loads(found[0]["function"]["arguments"])["city"] == 'Köln "Süd"'
-
-
-def test_tool_calls_are_ordered_by_index_however_they_come() -> None:
-    """Interleaved, backwards, several in one event."""
-    events = [
-        called(piece("b", "", index=1, id="2", type="function")),
-        called(piece("a", "{", index=0, id="1", type="function"), piece(None, "[", index=1)),
-        called(piece(None, "]", index=1), piece(None, "}", index=0)),
-    ]
-    assert calls(*events) == [("1", "a", "{}"), ("2", "b", "[]")]
-
-
-def test_an_index_that_is_used_for_several_calls_keeps_them_apart() -> None:
-    """A named piece with another id is another call; pieces without an id belong to the one spoken of last."""
-    events = [
-        called(piece("a", "{", index=0, id="1")),
-        called(piece(None, "}", index=0)),
-        called(piece("a", "[", index=0, id="2")),
-        called(piece(None, "]", index=0)),
-        called(piece(None, " ", index=0, id="1")),
-        called(piece(None, " ", index=0)),
-    ]
-    assert calls(*events) == [("1", "a", "{}  "), ("2", "a", "[]")]
-
-
-@pytest.mark.parametrize("lost", [{}, {"index": None}, {"index": "1"}])
-def test_calls_without_an_index_are_told_apart_by_id_or_place(lost: dict[str, Any]) -> None:
-    """One call an event, or all of them in one."""
-    one_by_one = [called(piece("a", "{}", id="1", **lost)), called(piece("b", "[]", id="2", **lost))]
-    at_once = [called(piece("a", "{}", **lost), piece("b", "[]", **lost))]
-    assert calls(*one_by_one) == [("1", "a", "{}"), ("2", "b", "[]")]
-    assert calls(*at_once) == [(None, "a", "{}"), (None, "b", "[]")]
-
-
-def test_pieces_without_an_index_find_their_call_by_its_id() -> None:
-    """Wherever in an event they stand."""
-    events = [
-        called(piece("a", "{", id="1"), piece("b", "[", id="2")),
-        called(piece(None, "]", id="2"), piece(None, "}", id="1")),
-        called(piece(None, " ", id="2")),
-    ]
-    assert calls(*events) == [("1", "a", "{}"), ("2", "b", "[] ")]
-
-
-def test_an_index_counts_more_than_an_id() -> None:
-    """A server that gives all calls one id keeps them apart by their indexes."""
-    events = [called(piece(name, "{}", index=index, id="call")) for index, name in enumerate("aab")]
-    assert calls(*events) == [("call", "a", "{}"), ("call", "a", "{}"), ("call", "b", "{}")]
-
-
-def test_calls_with_one_index_and_no_id_are_told_apart_by_name() -> None:
-    """Another name after arguments have begun is another call."""
-    events = [called(piece("a", "{}", index=0, id="")), called(piece("b", "[]", index=0, id=""))]
-    assert calls(*events) == [("", "a", "{}"), ("", "b", "[]")]
-
-
-@pytest.mark.parametrize("id", ["call_1", "", None])
-def test_what_servers_repeat_with_every_piece_is_said_once(id: str | None) -> None:
-    """Id, type and the whole name."""
-    pieces = [piece("weather", text, index=0, id=id, type="function") for text in ("{", "}")]
-    found = message(*map(called, pieces))["tool_calls"]
-    assert found == [{"id": id, "type": "function", "function": {"name": "weather", "arguments": "{}"}}]
-
-
-@pytest.mark.parametrize("id", ["call_1", "", None])
-def test_a_name_that_comes_in_pieces_is_concatenated(id: str | None) -> None:
-    """Also when an empty one came first; empty names behind it change nothing."""
-    names = ["", "get_", "weather", "", None]
-    events = [called({"index": 0, "id": id, "function": {"name": name}}) for name in names]
-    assert calls(*events) == [(id, "get_weather", None)]
-
-
-def test_an_id_that_comes_late_or_changes_without_a_name_opens_no_call() -> None:
-    """The first that is not empty stays."""
-    ids = [None, "", "1", "2"]
-    events = [called({"index": 0, "id": id, "function": {"arguments": "x"}}) for id in ids]
-    assert calls(*events) == [("1", None, "xxxx")]
-
-
-def test_unknown_fields_of_tool_calls_live_on() -> None:
-    """By the rule of deltas."""
-    events = [called({"index": 0, "extra": {"signature": "a"}}), called({"index": 0, "extra": {"signature": "b"}})]
-    assert message(*events)["tool_calls"] == [{"extra": {"signature": "ab"}}]
-
-
-def test_an_empty_list_of_tool_calls_stays_one() -> None:
-    """And null stays null; neither appears where none came."""
-    assert message(chunk(said(tool_calls=[])))["tool_calls"] == []
-    assert message(chunk(said(tool_calls=None)))["tool_calls"] is None
-    assert "tool_calls" not in message(chunk(said(content="x")))
-
-
-# Joining what is no answer
+# What is no answer
 
 
 @pytest.mark.parametrize(
@@ -477,7 +328,7 @@ def test_nesting_that_no_one_could_read_is_refused() -> None:
         split_document({"choices": [], "deep": deep})
 
 
-# Joining the joiner
+# The joiner itself
 
 
 def test_size_counts_the_bytes_of_the_events() -> None:
@@ -502,266 +353,3 @@ def test_a_document_is_the_callers_own() -> None:
     joiner.add(events[0])
     assert early["choices"][0]["message"]["content"] == "a"
     assert joiner.document() == join_events(events * 2)
-
-
-# Splitting
-
-
-def test_a_chat_is_split_into_content_ends_and_usage() -> None:
-    """Two choices: one event each with all they hold, one each with the finish reason, one with the usage."""
-    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    first = {"index": 0, "message": {"role": "assistant", "content": None, "tool_calls": [call, call]}}
-    second = {"index": 1, "message": {"role": "assistant", "content": "x", "reasoning": "hm"}, "logprobs": None}
-    document = {
-        **HEAD,
-        "object": "chat.completion",
-        "system_fingerprint": "fp",
-        "choices": [{**first, "finish_reason": "tool_calls"}, {**second, "finish_reason": "stop"}],
-        "usage": USAGE,
-    }
-    numbered = [{**call, "index": 0}, {**call, "index": 1}]
-    events = [json.loads(event) for event in split_document(document)]
-    assert [event.pop("choices") for event in events] == [
-        [said(role="assistant", content=None, tool_calls=numbered)],
-        [{**said(1, role="assistant", content="x", reasoning="hm"), "logprobs": None}],
-        [said(finish_reason="tool_calls")],
-        [said(1, finish_reason="stop")],
-        [],
-    ]
-    assert events == [{**HEAD, "system_fingerprint": "fp"}, HEAD, HEAD, HEAD, {**HEAD, "usage": USAGE}]
-
-
-def test_a_text_completion_is_split_into_pieces_of_its_own_kind() -> None:
-    """Pieces of text completions have no delta."""
-    choice = {"index": 0, "text": "ab", "logprobs": None, "finish_reason": "stop"}
-    document = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": [choice]}
-    events = [json.loads(event) for event in split_document(document)]
-    assert [event["choices"] for event in events] == [
-        [{**choice, "finish_reason": None}],
-        [{"index": 0, "text": "", "finish_reason": "stop"}],
-    ]
-    assert {event["object"] for event in events} == {"text_completion"}
-
-
-def test_a_choice_of_a_text_completion_always_has_a_text() -> None:
-    """Empty where none came, in whole answers and in pieces."""
-    document = {"object": "text_completion", "choices": [{"index": 0, "finish_reason": "stop"}]}
-    assert join_events([encode(document)])["choices"] == [{"index": 0, "text": "", "finish_reason": "stop"}]
-    assert [json.loads(event)["choices"][0]["text"] for event in split_document(document)] == ["", ""]
-
-
-@pytest.mark.parametrize(
-    ("document", "count"),
-    [
-        ({}, 1),
-        ({"choices": None, "usage": None}, 1),
-        ({"choices": [], "usage": USAGE}, 2),
-        ({"choices": [{}]}, 1),
-        ({"choices": [{"message": None, "finish_reason": None}]}, 1),
-        ({"choices": [{"finish_reason": "stop"}, {}], "usage": USAGE}, 4),
-    ],
-)
-def test_what_a_document_lacks_makes_no_event(document: dict[str, Any], count: int) -> None:
-    """But there is always one; missing indexes are places."""
-    events = split_document(document)
-    assert len(events) == count
-    choices = document.get("choices") or []
-    assert [choice["index"] for choice in join_events(events)["choices"]] == list(range(len(choices)))
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        {"choices": {}},
-        {"choices": ["SECRET"]},
-        {"choices": [{"message": "SECRET"}]},
-        {"choices": [{"message": {"tool_calls": "SECRET"}}]},
-        {"choices": [{"message": {"tool_calls": ["SECRET"]}}]},
-    ],
-)
-def test_a_document_that_is_no_answer_is_not_split(document: dict[str, Any]) -> None:
-    """A typed error whose message holds no content."""
-    with pytest.raises(UpstreamProtocol) as caught:
-        split_document(document)
-    assert "SECRET" not in str(caught.value)
-
-
-def test_an_index_of_a_whole_answers_tool_call_gives_way_to_its_place() -> None:
-    """Some servers number calls in whole answers too, and two with one number would become one."""
-    tools = [{"index": 0, **piece("a", "{}")}, {"index": 0, **piece("a", "[]")}]
-    document = {"choices": [{"index": 0, "message": {"content": None, "tool_calls": tools}}]}
-    assert calls(*split_document(document)) == [(None, "a", "{}"), (None, "a", "[]")]
-
-
-# Both ways, for any answer
-
-# The same examples in every run, however busy the machine is.
-repeatable = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=5), values, max_size=3),
-    max_leaves=5,
-)  # fmt: skip
-TEXT_OR_NULL = st.none() | st.text()
-
-
-def objects(known: dict[str, Any], optional: dict[str, Any], without: tuple[str, ...] = ()) -> Any:
-    """Objects with these fields, perhaps some of these, and perhaps some that nobody knows."""
-    taken = {*known, *optional, *without}
-    names = st.text(max_size=8).filter(lambda name: name not in taken)
-    unknown = st.dictionaries(names, JSON, max_size=2)
-    return st.tuples(st.fixed_dictionaries(known, optional=optional), unknown).map(lambda pair: {**pair[1], **pair[0]})
-
-
-FUNCTIONS = objects({}, {"name": TEXT_OR_NULL, "arguments": TEXT_OR_NULL})
-TOOL_CALLS = objects({}, {"id": TEXT_OR_NULL, "type": st.just("function"), "function": FUNCTIONS}, ("index",))
-MESSAGES = objects(
-    {"role": st.sampled_from(["assistant", "tool"]), "content": TEXT_OR_NULL | st.lists(JSON, max_size=2)},
-    {
-        "refusal": TEXT_OR_NULL,
-        "reasoning": TEXT_OR_NULL,
-        "reasoning_content": TEXT_OR_NULL,
-        "function_call": st.none() | FUNCTIONS,
-        "tool_calls": st.none() | st.lists(TOOL_CALLS, max_size=3),
-    },
-)
-LOGPROBS = st.none() | st.fixed_dictionaries({"content": st.none() | st.lists(JSON, max_size=2)})
-ENDED = {"finish_reason": st.none() | st.sampled_from(["stop", "length", "tool_calls"])}
-HEADS = {
-    "id": TEXT_OR_NULL,
-    "created": st.integers(0, 2**40),
-    "model": TEXT_OR_NULL,
-    "usage": st.none() | st.just(USAGE),
-}
-
-
-def answers(kind: str, choice: dict[str, Any]) -> Any:
-    """Whole answers in normal form: choices numbered in order, each with its end; messages with role and content."""
-    choices = st.lists(objects({**choice, **ENDED}, {"logprobs": LOGPROBS}, ("index", "delta", "message", "text")))
-    numbers = st.lists(st.integers(-3, 9), unique=True, max_size=3).map(sorted)
-    numbered = st.tuples(numbers, choices).map(
-        lambda pair: [{"index": index, **choice} for index, choice in zip(*pair, strict=False)]
-    )
-    return objects({"object": st.just(kind), "choices": numbered}, HEADS)
-
-
-DOCUMENTS = answers("chat.completion", {"message": MESSAGES}) | answers("text_completion", {"text": st.text()})
-
-
-@repeatable
-@given(DOCUMENTS)
-def test_splitting_and_joining_gives_the_document_again(document: dict[str, Any]) -> None:
-    """Every document in normal form, with fields that nobody knows; it is itself left as it was."""
-    before = encode(document)
-    assert join_events(split_document(document)) == document
-    assert encode(document) == before
-
-
-@repeatable
-@given(DOCUMENTS)
-def test_a_document_that_came_as_one_event_is_joined_to_itself(document: dict[str, Any]) -> None:
-    """A whole answer within a stream is an answer."""
-    assert join_events([encode(document)]) == document
-
-
-PIECES = st.lists(
-    st.tuples(st.integers(0, 2), st.sampled_from(["content", "reasoning_content", "refusal", "other"]), TEXT_OR_NULL)
-)
-
-
-@repeatable
-@given(PIECES)
-def test_joined_text_is_what_the_deltas_say_in_a_row(pieces: list[tuple[int, str, str | None]]) -> None:
-    """For every field of every choice, however they are interleaved; nulls and empty strings are nothing."""
-    document = join_events(chunk(said(index, **{field: text})) for index, field, text in pieces)
-    expected: dict[tuple[int, str], str] = {}
-    for index, field, text in pieces:
-        expected[index, field] = expected.get((index, field), "") + (text or "")
-    found = {choice["index"]: choice["message"] for choice in document["choices"]}
-    assert {key: found[key[0]][key[1]] or "" for key in expected} == expected
-    assert list(found) == sorted({index for index, _, _ in pieces})
-
-
-@repeatable
-@given(st.lists(st.tuples(st.integers(0, 3), st.text()), max_size=20))
-def test_joined_arguments_are_what_the_pieces_say_in_a_row(pieces: list[tuple[int, str]]) -> None:
-    """For every tool call, in the order of their indexes."""
-    document = join_events([chunk(said()), *(called(piece(None, text, index=index)) for index, text in pieces)])
-    found = [call["function"]["arguments"] for call in document["choices"][0]["message"].get("tool_calls", [])]
-    indexes = sorted({index for index, _ in pieces})
-    assert found == ["".join(text for at, text in pieces if at == index) for index in indexes]
-
-
-# What the official client makes of it
-
-
-@pytest.fixture
-def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, Any]], Any]]:
-    """The official client, before a server that answers every request with this document, split."""
-    openai = pytest.importorskip("openai")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    events: list[bytes] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(200)
-            self.send_header("content-type", "text/event-stream")
-            self.end_headers()
-            self.wfile.write(b"".join(b"data: %b\n\n" % event for event in [*events, b"[DONE]"]))
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    def serve(document: dict[str, Any]) -> Any:
-        events[:] = split_document(document)
-        return client
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        base_url = f"http://127.0.0.1:{server.server_port}/v1"
-        try:
-            with openai.OpenAI(base_url=base_url, api_key="none", max_retries=0, timeout=10) as client:
-                yield serve
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def test_the_official_client_joins_split_events_to_the_same_answer(reader: Callable[[dict[str, Any]], Any]) -> None:
-    """Its own accumulator ends with every choice's text, calls, reasoning and end, and with the usage."""
-    from openai.lib.streaming.chat import ChatCompletionStreamState
-
-    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    first = {"role": "assistant", "content": None, "tool_calls": [call, {**call, "id": "2"}], "reasoning": "hm"}
-    second = {"role": "assistant", "content": "Hello", "refusal": None}
-    choices = [
-        {"index": 0, "message": first, "logprobs": None, "finish_reason": "tool_calls"},
-        {"index": 1, "message": second, "logprobs": None, "finish_reason": "stop"},
-    ]
-    client = reader({**HEAD, "object": "chat.completion", "choices": choices, "usage": USAGE})
-    state = ChatCompletionStreamState()
-    with client.chat.completions.create(model="m", messages=[], n=2, stream=True) as stream:
-        for event in stream:
-            list(state.handle_chunk(event))
-    theirs = state.get_final_completion()
-    assert (theirs.object, theirs.usage.model_dump(exclude_none=True)) == ("chat.completion", USAGE)
-    assert [choice.finish_reason for choice in theirs.choices] == ["tool_calls", "stop"]
-    assert theirs.choices[1].message.content == "Hello"
-    assert theirs.choices[0].message.model_extra["reasoning"] == "hm"
-    found = [(tool.id, tool.function.name, tool.function.arguments) for tool in theirs.choices[0].message.tool_calls]
-    assert found == [("1", "f", "{}"), ("2", "f", "{}")]
-
-
-def test_the_official_client_reads_the_pieces_of_a_text_completion(reader: Callable[[dict[str, Any]], Any]) -> None:
-    """Text, end and usage come, each once."""
-    choice = {"index": 0, "text": "ab", "logprobs": None, "finish_reason": "stop"}
-    document = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": [choice]}
-    with reader({**document, "usage": USAGE}).completions.create(model="m", prompt="x", stream=True) as stream:
-        pieces = list(stream)
-    found = [(choice.text, choice.finish_reason) for piece in pieces for choice in piece.choices]
-    assert found == [("ab", None), ("", "stop")]
-    assert [piece.usage is not None for piece in pieces] == [False, False, True]
