@@ -110,12 +110,13 @@ async def test_a_key_stands_for_one_request_of_one_tenant() -> None:
 TENANTS = ("", "a", "b", "ab")
 
 
-@pytest.mark.timeout(3600)
-async def test_tenants_share_no_entry_no_flight_and_no_figure() -> None:
-    """Answers, streams and embeddings of a few prompts, many at the same time, with failures and leavers."""
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("part", range(often(1, 20)))
+async def test_tenants_share_no_entry_no_flight_and_no_figure(part: int) -> None:
+    """Answers and streams of a few prompts, many at the same time, with failures and leavers."""
     print(f"LOCALAGENT_SEED={SEED}")
-    for batch in range(often(2, 500)):
-        await _one_batch(random.Random(SEED + batch), 2_000)
+    for batch in range(often(2, 25)):
+        await _one_batch(random.Random(f"{SEED} {part} {batch}"), 2_000)
 
 
 async def _one_batch(chance: random.Random, operations: int) -> None:

@@ -140,7 +140,8 @@ class FakeProvider:
             asked.ended = "failed"
             raise reply.error
         attempt.clocks.enter("ttft")
-        return _Stream(reply, asked), OpenAIDecoder(attempt)
+        counted = bool((attempt.request.get("stream_options") or {}).get("include_usage"))
+        return _Stream(reply, asked), OpenAIDecoder(attempt, with_usage=counted)
 
     async def list_models(self, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
         """List the models."""

@@ -154,7 +154,7 @@ def joined_response(events: Sequence[bytes], attempt: Attempt) -> ChatResponse:
 def chunk_of(data: bytes) -> Chunk:
     """Return the chunk of one event's data, without looking for errors in it."""
     choices = _decode(data).choices
-    return Chunk(data, _text(choices[0]) if choices else "")
+    return Chunk(data, _text(choices[0]) if choices and choices[0].index == 0 else "")
 
 
 def _read(raw: bytes, attempt: Attempt) -> tuple[bytes, _Answer]:
