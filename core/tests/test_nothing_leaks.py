@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
-from localagent import Attempt, Client, LocalAgentError, OpenAICompatible, Plugin, ProviderType, Retry, hookimpl
-from localagent.plugins import NoSettings
+from localagent import Attempt, Client, LocalAgentError, Plugin, Retry, hookimpl
 from localagent.testing import (
     FaultServer,
     ReceivedRequest,
@@ -22,6 +21,7 @@ from localagent.testing import (
     Script,
     Send,
     Stall,
+    WirePlugin,
     answer,
     chunk,
     chunked,
@@ -38,19 +38,6 @@ AT_ONCE = 30
 EVENTS = [{"choices": [{"index": 0, "delta": {"content": f"{number} "}}]} for number in range(12)]
 LAST = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 WHOLE = {"choices": [{"index": 0, "message": {"content": "whole"}, "finish_reason": "stop"}]}
-
-
-class Wire(Plugin):
-    """Any OpenAI-compatible server."""
-
-    name = "provider-wire"
-
-    @hookimpl
-    def provide(self) -> Sequence[ProviderType]:
-        def make(setup: object) -> OpenAICompatible:
-            return OpenAICompatible(setup, *setup.instances("http://127.0.0.1:9"))  # type: ignore[arg-type, attr-defined]
-
-        return [ProviderType("wire", NoSettings, make)]
 
 
 class Taken(Plugin):
@@ -98,7 +85,7 @@ async def counted(server: FaultServer) -> AsyncIterator[Client]:
         "retry": {"floor": 10_000},
     }
     Taken.taken = 0
-    async with Client(settings, plugins=[Wire, Taken], environment={}) as client:
+    async with Client(settings, plugins=[WirePlugin, Taken], environment={}) as client:
         tasks = asyncio.all_tasks()
         yield client
         runtime = await client.runtime()

@@ -16,19 +16,26 @@ from localagent import (
     ConnectFailed,
     GiveUp,
     InvalidRequest,
-    OpenAICompatible,
     Overloaded,
     Plugin,
-    ProviderSetup,
-    ProviderType,
     RateLimited,
     StreamInterrupted,
     UpstreamAuth,
     UpstreamServerError,
     hookimpl,
 )
-from localagent.plugins import NoSettings
-from localagent.testing import Close, FaultServer, ReadRequest, ReceivedRequest, Script, Send, answer, head, sse
+from localagent.testing import (
+    Close,
+    FaultServer,
+    ReadRequest,
+    ReceivedRequest,
+    Script,
+    Send,
+    WirePlugin,
+    answer,
+    head,
+    sse,
+)
 from localagent_failure_retry import RetryPlugin
 
 SOON = 0.01  # virtual seconds: nobody has waited
@@ -55,34 +62,19 @@ OK_STREAM = streams(content("Hi"), content("", "stop"))
 UNAUTHORIZED = says(401, {"error": {"message": "Incorrect API key.", "code": "invalid_api_key"}})
 
 
-class Servers(Plugin):
-    """A provider type for the servers of these tests."""
-
-    name = "provider-test"
-
-    @hookimpl
-    def provide(self) -> Sequence[ProviderType]:
-        """Name the type."""
-        return [ProviderType(name="test", settings=NoSettings, make=make)]
-
-
-def make(setup: ProviderSetup) -> OpenAICompatible:
-    return OpenAICompatible(setup, *setup.instances(""))
-
-
 @contextlib.asynccontextmanager
 async def client_of(
     *urls: str, also: Sequence[type[Plugin]] = (), retry: dict[str, Any] | None = None, keys: Sequence[str] = ()
 ) -> AsyncIterator[Client]:
     """Open a client with failure-retry, and one provider with these addresses and keys."""
     given = {
-        "default_model": "test/model",
-        "providers": {"test": {"instances": list(urls), "keys": [{"env": key} for key in keys]}},
+        "default_model": "wire/model",
+        "providers": {"wire": {"instances": list(urls), "keys": [{"env": key} for key in keys]}},
         "plugins": {"failure-retry": retry or {}},
         "health": {"enabled": False},
     }
     environment = {key: key.lower() for key in keys}
-    async with Client(given, plugins=[Servers, RetryPlugin, *also], environment=environment, seed=3) as client:
+    async with Client(given, plugins=[WirePlugin, RetryPlugin, *also], environment=environment, seed=3) as client:
         yield client
 
 

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 
-from localagent import NoSettings, OpenAICompatible, Plugin, Provider, ProviderSetup, ProviderType, hookimpl
-from localagent.testing import FaultServer, ReadRequest, Scripts, Send, chunked, head, sse
-
-
-class WirePlugin(Plugin):
-    """Brings the provider type ``wire``: OpenAI's API at an address, and nothing of a vendor."""
-
-    name = "provider-wire"
-
-    @hookimpl
-    def provide(self) -> Sequence[ProviderType]:
-        return [ProviderType(name="wire", settings=NoSettings, make=make)]
-
-
-def make(setup: ProviderSetup) -> Provider:
-    return OpenAICompatible(setup, *setup.instances("http://nowhere.invalid/v1"))
+from localagent.testing import FaultServer, ReadRequest, Scripts, Send, WirePlugin, chunked, head, sse
 
 
 def settings_for(url: str, model: str = "m") -> dict[str, Any]:

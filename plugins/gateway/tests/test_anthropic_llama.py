@@ -8,9 +8,9 @@ from typing import Any
 import anthropic
 import pytest
 from anthropic_clients import client_of, in_thread
-from openai_upstreams import WirePlugin, settings_for
+from openai_upstreams import settings_for
 
-from localagent.testing import tiny_gguf
+from localagent.testing import WirePlugin, tiny_gguf
 from localagent.testing.real_servers import RealServer, llama_server
 
 ASK: dict[str, Any] = {

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from dialects_under_test import ASKED, WAYS, Way
-from openai_upstreams import WirePlugin, settings_for
+from openai_upstreams import settings_for
 
 from localagent import Metric, Plugin, hookimpl
 from localagent.testing import (
@@ -25,6 +25,7 @@ from localagent.testing import (
     ReceivedRequest,
     Script,
     Send,
+    WirePlugin,
     answer,
     chunked,
     head,

@@ -9,9 +9,20 @@ from typing import Any
 import httpx
 import pytest
 from dialects_under_test import ASKED, NAMES, WAYS, Way
-from openai_upstreams import WirePlugin, settings_for
+from openai_upstreams import settings_for
 
-from localagent.testing import FaultServer, ReadRequest, ReceivedRequest, Script, Send, answer, chunked, head, sse
+from localagent.testing import (
+    FaultServer,
+    ReadRequest,
+    ReceivedRequest,
+    Script,
+    Send,
+    WirePlugin,
+    answer,
+    chunked,
+    head,
+    sse,
+)
 from localagent_gateway.bodies import DENIED
 from localagent_gateway.keys.store import KeyStore
 

@@ -6,27 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from localagent import Client, OpenAICompatible, Plugin, ProviderSetup, ProviderType, hookimpl
-from localagent.plugins import NoSettings
-from localagent.testing import FaultServer, Hold, ReadRequest, ReceivedRequest, Script, Send, answer
+from localagent import Client
+from localagent.testing import FaultServer, Hold, ReadRequest, ReceivedRequest, Script, Send, WirePlugin, answer
 from localagent_select_least_busy import LeastBusyPlugin
 
 OK = answer(200, {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "Hi"}}]})
-
-
-class Servers(Plugin):
-    """A provider type for the servers of these tests."""
-
-    name = "provider-test"
-
-    @hookimpl
-    def provide(self) -> Sequence[ProviderType]:
-        """Name the type."""
-        return [ProviderType(name="test", settings=NoSettings, make=make)]
-
-
-def make(setup: ProviderSetup) -> OpenAICompatible:
-    return OpenAICompatible(setup, *setup.instances(""))
 
 
 class Gathering:
@@ -60,11 +44,11 @@ async def gathering(weights: Sequence[float], expected: int) -> AsyncIterator[tu
             {"url": server.url, "weight": weight} for server, weight in zip(gathered.servers, weights, strict=True)
         ]
         given = {
-            "default_model": "test/model",
-            "providers": {"test": {"instances": places}},
+            "default_model": "wire/model",
+            "providers": {"wire": {"instances": places}},
             "health": {"enabled": False},
         }
-        client = Client(given, plugins=[Servers, LeastBusyPlugin], environment={}, seed=1)
+        client = Client(given, plugins=[WirePlugin, LeastBusyPlugin], environment={}, seed=1)
         yield gathered, await stack.enter_async_context(client)
 
 

@@ -7,7 +7,8 @@
 * ``CANARY_KEY`` and ``CANARY_PROMPT`` are what tests send, so that they can be searched for where they may not be.
 * ``SSE_VECTORS`` are event streams with their events; ``tiny_gguf`` is a model file of 1.4 MB for real servers.
 * ``FakeCore`` stands in for the core, so that hooks can be asked one by one; ``fake_provider_plugin`` brings a
-  provider whose answers a test writes down; ``RecordedTransport``, ``recording`` and ``replay`` replace the network.
+  provider whose answers a test writes down, ``WirePlugin`` one for servers on real sockets; ``RecordedTransport``,
+  ``recording`` and ``replay`` replace the network.
 * ``ProviderContract``, ``ConnectContract``, ``TransportContract`` and ``CacheContract`` hold a test for each promise
   of their role.
 * ``localagent.testing.pytest_plugin`` fails tests that leak or show a canary, and runs ``async def`` tests. Load it
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from localagent.testing.fake_core import FakeCore, ManualClock
     from localagent.testing.fake_provider import Reply, fake_provider_plugin
     from localagent.testing.recorded import Exchange, RecordedTransport
+    from localagent.testing.wire_plugin import WirePlugin
 
 # Imported when they are first used: the contracts need pytest, the others the whole core.
 _LATER = {
@@ -78,6 +80,7 @@ _LATER = {
     "Recorder": "cassettes",
     "Reply": "fake_provider",
     "TransportContract": "contracts",
+    "WirePlugin": "wire_plugin",
     "fake_provider_plugin": "fake_provider",
     "recording": "cassettes",
     "replay": "cassettes",
@@ -124,6 +127,7 @@ __all__ = [
     "TransportContract",
     "VirtualClockLoop",
     "VirtualDeadlock",
+    "WirePlugin",
     "answer",
     "chunk",
     "chunked",
