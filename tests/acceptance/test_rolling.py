@@ -1,4 +1,4 @@
-"""Rolling restarts: workers are replaced while requests come, and no client notices."""
+"""Reloads and rolling restarts: settings and workers are replaced while requests come, and no client notices."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from test_supervisor import children
 RESTARTS = 20 if os.environ.get("LOCALAGENT_FULL") else 3
 CLIENTS = 8
 AGAIN = "The settings were read again"
+REPLACED = "The workers were replaced"
 PATH = "/v1/chat/completions"
 
 
@@ -69,21 +70,26 @@ class Load:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("workers", [2, 1])
-async def test_no_request_fails_and_no_stream_is_cut(tmp_path: Path, workers: int) -> None:
-    """Restart after restart under load: every chat and every stream is answered whole."""
+@pytest.mark.parametrize(
+    ("number", "word", "workers"),
+    [(signal.SIGUSR2, REPLACED, 2), (signal.SIGHUP, AGAIN, 2), (signal.SIGHUP, AGAIN, 1)],
+    ids=["replaced-2", "reloaded-2", "reloaded-1"],
+)
+async def test_no_request_fails_and_no_stream_is_cut(tmp_path: Path, number: int, word: str, workers: int) -> None:
+    """Restart after restart, reload after reload, under load: every chat and every stream is answered whole."""
     async with (
         upstream() as up,
         serving(write_settings(tmp_path, up.url), "--workers", str(workers)) as process,
     ):
         load = Load(process.url)
         async with load.running():
-            for number in range(1, RESTARTS + 1):
+            for count in range(1, RESTARTS + 1):
                 before = children(process.pid)
                 await load.answered(2 * CLIENTS)
-                process.signal(signal.SIGHUP)
-                await process.line(AGAIN, number)
-                assert workers == 1 or not set(before) <= set(children(process.pid)[-workers:])
+                process.signal(number)
+                await process.line(word, count)
+                replaced = not set(before) <= set(children(process.pid)[-workers:])
+                assert workers == 1 or replaced == (number == signal.SIGUSR2)
             await load.answered(2 * CLIENTS)
         assert list(load.ended) == ["ok"]
         process.signal(signal.SIGTERM)
@@ -97,8 +103,8 @@ async def test_a_kept_connection_serves_one_request_more(tmp_path: Path) -> None
         with contextlib.closing(kept):
             assert await asyncio.to_thread(asked, kept) == (200, None)
             place = kept.sock.getsockname()
-            process.signal(signal.SIGHUP)
-            await process.line(AGAIN)
+            process.signal(signal.SIGUSR2)
+            await process.line(REPLACED)
             assert await asyncio.to_thread(asked, kept, place) == (200, "close")
             assert await asyncio.to_thread(asked, kept) == (200, None)
 
@@ -117,8 +123,8 @@ async def test_a_stream_outlives_the_worker_s_replacement(tmp_path: Path) -> Non
     async with upstream() as up, serving(write_settings(tmp_path, up.url), "--workers", "2") as process:
         old = children(process.pid)
         async with aiohttp.ClientSession(process.url) as session, held(session, up) as answer:
-            process.signal(signal.SIGHUP)
-            await process.line(AGAIN)
+            process.signal(signal.SIGUSR2)
+            await process.line(REPLACED)
             up.hold.set()
             assert (await answer.text()).rstrip().endswith("data: [DONE]")
         await gone(process, old)
@@ -138,14 +144,17 @@ async def gone(process: Process, pids: list[int]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_wrong_settings_replace_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "word"), [(signal.SIGHUP, "those before stay in force"), (signal.SIGUSR2, "No worker was replaced")]
+)
+async def test_wrong_settings_replace_nothing(tmp_path: Path, number: int, word: str) -> None:
     """One sentence says what is wrong, and the same workers go on."""
     async with upstream() as up:
         path = write_settings(tmp_path, up.url)
         async with serving(path, "--workers", "2") as process:
             before = children(process.pid)
             path.write_text("nonsense = 1\n")
-            process.signal(signal.SIGHUP)
-            line = await process.line("those before stay in force")
+            process.signal(number)
+            line = await process.line(word)
             assert "nonsense is unknown" in line.string
             assert children(process.pid) == before

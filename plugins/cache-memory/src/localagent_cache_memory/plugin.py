@@ -21,6 +21,7 @@ class MemoryCachePlugin(Plugin):
     name = "cache-memory"
     settings_class = MemoryCacheSettings
     settings: MemoryCacheSettings
+    moves = True
 
     _store: AnswerStore
     _clock: Callable[[], float]

@@ -10,8 +10,10 @@ import asyncio
 import os
 import signal
 import socket
-from typing import IO
+from collections.abc import Coroutine
+from typing import IO, Any
 
+import attrs
 import msgspec
 
 from localagent.command.line import CommandLine
@@ -21,6 +23,8 @@ from localagent.errors import LocalAgentError
 from localagent_gateway.event_loops import loop_factory
 from localagent_gateway.figures import figures
 from localagent_gateway.order import Command, Order, Report
+from localagent_gateway.reloading import reload
+from localagent_gateway.serving import Serving
 from localagent_gateway.start_objects import keep_for_good
 from localagent_gateway.worker import Worker, running
 
@@ -54,7 +58,7 @@ def _run(order: Order, line: CommandLine, commands: IO[bytes], reports: IO[bytes
         sockets = [socket.socket(fileno=number) for number in order.sockets]
         async with serving.client() as client, running(client, settings, sockets) as worker:
             keep_for_good()
-            await _Obedience(worker, order.number, reports).until_drained(commands)
+            await _Obedience(worker, serving, order.number, reports).until_drained(commands)
 
     with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
         runner.run(serve())
@@ -65,12 +69,15 @@ class _Obedience:
 
     Args:
         worker: Who serves.
+        serving: What it was told to serve.
         number: The worker's number.
         reports: Where answers go.
     """
 
-    def __init__(self, worker: Worker, number: int, reports: IO[bytes]) -> None:
+    def __init__(self, worker: Worker, serving: Serving, number: int, reports: IO[bytes]) -> None:
         self._worker = worker
+        self._serving = serving
+        self._under_way: set[asyncio.Task[None]] = set()
         self._number = number
         self._reports = reports
         self._drain: asyncio.Task[None] | None = None
@@ -90,8 +97,10 @@ class _Obedience:
                 self._news.clear()
             await self._drain
         finally:
-            reading.cancel()
-            await asyncio.wait([reading])
+            ending = [reading, *self._under_way]
+            for task in ending:
+                task.cancel()
+            await asyncio.wait(ending)
             loop.remove_signal_handler(signal.SIGTERM)
             transport.close()
 
@@ -101,9 +110,30 @@ class _Obedience:
             if command.do == "figures":
                 report = Report(id=command.id, figures=figures(self._worker, self._number))
                 _tell(self._reports, report)
+            elif command.do == "reload":
+                self._begin(self._reload(command), "reload the settings")
             else:
                 self._drain_now(True, command.linger)
         self._drain_now(False, False)  # the supervisor is gone: nobody would take in what comes
+
+    async def _reload(self, command: Command) -> None:
+        """Read the settings again, and say what came of it; the supervisor sends no second order meanwhile."""
+        error = ""
+        try:
+            await reload(self._worker, attrs.evolve(self._serving, shared=command.shared))
+        except LocalAgentError as failure:
+            error = str(failure)
+        except Exception as failure:  # the code of plugins; the worker must go on
+            error = f"{type(failure).__name__}."
+        _tell(self._reports, Report(id=command.id, error=error))
+        if not error:
+            await self._worker.retired()
+            _tell(self._reports, Report(id=command.then))
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     def _drain_now(self, delay: bool, linger: bool) -> None:
         """Begin to drain; a second order stands in the place of the first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localagent import InvalidRequest
+from localagent import InvalidRequest, StartError
 
 
 class NotFound(InvalidRequest):
@@ -52,3 +52,7 @@ class NotAllowed(InvalidRequest):
 
     status = 403
     default_code = "permission_denied"
+
+
+class PartlyDone(StartError):
+    """Some workers were changed and some were not; the message says which."""

@@ -14,6 +14,7 @@ import msgspec
 from localagent import Client
 from localagent.command.line import CommandLine
 from localagent.registry import SHARED_VARIABLE
+from localagent.runtime import PROCESSES_VARIABLE
 from localagent_gateway.control import Gather, control
 from localagent_gateway.keys.authentication import need_keys
 from localagent_gateway.keys.place import keys_folder
@@ -29,11 +30,13 @@ class Serving:
         line: The command line.
         options: Names and values of gateway settings; None where nothing was said.
         shared: Where providers reach what runs once for all workers, by the provider's name.
+        workers: How many workers there are.
     """
 
     line: CommandLine
     options: Mapping[str, Any]
     shared: Mapping[str, str] = {}
+    workers: int = 1
 
     def settings(self) -> GatewaySettings:
         """Read the gateway's settings.
@@ -52,10 +55,16 @@ class Serving:
         """Return settings with the options in the place of what they stand above."""
         return attrs.evolve(settings, **{name: value for name, value in self.options.items() if value is not None})
 
-    def client(self) -> Client:
-        """Return a client that reads the settings when it opens."""
-        shared = {SHARED_VARIABLE: msgspec.json.encode(self.shared).decode()} if self.shared else {}
-        return Client(self.line.config, environment={**os.environ, **shared})
+    def client(self, replaces: Client | None = None) -> Client:
+        """Return a client that reads the settings when it opens.
+
+        Args:
+            replaces: The client whose place it takes.
+        """
+        told = {PROCESSES_VARIABLE: str(self.workers)}
+        if self.shared:
+            told[SHARED_VARIABLE] = msgspec.json.encode(self.shared).decode()
+        return Client(self.line.config, environment={**os.environ, **told}, replaces=replaces)
 
     async def with_shared(self, parts: SharedParts) -> Serving:
         """Return the same with what runs once for all workers, opened as the settings now ask for it.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import shutil
-import tempfile
 from collections.abc import Awaitable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +15,7 @@ import attrs
 from localagent.pipeline import Pipeline
 from localagent.registry import provider_types, with_defaults
 from localagent.settings.model import Settings
+from localagent_gateway.temporary import private_folder
 
 
 @attrs.frozen(eq=False)
@@ -41,6 +40,7 @@ class SharedParts:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
+        self._stack = ExitStack()
         self._numbers = itertools.count(1)
         self._parts: list[Part] = []
         self._wanted: list[Part] = []
@@ -57,8 +57,7 @@ class SharedParts:
         await asyncio.gather(*self._later, return_exceptions=True)
         self._wanted = []
         await self._drop_others()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._stack.close()
 
     async def follow(self, settings: Settings, pipeline: Pipeline, environment: Mapping[str, str]) -> dict[str, str]:
         """Open what these settings need; what is open with equal settings already stays as it is.
@@ -104,7 +103,7 @@ class SharedParts:
             if (part.provider, part.settings) == (provider, settings):
                 return part
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="localagent-"))  # short: a socket's path has about 100 bytes
+            self._folder = self._stack.enter_context(private_folder())  # short: a socket's path has about 100 bytes
         address = self._folder / str(next(self._numbers))
         running: AbstractAsyncContextManager[object] = share(settings, address)
         await running.__aenter__()

@@ -1,4 +1,7 @@
-"""What an operator asks of the process by signals: to end in good order, to end now, to read its settings again."""
+"""What an operator asks of the process by signals.
+
+To end in good order, to end now, to read its settings again, to replace its workers.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +13,34 @@ from typing import Any, Self
 
 
 class Signals:
-    """Watches SIGTERM, SIGINT and SIGHUP while the context is open; in the main thread.
+    """Watches SIGTERM, SIGINT, SIGHUP and SIGUSR2 while the context is open; in the main thread.
 
     Attributes:
         ending: Set by the first SIGTERM or SIGINT.
         now: Set by the second.
         reload: Set by SIGHUP; whoever obeys clears it.
+        replace: Set by SIGUSR2; the same.
     """
 
     def __init__(self) -> None:
         self.ending = asyncio.Event()
         self.now = asyncio.Event()
         self.reload = asyncio.Event()
+        self.replace = asyncio.Event()
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self.reload.set)
+        loop.add_signal_handler(signal.SIGUSR2, self.replace.set)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
             loop.remove_signal_handler(number)
 
     def _end(self) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from localagent.errors import LocalAgentError
+from localagent_gateway.order import Report
 from localagent_gateway.worker_process import WorkerProcess
 
 log = logging.getLogger("localagent.gateway")
@@ -55,6 +56,18 @@ class Slot:
             new = await self._started()
             old, self._process = self._process, new
             return old
+
+    async def reload(self, shared: Mapping[str, str]) -> asyncio.Future[Report] | None:
+        """Have the process here read the settings again; arguments, result and errors as in ``WorkerProcess.reload``.
+
+        Returns:
+            None where there is none that could: the next one reads the settings when it starts.
+        """
+        async with self._changing:
+            process = self._process
+            if process is None or process.ended.is_set():
+                return None
+            return await process.reload(shared)
 
     async def keep(self) -> None:
         """Start a process again whenever the one here has died; runs until it is cancelled."""

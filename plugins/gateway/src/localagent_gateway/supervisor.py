@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from localagent_gateway.lone_worker import obeying
-from localagent_gateway.order import order
+import attrs
+
+from localagent import LocalAgentError
+from localagent_gateway.errors import PartlyDone
+from localagent_gateway.order import Report, order
+from localagent_gateway.reloading import RELOADED, REPLACED, obeying
 from localagent_gateway.serving import Serving
 from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.shared_parts import SharedParts
@@ -34,7 +39,7 @@ class Supervisor:
     def __init__(
         self, serving: Serving, settings: GatewaySettings, sockets: Sequence[socket.socket], parts: SharedParts
     ) -> None:
-        self._serving = serving
+        self._serving = attrs.evolve(serving, workers=settings.workers)
         self._settings = settings
         self._sockets = sockets
         self._parts = parts
@@ -62,18 +67,43 @@ class Supervisor:
         self._keeping = [asyncio.create_task(slot.keep(), name=f"keep worker {slot.number}") for slot in self._slots]
 
     async def reload(self) -> None:
-        """Replace the workers by new ones, which read the settings again: one by one, each once its successor serves.
+        """Have the workers read the settings again, one after the other.
+
+        Raises:
+            SettingsError: The settings are wrong; nothing was changed.
+            StartError: The first worker stays with the settings before, and so do all.
+            PartlyDone: A later one stays with the settings before.
+        """
+        settings = self._serving.settings()
+        self._serving = await self._serving.with_shared(self._parts)
+        retired: list[asyncio.Future[Report]] = []
+        for slot in self._slots:
+            with partly(slot.number, "The settings were read again by", "stays with those before"):
+                old = await slot.reload(self._serving.shared)
+            if old is not None:
+                retired.append(old)
+        self._settings = settings
+        self._parts.drop_others_after(asyncio.gather(*retired))
+
+    async def replace(self) -> None:
+        """Replace the workers by new processes: one after the other, each once its successor serves.
 
         Raises:
             SettingsError: The settings are wrong; no worker was replaced.
-            StartError: A new worker does not serve; those that were not replaced yet stay.
+            StartError: The first new worker does not serve; all stay.
+            PartlyDone: A later one does not serve; those that were not replaced yet stay.
         """
         self._settings = self._serving.settings()
         serving = {slot.process for slot in self._slots}
         leaving = [process.ended.wait() for process in self._living() if process not in serving]
         await asyncio.gather(*leaving)  # so that there are never more than two processes a slot
         self._serving = await self._serving.with_shared(self._parts)
-        olds = [old for slot in self._slots if (old := await self._replaced(slot)) is not None]
+        olds: list[WorkerProcess] = []
+        for slot in self._slots:
+            with partly(slot.number, "Replaced:", "stays"):
+                old = await self._replaced(slot)
+            if old is not None:
+                olds.append(old)
         self._parts.drop_others_after(asyncio.gather(*(old.ended.wait() for old in olds)))
 
     async def _replaced(self, slot: Slot) -> WorkerProcess | None:
@@ -116,6 +146,27 @@ class Supervisor:
         return process
 
 
+@contextlib.contextmanager
+def partly(number: int, done: str, failed: str) -> Iterator[None]:
+    """Say what becomes of workers when one cannot follow those before it.
+
+    Args:
+        number: Its number; those before it are done.
+        done: What is said of them.
+        failed: What is said of this one.
+
+    Raises:
+        PartlyDone: In the place of what was raised, unless it is the first.
+    """
+    try:
+        yield
+    except LocalAgentError as error:
+        if number == 1:
+            raise
+        others = "worker 1" if number == 2 else f"workers 1 to {number - 1}"
+        raise PartlyDone(f"{done} {others}; worker {number} {failed}: {error.message}", mend=error.mend) from error
+
+
 async def supervise(serving: Serving, settings: GatewaySettings, sockets: Sequence[socket.socket]) -> bool:
     """Serve with several workers until a signal ends it; arguments and result as in ``lone_worker.serve_alone``."""
     with Signals() as signals:
@@ -123,6 +174,9 @@ async def supervise(serving: Serving, settings: GatewaySettings, sockets: Sequen
             if not await signals.unless_ending(supervisor.start()):
                 return True
             async with serving.told(sockets, supervisor.figures):
-                async with obeying(signals.reload, supervisor.reload):
+                async with (
+                    obeying(signals.reload, supervisor.reload, **RELOADED),
+                    obeying(signals.replace, supervisor.replace, **REPLACED),
+                ):
                     await signals.ending.wait()
                 return await signals.unless_now(supervisor.drain())

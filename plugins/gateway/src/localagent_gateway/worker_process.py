@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Any, Self
 
 import msgspec
@@ -31,7 +32,7 @@ class WorkerProcess:
         self._process = process
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._numbers = itertools.count(1)
-        self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._asked: dict[int, asyncio.Future[Report]] = {}
         self._error = ""
         self._watching = asyncio.create_task(self._watch(), name=f"watch worker {process.pid}")
         self.ended = asyncio.Event()
@@ -82,17 +83,46 @@ class WorkerProcess:
 
     async def figures(self, seconds: float) -> dict[str, Any] | None:
         """Return how things stand there; None when it does not say so in time."""
-        number = next(self._numbers)
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._asked[number] = answer
+        number, answer = self._question()
         self._write(msgspec.json.encode(Command("figures", id=number)))
         try:
             async with asyncio.timeout(seconds):
-                return await answer
+                return (await answer).figures
         except TimeoutError:
             return None
         finally:
-            del self._asked[number]
+            self._asked.pop(number, None)
+
+    async def reload(self, shared: Mapping[str, str]) -> asyncio.Future[Report]:
+        """Have it read the settings again; return when it answers by them.
+
+        Args:
+            shared: As in ``Order``.
+
+        Returns:
+            What is done when the requests of the settings before have ended, or the process has.
+
+        Raises:
+            StartError: It stays with the settings before, or has ended.
+        """
+        number, answer = self._question()
+        then, retired = self._question()
+        self._write(msgspec.json.encode(Command("reload", id=number, then=then, shared=dict(shared))))
+        error = (await answer).error
+        if error:
+            self._asked.pop(then, None)
+            raise StartError(error)
+        return retired
+
+    def _question(self) -> tuple[int, asyncio.Future[Report]]:
+        """Return the number of a new question, and what its answer comes to; its end is an answer, too."""
+        number = next(self._numbers)
+        answer: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
+        if self.ended.is_set():
+            answer.set_result(Report(error="The worker has ended."))
+        else:
+            self._asked[number] = answer
+        return number, answer
 
     async def kill(self) -> None:
         """End it at once, and return when it is gone."""
@@ -117,11 +147,15 @@ class WorkerProcess:
             self._ready.set_exception(StartError(self._error or f"A worker ended at its start with {self.ending}."))
             self._ready.exception()  # whoever waits is told; that nobody does is no defect
         self.ended.set()
+        for number in list(self._asked):
+            self._hear(Report(id=number, error="The worker has ended."))
 
     def _hear(self, report: Report) -> None:
+        if report.id:
+            asked = self._asked.pop(report.id, None)
+            if asked is not None and not asked.done():
+                asked.set_result(report)
+            return
         self._error = report.error or self._error
         if report.ready and not self._ready.done():
             self._ready.set_result(None)
-        asked = self._asked.get(report.id)
-        if asked is not None and not asked.done() and report.figures is not None:
-            asked.set_result(report.figures)

@@ -1,0 +1,78 @@
+"""What an operator asks of a gateway that serves: to read the settings again, to replace its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from localagent.errors import LocalAgentError
+from localagent_gateway.errors import PartlyDone
+from localagent_gateway.serving import Serving
+from localagent_gateway.worker import Worker
+
+log = logging.getLogger("localagent.gateway")
+
+Act = Callable[[], Awaitable[None]]
+
+
+async def reload(worker: Worker, serving: Serving) -> None:
+    """Read the settings again, and answer by a new pipeline; plugins that can be moved live on in it.
+
+    Args:
+        worker: The worker.
+        serving: What was asked for on the command line.
+
+    Raises:
+        LocalAgentError: The new pipeline cannot be opened; the one before goes on.
+    """
+    settings = serving.settings()
+    client = serving.client(replaces=worker.client)
+    try:
+        await client.runtime()
+        await worker.switch(client, settings)
+    except BaseException:
+        await client.aclose()
+        raise
+
+
+@contextlib.asynccontextmanager
+async def obeying(event: asyncio.Event, act: Act, *, done: str, failed: str) -> AsyncIterator[None]:
+    """Act whenever the event is set, one after the other, and log what came of it.
+
+    Args:
+        event: Set by a signal.
+        act: Does all of it or nothing; what it did in part it says with ``PartlyDone``.
+        done: What is logged afterwards.
+        failed: What is logged when nothing was done; the reason follows.
+    """
+    task = asyncio.create_task(_obey(event, act, done, failed), name="obey a signal")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _obey(event: asyncio.Event, act: Act, done: str, failed: str) -> None:
+    while True:
+        await event.wait()
+        event.clear()
+        try:
+            await act()
+        except PartlyDone as error:
+            log.warning("%s", error)
+        except LocalAgentError as error:
+            log.warning("%s: %s", failed, error)
+        except Exception as error:  # the code of plugins; the server must go on
+            log.warning("%s: %s.", failed, type(error).__name__)
+        else:
+            log.warning("%s", done)
+
+
+RELOADED = {
+    "done": "The settings were read again.",
+    "failed": "The settings were not read again, those before stay in force",
+}
+REPLACED = {"done": "The workers were replaced.", "failed": "No worker was replaced"}
