@@ -10,6 +10,23 @@ def wants_details(request: FrontRequest) -> bool:
     return request.headers.get("x-localagent-details", "0") != "0"
 
 
+def cache_headers(cached: str, age: float | None, coalesced: bool) -> dict[str, str]:
+    """Return the headers that tell that no model was asked for an answer.
+
+    Args:
+        cached: The cache plugin that answered; empty when a model did.
+        age: Seconds since a cached answer was made.
+        coalesced: Whether the call shared the work of an identical one.
+
+    Returns:
+        ``Cache-Status`` (RFC 9211) and, for a cached answer, ``Age`` (RFC 9111, section 5.1); nothing for an answer
+        that was made for this call.
+    """
+    if cached:
+        return {"cache-status": f"localagent; hit; detail={cached}", "age": str(int(age or 0.0))}
+    return {"cache-status": "localagent; fwd=miss; collapsed"} if coalesced else {}
+
+
 def details(receipt: Receipt, model: str, cached: str) -> dict[str, str]:
     """Return the headers that tell what became of a call.
 

@@ -18,7 +18,7 @@ from localagent import (
     Response,
 )
 from localagent_gateway.bodies import BodyLimits
-from localagent_gateway.details import details, wants_details
+from localagent_gateway.details import cache_headers, details, wants_details
 from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.streaming import StreamParts, StreamWriter
 
@@ -77,6 +77,7 @@ class Service:
             await stream.aclose()
             raise
         headers = {"x-localagent-model": stream.model, "cache-control": "no-cache"}
+        headers.update(cache_headers(stream.cached, stream.age, stream.coalesced))
         if stream.receipt is not None:
             headers.update(details(stream.receipt, stream.model, stream.cached))
         return FrontStream(StreamParts(stream, writer), writer.content_type, headers)
@@ -84,6 +85,7 @@ class Service:
     def told(self, response: Response, body: bytes) -> FrontAnswer:
         """Return a whole answer in the bytes of a dialect, with the headers that tell about it."""
         headers = {"x-localagent-model": response.model}
+        headers.update(cache_headers(response.cached, response.age, response.coalesced))
         if response.receipt is not None:
             headers.update(details(response.receipt, response.model, response.cached))
         return FrontAnswer(200, body, headers)
