@@ -116,6 +116,9 @@ def events_of(head: str, body: str, end: str) -> list[bytes]:
 SHAPES = {" / ".join(shape): events_of(*shape) for shape in product(HEADS, BODIES, ENDS)}
 
 
+NAMED = f"bare / text / {ENDS[0]}"
+
+
 class Cache(Plugin):
     """A dictionary."""
 
@@ -202,3 +205,15 @@ async def test_a_whole_answer_is_replayed_as_events_that_join_to_it(body: str) -
             assert "".join(chunk.text for chunk in chunks) == whole.text, shape
             assert told == (whole.finish_reason, whole.usage, whole.model)
         assert not any(one.attempt.call.stream for one in asked)
+
+
+async def test_tokens_that_a_stream_was_not_asked_for_are_known_to_its_entry() -> None:
+    """The stream has no event with them; a whole answer of the cache, and whoever counts, knows them."""
+    async with cached() as (client, _):
+        async with client.stream(NAMED, temperature=0) as stream:
+            data = b"".join([chunk.data async for chunk in stream])
+        assert b"usage" not in data
+        await asyncio.sleep(1.0)
+        whole = await client.chat(NAMED, temperature=0)
+        assert (whole.cached, whole.usage) == ("cache-dict", stream.usage)
+        assert whole.usage is not None

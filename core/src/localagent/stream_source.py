@@ -126,6 +126,8 @@ class Upstream:
             joined = joined_response(self._kept, self._attempt)
         except LocalAgentError:
             return None
+        if joined.usage is None:  # the event with the tokens is not handed on to whoever did not ask for it
+            joined = msgspec.structs.replace(joined, usage=self.usage)
         return entry_of(self._core, self._call, self._attempt, joined, joined.streamed)
 
     def end(self, error: LocalAgentError | None, *, cancelled: bool = False) -> None:
