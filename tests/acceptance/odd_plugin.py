@@ -1,0 +1,55 @@
+"""An installed plugin that goes wrong when the test says so: found by processes through ``PYTHONPATH``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CODE = '''
+"""A plugin that goes wrong when its settings say so."""
+
+import os
+
+import attrs
+
+from localagent import Call, Metric, Plugin, hookimpl
+
+
+@attrs.frozen
+class OddSettings:
+    once: str = ""
+    fail: bool = False
+    note: str = ""
+
+
+class OddPlugin(Plugin):
+    settings_class = OddSettings
+
+    async def __aenter__(self):
+        if self.settings.once:
+            os.mkdir(self.settings.once)
+        if self.settings.note:
+            with open(self.settings.note, "a") as file:
+                file.write(f"{self.core.processes}\\n")
+        return self
+
+    @hookimpl
+    def record_metric(self, call: Call, metric: Metric) -> None:
+        if self.settings.fail:
+            raise ValueError
+'''
+
+
+def installed(folder: Path) -> dict[str, str]:
+    """Install the plugin ``odd`` into a folder; return the environment that makes a process find it.
+
+    Its settings: ``once`` is a folder that it makes when it starts, so that the second that tries fails; ``fail`` makes
+    it fail in ``record_metric``; ``note`` is a file to which it writes how many processes there are.
+    """
+    about = folder / "localagent_odd-1.2.3.dist-info"
+    about.mkdir(parents=True)
+    (folder / "localagent_odd.py").write_text(CODE)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: localagent-odd\nVersion: 1.2.3\n")
+    (about / "entry_points.txt").write_text("[localagent]\nodd = localagent_odd:OddPlugin\n")
+    paths = [str(folder), os.environ.get("PYTHONPATH", "")]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
