@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import sys
@@ -11,17 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from odd_plugin import installed
 from processes import BODY, STREAM, serving, upstream, write_settings
+from test_supervisor import children
 
+from localagent import Condition
+from localagent.command.server_findings import of_process
 from localagent_gateway.control import control, serving_now
 from localagent_gateway.live_commands import summed
 
 
-async def command(settings: Path, *words: str) -> tuple[int, str, str]:
+async def command(settings: Path, *words: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
     """Run a command of the command line; return exit code, standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "localagent.command", "--config", str(settings), *words,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, **(environment or {})},
     )  # fmt: skip
     out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()
@@ -98,8 +103,8 @@ async def test_only_the_user_can_ask(tmp_path: Path) -> None:
     """The socket's mode is 0600, that of its folder 0700; it goes with the gateway."""
     folder = tmp_path / "gateway"
 
-    async def gather() -> list[dict[str, Any]]:
-        return []
+    async def gather() -> dict[str, Any]:
+        return {"workers": [], "silent": []}
 
     async with control(folder, ["http://here"], gather):
         (path,) = folder.iterdir()
@@ -121,11 +126,91 @@ async def test_the_socket_of_a_killed_gateway_is_removed(tmp_path: Path) -> None
 async def test_a_path_that_is_too_long_is_a_warning(tmp_path: Path, caplog: Any) -> None:
     """A gateway serves without its control socket rather than not at all."""
 
-    async def gather() -> list[dict[str, Any]]:
-        return []
+    async def gather() -> dict[str, Any]:
+        return {"workers": [], "silent": []}
 
     async with control(tmp_path / ("x" * 120), [], gather):
         assert "There is no control socket" in caplog.text
+
+
+async def findings(settings: Path, environment: dict[str, str] | None = None) -> tuple[int, dict[str, dict[str, str]]]:
+    """Return the exit code of ``doctor --live``, and its findings by subject."""
+    code, out, err = await command(settings, "doctor", "--live", "--json", environment=environment)
+    assert err == ""
+    return code, {finding["subject"]: finding for finding in json.loads(out)["findings"]}
+
+
+async def test_doctor_sees_every_worker(tmp_path: Path) -> None:
+    """Versions, instances, failures that harmed no answer: of each of two workers, and of none that was not there."""
+    environment = installed(tmp_path / "site")
+    async with upstream() as up:
+        path = write_settings(tmp_path, up.url, "[plugins.odd]\nfail = true")
+        path.write_text(path.read_text().replace('use = ["gateway"', 'use = ["odd", "gateway"'))
+        async with (
+            serving(path, "--workers", "2", environment=environment) as process,
+            httpx.AsyncClient(base_url=process.url, timeout=30) as http,
+        ):
+            well, before = await findings(path, environment)
+            await http.post("/v1/chat/completions", json=BODY)
+            code, found = await findings(path, environment)
+    ours = [f"worker {number} of {process.url}" for number in (1, 2)]
+    assert well == 0
+    assert {finding["level"] for finding in before.values()} == {"ok"}
+    assert all("odd 1.2.3" in before[one]["text"] for one in ours)
+    assert {subject for subject in before if ", instance" not in subject} == set(ours)
+    assert len(before) == 4
+    (new,) = found.keys() - before.keys()
+    assert (code, new.partition(", ")[2], found[new]["level"]) == (1, "plugin odd", "broken")
+    assert "failed in record_metric (1)" in found[new]["text"]
+
+
+async def test_doctor_sees_nothing_that_serves(tmp_path: Path) -> None:
+    """That is broken for who asks, and what mends it is said; nor is there an answer without a plugin that serves."""
+    path = write_settings(tmp_path, "http://127.0.0.1:9/v1")
+    code, found = await findings(path)
+    assert (code, found["plugin gateway"]["mend"]) == (1, "Start one with: localagent serve")
+    path.write_text('use = ["provider-openai"]')
+    code, found = await findings(path)
+    assert (code, found["serving"]["level"]) == (1, "broken")
+
+
+async def test_doctor_sees_an_instance_that_is_sick(tmp_path: Path) -> None:
+    """The worker's own view of it counts, and its last error is shown."""
+    path = write_settings(tmp_path, "http://127.0.0.1:9/v1")
+    async with serving(path) as process, httpx.AsyncClient(base_url=process.url, timeout=30) as http:
+        await http.post("/v1/chat/completions", json=BODY)
+        code, found = await findings(path)
+    sick = found[f"worker 1 of {process.url}, instance up@127.0.0.1:9"]
+    assert (code, sick["level"]) == (1, "broken")
+
+
+async def test_doctor_sees_a_worker_that_hangs(tmp_path: Path) -> None:
+    """One that is stopped does not answer: it is named by its process, with what ends it."""
+    path = write_settings(tmp_path, "http://127.0.0.1:9/v1")
+    async with serving(path, "--workers", "2") as process:
+        (stopped, _) = children(process.pid)
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            code, found = await findings(path)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+    silent = found[f"process {stopped} of {process.url}"]
+    assert (code, silent["level"], f"kill -KILL {stopped}" in silent["mend"]) == (1, "broken", True)
+    assert len([subject for subject in found if subject.startswith("worker") and ", " not in subject]) == 1
+
+
+def test_versions_that_differ_from_what_is_installed_are_told() -> None:
+    """Of a worker that serves on after an upgrade, with what has it run what is installed."""
+    old = Condition("worker 1", {"core": "0", "gateway": "0.0.1", "gone": "1"}, restart="Run: kill -USR2 7")
+    _, finding = of_process(old)
+    assert (finding.level, finding.subject, finding.mend) == ("warn", "worker 1, plugin gateway", "Run: kill -USR2 7")
+
+
+def test_dropped_work_is_told() -> None:
+    """As many as were dropped, and how many are under way."""
+    _, finding = of_process(Condition("worker 1", dropped=3, background=1000))
+    assert finding.subject == "worker 1, background work"
+    assert "3 pieces were dropped" in finding.text
 
 
 def test_an_instance_is_summed_up_and_seen_at_its_worst() -> None:

@@ -32,6 +32,7 @@ _GIVES = {
     "call": ("CachePolicy", "Call", "Principal"),
     "client": ("Client",),
     "commands": ("Command",),
+    "conditions": ("Condition", "InstanceCondition", "LiveProcesses", "Trouble"),
     "core": ("Core",),
     "errors": (
         "BudgetExceeded",
@@ -141,6 +142,10 @@ if TYPE_CHECKING:
     from localagent.call import Principal as Principal
     from localagent.client import Client as Client
     from localagent.commands import Command as Command
+    from localagent.conditions import Condition as Condition
+    from localagent.conditions import InstanceCondition as InstanceCondition
+    from localagent.conditions import LiveProcesses as LiveProcesses
+    from localagent.conditions import Trouble as Trouble
     from localagent.core import Core as Core
     from localagent.errors import (
         BudgetExceeded as BudgetExceeded,

@@ -362,6 +362,11 @@ class Runtime:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("Background work (%s) failed: %s.", task.get_name(), type(error).__name__)
 
+    @property
+    def background(self) -> int:
+        """How many pieces of background work are under way."""
+        return len(self._background)
+
     def wall(self) -> float:
         """Return the seconds since the epoch; the only place that asks."""
         return time.time()

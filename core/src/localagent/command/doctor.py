@@ -23,11 +23,12 @@ COLORS = {"ok": "green", "note": "bright_black", "warn": "yellow", "broken": "re
 
 @command("doctor", help="Look for what is broken, and say what mends it. Ends with 1 when something is.")
 @click.option("--timeout", type=Duration(), default=SECONDS, help="How long to wait for an instance.  [default: 3 s]")
+@click.option("--live", is_flag=True, help="Look at the processes that serve now instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def doctor(line: CommandLine, timeout: float, as_json: bool) -> None:
+def doctor(line: CommandLine, timeout: float, *, live: bool, as_json: bool) -> None:
     """Look for what is broken."""
     line.without_warnings()
-    findings = [*found.installation(), *_configured(line, timeout)]
+    findings = _live(line) if live else [*found.installation(), *_configured(line, timeout)]
     if as_json:
         line.terminal.line(msgspec.json.encode({"findings": [attrs.asdict(item) for item in findings]}).decode())
     else:
@@ -53,6 +54,17 @@ def _configured(line: CommandLine, timeout: float) -> list[Finding]:
     from localagent.command.live_findings import live_findings
 
     return findings + line.run(live_findings(line, timeout))
+
+
+def _live(line: CommandLine) -> list[Finding]:
+    """Look at the processes that serve now."""
+    from localagent.command.server_findings import server_findings
+
+    try:
+        settings, pipeline, _ = line.assembled()
+    except LocalAgentError as error:
+        return [found.broken("settings", error)]
+    return line.run(server_findings(settings, pipeline))
 
 
 def _show(terminal: Terminal, findings: Iterable[Finding]) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from localagent.call import NOBODY
 from localagent.command.findings import INSTALL_PROVIDER, Finding, broken
+from localagent.command.server_findings import troubles
+from localagent.conditions import condition
 from localagent.errors import LocalAgentError, ModelNotFound
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ async def live_findings(line: CommandLine, timeout: float) -> list[Finding]:
             runtime = await client.runtime()
             asked = (_instance(runtime, instance, timeout) for instance in runtime.instances)
             instances = await asyncio.gather(*asked)
-            return [*_providers(runtime), *instances, *_models(runtime), *_troubles(runtime)]
+            return [*_providers(runtime), *instances, *_models(runtime), *troubles(condition([runtime]))]
     except LocalAgentError as error:
         return [broken("start", error)]
 
@@ -73,9 +75,3 @@ def _models(runtime: Runtime) -> Iterator[Finding]:
         yield Finding("broken" if named else "note", "default model", error.message, mend or "")
     else:
         yield Finding("ok", "default model", registry.default_model or "")
-
-
-def _troubles(runtime: Runtime) -> Iterator[Finding]:
-    for (plugin, hook), count in runtime.pipeline.troubles.counts.items():
-        yield Finding("broken", f"plugin {plugin}", f"It failed in {hook} ({count}), without harm to an answer.",
-                      f"See the log with --debug, upgrade {plugin}, or leave it out.")  # fmt: skip

@@ -17,13 +17,15 @@ from typing import Any
 
 import msgspec
 
+from localagent import ConnectFailed
+
 log = logging.getLogger("localagent.gateway")
 
 PATTERN = "serve-*.sock"
 ANSWER_SECONDS = 10.0
 LONGEST_ANSWER = 64 * 1024 * 1024
 
-Gather = Callable[[], Awaitable[list[dict[str, Any]]]]
+Gather = Callable[[], Awaitable[dict[str, Any]]]
 
 
 @contextlib.asynccontextmanager
@@ -33,7 +35,7 @@ async def control(folder: Path, urls: list[str], gather: Gather) -> AsyncIterato
     Args:
         folder: The gateway's folder; made if need be.
         urls: Where the gateway serves.
-        gather: Returns how each worker stands.
+        gather: Returns how things stand: ``workers``, and ``silent``, the process ids of those that did not say so.
     """
     path = folder / f"serve-{os.getpid()}.sock"
     try:
@@ -75,7 +77,7 @@ def _bound(path: Path) -> socket.socket:
 
 async def _answer(writer: asyncio.StreamWriter, urls: list[str], gather: Gather) -> None:
     try:
-        told = {"process": os.getpid(), "urls": urls, "workers": await gather()}
+        told = {"process": os.getpid(), "urls": urls, **await gather()}
         writer.write(msgspec.json.encode(told) + b"\n")
         await writer.drain()
     except ConnectionError:  # whoever asked has left
@@ -91,10 +93,16 @@ async def serving_now(folder: Path) -> list[dict[str, Any]]:
         folder: The gateway's folder.
 
     Returns:
-        For each: ``process``, ``urls``, and ``workers`` as ``figures`` has them.
+        For each: ``process``, ``urls``, ``workers`` as ``figures`` has them, and ``silent``, the process ids of those
+        that did not answer in time.
     """
     answers = await asyncio.gather(*(_asked(path) for path in _sockets(folder)))
     return [answer for answer in answers if answer is not None]
+
+
+def nothing_serves() -> ConnectFailed:
+    """Return the error for a question that nobody answers."""
+    return ConnectFailed("No gateway serves now.", mend="Start one with: localagent serve")
 
 
 def _sockets(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from localagent import InstanceState, PoolStats
+from localagent.conditions import condition
 from localagent_gateway.worker import Worker
 
 STATM = Path("/proc/self/statm")
@@ -25,7 +26,7 @@ def figures(worker: Worker, number: int) -> dict[str, Any]:
 
     Returns:
         ``worker`` and ``process`` (numbers), ``draining``, ``calls`` and ``streams`` under way, open ``connections``,
-        ``answered`` (requests by class of status), ``memory`` (resident bytes), ``instances``.
+        ``answered`` (requests by class of status), ``memory`` (resident bytes), ``instances``, ``condition``.
     """
     runtimes = [generation.runtime for generation in worker.generations]
     return {
@@ -38,6 +39,7 @@ def figures(worker: Worker, number: int) -> dict[str, Any]:
         "answered": dict(worker.access_log.answered),
         "memory": resident_bytes(),
         "instances": [_instance(runtime.state(one)) for runtime in runtimes for one in runtime.instances],
+        "condition": msgspec.to_builtins(condition(runtimes)),
     }
 
 

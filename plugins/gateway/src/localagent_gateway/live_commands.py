@@ -10,10 +10,9 @@ from typing import Any
 import click
 import msgspec
 
-from localagent import ConnectFailed
 from localagent.command.line import CommandLine
 from localagent.command.options import command
-from localagent_gateway.control import serving_now
+from localagent_gateway.control import nothing_serves, serving_now
 from localagent_gateway.keys.place import keys_folder
 
 WORKERS = ("Serves", "Worker", "Process", "Calls", "Streams", "Connections", "Answered", "Memory", "State")
@@ -58,7 +57,7 @@ def asked(line: CommandLine) -> list[dict[str, Any]]:
     """
     gateways = asyncio.run(serving_now(keys_folder(line.settings(), os.environ)))
     if not gateways:
-        raise ConnectFailed("No gateway serves now.", mend="Start one with: localagent serve")
+        raise nothing_serves()
     return gateways
 
 

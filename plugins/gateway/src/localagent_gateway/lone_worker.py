@@ -38,8 +38,8 @@ async def serve_alone(serving: Serving, sockets: list[socket.socket]) -> bool:
                 async def replace() -> None:
                     raise StartError("There is one, in the process that serves.", mend="Serve with --workers 2.")
 
-                async def gather() -> list[dict[str, Any]]:
-                    return [figures(worker, 1)]
+                async def gather() -> dict[str, Any]:
+                    return {"workers": [figures(worker, 1)], "silent": []}
 
                 async with serving.told(sockets, gather):
                     async with (

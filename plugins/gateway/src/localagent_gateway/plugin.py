@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from localagent import Command, FrontRequest, Plugin, Principal, hookimpl
+from localagent import Command, Condition, FrontRequest, Plugin, Principal, Settings, hookimpl
 from localagent_gateway import hookspecs
 from localagent_gateway.settings import GatewaySettings
 
@@ -33,6 +33,12 @@ class GatewayPlugin(Plugin):
     ) -> None:
         if self.keys is not None:
             await self.keys.aclose()
+
+    async def conditions(self, settings: Settings) -> list[Condition]:
+        """Return how the workers of every gateway are that serves from this state folder; for ``doctor --live``."""
+        from localagent_gateway.live_conditions import live_conditions
+
+        return await live_conditions(settings)
 
     @hookimpl
     def add_commands(self) -> Sequence[Command]:

@@ -82,7 +82,7 @@ class Serving:
 
         Args:
             sockets: The listening sockets.
-            gather: Returns how each worker stands.
+            gather: Returns how each worker stands; see ``control``.
         """
         urls = [_url(sock) for sock in sockets]
         async with control(keys_folder(self.line.settings(), os.environ), urls, gather):

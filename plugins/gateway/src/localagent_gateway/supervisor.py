@@ -126,10 +126,13 @@ class Supervisor:
         except TimeoutError:
             return  # the context kills what is left
 
-    async def figures(self) -> list[dict[str, Any]]:
-        """Return how things stand in every worker that answers."""
-        answers = await asyncio.gather(*(process.figures(ASK_SECONDS) for process in self._living()))
-        return sorted((answer for answer in answers if answer is not None), key=lambda answer: answer["worker"])
+    async def figures(self) -> dict[str, Any]:
+        """Return how things stand in every worker that answers, and which ones do not."""
+        living = self._living()
+        answers = await asyncio.gather(*(process.figures(ASK_SECONDS) for process in living))
+        known = sorted((answer for answer in answers if answer is not None), key=lambda answer: answer["worker"])
+        silent = [process.pid for process, answer in zip(living, answers, strict=True) if answer is None]
+        return {"workers": known, "silent": silent}
 
     def _living(self) -> list[WorkerProcess]:
         self._alive = {process for process in self._alive if not process.ended.is_set()}

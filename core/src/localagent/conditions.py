@@ -1,0 +1,103 @@
+"""How running cores are: what ``doctor`` shows of a program's own, and of those that serve in other processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import msgspec
+
+if TYPE_CHECKING:
+    from localagent.runtime import Runtime
+    from localagent.settings.model import Settings
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """Failures of a plugin that did not reach the user.
+
+    Attributes:
+        plugin: The plugin.
+        hook: In which hook it failed.
+        count: How often.
+    """
+
+    plugin: str
+    hook: str
+    count: int
+
+
+class InstanceCondition(msgspec.Struct, frozen=True):
+    """How an instance is.
+
+    Attributes:
+        id: The instance's.
+        health: What checks and traffic say of it.
+        error: Its last failure in one sentence; empty while all is well.
+    """
+
+    id: str
+    health: str
+    error: str = ""
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """How one process is.
+
+    Attributes:
+        where: What people call the process, such as ``worker 1 of http://127.0.0.1:8400``.
+        versions: The versions of the plugins that it runs, by name; ``core`` is the core's.
+        troubles: Failures that did not reach the user.
+        instances: Its instances.
+        background: Pieces of background work that are under way.
+        dropped: Pieces that were dropped because too much was under way.
+        answers: Whether it said so itself; False for one that did not answer in time.
+        restart: What has it run what is installed now; empty where nothing has.
+    """
+
+    where: str = ""
+    versions: dict[str, str] = {}
+    troubles: tuple[Trouble, ...] = ()
+    instances: tuple[InstanceCondition, ...] = ()
+    background: int = 0
+    dropped: int = 0
+    answers: bool = True
+    restart: str = ""
+
+
+@runtime_checkable
+class LiveProcesses(Protocol):
+    """A plugin that serves in processes of its own, and can ask them: ``localagent doctor --live`` does."""
+
+    async def conditions(self, settings: Settings) -> Sequence[Condition]:
+        """Return how every process is that serves now.
+
+        Args:
+            settings: The settings of everything; the plugin has not been entered.
+
+        Raises:
+            LocalAgentError: None serves, or they cannot be asked; it says what starts one.
+        """
+
+
+def condition(runtimes: Sequence[Runtime]) -> Condition:
+    """Return how running cores of this process are, taken together.
+
+    Args:
+        runtimes: The one in use first, behind it those whose calls have not ended. Instances are the first one's.
+    """
+    from localagent import __version__
+
+    newest = runtimes[0]
+    versions = {name: report.version for name, report in newest.pipeline.reports.items()}
+    troubles: Counter[tuple[str, str]] = Counter()
+    for runtime in runtimes:
+        troubles.update(runtime.pipeline.troubles.counts)
+    states = [newest.state(instance) for instance in newest.instances]
+    return Condition(
+        versions={"core": __version__, **versions},
+        troubles=tuple(Trouble(plugin, hook, count) for (plugin, hook), count in troubles.items()),
+        instances=tuple(InstanceCondition(state.instance.id, state.health, state.error) for state in states),
+        background=sum(runtime.background for runtime in runtimes),
+        dropped=sum(runtime.dropped for runtime in runtimes),
+    )
