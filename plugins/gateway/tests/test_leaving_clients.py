@@ -23,7 +23,8 @@ from localagent.testing.contracts.base import CLOSING_SECONDS, often
 MANY = often(300, 10_000)
 PARTS = often(1, 10)
 AT_ONCE = 50
-PROMISED = 0.1
+LATEST = 30.0  # a generous ceiling: an upstream stalls for ever, so that nobody but the gateway closes it
+LARGE = 900_000  # bytes; aiohttp stops reading behind half a MiB that nobody asks for
 EVENTS = [{"choices": [{"index": 0, "delta": {"content": f"{number} "}}]} for number in range(12)]
 LAST = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 WHOLE = {"choices": [{"index": 0, "message": {"content": "whole"}, "finish_reason": "stop"}]}
@@ -105,13 +106,19 @@ async def in_the_stream(served: Any, source: random.Random) -> None:
 
 
 async def in_the_pipeline(served: Any, source: random.Random) -> None:
-    """Send several requests at once, and leave.
-
-    Fewer than aiohttp queues (32): behind a full queue nothing is read, so that a leaving is noticed with the answer.
-    """
+    """Send several requests at once, and leave; aiohttp reads no more behind 32."""
     async with connected(served, reset=source.random() < 0.5) as (_, writer):
-        for _ in range(source.randrange(2, 30)):
+        for _ in range(source.randrange(2, 100)):
             writer.write(ask(source.choice((0, 99)), stream=source.random() < 0.5))
+        await turns(source)
+
+
+async def behind_a_large_body(served: Any, source: random.Random) -> None:
+    """Send a request whose answer does not come, and behind it a body so large that it is not read; leave."""
+    async with connected(served, reset=source.random() < 0.5) as (_, writer):
+        writer.write(ask(0, stream=source.random() < 0.5))
+        writer.write(CHAT_LINE + HOST + b"Content-Length: %d\r\n\r\n" % LARGE)
+        writer.write(b" " * source.randrange(LARGE + 1))
         await turns(source)
 
 
@@ -124,7 +131,7 @@ async def at_the_end(served: Any, source: random.Random) -> None:
 
 
 Way = Callable[[Any, random.Random], Awaitable[None]]
-LEAVING: list[Way] = [in_the_request, before_the_answer, in_the_stream, in_the_pipeline]
+LEAVING: list[Way] = [in_the_request, before_the_answer, in_the_stream, in_the_pipeline, behind_a_large_body]
 WAYS: list[Way] = [*LEAVING, at_the_end]
 
 
@@ -141,7 +148,7 @@ async def counted(serve: Any, server: FaultServer) -> AsyncIterator[Any]:
         assert await front.wait_unconnected(CLOSING_SECONDS)
         assert await front.wait_idle(CLOSING_SECONDS)
         await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
-        assert (front.active, front.connections, len(front._readers._marks)) == (0, 0, 0)
+        assert (front.active, front.connections, len(front._readers._marks), len(front._server.unread)) == (0, 0, 0, 0)
         assert (len(runtime.calls), len(runtime.streams)) == (0, 0)
         (state,) = [runtime.state(instance) for instance in runtime.instances]
         assert state.in_flight == 0
@@ -163,16 +170,18 @@ async def test_clients_that_leave_anywhere_leave_nothing(serve: Any, part: int) 
         assert server.connections.accepted > MANY / PARTS / 4
 
 
-@pytest.mark.parametrize("way", LEAVING)
+@pytest.mark.parametrize("way", LEAVING[1:])
 async def test_the_upstream_of_a_client_that_left_is_closed_at_once(serve: Any, way: Way) -> None:
-    """Within 100 ms; one at a time, so that nothing else is measured."""
-    late = 0
-    times = often(10, 250)
+    """One at a time, so that nothing else is measured; with ``LOCALAGENT_FULL=1`` each within 100 ms."""
+    took = []
     async with FaultServer(script) as server, counted(serve, server) as served:
         loop = asyncio.get_running_loop()
-        for number in range(times):
+        for number in range(often(10, 250)):
             await way(served, random.Random(number))
             left = loop.time()
-            await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
-            late += loop.time() - left > PROMISED
-    print(f"{way.__name__}: {late} of {times} upstreams closed later than {PROMISED * 1000:.0f} ms")
+            await asyncio.wait_for(server.all_closed(), LATEST)
+            took.append(loop.time() - left)
+        upstreams = server.connections.accepted
+    print(f"{way.__name__}: {upstreams} upstreams, the last closed after {max(took) * 1000:.1f} ms")
+    assert upstreams > len(took) / 4  # some leave before theirs is asked
+    assert max(took) <= CLOSING_SECONDS

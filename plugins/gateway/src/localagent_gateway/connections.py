@@ -1,4 +1,7 @@
-"""Makes the connections of clients and counts them: aiohttp's server tells nobody when the last one is gone."""
+"""Makes the connections of clients, counts them and watches them.
+
+aiohttp's server tells nobody when the last one is gone, and it does not notice a leaving while it does not read.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,39 @@ from typing import Any
 from aiohttp import web
 
 from localagent_gateway.malformed import Connection
+from localagent_gateway.unread import UnreadClients
+
+
+class WatchedConnection(Connection):
+    """A connection whose client is also seen to leave while nothing is read from it.
+
+    Args:
+        server: The server.
+        unread: Where connections are watched from which nothing is read.
+        options: Those of aiohttp.
+    """
+
+    __slots__ = ("_unread", "_watched")
+
+    def __init__(self, server: web.Server, unread: UnreadClients, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._unread = unread
+        self._watched = -1
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the connection; its descriptor is still open."""
+        self._unread.leave(self._watched)
+        super().connection_lost(exc)
+
+    def _pause_transport_reading(self) -> None:
+        super()._pause_transport_reading()
+        if self.transport is not None and not self.transport.is_closing():
+            self._watched = self._unread.enter(self.transport)
+
+    def _resume_transport_reading(self) -> None:
+        self._unread.leave(self._watched)
+        self._watched = -1
+        super()._resume_transport_reading()
 
 
 class CountedServer(web.Server):
@@ -20,17 +56,24 @@ class CountedServer(web.Server):
     Attributes:
         open: The connections that are open, idle ones included.
         none: Set while none is open.
+        unread: Those from which nothing is read now.
     """
 
     def __init__(self, handler: Any, **options: Any) -> None:
         super().__init__(handler, **options)
         self.open = 0
+        self.unread = UnreadClients(self._loop)
         self.none = asyncio.Event()
         self.none.set()
 
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return WatchedConnection(self, self.unread, loop=self._loop, **self._kwargs)
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """Close all connections."""
+        await super().shutdown(timeout)
+        self.unread.close()
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Count a connection."""
