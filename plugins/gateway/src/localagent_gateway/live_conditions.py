@@ -37,6 +37,8 @@ def conditions_of(gateway: dict[str, Any]) -> list[Condition]:
         )
         for worker in gateway["workers"]
     ]
-    silent = [Condition(f"process {pid} of {url}", answers=False, restart=f"Run: kill -KILL {pid}; another one is started.")
-              for pid in gateway["silent"]]  # fmt: skip
+    silent = [
+        Condition(f"process {pid} of {url}", answers=False, restart=f"Run: kill -KILL {pid}; another one is started.")
+        for pid in gateway["silent"]
+    ]
     return known + silent
