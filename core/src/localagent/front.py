@@ -71,11 +71,9 @@ class FrontAnswer(msgspec.Struct, frozen=True):
 class Parts(Protocol):
     """The body of an answer that comes bit by bit.
 
-    Attributes:
-        ended: Whether ``next`` has nothing further to bring; known with the last bytes where it can be.
+    It may have an attribute ``ended``: true as soon as ``next`` has nothing further to bring. Where that is known with
+    the last bytes, the end is sent together with them.
     """
-
-    ended: bool
 
     async def next(self) -> bytes:
         """Return the next bytes, b"" at the end. A failure is told in the bytes themselves and never raised."""

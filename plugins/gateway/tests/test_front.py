@@ -250,6 +250,26 @@ async def test_a_stream_of_nothing_is_an_empty_body() -> None:
     assert body == b"0\r\n\r\n"
 
 
+class Plain:
+    """The least that the body of a stream can be."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+
+    async def next(self) -> bytes:
+        return self.pieces.pop(0) if self.pieces else b""
+
+    async def aclose(self) -> None:
+        self.pieces.clear()
+
+
+async def test_a_stream_need_not_tell_its_end_before() -> None:
+    """A plugin's body that has no ``ended`` ends with its empty piece."""
+    async with running(answers(FrontStream(Plain(b"one", b"two"), "text/plain"))) as served:
+        _, _, body = parted(await served.ask(closing(GET)))
+    assert body == b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
+
+
 async def test_an_old_client_gets_a_stream_without_chunks() -> None:
     """HTTP/1.0 knows no chunks: the end of the connection is the end of the stream, also with keep-alive."""
     pieces = Pieces(b"data: 1\n\n", b"data: 22\n\n", told=True)

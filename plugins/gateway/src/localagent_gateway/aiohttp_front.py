@@ -18,6 +18,7 @@ from aiohttp.http_parser import RawRequestMessage
 from localagent import FrontAnswer, FrontRequest, FrontStream, InvalidRequest, LocalAgentError
 from localagent_gateway.access_log import AccessLog
 from localagent_gateway.connections import CountedServer
+from localagent_gateway.cross_origin import preflight, readable
 from localagent_gateway.errors import TooLarge, TooSlow, WrongEncoding
 from localagent_gateway.origins import Origins
 from localagent_gateway.sending import Sender
@@ -130,6 +131,9 @@ class AiohttpFront:
         status = 499
         try:
             answer = await self._answer(request, front)
+            origin = request.headers.get("origin")
+            if origin is not None and self._origins.may_ask(origin):
+                answer = readable(answer, origin)
             response = await self._sender.send(request, front, answer, close=self.draining)
             status = answer.status if isinstance(answer, FrontAnswer) else 200
             return response
@@ -146,6 +150,9 @@ class AiohttpFront:
         if refused is not None:
             return FrontAnswer(refused[0], refused[1].encode(), {"connection": "close"}, "text/plain")
         _locate(request, front)
+        asked_before = preflight(request.method, request.headers)
+        if asked_before is not None:
+            return asked_before
         try:
             if request.can_read_body:
                 front.body = await self._body(request)

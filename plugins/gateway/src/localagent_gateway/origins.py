@@ -33,9 +33,13 @@ class Origins:
             if len(self._good) < 100:
                 self._good.add(host)
         origin = headers.get("origin")
-        if origin is not None and origin.rstrip("/").lower() not in self._origins:
+        if origin is not None and not self.may_ask(origin):
             return 403, "This page may not ask here. Add it to origins in [plugins.gateway]."
         return None
+
+    def may_ask(self, origin: str) -> bool:
+        """Return whether pages of an origin may call the gateway."""
+        return origin.rstrip("/").lower() in self._origins
 
 
 def _name(host: str) -> str | None:

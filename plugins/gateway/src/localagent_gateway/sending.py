@@ -121,7 +121,7 @@ class Sender:
                 await self._write(request, head)
             while not ended:
                 data = await parts.next()
-                ended = parts.ended or not data
+                ended = not data or getattr(parts, "ended", False)  # other plugins' parts need not have it
                 if not old:
                     data = (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + (b"0\r\n\r\n" if ended else b"")
                 if head:
