@@ -17,8 +17,10 @@ from localagent import (
     InvalidRequest,
     LocalAgentError,
     Overloaded,
+    PermissionDenied,
     Plugin,
     PluginError,
+    Principal,
     Request,
     Settings,
     SettingsError,
@@ -226,6 +228,34 @@ async def test_tokens_are_counted_by_whoever_can() -> None:
         assert await asker.count_tokens("word " * 10_000) == 10_000
     assert threads[0] == threading.current_thread().name
     assert threads[1] != threads[0]
+
+
+async def test_tokens_are_counted_on_somebody_s_behalf() -> None:
+    """The tenant is no part of what is counted; a model that a principal may not use is not counted for."""
+    counted: list[dict[str, Any]] = []
+
+    class Keeps:
+        def message(self, message: dict[str, Any]) -> int:
+            return 1
+
+        def request(self, request: Request) -> int:
+            counted.append(request.document)
+            return 7
+
+    class Tokenizes(Plugin):
+        name = "tokenize-seven"
+
+        @hookimpl
+        def tokenize(self) -> Keeps:
+            return Keeps()
+
+    narrow = Principal(tenant="a", models=frozenset({"fake/other"}))
+    async with client(None, Tokenizes) as asker:
+        assert await asker.count_tokens("Hello.", model="fake/m", tenant="a") == 7
+        assert await asker.count_tokens("Hello.", model="fake/other", principal=narrow) == 7
+        with pytest.raises(PermissionDenied):
+            await asker.count_tokens("Hello.", model="fake/m", principal=narrow)
+    assert [sorted(document) for document in counted] == [["messages", "model"]] * 2
 
 
 # Opening and closing --------------------------------------------------------------------------------------------------

@@ -217,11 +217,32 @@ class Client:
         """Check all instances at the same time, at no cost, and return their states."""
         return await (await self.runtime()).health.check_all(timeout)
 
-    async def count_tokens(self, messages: Messages, *, model: str = "", **fields: Any) -> int | None:
-        """Count the tokens of a chat for a model; None when no installed plugin counts for it."""
+    async def count_tokens(
+        self,
+        messages: Messages,
+        *,
+        model: str = "",
+        tenant: str = "",
+        principal: Principal | None = None,
+        **fields: Any,
+    ) -> int | None:
+        """Count the tokens of a chat for a model; None when no installed plugin counts for it.
+
+        Args:
+            messages: The conversation, or a bare prompt.
+            model: ``provider/name`` or an alias; empty for the default model.
+            tenant: On whose behalf.
+            principal: Who asks, in the place of ``tenant``: only the models that it may use are counted for.
+            fields: Further fields of the request.
+
+        Raises:
+            ModelNotFound: There is no such model.
+            PermissionDenied: Whoever asks may not use it.
+        """
         runtime = await self.runtime()
         request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
-        return await runtime.tokens.of(request, runtime.registry.targets(model, NOBODY)[0])
+        targets = runtime.registry.targets(model, principal or _principal(tenant))
+        return await runtime.tokens.of(request, targets[0])
 
     async def runtime(self) -> Runtime:
         """Return the running core, opened if need be. For fronts; programs do not need it."""
