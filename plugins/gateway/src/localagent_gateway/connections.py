@@ -1,6 +1,7 @@
 """Makes the connections of clients, counts them and watches them.
 
-aiohttp's server tells nobody when the last one is gone, and it does not notice a leaving while it does not read.
+aiohttp's server tells nobody when the last one is gone, it does not notice a leaving while it does not read, and it
+closes a connection that was idle for too long over a request that has arrived.
 """
 
 from __future__ import annotations
@@ -13,9 +14,14 @@ from aiohttp import web
 from localagent_gateway.malformed import Connection
 from localagent_gateway.unread import UnreadClients
 
+AFTER_A_READ = 0.001  # seconds; more than none, because uvloop runs what is due at once before it reads
+
 
 class WatchedConnection(Connection):
     """A connection whose client is also seen to leave while nothing is read from it.
+
+    Once it was idle for too long it is read from once more before it is closed: on a busy machine the time may be up,
+    and a request in the socket, before the event loop comes to look at either.
 
     Args:
         server: The server.
@@ -23,10 +29,11 @@ class WatchedConnection(Connection):
         options: Those of aiohttp.
     """
 
-    __slots__ = ("_unread", "_watched")
+    __slots__ = ("_late", "_unread", "_watched")
 
     def __init__(self, server: web.Server, unread: UnreadClients, **options: Any) -> None:
         super().__init__(server, **options)
+        self._late = False
         self._unread = unread
         self._watched = -1
 
@@ -34,6 +41,14 @@ class WatchedConnection(Connection):
         """Forget the connection; its descriptor is still open."""
         self._unread.leave(self._watched)
         super().connection_lost(exc)
+
+    def _process_keepalive(self) -> None:
+        late = self._loop.time() >= self._next_keepalive_close_time and not self._late
+        self._late = late
+        if late:
+            self._keepalive_handle = self._loop.call_later(AFTER_A_READ, self._process_keepalive)
+        else:
+            super()._process_keepalive()
 
     def _pause_transport_reading(self) -> None:
         super()._pause_transport_reading()
