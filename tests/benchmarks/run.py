@@ -14,7 +14,21 @@ from pathlib import Path
 
 import machine
 from bench import Bench
-from cases import bounds, caches, chat, fast, gateway, imports, other_gateways, pool, recorded, steps, streams, valkey
+from cases import (
+    bounds,
+    caches,
+    chat,
+    fast,
+    gateway,
+    imports,
+    other_gateways,
+    pool,
+    recorded,
+    slow_clients,
+    steps,
+    streams,
+    valkey,
+)
 from loopback_server import serving
 from report import Report, Row, write_into
 
@@ -32,6 +46,7 @@ CASES: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "cache": caches.rows,
     "valkey": valkey.rows,
     "gateway": gateway.rows,
+    "slow-clients": slow_clients.rows,
     "bounds": bounds.rows,
     "peers": other_gateways.rows,
 }
