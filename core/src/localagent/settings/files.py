@@ -104,5 +104,6 @@ def _syntax_error(path: Path, text: str, message: str) -> SettingsError:
         return SettingsError(f"{where}: {message[0].lower()}{message[1:]}.", mend=mend)
     # The parser's own message quotes names; they may be keys that were written in the wrong place.
     if _PLUGIN_LIST.search(text) and _PLUGIN_TABLE.search(text):
-        return SettingsError(f"{where}: plugins is a list already.", mend="Write the list as use = [...] at the top of the file, above the first [table].")
+        mend = "Write the list as use = [...] at the top of the file, above the first [table]."
+        return SettingsError(f"{where}: plugins is a list already.", mend=mend)
     return SettingsError(f"{where}: this name is here for the second time.")
