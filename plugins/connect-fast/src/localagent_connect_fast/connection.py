@@ -44,8 +44,7 @@ class Connection(asyncio.BufferedProtocol):
         self._answer: FastAnswer | None = None
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._writing_paused = False
-        # One buffer for all reads: asyncio would allocate 256 KiB for each, which costs more than the parsing.
-        self._buffer = memoryview(bytearray(PIECE))
+        self._buffer = pool.buffer()
         self._ready()
 
     def _ready(self) -> None:

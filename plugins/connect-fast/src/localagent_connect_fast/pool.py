@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING
 
 from localagent import Permits, PoolProfile, PoolStats, Watch
@@ -11,6 +12,8 @@ from localagent_connect_fast.origins import Origin
 
 if TYPE_CHECKING:
     from localagent_connect_fast.connection import Connection
+
+READ = 64 * 1024
 
 
 class Pool:
@@ -39,6 +42,15 @@ class Pool:
         self._open: set[Connection] = set()
         self._reaper: asyncio.TimerHandle | None = None
         self._closed: asyncio.Future[None] | None = None
+        self._buffer = memoryview(bytearray(READ))
+
+    def buffer(self) -> memoryview:
+        """Return where a connection's reads go.
+
+        All connections share one buffer: an event loop fills it and has it parsed before it reads from anybody else.
+        Windows' default loop fills buffers in the background; there each connection has its own.
+        """
+        return self._buffer if sys.platform != "win32" else memoryview(bytearray(READ))
 
     def stats(self) -> PoolStats:
         """Return the figures of this moment."""
