@@ -490,6 +490,7 @@ async def test_a_flight_is_as_urgent_as_its_most_urgent_waiter() -> None:
         call.priority = request.document["metadata"]["priority"]
 
     async def rate_check(attempt: Attempt) -> None:
+        await asyncio.sleep(1.0)  # it queues; meanwhile the others join
         seen.append(attempt.call.priority)
 
     steps = plugin("rate-x", pre_request=pre_request, rate_check=rate_check)

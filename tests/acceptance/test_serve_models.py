@@ -45,7 +45,15 @@ async def asked(process: Process, times: int = 1) -> None:
 
 def models_of(process: Process) -> list[int]:
     """Return the process ids of the model servers that the process runs."""
-    return [pid for pid in children(process.pid) if b"llamacpp.child" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in children(process.pid) if b"llamacpp.child" in _command(pid)]
+
+
+def _command(pid: int) -> bytes:
+    """Return a process's command line; empty when it has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def workers_of(process: Process) -> list[int]:

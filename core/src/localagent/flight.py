@@ -21,7 +21,7 @@ import msgspec
 from localagent.call import Call
 from localagent.errors import Draining, InternalError, LocalAgentError
 from localagent.plan import out_of_time
-from localagent.run import entry_of, fresh, offer
+from localagent.run import entry_of, fresh, keep_now, offer
 from localagent.timer import Timer
 
 if TYPE_CHECKING:
@@ -57,8 +57,10 @@ class Flights:
         flight = self._open.get(key)
         if flight is None or not flight.takes(call):
             flight = self._open[key] = kind(self._core, call, key)
+            flight.join(call)
             flight.begin()
-        flight.join(call)
+        else:
+            flight.join(call)
         return flight  # type: ignore[return-value]  # the kind is part of the key
 
     def forget(self, flight: Flight) -> None:
@@ -96,6 +98,9 @@ class Flight:
         error: What ended it, if an error did.
     """
 
+    at_once = False
+    """Whether the work runs until it first has to wait before its opener does."""
+
     def __init__(self, core: Runtime, opener: Call, key: Hashable) -> None:
         self.key = key
         self.call = _own_call(core, opener)
@@ -106,12 +111,15 @@ class Flight:
         self._waiters: dict[Call, asyncio.Future[None] | None] = {}
         self._carried = False
         self._landed = 0.0
-        self._task: asyncio.Task[None]
+        self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Begin the work, in a task of its own."""
-        self._task = self._core.begin(self._run(), "flight")
-        self._task.add_done_callback(self._done)
+        self._task = self._core.begin(self._run(), "flight", at_once=self.at_once)
+        if self._task.done():
+            self._done(self._task)
+        else:
+            self._task.add_done_callback(self._done)
 
     @staticmethod
     def variant(call: Call) -> Hashable:
@@ -152,7 +160,7 @@ class Flight:
 
     async def aclose(self) -> None:
         """Return when the flight is over, if nobody waits for it any more."""
-        if not self._waiters and not self.over:
+        if not self._waiters and not self.over and self._task is not None:
             await asyncio.wait([self._task])
 
     async def _work(self) -> CacheEntry | None:
@@ -186,10 +194,14 @@ class Flight:
                 await self._store(entry)
 
     async def _store(self, entry: CacheEntry) -> None:
-        """Offer the answer to the caches, behind the waiters; who comes meanwhile shares what they got."""
-        self._task.set_name("localagent cache_store")  # from now on it is that, as in a call without a flight
+        """Offer the answer to the caches; behind the waiters where that waits: who comes meanwhile shares it."""
+        steps = self.call.plan.cache_store
+        if keep_now(self.call, entry, steps):
+            return
+        if self._task is not None:
+            self._task.set_name("localagent cache_store")  # from now on it is that, as in a call without a flight
         await asyncio.sleep(0)
-        await offer(self._core, self.call, entry, self.call.plan.cache_store)
+        await offer(self._core, self.call, entry, steps)
 
     def _end(self, error: LocalAgentError | None, *, forget: bool = True) -> None:
         self.over = True
@@ -203,7 +215,7 @@ class Flight:
     def _abandon(self) -> None:
         """End the work because nobody waits for it; if its time is up, its own timer does that."""
         self._forget()
-        if self.call.timer.left > SOON:
+        if self.call.timer.left > SOON and self._task is not None:
             self._task.cancel()
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -218,7 +230,7 @@ class Flight:
 
     def _release(self) -> None:
         """Break the cycle of the flight's call and its attempts, once nobody can ask for them any more."""
-        if self._task.done() and not self._waiters:
+        if self._task is not None and self._task.done() and not self._waiters:
             self.call.attempts.clear()
 
     def _tell(self, call: Call) -> None:
@@ -235,6 +247,7 @@ class Flight:
 class WholeFlight(Flight):
     """A flight whose waiters want the whole answer."""
 
+    at_once = True
     response: Response | None = None
 
     async def _work(self) -> CacheEntry | None:

@@ -159,9 +159,17 @@ def entry_of(
 
 
 def store(core: Runtime, call: Call, entry: CacheEntry, steps: Sequence[Step]) -> None:
-    """Hand an entry to caches behind the answer."""
-    if steps:
+    """Hand an entry to caches; behind the answer where that waits."""
+    if not keep_now(call, entry, steps):
         core.spawn(offer(core, call, entry, steps), "cache_store")
+
+
+def keep_now(call: Call, entry: CacheEntry, steps: Sequence[Step]) -> bool:
+    """Hand an entry to caches if none of them waits, which costs less than another turn of the loop; say whether."""
+    if any(step.awaits for step in steps):
+        return False
+    notify(steps, call, entry)
+    return True
 
 
 async def offer(core: Runtime, call: Call, entry: CacheEntry, steps: Sequence[Step]) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localagent.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
+from localagent.eager import begun
 from localagent.errors import Draining, InternalError, LocalAgentError, PluginError, SettingsError
 from localagent.flight import Flights
 from localagent.handle import Handle
@@ -342,11 +343,21 @@ class Runtime:
             return None
         return self.begin(work, name)
 
-    def begin(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run work of the core's own, which must not be dropped; tracked as what plugins spawn."""
-        task = self.loop.create_task(work, name=f"localagent {name}")
-        self._background.add(task)
-        task.add_done_callback(self._background_done)
+    def begin(self, work: Coroutine[Any, Any, None], name: str, *, at_once: bool = False) -> asyncio.Task[None]:
+        """Run work of the core's own, which must not be dropped; tracked as what plugins spawn.
+
+        Args:
+            work: The work.
+            name: What it is, for logs.
+            at_once: Whether it begins before this returns, where Python can: a turn of the loop less.
+        """
+        name = f"localagent {name}"
+        task = begun(work, self.loop, name) if at_once else self.loop.create_task(work, name=name)
+        if task.done():
+            self._background_done(task)
+        else:
+            self._background.add(task)
+            task.add_done_callback(self._background_done)
         return task
 
     def give(self, tasks: Iterable[asyncio.Task[None]], other: Runtime) -> None:
