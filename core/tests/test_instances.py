@@ -80,7 +80,7 @@ def test_latency_is_a_moving_average() -> None:
     """The first success sets it; each later one counts a fifth."""
     state = InstanceState(instance("a"))
     for seconds, expected in ((10.0, 10.0), (5.0, 9.0), (9.0, 9.0)):
-        state.succeeded(seconds)
+        state.succeeded(seconds, 0.0)
         assert state.latency == pytest.approx(expected)
 
 
@@ -92,7 +92,7 @@ def test_only_failures_of_the_instance_make_a_streak() -> None:
     state.failed("busy", sick=True)
     state.failed("busy again", sick=True)
     assert (state.failures, state.streak, state.health, state.error) == (3, 2, "unhealthy", "busy again")
-    state.succeeded(1.0)
+    state.succeeded(1.0, 0.0)
     assert (state.failures, state.streak, state.health, state.error) == (3, 0, "healthy", "")
 
 

@@ -97,7 +97,7 @@ class Attempts:
         state = attempt.state
         if attempt.number:
             if status == "ok":
-                state.succeeded(now - attempt.started)
+                state.succeeded(now - attempt.started, now)
             elif error is not None:
                 state.failed(error.message, sick=blame and error.advice.breaker == "failure")
             if self._call.plan.after_attempt:

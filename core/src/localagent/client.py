@@ -213,9 +213,14 @@ class Client:
             raise next(iter(errors.values()))
         return models
 
-    async def health(self, timeout: float = 10.0) -> list[InstanceState]:
-        """Check all instances at the same time, at no cost, and return their states."""
-        return await (await self.runtime()).health.check_all(timeout)
+    async def health(self, timeout: float = 10.0, max_age: float = 0.0) -> list[InstanceState]:
+        """Check all instances at the same time, at no cost, and return their states.
+
+        Args:
+            timeout: Seconds after which an instance counts as not well.
+            max_age: Seconds for which its last success or check is still good, so that it is not asked again.
+        """
+        return await (await self.runtime()).health.check_all(timeout, max_age)
 
     async def count_tokens(
         self,

@@ -1,5 +1,6 @@
 """The health of instances: passive signs from traffic, and checks in the background that cost nothing.
 
+A success is as good a sign as a check, so instances that answer are not checked beside their work.
 Only instances that were used are checked, so that a client that asks one question opens no other connection. A check
 asks what the provider offers for free (a model list, a health page), never a model.
 """
@@ -46,9 +47,11 @@ class Health:
             self._handle = None
 
     def _round(self) -> None:
+        known = self._core.clock() - self._core.settings.health.interval / 2
         for instance in self._core.instances:
             state = self._core.state(instance)
-            if state.attempts and state.in_flight == 0:
+            well = state.health == "healthy" and state.seen is not None and state.seen >= known
+            if state.attempts and state.in_flight == 0 and not well:
                 self._core.spawn(self._noted(instance), "health check")
         self.start()
 
@@ -85,8 +88,20 @@ class Health:
             state.health, state.error = "healthy", ""
         finally:
             timer.close()
+        state.seen = core.clock()
         return state
 
-    async def check_all(self, timeout: float = CHECK_SECONDS) -> list[InstanceState]:
-        """Check all instances at the same time."""
-        return list(await asyncio.gather(*(self.check(instance, timeout) for instance in self._core.instances)))
+    async def check_all(self, timeout: float = CHECK_SECONDS, max_age: float = 0.0) -> list[InstanceState]:
+        """Check all instances at the same time.
+
+        Args:
+            timeout: Seconds after which one counts as not well.
+            max_age: Seconds for which the last success or check of an instance is still good.
+        """
+        return list(await asyncio.gather(*(self._known(one, timeout, max_age) for one in self._core.instances)))
+
+    async def _known(self, instance: Instance, timeout: float, max_age: float) -> InstanceState:
+        state = self._core.state(instance)
+        if state.seen is not None and self._core.clock() - state.seen < max_age:
+            return state
+        return await self.check(instance, timeout)

@@ -109,10 +109,11 @@ class InstanceState:
         health: What checks and traffic say of it.
         error: The last failure in one sentence; empty while all is well.
         draining: True when it takes no new attempts.
+        seen: Clock time of the last success or check; None before the first.
     """
 
     __slots__ = ("attempts", "draining", "error", "failures", "health", "in_flight", "instance", "latency",
-                 "models", "streak", "transport")  # fmt: skip
+                 "models", "seen", "streak", "transport")  # fmt: skip
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
@@ -124,6 +125,7 @@ class InstanceState:
         self.health: HealthStatus = "unknown"
         self.error = ""
         self.draining = False
+        self.seen: float | None = None
         self.models: frozenset[str] | None = None
         self.transport: Any = None
 
@@ -132,8 +134,9 @@ class InstanceState:
         """How its connections are used; None before the first attempt, and where the transport does not tell."""
         return self.transport.stats() if isinstance(self.transport, Pooled) else None
 
-    def succeeded(self, seconds: float) -> None:
-        """Count a success that took this many seconds."""
+    def succeeded(self, seconds: float, now: float) -> None:
+        """Count a success that took this many seconds, until this clock time: as good a sign as a check."""
+        self.seen = now
         self.streak = 0
         self.health = "healthy"
         self.error = ""

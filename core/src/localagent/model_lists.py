@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from localagent.attempts import clock_error_for
-from localagent.errors import InternalError, LocalAgentError
+from localagent.errors import Draining, InternalError, LocalAgentError
+from localagent.flight import own_error
 from localagent.instances import Instance
 from localagent.plan import first, notify
 from localagent.responses import ModelInfo
@@ -28,6 +29,7 @@ class ModelLists:
 
     def __init__(self, core: Runtime) -> None:
         self._core = core
+        self._questions: dict[Instance, _Question] = {}
 
     async def all(self, timeout: float = SECONDS) -> tuple[list[ModelInfo], dict[str, LocalAgentError]]:
         """Return the models of all instances, and for those that did not answer the error, by instance id.
@@ -63,10 +65,74 @@ class ModelLists:
         return await self.refresh(instance, timeout)
 
     async def refresh(self, instance: Instance, timeout: float = SECONDS) -> Sequence[ModelInfo]:
-        """Ask the instance itself; every ``models_listed`` step hears the answer."""
-        core = self._core
+        """Ask the instance itself; every ``models_listed`` step hears the answer.
+
+        Whoever asks while an answer is on its way shares it. A question that nobody waits for any more is dropped.
+
+        Args:
+            instance: The instance.
+            timeout: Seconds that the caller waits.
+
+        Raises:
+            LocalAgentError: It did not answer.
+        """
+        question = self._questions.get(instance)
+        if question is None:
+            question = self._questions[instance] = _Question(self._core, instance)
+            question.task.add_done_callback(lambda _: self._questions.pop(instance, None))
+        question.waiters += 1
+        try:
+            await asyncio.wait([question.task], timeout=timeout)
+        finally:
+            question.waiters -= 1
+            if not question.waiters:
+                question.task.cancel()
+        if not question.task.done():
+            raise clock_error_for("total", instance)
+        return question.answer()
+
+    def stop(self) -> None:
+        """Drop all questions, because the client closes."""
+        for question in self._questions.values():
+            question.task.cancel()
+
+
+class _Question:
+    """A question to an instance that is on its way, and what came of it.
+
+    Attributes:
+        task: The task that asks.
+        waiters: How many wait for it.
+    """
+
+    def __init__(self, core: Runtime, instance: Instance) -> None:
+        self.waiters = 0
+        self._models: Sequence[ModelInfo] | None = None
+        self._error: LocalAgentError | None = None
+        self._core = core
+        self._instance = instance
+        self.task = core.begin(self._run(), "list models")
+
+    def answer(self) -> Sequence[ModelInfo]:
+        """Return the models.
+
+        Raises:
+            LocalAgentError: What happened instead, as an error of the caller's own.
+        """
+        if self._models is None:
+            raise own_error(self._error or Draining("The client was closed."))
+        return self._models
+
+    async def _run(self) -> None:
+        try:
+            self._models = await self._ask()
+        except LocalAgentError as error:
+            self._error = error
+
+    async def _ask(self) -> Sequence[ModelInfo]:
+        core, instance = self._core, self._instance
         source = core.provider_of(instance)
-        timer = Timer(core.loop, core.clock() + timeout, core.wheel)
+        timer = Timer(core.loop, core.clock() + SECONDS, core.wheel)
         timer.enter()
         clocks = Watch(timer, source.clocks, streamed=False)
         try:

@@ -141,6 +141,10 @@ class ModelInfo(msgspec.Struct, frozen=True):
         context_length: Tokens that fit the window, when known.
         owner: Who made or serves it, as the server says.
         facts: What else the server told.
+        tools: Whether it can call tools; None, as in what follows, means that nobody said.
+        vision: Whether it can be shown images.
+        json_schema: Whether its answers can be held to a JSON schema.
+        embedding_size: Numbers in an embedding.
     """
 
     id: str
@@ -149,6 +153,10 @@ class ModelInfo(msgspec.Struct, frozen=True):
     context_length: int | None = None
     owner: str = ""
     facts: dict[str, Any] = msgspec.field(default_factory=dict)
+    tools: bool | None = None
+    vision: bool | None = None
+    json_schema: bool | None = None
+    embedding_size: int | None = None
 
     @property
     def name(self) -> str:

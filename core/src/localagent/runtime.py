@@ -184,6 +184,7 @@ class Runtime:
             closing.push_async_callback(transport.aclose)
         closing.push_async_callback(self.registry.aclose)
         closing.push_async_callback(self._finish_background)
+        closing.callback(self.models.stop)
         closing.push_async_callback(self._end_calls)
         await closing.aclose()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,9 +16,7 @@ from localagent.command.sentences import sentence
 from localagent.errors import LocalAgentError, ModelNotFound
 
 if TYPE_CHECKING:
-    from localagent.instances import Instance
     from localagent.responses import ModelInfo
-    from localagent.runtime import Runtime
     from localagent.settings.model import Alias
 
 SECONDS = 10.0
@@ -28,10 +26,11 @@ COLUMNS = ("Model", "Window", "Owner", "Instances")
 @command("models", help="List the models that can be asked, by name for --model.")
 @click.option("--provider", metavar="NAME", help="Only the models of one provider.")
 @click.option("--timeout", type=Duration(), default=SECONDS, help="How long to wait for an instance.  [default: 10 s]")
+@click.option("--refresh", is_flag=True, help="Ask the instances themselves, whatever is remembered.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def models(line: CommandLine, provider: str | None, timeout: float, as_json: bool) -> None:
+def models(line: CommandLine, provider: str | None, timeout: float, *, refresh: bool, as_json: bool) -> None:
     """List the models that can be asked."""
-    found, errors, aliases = line.run(_listed(line, provider, timeout))
+    found, errors, aliases = line.run(_listed(line, provider, timeout, refresh=refresh))
     if as_json:
         line.terminal.line(_as_json(found, errors, aliases))
     else:
@@ -45,7 +44,7 @@ def models(line: CommandLine, provider: str | None, timeout: float, as_json: boo
 
 
 async def _listed(
-    line: CommandLine, provider: str | None, timeout: float
+    line: CommandLine, provider: str | None, timeout: float, *, refresh: bool
 ) -> tuple[list[ModelInfo], dict[str, LocalAgentError], Mapping[str, Alias]]:
     async with line.client() as client:
         runtime = await client.runtime()
@@ -55,7 +54,8 @@ async def _listed(
         if provider is not None and provider not in sources:
             raise click.UsageError(f"There is no provider {provider}. There are: {', '.join(sources)}.")
         asked = [instance for instance in runtime.instances if provider in (None, instance.provider)]
-        answers = await asyncio.gather(*(_models_or_error(runtime, instance, timeout) for instance in asked))
+        ask = runtime.models.refresh if refresh else runtime.models.of
+        answers = await asyncio.gather(*(_models_or_error(ask(instance, timeout)) for instance in asked))
     found = [model for answer in answers if not isinstance(answer, LocalAgentError) for model in answer]
     errors = {
         instance.id: answer
@@ -65,11 +65,9 @@ async def _listed(
     return found, errors, runtime.settings.models if provider is None else {}
 
 
-async def _models_or_error(
-    runtime: Runtime, instance: Instance, timeout: float
-) -> Sequence[ModelInfo] | LocalAgentError:
+async def _models_or_error(listed: Awaitable[Sequence[ModelInfo]]) -> Sequence[ModelInfo] | LocalAgentError:
     try:
-        return await runtime.models.of(instance, timeout)
+        return await listed
     except LocalAgentError as error:
         return error
 

@@ -15,6 +15,7 @@ from localagent.instances import Instance
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
 from localagent.streaming import Decoder
 from localagent.timer import Watch
+from localagent.wire.model_rows import model_info
 from localagent.wire.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class OpenAICompatible:
             rows = msgspec.json.decode(await answer.read(), type=_ModelList).data
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise UpstreamProtocol("The server's model list cannot be read.", target=instance.id) from None
-        return [_model_info(row, instance) for row in rows if row.get("id")]
+        return [model_info(row, instance) for row in rows if row.get("id")]
 
     async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
         """Ask for the model list, which costs nothing."""
@@ -111,17 +112,3 @@ class OpenAICompatible:
 
 class _ModelList(msgspec.Struct):
     data: list[dict[str, Any]]
-
-
-def _model_info(row: dict[str, Any], instance: Instance) -> ModelInfo:
-    meta = row.get("meta")
-    window = row.get("context_length") or row.get("max_model_len")
-    if window is None and isinstance(meta, dict):
-        window = meta.get("n_ctx_train")
-    return ModelInfo(
-        id=str(row["id"]),
-        provider=instance.provider,
-        instance=instance.id,
-        context_length=window if isinstance(window, int) else None,
-        owner=str(row.get("owned_by") or ""),
-    )

@@ -28,7 +28,7 @@ def model_info(
         loaded: Its row among the loaded models, when it is one.
         num_ctx: The window that the provider's settings ask for.
     """
-    trained = _trained(shown)
+    trained = _number(shown, "context_length")
     window = num_ctx or (loaded.context_length if loaded else None) or _from_modelfile(shown)
     details = tag.details or {}
     facts: dict[str, Any] = {
@@ -45,6 +45,10 @@ def model_info(
         instance=instance.id,
         context_length=min(window, trained) if window and trained else window,
         facts={"loaded": loaded is not None, **{name: value for name, value in facts.items() if value}},
+        tools=_can(shown, "tools"),
+        vision=_can(shown, "vision"),
+        json_schema=_can(shown, "completion"),  # its ``format`` holds any model that writes to a schema
+        embedding_size=_number(shown, "embedding_length"),
     )
 
 
@@ -58,10 +62,16 @@ def same_model(asked: str, known: frozenset[str]) -> bool:
     return asked in known or f"{asked}:latest" in known
 
 
-def _trained(shown: Shown | None) -> int | None:
+def _can(shown: Shown | None, name: str) -> bool | None:
+    """Return whether a model has a capability; None where its instance does not tell, as older versions."""
+    return None if shown is None or shown.capabilities is None else name in shown.capabilities
+
+
+def _number(shown: Shown | None, name: str) -> int | None:
+    """Return a figure of a model's architecture."""
     info: Mapping[str, Any] = shown.model_info or {} if shown else {}
-    length = info.get(f"{info.get('general.architecture')}.context_length")
-    return length if isinstance(length, int) else None
+    number = info.get(f"{info.get('general.architecture')}.{name}")
+    return number if isinstance(number, int) else None
 
 
 def _from_modelfile(shown: Shown | None) -> int | None:

@@ -1,0 +1,119 @@
+"""Model lists: questions to an instance are shared, whoever leaves; what rows tell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from localagent import Client, Instance, LocalAgentError, ModelInfo, UpstreamServerError, UpstreamTimeout
+from localagent.testing import fake_provider_plugin
+from localagent.wire.model_rows import model_info
+
+ONE = Instance("one", "p", "t", "http://one.invalid")
+
+
+class Slow:
+    """Stands in for a provider's ``list_models``: takes a second, and counts."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.asked = self.cancelled = 0
+        self._error = error
+
+    async def __call__(self, instance: Instance, transport: Any, clocks: Any) -> Sequence[ModelInfo]:
+        self.asked += 1
+        try:
+            await asyncio.sleep(1.0)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self._error is not None:
+            raise self._error
+        return [ModelInfo("m")]
+
+
+async def _open(client: Client, slow: Slow) -> tuple[Any, Instance]:
+    runtime = await client.runtime()
+    (instance,) = runtime.instances
+    source = runtime.provider_of(instance)
+    await source.open()
+    source.provider.list_models = slow
+    return runtime.models, instance
+
+
+@pytest.mark.virtual
+async def test_questions_at_the_same_time_are_one() -> None:
+    """A hundred callers, half of whom leave, cost one request."""
+    slow = Slow()
+    async with Client({}, plugins=[fake_provider_plugin("ok")], environment={}) as client:
+        models, instance = await _open(client, slow)
+        tasks = [asyncio.create_task(models.of(instance)) for _ in range(100)]
+        await asyncio.sleep(0.5)
+        for task in tasks[::2]:
+            task.cancel()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert answers[1::2] == [[ModelInfo("m")]] * 50
+        assert (slow.asked, slow.cancelled) == (1, 0)
+        await models.of(instance)
+        assert slow.asked == 2
+
+
+@pytest.mark.virtual
+async def test_a_question_ends_with_its_last_caller() -> None:
+    """Nobody waits any more, so nothing is asked any more."""
+    slow = Slow()
+    async with Client({}, plugins=[fake_provider_plugin("ok")], environment={}) as client:
+        models, instance = await _open(client, slow)
+        with pytest.raises(UpstreamTimeout):
+            await models.of(instance, 0.5)
+        await asyncio.sleep(0.1)
+        assert (slow.asked, slow.cancelled) == (1, 1)
+
+
+@pytest.mark.virtual
+async def test_a_failure_reaches_all_as_errors_of_their_own() -> None:
+    """What one caller writes into its error, the others do not see."""
+    slow = Slow(UpstreamServerError("It failed."))
+    async with Client({}, plugins=[fake_provider_plugin("ok")], environment={}) as client:
+        models, instance = await _open(client, slow)
+        errors = await asyncio.gather(*(models.of(instance) for _ in range(3)), return_exceptions=True)
+        assert [str(error) for error in errors] == [str(errors[0])] * 3
+        assert len({id(error) for error in errors}) == 3
+        assert all(isinstance(error, UpstreamServerError) for error in errors)
+
+
+@pytest.mark.virtual
+async def test_closing_ends_questions() -> None:
+    """Whoever waits is told; closing does not wait for a server."""
+    slow = Slow()
+    client = Client({}, plugins=[fake_provider_plugin("ok")], environment={})
+    async with client:
+        models, instance = await _open(client, slow)
+        waiting = asyncio.create_task(models.of(instance))
+        await asyncio.sleep(0.1)
+    with pytest.raises(LocalAgentError):
+        await waiting
+    assert slow.cancelled == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({}, {}),
+        ({"meta": {"n_ctx_train": 2048, "n_embd": 384}}, {"context_length": 2048, "embedding_size": 384}),
+        ({"max_model_len": 4096, "owned_by": "vllm"}, {"context_length": 4096, "owner": "vllm"}),
+        ({"context_length": 8192, "supported_parameters": ["tools", "structured_outputs"],
+          "architecture": {"input_modalities": ["text", "image"]}},
+         {"context_length": 8192, "tools": True, "json_schema": True, "vision": True}),
+        ({"supported_parameters": ["temperature"], "architecture": {"input_modalities": ["text"]}},
+         {"tools": False, "json_schema": False, "vision": False}),
+        ({"max_context_length": 32768, "capabilities": {"function_calling": True, "vision": False}},
+         {"context_length": 32768, "tools": True, "vision": False}),
+        ({"capabilities": ["completion"], "meta": None, "context_length": "much", "supported_parameters": 7}, {}),
+    ],
+)  # fmt: skip
+def test_rows_tell_what_they_tell(row: dict[str, Any], told: dict[str, Any]) -> None:
+    """Of whatever server; what is of another type than expected is as if it were not there."""
+    assert model_info({"id": "m", **row}, ONE) == ModelInfo("m", "p", "one", **told)

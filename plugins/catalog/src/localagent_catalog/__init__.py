@@ -1,0 +1,6 @@
+"""Remembers which models the instances offer and what these can do, across processes."""
+
+from localagent_catalog.plugin import CatalogPlugin
+from localagent_catalog.settings import CatalogSettings
+
+__all__ = ["CatalogPlugin", "CatalogSettings"]

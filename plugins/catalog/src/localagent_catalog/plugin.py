@@ -1,0 +1,137 @@
+"""The plugin: answers with the lists that it has heard, and has them asked for anew when they age."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import attrs
+
+from localagent import Attempt, Instance, LocalAgentError, ModelInfo, ModelNotFound, Outcome, Plugin, hookimpl
+from localagent_catalog.nearness import is_near
+from localagent_catalog.settings import CatalogSettings
+from localagent_catalog.shelf import ModelList, Shelf
+
+log = logging.getLogger("localagent")
+
+JITTER = 0.1
+"""Part of its time by which a list may be good for longer or shorter: many processes do not ask at once."""
+
+
+@attrs.define
+class _Entry:
+    """A list, and when it is asked for anew.
+
+    Attributes:
+        kept: The list.
+        fresh: Clock time until which it is good.
+        until: Clock time until which it is answered at all.
+    """
+
+    kept: ModelList
+    fresh: float
+    until: float
+
+
+class CatalogPlugin(Plugin):
+    """Remembers what instances offer, by their ``id``."""
+
+    name = "catalog"
+    settings_class = CatalogSettings
+    settings: CatalogSettings
+    moves = True
+
+    async def __aenter__(self) -> Self:
+        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._asked: dict[str, float] = {}
+        self._shelf: Shelf | None = Shelf(lambda: self.core.folder)
+        self._writing: asyncio.Lock = asyncio.Lock()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entries.clear()
+
+    @hookimpl
+    async def list_models(self, instance: Instance) -> Sequence[ModelInfo] | None:
+        """Answer with a list that is good; with one that is older, too, while the instance is asked anew."""
+        now = self.core.clock()
+        entry = self._entries.get((instance.id, instance.url))
+        if entry is None or now >= entry.fresh:
+            entry = self._from_file(instance) or entry
+        if entry is None or now >= entry.until:
+            return None
+        if now >= entry.fresh:
+            self._ask_again(instance)
+        return entry.kept.models
+
+    @hookimpl
+    def models_listed(self, instance: Instance, models: Sequence[ModelInfo]) -> None:
+        """Remember what an instance said."""
+        kept = ModelList(self.core.wall(), tuple(models))
+        self._learn(instance, kept)
+        self.core.spawn(self._write(instance, kept), "keep a model list")
+
+    @hookimpl
+    def after_attempt(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Ask an instance anew that did not know a model: what is remembered of it may be wrong."""
+        if isinstance(outcome.error, ModelNotFound):
+            self._ask_again(attempt.target.instance)
+
+    def _from_file(self, instance: Instance) -> _Entry | None:
+        """Take in what another process has heard meanwhile."""
+        if self._shelf is None:
+            return None
+        try:
+            kept = self._shelf.newer(instance)
+        except (OSError, LocalAgentError) as error:
+            self._without_files(error)
+            return None
+        known = self._entries.get((instance.id, instance.url))
+        if kept is None or (known is not None and kept.listed < known.kept.listed):
+            return None
+        return self._learn(instance, kept)
+
+    def _learn(self, instance: Instance, kept: ModelList) -> _Entry:
+        settings, now = self.settings, self.core.clock()
+        age = self.core.wall() - kept.listed
+        ttl = settings.local_ttl if is_near(instance.url) else settings.ttl
+        good = ttl * self.core.random.uniform(1 - JITTER, 1 + JITTER)
+        if age < 0:  # the wall clock was set back since: nobody knows how old it is
+            age = good
+        entry = _Entry(kept, now + good - age, now + ttl * (1 + settings.stale) - age)
+        self._entries[instance.id, instance.url] = entry
+        return entry
+
+    def _ask_again(self, instance: Instance) -> None:
+        """Ask an instance in the background, unless that was done just now."""
+        now = self.core.clock()
+        if now < self._asked.get(instance.id, now):
+            return
+        self._asked[instance.id] = now + self.settings.pause * self.core.random.uniform(1, 1 + JITTER)
+        self.core.spawn(self._ask(instance), "list models again")
+
+    async def _ask(self, instance: Instance) -> None:
+        with contextlib.suppress(LocalAgentError):  # the list that is there stays; it says in doctor how the server is
+            await self.core.models.refresh(instance)
+
+    async def _write(self, instance: Instance, kept: ModelList) -> None:
+        shelf = self._shelf
+        if shelf is None:
+            return
+        try:
+            async with self._writing:
+                await asyncio.to_thread(shelf.keep, instance, kept)
+        except (OSError, LocalAgentError) as error:
+            self._without_files(error)
+
+    def _without_files(self, error: Exception) -> None:
+        """Go on in memory alone, and say so once."""
+        if self._shelf is not None:
+            self._shelf = None
+            log.warning("The catalog keeps no model lists in files: %s.", error)
