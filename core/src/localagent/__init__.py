@@ -28,6 +28,7 @@ _GIVES = {
     "attempt": ("Attempt", "Continue", "GiveUp", "Outcome", "Refused", "Retry", "Ticket"),
     "cache_contents": ("CacheContents", "CacheCounts", "CacheFigures", "KeptAnswer", "Which"),
     "cache_keys": ("CacheKey",),
+    "cache_records": ("pack_entry", "unpack_entry"),
     "caching": ("CacheEntry",),
     "call": ("CachePolicy", "Call", "Principal"),
     "client": ("Client",),
@@ -136,6 +137,8 @@ if TYPE_CHECKING:
         Which as Which,
     )
     from localagent.cache_keys import CacheKey as CacheKey
+    from localagent.cache_records import pack_entry as pack_entry
+    from localagent.cache_records import unpack_entry as unpack_entry
     from localagent.caching import CacheEntry as CacheEntry
     from localagent.call import CachePolicy as CachePolicy
     from localagent.call import Call as Call

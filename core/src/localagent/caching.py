@@ -25,6 +25,7 @@ class CacheEntry(msgspec.Struct, frozen=True):
         events: The data of its events, when it was streamed.
         stored: Wall-clock seconds at which the answer was made.
         source: Empty for a fresh answer; else the cache plugin that had it.
+        seconds: What the call took that had a model answer: about what a hit saves.
     """
 
     key: CacheKey
@@ -32,6 +33,7 @@ class CacheEntry(msgspec.Struct, frozen=True):
     events: tuple[bytes, ...] | None = None
     stored: float = 0.0
     source: str = ""
+    seconds: float = 0.0
 
 
 def may_share(request: Request, policy: Policy) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 if TYPE_CHECKING:
     from localagent.attempt import Attempt
     from localagent.cache_keys import CacheKey
+    from localagent.caching import CacheEntry
     from localagent.instances import Target
     from localagent.plan import Plan
     from localagent.requests import Request
@@ -80,6 +81,7 @@ class Call:
         plan: The compiled order of all steps.
         started: Clock time of the start.
         cached: The plugin whose entry answered; empty when a model did.
+        hit: That entry.
         coalesced: Whether it shared a flight that another call's metric accounts for; set at its end.
         skipped: Names of the plugins whose steps are skipped (a plugin's own child calls).
         wall: Returns the seconds since the epoch.
@@ -87,8 +89,8 @@ class Call:
     """
 
     __slots__ = ("attempts", "cache", "cached", "candidates", "clocks", "coalesced", "count", "deadline", "depth",
-                 "facts", "id", "keys", "operation", "parent", "plan", "principal", "priority", "records", "request",
-                 "skipped", "started", "stream", "timer", "wall")  # fmt: skip
+                 "facts", "hit", "id", "keys", "operation", "parent", "plan", "principal", "priority", "records",
+                 "request", "skipped", "started", "stream", "timer", "wall")  # fmt: skip
 
     def __init__(
         self, *, id: str, request: Request, plan: Plan, timer: Timer, principal: Principal, cache: CachePolicy,
@@ -112,6 +114,7 @@ class Call:
         self.started = started
         self.wall = wall
         self.cached = ""
+        self.hit: CacheEntry | None = None
         self.coalesced = False
         self.skipped: frozenset[str] = NONE_SKIPPED
         self.records: list[Any] | None = None

@@ -30,6 +30,8 @@ class Metric(msgspec.Struct, frozen=True):
         call: The call's id.
         parent: The id of the call whose plugin sent this one; empty for a user's call.
         tenant: Whose call it was.
+        saved: Seconds that the cached answer had taken when a model made it, less those of this call; 0 otherwise. The
+            tokens of an answer that was cached or coalesced are those in ``usage``.
     """
 
     operation: str
@@ -46,3 +48,4 @@ class Metric(msgspec.Struct, frozen=True):
     call: str
     parent: str
     tenant: str
+    saved: float = 0.0

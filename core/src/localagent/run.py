@@ -125,6 +125,7 @@ async def lookup(core: Runtime, call: Call) -> CacheEntry | None:
 def _hit(core: Runtime, call: Call, entry: CacheEntry, step: Step) -> CacheEntry:
     """Return a call's own view of an entry; the caches that were asked before the one that had it are told of it."""
     call.cached = step.plugin
+    call.hit = entry
     call.facts["age"] = age = max(0.0, core.wall() - entry.stored)
     asked = call.plan.cache_lookup
     if asked[0] is not step and call.cache.store:
@@ -133,7 +134,7 @@ def _hit(core: Runtime, call: Call, entry: CacheEntry, step: Step) -> CacheEntry
         store(core, call, msgspec.structs.replace(entry, source=call.cached), steps)
     found = entry.response
     response = msgspec.structs.replace(found, cached=call.cached, request_id=call.id, facts=dict(found.facts), age=age)
-    return CacheEntry(entry.key, response, entry.events, entry.stored, call.cached)
+    return CacheEntry(entry.key, response, entry.events, entry.stored, call.cached, entry.seconds)
 
 
 def _young(core: Runtime, call: Call, entry: CacheEntry) -> bool:
@@ -155,7 +156,7 @@ def entry_of(
     if key is None:
         return None
     kept = msgspec.structs.replace(response, facts=dict(response.facts))  # the user's own may be written to
-    return CacheEntry(key, kept, events, core.wall())  # type: ignore[arg-type]
+    return CacheEntry(key, kept, events, core.wall(), seconds=core.clock() - call.started)  # type: ignore[arg-type]
 
 
 def store(core: Runtime, call: Call, entry: CacheEntry, steps: Sequence[Step]) -> None:
@@ -211,12 +212,14 @@ def metric_of(
         status = "cancelled"
     elif error is not None:
         status = "failed" if last is not None else "refused"
+    seconds, hit = core.clock() - call.started, call.hit
+    model = last.target.name if last else "" if hit is None else hit.key.model
     return Metric(
         call.operation,
         status,
-        last.target.name if last else "",
+        model,
         last.target.instance.id if last else "",
-        core.clock() - call.started,
+        seconds,
         max(0.0, last.first - call.started) if last and last.first is not None else None,
         0 if call.coalesced else len(call.attempts),
         usage,
@@ -226,6 +229,7 @@ def metric_of(
         call.id,
         call.parent.id if call.parent else "",
         call.principal.tenant,
+        0.0 if hit is None else max(0.0, hit.seconds - seconds),
     )
 
 

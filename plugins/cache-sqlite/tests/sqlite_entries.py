@@ -12,7 +12,7 @@ from localagent import CacheEntry, CacheKey, ChatResponse
 from localagent.testing import FakeCore
 from localagent_cache_sqlite import SqliteCachePlugin, SqliteCacheSettings
 
-FILE = "answers-1.db"
+FILE = "answers-2.db"
 NOW = 1_000_000.0
 
 

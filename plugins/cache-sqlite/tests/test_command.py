@@ -44,7 +44,7 @@ async def test_the_command_sees_what_a_running_program_has(tmp_path: Path) -> No
         assert response.cached == "cache-sqlite"
         await plugin.flushed()
         figures = json.loads(await run(tmp_path, "stats", "--json"))["caches"]["cache-sqlite"]
-        assert (figures["entries"], figures["where"]) == (1, str(tmp_path / "cache-sqlite" / "answers-1.db"))
+        assert (figures["entries"], figures["where"]) == (1, str(tmp_path / "cache-sqlite" / "answers-2.db"))
         assert {key: figures["counts"][0][key] for key in ("tenant", "hits", "misses", "stored")} == {
             "tenant": "t", "hits": 2, "misses": 1, "stored": 1,
         }  # fmt: skip

@@ -26,9 +26,9 @@ class TestContract(CacheContract):
         """Put a folder in the file's place."""
         await cache.plugin.flushed()
         clear(folder)
-        (folder / "answers-1.db").mkdir()
+        (folder / "answers-2.db").mkdir()
         yield
-        (folder / "answers-1.db").rmdir()
+        (folder / "answers-2.db").rmdir()
 
 
 def clear(folder: Path) -> None:

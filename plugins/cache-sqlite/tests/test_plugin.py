@@ -27,7 +27,7 @@ async def test_settings_are_read_with_their_units(tmp_path: Path) -> None:
     async with Client({"plugins": {"cache-sqlite": table}}, plugins=[SqliteCachePlugin], environment={}) as client:
         plugin = (await client.runtime()).pipeline.plugins["cache-sqlite"]
         assert plugin.settings == SqliteCacheSettings(tmp_path, 2**20, 2, 2**20, 300.0, 0.02)
-    assert files(tmp_path).keys() == {"answers-1.db"}
+    assert files(tmp_path).keys() == {"answers-2.db"}
 
 
 @pytest.mark.parametrize("table", [{"max_size": "much"}, {"max_entries": 0}, {"ttl": 0}, {"path": "here"}])

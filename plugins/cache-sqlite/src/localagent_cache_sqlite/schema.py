@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 FILE_NAME = f"answers-{VERSION}.db"  # another version makes another file, so that two versions may run side by side
 APPLICATION = 0x4C414331  # "LAC1"; PRAGMA application_id
 OLDEST = (3, 35, 0)  # SQLite that knows UPDATE FROM and RETURNING

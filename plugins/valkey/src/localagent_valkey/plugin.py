@@ -10,14 +10,13 @@ from typing import Any, Self
 import attrs
 from redis.asyncio import Redis
 
-from localagent import CacheEntry, CacheKey, Plugin, Settings, hookimpl
+from localagent import CacheEntry, CacheKey, Plugin, Settings, hookimpl, pack_entry, unpack_entry
 from localagent_valkey.breaker import Breaker, Permit
 from localagent_valkey.connections import Connections
-from localagent_valkey.entries import NoEntryError, decoded, encoded
 from localagent_valkey.figures import ValkeyFigures
 from localagent_valkey.guard import Guard
 from localagent_valkey.settings import ValkeyCacheSettings
-from localagent_valkey.values import VERSION, packed, unpacked, unpacked_length
+from localagent_valkey.values import VERSION, NoEntryError, packed, unpacked, unpacked_length
 
 SLOW_TO_PACK, SLOW_TO_UNPACK = 64 * 1024, 256 * 1024  # bytes that take zlib about a millisecond
 
@@ -97,7 +96,12 @@ class ValkeyCachePlugin(Plugin):
 
     def _opened(self, value: bytes) -> CacheEntry | None:
         data = unpacked(value, self.settings.max_value)
-        return None if data is None else decoded(data)
+        if data is None:
+            return None
+        entry = unpack_entry(data)
+        if entry is None:
+            raise NoEntryError("no record")
+        return entry
 
     async def _delete(self, name: bytes | str) -> None:
         if (permit := self._stores.admit()) is not None:
@@ -115,7 +119,7 @@ class ValkeyCachePlugin(Plugin):
             self._figures.stored += 1
 
     async def _value_of(self, entry: CacheEntry) -> bytes | None:
-        data = encoded(entry)
+        data = pack_entry(entry)
         if data is None:
             return None
         if len(data) > self.settings.max_value:

@@ -1,0 +1,133 @@
+"""The file: a line for each day, plugin, model and tenant, to which any number of processes add."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import attrs
+import msgspec
+
+FILE_NAME = "savings-1.db"  # another version makes another file
+BUSY_SECONDS = 5.0  # that a process waits for another one that is writing
+OTHERS = "(others)"
+DAY_SECONDS = 86400.0
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS lines (
+    day INTEGER, plugin TEXT, model TEXT, tenant TEXT, calls INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER,
+    seconds REAL, PRIMARY KEY (day, plugin, model, tenant)
+) WITHOUT ROWID
+"""
+_ADD = """
+INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET calls = calls + excluded.calls,
+prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+completion_tokens = completion_tokens + excluded.completion_tokens, seconds = seconds + excluded.seconds
+"""
+_IS_THERE = "SELECT 1 FROM lines WHERE day = ? AND plugin = ? AND model = ? AND tenant = ?"
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What a figure is counted under.
+
+    Attributes:
+        day: Days since 1 January 1970 (UTC).
+        plugin: The cache that answered, or ``flights`` for shared work; empty where a model did the work.
+        model: The model, as ``provider/name``.
+        tenant: Whose calls these were.
+    """
+
+    day: int
+    plugin: str
+    model: str
+    tenant: str
+
+
+@attrs.define
+class Amount:
+    """How much.
+
+    Attributes:
+        calls: Calls that no model had to answer; of a line without a plugin, calls that one answered.
+        prompt_tokens: Tokens of their requests.
+        completion_tokens: Tokens of their answers.
+        seconds: Seconds that they would have taken longer; of a line without a plugin, seconds that they took.
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+
+    def add(self, other: Amount) -> None:
+        """Add another amount to this one."""
+        self.calls += other.calls
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+        self.seconds += other.seconds
+
+
+Amounts = Mapping[Line, Amount]
+
+
+def add(path: Path, amounts: Amounts, *, oldest: int, most: int) -> None:
+    """Add amounts to the file: all of them, or none where an error is raised.
+
+    Args:
+        path: The file, made if need be.
+        amounts: What is added.
+        oldest: The first day that is kept.
+        most: The most lines of a day and plugin, beside the one for all others.
+
+    Raises:
+        sqlite3.Error: It cannot be written, or is not such a file.
+        OSError: It cannot be made.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # only this user may read it
+    with _opened(path) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(SCHEMA)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for line, amount in amounts.items():
+                chosen = _with_room(connection, line, most)
+                connection.execute(_ADD, (*msgspec.structs.astuple(chosen), *attrs.astuple(amount)))
+            connection.execute("DELETE FROM lines WHERE day < ?", (oldest,))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def read(path: Path, since: int) -> dict[Line, Amount]:
+    """Return what was counted from a day on; nothing where there is no file.
+
+    Raises:
+        sqlite3.Error: It cannot be read, or is not such a file.
+    """
+    if not path.exists():
+        return {}
+    with _opened(path) as connection:
+        rows = connection.execute("SELECT * FROM lines WHERE day >= ?", (since,)).fetchall()
+    return {Line(*row[:4]): Amount(*row[4:]) for row in rows}
+
+
+def _with_room(connection: sqlite3.Connection, line: Line, most: int) -> Line:
+    if connection.execute(_IS_THERE, msgspec.structs.astuple(line)).fetchone():
+        return line
+    (there,) = connection.execute("SELECT count(*) FROM lines WHERE day = ?", (line.day,)).fetchone()
+    return line if there < most else Line(line.day, line.plugin, OTHERS, OTHERS)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    try:
+        yield connection
+    finally:
+        connection.close()

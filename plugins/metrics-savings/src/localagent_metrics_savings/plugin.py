@@ -1,0 +1,117 @@
+"""The plugin: adds up in memory what every call saved, and adds that to the file now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from localagent import Command, LocalAgentError, Metric, Plugin, hookimpl
+from localagent_metrics_savings.ledger import DAY_SECONDS, FILE_NAME, OTHERS, Amount, Line, add, read
+from localagent_metrics_savings.settings import SavingsSettings
+
+log = logging.getLogger("localagent")
+
+FLIGHTS = "flights"
+"""Stands for the core's shared flights where a plugin's name stands."""
+
+
+class SavingsPlugin(Plugin):
+    """Counts what was saved, and beside it what was not, so that a share can be told."""
+
+    name = "metrics-savings"
+    settings_class = SavingsSettings
+    settings: SavingsSettings
+    moves = True
+    needs_usage = True
+
+    async def __aenter__(self) -> Self:
+        self._pending: dict[Line, Amount] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing = asyncio.Lock()
+        self._warned = False
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self.flushed()
+
+    @hookimpl
+    def add_commands(self) -> Sequence[Command]:
+        """Add ``savings``."""
+        return [Command("savings", "Show the calls, tokens and time that caches and shared work saved.", _savings)]
+
+    @hookimpl
+    def record_metric(self, metric: Metric) -> None:
+        """Count a call that was answered."""
+        if metric.status != "ok":
+            return
+        plugin = metric.cached or (FLIGHTS if metric.coalesced else "")
+        line = Line(self._today(), plugin, metric.model, metric.tenant)
+        usage = metric.usage
+        self._count(line, Amount(
+            1,
+            usage.prompt_tokens if usage else 0,
+            usage.completion_tokens if usage else 0,
+            metric.saved if plugin else metric.seconds,
+        ))  # fmt: skip
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self.settings.interval, self._flush)
+
+    async def flushed(self) -> None:
+        """Add to the file what is not there yet; where that fails it stays in memory for the next time."""
+        async with self._writing:
+            amounts, self._pending = self._pending, {}
+            if not amounts:
+                return
+            try:
+                await asyncio.to_thread(
+                    add, self.core.folder / FILE_NAME, amounts,
+                    oldest=self._today() - self.settings.days, most=self.settings.lines,
+                )  # fmt: skip
+            except (OSError, sqlite3.Error, LocalAgentError) as error:
+                self._failed(error)
+                for line, amount in amounts.items():
+                    self._count(line, amount)
+
+    async def saved(self, days: int) -> dict[Line, Amount]:
+        """Return what was counted on the last days, today included, by every process that shares the folder.
+
+        Args:
+            days: How many days.
+
+        Raises:
+            sqlite3.Error: The file cannot be read.
+        """
+        await self.flushed()
+        return await asyncio.to_thread(read, self.core.folder / FILE_NAME, self._today() - days + 1)
+
+    def _today(self) -> int:
+        return int(self.core.wall() // DAY_SECONDS)
+
+    def _count(self, line: Line, amount: Amount) -> None:
+        if line not in self._pending and len(self._pending) >= self.settings.lines:
+            line = Line(line.day, line.plugin, OTHERS, OTHERS)
+        self._pending.setdefault(line, Amount()).add(amount)
+
+    def _flush(self) -> None:
+        self._timer = None
+        self.core.spawn(self.flushed(), "keep savings")
+
+    def _failed(self, error: Exception) -> None:
+        if not self._warned:
+            self._warned = True
+            log.warning("Savings cannot be added to their file, and are counted in memory alone: %s.", error)
+
+
+def _savings() -> object:
+    from localagent_metrics_savings.command import savings
+
+    return savings

@@ -1,0 +1,221 @@
+"""``SavingsPlugin``: every call is counted once, under the right line, whatever process, day or trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import sqlite3
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localagent import CacheEntry, CacheKey, Client, Metric, Plugin, Usage, hookimpl
+from localagent.testing import FakeCore, Reply, fake_provider_plugin
+from localagent_metrics_savings import Amount, Line, SavingsPlugin, SavingsSettings
+from localagent_metrics_savings.ledger import FILE_NAME, OTHERS, add, read
+
+DAY = 20_000
+WALL = DAY * 86400.0
+METRIC = Metric("chat", "ok", "p/m", "one", 2.0, None, 1, Usage(10, 5, 15), "", False, "", "id", "", "")
+
+
+class Wall:
+    """A wall clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = WALL
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def metric(**fields: Any) -> Metric:
+    return msgspec.structs.replace(METRIC, **fields)
+
+
+class Shelf(Plugin):
+    """A cache of one process."""
+
+    name = "cache-shelf"
+
+    def __init__(self, settings: Any = None) -> None:
+        super().__init__(settings)
+        self.kept: dict[CacheKey, CacheEntry] = {}
+
+    @hookimpl
+    def cache_lookup(self, keys: tuple[CacheKey, ...]) -> CacheEntry | None:
+        return next((self.kept[key] for key in keys if key in self.kept), None)
+
+    @hookimpl
+    def cache_store(self, entry: CacheEntry) -> None:
+        self.kept[entry.key] = entry
+
+
+def test_it_is_found_by_its_name() -> None:
+    """The installed distribution brings the plugin under its name."""
+    (entry,) = entry_points(group="localagent", name="metrics-savings")
+    assert entry.load() is SavingsPlugin
+
+
+@pytest.mark.virtual
+async def test_hits_shared_work_and_the_rest_have_lines_of_their_own(tmp_path: Path) -> None:
+    """A hit saves its time and tokens, shared work its tokens; what failed or was refused counts nowhere."""
+    async with FakeCore(folder=tmp_path, wall=Wall()) as core, core.plugged(SavingsPlugin) as plugged:
+        for one in (
+            METRIC, METRIC, metric(cached="cache-memory", seconds=0.1, saved=1.9, attempts=0),
+            metric(coalesced=True, attempts=0), metric(status="failed"), metric(status="refused"),
+            metric(status="cancelled"), metric(cached="cache-memory", saved=1.0, usage=None),
+        ):  # fmt: skip
+            await plugged.ask("record_metric", core.call(), one)
+        assert await plugged.plugin.saved(1) == {
+            Line(DAY, "", "p/m", ""): Amount(2, 20, 10, 4.0),
+            Line(DAY, "cache-memory", "p/m", ""): Amount(2, 10, 5, 2.9),
+            Line(DAY, "flights", "p/m", ""): Amount(1, 10, 5, 0.0),
+        }
+
+
+@pytest.mark.virtual
+async def test_a_call_and_its_hit_are_counted_end_to_end(tmp_path: Path) -> None:
+    """Through a client: whole answers and streams, and three identical calls at the same time."""
+    fake = fake_provider_plugin(Reply("hello", after=2.0, usage=Usage(3, 2, 5)))
+    settings = {"state_folder": str(tmp_path)}
+    async with Client(settings, plugins=[fake, Shelf, SavingsPlugin], environment={}) as client:
+        savings = (await client.runtime()).pipeline.plugins["metrics-savings"]
+        assert isinstance(savings, SavingsPlugin)
+        for _ in range(2):
+            await client.chat("Hello.", temperature=0)
+        async with client.stream("Hello.", temperature=0) as stream:
+            assert "".join([chunk.text async for chunk in stream]) == "hello"
+        await asyncio.gather(*(client.chat("Anew.", temperature=0) for _ in range(3)))
+        lines = {(line.plugin, line.model): amount for line, amount in (await savings.saved(1)).items()}
+        (model,) = {line[1] for line in lines}
+    assert lines["cache-shelf", model] == Amount(2, 6, 4, pytest.approx(4.0))
+    assert lines["flights", model] == Amount(2, 6, 4, 0.0)
+    assert lines["", model] == Amount(2, 6, 4, pytest.approx(4.0))
+
+
+@pytest.mark.virtual
+async def test_figures_reach_the_file_by_themselves(tmp_path: Path) -> None:
+    """After the interval, and at the end."""
+    settings = SavingsSettings(interval=5.0)
+    async with FakeCore(folder=tmp_path, wall=Wall()) as core, core.plugged(SavingsPlugin, settings) as plugged:
+        await plugged.ask("record_metric", core.call(), METRIC)
+        await asyncio.sleep(4.0)
+        assert read(tmp_path / FILE_NAME, 0) == {}
+        await asyncio.sleep(1.5)
+        assert core.spawned == ["keep savings"]
+        await plugged.plugin.flushed()  # waits for the one that is under way
+        assert read(tmp_path / FILE_NAME, 0)[Line(DAY, "", "p/m", "")].calls == 1
+        await plugged.ask("record_metric", core.call(), METRIC)
+    assert read(tmp_path / FILE_NAME, 0)[Line(DAY, "", "p/m", "")].calls == 2
+
+
+@pytest.mark.virtual
+async def test_days_and_tenants_are_apart(tmp_path: Path) -> None:
+    """A day ends at midnight UTC; old days are asked for by their number and forgotten at last."""
+    wall = Wall()
+    settings = SavingsSettings(days=3)
+    async with FakeCore(folder=tmp_path, wall=wall) as core, core.plugged(SavingsPlugin, settings) as plugged:
+        for _ in range(5):
+            for tenant in ("a", "b"):
+                await plugged.ask("record_metric", core.call(), metric(cached="c", tenant=tenant))
+            wall.now += 86400.0
+            await plugged.plugin.flushed()
+        wall.now -= 86400.0
+        assert {(line.day, line.tenant) for line in await plugged.plugin.saved(2)} == {
+            (DAY + day, tenant) for day in (3, 4) for tenant in ("a", "b")
+        }
+        assert min(line.day for line in await plugged.plugin.saved(100)) == DAY + 2
+
+
+@pytest.mark.virtual
+async def test_lines_are_bounded(tmp_path: Path) -> None:
+    """A thousand tenants do not make a thousand lines, and no call is lost."""
+    settings = SavingsSettings(lines=10)
+    async with FakeCore(folder=tmp_path, wall=Wall()) as core, core.plugged(SavingsPlugin, settings) as plugged:
+        for number in range(100):
+            await plugged.ask("record_metric", core.call(), metric(cached="c", tenant=f"t{number}"))
+            if number % 7 == 0:
+                await plugged.plugin.flushed()
+        counted = await plugged.plugin.saved(1)
+    assert sum(amount.calls for amount in counted.values()) == 100
+    assert len(counted) == 11
+    assert counted[Line(DAY, "c", OTHERS, OTHERS)].calls == 90
+
+
+@given(
+    calls=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["", "a", "b"]), st.integers(0, 9), st.booleans())),
+)
+def test_the_sum_of_all_lines_is_that_of_all_calls(
+    tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[int, str, int, bool]]
+) -> None:
+    """Whenever it is written in between, and by however many processes."""
+    path = tmp_path_factory.mktemp("books") / FILE_NAME
+    pending: list[dict[Line, Amount]] = [{}, {}, {}]
+    for process, plugin, tokens, written in calls:
+        pending[process].setdefault(Line(DAY, plugin, "m", ""), Amount()).add(Amount(1, tokens, 1, 0.5))
+        if written:
+            add(path, pending[process], oldest=0, most=100)
+            pending[process] = {}
+    for rest in pending:
+        add(path, rest, oldest=0, most=100)
+    counted = read(path, 0)
+    for plugin in ("", "a", "b"):
+        own = [tokens for _, name, tokens, _ in calls if name == plugin]
+        amount = counted.get(Line(DAY, plugin, "m", ""), Amount())
+        assert amount == Amount(len(own), sum(own), len(own), len(own) * 0.5)
+
+
+def _add_many(path: Path, name: str) -> None:
+    for _ in range(50):
+        add(
+            path,
+            {Line(DAY, "c", "m", ""): Amount(1, 2, 3, 0.25), Line(DAY, name, "m", ""): Amount(1)},
+            oldest=0,
+            most=9,
+        )
+
+
+def test_processes_add_to_one_file(tmp_path: Path) -> None:
+    """Three at the same time, and nothing is lost."""
+    path = tmp_path / FILE_NAME
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_add_many, args=(path, name)) for name in "xyz"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    counted = read(path, 0)
+    assert counted[Line(DAY, "c", "m", "")] == Amount(150, 300, 450, 37.5)
+    assert [counted[Line(DAY, name, "m", "")].calls for name in "xyz"] == [50] * 3
+
+
+@pytest.mark.virtual
+async def test_a_damaged_file_costs_nothing_but_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said once; figures stay in memory and are written as soon as they can be."""
+    path = tmp_path / FILE_NAME
+    path.write_bytes(b"no database " * 100)
+    async with FakeCore(folder=tmp_path, wall=Wall()) as core, core.plugged(SavingsPlugin) as plugged:
+        for _ in range(3):
+            await plugged.ask("record_metric", core.call(), METRIC)
+            await plugged.plugin.flushed()
+        with pytest.raises(sqlite3.Error):
+            await plugged.plugin.saved(1)
+        assert len([record for record in caplog.records if "Savings" in record.message]) == 1
+        os.unlink(path)  # noqa: PTH108 - a test has time
+        assert (await plugged.plugin.saved(1))[Line(DAY, "", "p/m", "")].calls == 3
+
+
+@pytest.mark.virtual
+async def test_only_the_user_may_read_the_file(tmp_path: Path) -> None:
+    """Names of tenants stand in it."""
+    async with FakeCore(folder=tmp_path, wall=Wall()) as core, core.plugged(SavingsPlugin) as plugged:
+        await plugged.ask("record_metric", core.call(), METRIC)
+    assert (tmp_path / FILE_NAME).stat().st_mode & 0o077 == 0
