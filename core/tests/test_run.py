@@ -18,8 +18,8 @@ from localagent import (
     Client,
     InternalError,
     LocalAgentError,
-    LocalRefusal,
     Metric,
+    NotCached,
     Overloaded,
     PermissionDenied,
     Plugin,
@@ -369,7 +369,7 @@ async def test_only_a_cache_may_answer() -> None:
     """Without any cache that is an error as well."""
     async with client_of(fake_provider_plugin()) as client:
         error = await outcome_of(client, lambda client: client.chat("Hello.", cache=CachePolicy(only=True)))
-    assert (type(error), error.code) == (LocalRefusal, "only_if_cached")
+    assert (type(error), error.code, error.status) == (NotCached, "only_if_cached", 504)
 
 
 # Child calls ----------------------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ _GIVES = {
         "LocalRateLimited",
         "LocalRefusal",
         "ModelNotFound",
+        "NotCached",
         "Overloaded",
         "PermissionDenied",
         "PluginError",
@@ -85,6 +86,7 @@ _GIVES = {
     "settings.model": ("Settings",),
     "settings.files": ("load_settings",),
     "streaming": ("Chunk", "Decoder", "StreamStep"),
+    "threads": ("in_thread",),
     "timer": ("Clocks", "Watch"),
     "tokens": ("Tokenizer",),
     "transport": ("Caps", "ConnectSettings", "HttpAnswer", "PoolStats", "Pooled", "Transport"),
@@ -191,6 +193,9 @@ if TYPE_CHECKING:
     )
     from localagent.errors import (
         ModelNotFound as ModelNotFound,
+    )
+    from localagent.errors import (
+        NotCached as NotCached,
     )
     from localagent.errors import (
         Overloaded as Overloaded,
@@ -316,6 +321,7 @@ if TYPE_CHECKING:
     from localagent.streaming import Chunk as Chunk
     from localagent.streaming import Decoder as Decoder
     from localagent.streaming import StreamStep as StreamStep
+    from localagent.threads import in_thread as in_thread
     from localagent.timer import Clocks as Clocks
     from localagent.timer import Watch as Watch
     from localagent.tokens import Tokenizer as Tokenizer

@@ -30,6 +30,7 @@
     │   ├── CircuitOpen            the target is ejected for now
     │   ├── LocalRateLimited       a local limit is spent
     │   ├── BudgetExceeded         a spending or retry budget is spent
+    │   ├── NotCached              no cache has an answer, and nothing else is allowed
     │   ├── Draining               the client or the instance is closing
     │   └── ClientGone             whoever asked has left
     └── InternalError              a defect in a plugin or in the core; the plugin is named
@@ -335,6 +336,14 @@ class BudgetExceeded(LocalRefusal):
 
     status = 429
     default_code = "budget_exceeded"
+    default_advice = Advice(sent=False)
+
+
+class NotCached(LocalRefusal):
+    """No cache had an answer, and the request allows nothing else; 504 as RFC 9111 (5.2.1.7) has it."""
+
+    status = 504
+    default_code = "only_if_cached"
     default_advice = Advice(sent=False)
 
 

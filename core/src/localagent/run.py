@@ -11,7 +11,7 @@ import msgspec
 from localagent.attempts import Attempts, complete
 from localagent.cache_keys import cache_keys
 from localagent.caching import CacheEntry, may_share, may_store, sample_of
-from localagent.errors import InternalError, LocalAgentError, LocalRefusal
+from localagent.errors import InternalError, LocalAgentError, NotCached
 from localagent.metric import Metric, MetricStatus
 from localagent.plan import first, gate_now, notify, notify_all, out_of_time, pipe
 from localagent.receipt import AttemptRecord, Receipt
@@ -106,7 +106,7 @@ async def lookup(core: Runtime, call: Call) -> CacheEntry | None:
     """Ask the caches, if the call may be shared; its keys are made here and nowhere else.
 
     Raises:
-        LocalRefusal: No cache answers, and the call allows nothing else.
+        NotCached: No cache answers, and the call allows nothing else.
     """
     policy, steps = call.cache, call.plan.cache_lookup
     if (policy.lookup or policy.store) and may_share(call.request, core.settings.sharing.policy):
@@ -118,7 +118,7 @@ async def lookup(core: Runtime, call: Call) -> CacheEntry | None:
         if entry is not None and step is not None and entry.key in keys and _young(core, call, entry):
             return _hit(core, call, entry, step)
     if policy.only:
-        raise LocalRefusal("No cache has an answer, and the request allows nothing else.", code="only_if_cached")
+        raise NotCached("No cache has an answer, and the request allows nothing else.")
     return None
 
 

@@ -19,8 +19,8 @@ PAGE = (Path(__file__).parents[3] / "docs/reference/command-line.md").read_text(
 MEANT = {
     ExitCode.WRONG_SETUP: {"StartError", "SettingsError", "PluginError"},
     ExitCode.LIMITED: {
-        "LocalRefusal", "PoolTimeout", "CircuitOpen", "LocalRateLimited", "BudgetExceeded", "Draining", "ClientGone",
-        "RateLimited", "QuotaExhausted", "Overloaded",
+        "LocalRefusal", "PoolTimeout", "CircuitOpen", "LocalRateLimited", "BudgetExceeded", "NotCached", "Draining",
+        "ClientGone", "RateLimited", "QuotaExhausted", "Overloaded",
     },
     ExitCode.NO_MODEL: {"ModelNotFound"},
     ExitCode.NO_ACCESS: {"UpstreamAuth", "PermissionDenied", "Unauthenticated"},

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from localagent import CacheEntry, CacheKey, ChatResponse
-from localagent.testing import FakeCore
+from localagent.testing import FakeCore, ManualClock
 from localagent_cache_sqlite import SqliteCachePlugin, SqliteCacheSettings
 
 FILE = "answers-2.db"
@@ -59,7 +59,8 @@ class Cache:
 async def opened(
     folder: Path, wall: Callable[[], float] = lambda: NOW, clock: Callable[[], float] | None = None, **settings: Any
 ) -> AsyncIterator[Cache]:
-    """Open the cache in a folder."""
+    """Open the cache in a folder; how quick the disk is today is not judged, unless by a clock that is passed."""
+    clock = clock or ManualClock()
     made = SqliteCacheSettings(folder=folder, **settings)
     async with FakeCore(wall=wall, clock=clock) as core, core.plugged(SqliteCachePlugin, made) as plugged:
         yield Cache(plugged.plugin, core)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import signal
@@ -311,3 +312,26 @@ async def test_an_answer_of_another_cache_keeps_its_age(tmp_path: Path) -> None:
         assert cache.numbers([1, 2]) == [1]
         now[0] += 1.0
         assert cache.numbers([1, 2]) == []
+
+
+AT_EXIT = """
+import asyncio, atexit, sys
+from localagent import Client
+from localagent.testing import Reply, fake_provider_plugin
+from localagent_cache_sqlite import SqliteCachePlugin
+
+loop = asyncio.new_event_loop()
+client = Client({"state_folder": sys.argv[1]}, plugins=[fake_provider_plugin(Reply("hey")), SqliteCachePlugin])
+loop.run_until_complete(client.__aenter__())
+atexit.register(lambda: (loop.run_until_complete(client.__aexit__(None, None, None)), loop.close()))
+assert not loop.run_until_complete(client.chat("Hello.", temperature=0)).cached
+"""
+
+
+async def test_a_client_that_is_closed_when_the_interpreter_ends_loses_nothing(tmp_path: Path) -> None:
+    """There are no threads any more then: the file is written and closed all the same, and nothing is complained of."""
+    command = [sys.executable, "-c", AT_EXIT, str(tmp_path)]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    with contextlib.closing(sqlite3.connect(tmp_path / "cache-sqlite" / FILE)) as connection:
+        assert connection.execute("SELECT count(*) FROM entries").fetchone() == (1,)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from localagent import StartError
+from localagent import StartError, in_thread
 from localagent_cache_sqlite.answer_file import AnswerFile, is_damage, opened, opened_anew
 from localagent_cache_sqlite.batches import write
 from localagent_cache_sqlite.eviction import Bounds
@@ -178,7 +178,7 @@ class FileKeeper:
         self._wake_up_later()
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        return await self._loop.run_in_executor(self._thread, work, *arguments)
+        return await in_thread(work, *arguments, executor=self._thread)
 
     # For those who look into the cache
 

@@ -11,7 +11,17 @@ from typing import Self
 
 import attrs
 
-from localagent import Attempt, Instance, LocalAgentError, ModelInfo, ModelNotFound, Outcome, Plugin, hookimpl
+from localagent import (
+    Attempt,
+    Instance,
+    LocalAgentError,
+    ModelInfo,
+    ModelNotFound,
+    Outcome,
+    Plugin,
+    hookimpl,
+    in_thread,
+)
 from localagent_catalog.nearness import is_near
 from localagent_catalog.settings import CatalogSettings
 from localagent_catalog.shelf import ModelList, Shelf
@@ -126,7 +136,7 @@ class CatalogPlugin(Plugin):
             return
         try:
             async with self._writing:
-                await asyncio.to_thread(shelf.keep, instance, kept)
+                await in_thread(shelf.keep, instance, kept)
         except (OSError, LocalAgentError) as error:
             self._without_files(error)
 

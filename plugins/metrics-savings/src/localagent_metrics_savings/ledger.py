@@ -73,7 +73,7 @@ class Amount:
 Amounts = Mapping[Line, Amount]
 
 
-def add(path: Path, amounts: Amounts, *, oldest: int, most: int) -> None:
+def add(path: Path, amounts: Amounts, oldest: int, most: int) -> None:
     """Add amounts to the file: all of them, or none where an error is raised.
 
     Args:

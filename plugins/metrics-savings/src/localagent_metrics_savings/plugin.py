@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from localagent import Command, LocalAgentError, Metric, Plugin, hookimpl
+from localagent import Command, LocalAgentError, Metric, Plugin, hookimpl, in_thread
 from localagent_metrics_savings.ledger import DAY_SECONDS, FILE_NAME, OTHERS, Amount, Line, add, read
 from localagent_metrics_savings.settings import SavingsSettings
 
@@ -72,10 +72,8 @@ class SavingsPlugin(Plugin):
             if not amounts:
                 return
             try:
-                await asyncio.to_thread(
-                    add, self.core.folder / FILE_NAME, amounts,
-                    oldest=self._today() - self.settings.days, most=self.settings.lines,
-                )  # fmt: skip
+                path, oldest = self.core.folder / FILE_NAME, self._today() - self.settings.days
+                await in_thread(add, path, amounts, oldest, self.settings.lines)
             except (OSError, sqlite3.Error, LocalAgentError) as error:
                 self._failed(error)
                 for line, amount in amounts.items():
@@ -91,7 +89,7 @@ class SavingsPlugin(Plugin):
             sqlite3.Error: The file cannot be read.
         """
         await self.flushed()
-        return await asyncio.to_thread(read, self.core.folder / FILE_NAME, self._today() - days + 1)
+        return await in_thread(read, self.core.folder / FILE_NAME, self._today() - days + 1)
 
     def _today(self) -> int:
         return int(self.core.wall() // DAY_SECONDS)
