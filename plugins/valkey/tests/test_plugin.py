@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 import pytest
+from valkey_caches import PATIENT, Cache, opened, store
 from valkey_entries import entry_of, key_of
 from valkey_servers import Server, folder_prefix
 
@@ -20,24 +18,6 @@ from localagent.testing import FakeCore, Reply, fake_provider_plugin
 from localagent_valkey import ValkeyCachePlugin, ValkeyCacheSettings
 from localagent_valkey.address import ServerAddress
 from localagent_valkey.values import VERSION
-
-PATIENT = 30.0  # seconds of budget: these tests judge no time
-
-Cache = Any  # what ``FakeCore.plugged`` gives
-
-
-@asynccontextmanager
-async def opened(server: Server, folder: Path, **settings: Any) -> AsyncIterator[tuple[FakeCore, Cache]]:
-    """Open the cache under a fake core, with a prefix of the folder's own."""
-    fields = {"prefix": folder_prefix(folder), "budget": PATIENT, **settings}
-    filled = ValkeyCacheSettings(ServerAddress("127.0.0.1", server.port), **fields)
-    async with FakeCore(folder=folder) as core, core.plugged(ValkeyCachePlugin, filled) as cache:
-        yield core, cache
-        await core.settled()
-
-
-async def store(core: FakeCore, cache: Cache, entry: CacheEntry) -> None:
-    await cache.ask("cache_store", core.call(), entry)
 
 
 async def look_up(core: FakeCore, cache: Cache, *keys: CacheKey) -> CacheEntry | None:

@@ -75,8 +75,8 @@ class Connections:
         )
         self._client = Redis(connection_pool=self._pool)
 
-    async def run(self, operation: Callable[[Redis], Awaitable[T]]) -> T:
-        """Do an operation within the budget.
+    async def run(self, operation: Callable[[Redis], Awaitable[T]], seconds: float | None = None) -> T:
+        """Do an operation within so many seconds; None means the budget of a request.
 
         A connection whose reply was not read to its end, because time was up or the caller was cancelled, is closed.
 
@@ -84,15 +84,16 @@ class Connections:
             StoreMissedError: It was not done.
         """
         asked = False
+        budget = self._budget if seconds is None else seconds
         try:
-            async with asyncio.timeout(self._budget), self._slots:
+            async with asyncio.timeout(budget), self._slots:
                 self._refuse_when_closed()
                 asked = True
                 return await operation(self._client)
         except StoreMissedError:
             raise
         except Exception as error:  # redis-py's code, and whatever the server says: to the caller all of it is a miss
-            why = f"no answer within {self._budget * 1000:g} ms" if _is_late(error) else type(error).__name__
+            why = f"no answer within {budget * 1000:g} ms" if _is_late(error) else type(error).__name__
         # Raised here and not above: the library's error may quote what was sent.
         raise StoreMissedError(why, busy=not asked)
 

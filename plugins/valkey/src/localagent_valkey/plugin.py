@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import attrs
 from redis.asyncio import Redis
 
-from localagent import CacheEntry, CacheKey, Plugin, Settings, hookimpl, pack_entry, unpack_entry
+from localagent import (
+    CacheCounts,
+    CacheEntry,
+    CacheFigures,
+    CacheKey,
+    KeptAnswer,
+    Plugin,
+    Settings,
+    Which,
+    hookimpl,
+    pack_entry,
+    unpack_entry,
+)
 from localagent_valkey.breaker import Breaker, Permit
 from localagent_valkey.connections import Connections
+from localagent_valkey.contents import Contents
 from localagent_valkey.figures import ValkeyFigures
 from localagent_valkey.guard import Guard
 from localagent_valkey.settings import ValkeyCacheSettings
@@ -136,7 +149,41 @@ class ValkeyCachePlugin(Plugin):
         return [self._name(key) for key in keys]
 
     def _name(self, key: CacheKey) -> bytes:
-        return f"{self.settings.prefix}{VERSION}:{key.digest.hex()}".encode()
+        return f"{self._prefix}{key.digest.hex()}".encode()
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self.settings.prefix}{VERSION}:"
+
+    def _contents(self) -> Contents | None:
+        if self._connections is None:
+            return None
+        return Contents(self._connections, self._prefix, self._opened, self.core.wall)
+
+    async def cache_figures(self) -> CacheFigures:
+        """Return how full it is, over all that share it; counts are those of this process."""
+        contents, own = self._contents(), self._figures
+        entries, size = (0, 0) if contents is None else await contents.extent()
+        counts = CacheCounts(hits=own.hits, misses=own.misses, stored=own.stored, too_large=own.too_large)
+        told = () if counts == CacheCounts() else (counts,)
+        return CacheFigures(entries, size, counts=told, where=str(self.settings.url or "no server: it has no url"))
+
+    async def cache_entries(self, which: Which) -> AsyncIterator[KeptAnswer]:
+        """Yield what there is to tell of entries."""
+        if (contents := self._contents()) is not None:
+            async for told in contents.entries(which):
+                yield told
+
+    async def cache_export(self, which: Which) -> AsyncIterator[CacheEntry]:
+        """Yield entries."""
+        if (contents := self._contents()) is not None:
+            async for entry in contents.export(which):
+                yield entry
+
+    async def cache_purge(self, which: Which) -> int:
+        """Delete entries for all that share them; return how many."""
+        contents = self._contents()
+        return 0 if contents is None else await contents.purge(which)
 
     def figures(self) -> ValkeyFigures:
         """Return what has happened since the cache was opened."""

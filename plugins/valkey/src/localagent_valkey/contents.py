@@ -1,0 +1,147 @@
+"""What the server holds of this cache: for ``localagent cache``, which has time where a request has none."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import attrs
+from redis.asyncio import Redis
+
+from localagent import CacheEntry, KeptAnswer, PluginError, Which
+from localagent_valkey.connections import Connections, StoreMissedError
+from localagent_valkey.values import NoEntryError
+
+T = TypeVar("T")
+
+PAGE = 200  # names that the server is asked to look at in one go, so that it serves others in between
+SECONDS = 10.0  # that one such question may take
+_SPECIAL = str.maketrans({one: f"\\{one}" for one in "\\*?["})
+
+
+@attrs.define
+class _Found:
+    """A value that holds an entry."""
+
+    name: bytes
+    size: int
+    entry: CacheEntry
+
+
+class Contents:
+    """The values whose names begin with a prefix; nothing else of the server is looked at or changed.
+
+    The server is asked by SCAN: what comes or goes meanwhile may be told of or not.
+
+    Args:
+        connections: The way there.
+        prefix: How all names begin.
+        opened: Returns the entry in a value, or None.
+        wall: The seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        prefix: str,
+        opened: Callable[[bytes], CacheEntry | None],
+        wall: Callable[[], float],
+    ) -> None:
+        self._connections = connections
+        self._pattern = f"{prefix.translate(_SPECIAL)}*"
+        self._opened = opened
+        self._wall = wall
+
+    async def extent(self) -> tuple[int, int]:
+        """Return how many values there are, and their bytes.
+
+        Raises:
+            PluginError: The server did not answer.
+        """
+        number = size = 0
+        async for names in self._pages():
+            lengths = [length for length in await self._ask(_lengths(names)) if length]
+            number, size = number + len(lengths), size + sum(lengths)
+        return number, size
+
+    async def entries(self, which: Which) -> AsyncIterator[KeptAnswer]:
+        """Yield what there is to tell of entries.
+
+        Raises:
+            PluginError: The server did not answer.
+        """
+        async for one in self._chosen(which):
+            key = one.entry.key
+            yield KeptAnswer(key.digest.hex(), key.model, key.tenant, self._age(one.entry), one.size, 0)
+
+    async def export(self, which: Which) -> AsyncIterator[CacheEntry]:
+        """Yield entries.
+
+        Raises:
+            PluginError: The server did not answer.
+        """
+        async for one in self._chosen(which):
+            yield one.entry
+
+    async def purge(self, which: Which) -> int:
+        """Delete entries; return how many.
+
+        Raises:
+            PluginError: The server did not answer.
+        """
+        names = [one.name async for one in self._chosen(which)]
+        gone = 0
+        for start in range(0, len(names), PAGE):
+            page: list[Any] = names[start : start + PAGE]
+            gone += await self._ask(lambda server, page=page: server.unlink(*page))  # type: ignore[misc]
+        return gone
+
+    async def _chosen(self, which: Which) -> AsyncIterator[_Found]:
+        async for names in self._pages():
+            asked: list[Any] = list(names)
+            values: list[Any] = await self._ask(lambda server, asked=asked: server.mget(asked))  # type: ignore[misc]
+            for name, value in zip(names, values, strict=True):
+                entry = None if value is None else self._entry_in(value)
+                if entry is not None and which.fits(entry.key, self._age(entry)):
+                    yield _Found(name, len(value), entry)
+
+    async def _pages(self) -> AsyncIterator[Sequence[bytes]]:
+        """Yield the names, each once, though SCAN may tell of one twice."""
+        cursor: Any = 0
+        seen: set[bytes] = set()
+        while True:
+            cursor, names = await self._ask(
+                lambda server, at=cursor: server.scan(at, match=self._pattern, count=PAGE)  # type: ignore[misc]
+            )
+            if new := [name for name in dict.fromkeys(names) if name not in seen]:
+                seen.update(new)
+                yield new
+            if not cursor:
+                return
+
+    async def _ask(self, operation: Callable[[Redis], Awaitable[T]]) -> T:
+        try:
+            return await self._connections.run(operation, SECONDS)
+        except StoreMissedError as miss:
+            why = miss.why
+        raise PluginError(f"The server of cache-valkey did not do it: {why}.", mend="See: localagent doctor")
+
+    def _entry_in(self, value: bytes) -> CacheEntry | None:
+        try:
+            return self._opened(value)
+        except NoEntryError:
+            return None
+
+    def _age(self, entry: CacheEntry) -> float:
+        return max(0.0, self._wall() - entry.stored)
+
+
+def _lengths(names: Sequence[bytes]) -> Callable[[Redis], Awaitable[list[int]]]:
+    async def asked(server: Redis) -> list[int]:
+        async with server.pipeline(transaction=False) as several:
+            for name in names:
+                several.strlen(name)
+            lengths: list[int] = await several.execute()
+            return lengths
+
+    return asked

@@ -1,0 +1,80 @@
+"""What ``localagent cache`` tells of a server, and deletes there: of this cache, and of nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from valkey_caches import opened, store
+from valkey_entries import entry_of, key_of
+from valkey_servers import Server, folder_prefix
+
+from localagent import CacheContents, PluginError, Which
+from localagent.testing import FakeCore
+from localagent_valkey import ValkeyCachePlugin, ValkeyCacheSettings
+from localagent_valkey.address import ServerAddress
+
+MANY = 450  # more than two pages of names
+
+
+async def test_it_can_be_looked_into(shared_server: Server, tmp_path: Path) -> None:
+    """How many answers, their bytes, where; each with its model, tenant and size; and whole."""
+    async with opened(shared_server, tmp_path) as (core, cache):
+        assert isinstance(cache.plugin, CacheContents)
+        for number in range(MANY):
+            await store(core, cache, entry_of(number))
+        await core.settled()
+        figures = await cache.plugin.cache_figures()
+        assert (figures.entries, figures.counts[0].stored) == (MANY, MANY)
+        assert figures.where == str(ServerAddress("127.0.0.1", shared_server.port))
+        told = [one async for one in cache.plugin.cache_entries(Which())]
+        assert {one.digest for one in told} == {key_of(number).digest.hex() for number in range(MANY)}
+        assert sum(one.size for one in told) == figures.size > 0
+        exported = {entry.key: entry async for entry in cache.plugin.cache_export(Which())}
+        assert exported == {key_of(number): entry_of(number) for number in range(MANY)}
+
+
+async def test_only_what_is_meant_is_deleted(shared_server: Server, tmp_path: Path) -> None:
+    """A tenant's answers go; those of others, of another prefix, and what is no entry, stay."""
+    prefix = folder_prefix(tmp_path) + "[a]*"
+    async with (
+        opened(shared_server, tmp_path, prefix=prefix) as (core, cache),
+        opened(shared_server, tmp_path) as (near, neighbour),
+    ):
+        for number in range(10):
+            await store(core, cache, entry_of(number, tenant="t"))
+            await store(core, cache, entry_of(number))
+            await store(near, neighbour, entry_of(number, tenant="t"))
+        await core.settled()
+        await near.settled()
+        assert await cache.plugin.cache_purge(Which(tenant="t")) == 10
+        assert [one.tenant async for one in cache.plugin.cache_entries(Which())] == [""] * 10
+        assert await cache.plugin.cache_purge(Which()) == 10
+        assert (await cache.plugin.cache_figures()).entries == 0
+        assert await neighbour.plugin.cache_purge(Which(model="another")) == 0
+        assert len([one async for one in neighbour.plugin.cache_entries(Which())]) == 10
+
+
+async def test_what_is_no_entry_is_passed_over(shared_server: Server, tmp_path: Path) -> None:
+    """Whatever another program has put under such a name."""
+    async with opened(shared_server, tmp_path) as (core, cache):
+        await store(core, cache, entry_of(1))
+        await core.settled()
+        client = Redis(host="127.0.0.1", port=shared_server.port)
+        await client.set(cache.plugin._prefix + "odd", b"junk")
+        await client.aclose()
+        assert len([one async for one in cache.plugin.cache_entries(Which())]) == 1
+
+
+async def test_a_server_that_is_away_is_said_to_be(tmp_path: Path) -> None:
+    """In one sentence; without an address there is nothing."""
+    settings = ValkeyCacheSettings(ServerAddress("127.0.0.1", 1))
+    async with FakeCore(folder=tmp_path) as core, core.plugged(ValkeyCachePlugin, settings) as cache:
+        with pytest.raises(PluginError, match="did not do it"):
+            await cache.plugin.cache_figures()
+    async with FakeCore(folder=tmp_path) as core, core.plugged(ValkeyCachePlugin) as cache:
+        assert (await cache.plugin.cache_figures()).entries == 0
+        assert await cache.plugin.cache_purge(Which()) == 0
+        assert [one async for one in cache.plugin.cache_entries(Which())] == []
+        assert [one async for one in cache.plugin.cache_export(Which())] == []
