@@ -80,7 +80,7 @@ async def test_only_a_cache_may_answer(serve: Any) -> None:
     """Nothing is sent where none knows."""
     fake = fake_provider_plugin(Reply("ok"))
     async with serve(plugins=[fake, cache()]) as served, aiohttp.ClientSession() as session:
-        assert (await asked(session, served.url, "only-if-cached")).status == 503
+        assert (await asked(session, served.url, "only-if-cached")).status == 504
         assert fake.asked == []
 
 
