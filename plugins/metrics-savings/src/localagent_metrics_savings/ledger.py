@@ -80,7 +80,7 @@ def add(path: Path, amounts: Amounts, oldest: int, most: int) -> None:
         path: The file, made if need be.
         amounts: What is added.
         oldest: The first day that is kept.
-        most: The most lines of a day and plugin, beside the one for all others.
+        most: The most lines of a day, beside those for all others.
 
     Raises:
         sqlite3.Error: It cannot be written, or is not such a file.
@@ -88,11 +88,9 @@ def add(path: Path, amounts: Amounts, oldest: int, most: int) -> None:
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # only this user may read it
     with _opened(path) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(SCHEMA)
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("BEGIN IMMEDIATE")  # waits for others; a switch to WAL would not, where the file is new
         try:
+            connection.execute(SCHEMA)
             for line, amount in amounts.items():
                 chosen = _with_room(connection, line, most)
                 connection.execute(_ADD, (*msgspec.structs.astuple(chosen), *attrs.astuple(amount)))
