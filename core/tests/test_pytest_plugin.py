@@ -158,3 +158,38 @@ def test_what_is_clean_passes_and_async_tests_run(pytester: pytest.Pytester) -> 
     result.assert_outcomes(passed=10, failed=2)
     failed = re.findall(r"^FAILED \S+::(\w+)", result.stdout.str(), re.MULTILINE)
     assert sorted(failed) == ["test_fails", "test_property_fails"]
+
+
+FOLDERS = """
+import os
+from pathlib import Path
+
+import pytest
+
+@pytest.fixture(scope="session")
+def wider():
+    return os.environ["XDG_STATE_HOME"]
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_state(turn, wider):
+    state = Path(os.environ["XDG_STATE_HOME"])
+    assert not state.exists()
+    assert str(state) != wider
+    state.mkdir(parents=True)
+
+def test_settings():
+    assert not {"LOCALAGENT_CONFIG", "LOCALAGENT_PLUGINS"} & {*os.environ}
+    assert str(Path.home()) not in os.environ["XDG_CONFIG_HOME"]
+"""
+
+
+def test_no_test_sees_the_users_folders_or_those_of_another(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """State and settings folders are each test's own, those of wider fixtures too; nothing is made in advance."""
+    home = pytester.mkdir("home")
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "LOCALAGENT_CONFIG", "LOCALAGENT_PLUGINS"):
+        monkeypatch.setenv(name, str(home / "users"))
+    run(pytester, FOLDERS).assert_outcomes(passed=3)
+    assert list(home.iterdir()) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -24,11 +23,10 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address() -> Iterator[str]:
     """Run ``localagent serve`` as the README starts it, on a port that the system chooses, and return its address."""
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path_factory.mktemp("state"))}
     command = [sys.executable, "-m", "localagent.command", "serve", "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as served:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as served:
         assert served.stderr is not None
         lines = []
         for line in served.stderr:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import ollama
 import pytest
@@ -22,12 +21,6 @@ from localagent_provider_ollama.bodies import chat_body, completion_body, embedd
 HELLO = [{"role": "user", "content": "Hello"}]
 GREEDY = {"temperature": 0, "num_predict": 8}
 NO_SETTINGS = OllamaSettings()
-
-
-@pytest.fixture(autouse=True)
-def no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The keys of whoever runs the tests are not looked at."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from localagent.settings.fields import reading_of
@@ -94,7 +94,15 @@ def test_a_duration_that_is_shown_reads_as_itself(seconds: float) -> None:
     assert read_seconds(show_seconds(seconds)) == seconds
 
 
-@given(size=st.integers(0) | st.integers(0, 4096).map(lambda number: number * 2**20))
+@given(
+    size=st.integers(0)
+    | st.builds(lambda count, unit: count * SIZES[unit][0], st.integers(0, 10**20), st.sampled_from(sorted(SIZES)))
+)
+@example(size=182137125091735000000)
+@example(size=2**53 + 1)
+@example(size=(10**18 - 1) * 2**40)
+@example(size=10**18 * 2**40)
+@example(size=10**400)
 def test_a_size_that_is_shown_reads_as_itself(size: int) -> None:
     """What ``show`` writes is what ``read`` takes."""
     assert read_bytes(show_bytes(size)) == size

@@ -26,7 +26,8 @@ SIZES = {
     "kB": (10**3, 1),
     "B": (1, 1),
 }
-_WRITTEN = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))? ?([A-Za-z]+)")
+DIGITS = 18  # the most that stand before or behind the point
+_WRITTEN = re.compile(rf"([0-9]{{1,{DIGITS}}})(?:\.([0-9]{{1,{DIGITS}}}))? ?([A-Za-z]+)")
 
 
 @attrs.frozen
@@ -72,13 +73,21 @@ def read_bytes(value: object) -> int:
 
 
 def show_seconds(seconds: float) -> str | float:
-    """Return the shortest text that ``read_seconds`` reads as exactly this duration, or the number itself."""
-    return _shown(seconds, DURATIONS) or seconds
+    """Return the text in the largest unit that ``read_seconds`` reads as exactly this duration, else the number."""
+    for unit, (multiplier, divisor) in DURATIONS.items():
+        count = seconds * divisor / multiplier
+        if 1 <= count < 10**15 and count == int(count) and int(count) * multiplier / divisor == seconds:
+            return f"{int(count)} {unit}"
+    return seconds
 
 
 def show_bytes(size: int) -> str | int:
-    """Return the shortest text that ``read_bytes`` reads as exactly this size, or the number itself."""
-    return _shown(size, SIZES) or size
+    """Return the text in the largest unit that ``read_bytes`` reads as exactly this size, else the number."""
+    for unit, (multiplier, _) in SIZES.items():  # whole numbers of any length: floats would round above 2**53
+        count, rest = divmod(size, multiplier)
+        if 1 <= count < 10**DIGITS and not rest:
+            return f"{count} {unit}"
+    return size
 
 
 def _ratio(text: str, units: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
@@ -88,14 +97,6 @@ def _ratio(text: str, units: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
     whole, fraction, unit = match[1], match[2] or "", match[3]
     multiplier, divisor = units[unit]
     return int(whole + fraction) * multiplier, 10 ** len(fraction) * divisor
-
-
-def _shown(number: float, units: Mapping[str, tuple[int, int]]) -> str | None:
-    for unit, (multiplier, divisor) in units.items():
-        count = number * divisor / multiplier
-        if 1 <= count < 10**15 and count == int(count) and int(count) * multiplier / divisor == number:
-            return f"{int(count)} {unit}"
-    return None
 
 
 def _number(value: object) -> float:

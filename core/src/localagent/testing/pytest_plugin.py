@@ -8,6 +8,9 @@ Load it with ``pytest_plugins = ["localagent.testing.pytest_plugin"]`` in the to
   the test asks for it with ``getfixturevalue``.
 * **Canaries.** ``CANARY_KEY`` and ``CANARY_PROMPT`` must not be in any log record, down to DEBUG, nor in anything
   handed to the fixture ``canaries``: ``canaries.watch(error)``.
+* **The user's folders.** Each test has settings and state folders of its own, which are not made until somebody writes
+  to them; ``LOCALAGENT_CONFIG`` and ``LOCALAGENT_PLUGINS`` are not set. Fixtures of a wider scope have folders of the
+  session.
 * **Async tests** run in a fresh event loop; with ``@pytest.mark.virtual`` on a ``VirtualClockLoop``. Async fixtures
   are not offered: open what a test needs with ``async with`` inside it.
 """
@@ -16,9 +19,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +58,30 @@ def _synchronous(test: Callable[..., Any], run: Callable[[Any], Any]) -> Callabl
         run(test(*args, **kwargs))
 
     return synchronous
+
+
+@pytest.fixture(autouse=True, scope="session")
+def session_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
+    """Keep the whole session away from the user's settings and state; give names of folders that do not exist yet."""
+    base = tmp_path_factory.mktemp("user")
+    with pytest.MonkeyPatch.context() as patch:
+        _move_user_folders(patch, base / "session")
+        yield (base / str(number) for number in itertools.count())
+
+
+@pytest.fixture(autouse=True)
+def own_folders(session_folders: Iterator[Path]) -> Iterator[None]:
+    """Give the test settings and state folders of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        _move_user_folders(patch, next(session_folders))
+        yield
+
+
+def _move_user_folders(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        patch.setenv(name, str(folder / name.lower()))
+    for name in ("LOCALAGENT_CONFIG", "LOCALAGENT_PLUGINS"):
+        patch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)
