@@ -10,14 +10,15 @@ import pytest
 from localagent.timer import NEVER, Clocks, Timer, Watch
 
 
-def entered(clocks: Clocks, *, streamed: bool, cold: bool) -> tuple[Any, float | None]:
-    """Return the phase and the seconds that hold when a transport has sent a request."""
+def entered(clocks: Clocks, *, streamed: bool, cold: bool | None) -> tuple[Any, float | None]:
+    """Return the phase and the seconds that hold when a transport has sent a request; ``cold`` is set unless None."""
 
     async def enter() -> tuple[Any, float | None]:
         loop = asyncio.get_running_loop()
         timer = Timer(loop, NEVER)
         watch = Watch(timer, clocks, streamed=streamed)
-        watch.cold = cold
+        if cold is not None:
+            watch.cold = cold
         watch.enter("ttft")
         limit = None if timer.until == NEVER else round(timer.until - loop.time(), 1)
         timer.close()
@@ -47,5 +48,5 @@ def test_loading_has_its_own_clock(clocks: Clocks, streamed: bool, warm: Any, co
 
 
 def test_a_model_is_warm_unless_a_provider_says_otherwise() -> None:
-    """Most servers have their models loaded."""
-    assert entered(Clocks(first=5.0), streamed=True, cold=False) == ("ttft", 5.0)
+    """Most servers have their models loaded, so the limit of loading must not hold by default."""
+    assert entered(Clocks(load=60.0, first=5.0), streamed=True, cold=None) == ("ttft", 5.0)
