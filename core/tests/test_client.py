@@ -16,8 +16,8 @@ from localagent import (
     InternalError,
     InvalidRequest,
     LocalAgentError,
+    NotAllowed,
     Overloaded,
-    PermissionDenied,
     Plugin,
     PluginError,
     Principal,
@@ -253,7 +253,7 @@ async def test_tokens_are_counted_on_somebody_s_behalf() -> None:
     async with client(None, Tokenizes) as asker:
         assert await asker.count_tokens("Hello.", model="fake/m", tenant="a") == 7
         assert await asker.count_tokens("Hello.", model="fake/other", principal=narrow) == 7
-        with pytest.raises(PermissionDenied):
+        with pytest.raises(NotAllowed):
             await asker.count_tokens("Hello.", model="fake/m", principal=narrow)
     assert [sorted(document) for document in counted] == [["messages", "model"]] * 2
 

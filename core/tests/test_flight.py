@@ -22,9 +22,9 @@ from localagent import (
     LocalAgentError,
     LocalRefusal,
     Metric,
+    NotAllowed,
     Outcome,
     Overloaded,
-    PermissionDenied,
     Plugin,
     Principal,
     Request,
@@ -525,7 +525,7 @@ async def test_a_flight_answers_nobody_who_may_not_ask() -> None:
         request = ChatRequest({"messages": [{"role": "user", "content": "Hello."}], "model": "fake/m", **SHARED})
         first = asyncio.ensure_future(client.send(request, principal=Principal("t")))
         await asyncio.sleep(0.5)
-        with pytest.raises(PermissionDenied):
+        with pytest.raises(NotAllowed):
             await client.send(request, principal=Principal("t", models=frozenset({"other/m"})))
         await first
 

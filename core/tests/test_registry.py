@@ -13,7 +13,7 @@ from localagent import (
     Client,
     LocalAgentError,
     ModelNotFound,
-    PermissionDenied,
+    NotAllowed,
     Plugin,
     PluginError,
     Principal,
@@ -103,7 +103,7 @@ async def test_a_tenant_may_use_what_it_is_granted() -> None:
         assert named(known, "fast", granted)[0][0] == "fake/x"
         assert named(known, "", granted)[0][0] == "fake/m"
         for model in ("fake/x", "fake/y"):
-            with pytest.raises(PermissionDenied):
+            with pytest.raises(NotAllowed):
                 known.targets(model, granted)
 
 

@@ -19,9 +19,9 @@ from localagent import (
     InternalError,
     LocalAgentError,
     Metric,
+    NotAllowed,
     NotCached,
     Overloaded,
-    PermissionDenied,
     Plugin,
     PluginError,
     Principal,
@@ -276,12 +276,12 @@ async def test_a_refused_request_is_recorded() -> None:
     """What a guard refuses was never sent, and counts as refused."""
 
     async def pre_request(call: Call, request: Request) -> Request:
-        raise PermissionDenied("Not you.")
+        raise NotAllowed("Not you.")
 
     sees = observer()
     async with client_of(fake_provider_plugin(), sees, plugin("guard-x", pre_request=pre_request)) as client:
-        assert isinstance(await outcome_of(client, chatted), PermissionDenied)
-    assert [(metric.status, metric.code) for metric in sees.metrics] == [("refused", "permission_denied")]
+        assert isinstance(await outcome_of(client, chatted), NotAllowed)
+    assert [(metric.status, metric.code) for metric in sees.metrics] == [("refused", "not_allowed")]
 
 
 # Caches ---------------------------------------------------------------------------------------------------------------

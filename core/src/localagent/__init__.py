@@ -50,6 +50,7 @@ _GIVES = {
         "LocalRateLimited",
         "LocalRefusal",
         "ModelNotFound",
+        "NotAllowed",
         "NotCached",
         "Overloaded",
         "PermissionDenied",
@@ -193,6 +194,9 @@ if TYPE_CHECKING:
     )
     from localagent.errors import (
         ModelNotFound as ModelNotFound,
+    )
+    from localagent.errors import (
+        NotAllowed as NotAllowed,
     )
     from localagent.errors import (
         NotCached as NotCached,

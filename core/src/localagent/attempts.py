@@ -7,6 +7,7 @@ be right whatever plugins do: counts, deferred functions, budget, deadline.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,7 @@ from localagent.errors import (
 )
 from localagent.instances import Instance, Target
 from localagent.plan import Step, first, gate, notify, out_of_time, pipe, tell
+from localagent.repetition import without_repetition
 from localagent.responses import Usage
 from localagent.timer import STRAY, Watch
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from localagent.requests import Request
     from localagent.runtime import Runtime
     from localagent.transport import Transport
+
+log = logging.getLogger("localagent")
 
 T = TypeVar("T")
 Exchange = Callable[[Attempt, "Transport"], Awaitable[T]]
@@ -99,7 +103,9 @@ class Attempts:
             if status == "ok":
                 state.succeeded(now - attempt.started, now)
             elif error is not None:
-                state.failed(error.message, sick=blame and error.advice.breaker == "failure")
+                state.failed(f"{error.message}{error.quotation}", sick=blame and error.advice.breaker == "failure")
+                log.info("Attempt %d at %s failed: %s%s", attempt.number, attempt.target, error.message, error.quotation,
+                         extra={"request_id": self._call.id})  # fmt: skip
             if self._call.plan.after_attempt:
                 notify(self._call.plan.after_attempt, attempt, outcome)
         attempt.run_deferred()
@@ -230,6 +236,7 @@ class Attempts:
         if not sent:
             self._count(attempt)
         complete(error, attempt)
+        await without_repetition(error, attempt.request)
         self.close(attempt, "failed", error, blame=sent)
         if timer.expired or not call.plan.on_failure:
             raise error

@@ -242,7 +242,7 @@ class Client:
 
         Raises:
             ModelNotFound: There is no such model.
-            PermissionDenied: Whoever asks may not use it.
+            NotAllowed: The principal may not use it.
         """
         runtime = await self.runtime()
         request = ChatRequest(_document(fields, "messages", as_messages(messages), model))

@@ -11,7 +11,8 @@
     │   ├── ContextLengthExceeded  longer than the model's window
     │   ├── ContentFiltered        refused by a content policy
     │   ├── ModelNotFound          no such model at this target
-    │   └── Unauthenticated        whoever asks a front showed no key, or a wrong one
+    │   ├── NotAllowed             a local rule does not let this principal do it
+    │   └── Unauthenticated        a client of a server showed no key, or a wrong one
     ├── UpstreamError              the model server refused, failed, or could not be reached
     │   ├── UpstreamAuth           the key is wrong (401)
     │   ├── PermissionDenied       the key may not do this (403)
@@ -86,6 +87,8 @@ class LocalAgentError(Exception):
         retry_after: Seconds that the server asked to wait.
         upstream_request_id: The provider's own id of the request, cleaned of control characters.
         advice: What follows from this error, where it differs from the class's own.
+        detail: What the model server said, without keys and at most 300 characters; None when it said nothing that may
+            be shown. The core removes it if it repeats the request.
     """
 
     status: ClassVar[int] = 500
@@ -104,9 +107,11 @@ class LocalAgentError(Exception):
         retry_after: float | None = None,
         upstream_request_id: str | None = None,
         advice: Advice | None = None,
+        detail: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.detail = detail
         self.mend = mend
         self.code = code or self.default_code
         self.provider = provider
@@ -121,7 +126,25 @@ class LocalAgentError(Exception):
 
     def __str__(self) -> str:
         where = f" [{self.target}]" if self.target and self.target not in self.message else ""
-        return f"{self.message}{where}{' ' + self.mend if self.mend else ''}"
+        return f"{self.message}{where}{self.quotation}{' ' + self.mend if self.mend else ''}"
+
+    @property
+    def quotation(self) -> str:
+        """A sentence that quotes what the server said, after a space; empty when ``message`` holds it already."""
+        if self.detail is None or self.detail in self.message:
+            return ""
+        return f' The server said: "{self.detail}"'
+
+    def conceal(self, instead: str) -> None:
+        """Forget what the server said, because it holds what must not be shown.
+
+        Args:
+            instead: The message, where it was the server's own sentence.
+        """
+        if self.detail is not None and self.detail in self.message:
+            self.message = instead
+            self.args = (instead,)
+        self.detail = None
 
     @property
     def retryable(self) -> bool:
@@ -193,8 +216,16 @@ class ModelNotFound(RequestRejected):
     default_advice = Advice(next=True, breaker="alive")
 
 
+class NotAllowed(RequestRejected):
+    """A local rule does not let this principal do it: its key is right and covers less."""
+
+    status = 403
+    default_code = "not_allowed"
+    default_advice = Advice(breaker="alive", sent=False)
+
+
 class Unauthenticated(RequestRejected):
-    """Whoever asks a front showed no key, or a wrong one."""
+    """A client of a server showed no key, or a wrong one."""
 
     status = 401
     default_code = "invalid_api_key"
@@ -216,7 +247,7 @@ class UpstreamAuth(UpstreamError):
 
 
 class PermissionDenied(UpstreamError):
-    """The key is right but may not do this."""
+    """The provider's key is right but may not do this."""
 
     default_code = "permission_denied"
     default_advice = Advice(next=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent.call import Principal
-from localagent.errors import ModelNotFound, PermissionDenied, PluginError, SettingsError
+from localagent.errors import ModelNotFound, NotAllowed, PluginError, SettingsError
 from localagent.instances import Target
 from localagent.plugins import find_plugins, missing_plugin
 from localagent.providers import Provider, ProviderSetup, ProviderType
@@ -187,7 +187,7 @@ class Registry:
 
         Raises:
             ModelNotFound: There is no such alias or provider, or it has no instance.
-            PermissionDenied: Whoever asks may not use it.
+            NotAllowed: The principal may not use it.
         """
         key = (model, principal.models)
         known = self._known.get(key)
@@ -214,7 +214,7 @@ class Registry:
         alias = self._core.settings.models.get(asked)
         names = alias.targets if alias is not None else (asked,)
         if principal.models is not None and asked not in principal.models:
-            raise PermissionDenied(f"The model {asked} is not among those that this tenant may use.")
+            raise NotAllowed(f"The model {asked} is not among those that this tenant may use.")
         return [self._split(name) for name in names]
 
     def _split(self, name: str) -> tuple[str, str]:

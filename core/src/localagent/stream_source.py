@@ -13,6 +13,7 @@ import msgspec
 
 from localagent.attempts import Attempts, clock_error
 from localagent.errors import InternalError, LocalAgentError, StreamInterrupted
+from localagent.repetition import without_repetition
 from localagent.run import entry_of
 from localagent.streaming import Chunk, Decoder
 from localagent.wire.openai_wire import joined_response
@@ -89,6 +90,8 @@ class Upstream:
         self.model = self._attempt.target.name
         if self._kept is not None:
             self._keep(chunks)
+        if self._pending is not None:
+            await without_repetition(self._pending, self._attempt.request)
         return chunks, self._pending
 
     async def pull(self) -> Pulled:
@@ -109,6 +112,8 @@ class Upstream:
             error = InternalError(f"Provider {name} failed in a stream: {type(failure).__name__}.")
             error.__cause__ = failure
             return (), error
+        if error is not None:
+            await without_repetition(error, attempt.request)
         if self._kept is not None:
             self._keep(chunks)
         return chunks, error
@@ -183,7 +188,8 @@ def interruption(error: LocalAgentError) -> StreamInterrupted:
     if isinstance(error, StreamInterrupted):
         error.advice = msgspec.structs.replace(error.advice, same=False, next=False, billed="yes")
         return error
-    return StreamInterrupted(f"The stream broke off: {error.message}", cause=error, phase=error.phase, code=error.code)
+    message = f"The stream broke off: {error.message}"
+    return StreamInterrupted(message, cause=error, phase=error.phase, code=error.code, detail=error.detail)
 
 
 async def _read(answer: HttpAnswer, decoder: Decoder) -> tuple[list[Chunk], LocalAgentError | None]:

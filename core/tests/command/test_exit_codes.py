@@ -23,7 +23,7 @@ MEANT = {
         "ClientGone", "RateLimited", "QuotaExhausted", "Overloaded",
     },
     ExitCode.NO_MODEL: {"ModelNotFound"},
-    ExitCode.NO_ACCESS: {"UpstreamAuth", "PermissionDenied", "Unauthenticated"},
+    ExitCode.NO_ACCESS: {"UpstreamAuth", "PermissionDenied", "NotAllowed", "Unauthenticated"},
     ExitCode.REJECTED: {"RequestRejected", "InvalidRequest", "ContextLengthExceeded", "ContentFiltered"},
     ExitCode.INCOMPLETE: {"StreamInterrupted"},
 }  # fmt: skip

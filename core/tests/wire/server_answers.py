@@ -91,6 +91,7 @@ AUTH = Expected(UpstreamAuth, "next", "no", "neutral", 502, "upstream_auth")
 DENIED = Expected(PermissionDenied, "next", "no", "neutral", 502, "permission_denied")
 NOT_FOUND = Expected(ModelNotFound, "next", "no", "alive", 404, "model_not_found")
 INVALID = Expected(InvalidRequest, "none", "no", "alive", 400, "invalid_request")
+WRONG_ELSEWHERE = Expected(InvalidRequest, "next", "no", "alive", 400, "invalid_request")
 UNSUPPORTED = Expected(InvalidRequest, "next", "no", "alive", 400, "unsupported")
 TOO_LARGE = Expected(InvalidRequest, "none", "no", "alive", 413, "request_too_large")
 TOO_LONG = Expected(ContextLengthExceeded, "none", "no", "alive", 400, "context_length_exceeded")
@@ -377,6 +378,43 @@ ANSWERS: dict[str, tuple[Case, Expected]] = {
     "F114 length": (answer(400, {"error": "the input length exceeds the context length"}), TOO_LONG),
     "F114 tools": (answer(400, {"error": "registry.ollama.ai/library/gemma:2b does not support tools"}), UNSUPPORTED),
     "F114 chat": (answer(400, {"error": '"nomic-embed-text" does not support chat'}), UNSUPPORTED),
+    "unsupported image": (
+        answer(
+            500,
+            {
+                "error": {
+                    "code": 500,
+                    "message": "image input is not supported - hint: if this is unexpected, you may "
+                    "need to provide the mmproj",
+                    "type": "server_error",
+                }
+            },
+        ),
+        UNSUPPORTED,
+    ),
+    "unsupported audio": (answer(500, openai("This model does not support audio input.", type="x")), UNSUPPORTED),
+    "unsupported tools": (answer(500, openai("Unsupported param: tools", type="server_error")), UNSUPPORTED),
+    "unsupported image at a router": (
+        answer(404, {"error": {"message": "No endpoints found that support image input", "code": 404}}),
+        UNSUPPORTED,
+    ),
+    "unsupported image at Ollama": (
+        answer(500, {"error": "this model is missing data required for image input"}),
+        UNSUPPORTED,
+    ),
+    "unsupported system role": (answer(500, openai("System role not supported", type="server_error")), UNSUPPORTED),
+    "unsupported embeddings": (
+        answer(501, {"error": {"message": "This server does not support embeddings. Start it with `--embeddings`"}}),
+        UNSUPPORTED,
+    ),
+    "bad grammar": (answer(500, openai("Failed to parse grammar", type="server_error")), WRONG_ELSEWHERE),
+    "bad schema": (answer(500, {"error": "invalid JSON schema in format"}), WRONG_ELSEWHERE),
+    "bad image": (answer(500, openai("Failed to load image or audio file", type="server_error")), WRONG_ELSEWHERE),
+    "bad base64": (answer(500, {"error": "illegal base64 data at input byte 4"}), WRONG_ELSEWHERE),
+    "bad roles": (
+        answer(500, openai("Conversation roles must alternate user/assistant/user/assistant/...", type="server_error")),
+        WRONG_ELSEWHERE,
+    ),
     "F114 llama.cpp": (
         answer(501, {"error": {"code": 501, "message": "No.", "type": "not_supported_error"}}),
         UNSUPPORTED,

@@ -65,7 +65,7 @@ def test_no_line_of_the_table_can_be_missed(monkeypatch: pytest.MonkeyPatch) -> 
     assert idle == []
 
 
-def test_messages_of_a_server_reach_only_who_must_mend_the_request() -> None:
+def test_a_server_s_sentence_is_the_message_where_the_user_must_change_the_request() -> None:
     """What is wrong with a request is said in the server's words; a failure is said in ours, with the server's code."""
     assert answer(400, openai("Invalid value for 'temperature'."))().message == "Invalid value for 'temperature'."
     assert answer(404, openai("No model gpt-9."))().message == "No model gpt-9."
@@ -75,6 +75,33 @@ def test_messages_of_a_server_reach_only_who_must_mend_the_request() -> None:
     assert answer(400, openai("Your prompt: ...", code="content_filter"))().message == (
         "A content policy refused the request (HTTP 400, content_filter)."
     )
+
+
+@pytest.mark.parametrize("status", [400, 402, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 529])
+def test_a_server_s_sentence_is_kept_whatever_the_status(status: int) -> None:
+    """A limit, a quota or a crash is explained by the server alone; keys in it are hidden, and it is bounded."""
+    error = answer(status, openai(f"Limit 3 of {KEY}\nreached: " + "word " * 200))()
+    assert error.detail is not None
+    assert error.detail.startswith("Limit 3 of ***\\nreached: word")
+    assert len(error.detail) <= 300
+    assert error.detail in str(error)
+    assert pickle.loads(pickle.dumps(error)).detail == error.detail
+
+
+def test_a_quoted_sentence_stands_between_ours_and_what_to_do() -> None:
+    """It is told once, also where it is the message."""
+    assert str(answer(402, openai("Top up.", type="x"))()) == (
+        f'No money or no quota is left (HTTP 402, x). [{TARGET}] The server said: "Top up." '
+        "Check the plan and the billing of provider 'openai'."
+    )
+    assert str(answer(400, openai("No such field."))()) == f"No such field. [{TARGET}]"
+
+
+@pytest.mark.parametrize("case", [answer(401, openai("Key abc.")), answer(400, openai("Incorrect API key: abc")),
+                                  answer(500, PAGE), answer(500), answer(503, b"x" * 2000)])  # fmt: skip
+def test_what_must_not_or_cannot_be_shown_is_no_detail(case: Case) -> None:
+    """What is said of a wrong key, pages, and nothing."""
+    assert case().detail is None
 
 
 def test_the_words_of_a_401_are_never_shown() -> None:

@@ -121,7 +121,7 @@ async def test_a_key_for_some_models_is_refused_others(serve: Any, keys: KeyStor
             listed = await http.get("/v1/models")
             allowed = await http.post("/v1/chat/completions", json={"model": "fake/other", **CHAT})
             default = await http.post("/v1/chat/completions", json=CHAT)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "permission_denied")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_allowed")
     assert [row["id"] for row in listed.json()["data"]] == ["fake/other"]
     assert (allowed.status_code, default.status_code) == (200, 403)
     assert len(fake.asked) == 1

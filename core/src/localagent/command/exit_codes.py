@@ -8,6 +8,7 @@ from localagent.errors import (
     LocalAgentError,
     LocalRefusal,
     ModelNotFound,
+    NotAllowed,
     Overloaded,
     PermissionDenied,
     QuotaExhausted,
@@ -53,7 +54,7 @@ _TABLE: tuple[tuple[tuple[type[LocalAgentError], ...], ExitCode], ...] = (
     ((StartError,), ExitCode.WRONG_SETUP),
     ((LocalRefusal, RateLimited, QuotaExhausted, Overloaded), ExitCode.LIMITED),
     ((ModelNotFound,), ExitCode.NO_MODEL),
-    ((UpstreamAuth, PermissionDenied, Unauthenticated), ExitCode.NO_ACCESS),
+    ((UpstreamAuth, PermissionDenied, NotAllowed, Unauthenticated), ExitCode.NO_ACCESS),
     ((RequestRejected,), ExitCode.REJECTED),
     ((StreamInterrupted,), ExitCode.INCOMPLETE),
 )

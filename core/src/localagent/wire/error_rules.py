@@ -72,6 +72,33 @@ _CONFLICT = Rule(
 )
 _TOO_LARGE = Rule(InvalidRequest, code="request_too_large", client=413, says="The request is too large for the server")
 _UNSUPPORTED = Rule(InvalidRequest, code="unsupported", advice={"next": True})
+# What servers answer with a 500 although only the request is wrong. These lines may look into the middle of a message:
+# whoever writes such words harms no request but their own.
+_FEATURE = (
+    r"(?:images?|audio|videos?|vision|multi-?modal\w*|files?|documents?|tools?|tool[ _](?:choice|use|calls?)|functions?"
+    r"|function calling|system (?:role|messages?|prompt)|embeddings?|rerank\w*|log_?probs|response_format|json_schema"
+    r"|structured outputs?|grammars?|schemas?|reasoning\w*|thinking|streaming|chat|completions?|insert|prefill"
+    r"|parameters?|params?|inputs?|content types?|roles?)"
+)
+_IS_UNSUPPORTED = r"(?:(?:is|are|was) )?(?:currently )?(?:not|un)(?: currently| yet)? ?support"
+_LACKS = r"(?:(?:does not|do not|doesn't|don't|cannot|can't|not currently) support|unsupported)"
+_MISSING_FEATURE = (
+    rf".{{0,200}}?(?:\b{_FEATURE}\b.{{0,40}}? {_IS_UNSUPPORTED}|{_LACKS} .{{0,30}}?\b{_FEATURE}\b"
+    rf"|does not support \w{{1,40}}\.?\Z|no endpoints found that support|missing data required for {_FEATURE})"
+)
+_UNREADABLE = (
+    r"(?:failed|unable|could not|cannot|can't) (?:to )?(?:parse|convert|compile|decode|load|identify|process|open) "
+    r"(?:the |an? |input |provided |supplied )?(?:grammar|messages?|json[ _]schema|schema|tools?|tool definitions?"
+    r"|images?|audio|videos?|base64|data url)"
+)
+_INVALID = (
+    r"(?:invalid|illegal|unknown|corrupt(?:ed)?|malformed|bad) (?:json[ _]schema|schema in|grammar|image|audio|base64"
+    r"|data url|tool)|json schema (?:conversion|error)|image: unknown format"
+)
+_TEMPLATE = (
+    r"conversation roles must|only user and assistant roles|param(?:eter)? requires|roles must alternate"
+    r"|(?:template|jinja) (?:exception|error)"
+)
 
 TABLE: tuple[Rule, ...] = (
     Rule(UpstreamAuth, {401}),
@@ -159,7 +186,13 @@ TABLE: tuple[Rule, ...] = (
         text="llama runner process|model runner has|an error was encountered while running the model",
         says="The process that ran the model ended",
     ),
-    attrs.evolve(_UNSUPPORTED, status={400, None}, text=r".{0,200}?does not support \w{1,40}\Z"),
+    attrs.evolve(_UNSUPPORTED, status={400, 404, 415, 422, 500, 501, None}, text=_MISSING_FEATURE),
+    Rule(
+        InvalidRequest,
+        {500, 501, None},
+        text=rf".{{0,200}}?\b(?:{_UNREADABLE}|{_INVALID}|{_TEMPLATE})\b",
+        advice={"next": True},
+    ),
     attrs.evolve(_UNSUPPORTED, names="not_supported_error|unsupported_operation"),
     # Statuses.
     Rule(EmptyResponse, {204, 205}, advice={"breaker": "failure"}),

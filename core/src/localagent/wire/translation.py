@@ -8,8 +8,9 @@ Two rules keep strangers out of it:
 - What a user writes may come back in a server's message. A pattern of a message therefore matches from its first
   character, so that nobody can write the words that park a key for all others; only lines that concern nobody but
   the request itself look further in.
-- Messages of a server are passed on only where the user must mend the request, after ``redact``; everything else is
-  said in our own words, with the server's code. What a 401 says is never read: it may show the key.
+- A server's own sentence is the error's ``detail``, after ``redact``. It is also the message where the user must change
+  the request; everything else is said in our own words, with the server's code. What is said of a wrong key is never
+  kept: it may show the key. The core drops a detail that repeats the request (``localagent.repetition``).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from localagent.errors import (
     LocalAgentError,
     QuotaExhausted,
     RateLimited,
+    UpstreamAuth,
 )
 from localagent.wire.answer_shapes import (
     PAGE,
@@ -93,8 +95,9 @@ def _error(
 ) -> LocalAgentError:
     rule, groups = _rule(said)
     mend = rule.mend or MENDS.get(rule.kind)
+    detail = _detail(rule, said)
     error = rule.kind(
-        _message(rule, said, groups),
+        _message(rule, said, groups) if detail is None or rule.kind not in PASSED_ON else detail,
         mend=mend.format(provider=provider, **groups) if mend else None,
         code=rule.code,
         provider=provider,
@@ -103,6 +106,7 @@ def _error(
         retry_after=_hint(rule.kind, headers, document, wall),
         upstream_request_id=_request_id(headers),
         advice=_advice(rule, said, should_retry(headers)),
+        detail=detail,
     )
     if rule.client is not None:
         vars(error)["status"] = rule.client  # this one error's; the class keeps its own
@@ -129,9 +133,15 @@ def _fit(rule: Rule, said: Said) -> dict[str, str] | None:
     return {name: redact(text) for name, text in found.groupdict().items()} if found else None
 
 
+def _detail(rule: Rule, said: Said) -> str | None:
+    """Return what the server said, as far as it may be shown."""
+    if rule.kind is UpstreamAuth or not said.message or PAGE.search(said.message):
+        return None
+    return redact(said.message)
+
+
 def _message(rule: Rule, said: Said, groups: Mapping[str, str]) -> str:
-    if rule.kind in PASSED_ON and said.message and not PAGE.search(said.message):
-        return redact(said.message)
+    """Return our own sentence for a line of the table."""
     shown = [f"HTTP {said.status}"] if said.status else []
     shown += [name for name in said.names if _CODE.fullmatch(name) and not KEY.search(name)][:1]
     sentence = (rule.says or SAYS[rule.kind]).format(**groups)

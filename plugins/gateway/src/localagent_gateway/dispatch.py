@@ -16,14 +16,12 @@ from localagent import (
     InternalError,
     InvalidRequest,
     LocalAgentError,
-    PermissionDenied,
     Principal,
     Route,
     Unauthenticated,
 )
-from localagent_gateway.errors import NotAllowed, NotFound, WrongMethod
+from localagent_gateway.errors import NotFound, WrongMethod
 from localagent_gateway.openai.errors import openai_error
-from localagent_gateway.repetition import without_repetition
 from localagent_gateway.routing import Routes
 
 log = logging.getLogger("localagent.gateway")
@@ -57,12 +55,11 @@ class Dispatcher:
                 return answer
             failure: LocalAgentError = InternalError(f"{request.path} was answered with {type(answer).__name__}.")
         except LocalAgentError as error:
-            failure = _as_asked(error)
+            failure = error
         except Exception as error:  # handlers of other plugins, and defects of our own; its text may hold a prompt
             name, where = type(error).__name__, _place(error)
             log.error("A request failed: %s at %s.", name, where, extra={"request_id": request.id})
             failure = InternalError("The gateway failed.")
-        await without_repetition(failure, request)
         return self.refuse(failure, request)
 
     def refuse(self, error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
@@ -91,13 +88,6 @@ class Dispatcher:
             prefix = request.path.split("/", 3)[:2]
             route = next((one for one in self.routes.all if one.path.split("/", 3)[:2] == prefix), None)
         return (route.errors if route is not None else None) or openai_error
-
-
-def _as_asked(error: LocalAgentError) -> LocalAgentError:
-    """Return an error as it concerns who asked: what a key may not do is no failure of an upstream."""
-    if isinstance(error, PermissionDenied) and not error.attempts and error.provider is None:
-        return NotAllowed(error.message)
-    return error
 
 
 def _challenged(answer: FrontAnswer) -> FrontAnswer:

@@ -47,12 +47,5 @@ class WrongPlace(InvalidRequest):
     default_code = "wrong_host"
 
 
-class NotAllowed(InvalidRequest):
-    """The key may not do this."""
-
-    status = 403
-    default_code = "permission_denied"
-
-
 class PartlyDone(StartError):
     """Some workers were changed and some were not; the message says which."""

@@ -36,9 +36,9 @@ def error_object(error: LocalAgentError) -> dict[str, object]:
 
 
 def sentence(error: LocalAgentError) -> str:
-    """Return what a client is told. What mends a server is for its log alone."""
+    """Return what a client reads: our sentence, the model server's own, and what to change in the request."""
     mend = error.mend if isinstance(error, RequestRejected) and error.mend else ""
-    return f"{error.message} {mend}".rstrip()
+    return f"{error.message}{error.quotation} {mend}".rstrip()
 
 
 def error_headers(error: LocalAgentError) -> dict[str, str]:
