@@ -103,9 +103,10 @@ class Attempts:
             if status == "ok":
                 state.succeeded(now - attempt.started, now)
             elif error is not None:
-                state.failed(f"{error.message}{error.quotation}", sick=blame and error.advice.breaker == "failure")
-                log.info("Attempt %d at %s failed: %s%s", attempt.number, attempt.target, error.message, error.quotation,
-                         extra={"request_id": self._call.id})  # fmt: skip
+                said = f"{error.message}{error.quotation}"
+                state.failed(said, sick=blame and error.advice.breaker == "failure")
+                where = {"request_id": self._call.id}
+                log.info("Attempt %d at %s failed: %s", attempt.number, attempt.target, said, extra=where)
             if self._call.plan.after_attempt:
                 notify(self._call.plan.after_attempt, attempt, outcome)
         attempt.run_deferred()
