@@ -1,6 +1,7 @@
 """Run the benchmarks, write ``build/bench/report.json`` and print the table.
 
-``--quick`` runs fewer rounds; ``--help`` lists the rest. A missed target is a word in the table, never a failure.
+``--quick`` runs fewer rounds; ``--instructions`` counts instructions instead of time; ``--help`` lists the rest. A
+missed target is a word in the table, never a failure.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+import counted
+import instructions
 import machine
 from bench import Bench
 from cases import (
@@ -57,11 +60,21 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds instead of {ROUNDS}")
-    parser.add_argument("--only", action="append", choices=CASES, metavar="CASE", help=f"one of: {', '.join(CASES)}")
+    names = sorted({*CASES, *counted.CASES})  # those that the other way of measuring lacks are refused below
+    parser.add_argument("--only", action="append", choices=names, metavar="CASE", help=f"one of: {', '.join(CASES)}")
+    parser.add_argument(
+        "--instructions",
+        action="store_true",
+        help=f"count instructions of: {', '.join(counted.CASES)} (needs valgrind)",
+    )
     parser.add_argument("--peers", action="store_true", help="other gateways too, installed when they are first needed")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="where the JSON goes")
     parser.add_argument("--write-docs", action="store_true", help="put the table into the documentation's page")
-    return parser.parse_args(given)
+    options = parser.parse_args(given)
+    for name in options.only or ():
+        if name not in (counted.CASES if options.instructions else CASES):
+            parser.error(f"{name} is no case of {'instructions' if options.instructions else 'time'}.")
+    return options
 
 
 async def measured(cases: Sequence[str], rounds: int, *, peers: bool) -> Report:
@@ -85,6 +98,9 @@ def forget_proxies() -> None:
 def main() -> None:
     """Run what the command line asks for."""
     options = arguments()
+    if options.instructions:
+        instructions.count(options.only, write_docs=options.write_docs)
+        return
     forget_proxies()
     rounds = QUICK_ROUNDS if options.quick else ROUNDS
     report = asyncio.run(measured(options.only or list(CASES), rounds, peers=options.peers))

@@ -1,0 +1,83 @@
+"""A program that does one thing N times, for the count of its instructions: ``python counted.py CASE N``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+from answers import EVENTS, KEY, MESSAGES, MODEL, PATH, TEXT, pieces, whole_body, words
+from cases import clients
+from cases.memory_transport import MemoryTransport, bringing
+
+Work = Callable[[int, AsyncExitStack], Awaitable[None]]
+
+
+async def call(number: int, stack: AsyncExitStack) -> None:
+    """Ask for whole answers, over a transport without a socket."""
+    client = await stack.enter_async_context(clients.client(clients.NOWHERE, bringing(MemoryTransport(whole_body()))))
+    await clients.chats(client)(number)
+
+
+async def hit(number: int, stack: AsyncExitStack) -> None:
+    """Ask the same question again and again; the cache in memory answers."""
+    from localagent_cache_memory import MemoryCachePlugin
+
+    memory = bringing(MemoryTransport(whole_body()))
+    client = await stack.enter_async_context(clients.client(clients.NOWHERE, memory, MemoryCachePlugin))
+    for _ in range(number):
+        response = await client.chat(MESSAGES, model=clients.TARGET, temperature=0)
+        assert response.text == TEXT
+
+
+async def chunk(number: int, stack: AsyncExitStack) -> None:
+    """Read one stream of so many chunks, each from a piece of its own."""
+    count = EVENTS + number
+    memory = bringing(MemoryTransport(*pieces(count + 1, count)))
+    client = await stack.enter_async_context(clients.client(clients.NOWHERE, memory))
+    await clients.streams(client, words(count))(1)
+
+
+async def gateway(number: int, stack: AsyncExitStack) -> None:
+    """Ask the gateway for whole answers over one loopback connection; the client's part is raw bytes and is counted."""
+    from localagent_gateway import GatewayPlugin, GatewaySettings
+    from localagent_gateway.sockets import bind
+    from localagent_gateway.worker import running
+
+    memory = bringing(MemoryTransport(whole_body()))
+    settings = GatewaySettings(port=0, log="none")
+    client = await stack.enter_async_context(clients.client(clients.NOWHERE, memory, GatewayPlugin))
+    sockets = bind(settings)
+    await stack.enter_async_context(running(client, settings, sockets))
+    reader, writer = await asyncio.open_connection(*sockets[0].getsockname()[:2])
+    request = _request()
+    for _ in range(number):
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+        assert (await reader.readexactly(length)).startswith(b"{")
+    writer.close()
+    await writer.wait_closed()
+
+
+def _request() -> bytes:
+    import msgspec
+
+    body = msgspec.json.encode({"model": f"local/{MODEL}", "messages": MESSAGES, "temperature": 0.5})
+    head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+CASES: dict[str, Work] = {"call": call, "hit": hit, "chunk": chunk, "gateway": gateway}
+
+
+async def main(case: str, number: int) -> None:
+    """Do a case's work."""
+    async with AsyncExitStack() as stack:
+        await CASES[case](number, stack)
+
+
+if __name__ == "__main__":
+    assert KEY
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

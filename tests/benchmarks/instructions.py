@@ -1,0 +1,74 @@
+"""Counts the instructions of a call, a hit, a chunk and a gateway request.
+
+Valgrind's callgrind counts what the processor executes in user space, so the same code gives the same count whatever
+else the machine does. Each case runs with N and with 3 N operations; the difference, shared among 2 N, is one
+operation's part, without start and end. The hash seed is fixed, and addresses are not randomised.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import counted
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/explanation/instructions.md"
+BEGIN, END = "<!-- counts: made by the harness -->", "<!-- end of counts -->"
+NUMBER = 100
+COLLECTED = re.compile(r"Collected : (\d+)")
+
+
+def instructions(case: str, number: int) -> int:
+    """Return how many instructions a program executes that does a case's work so many times.
+
+    Raises:
+        RuntimeError: The program failed, or valgrind said no count.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", sys.executable]
+        program = [str(Path(counted.__file__)), case, str(number)]
+        fixed = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONMALLOC": "malloc"}
+        done = subprocess.run([*command, *program], env=fixed, capture_output=True, text=True, check=False)
+    found = COLLECTED.search(done.stderr)
+    if done.returncode or found is None:
+        raise RuntimeError(f"{case} was not counted: {done.stderr[-2000:]}")
+    return int(found[1])
+
+
+def each(case: str, number: int = NUMBER) -> float:
+    """Return how many instructions one more operation of a case costs."""
+    return (instructions(case, 3 * number) - instructions(case, number)) / (2 * number)
+
+
+def table(cases: list[str]) -> str:
+    """Count cases and return the rows, in thousands of instructions."""
+    lines = ["| one | thousand instructions | what |", "|---|---:|---|"]
+    for case in cases:
+        print(f"{case} ...", file=sys.stderr, flush=True)
+        what = (counted.CASES[case].__doc__ or "").partition("\n")[0]
+        lines.append(f"| {case} | {each(case) / 1000:.1f} | {what} |")
+    return "\n".join(lines) + "\n"
+
+
+def count(only: list[str] | None, *, write_docs: bool) -> None:
+    """Print the table of these cases, or of all.
+
+    Args:
+        only: Names of cases.
+        write_docs: Whether to put the table into the documentation's page.
+    """
+    if shutil.which("valgrind") is None:
+        sys.exit("valgrind is not installed. Install it with: apt-get install valgrind")
+    rows = table(only or list(counted.CASES))
+    print(rows)
+    if write_docs:
+        before, _, rest = PAGE.read_text().partition(BEGIN)
+        after = rest.partition(END)[2]
+        version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+        PAGE.write_text(f"{before}{BEGIN}\n\n{version}:\n\n{rows}\n{END}{after}")
