@@ -30,7 +30,7 @@ def test_the_table_is_put_into_its_page(monkeypatch: pytest.MonkeyPatch, tmp_pat
     page.write_text(f"Before\n{instructions.BEGIN}\nold\n{instructions.END}\nAfter\n")
     monkeypatch.setattr(instructions, "PAGE", page)
     monkeypatch.setattr(instructions, "instructions", lambda case, number: number)
-    monkeypatch.setattr(instructions.shutil, "which", lambda name: name)
+    monkeypatch.setattr("shutil.which", lambda name: name)
     for _ in range(2):
         instructions.count(["hit"], write_docs=True)
     text = page.read_text()
