@@ -54,6 +54,23 @@ def test_a_broad_except_is_found(handler: str, found: list[int]) -> None:
     assert broad_handlers(f"try:\n    run()\n{handler}\n    pass\n") == found
 
 
+SHARED_THREADS = re.compile(r"\.to_thread\(|run_in_executor\(None|\.getaddrinfo\(")
+
+
+def test_nothing_waits_for_the_threads_that_libraries_share(sources: list[Path]) -> None:
+    """Work and names go through ``localagent.in_thread`` and ``resolve_name``, so that neither holds up the other."""
+    found = [
+        (str(path), line)
+        for path in sources
+        if "testing" not in path.parts
+        for line in path.read_text().splitlines()
+        if SHARED_THREADS.search(line)
+    ]
+    assert [line.strip() for _, line in found] == [
+        "places = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)"
+    ]  # the gateway's own host, before it serves
+
+
 def wall_clock_reads(source: str) -> list[int]:
     """Return the lines that read the wall clock without giving it the name ``wall``."""
     nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom | ast.Attribute)]

@@ -87,7 +87,7 @@ _GIVES = {
     "settings.model": ("Settings",),
     "settings.files": ("load_settings",),
     "streaming": ("Chunk", "Decoder", "StreamStep"),
-    "threads": ("in_thread",),
+    "threads": ("in_thread", "resolve_name"),
     "timer": ("Clocks", "Watch"),
     "tokens": ("Tokenizer",),
     "transport": ("Caps", "ConnectSettings", "HttpAnswer", "PoolStats", "Pooled", "Transport"),
@@ -326,6 +326,7 @@ if TYPE_CHECKING:
     from localagent.streaming import Decoder as Decoder
     from localagent.streaming import StreamStep as StreamStep
     from localagent.threads import in_thread as in_thread
+    from localagent.threads import resolve_name as resolve_name
     from localagent.timer import Clocks as Clocks
     from localagent.timer import Watch as Watch
     from localagent.tokens import Tokenizer as Tokenizer

@@ -6,10 +6,11 @@ out of a server's sentence where it becomes an error; what a prompt is, only the
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from localagent.threads import in_thread
 
 if TYPE_CHECKING:
     from localagent.errors import LocalAgentError
@@ -32,7 +33,7 @@ async def without_repetition(error: LocalAgentError, request: Request) -> None:
         return
     texts = list(_texts(request.document))
     if sum(map(len, texts)) > LARGE:
-        repeats = await asyncio.to_thread(_repeats, error.detail, texts)
+        repeats = await in_thread(_repeats, error.detail, texts)
     else:
         repeats = _repeats(error.detail, texts)
     if repeats:

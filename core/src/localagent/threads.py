@@ -1,13 +1,99 @@
-"""Work that would hold up the event loop, such as writing a file."""
+"""Work that would hold up the event loop, such as writing a file or asking for the addresses of a name.
+
+Nothing here uses the event loop's default executor. That one has few threads, and asyncio and other libraries resolve
+names in them: a handful of names that get no answer would hold up everything else that needs a thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
+import socket
+import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
-from typing import TypeVar
+from concurrent.futures import Executor, Future
+from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
+Task: TypeAlias = tuple[Future[Any], Callable[[], Any]]
+
+WORK_AT_MOST = min(32, (os.cpu_count() or 1) + 4)  # as many as the default executor has
+NAMES_AT_MOST = 128
+
+
+class Threads(Executor):
+    """Threads that end as soon as there is nothing left to do, so they need not be closed.
+
+    Args:
+        name: The name of the threads.
+        at_most: How many there are at a time; work beyond that waits for its turn.
+        abandoned: Whether the interpreter ends without waiting for what they do.
+    """
+
+    def __init__(self, name: str, at_most: int, *, abandoned: bool = False) -> None:
+        self._name = name
+        self._at_most = at_most
+        self._abandoned = abandoned
+        self._forget()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        """Begin without threads; a forked child has none of its parent's."""
+        self._lock = threading.Lock()
+        self._running = 0
+        self._waiting: deque[Task] = deque()
+
+    def submit(self, work: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
+        """Have a thread do something.
+
+        Raises:
+            RuntimeError: The interpreter is ending.
+        """
+        future: Future[T] = Future()
+        task = future, functools.partial(work, *arguments, **named)
+        with self._lock:
+            if self._running >= self._at_most:
+                self._waiting.append(task)
+                return future
+            self._running += 1
+        try:
+            threading.Thread(target=self._run, args=task, name=self._name, daemon=self._abandoned).start()
+        except RuntimeError:
+            with self._lock:
+                self._running -= 1
+            raise
+        return future
+
+    def _run(self, future: Future[Any], work: Callable[[], Any]) -> None:
+        _do(future, work)
+        while (task := self._next()) is not None:
+            _do(*task)
+
+    def _next(self) -> Task | None:
+        """Return what a thread does next; None tells it to end."""
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._running -= 1
+            return None
+
+
+def _do(future: Future[Any], work: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = work()
+    except BaseException as error:  # whoever waits for the work is told what it raised
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+_WORK = Threads("localagent-work", WORK_AT_MOST)
+_NAMES = Threads("localagent-names", NAMES_AT_MOST, abandoned=True)
 
 
 async def in_thread(work: Callable[..., T], *arguments: object, executor: Executor | None = None) -> T:
@@ -19,10 +105,24 @@ async def in_thread(work: Callable[..., T], *arguments: object, executor: Execut
     Args:
         work: The function; what it raises is raised here.
         arguments: Its arguments.
-        executor: Whose thread; None means the event loop's own.
+        executor: Whose thread; None means those that all such work shares, which resolve no names.
     """
     try:
-        future = asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
+        future = asyncio.get_running_loop().run_in_executor(executor or _WORK, work, *arguments)
     except RuntimeError:  # the only thing that submitting raises
         return work(*arguments)
     return await future
+
+
+async def resolve_name(host: str, port: int, **options: Any) -> list[Any]:
+    """Return the addresses of a name, as ``socket.getaddrinfo`` does; a name without an answer holds up nothing else.
+
+    Args:
+        host: The name.
+        port: The port.
+        options: ``family``, ``type``, ``proto`` and ``flags``.
+
+    Raises:
+        OSError: There is no such name.
+    """
+    return await in_thread(functools.partial(socket.getaddrinfo, host, port, **options), executor=_NAMES)

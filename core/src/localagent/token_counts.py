@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from localagent.instances import Target
 from localagent.plan import first_now
+from localagent.threads import in_thread
 from localagent.tokens import Tokenizer
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class TokenCounts:
         if tokenizer is None:
             return None
         if _size(request.document) > LONG:
-            return await asyncio.to_thread(tokenizer.request, request)
+            return await in_thread(tokenizer.request, request)
         return tokenizer.request(request)
 
     def _tokenizer(self, target: Target) -> Tokenizer | None:

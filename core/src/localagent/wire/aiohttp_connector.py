@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-if TYPE_CHECKING:
-    import asyncio
+from localagent.threads import resolve_name
 
+if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
     from yarl import URL
 
@@ -98,6 +99,21 @@ class Resolver(AbstractResolver):
     async def close(self) -> None:
         """Close the other resolver."""
         await self._inner.close()
+
+
+class _Names:
+    """What aiohttp's resolver asks for names, in the place of the event loop."""
+
+    async def getaddrinfo(self, host: str, port: int, **options: Any) -> list[Any]:
+        return await resolve_name(host, port, **options)
+
+    async def getnameinfo(self, address: Any, flags: int = 0) -> tuple[str, str]:
+        return await asyncio.get_running_loop().getnameinfo(address, flags)  # of numbers: nobody is asked
+
+
+def system_resolver() -> AbstractResolver:
+    """Return what resolves names as the system does, in threads that nothing else uses."""
+    return aiohttp.ThreadedResolver(_Names())  # type: ignore[arg-type]
 
 
 class Connector(aiohttp.TCPConnector):

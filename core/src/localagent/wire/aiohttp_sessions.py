@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from localagent.wire.aiohttp_connector import Connector, Counts, Exchange, Nobody, Resolver, current
+from localagent.wire.aiohttp_connector import Connector, Counts, Exchange, Nobody, Resolver, current, system_resolver
 
 if TYPE_CHECKING:
     import ssl
@@ -74,7 +74,7 @@ class Sessions:
             self._forks = Forks.count
         options: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": self.keepalive}
         connector = Connector(
-            Resolver(self._resolver or aiohttp.ThreadedResolver()),
+            Resolver(self._resolver or system_resolver()),
             limit=0,
             ttl_dns_cache=self._dns_ttl,
             **options,

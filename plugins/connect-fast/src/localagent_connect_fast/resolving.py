@@ -7,6 +7,7 @@ import re
 import socket
 from typing import Any, TypeAlias
 
+from localagent import resolve_name
 from localagent_connect_fast.forks import Forks
 from localagent_connect_fast.origins import ip_of
 
@@ -60,8 +61,7 @@ class Resolver:
         return await asyncio.shield(task)
 
     async def _ask(self, host: str, port: int) -> Addresses:
-        loop = asyncio.get_running_loop()
-        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)  # type: ignore[return-value]
+        return await resolve_name(host, port, type=socket.SOCK_STREAM)
 
     def _asked(self, key: tuple[str, int], done: asyncio.Task[Addresses]) -> None:
         self._asking.pop(key, None)

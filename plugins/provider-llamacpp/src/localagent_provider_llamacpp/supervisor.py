@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
+from localagent import in_thread
 from localagent.errors import Draining, LocalAgentError, StartError, UpstreamServerError
 from localagent.secrets import Secret
 from localagent_provider_llamacpp.backoff import Backoff
@@ -128,7 +129,7 @@ class ModelServer:
         if self._task:
             return
         spec = self.settings.model
-        self._path = await asyncio.to_thread(find_model, spec) if is_remote(spec) else find_model(spec)
+        self._path = await in_thread(find_model, spec) if is_remote(spec) else find_model(spec)
         if not self._task and self.state == "new":  # who else called meanwhile was not quicker
             self._loop = asyncio.get_running_loop()
             self._task = self._loop.create_task(self._run(), name=f"model server {self._path.stem}")

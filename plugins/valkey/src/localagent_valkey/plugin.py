@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +19,7 @@ from localagent import (
     Settings,
     Which,
     hookimpl,
+    in_thread,
     pack_entry,
     unpack_entry,
 )
@@ -100,7 +100,7 @@ class ValkeyCachePlugin(Plugin):
         """Return the entry in a value; a damaged one is deleted, behind the caller's back."""
         try:
             if unpacked_length(value) > SLOW_TO_UNPACK:
-                return await asyncio.to_thread(self._opened, value)
+                return await in_thread(self._opened, value)
             return self._opened(value)
         except NoEntryError:
             self._figures.damaged += 1
@@ -139,7 +139,7 @@ class ValkeyCachePlugin(Plugin):
             self._figures.too_large += 1
             return None
         if len(data) > max(SLOW_TO_PACK, self.settings.compress_above):
-            return await asyncio.to_thread(packed, data, self.settings.compress_above)
+            return await in_thread(packed, data, self.settings.compress_above)
         return packed(data, self.settings.compress_above)
 
     async def _set(self, server: Redis, key: CacheKey, value: bytes) -> bool:

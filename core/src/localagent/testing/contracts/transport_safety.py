@@ -15,6 +15,7 @@ from localagent.errors import LocalAgentError
 from localagent.testing.canaries import CANARY_KEY, CANARY_PROMPT, Canaries
 from localagent.testing.contracts.exchanging import MakesTransports, exchange, fetch, nobody_listens
 from localagent.testing.fault_server import FaultServer
+from localagent.testing.faults.resolver import SILENT, stub_resolver
 from localagent.testing.http_bytes import answer
 from localagent.testing.steps import Close, ReadRequest, Reset, Send
 
@@ -107,6 +108,23 @@ class Safety(MakesTransports):
                     async with exchange(transport, url, headers=headers, body=CANARY_PROMPT.encode()):
                         pass
                 canaries.watch(caught.value)
+
+    async def test_names_without_an_answer_hold_up_no_other_request(self) -> None:
+        """Forty names get no answer; a request to another name is answered meanwhile, and threads do other work."""
+        silent = [f"silent-{number}.invalid" for number in range(40)]
+        names = {**dict.fromkeys(silent, SILENT), "answers.test": "127.0.0.1"}
+        async with FaultServer(OK) as server, self.transport() as transport:
+            with stub_resolver(names):
+                stuck = [asyncio.create_task(fetch(transport, f"http://{name}:9")) for name in silent]
+                try:
+                    url = server.url.replace("127.0.0.1", "answers.test")
+                    assert await asyncio.wait_for(fetch(transport, url), 30.0) == b"good"
+                    assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 30.0) == "done"
+                finally:
+                    for task in stuck:
+                        task.cancel()
+            ends = await asyncio.gather(*stuck, return_exceptions=True)
+            assert {type(end) for end in ends} == {asyncio.CancelledError}
 
     async def test_two_event_loops_do_not_meet(self) -> None:
         """Transports in two threads, each with its own event loop, work at the same time."""

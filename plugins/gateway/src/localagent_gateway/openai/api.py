@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from localagent import (
     Principal,
     Request,
     Route,
+    in_thread,
 )
 from localagent_gateway.anthropic.models import asked_by_anthropic, model_page, model_row
 from localagent_gateway.openai.embeddings import LARGE, converted, differs
@@ -111,7 +111,7 @@ async def _in_encoding(raw: bytes, wanted: Any) -> bytes:
     wanted = wanted or "float"
     if not differs(raw, wanted):
         return raw
-    return converted(raw, wanted) if len(raw) < LARGE else await asyncio.to_thread(converted, raw, wanted)
+    return converted(raw, wanted) if len(raw) < LARGE else await in_thread(converted, raw, wanted)
 
 
 def shown(model: ModelInfo) -> str:
