@@ -33,7 +33,7 @@ _GIVES = {
     "call": ("CachePolicy", "Call", "Principal"),
     "client": ("Client",),
     "commands": ("Command",),
-    "conditions": ("Condition", "InstanceCondition", "LiveProcesses", "Trouble"),
+    "conditions": ("Condition", "Diagnosed", "InstanceCondition", "LiveProcesses", "Trouble"),
     "core": ("Core",),
     "errors": (
         "BudgetExceeded",
@@ -149,6 +149,7 @@ if TYPE_CHECKING:
     from localagent.client import Client as Client
     from localagent.commands import Command as Command
     from localagent.conditions import Condition as Condition
+    from localagent.conditions import Diagnosed as Diagnosed
     from localagent.conditions import InstanceCondition as InstanceCondition
     from localagent.conditions import LiveProcesses as LiveProcesses
     from localagent.conditions import Trouble as Trouble

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import msgspec
 
 if TYPE_CHECKING:
+    from localagent.command.findings import Finding
     from localagent.runtime import Runtime
     from localagent.settings.model import Settings
 
@@ -77,6 +78,21 @@ class LiveProcesses(Protocol):
 
         Raises:
             LocalAgentError: None serves, or they cannot be asked; it says what starts one.
+        """
+
+
+@runtime_checkable
+class Diagnosed(Protocol):
+    """A plugin that knows what can be wrong with what is its own, such as its files: ``localagent doctor`` asks it."""
+
+    def diagnose(self, settings: Settings) -> Sequence[Finding]:
+        """Return what was found; nothing is changed.
+
+        Args:
+            settings: The settings of everything; the plugin has not been entered.
+
+        Raises:
+            LocalAgentError: It could not look.
         """
 
 

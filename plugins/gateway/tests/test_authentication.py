@@ -185,6 +185,7 @@ async def test_a_query_without_a_key_is_no_matter() -> None:
 
     class Nothing:
         pepper = b""
+        kept = False
 
         def changed(self) -> None:
             return None

@@ -83,13 +83,13 @@ def adding(*routes: object, name: str = "other") -> type[Plugin]:
 
 async def test_other_plugins_are_asked_first_and_own_keys_last(serve: Any, keys: KeyStore) -> None:
     """A badge lets in without a key, a key without a badge; ``explain`` says why the gateway stands last."""
-    _, key = keys.create("laptop")
+    _, key = keys.create("laptop", tenant="laptops")
     async with serve(plugins=[Badge, Times]) as served, httpx.AsyncClient(base_url=served.url) as http:
         by_badge = await http.post("/times/x", headers={"x-badge": "ada", "x-api-key": "wrong"})
         by_key = await http.post("/times/x", headers={"x-api-key": key.reveal()})
         by_none = await http.post("/times/x")
         steps = (await served.client.runtime()).pipeline.steps["gateway_authenticate"]
-    assert [by_badge.text, by_key.text] == ["POST x of ada: ", "POST x of laptop: "]
+    assert [by_badge.text, by_key.text] == ["POST x of ada: ", "POST x of laptops: "]
     assert by_none.status_code == 401
     assert [(step.plugin, step.why) for step in steps][-1] == ("gateway", "gateway must stand after *")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent import LocalRefusal, StartError
+from localagent import LocalRefusal, StartError, in_thread
 from localagent.testing import ManualClock
 from localagent_gateway.keys.form import digest
 from localagent_gateway.keys.reader import KeyReader
@@ -32,6 +32,7 @@ class ScriptedReader:
     """Answers what it is told to, once it may."""
 
     pepper = PEPPER
+    kept = True
 
     def __init__(self, *answers: object) -> None:
         self.answers = list(answers)
@@ -39,10 +40,16 @@ class ScriptedReader:
         self.closed = False
         self.may = threading.Event()
         self.may.set()
+        self.begun = threading.Semaphore(0)
+        self.at_once = self.at_once_at_most = 0
 
     def changed(self) -> list[KeyRecord] | None:
-        self.may.wait(60)
+        self.at_once += 1
+        self.at_once_at_most = max(self.at_once, self.at_once_at_most)
+        self.begun.release()
+        assert self.may.wait(60)
         self.reads += 1
+        self.at_once -= 1
         answer = self.answers.pop(0) if self.answers else None
         if isinstance(answer, Exception):
             raise answer
@@ -170,4 +177,89 @@ async def test_who_leaves_ends_nobody_elses_reading() -> None:
     reader.may.set()
     assert (await staying).find(KEY, 0.0) is not None
     assert reader.reads == 1
+    await table.aclose()
+
+
+async def until_begun(reader: ScriptedReader) -> None:
+    """Wait until one more reading has begun."""
+    assert await asyncio.to_thread(reader.begun.acquire, timeout=60)
+
+
+async def test_who_waits_for_a_slow_reading_is_answered_by_it() -> None:
+    """It takes longer than its result is good for, and is used all the same, by everybody who waited, once."""
+    clock, reader = ManualClock(), ScriptedReader([record()])
+    reader.may.clear()
+    table = KeyTable(reader, clock)
+    asking = [asyncio.create_task(table.current()) for _ in range(50)]
+    await until_begun(reader)
+    clock.advance(4.0)
+    reader.may.set()
+    assert all(keys.find(KEY, 0.0) for keys in await asyncio.gather(*asking))
+    assert reader.reads == 1
+    await table.aclose()
+
+
+async def test_who_comes_late_is_answered_by_the_next_reading() -> None:
+    """A reading that began more than half a second before a request came may lack a revocation; the next one has it."""
+    clock, reader = ManualClock(), ScriptedReader([record()], [record(revoked=1.0)])
+    reader.may.clear()
+    table = KeyTable(reader, clock)
+    early = asyncio.create_task(table.current())
+    await until_begun(reader)
+    clock.advance(POLL_SECONDS)
+    late = [asyncio.create_task(table.current()) for _ in range(50)]
+    await asyncio.sleep(0)
+    clock.advance(4.0)
+    reader.may.set()
+    assert (await early).find(KEY, 0.0) is not None
+    assert [keys.find(KEY, 0.0) for keys in await asyncio.gather(*late)] == [None] * 50
+    assert (reader.reads, reader.at_once_at_most) == (2, 1)
+    await table.aclose()
+
+
+async def test_however_slow_the_store_is_everybody_is_answered() -> None:
+    """Each reading takes four seconds; who asks waits for two of them at most."""
+    clock = ManualClock()
+
+    class Slow(ScriptedReader):
+        def changed(self) -> list[KeyRecord] | None:
+            clock.advance(4.0)
+            return super().changed()
+
+    reader = Slow([record()])
+    table = KeyTable(reader, clock)
+    for asked in range(1, 6):
+        before = reader.reads
+        answers = await asyncio.wait_for(asyncio.gather(*(table.current() for _ in range(20))), 60.0)
+        assert all(keys.find(KEY, 0.0) for keys in answers)
+        assert reader.reads - before <= 2, asked
+    assert reader.at_once_at_most == 1
+    await table.aclose()
+
+
+async def test_a_reading_waits_for_no_other_work() -> None:
+    """Neither for names that are being resolved, nor for whatever else has filled the threads that others share."""
+    clock, reader, may = ManualClock(), ScriptedReader([record()]), threading.Event()
+    table = KeyTable(reader, clock)
+    loop = asyncio.get_running_loop()
+    others = [loop.run_in_executor(None, may.wait, 60) for _ in range(40)]
+    others += [asyncio.ensure_future(in_thread(may.wait, 60)) for _ in range(40)]
+    await asyncio.sleep(0)
+    assert (await asyncio.wait_for(table.current(), 30.0)).find(KEY, 0.0) is not None
+    may.set()
+    await asyncio.gather(*others)
+    await table.aclose()
+
+
+async def test_a_reading_that_hangs_holds_up_no_other_work() -> None:
+    """The thread is its own."""
+    clock, reader = ManualClock(), ScriptedReader([record()])
+    reader.may.clear()
+    table = KeyTable(reader, clock)
+    waiting = asyncio.create_task(table.current())
+    await until_begun(reader)
+    assert await asyncio.wait_for(in_thread(lambda: "done"), 30.0) == "done"
+    assert not waiting.done()
+    reader.may.set()
+    await waiting
     await table.aclose()

@@ -139,6 +139,55 @@ async def test_no_header_or_query_chooses_a_target(serve: Any) -> None:
         assert len([one for one in server.requests if one.path == "/v1/chat/completions"]) == 1
 
 
+#: Fields by which upstream routers are told to use other models, and other spellings that lenient ones understand.
+ROUTING_FIELDS = (
+    "models", "route", "provider", "fallbacks", "litellm_params", "extra_body", "targets", "fallback_models", "router",
+    "plugins", "transforms", "preset", "context_window_fallbacks", "providerOptions", "model_group", "user_config",
+    "deployment_id", "engine", "adapter_id", "lora_request", "draft_model", "extra_query", "Model", "MODELS",
+    "model\u017f", "fallbackModels",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS, ids=[way.path for way in WAYS])
+async def test_no_field_reaches_a_model_beyond_a_keys_scope(serve: Any, keys: KeyStore, way: Way) -> None:
+    """Upstream routers take other models from fields of the body: refused for keys with a scope, and nobody is asked."""
+    _, key = keys.create(models=["up/m"])
+    headers = {"authorization": f"Bearer {key.reveal()}"}
+    async with (
+        FaultServer(upstream) as server,
+        serve(settings(server.url), plugins=[WirePlugin]) as served,
+        httpx.AsyncClient(base_url=served.url, headers=headers, trust_env=False) as http,
+    ):
+        for field in ROUTING_FIELDS:
+            for nested in ({field: ["up/other"]}, {"options": {field: ["up/other"]}}):
+                told = await http.post(way.path, json={**way.body("Hi"), **nested})
+                assert told.status_code in (400, 403), (field, nested)
+                if way.path.startswith(("/v1/chat", "/v1/comp", "/v1/emb", "/v1/resp")):
+                    assert (told.status_code, told.json()["error"]["code"]) == (403, "permission_denied"), told.text
+        assert [one for one in server.requests if one.method == "POST"] == []
+        allowed = await http.post(way.path, json=way.body("Hi"))
+        assert allowed.status_code == (400 if way.path.endswith("count_tokens") else 200)
+
+
+@pytest.mark.parametrize("scoped", [True, False])
+async def test_what_a_scope_leaves_alone_is_passed_on(serve: Any, keys: KeyStore, scoped: bool) -> None:
+    """Parameters of samplers pass with any key; a key for all models may also tell an upstream router where to go."""
+    _, key = keys.create(models=["up/m"] if scoped else None)
+    free = {"top_k": 3, "min_p": 0.1, "metadata": {"provider": "mine"}, "guided_json": {}, "reasoning_effort": "low",
+            "modalities": ["text"], "prompt_cache_key": "k", "chat_template_kwargs": {}, "options": {"num_gpu": 1},
+            "service_tier": "auto", "stream_options": {"include_usage": True}, "exploration": 1}  # fmt: skip
+    fields = free if scoped else free | {"models": ["a", "b"], "provider": {"order": ["x"]}}
+    async with (
+        FaultServer(upstream) as server,
+        serve(settings(server.url), plugins=[WirePlugin]) as served,
+        httpx.AsyncClient(base_url=served.url, headers={"x-api-key": key.reveal()}, trust_env=False) as http,
+    ):
+        for stream in (False, True):
+            told = await http.post("/v1/chat/completions", json={**WAYS[0].body("Hi", stream=stream), **fields})
+            assert told.status_code == 200, told.text
+            assert fields.items() <= json.loads(server.requests[-1].body).items()
+
+
 @pytest.mark.parametrize("model", ["http://127.0.0.1:1/v1", "../up/m", "up@evil/m", "//evil/m", "evil/m"])
 async def test_no_name_of_a_model_chooses_a_host(serve: Any, model: str) -> None:
     """A model is a name of the settings, and nothing else."""
@@ -230,4 +279,6 @@ async def test_two_tenants_share_no_principal(serve: Any, keys: KeyStore) -> Non
         for key in made:
             headers = {"x-api-key": key.reveal()}
             await http.post("/v1/chat/completions", json=WAYS[0].body("Hi", model="fake/m"), headers=headers)
-    assert [asked.attempt.call.principal.tenant for asked in fake.asked] == ["ada", "bob"]
+    tenants = [asked.attempt.call.principal.tenant for asked in fake.asked]
+    assert tenants == [record.id for record in keys.records()]
+    assert len(set(tenants)) == 2

@@ -49,6 +49,7 @@ def _configured(line: CommandLine, timeout: float) -> list[Finding]:
     except LocalAgentError as error:
         return [*findings, found.broken("plugins", error)]
     findings += [*found.plugins(settings, reports), *found.idle_settings(settings, pipeline)]
+    findings += found.of_plugins(settings, pipeline)
     if not pipeline.plugins:
         return findings
     from localagent.command.live_findings import live_findings

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 import localagent
+from localagent.conditions import Diagnosed
 from localagent.errors import LocalAgentError
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def settings_file(settings: Settings) -> Finding:
 
 def state_folder(settings: Settings) -> Finding:
     """Look whether files that outlive the process can be kept. Nothing is made."""
+    from localagent.settings.folders import open_to_others
     from localagent.settings.folders import state_folder as usual_folder
 
     try:
@@ -89,6 +91,9 @@ def state_folder(settings: Settings) -> Finding:
     if _free(there) < LITTLE_SPACE:
         return Finding("warn", "state folder", f"{folder}: {_free(there) // 2**20} MiB are free.",
                        f"Free some space. {mend}")  # fmt: skip
+    if (place := open_to_others(folder.absolute())) is not None:
+        return Finding("warn", "state folder", f"{folder}: other users may write to {place}.",
+                       f"Run: chmod go-w {place}")  # fmt: skip
     return Finding("ok", "state folder", str(folder))
 
 
@@ -113,6 +118,16 @@ def plugins(settings: Settings, reports: Iterable[Report]) -> Iterator[Finding]:
 
 
 INSTALL_PROVIDER = "Run: pip install localagent-provider-NAME, for NAME such as ollama or openai"
+
+
+def of_plugins(settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:
+    """Let plugins look at what is theirs, such as their files."""
+    for name, plugin in pipeline.plugins.items():
+        if isinstance(plugin, Diagnosed):
+            try:
+                yield from plugin.diagnose(settings)
+            except LocalAgentError as error:
+                yield broken(f"plugin {name}", error)
 
 
 def idle_settings(settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from localagent import Command, Condition, FrontRequest, Plugin, Principal, Settings, hookimpl
 from localagent_gateway import hookspecs
+from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
+    from localagent.command.findings import Finding
     from localagent_gateway.keys.authentication import KeyStep
 
 
@@ -39,6 +42,12 @@ class GatewayPlugin(Plugin):
         from localagent_gateway.live_conditions import live_conditions
 
         return await live_conditions(settings)
+
+    def diagnose(self, settings: Settings) -> list[Finding]:
+        """Return what is wrong with the files of keys; for ``doctor``."""
+        from localagent_gateway.keys.diagnosis import diagnosis
+
+        return diagnosis(keys_folder(settings, os.environ), self.settings)
 
     @hookimpl
     def add_commands(self) -> Sequence[Command]:

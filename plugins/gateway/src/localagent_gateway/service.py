@@ -19,6 +19,7 @@ from localagent import (
 )
 from localagent_gateway.bodies import BodyLimits
 from localagent_gateway.details import cache_headers, details, wants_details
+from localagent_gateway.scope import check_scope
 from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.streaming import StreamParts, StreamWriter
 
@@ -56,6 +57,7 @@ class Service:
         Raises:
             LocalAgentError: What ended the call.
         """
+        check_scope(request, principal)
         return await self.client.send(
             request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)
         )
@@ -68,6 +70,7 @@ class Service:
         Raises:
             LocalAgentError: What ended the call before any content.
         """
+        check_scope(request, principal)
         stream = self.client.send_stream(
             request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)
         )

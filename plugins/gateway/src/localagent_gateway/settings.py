@@ -20,7 +20,8 @@ class GatewaySettings:
         port: The port; 0 lets the system choose.
         workers: Processes that answer.
         loop: The event loop; ``uvloop`` needs the extra of that name.
-        require_keys: ``auto``: as soon as a key was created, and always beyond loopback; ``always``.
+        require_keys: ``auto``: as soon as a key was created, and always beyond loopback; ``always``; ``never``: no
+            key is looked at, on a loopback address only.
         hosts: Further names by which clients may call the gateway; only asked on a loopback address without keys.
         origins: Web pages that may call the gateway, as ``https://example.org``.
         max_body: The largest body of a request.
@@ -38,7 +39,7 @@ class GatewaySettings:
     port: int = attrs.field(default=8400, validator=[attrs.validators.ge(0), attrs.validators.le(65535)])
     workers: Count = 1
     loop: Literal["asyncio", "uvloop"] = "asyncio"
-    require_keys: Literal["auto", "always"] = "auto"
+    require_keys: Literal["auto", "always", "never"] = "auto"
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     max_body: Bytes = 32 * 1024 * 1024

@@ -139,7 +139,7 @@ async def _generation(client: Client, settings: GatewaySettings) -> Generation:
     runtime = await client.runtime()
     service = Service(client, settings, runtime.wall)
     routes = with_document(with_added(_routes(service), runtime.pipeline))
-    dispatcher = Dispatcher(routes, authentication(runtime, settings))
+    dispatcher = Dispatcher(routes, await authentication(runtime, settings))
     return Generation(client, runtime, service, dispatcher)
 
 

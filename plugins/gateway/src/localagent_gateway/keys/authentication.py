@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent import FrontRequest, Principal, StartError, Unauthenticated
+from localagent import FrontRequest, Principal, StartError, Unauthenticated, in_thread
 from localagent_gateway.keys.form import PREFIX
 from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.keys.reader import KeyReader
-from localagent_gateway.keys.store import KeyStore
 from localagent_gateway.keys.table import KeyTable
 from localagent_gateway.plugin import GatewayPlugin
 from localagent_gateway.settings import LOOPBACK, GatewaySettings
@@ -83,6 +83,7 @@ def need_keys(settings: GatewaySettings, folder: Path, pipeline: Pipeline) -> bo
     """Return whether a request needs a key even while none was ever created.
 
     It does beyond loopback, with ``require_keys = "always"``, and where a plugin was installed that says who asks.
+    With ``require_keys = "never"`` keys are not even looked at.
 
     Args:
         settings: The gateway's settings.
@@ -90,11 +91,19 @@ def need_keys(settings: GatewaySettings, folder: Path, pipeline: Pipeline) -> bo
         pipeline: The plugins.
 
     Raises:
-        StartError: The gateway would listen beyond loopback, and nobody could ever be let in.
+        StartError: The gateway would listen beyond loopback, and nobody could ever be let in, or everybody would be;
+            or the keys that were created cannot be read.
     """
     others = other_steps(pipeline)
     beyond = settings.host not in LOOPBACK
-    if beyond and not others and not KeyStore(folder, lambda: 0.0).records():
+    if settings.require_keys == "never":
+        if beyond or others:
+            raise StartError('require_keys = "never" is for a loopback address, without plugins that say who asks.',
+                             mend='In [plugins.gateway] write: require_keys = "auto"')  # fmt: skip
+        return False
+    with closing(KeyReader(folder)) as reader:
+        records = reader.changed()
+    if beyond and not others and not records:
         raise StartError(f"Without a key the gateway does not listen on {settings.host}, where others could ask.",
                          mend="Run: localagent keys create --name NAME")  # fmt: skip
     return beyond or others or settings.require_keys == "always"
@@ -105,7 +114,13 @@ def other_steps(pipeline: Pipeline) -> bool:
     return any(step.plugin != "gateway" for step in pipeline.steps[HOOK])
 
 
-def authentication(runtime: Runtime, settings: GatewaySettings) -> Step:
+async def everybody(request: FrontRequest) -> Principal:
+    """Let everybody in, but for keys in addresses: they stay in logs, and may be good elsewhere."""
+    refuse_in_query(request.query)
+    return EVERYBODY
+
+
+async def authentication(runtime: Runtime, settings: GatewaySettings) -> Step:
     """Return what says who asks. The store that it opens is closed with the gateway's plugin.
 
     While no other plugin has a step, the gateway's own is called as it is: the way through the hook costs more than
@@ -119,10 +134,14 @@ def authentication(runtime: Runtime, settings: GatewaySettings) -> Step:
         StartError: See ``need_keys``.
     """
     folder = keys_folder(runtime.settings, runtime.environment)
-    required = need_keys(settings, folder, runtime.pipeline)
+    required = await in_thread(need_keys, settings, folder, runtime.pipeline)
+    if settings.require_keys == "never":
+        return everybody
     plugin = runtime.pipeline.plugins["gateway"]
     assert isinstance(plugin, GatewayPlugin)
-    plugin.keys = KeyStep(KeyTable(KeyReader(folder), runtime.clock), required, runtime.wall)
+    table = KeyTable(KeyReader(folder), runtime.clock)
+    plugin.keys = KeyStep(table, required, runtime.wall)
+    await table.open()
     if other_steps(runtime.pipeline):
         asked: Step = runtime.hook("gateway", HOOK)
         return asked

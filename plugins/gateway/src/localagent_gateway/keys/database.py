@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 
 from localagent import StartError
-from localagent_gateway.keys.record import KeyRecord
+from localagent_gateway.keys.record import KeyRecord, separated
 
 FILE_NAME = "keys.db"
-VERSION = 1
+VERSION = 2  # 1 took the name for the tenant where none was named, and did not know its pepper
 BUSY_SECONDS = 5.0
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS keys (
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS keys (
     id TEXT PRIMARY KEY,
     digest BLOB NOT NULL,
     name TEXT NOT NULL,
@@ -29,10 +29,15 @@ CREATE TABLE IF NOT EXISTS keys (
     created REAL NOT NULL,
     expires REAL,
     revoked REAL
-) WITHOUT ROWID;
-CREATE UNIQUE INDEX IF NOT EXISTS keys_in_use ON keys (name) WHERE revoked IS NULL;
-"""
+) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX IF NOT EXISTS keys_in_use ON keys (name) WHERE revoked IS NULL",
+    "CREATE TABLE IF NOT EXISTS pepper (digest BLOB NOT NULL)",
+)
 COLUMNS = "id, digest, name, tenant, models, limits, created, expires, revoked"
+
+
+class Unusable(StartError):
+    """The file cannot be used now: the disk is full, or somebody else is writing."""
 
 
 def opened(folder: Path) -> sqlite3.Connection:
@@ -48,15 +53,25 @@ def opened(folder: Path) -> sqlite3.Connection:
         return _connected(path, _prepare)
 
 
-def opened_to_read(folder: Path) -> sqlite3.Connection:
+def opened_to_read(folder: Path, *, alone: bool = False) -> sqlite3.Connection:
     """Open the store for reading; for use by one thread at a time, whichever it is.
+
+    Args:
+        folder: The folder of the store.
+        alone: Whether nobody else can open it meanwhile. SQLite needs no space on the disk then.
 
     Raises:
         StartError: It is not there, or cannot be opened.
     """
+
+    def prepare(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA query_only = ON")
+        if alone:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+
     path = folder / FILE_NAME
     with translated(path):
-        return _connected(path, lambda connection: connection.execute("PRAGMA query_only = ON"))
+        return _connected(path, prepare)
 
 
 def _connected(path: Path, prepare: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection:
@@ -73,12 +88,34 @@ def _connected(path: Path, prepare: Callable[[sqlite3.Connection], object]) -> s
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if _version(connection) < VERSION:
+        connection.execute("PRAGMA journal_mode = WAL")
+        with transaction(connection):
+            known = records(connection)
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.executemany("UPDATE keys SET tenant = ? WHERE id = ?", [(one.tenant, one.id) for one in known])
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise StartError("The store of keys was made by a newer version.", mend="Upgrade: localagent-gateway")
-    if version < VERSION:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    return version
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Make the changes of the context together, or none of them."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:  # SQLite itself ends some that fail
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
 
 
 def row(record: KeyRecord) -> tuple[object, ...]:
@@ -91,8 +128,31 @@ def row(record: KeyRecord) -> tuple[object, ...]:
 
 
 def records(connection: sqlite3.Connection) -> list[KeyRecord]:
-    """Return all keys, those that are over included, in the order in which they were made."""
-    return [_record(values) for values in connection.execute(f"SELECT {COLUMNS} FROM keys ORDER BY created, id")]
+    """Return all keys, those that are over included, in the order in which they were made.
+
+    Raises:
+        StartError: A newer version made the store.
+    """
+    version = _version(connection)
+    if version == 0:  # it is being made, and has no table yet
+        return []
+    rows = connection.execute(f"SELECT {COLUMNS} FROM keys ORDER BY created, id").fetchall()
+    found = [_record(values) for values in rows]
+    return separated(found) if version == 1 else found
+
+
+def pepper_digest(connection: sqlite3.Connection) -> bytes | None:
+    """Return the digest of the pepper with which the keys were made; None where that was not kept."""
+    if _version(connection) < VERSION:
+        return None
+    row = connection.execute("SELECT digest FROM pepper").fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def keep_pepper_digest(connection: sqlite3.Connection, digest: bytes) -> None:
+    """Keep the digest of the pepper with which keys are made from now on."""
+    connection.execute("DELETE FROM pepper")
+    connection.execute("INSERT INTO pepper (digest) VALUES (?)", (digest,))
 
 
 def _record(values: Sequence[Any]) -> KeyRecord:
@@ -117,11 +177,11 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise StartError(f"{path} cannot be used: {error}.", mend="Try again; see: localagent doctor") from error
-    except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
+        raise Unusable(f"{path} cannot be used: {error}.", mend="Try again; see: localagent doctor") from error
+    except (sqlite3.Error, msgspec.MsgspecError) as error:
         raise StartError(
             f"{path} is damaged: {error}.", mend="Restore it, or delete it and create new keys."
         ) from error
     except OSError as error:
-        raise StartError(f"{path} cannot be made: {error.strerror}.",
-                         mend="Free some space, or set state_folder in the settings.") from error  # fmt: skip
+        raise Unusable(f"{path} cannot be used: {error.strerror}.",
+                       mend="Free some space, or set state_folder in the settings.") from error  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import secrets
 import stat
@@ -35,6 +36,37 @@ def read_pepper(folder: Path) -> bytes:
     if len(pepper) != LENGTH:
         raise StartError(f"{path} does not hold {LENGTH} bytes.", mend="Restore it.")
     return pepper
+
+
+def identity(folder: Path) -> tuple[int, ...] | None:
+    """Return what tells one pepper's file from another, and from itself after a change; None where there is none."""
+    try:
+        found = (folder / FILE_NAME).stat()
+    except OSError:  # reading it says why
+        return None
+    return found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
+
+
+def pepper_digest(pepper: bytes) -> bytes:
+    """Return what tells whether a store was made with a pepper; it says nothing else about it."""
+    return hmac.digest(pepper, b"localagent gateway pepper", "sha256")
+
+
+def check_pepper(folder: Path, pepper: bytes, known: bytes | None) -> None:
+    """Check that a store was made with a pepper.
+
+    Args:
+        folder: The folder of both.
+        pepper: The pepper.
+        known: What the store knows of its pepper; None where it knows nothing.
+
+    Raises:
+        StartError: It was made with another.
+    """
+    if known is not None and not hmac.compare_digest(known, pepper_digest(pepper)):
+        path, store = folder / FILE_NAME, folder / "keys.db"
+        raise StartError(f"{path} does not belong to {store}, so no key can be checked.",
+                         mend=f"Restore the one that does, or delete {store} and create new keys.")  # fmt: skip
 
 
 def made_pepper(folder: Path) -> bytes:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from localagent_gateway.keys import database
-from localagent_gateway.keys.pepper import read_pepper
-from localagent_gateway.keys.record import KeyRecord
+from localagent import StartError
+from localagent_gateway.keys import database, pepper
+from localagent_gateway.keys.place import left_behind
+from localagent_gateway.keys.record import KeyRecord, revoked_in
+from localagent_gateway.keys.revocations import Revocations
 
 
 class KeyReader:
     """Reads the keys again when another process has changed them.
 
     ``PRAGMA data_version`` says so for a few microseconds (https://sqlite.org/pragma.html#pragma_data_version). A file
-    that was replaced or removed is told from it by its identity.
+    that was replaced or removed is told from it by its identity. What was opened stays open, so that the keys can be
+    read also when the process may open nothing more.
 
     Args:
         folder: The folder of the store, which need not be there yet.
 
     Attributes:
         pepper: The pepper; empty as long as there are no keys.
+        kept: Whether there ever was a store, as far as this reader has seen. Keys are needed from then on.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,24 +32,32 @@ class KeyReader:
         self._path = folder / database.FILE_NAME
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
-        self._version: int | None = None
+        self._seen: tuple[int, dict[str, float]] | None = None
+        self._revocations = Revocations(folder)
+        self._pepper_file: tuple[int, ...] | None = None
         self.pepper = b""
+        self.kept = False
 
     def changed(self) -> list[KeyRecord] | None:
         """Return all keys; None when nothing has changed since this was asked before.
 
         Raises:
-            StartError: The store, or the pepper, cannot be read. It is asked anew next time.
+            StartError: The store, or the pepper, is missing or cannot be read. It is asked anew next time.
         """
         with database.translated(self._path):
             self._follow()
-            return self._read() if self._connection is not None else []
+            if self._connection is None:
+                self._check_never_kept()
+                return []
+            self.kept = True
+            return self._read(self._connection)
 
     def close(self) -> None:
         """Close the store; it may be read again."""
         if self._connection is not None:
             self._connection.close()
-        self._connection, self._file, self._version = None, None, None
+        self._revocations.close()
+        self._connection, self._file, self._seen = None, None, None
 
     def _follow(self) -> None:
         """Open the file that is there now, unless it is open."""
@@ -60,13 +72,34 @@ class KeyReader:
             self._file = identity
         return None
 
-    def _read(self) -> list[KeyRecord] | None:
-        assert self._connection is not None
-        version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-        if version == self._version:
+    def _check_never_kept(self) -> None:
+        """Check that the store is missing because there never were keys.
+
+        Raises:
+            StartError: There were.
+        """
+        left = left_behind(self._folder)
+        if left is not None:
+            self.kept = True
+            raise StartError(
+                f"{self._path} is missing, but {left} tells that there were keys: nobody is let in.",
+                mend="Restore it, run: localagent keys create --name NAME, or set require_keys in [plugins.gateway].",
+            )
+
+    def _read(self, connection: sqlite3.Connection) -> list[KeyRecord] | None:
+        version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+        seen = version, self._revocations.read()
+        if seen == self._seen:
             return None
-        records = database.records(self._connection)
+        records = database.records(connection)
         if records:
-            self.pepper = read_pepper(self._folder)
-        self._version = version  # asked before the rows were: a change in between is seen the next time
-        return records
+            self._follow_pepper(database.pepper_digest(connection))
+        self._seen = seen  # asked before the rows were: a change in between is seen the next time
+        return revoked_in(records, seen[1])
+
+    def _follow_pepper(self, known: bytes | None) -> None:
+        """Read the pepper, unless the file is the one that was read before."""
+        identity = pepper.identity(self._folder)
+        if identity is None or identity != self._pepper_file:
+            self.pepper, self._pepper_file = pepper.read_pepper(self._folder), identity
+        pepper.check_pepper(self._folder, self.pepper, known)

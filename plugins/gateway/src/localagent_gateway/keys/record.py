@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import attrs
@@ -20,7 +20,7 @@ class KeyRecord:
         id: Its public part, which names it in lists.
         digest: HMAC-SHA256 of the whole key under the pepper.
         name: What people call it.
-        tenant: Whose caches, limits and figures its calls share.
+        tenant: Whose caches, limits and figures its calls share; its id, unless another was named.
         models: The models that it may use; None means all.
         limits: Numbers by name, for limit plugins.
         created: Seconds since the epoch.
@@ -48,3 +48,31 @@ class KeyRecord:
     def principal(self) -> Principal:
         """Who asks with it."""
         return Principal(tenant=self.tenant, models=self.models, limits=dict(self.limits))
+
+
+def separated(records: Iterable[KeyRecord]) -> list[KeyRecord]:
+    """Return keys of which none has the tenant of an earlier key by nothing but its name.
+
+    The first version took a key's name for its tenant, so that a key that took the name of a revoked one got the
+    answers that caches kept for it.
+
+    Args:
+        records: Keys that the first version made, in the order in which they were made.
+    """
+    taken: set[str] = set()
+    found = []
+    for record in records:
+        again = record.tenant == record.name and record.name in taken
+        found.append(attrs.evolve(record, tenant=record.id) if again else record)
+        taken.add(record.name)
+    return found
+
+
+def revoked_in(records: Iterable[KeyRecord], revocations: Mapping[str, float]) -> list[KeyRecord]:
+    """Return keys with the revocations of some of them, by id, in seconds since the epoch."""
+    return [
+        attrs.evolve(record, revoked=revocations[record.id])
+        if record.revoked is None and record.id in revocations
+        else record
+        for record in records
+    ]

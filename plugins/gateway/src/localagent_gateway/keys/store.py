@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import attrs
@@ -12,8 +12,10 @@ import attrs
 from localagent import Secret, StartError
 from localagent_gateway.keys import database
 from localagent_gateway.keys.form import PREFIX, digest, new_key, public_id
-from localagent_gateway.keys.pepper import made_pepper, read_pepper
-from localagent_gateway.keys.record import KeyRecord
+from localagent_gateway.keys.pepper import check_pepper, made_pepper, pepper_digest, read_pepper
+from localagent_gateway.keys.place import left_behind
+from localagent_gateway.keys.record import KeyRecord, revoked_in
+from localagent_gateway.keys.revocations import Revocations
 
 
 class KeyStore:
@@ -28,6 +30,11 @@ class KeyStore:
         self._folder = folder
         self._wall = wall
         self._path = folder / database.FILE_NAME
+        self._revocations = Revocations(folder)
+
+    def exists(self) -> bool:
+        """Return whether a key was ever created here."""
+        return self._path.exists() or left_behind(self._folder) is not None
 
     def create(
         self,
@@ -42,7 +49,7 @@ class KeyStore:
 
         Args:
             name: What people call it; its public id, if none is given.
-            tenant: Whose caches, limits and figures its calls share; its name, if none is given.
+            tenant: Whose caches, limits and figures its calls share; its own alone, if none is given.
             models: The models that it may use; None means all.
             limits: Numbers by name, for limit plugins.
             expires: When it ends, in seconds since the epoch; None for never.
@@ -52,12 +59,16 @@ class KeyStore:
         """
         id, key = new_key()
         allowed = None if models is None else frozenset(models)
-        with closing(database.opened(self._folder)) as connection, database.translated(self._path):
+        with self._changing() as connection:
+            self._revocations.prepare()
+            pepper = self._pepper(connection)
             record = KeyRecord(
-                id=id, digest=digest(self._pepper(connection), key.reveal()), name=name or id,
-                tenant=tenant or name or id, models=allowed, limits=limits or {}, created=self._wall(), expires=expires,
+                id=id, digest=digest(pepper, key.reveal()), name=name or id,
+                tenant=tenant or id, models=allowed, limits=limits or {}, created=self._wall(), expires=expires,
             )  # fmt: skip
-            self._insert(connection, record)
+            with database.transaction(connection):
+                self._insert(connection, record)
+                database.keep_pepper_digest(connection, pepper_digest(pepper))
         return record, key
 
     def records(self) -> list[KeyRecord]:
@@ -68,11 +79,15 @@ class KeyStore:
         """
         if not self._path.exists():
             return []
-        with closing(database.opened_to_read(self._folder)) as connection, database.translated(self._path):
-            return database.records(connection)
+        try:
+            return self._records()
+        except database.Unusable:  # on a full disk SQLite can read only where nobody else does
+            return self._records(alone=True)
 
     def revoke(self, which: str) -> KeyRecord:
         """Revoke a key: no worker lets it in a second later. What was under way goes on.
+
+        Where the database cannot be written, because the disk is full, say, the revocation is kept beside it.
 
         Args:
             which: Its name, its public id, or the key itself.
@@ -81,16 +96,55 @@ class KeyStore:
             StartError: There is no such key, or it was revoked before.
         """
         found = self._found(which)
-        revoked = attrs.evolve(found, revoked=self._wall())
-        with closing(database.opened(self._folder)) as connection, database.translated(self._path):
-            connection.execute("UPDATE keys SET revoked = ? WHERE id = ?", (revoked.revoked, revoked.id))
-        return revoked
+        now = self._wall()
+        try:
+            with self._changing() as connection:
+                self._write_revocation(connection, found.id, now)
+        except database.Unusable as error:
+            self._write_beside(found.id, now, error)
+        return attrs.evolve(found, revoked=now)
+
+    def _records(self, *, alone: bool = False) -> list[KeyRecord]:
+        with (
+            closing(database.opened_to_read(self._folder, alone=alone)) as connection,
+            closing(self._revocations),
+            database.translated(self._path),
+        ):
+            return revoked_in(database.records(connection), self._revocations.read())
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """Open the database, and let it take over the revocations that are kept beside it."""
+        with (
+            closing(database.opened(self._folder)) as connection,
+            closing(self._revocations),
+            database.translated(self._path),
+        ):
+            beside = self._revocations.read()
+            for id, revoked in beside.items():
+                self._write_revocation(connection, id, revoked)
+            if beside:
+                self._revocations.remove(beside)
+            yield connection
+
+    def _write_revocation(self, connection: sqlite3.Connection, id: str, revoked: float) -> None:
+        connection.execute("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (revoked, id))
+
+    def _write_beside(self, id: str, revoked: float, error: StartError) -> None:
+        """Keep a revocation that the database could not take."""
+        try:
+            self._revocations.prepare()
+            self._revocations.add(id, revoked)
+        except OSError:
+            raise error from None
 
     def _pepper(self, connection: sqlite3.Connection) -> bytes:
         """Return the pepper; a lost one is not replaced as long as there are keys that need it."""
-        if connection.execute("SELECT 1 FROM keys LIMIT 1").fetchone():
-            return read_pepper(self._folder)
-        return made_pepper(self._folder)
+        if not connection.execute("SELECT 1 FROM keys LIMIT 1").fetchone():
+            return made_pepper(self._folder)
+        pepper = read_pepper(self._folder)
+        check_pepper(self._folder, pepper, database.pepper_digest(connection))
+        return pepper
 
     def _insert(self, connection: sqlite3.Connection, record: KeyRecord) -> None:
         marks = ", ".join("?" * len(database.row(record)))

@@ -1,4 +1,4 @@
-"""The keys that are good now, in the memory of one worker, never older than half a second."""
+"""The keys that are good now, in the memory of one worker: as they were at most half a second before a request came."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import attrs
 
-from localagent import LocalAgentError, LocalRefusal, Principal
+from localagent import LocalAgentError, LocalRefusal, Principal, in_thread
 from localagent_gateway.keys.form import digest, public_id
 from localagent_gateway.keys.record import KeyRecord
 
@@ -26,6 +27,10 @@ class Reader(Protocol):
     @property
     def pepper(self) -> bytes:
         """The pepper."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether there ever was a store."""
 
     def changed(self) -> list[KeyRecord] | None:
         """Return all keys; None when nothing has changed."""
@@ -76,10 +81,14 @@ class Keys:
 
 
 class KeyTable:
-    """The keys, read again in a thread when they are older than ``POLL_SECONDS``.
+    """The keys, read again when the last reading began ``POLL_SECONDS`` ago or earlier.
 
-    Whoever asks then waits for the reading, all for the same one: a key that was revoked so long ago lets nobody in.
-    Between readings nothing but memory is touched, and while nobody asks nothing is read.
+    A request is answered by a reading that began at most ``POLL_SECONDS`` before the request came, so a key that was
+    revoked before that lets nobody in. However long readings take, a request waits for two of them at most: for the
+    one that is under way, if it began too early, and for the next. All who wait share them, and there is never more
+    than one at a time. Between readings nothing but memory is touched, and while nobody asks nothing is read.
+
+    The readings have a thread of their own, so that nothing else holds them up.
 
     Args:
         reader: Reads the store.
@@ -89,19 +98,30 @@ class KeyTable:
     def __init__(self, reader: Reader, clock: Callable[[], float]) -> None:
         self._reader = reader
         self._clock = clock
-        self._until = -NEVER
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gateway-keys")
+        self._began = -NEVER
         self._reading: asyncio.Task[None] | None = None
         self._keys = Keys((), b"")
         self._troubled = False
         self.ever = False
 
+    async def open(self) -> None:
+        """Open the store, which stays open from now on.
+
+        Raises:
+            StartError: It cannot be read.
+        """
+        began = self._clock()
+        self._take(await in_thread(self._reader.changed, executor=self._thread), began)
+
     async def current(self) -> Keys:
-        """Return the keys, at most ``POLL_SECONDS`` old.
+        """Return the keys as they were at most ``POLL_SECONDS`` ago, or later.
 
         Raises:
             LocalRefusal: They cannot be read.
         """
-        while self._clock() >= self._until:
+        since = self._clock() - POLL_SECONDS
+        while self._began <= since:
             if self._reading is None:
                 self._reading = asyncio.get_running_loop().create_task(self._read(), name="read keys")
             await asyncio.shield(self._reading)  # a client that leaves ends nobody else's reading
@@ -113,22 +133,26 @@ class KeyTable:
         """Wait for a reading that is under way, and close the store."""
         if self._reading is not None:
             await asyncio.wait([self._reading])
-        self._reader.close()
+        await in_thread(self._reader.close, executor=self._thread)
+        self._thread.shutdown()
 
     async def _read(self) -> None:
         began = self._clock()
         try:
-            records = await asyncio.to_thread(self._reader.changed)
+            records = await in_thread(self._reader.changed, executor=self._thread)
         except LocalAgentError as error:
             self._tell(error)
             return
         finally:
             self._reading = None
         self._troubled = False
+        self._take(records, began)
+
+    def _take(self, records: Iterable[KeyRecord] | None, began: float) -> None:
         if records is not None:
             self._keys = Keys(records, self._reader.pepper)
-            self.ever = self.ever or bool(records)
-        self._until = began + POLL_SECONDS
+            self.ever = self.ever or self._reader.kept
+        self._began = began
 
     def _tell(self, error: LocalAgentError) -> None:
         if not self._troubled:
