@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from localagent.testing import FaultServer, ReadRequest, Send, Stall, answer
 
@@ -58,6 +62,41 @@ async def test_it_is_readable(shell: Any) -> None:
     at = next(number for number, line in enumerate(lines) if line.startswith("warn"))
     assert "[plugins.cache-nowhere]: It has no effect" in lines[at]
     assert lines[at + 1].strip() == "Run: pip install localagent-cache-nowhere"
+
+
+DIAGNOSED = """
+    from localagent import Plugin, StartError
+    from localagent.command.findings import Finding
+
+    class Diagnosed(Plugin):
+        def diagnose(self, settings):
+            if settings.default_model == "fails":
+                raise StartError("It could not look.", mend="Let it.")
+            return [Finding("broken", "its files", "They are gone.", "Restore them.")]
+"""
+
+
+async def test_plugins_say_what_is_wrong_with_what_is_theirs(shell: Any) -> None:
+    """And one that cannot look is named."""
+    shell.plugin("cache-own", "Diagnosed", DIAGNOSED)
+    code, found = await findings(shell)
+    assert (code, found["its files"]["level"], found["its files"]["mend"]) == (1, "broken", "Restore them.")
+    shell.settings('default_model = "fails"')
+    code, found = await findings(shell)
+    assert (code, found["plugin cache-own"]["text"]) == (1, "It could not look.")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of folders are POSIX's")
+@pytest.mark.parametrize("above", [False, True])
+async def test_a_state_folder_that_others_may_write_to_is_told(shell: Any, tmp_path: Path, above: bool) -> None:
+    """Also one that others may put another in the place of."""
+    folder = tmp_path / "above" / "state"
+    folder.mkdir(parents=True, mode=0o700)
+    (folder.parent if above else folder).chmod(0o777)
+    shell.settings(f'state_folder = "{folder}"')
+    _, found = await findings(shell)
+    told = found["state folder"]
+    assert (told["level"], told["mend"]) == ("warn", f"Run: chmod go-w {folder.parent if above else folder}")
 
 
 async def test_an_instance_that_cannot_be_reached_is_broken(shell: Any) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +14,7 @@ import ollama
 import openai
 import pytest
 
-from localagent import Client, FrontRequest, StartError, Unauthenticated
+from localagent import Client, FrontRequest, Plugin, Principal, StartError, Unauthenticated, hookimpl
 from localagent.testing import CANARY_KEY, Reply, fake_provider_plugin
 from localagent_gateway import GatewayPlugin, GatewaySettings
 from localagent_gateway.keys.authentication import KeyStep, shown_key
@@ -70,6 +73,157 @@ async def test_a_revoked_last_key_does_not_open_the_gateway(serve: Any, keys: Ke
     async with serve(plugins=[fake_provider_plugin()]) as served:
         assert (await asked(served.url)).status_code == 401
         assert (await asked(served.url, bearer(key.reveal()))).status_code == 401
+
+
+def no_database(folder: Path) -> None:
+    (folder / "keys.db").unlink()
+
+
+def only_pepper(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name != "pepper":
+            path.unlink()
+
+
+def only_revocations(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name != "revocations":
+            path.unlink()
+
+
+def no_pepper(folder: Path) -> None:
+    (folder / "pepper").unlink()
+
+
+def other_pepper(folder: Path) -> None:
+    (folder / "pepper").write_bytes(bytes(32))
+
+
+def short_pepper(folder: Path) -> None:
+    (folder / "pepper").write_bytes(b"short")
+
+
+def readable_pepper(folder: Path) -> None:
+    (folder / "pepper").chmod(0o644)
+
+
+def no_sqlite(folder: Path) -> None:
+    (folder / "keys.db").write_bytes(b"no database " * 500)
+
+
+def half_a_database(folder: Path) -> None:
+    path = folder / "keys.db"
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def a_folder(folder: Path) -> None:
+    (folder / "keys.db").unlink()
+    (folder / "keys.db").mkdir()
+
+
+def a_link_to_nothing(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    (folder / "keys.db").symlink_to("elsewhere.db")
+
+
+def no_folder(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    folder.touch()
+
+
+def no_table(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "keys.db")) as connection:
+        connection.execute("DROP TABLE keys")
+
+
+DAMAGES = (no_database, only_pepper, only_revocations, no_pepper, other_pepper, short_pepper, readable_pepper,
+           no_sqlite, half_a_database, a_folder, a_link_to_nothing, no_folder, no_table)  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=[damage.__name__ for damage in DAMAGES])
+async def test_what_is_wrong_with_the_key_files_never_opens_the_gateway(
+    serve: Any, keys: KeyStore, tmp_path: Path, damage: Any
+) -> None:
+    """At a start nothing is served, and one sentence says what to do; a gateway that serves refuses everybody."""
+    folder = tmp_path / "state" / "localagent" / "gateway"
+    _, key = keys.create("laptop")
+    async with serve(plugins=[fake_provider_plugin()]) as served:
+        damage(folder)
+        with pytest.raises(StartError) as caught:
+            async with serve(plugins=[fake_provider_plugin()]):
+                pass
+        assert caught.value.mend
+        assert (await asked(served.url)).status_code in (401, 503)
+        assert (await asked(served.url, bearer(key.reveal()[:-1] + "!"))).status_code in (401, 503)
+
+
+@pytest.mark.parametrize("emptied", ["file", "table"])
+async def test_a_store_without_keys_does_not_open_the_gateway(
+    serve: Any, keys: KeyStore, tmp_path: Path, emptied: str
+) -> None:
+    """Its file was cut to nothing, or its rows are gone: it is a store all the same."""
+    path = tmp_path / "state" / "localagent" / "gateway" / "keys.db"
+    _, key = keys.create("laptop")
+    if emptied == "file":
+        path.write_bytes(b"")
+    else:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DELETE FROM keys")
+    async with serve(plugins=[fake_provider_plugin()]) as served:
+        assert (await asked(served.url)).status_code == 401
+        assert (await asked(served.url, bearer(key.reveal()))).status_code == 401
+
+
+async def test_a_store_that_vanishes_is_noticed(
+    serve: Any, keys: KeyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is removed, or another takes its place, while it is open: the keys in it are good no longer."""
+    monkeypatch.setattr("localagent_gateway.keys.table.POLL_SECONDS", 0.0)
+    path = tmp_path / "state" / "localagent" / "gateway" / "keys.db"
+    _, key = keys.create("laptop")
+    async with serve(plugins=[fake_provider_plugin()]) as served:
+        assert (await asked(served.url, bearer(key.reveal()))).status_code == 200
+        path.unlink()
+        assert (await asked(served.url, bearer(key.reveal()))).status_code == 503
+        assert (await asked(served.url)).status_code == 503
+        _, new = keys.create("new")
+        assert (await asked(served.url, bearer(new.reveal()))).status_code == 200
+        assert (await asked(served.url, bearer(key.reveal()))).status_code == 401
+
+
+@pytest.mark.parametrize("damage", [None, only_pepper, no_sqlite], ids=["whole", "only_pepper", "no_sqlite"])
+async def test_require_keys_never_means_that(serve: Any, keys: KeyStore, tmp_path: Path, damage: Any) -> None:
+    """Everybody on this machine may, whatever there is of keys; the way back after the last one was revoked."""
+    _, key = keys.create("laptop")
+    keys.revoke("laptop")
+    if damage:
+        damage(tmp_path / "state" / "localagent" / "gateway")
+    async with serve(plugins=[fake_provider_plugin()], require_keys="never") as served:
+        assert (await asked(served.url)).status_code == 200
+        assert (await asked(served.url, bearer(key.reveal()))).status_code == 200
+        assert (await asked(served.url, path=f"/v1/chat/completions?key={key.reveal()}")).status_code == 401
+
+
+async def test_require_keys_never_is_for_loopback(keys: KeyStore) -> None:
+    """Beyond it, and beside a plugin that says who asks, it is refused at the start."""
+    keys.create()
+
+    class Badge(Plugin):
+        name = "badge"
+
+        @hookimpl(of="gateway")
+        async def gateway_authenticate(self, request: FrontRequest) -> Principal | None:
+            return None
+
+    for plugins, host in (([], "0.0.0.0"), ([Badge], "127.0.0.1")):
+        async with Client({}, plugins=[GatewayPlugin, *plugins]) as client:
+            settings = GatewaySettings(host=host, port=0, log="none", require_keys="never")
+            with pytest.raises(StartError, match='require_keys = "never"'):
+                async with running(client, settings, []):
+                    pass
 
 
 async def test_require_keys_always_means_that(serve: Any) -> None:

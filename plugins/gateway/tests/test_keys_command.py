@@ -16,10 +16,12 @@ import attrs
 import click
 import pytest
 
-from localagent import LocalAgentError
+from localagent import Attempt, LocalAgentError, Plugin, Refused, hookimpl
+from localagent.assembly import assemble_with_reports
 from localagent.command.line import CommandLine
 from localagent.command.logs import Log
 from localagent.command.terminal import Terminal
+from localagent_gateway import GatewayPlugin
 from localagent_gateway.keys.command import keys as group
 from localagent_gateway.keys.options import end
 from localagent_gateway.keys.store import KeyStore
@@ -145,6 +147,70 @@ def test_a_duration_ends_from_now_and_a_day_when_it_comes() -> None:
     for over in (dt.timedelta(), dt.datetime(1960, 1, 1, tzinfo=dt.UTC)):
         with pytest.raises(click.UsageError):
             end(over, 100.0)
+
+
+def test_the_first_key_warns_of_what_it_does(run: Any) -> None:
+    """Everybody who has none is locked out from then on; later keys lock out nobody."""
+    assert "from now on the gateway refuses everybody who shows none" in run("create", "--name", "a").err
+    assert "from now on" not in run("create", "--name", "b").err
+    for name in ("a", "b"):
+        run("revoke", name)
+    assert "from now on" not in run("create", "--name", "c").err
+
+
+@pytest.mark.parametrize("setting", ["always", "never"])
+def test_where_the_first_key_changes_nothing_there_is_no_warning(run: Any, tmp_path: Path, setting: str) -> None:
+    """Keys are needed anyway, or are never looked at."""
+    (tmp_path / "localagent.toml").write_text(f'[plugins.gateway]\nrequire_keys = "{setting}"\n')
+    assert "from now on" not in run("create", "--name", "a").err
+
+
+def test_who_revokes_the_last_key_hears_that_nobody_is_let_in(run: Any) -> None:
+    """Also as JSON, where what is left has expired, and in the list; with the ways back."""
+    run("create", "--name", "a")
+    run("create", "--name", "b")
+    assert "refuses everybody" not in run("revoke", "a").err
+    said = run("revoke", "b", "--json")
+    json.loads(said.out)
+    for err in (said.err, run("list").err):
+        assert "No key is good any more: the gateway refuses everybody." in err
+        assert "localagent keys create" in err
+        assert 'require_keys = "never"' in err
+
+
+def test_the_way_back_is_told_only_where_it_is_one(run: Any, tmp_path: Path) -> None:
+    """Beyond loopback keys are always needed; with ``never`` nobody is refused."""
+    settings = tmp_path / "localagent.toml"
+    settings.write_text('[plugins.gateway]\nhost = "0.0.0.0"\n')
+    run("create", "--name", "a")
+    said = run("revoke", "a").err
+    assert "refuses everybody" in said
+    assert "never" not in said
+    settings.write_text('[plugins.gateway]\nrequire_keys = "never"\n')
+    run("create", "--name", "a")
+    assert "refuses everybody" not in run("revoke", "a").err
+
+
+class Limiter(Plugin):
+    """Stands for a plugin that enforces limits."""
+
+    name = "limiter"
+
+    @hookimpl
+    async def rate_check(self, attempt: Attempt) -> Refused | None:
+        return None
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_limit_that_nothing_enforces_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
+    """Until a plugin is installed that does; the limit is kept all the same."""
+    plugins = [GatewayPlugin, *([Limiter] if installed else [])]
+    assembled = assemble_with_reports(None, plugins, os.environ)
+    monkeypatch.setattr(CommandLine, "assembled", lambda line: assembled)
+    made = run("create", "--limit", "rpm=60", "--json")
+    assert json.loads(made.out)["limits"] == {"rpm": 60}
+    assert ("No active plugin enforces limits" in made.err) is not installed
+    assert "enforces" not in run("create").err
 
 
 async def _localagent(*words: str) -> Result:

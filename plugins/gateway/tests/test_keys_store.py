@@ -238,10 +238,8 @@ print(store.revoke(sys.argv[2]).state(2000.0))
 
     @pytest.mark.skipif(sys.platform == "win32", reason="the system limits no file's size")
     @pytest.mark.parametrize("serving", [False, True])
-    def test_a_process_that_can_write_no_more_revokes_a_key(
-        self, store: KeyStore, folder: Path, serving: bool
-    ) -> None:
-        """By name, whether a worker has the store open or not; the worker sees it, and the next change takes it over."""
+    def test_a_process_that_can_write_no_more_revokes_a_key(self, store: KeyStore, folder: Path, serving: bool) -> None:
+        """Whether a worker has the store open or not; it sees the revocation, and the next change takes it over."""
         store.create("stays")
         gone, _ = store.create("gone")
         reader = KeyReader(folder)

@@ -150,7 +150,7 @@ ROUTING_FIELDS = (
 
 @pytest.mark.parametrize("way", WAYS, ids=[way.path for way in WAYS])
 async def test_no_field_reaches_a_model_beyond_a_keys_scope(serve: Any, keys: KeyStore, way: Way) -> None:
-    """Upstream routers take other models from fields of the body: refused for keys with a scope, and nobody is asked."""
+    """Upstream routers take other models from fields of the body: refused for keys with a scope; nobody is asked."""
     _, key = keys.create(models=["up/m"])
     headers = {"authorization": f"Bearer {key.reveal()}"}
     async with (

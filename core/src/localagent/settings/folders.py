@@ -39,9 +39,9 @@ def state_folder(environment: Mapping[str, str], platform: str = sys.platform) -
 
 
 def open_to_others(folder: Path) -> Path | None:
-    """Return the folder in which other users of the machine could replace a file; None where they cannot, or on Windows.
+    """Return the folder in which other users of the machine could replace a file; None where they cannot.
 
-    It is the folder itself, or one above it in which they may rename what is not theirs.
+    It is the folder itself, or one above it in which they may rename what is not theirs. On Windows it is always None.
 
     Args:
         folder: An absolute path; what of it is not there is passed over.

@@ -21,8 +21,8 @@ from localagent_gateway.settings import LOOPBACK, GatewaySettings
 COLUMNS = ("Id", "Name", "State", "Tenant", "Models", "Limits", "Created", "Expires")
 ONCE = "This key is shown once and kept nowhere. Clients send it as their API key."
 FIRST = "This is the first key: from now on the gateway refuses everybody who shows none."
-NO_LIMITER = "No active plugin enforces limits: this one is kept with the key, and has no effect until one is installed."
-NONE_LEFT = "No key is good any more: the gateway refuses everybody. Create one with: localagent keys create --name NAME"
+NO_LIMITER = "No active plugin enforces limits: they are kept with the key, and have no effect until one is installed."
+NONE_LEFT = "No key is good any more: the gateway refuses everybody. Run: localagent keys create --name NAME"
 WAY_BACK = 'To let everybody on this machine in without a key, set require_keys = "never" in [plugins.gateway].'
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -48,9 +48,7 @@ def create(
     store = _store(line)
     _say_what_follows(line, store, limited=bool(limits))
     expiry = end(expires, wall())
-    record, key = store.create(
-        name or "", tenant=tenant or "", models=models, limits=dict(limits), expires=expiry
-    )
+    record, key = store.create(name or "", tenant=tenant or "", models=models, limits=dict(limits), expires=expiry)
     if as_json:
         _print_json(line, {**_document(record), "key": key.reveal()})
     else:

@@ -34,7 +34,10 @@ def left_behind(folder: Path) -> Path | None:
     Raises:
         OSError: Nobody can say: the folder cannot be looked into.
     """
-    return next((folder / name for name in ("keys.db", "pepper", "revocations", "keys.db-wal") if _is_there(folder / name)), None)
+    return next(
+        (folder / name for name in ("keys.db", "pepper", "revocations", "keys.db-wal") if _is_there(folder / name)),
+        None,
+    )
 
 
 def _is_there(path: Path) -> bool:
