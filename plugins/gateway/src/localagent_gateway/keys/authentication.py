@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from localagent import FrontRequest, Principal, StartError, Unauthenticated, in_
 from localagent_gateway.keys.form import PREFIX
 from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.keys.reader import KeyReader
+from localagent_gateway.keys.revocations import Revocations
 from localagent_gateway.keys.table import KeyTable
 from localagent_gateway.plugin import GatewayPlugin
 from localagent_gateway.settings import LOOPBACK, GatewaySettings
@@ -142,6 +143,9 @@ async def authentication(runtime: Runtime, settings: GatewaySettings) -> Step:
     table = KeyTable(KeyReader(folder), runtime.clock)
     plugin.keys = KeyStep(table, required, runtime.wall)
     await table.open()
+    if table.ever:
+        with suppress(OSError):  # stores of the first version have none; who revokes on a full disk is told so
+            await in_thread(Revocations(folder).prepare)
     if other_steps(runtime.pipeline):
         asked: Step = runtime.hook("gateway", HOOK)
         return asked

@@ -177,7 +177,8 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise Unusable(f"{path} cannot be used: {error}.", mend="Try again; see: localagent doctor") from error
+        raise Unusable(f"{path} cannot be used: {error}.",
+                       mend="Free some space, or try again; see: localagent doctor") from error  # fmt: skip
     except (sqlite3.Error, msgspec.MsgspecError) as error:
         raise StartError(
             f"{path} is damaged: {error}.", mend="Restore it, or delete it and create new keys."

@@ -50,7 +50,11 @@ class KeyReader:
                 self._check_never_kept()
                 return []
             self.kept = True
-            return self._read(self._connection)
+            try:
+                return self._read(self._connection)
+            finally:
+                if self._seen is None:  # a connection that never read anything keeps others out on a full disk
+                    self.close()
 
     def close(self) -> None:
         """Close the store; it may be read again."""
