@@ -10,9 +10,8 @@ import re
 import unicodedata
 from typing import Any
 
-from localagent import Principal, Request
+from localagent import NotAllowed, Principal, Request
 from localagent.wire.redaction import redact
-from localagent_gateway.errors import NotAllowed
 
 ROUTING = re.compile(
     r"model|fallback|rout(?:e|ing)|provider|litellm|extra|target|deployment|engine|endpoint|upstream|plugin|transform"
