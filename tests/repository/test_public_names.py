@@ -36,8 +36,9 @@ def test_importing_localagent_is_light() -> None:
 
 # Modules of the core that plugins import although they are not documented for authors. It may shrink and not grow.
 UNDOCUMENTED = {
-    "localagent.command.exit_codes", "localagent.command.findings", "localagent.command.interrupts", "localagent.command.line",
-    "localagent.command.logs", "localagent.command.options", "localagent.command.terminal", "localagent.conditions",
+    "localagent.command.exit_codes", "localagent.command.findings", "localagent.command.interrupts",
+    "localagent.command.line", "localagent.command.logs", "localagent.command.options", "localagent.command.terminal",
+    "localagent.conditions",
     "localagent.errors", "localagent.pipeline", "localagent.plan", "localagent.registry", "localagent.runtime",
     "localagent.secrets", "localagent.settings.folders", "localagent.settings.model", "localagent.settings.quantities",
     "localagent.wire.joining", "localagent.wire.openai_wire", "localagent.wire.redaction", "localagent.wire.streams",
