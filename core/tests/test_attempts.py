@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -118,6 +118,7 @@ def retry(*verdicts: Any) -> Kind:
     class Decides(Plugin):
         name = "failure-decides"
         asked: list[LocalAgentError] = []  # noqa: RUF012
+        verdicts: tuple[Any, ...] = ()
 
         @hookimpl
         async def on_failure(self, attempt: Attempt, error: LocalAgentError) -> Any:
@@ -126,6 +127,7 @@ def retry(*verdicts: Any) -> Kind:
             return verdict(attempt) if callable(verdict) else verdict
 
     Decides.asked = []
+    Decides.verdicts = verdicts
     return Decides
 
 
@@ -318,6 +320,121 @@ async def test_retries_draw_from_the_budget() -> None:
     async with client_of(fake, retry(SAME), retry={"ratio": 0.0, "floor": 0.2, "window": "10 s"}) as client:
         for attempts in (3, 1, 1):
             assert (await failure(client)).attempts == attempts
+
+
+async def spent(client: Client, work: Callable[[], Awaitable[Any]]) -> float:
+    """Retries that the budget of a client has less after some work."""
+    budget = (await client.runtime()).budget
+    before = budget.left
+    await work()
+    return before - budget.left
+
+
+SPENDING = {"ratio": 0.0, "floor": 5.0, "window": "10 s"}
+FORBIDDEN: list[Any] = [
+    pytest.param(retry(Retry("same", 9.0)), {}, 1, id="a pause beyond the deadline"),
+    pytest.param(retry(Retry("same", 5.0)), {}, 1, id="a pause up to the deadline"),
+    pytest.param(retry(Retry("same", float("inf"))), {}, 1, id="an endless pause"),
+    pytest.param(retry(SAME), {"max_attempts": 1}, 1, id="the only attempt"),
+    pytest.param(retry(SAME), {"max_attempts": 3}, 3, id="the last attempt"),
+    pytest.param(retry(GiveUp()), {}, 1, id="giving up"),
+    pytest.param(retry(None), {}, 1, id="no advice"),
+    pytest.param(retry(SAME, GiveUp()), {}, 2, id="giving up later"),
+    pytest.param(retry(Continue("Hel")), {}, 1, id="a continuation"),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("decides", "settings", "attempts"), FORBIDDEN)
+async def test_what_is_not_tried_again_costs_no_budget(
+    decides: Any, settings: dict[str, Any], attempts: int, stream: bool
+) -> None:
+    """Each attempt after the first draws once; a retry that something else forbids draws nothing."""
+    asked = fake_provider_plugin(Overloaded("busy"))
+
+    async def work() -> None:
+        with pytest.raises(LocalAgentError):
+            if stream:
+                async with client.stream("Hello.", timeout=5.0) as answer:
+                    await answer.text()
+            else:
+                await client.chat("Hello.", timeout=5.0)
+
+    # Each play has advice of its own, which is used up.
+    again = retry(*decides.verdicts)
+    async with client_of(asked, again, retry=SPENDING, **settings) as client:
+        assert await spent(client, work) == attempts - 1
+    assert len(asked.asked) == attempts
+
+
+async def test_a_step_that_takes_all_the_time_costs_no_budget() -> None:
+    """The deadline is looked at after the step has decided."""
+
+    async def slowly(attempt: Attempt) -> Retry:
+        await asyncio.sleep(7.0)
+        return SAME
+
+    async with client_of(
+        fake_provider_plugin(Overloaded("busy")), plugin("failure-slow", on_failure=slowly), retry=SPENDING
+    ) as client:
+        assert await spent(client, lambda: failure(client, timeout=5.0)) == 0
+
+
+@pytest.mark.parametrize("advice", [NEXT, SAME])
+async def test_where_no_target_is_left_no_budget_is_drawn(advice: Retry) -> None:
+    """The instance goes away while the step decides."""
+
+    async def leaves(attempt: Attempt) -> Retry:
+        (await client.runtime()).instances.drain(attempt.target.instance)
+        return advice
+
+    fake = fake_provider_plugin(Overloaded("busy"))
+    async with client_of(fake, plugin("failure-leaves", on_failure=leaves), retry=SPENDING) as client:
+
+        async def work() -> None:
+            assert type(await failure(client)) is Overloaded
+
+        assert await spent(client, work) == 0
+
+
+@pytest.mark.parametrize("end", ["cancel", "close", "gate"])
+async def test_a_retry_that_never_comes_to_be_gives_back_what_it_drew(end: str) -> None:
+    """Cancelled or closed in its pause, or refused by a gate: the budget is as it was."""
+    error = LocalRateLimited("full")
+    guard = gate(lambda attempt: Refused(error) if end == "gate" and attempt.call.attempts else None)
+    async with client_of(
+        fake_provider_plugin(Overloaded("busy")), retry(Retry("same", 4.0)), guard, retry=SPENDING
+    ) as client:
+
+        async def work() -> None:
+            task = asyncio.ensure_future(client.chat("Hello."))
+            await asyncio.sleep(1.0)
+            if end == "cancel":
+                task.cancel()
+            elif end == "close":
+                await (await client.runtime()).aclose()
+            with pytest.raises((asyncio.CancelledError, LocalAgentError)):
+                await task
+
+        assert await spent(client, work) == 0
+
+
+async def test_a_retry_that_fails_before_it_is_sent_is_drawn_once() -> None:
+    """What prepares an attempt may fail again and again: one retry at a time is taken from the budget."""
+    tries: list[int] = []
+
+    async def prepares(attempt: Attempt, request: Request) -> Request:
+        tries.append(len(attempt.call.attempts))
+        if 1 <= len(tries) <= 2:
+            raise Overloaded("not yet")
+        return request
+
+    fake = fake_provider_plugin(Reply())
+    async with client_of(
+        fake, retry(SAME), plugin("fit-fails", prepare_attempt=prepares), retry=SPENDING
+    ) as client:
+        assert await spent(client, lambda: client.chat("Hello.")) == 1
+    assert len(tries) == 3
 
 
 async def test_a_failure_that_was_never_sent_is_free_once_a_target() -> None:

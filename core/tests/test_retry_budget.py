@@ -52,6 +52,20 @@ def test_there_is_a_floor() -> None:
     assert drawn(made) == 5
 
 
+def test_what_was_not_used_comes_back() -> None:
+    """For as long as it would have counted: given back later it earns nothing."""
+    clock = ManualClock()
+    made = budget(clock, floor=0.5)
+    assert drawn(made) == 5
+    at = clock()
+    clock.advance(5.0)
+    made.give_back(at)
+    assert drawn(made) == 1
+    clock.advance(5.5)
+    made.give_back(at)
+    assert drawn(made) == 4  # the one of five seconds ago still counts
+
+
 def test_no_budget_at_all() -> None:
     """Both can be switched off."""
     made = budget(ManualClock(), ratio=0.0)

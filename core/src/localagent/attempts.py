@@ -47,7 +47,7 @@ class Attempts:
         call: The call; its request has left pre_request.
     """
 
-    __slots__ = ("_call", "_core", "_failed", "_free", "_last", "_preferred", "_prepared", "_tried")
+    __slots__ = ("_call", "_core", "_drawn", "_failed", "_free", "_last", "_preferred", "_prepared", "_tried")
 
     def __init__(self, core: Runtime, call: Call) -> None:
         self._core = core
@@ -58,6 +58,7 @@ class Attempts:
         self._preferred: Target | None = None
         self._last: LocalAgentError | None = None
         self._tried = 0
+        self._drawn: float | None = None  # when a repeat was drawn from the budget that was not sent yet
 
     async def run(self, exchange: Exchange[T]) -> tuple[Attempt, T]:
         """Try until an exchange succeeds; the attempt that it succeeded in is still open.
@@ -65,15 +66,20 @@ class Attempts:
         Raises:
             LocalAgentError: What ended the call.
         """
-        while True:
-            attempt = await self._admit()
-            try:
-                return attempt, await self._exchange(attempt, exchange)
-            except LocalAgentError as error:
-                await self._fail(attempt, error)
-            except BaseException:
-                self.close(attempt, "cancelled")
-                raise
+        try:
+            while True:
+                attempt = await self._admit()
+                self._drawn = None
+                try:
+                    return attempt, await self._exchange(attempt, exchange)
+                except LocalAgentError as error:
+                    await self._fail(attempt, error)
+                except BaseException:
+                    self.close(attempt, "cancelled")
+                    raise
+        finally:
+            if self._drawn is not None:  # the repeat was never sent: the call was closed, cancelled, or refused
+                self._core.budget.give_back(self._drawn)
 
     def close(
         self,
@@ -208,6 +214,7 @@ class Attempts:
         timer = call.timer
         source = core.provider_of(attempt.target.instance)
         attempt.clocks = clocks = Watch(timer, source.clocks, streamed=call.stream)
+        clocks.fresh = self._last is not None and self._last.advice.stale
         timer.deadline_only()
         try:
             if not source.opened:
@@ -247,21 +254,38 @@ class Attempts:
         if isinstance(verdict, Continue):
             raise InternalError(f"Plugin {step.plugin if step else '?'} asked for a continuation, which this version "
                                 "does not support.") from error  # fmt: skip
-        if not isinstance(verdict, Retry) or not self._may_retry(attempt, error) or verdict.after > timer.left:
+        if not isinstance(verdict, Retry):
+            raise error
+        self._preferred = _where(verdict, attempt)
+        if not self._may_retry(attempt, error, verdict.after):
             raise error
         self._last = error
         self._failed.add(attempt.target)
-        self._preferred = _where(verdict, attempt)
         if verdict.after > 0:
             await self._sleep(verdict.after)
 
-    def _may_retry(self, attempt: Attempt, error: LocalAgentError) -> bool:
-        if self._tried >= self._core.settings.max_attempts:
+    def _may_retry(self, attempt: Attempt, error: LocalAgentError, after: float) -> bool:
+        """Say whether a repeat is made. The budget comes last: nothing is drawn for what something else forbids."""
+        if self._tried >= self._core.settings.max_attempts or after >= self._call.timer.left or not self._has_target():
             return False
+        if self._drawn is not None:
+            return True  # the repeat before this one was drawn and failed before it was sent
         if not error.advice.sent and attempt.target not in self._free:
             self._free.add(attempt.target)
             return True
-        return self._core.budget.draw()
+        if not self._core.budget.draw():
+            return False
+        self._drawn = self._core.clock()
+        return True
+
+    def _has_target(self) -> bool:
+        """Say whether a target is left for a repeat."""
+        if self._preferred is not None and self._core.instances.serves(self._preferred.instance):
+            return True
+        try:
+            return bool(self._core.targets(self._call))
+        except ModelNotFound:
+            return False
 
     async def _wait_for(self, refusals: list[Refused]) -> None:
         """Wait until a refusal's time has come; raise its error when there is no time for it."""

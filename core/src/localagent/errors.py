@@ -63,6 +63,8 @@ class Advice(msgspec.Struct, frozen=True):
         billed: Whether the provider charges for the attempt.
         breaker: What a breaker learns: a failure, nothing, or a sign of life.
         sent: False when no byte of the request can have reached the server.
+        stale: A kept connection broke before any byte of an answer came: the server may have closed it while it was
+            idle. Asking the same target again at once may help; the core has it done over a new connection.
     """
 
     same: bool = False
@@ -72,6 +74,7 @@ class Advice(msgspec.Struct, frozen=True):
     billed: Billed = "no"
     breaker: BreakerSign = "neutral"
     sent: bool = True
+    stale: bool = False
 
 
 class LocalAgentError(Exception):

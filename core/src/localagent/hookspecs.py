@@ -196,7 +196,7 @@ async def on_failure(attempt: Attempt, error: LocalAgentError) -> Retry | Contin
     When: for every attempt that an error ended; never for refusals, cancellation, or the call's deadline, and never
     after a stream's first content was handed out.
     Result: Retry (same, next or a target, after a time), Continue, or GiveUp. The core counts: a retry that the
-    budget, ``max_attempts`` or the deadline does not allow is not made.
+    budget, ``max_attempts`` or the deadline does not allow is not made, and one that is not made costs no budget.
     None: the next plugin is asked; if all say None, the call ends with the error.
     Raise: ends the call.
     """

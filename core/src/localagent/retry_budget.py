@@ -40,6 +40,18 @@ class RetryBudget:
         slot[2] += 1
         return True
 
+    def give_back(self, drawn: float) -> None:
+        """Return a retry that was drawn and not made.
+
+        Args:
+            drawn: Clock time at which it was drawn. One from before the window costs nothing any more.
+        """
+        self._slot()
+        for slot in reversed(self._slots):
+            if slot[0] <= drawn:
+                slot[2] -= 1
+                return
+
     @property
     def left(self) -> float:
         """Retries that may be made now."""

@@ -197,9 +197,10 @@ class Watch:
         cold: A provider sets this when the server may have to load the model first. While it is true, ``load`` stands
             in for a shorter ``first``. Where ``first`` sets no limit, there is none for loading either: an answer
             that comes whole may take longer than loading does.
+        fresh: Whether the request needs a connection of its own, because it repeats one whose kept connection broke.
     """
 
-    __slots__ = ("_clocks", "_first", "_loads", "_timer", "cold", "phase")
+    __slots__ = ("_clocks", "_first", "_loads", "_timer", "cold", "fresh", "phase")
 
     def __init__(self, timer: Timer, clocks: Clocks, *, streamed: bool) -> None:
         self._timer = timer
@@ -207,6 +208,7 @@ class Watch:
         self._first = clocks.first if clocks.first is not None else (300.0 if streamed else None)
         self._loads = streamed if clocks.first is None else clocks.first < clocks.load
         self.cold = False
+        self.fresh = False
         self.phase: Phase = "connect"
 
     def enter(self, phase: Phase) -> None:
