@@ -352,13 +352,16 @@ async def test_what_is_not_tried_again_costs_no_budget(
     """Each attempt after the first draws once; a retry that something else forbids draws nothing."""
     asked = fake_provider_plugin(Overloaded("busy"))
 
+    async def ask() -> None:
+        if stream:
+            async with client.stream("Hello.", timeout=5.0) as answer:
+                await answer.text()
+        else:
+            await client.chat("Hello.", timeout=5.0)
+
     async def work() -> None:
         with pytest.raises(LocalAgentError):
-            if stream:
-                async with client.stream("Hello.", timeout=5.0) as answer:
-                    await answer.text()
-            else:
-                await client.chat("Hello.", timeout=5.0)
+            await ask()
 
     # Each play has advice of its own, which is used up.
     again = retry(*decides.verdicts)
@@ -430,9 +433,7 @@ async def test_a_retry_that_fails_before_it_is_sent_is_drawn_once() -> None:
         return request
 
     fake = fake_provider_plugin(Reply())
-    async with client_of(
-        fake, retry(SAME), plugin("fit-fails", prepare_attempt=prepares), retry=SPENDING
-    ) as client:
+    async with client_of(fake, retry(SAME), plugin("fit-fails", prepare_attempt=prepares), retry=SPENDING) as client:
         assert await spent(client, lambda: client.chat("Hello.")) == 1
     assert len(tries) == 3
 

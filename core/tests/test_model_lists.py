@@ -9,10 +9,33 @@ from typing import Any
 import pytest
 
 from localagent import Client, Instance, LocalAgentError, ModelInfo, UpstreamServerError, UpstreamTimeout
+from localagent.errors import Advice
 from localagent.testing import fake_provider_plugin
 from localagent.wire.model_rows import model_info
 
 ONE = Instance("one", "p", "t", "http://one.invalid")
+
+
+STALE = UpstreamServerError("closed", advice=Advice(same=True, next=True, stale=True))
+
+
+class Breaks:
+    """Stands in for a provider's ``list_models``: kept connections break, as often as is said; notes who asks freshly.
+
+    Args:
+        times: How often they break.
+    """
+
+    def __init__(self, times: int, error: LocalAgentError = STALE) -> None:
+        self.fresh: list[bool] = []
+        self._times = times
+        self._error = error
+
+    async def __call__(self, instance: Instance, transport: Any, clocks: Any) -> Sequence[ModelInfo]:
+        self.fresh.append(clocks.fresh)
+        if len(self.fresh) <= self._times:
+            raise self._error
+        return [ModelInfo("m")]
 
 
 class Slow:
@@ -34,7 +57,7 @@ class Slow:
         return [ModelInfo("m")]
 
 
-async def _open(client: Client, slow: Slow) -> tuple[Any, Instance]:
+async def _open(client: Client, slow: Slow | Breaks) -> tuple[Any, Instance]:
     runtime = await client.runtime()
     (instance,) = runtime.instances
     source = runtime.provider_of(instance)
@@ -117,3 +140,36 @@ async def test_closing_ends_questions() -> None:
 def test_rows_tell_what_they_tell(row: dict[str, Any], told: dict[str, Any]) -> None:
     """Of whatever server; what is of another type than expected is as if it were not there."""
     assert model_info({"id": "m", **row}, ONE) == ModelInfo("m", "p", "one", **told)
+
+
+async def test_a_kept_connection_that_breaks_is_asked_again_over_a_new_one() -> None:
+    """Once: asking for a list changes nothing. What breaks otherwise is not asked again."""
+    for times, error, fresh in (
+        (1, STALE, [False, True]),
+        (2, STALE, [False, True]),
+        (1, UpstreamServerError("broke"), [False]),
+    ):
+        breaks = Breaks(times, error)
+        async with Client({}, plugins=[fake_provider_plugin("ok")], environment={}) as client:
+            models, instance = await _open(client, breaks)
+            if len(fresh) > times:
+                assert await models.of(instance) == [ModelInfo("m")]
+            else:
+                with pytest.raises(UpstreamServerError):
+                    await models.of(instance)
+        assert breaks.fresh == fresh
+
+
+async def test_a_check_does_not_rely_on_a_kept_connection() -> None:
+    """One that breaks because it was idle would say nothing of the server's health."""
+    fresh: list[bool] = []
+
+    async def check(instance: Any, transport: Any, clocks: Any) -> None:
+        fresh.append(clocks.fresh)
+
+    async with Client({}, plugins=[fake_provider_plugin("ok")], environment={}) as client:
+        runtime = await client.runtime()
+        (instance,) = runtime.instances
+        runtime.provider_of(instance).provider.check = check  # type: ignore[method-assign]
+        assert (await runtime.health.check(instance)).health == "healthy"
+    assert fresh == [True]

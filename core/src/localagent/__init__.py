@@ -92,9 +92,11 @@ _GIVES = {
     "tokens": ("Tokenizer",),
     "transport": ("Caps", "ConnectSettings", "HttpAnswer", "PoolStats", "Pooled", "Transport"),
     "wire.aiohttp_sessions": ("Sessions",),
-    "wire.aiohttp_transport": ("AiohttpTransport", "tls_context"),
+    "wire.aiohttp_transport": ("AiohttpTransport",),
+    "wire.idle_connections": ("is_stale", "kept_for"),
     "wire.inflating": ("Inflater", "inflater_for"),
     "wire.permits": ("Permits",),
+    "wire.tls": ("tls_context",),
 }
 _HOME = {name: module for module, names in _GIVES.items() for name in names}
 
@@ -339,11 +341,13 @@ if TYPE_CHECKING:
     from localagent.transport import Transport as Transport
     from localagent.wire.aiohttp_sessions import Sessions as Sessions
     from localagent.wire.aiohttp_transport import AiohttpTransport as AiohttpTransport
-    from localagent.wire.aiohttp_transport import tls_context as tls_context
+    from localagent.wire.idle_connections import is_stale as is_stale
+    from localagent.wire.idle_connections import kept_for as kept_for
     from localagent.wire.inflating import Inflater as Inflater
     from localagent.wire.inflating import inflater_for as inflater_for
     from localagent.wire.openai_compatible import OpenAICompatible as OpenAICompatible
     from localagent.wire.permits import Permits as Permits
+    from localagent.wire.tls import tls_context as tls_context
 
 
 def __getattr__(name: str) -> Any:

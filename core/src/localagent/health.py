@@ -70,11 +70,11 @@ class Health:
         source = core.provider_of(instance)
         timer = Timer(core.loop, core.clock() + timeout, core.wheel)
         timer.enter()
+        clocks = Watch(timer, source.clocks, streamed=False)
+        clocks.fresh = True  # a kept connection that breaks says nothing of the server
         try:
             await source.open()
-            await source.provider.check(
-                instance, await core.connect(instance), Watch(timer, source.clocks, streamed=False)
-            )
+            await source.provider.check(instance, await core.connect(instance), clocks)
         except LocalAgentError as error:
             state.health, state.error = "unhealthy", str(error)
         except asyncio.CancelledError:

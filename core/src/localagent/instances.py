@@ -24,12 +24,14 @@ class PoolProfile:
 
     Attributes:
         limit: The most connections at a time.
-        keepalive: Seconds that an idle connection is kept; below what the server keeps it.
+        keepalive: Seconds that an idle connection is kept; below what the server keeps it. A server that closes one
+            just as a request is sent over it may or may not have seen the request, so the default is a second below
+            the shortest usual time: uvicorn (vLLM), Node and cpp-httplib (llama.cpp) close after 5 s.
         chosen: Names of the fields that somebody chose; None means all of them.
     """
 
     limit: Count = 100
-    keepalive: Seconds = 15.0
+    keepalive: Seconds = 4.0
     chosen: frozenset[str] | None = attrs.field(default=None, eq=False, repr=False, metadata=NOT_A_SETTING)
 
     @classmethod

@@ -15,7 +15,9 @@ from localagent.responses import ModelInfo
 from localagent.timer import Timer, Watch
 
 if TYPE_CHECKING:
+    from localagent.registry import Source
     from localagent.runtime import Runtime
+    from localagent.transport import Transport
 
 SECONDS = 30.0
 
@@ -129,6 +131,16 @@ class _Question:
         except LocalAgentError as error:
             self._error = error
 
+    async def _listed(self, source: Source, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
+        """Ask; once more if a kept connection broke, which is safe: nothing is changed by asking."""
+        try:
+            return await source.provider.list_models(self._instance, transport, clocks)
+        except LocalAgentError as error:
+            if not error.advice.stale:
+                raise
+        clocks.fresh = True
+        return await source.provider.list_models(self._instance, transport, clocks)
+
     async def _ask(self) -> Sequence[ModelInfo]:
         core, instance = self._core, self._instance
         source = core.provider_of(instance)
@@ -137,7 +149,7 @@ class _Question:
         clocks = Watch(timer, source.clocks, streamed=False)
         try:
             await source.open()
-            models = await source.provider.list_models(instance, await core.connect(instance), clocks)
+            models = await self._listed(source, await core.connect(instance), clocks)
         except asyncio.CancelledError:
             fired = timer.claim()
             if fired is None:

@@ -318,12 +318,11 @@ class Runtime:
                 timer.close()
         if brought is None:
             from localagent.wire.aiohttp_sessions import Sessions
-            from localagent.wire.aiohttp_transport import AiohttpTransport, tls_context
+            from localagent.wire.aiohttp_transport import AiohttpTransport
 
             self._sessions = self._sessions or Sessions()
             common = self.provider_of(state.instance).common
-            tls = tls_context(common.authority) if common.authority is not None else None
-            brought = AiohttpTransport(state.instance, self._sessions, common.caps, tls)
+            brought = AiohttpTransport(state.instance, self._sessions, common.caps, common.authority)
         state.transport = self._transports[state.instance] = brought
         return brought
 

@@ -124,20 +124,26 @@ class Transport(Protocol):
     ) -> HttpAnswer:
         """Send a request and return when the head of the answer has come.
 
-        Redirects are not followed, proxy variables of the environment are not read. A request that failed on a
-        reused connection before any byte of an answer came is sent once more on a new one.
+        Redirects are not followed, proxy variables of the environment are not read.
+
+        A kept connection is looked at before the first byte is written: when the server has closed it, or anything
+        waits to be read from it, it is closed and another one is used (``localagent.is_stale`` says so). From the first
+        byte on nothing is sent again, whatever the method: the server may have begun to work. When a kept connection
+        breaks before an answer, the other kept ones to the same server are closed, too.
 
         Args:
             method: GET or POST.
             url: The whole address.
             headers: Headers, the key among them.
             body: The body, or None.
-            clocks: Told which phase begins: pool, connect, send, ttft.
+            clocks: Told which phase begins: pool, connect, send, ttft. Where ``clocks.fresh`` is true the request
+                goes over a new connection.
 
         Raises:
             ConnectFailed: No connection, so nothing was sent.
             PoolTimeout: No free connection in time.
-            UpstreamServerError: The connection broke after the request was sent.
+            UpstreamServerError: The connection broke after the request was sent. ``advice.billed`` is ``unknown``;
+                ``advice.stale`` is true if the connection was a kept one and no byte of an answer came.
             UpstreamProtocol: What came back is not HTTP.
         """
 

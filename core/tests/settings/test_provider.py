@@ -150,4 +150,4 @@ def test_a_pool_remembers_what_was_chosen() -> None:
     assert provider({"pool": {"limit": 50}}, "v").pool.over(other) == PoolProfile(limit=50, keepalive=60.0)
     assert provider({"pool": {}}, "v").pool.over(other) == other
     assert provider({}, "v").pool.over(other) == other
-    assert PoolProfile(limit=50).over(other) == PoolProfile(limit=50, keepalive=15.0)
+    assert PoolProfile(limit=50).over(other) == PoolProfile(limit=50, keepalive=4.0)

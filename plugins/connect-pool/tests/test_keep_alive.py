@@ -8,31 +8,10 @@ from localagent import ConnectSettings, Instance, Permits, PoolProfile
 from localagent.testing import FakeCore, FaultServer, ReadRequest, Script, Send, answer
 from localagent.testing.contracts.exchanging import fetch
 from localagent_connect_pool import ConnectPoolSettings, PoolTransport
-from localagent_connect_pool.keep_alive import kept_for
 
 
 def keeping(said: str) -> Script:
     return ReadRequest(), Send(answer(200, b"", headers={"Keep-Alive": said}))
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("timeout=5", 4.0),
-        ("timeout=5, max=1000", 4.0),
-        ("max=100, Timeout = 75", 74.0),
-        ('timeout="20"', 19.0),
-        ("timeout=1", 0.5),
-        ("timeout=0", 0.0),
-        ("max=100", None),
-        ("timeout=soon", None),
-        ("", None),
-        ("mytimeout=5", None),
-    ],
-)
-def test_a_second_less_than_the_server_says(header: str, seconds: float | None) -> None:
-    """So that a request does not meet the server's closing; nothing where the header says nothing."""
-    assert kept_for(header) == seconds
 
 
 @pytest.mark.parametrize(("said", "kept"), [("timeout=5", 4.0), ("timeout=600", 30.0), ("max=3", 30.0)])

@@ -137,5 +137,5 @@ def test_explain_tells_what_holds_for_each_provider() -> None:
     settings = Settings().with_provider("ollama", {}, "test").with_provider("v", {"pool": {"limit": 7}}, "test")
     assert list(ConnectPoolPlugin().remarks(settings)) == [
         "ollama has at most 10 connections at a time, kept idle for 60 s.",
-        "v has at most 7 connections at a time, kept idle for 15 s.",
+        "v has at most 7 connections at a time, kept idle for 4 s.",
     ]

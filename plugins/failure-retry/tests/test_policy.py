@@ -124,6 +124,19 @@ def test_an_untried_target_comes_first_and_at_once(error: LocalAgentError) -> No
     assert decided(failed(A, error), untried=True) == Retry("next")
 
 
+STALE = UpstreamServerError("Closed.", advice=Advice(same=True, next=True, later=True, billed="unknown", stale=True))
+
+
+@pytest.mark.parametrize("untried", [True, False])
+def test_a_stale_connection_is_repeated_at_once_where_it_was(untried: bool) -> None:
+    """It may have been closed while it was idle, which says nothing of the server; the limits hold all the same."""
+    assert decided(failed(A, STALE), untried=untried) == Retry("same")
+    elsewhere = Retry("next") if untried else None
+    assert decided(failed(A, STALE, times=2), untried=untried) == elsewhere
+    assert decided(failed(A, STALE), untried=untried, attempts_per_target=1) == elsewhere
+    assert decided(failed(A, STALE, draining=True), untried=untried) == elsewhere
+
+
 @pytest.mark.parametrize("error", HELPS_NOWHERE, ids=repr)
 @pytest.mark.parametrize("untried", [True, False])
 def test_what_helps_nowhere_is_left_to_the_next_plugin(error: LocalAgentError, untried: bool) -> None:

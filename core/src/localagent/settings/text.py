@@ -57,7 +57,7 @@ SAMPLE = """\
 #headers = { X-Title = "my program" }
 #authority = "authority.pem"
 #allow_metadata_address = false
-#pool = { limit = 100, keepalive = "15 s" }
+#pool = { limit = 100, keepalive = "4 s" }
 #caps = { body = "64 MiB", error = "64 KiB", event = "8 MiB" }
 #[providers.vllm.clocks]
 #connect = "10 s"

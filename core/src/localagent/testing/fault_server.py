@@ -101,6 +101,19 @@ class FaultServer:
         """Let scripts go on that wait at a ``Hold``, now or later."""
         self._released.set()
 
+    def hang_up(self) -> None:
+        """End every open connection now: the client's sockets have the end of the stream before any turn of the loop.
+
+        What still comes over them is answered by a reset.
+        """
+        for wire in self._open:
+            wire.hang_up()
+
+    def speak(self, data: bytes) -> None:
+        """Send bytes on every open connection now, whether anybody asked for them or not."""
+        for wire in self._open:
+            wire.speak(data)
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition on this server holds; it is looked at whenever something happens."""
         while not condition():

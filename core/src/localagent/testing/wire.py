@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Callable
@@ -117,6 +118,16 @@ class Wire(asyncio.Protocol):
         linger = struct.pack("ii", 1, 0)
         self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._transport.abort()
+
+    def hang_up(self) -> None:
+        """Send the end of the stream now, and a reset to whatever still comes; no turn of the event loop is needed."""
+        with contextlib.suppress(OSError):
+            self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    def speak(self, data: bytes) -> None:
+        """Hand bytes to the system now."""
+        if not self.gone.is_set():
+            self._transport.write(data)
 
     async def close(self) -> None:
         """Send what is left and close."""

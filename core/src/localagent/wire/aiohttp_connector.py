@@ -10,8 +10,11 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from localagent.threads import resolve_name
+from localagent.wire.idle_connections import is_stale
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aiohttp.client_proto import ResponseHandler
     from yarl import URL
 
@@ -54,17 +57,23 @@ class Exchange:
         clocks: The request's clocks.
         sending: The phase that begins when there is a connection.
         counts: The counts of its transport.
+        keepalive: Seconds for which a connection may have been idle.
+        fresh: Whether no connection will do that was there already.
         reused: Whether it went over a connection that was there already.
         resolved: Whether a name was resolved for it.
         transport: The connection, while a large body is written.
     """
 
-    __slots__ = ("clocks", "counts", "resolved", "reused", "sending", "transport")
+    __slots__ = ("clocks", "counts", "fresh", "keepalive", "resolved", "reused", "sending", "transport")
 
-    def __init__(self, clocks: Phases, sending: Phase, counts: Counts) -> None:
+    def __init__(
+        self, clocks: Phases, sending: Phase, counts: Counts, keepalive: float, *, fresh: bool = False
+    ) -> None:
         self.clocks = clocks
         self.sending: Phase = sending
         self.counts = counts
+        self.keepalive = keepalive
+        self.fresh = fresh
         self.reused = True
         self.resolved = False
         self.transport: asyncio.Transport | None = None
@@ -117,11 +126,34 @@ def system_resolver() -> AbstractResolver:
 
 
 class Connector(aiohttp.TCPConnector):
-    """Says when a request needs a new connection: subclasses are asked to make one, which is how aiohttp has it."""
+    """Says when a request needs a new connection, and gives out no kept one that is stale.
+
+    Subclasses are asked for both, which is how aiohttp has it.
+    """
 
     def __init__(self, resolver: Resolver, **options: Any) -> None:
         super().__init__(resolver=resolver, **options)
         self._names = resolver.names
+
+    async def _get(self, key: Any, traces: Any) -> Any:
+        """Return a kept connection that can be used, or None; see aiohttp's ``BaseConnector``."""
+        exchange = current.get()
+        if exchange.fresh:
+            return None
+        # aiohttp has one keep-alive for all hosts: the longest, by which it cleans up. Nothing else runs in between.
+        longest = max(self._keepalive_timeout or 0.0, exchange.keepalive)
+        while True:
+            self._keepalive_timeout = exchange.keepalive
+            try:
+                connection = await super()._get(key, traces)
+            finally:
+                self._keepalive_timeout = longest
+            if connection is None or (protocol := connection.protocol) is None:
+                return connection
+            if not (protocol.should_close or is_stale(protocol.transport)):
+                return connection
+            protocol.abort()
+            connection.close()
 
     async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
         exchange = current.get()
@@ -155,18 +187,20 @@ class Connector(aiohttp.TCPConnector):
 
     def idle(self, address: URL) -> int:
         """Return how many connections to the host and port of an address wait for the next request."""
-        # aiohttp tells this nowhere else.
-        return sum(
-            protocol.is_connected()
-            for key, kept in self._conns.items()
-            if (key.host, key.port, key.is_ssl) == (address.raw_host, address.port, address.scheme == "https")
-            for protocol, _ in kept
-        )
+        return sum(protocol.is_connected() for protocol in self._idle(address))
+
+    def _idle(self, address: URL) -> Iterator[ResponseHandler]:
+        """Yield the kept connections to the host and port of an address; aiohttp tells of them nowhere else."""
+        origin = address.raw_host, address.port, address.scheme == "https"
+        for key, kept in self._conns.items():
+            if (key.host, key.port, key.is_ssl) == origin:
+                yield from (protocol for protocol, _ in kept)
 
     def has_idle(self) -> bool:
         """Say whether a connection, wherever to, waits for the next request."""
         return any(protocol.is_connected() for kept in self._conns.values() for protocol, _ in kept)
 
-    def shorten(self, keepalive: float) -> None:
-        """Keep idle connections for this many seconds from now on."""
-        self._keepalive_timeout = keepalive  # read anew at every use
+    def drop_idle(self, address: URL) -> None:
+        """Close the connections to the host and port of an address that wait for the next request."""
+        for protocol in self._idle(address):
+            protocol.abort()  # which also makes aiohttp drop it

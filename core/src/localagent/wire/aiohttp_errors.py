@@ -21,13 +21,20 @@ from localagent.errors import (
 )
 
 _BROKE = Advice(next=True, later=True, billed="unknown", breaker="failure")
+_STALE = Advice(same=True, next=True, later=True, billed="unknown", stale=True)
 _UNBILLED = Advice(next=True, breaker="failure")
 _UNSENT = Advice(next=True, breaker="failure", sent=False)
+_ENDS = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
 _OUT_OF_FILES = {23, 24, 99}  # ENFILE, EMFILE, EADDRNOTAVAIL
 
 
-def translated(error: Exception) -> LocalAgentError:
-    """Return the error that a failure before the head of the answer becomes."""
+def translated(error: Exception, *, reused: bool = False) -> LocalAgentError:
+    """Return the error that a failure before the head of the answer becomes.
+
+    Args:
+        error: What aiohttp raised.
+        reused: Whether the connection had served before.
+    """
     if isinstance(error, OSError) and error.errno in _OUT_OF_FILES:
         return InternalError("This process has no file descriptor or port left for a connection.",
                              mend="Raise the limit (ulimit -n), or lower pool.limit.")  # fmt: skip
@@ -39,6 +46,9 @@ def translated(error: Exception) -> LocalAgentError:
     if partial(error):
         return UpstreamProtocol("The connection ended within the head of the answer.", phase="read",
                                 advice=_BROKE)  # fmt: skip
+    if reused and isinstance(error, _ENDS):
+        return UpstreamServerError("The server closed a kept connection without an answer.", phase="read",
+                                   advice=_STALE)  # fmt: skip
     return broken(error)
 
 
@@ -60,7 +70,7 @@ def _unconnected(error: Exception) -> LocalAgentError:
 
 def broken(error: Exception) -> LocalAgentError:
     """Return the error that a failure on an open connection becomes."""
-    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionError):
+    if isinstance(error, _ENDS):
         return UpstreamServerError("The server closed the connection without a complete answer.", phase="read",
                                    advice=_BROKE)  # fmt: skip
     if isinstance(error, aiohttp.ClientPayloadError):

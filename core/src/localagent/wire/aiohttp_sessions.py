@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 
+from localagent.instances import PoolProfile
 from localagent.wire.aiohttp_connector import Connector, Counts, Exchange, Nobody, Resolver, current, system_resolver
 
 if TYPE_CHECKING:
@@ -36,52 +37,37 @@ if hasattr(os, "register_at_fork"):
 
 
 class Sessions:
-    """The aiohttp sessions of one event loop: one that keeps connections, and one that makes a new one every time.
+    """The aiohttp session of one event loop, and its connections.
 
-    The second serves the safe retry on a stale connection. Both are made when first needed, and made anew in a forked
-    child, where the parent's sockets are left alone.
+    It is made when first needed, and made again in a forked child, where the parent's sockets are left alone.
 
     Args:
         resolver: Resolves names; None means the system's.
-        keepalive: Seconds that an idle connection is kept.
         dns_ttl: Seconds that the address of a name is remembered; a failure to connect ends it at once.
-
-    Attributes:
-        keepalive: Seconds that an idle connection is kept now; see ``shorten``.
     """
 
-    def __init__(
-        self, *, resolver: AbstractResolver | None = None, keepalive: float = 15.0, dns_ttl: float = 30.0
-    ) -> None:
+    def __init__(self, *, resolver: AbstractResolver | None = None, dns_ttl: float = 30.0) -> None:
         self._resolver = resolver
-        self.keepalive = keepalive
         self._dns_ttl = dns_ttl
         self._forks = Forks.count
-        self._made: dict[bool, aiohttp.ClientSession] = {}
-        self._connectors: dict[bool, Connector] = {}
+        self._made: aiohttp.ClientSession | None = None
+        self._connector: Connector | None = None
 
-    def get(self, *, fresh: bool = False) -> aiohttp.ClientSession:
-        """Return the session; ``fresh`` the one whose connections are never reused."""
-        session = self._made.get(fresh)
-        if session is None or self._forks != Forks.count:
-            session = self._make(fresh)
-        return session
+    def get(self) -> aiohttp.ClientSession:
+        """Return the session."""
+        session = self._made
+        return session if session is not None and self._forks == Forks.count else self._make()
 
-    def _make(self, fresh: bool) -> aiohttp.ClientSession:
-        if self._forks != Forks.count:
-            self._made.clear()
-            self._connectors.clear()
-            self._forks = Forks.count
-        options: dict[str, Any] = {"force_close": True} if fresh else {"keepalive_timeout": self.keepalive}
-        connector = Connector(
+    def _make(self) -> aiohttp.ClientSession:
+        self._forks = Forks.count
+        self._connector = Connector(
             Resolver(self._resolver or system_resolver()),
             limit=0,
             ttl_dns_cache=self._dns_ttl,
-            **options,
+            keepalive_timeout=PoolProfile().keepalive,
         )
-        self._connectors[fresh] = connector
-        self._made[fresh] = aiohttp.ClientSession(
-            connector=connector,
+        self._made = session = aiohttp.ClientSession(
+            connector=self._connector,
             timeout=_NO_TIMEOUT,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -89,49 +75,53 @@ class Sessions:
             raise_for_status=False,
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         )
-        return self._made[fresh]
+        # aiohttp repeats a GET itself when a kept connection breaks; what is repeated is decided above transports.
+        session._retry_connection = False
+        return session
+
+    def _mine(self) -> Connector | None:
+        """Return the connector, unless it is the one of a parent process."""
+        return self._connector if self._forks == Forks.count else None
 
     def idle(self, address: URL) -> int:
         """Return how many connections to the host and port of an address wait for the next request."""
-        connector = self._connectors.get(False)
-        return connector.idle(address) if connector is not None and self._forks == Forks.count else 0
+        connector = self._mine()
+        return connector.idle(address) if connector is not None else 0
 
     def has_idle(self) -> bool:
         """Say whether a connection, wherever to, waits for the next request."""
-        connector = self._connectors.get(False)
-        return connector is not None and self._forks == Forks.count and connector.has_idle()
+        connector = self._mine()
+        return connector is not None and connector.has_idle()
 
-    def shorten(self, keepalive: float) -> None:
-        """Keep idle connections for at most this many seconds from now on."""
-        if keepalive < self.keepalive:
-            self.keepalive = keepalive
-            if (connector := self._connectors.get(False)) is not None:
-                connector.shorten(keepalive)
+    def drop_idle(self, address: URL) -> None:
+        """Close the connections to the host and port of an address that wait for the next request."""
+        if (connector := self._mine()) is not None:
+            connector.drop_idle(address)
 
-    async def prepare(self, address: URL, tls: ssl.SSLContext | bool, counts: Counts) -> None:
+    async def prepare(self, address: URL, tls: ssl.SSLContext | bool, counts: Counts, keepalive: float) -> None:
         """Have a connection ready for the next request: connected, TLS included, nothing sent.
 
         Args:
             address: Where to.
             tls: Whom to trust.
             counts: Counts it.
+            keepalive: Seconds for which one that is there already may have been idle.
 
         Raises:
             aiohttp.ClientError: There is none to be had.
         """
         session = self.get()
+        assert self._connector is not None
         request = aiohttp.ClientRequest("GET", address, loop=asyncio.get_running_loop(), session=session, ssl=tls)
-        token = current.set(Exchange(Nobody(), "ttft", counts))
+        token = current.set(Exchange(Nobody(), "ttft", counts, keepalive))
         try:
-            connection = await self._connectors[False].connect(request, [], _NO_TIMEOUT)
+            connection = await self._connector.connect(request, [], _NO_TIMEOUT)
         finally:
             current.reset(token)
         connection.release()
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._forks == Forks.count:
-            for session in self._made.values():
-                await session.close()
-        self._made.clear()
-        self._connectors.clear()
+        if self._made is not None and self._forks == Forks.count:
+            await self._made.close()
+        self._made = self._connector = None

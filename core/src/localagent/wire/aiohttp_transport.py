@@ -15,18 +15,16 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from yarl import URL
 
-from localagent.errors import (
-    ResponseTooLarge,
-    SettingsError,
-    UpstreamProtocol,
-)
+from localagent.errors import ResponseTooLarge, SettingsError, UpstreamProtocol
 from localagent.instances import Instance
 from localagent.transport import Caps, HttpAnswer, PoolStats
 from localagent.wire.aiohttp_connector import Counts, Exchange, current
-from localagent.wire.aiohttp_errors import broken, partial, translated
+from localagent.wire.aiohttp_errors import broken, translated
 from localagent.wire.aiohttp_sessions import Sessions
+from localagent.wire.idle_connections import kept_for
 from localagent.wire.inflating import Inflater, inflater_for
 from localagent.wire.permits import Permits
+from localagent.wire.tls import tls_context
 
 if TYPE_CHECKING:
     from localagent.timer import Watch
@@ -134,11 +132,13 @@ class AiohttpTransport:
         instance: Whose pool profile holds.
         sessions: The event loop's sessions; whoever made them closes them.
         caps: Size limits of answers.
-        tls: Decides whom to trust; None means the system's certificate authorities.
+        tls: Decides whom to trust: a context, or a PEM file of certificate authorities, which is read again when it
+            changes. None means the system's certificate authorities.
         permits: The instance's connection slots; None means as many as its pool profile says.
 
     Attributes:
         counts: What became of its connections so far.
+        keepalive: Seconds that an idle connection is kept: those of the profile, or fewer when the server says so.
         permits: The instance's connection slots.
     """
 
@@ -147,14 +147,16 @@ class AiohttpTransport:
         instance: Instance,
         sessions: Sessions,
         caps: Caps | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | Path | None = None,
         permits: Permits | None = None,
     ) -> None:
         self._address = URL(instance.url)
         self.counts = Counts()
+        self.keepalive = instance.pool.keepalive
+        self._offered = ""
         self._sessions = sessions
         self._caps = caps or Caps()
-        self._tls: ssl.SSLContext | bool = tls or True
+        self._tls: ssl.SSLContext | Path | None = tls
         self._urls: dict[str, URL] = {}
         self.permits = permits or Permits(instance.pool.limit)
 
@@ -179,31 +181,28 @@ class AiohttpTransport:
         if address is None:
             address = self._urls[url] = URL(url, encoded=True)
         large = body is not None and len(body) > SMALL_BODY
-        exchange = Exchange(clocks, "send" if large else "ttft", self.counts)
+        exchange = Exchange(clocks, "send" if large else "ttft", self.counts, self.keepalive, fresh=clocks.fresh)
+        tls = self._trusted()
         data = _LargeBody(body, exchange) if body is not None and large else body
         token = current.set(exchange)
         clocks.enter(exchange.sending)
         try:
-            try:
-                response = await self._sessions.get().request(
-                    method, address, data=data, headers=headers, allow_redirects=False, ssl=self._tls
-                )
-            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-                if not exchange.reused or isinstance(error, aiohttp.ClientConnectorError) or partial(error):
-                    raise
-                # A kept connection that the server had closed meanwhile: no byte of an answer came.
-                response = await self._sessions.get(fresh=True).request(
-                    method, address, data=data, headers=headers, allow_redirects=False, ssl=self._tls
-                )
+            response = await self._sessions.get().request(
+                method, address, data=data, headers=headers, allow_redirects=False, ssl=tls
+            )
             if exchange.reused:
                 self.counts.reused += 1
+            if (offered := response.headers.get("Keep-Alive", "")) != self._offered:
+                self._keep_no_longer(offered)
             try:
                 return AiohttpAnswer(response, self._caps, self.permits)
             except UpstreamProtocol:
                 response.close()
                 raise
         except (aiohttp.ClientError, OSError) as error:
-            trouble = translated(error)
+            trouble = translated(error, reused=exchange.reused)
+            if trouble.advice.stale:
+                self._sessions.drop_idle(address)  # the others to the same server may be closed just as well
         except ValueError:  # aiohttp's own check; its message may show what must not be shown
             trouble = SettingsError("A header or the address of the request holds characters that HTTP forbids.",
                                     mend="Check the keys and headers of the provider for line breaks.")  # fmt: skip
@@ -214,6 +213,19 @@ class AiohttpTransport:
             current.reset(token)
         # Outside the handler: aiohttp's exceptions carry the request's headers, and must not be linked to ours.
         raise trouble
+
+    def _trusted(self) -> ssl.SSLContext | bool:
+        """Return whom to trust now, as aiohttp has it."""
+        if isinstance(self._tls, Path):
+            return tls_context(self._tls)
+        return self._tls or True
+
+    def _keep_no_longer(self, offered: str) -> None:
+        """Keep idle connections for less time than the server says that it keeps them."""
+        self._offered = offered
+        seconds = kept_for(offered)
+        if seconds is not None and seconds < self.keepalive:
+            self.keepalive = seconds
 
     def stats(self) -> PoolStats:
         """Return how connections are used; idle are all those to the instance's host and port."""
@@ -230,7 +242,7 @@ class AiohttpTransport:
             ConnectFailed: There is none to be had.
         """
         try:
-            await self._sessions.prepare(self._address, self._tls, self.counts)
+            await self._sessions.prepare(self._address, self._trusted(), self.counts, self.keepalive)
         except (aiohttp.ClientError, OSError) as error:
             trouble = translated(error)
         else:
@@ -261,19 +273,6 @@ class _LargeBody(aiohttp.Payload):
         for start in range(0, len(view), SMALL_BODY):
             await writer.write(view[start : start + SMALL_BODY])
         self._exchange.clocks.enter("ttft")
-
-
-def tls_context(authority: Path) -> ssl.SSLContext:
-    """Return the context that trusts the authorities of a PEM file and nobody else.
-
-    Raises:
-        SettingsError: The file cannot be read, or holds no certificate.
-    """
-    try:
-        return ssl.create_default_context(cafile=str(authority))
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"The certificate authorities in {authority} cannot be read: {error.strerror or error}.",
-                            mend="Name a PEM file.") from None  # fmt: skip
 
 
 @asynccontextmanager

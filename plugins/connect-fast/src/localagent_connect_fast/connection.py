@@ -7,7 +7,7 @@ from typing import cast
 
 from httptools import HttpParserError, HttpParserInvalidStatusError, HttpResponseParser
 
-from localagent import LocalAgentError, Watch, inflater_for
+from localagent import LocalAgentError, Watch, inflater_for, is_stale, kept_for
 from localagent_connect_fast.answer import FastAnswer
 from localagent_connect_fast.errors import closed, cut_body, cut_head, no_http
 from localagent_connect_fast.framing import QUIET, checked, ends_with_connection
@@ -27,8 +27,9 @@ class Connection(asyncio.BufferedProtocol):
         pool: Where it belongs.
 
     Attributes:
-        kept_until: Time of the loop's clock at which it is too old to serve again.
-        heard: Whether a byte of the answer to the last request came.
+        kept_since: Time of the loop's clock at which it was last given back.
+        reused: Whether it had served before the request that is under way.
+        heard: Whether a byte of the answer to the last request came; an interim answer is none.
         broken: Whether the peer has ended it.
         reading_paused: Whether nothing is read, because nobody reads what was.
     """
@@ -36,7 +37,8 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, origin: Origin, pool: Pool) -> None:
         self.origin = origin
         self.loop = pool.loop
-        self.kept_until = 0.0
+        self.kept_since = 0.0
+        self.reused = False
         self.heard = False
         self.broken = False
         self.reading_paused = False
@@ -183,7 +185,7 @@ class Connection(asyncio.BufferedProtocol):
             else:
                 self.give_up(cut_body())
         else:
-            self.give_up(cut_head() if self.heard and error is None else closed())
+            self.give_up(cut_head() if self.heard and error is None else closed(stale=self.reused and not self.heard))
 
     # What llhttp tells
 
@@ -206,8 +208,11 @@ class Connection(asyncio.BufferedProtocol):
         headers = checked(self._pairs, parser.get_http_version(), status, self._quiet)
         if status < 200:
             self._pairs = []
+            self.heard = False  # of the answer itself
             return
         self._to_the_end = ends_with_connection(headers, status)
+        if b"keep-alive" in headers.fields and (seconds := kept_for(headers["keep-alive"])) is not None:
+            self._pool.keep_no_longer(seconds)
         answer.headers = headers
         answer.status = status
 
@@ -237,6 +242,10 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._transport.abort()
         answer.leave(None)
+
+    def is_stale(self) -> bool:
+        """Say whether it must not be used again; see ``localagent.is_stale``."""
+        return is_stale(self._transport)
 
     def read_on(self) -> None:
         """Go on reading."""

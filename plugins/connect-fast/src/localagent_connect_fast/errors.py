@@ -10,6 +10,7 @@ from localagent import ConnectFailed, InternalError, LocalAgentError, UpstreamPr
 from localagent.errors import Advice
 
 _BROKE = Advice(next=True, later=True, billed="unknown", breaker="failure")
+_STALE = Advice(same=True, next=True, later=True, billed="unknown", stale=True)
 _UNBILLED = Advice(next=True, breaker="failure")
 _UNSENT = Advice(next=True, breaker="failure", sent=False)
 _OUT_OF_FILES = {23, 24, 99}  # ENFILE, EMFILE, EADDRNOTAVAIL
@@ -35,8 +36,11 @@ def unconnected(error: Exception) -> LocalAgentError:
                          mend="Is the server running? See: localagent doctor")  # fmt: skip
 
 
-def closed() -> UpstreamServerError:
-    """Return the error of a connection that ended before the head of an answer."""
+def closed(*, stale: bool = False) -> UpstreamServerError:
+    """Return the error of a connection that ended before the head of an answer; ``stale`` if it was a kept one."""
+    if stale:
+        return UpstreamServerError("The server closed a kept connection without an answer.", phase="read",
+                                   advice=_STALE)  # fmt: skip
     return UpstreamServerError("The server closed the connection without a complete answer.", phase="read",
                                advice=_BROKE)  # fmt: skip
 

@@ -7,12 +7,11 @@ import functools
 import socket
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from aiohappyeyeballs import start_connection
 
-from localagent import SettingsError, Watch
+from localagent import Watch
 from localagent_connect_fast.origins import Origin
 from localagent_connect_fast.resolving import Addresses, Resolver
 
@@ -23,17 +22,9 @@ NEXT_ADDRESS = 0.25  # seconds until a second address is tried beside the first;
 
 
 @functools.cache
-def tls_context(authority: Path | None) -> ssl.SSLContext:
-    """Return the context that trusts the authorities of a PEM file, or the system's.
-
-    Raises:
-        SettingsError: The file cannot be read, or holds no certificate.
-    """
-    try:
-        context = ssl.create_default_context(cafile=None if authority is None else str(authority))
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"The certificate authorities in {authority} cannot be read: {error.strerror or error}.",
-                            mend="Name a PEM file.") from None  # fmt: skip
+def system_tls() -> ssl.SSLContext:
+    """Return the context that trusts the system's authorities; a provider that names a file has one of its own."""
+    context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
 

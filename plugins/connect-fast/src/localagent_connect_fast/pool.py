@@ -80,10 +80,12 @@ class Pool:
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if connection.origin == origin and self.loop.time() < connection.kept_until:
+            in_time = self.loop.time() < connection.kept_since + self._keepalive
+            if in_time and connection.origin == origin and not connection.is_stale():
                 self.reused += 1
+                connection.reused = True
                 return connection
-            connection.abort()  # too old, or the instance has moved
+            connection.abort()  # too old, closed by the server, or the instance has moved
         return None
 
     def keep(self, connection: Connection) -> None:
@@ -91,19 +93,33 @@ class Pool:
         if self._closed is not None or self._keepalive <= 0:
             connection.abort()
             return
-        connection.kept_until = self.loop.time() + self._keepalive
+        connection.kept_since = self.loop.time()
         self._idle.append(connection)
         if self._reaper is None:
-            self._reaper = self.loop.call_at(connection.kept_until, self._reap)
+            self._reaper = self.loop.call_at(connection.kept_since + self._keepalive, self._reap)
+
+    def keep_no_longer(self, seconds: float) -> None:
+        """Keep idle connections for at most this many seconds from now on."""
+        if seconds < self._keepalive:
+            self._keepalive = seconds
+            if self._reaper is not None:
+                self._reaper.cancel()
+            self._reap()
+
+    def drop_idle(self, origin: Origin) -> None:
+        """Close the kept connections to an origin."""
+        for connection in [one for one in self._idle if one.origin == origin]:
+            self._idle.remove(connection)
+            connection.abort()
 
     def _reap(self) -> None:
         """Close what was kept for too long. The timer is not moved when a connection is used: that would cost more."""
         self._reaper = None
         now = self.loop.time() + 1e-3  # a loop may call early, by the resolution of its clock
-        while self._idle and self._idle[0].kept_until <= now:
+        while self._idle and self._idle[0].kept_since + self._keepalive <= now:
             self._idle.pop(0).abort()
         if self._idle:
-            self._reaper = self.loop.call_at(self._idle[0].kept_until, self._reap)
+            self._reaper = self.loop.call_at(self._idle[0].kept_since + self._keepalive, self._reap)
 
     def made(self, connection: Connection) -> None:
         """Count a connection that is there."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+import ssl
 from collections.abc import Mapping
 from typing import Literal
 
-from localagent import ConnectSettings, Instance, PoolStats, UpstreamServerError, Watch
+from localagent import ConnectSettings, Instance, PoolStats, UpstreamServerError, Watch, tls_context
 from localagent_connect_fast.answer import FastAnswer
 from localagent_connect_fast.connection import PIECE, Connection
 from localagent_connect_fast.errors import unconnected
 from localagent_connect_fast.forks import Forks
-from localagent_connect_fast.heads import Head, Heads
-from localagent_connect_fast.opening import connect, tls_context
+from localagent_connect_fast.heads import Heads
+from localagent_connect_fast.opening import connect, system_tls
 from localagent_connect_fast.origins import Origin
 from localagent_connect_fast.pool import Pool
 from localagent_connect_fast.resolving import Resolver
@@ -56,18 +57,17 @@ class FastTransport:
         phase: Literal["send", "ttft"] = "ttft" if body is None or len(body) <= PIECE else "send"
         clocks.enter(phase)
         try:
-            connection = pool.take(head.origin)
+            connection = None if clocks.fresh else pool.take(head.origin)
             if connection is None:
-                answer = await self._on_a_new_one(pool, head, body, clocks, phase)
-            else:
-                answer = FastAnswer(connection, self._caps)
-                try:
-                    await connection.exchange(answer, head, body, clocks)
-                except UpstreamServerError:
-                    if connection.heard or not connection.broken:
-                        raise
-                    # The server had closed it meanwhile, and no byte of an answer came: safe to send again.
-                    answer = await self._on_a_new_one(pool, head, body, clocks, phase)
+                connection = await self._open(pool, head.origin, clocks)
+                clocks.enter(phase)
+            answer = FastAnswer(connection, self._caps)
+            await connection.exchange(answer, head, body, clocks)
+        except UpstreamServerError as error:
+            permits.give()
+            if error.advice.stale:
+                pool.drop_idle(head.origin)  # the others to the same server may be closed just as well
+            raise
         except BaseException:
             permits.give()
             raise
@@ -77,18 +77,9 @@ class FastTransport:
             answer.slot = permits
         return answer
 
-    async def _on_a_new_one(
-        self, pool: Pool, head: Head, body: bytes | None, clocks: Watch, phase: Literal["send", "ttft"]
-    ) -> FastAnswer:
-        connection = await self._open(pool, head.origin, clocks)
-        clocks.enter(phase)
-        answer = FastAnswer(connection, self._caps)
-        await connection.exchange(answer, head, body, clocks)
-        return answer
-
     async def _open(self, pool: Pool, origin: Origin, clocks: Watch) -> Connection:
         clocks.enter("connect")
-        tls = tls_context(self._authority) if origin.tls else None
+        tls = self._trusted() if origin.tls else None
         try:
             return await connect(origin, self._resolver, tls, functools.partial(Connection, origin, pool), clocks)
         except (OSError, UnicodeError) as error:
@@ -96,6 +87,10 @@ class FastTransport:
         pool.failed += 1
         # Outside the handler: what the system says may name more than it should, and must not be linked to ours.
         raise trouble
+
+    def _trusted(self) -> ssl.SSLContext:
+        """Return whom to trust now."""
+        return tls_context(self._authority) if self._authority is not None else system_tls()
 
     def _new_pool(self) -> Pool:
         if self._pool is not None:

@@ -16,6 +16,9 @@ PROFILES: Mapping[str, PoolProfile] = {
 }
 """What is known of providers, by the name of the provider or of its type. Source: the project's roadmap."""
 
+SPOKEN_BY_MANY: Mapping[str, PoolProfile] = {"openai": PoolProfile(limit=50)}
+"""What is known of types that are only a protocol: vLLM and llama.cpp speak OpenAI's and close after 5 s."""
+
 
 @attrs.frozen
 class ConnectPoolSettings:
@@ -45,6 +48,6 @@ class ConnectPoolSettings:
             kind: Its type's name.
             chosen: What the provider's own settings say; it wins.
         """
-        known = PROFILES.get(provider) or PROFILES.get(kind) or PoolProfile()
+        known = PROFILES.get(provider) or SPOKEN_BY_MANY.get(kind) or PROFILES.get(kind) or PoolProfile()
         given = self.profiles.get(provider) or self.profiles.get(kind)
         return chosen.over(given.over(known) if given is not None else known)

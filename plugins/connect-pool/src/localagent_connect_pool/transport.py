@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+import attrs
+
 from localagent import (
     AiohttpTransport,
     ConnectSettings,
@@ -17,9 +19,7 @@ from localagent import (
     PoolProfile,
     Sessions,
     Watch,
-    tls_context,
 )
-from localagent_connect_pool.keep_alive import kept_for
 from localagent_connect_pool.permits import PoolPermits
 from localagent_connect_pool.settings import ConnectPoolSettings
 
@@ -49,18 +49,14 @@ class PoolTransport(AiohttpTransport):
         spawn: Spawn,
     ) -> None:
         self.profile: PoolProfile = settings.profile(instance.provider, instance.type, instance.pool)
-        self._mine = Sessions(keepalive=self.profile.keepalive, dns_ttl=settings.resolve_every)
-        tls = tls_context(keep_to.authority) if keep_to.authority is not None else None
-        super().__init__(instance, self._mine, keep_to.caps, tls, PoolPermits(self.profile.limit, total))
+        self._mine = Sessions(dns_ttl=settings.resolve_every)
+        permits = PoolPermits(self.profile.limit, total)
+        kept = attrs.evolve(instance, pool=self.profile)
+        super().__init__(kept, self._mine, keep_to.caps, keep_to.authority, permits)
         self._settings = settings
         self._spawn = spawn
         self._opening = 0
         self._closed = False
-
-    @property
-    def keepalive(self) -> float:
-        """Seconds that an idle connection is kept now: those of the profile, or fewer when the server says so."""
-        return self._mine.keepalive
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
@@ -68,11 +64,7 @@ class PoolTransport(AiohttpTransport):
         """Send a request and return when the head of the answer has come; see ``Transport.send``."""
         if self.permits.used and self._settings.spare and not self._mine.has_idle():
             self.make_ready(self._settings.spare)
-        answer = await super().send(method, url, headers, body, clocks)
-        offered = answer.headers.get("Keep-Alive")
-        if offered is not None and (seconds := kept_for(offered)) is not None:
-            self._mine.shorten(seconds)
-        return answer
+        return await super().send(method, url, headers, body, clocks)
 
     def make_ready(self, count: int) -> None:
         """Open connections beside the path of requests: so many at a time, if the limits leave room for them."""

@@ -57,9 +57,12 @@ def decide(
         random: The source of jitter.
 
     Returns:
-        The next target, at once, as long as one is untried. Then the target that may be asked again soonest, at its
+        The same target, at once, after a kept connection broke: that says nothing of the server. Otherwise the next
+        one, at once, as long as one is untried. Then the target that may be asked again soonest, at its
         time. None when the error says that nothing helps, or no wait is allowed or ends before the deadline.
     """
+    if latest.error.advice.stale and may_repeat(latest, True, settings):
+        return Retry("same")
     elsewhere = latest.error.advice.next
     if elsewhere and untried:
         return Retry("next")

@@ -13,7 +13,7 @@ from localagent.testing.contracts.base import Contract
 from localagent.timer import NEVER, Clocks, Timer, Watch
 from localagent.transport import Caps, HttpAnswer, Transport
 
-__all__ = ["CAPS", "HERE", "POOL", "MakesTransports", "exchange", "fetch", "nobody_listens"]
+__all__ = ["BODY", "CAPS", "HERE", "POOL", "MakesTransports", "exchange", "fetch", "nobody_listens"]
 
 HERE = Instance("here", "here", "here", "http://here.invalid")
 NO_HEADERS: Mapping[str, str] = {}
@@ -44,6 +44,7 @@ async def exchange(
     headers: Mapping[str, str] = NO_HEADERS,
     body: bytes | None = BODY,
     clocks: Clocks | None = None,
+    fresh: bool = False,
 ) -> AsyncIterator[HttpAnswer]:
     """Send a request and give its answer, which is closed at the end.
 
@@ -54,6 +55,7 @@ async def exchange(
         headers: The headers.
         body: The body; None for none.
         clocks: Time limits; None means the defaults.
+        fresh: Whether it must go over a new connection.
 
     Raises:
         LocalAgentError: The transport's own error, or that of the clock that ran out.
@@ -62,6 +64,7 @@ async def exchange(
     timer.enter()
     try:
         watch = Watch(timer, clocks or Clocks(), streamed=True)
+        watch.fresh = fresh
         answer = await transport.send(method, url, headers, body, watch)
     except asyncio.CancelledError:
         if (fired := timer.claim()) is None:
@@ -75,9 +78,11 @@ async def exchange(
         await answer.aclose()
 
 
-async def fetch(transport: Transport, url: str, *, method: str = "POST", body: bytes | None = BODY) -> bytes:
+async def fetch(
+    transport: Transport, url: str, *, method: str = "POST", body: bytes | None = BODY, fresh: bool = False
+) -> bytes:
     """Send a request, read the whole answer and return its body."""
-    async with exchange(transport, url, method=method, body=body) as answer:
+    async with exchange(transport, url, method=method, body=body, fresh=fresh) as answer:
         return await answer.read()
 
 

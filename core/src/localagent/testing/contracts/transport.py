@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from localagent.errors import ConnectFailed, LocalAgentError, UpstreamProtocol, UpstreamServerError
-from localagent.testing.contracts.base import CLOSING_SECONDS, often
+from localagent.testing.contracts.base import CLOSING_SECONDS
 from localagent.testing.contracts.exchanging import exchange, fetch, nobody_listens
 from localagent.testing.contracts.transport_bodies import Bodies
 from localagent.testing.contracts.transport_framing import Framing
+from localagent.testing.contracts.transport_kept import Kept
 from localagent.testing.contracts.transport_pool import Pool
 from localagent.testing.contracts.transport_safety import Safety
 from localagent.testing.fault_server import FaultServer
@@ -38,7 +39,7 @@ NO_HTTP = [
 ]
 
 
-class TransportContract(Bodies, Framing, Pool, Safety):
+class TransportContract(Bodies, Framing, Kept, Pool, Safety):
     """What every transport promises; see ``localagent.transport``.
 
     The author writes one method::
@@ -134,31 +135,6 @@ class TransportContract(Bodies, Framing, Pool, Safety):
                 await fetch(transport, server.url)
             assert caught.value.advice.billed == "unknown"
             assert len(server.requests) == 1
-
-    async def test_a_stale_connection_is_never_seen(self) -> None:
-        """A kept connection that the server closes meanwhile is replaced; the request is sent once more, safely."""
-        script = (ReadRequest(), Send(answer(200, b"fine")), Close())
-        async with FaultServer(script) as server, self.transport() as transport:
-            for _ in range(often(100, 1000)):
-                assert await fetch(transport, server.url) == b"fine"
-
-    @pytest.mark.parametrize("script", GONE_BEFORE_AN_ANSWER)
-    async def test_a_kept_connection_that_breaks_is_tried_once(self, script: Any) -> None:
-        """On a connection that had served before, a break without any byte of an answer costs one new connection."""
-        async with FaultServer([OK, script, OK]) as server, self.transport() as transport:
-            await fetch(transport, server.url)
-            assert await fetch(transport, server.url, body=b"x" * 200_000) == b'{"ok":true}'
-            assert [len(request.body) for request in server.requests[1:]] == [200_000, 200_000]
-            assert server.connections.accepted == 2
-
-    async def test_a_kept_connection_is_not_tried_again_when_an_answer_had_begun(self) -> None:
-        """One byte of an answer shows that the server had the request."""
-        begun = (ReadRequest(), Send(b"HTTP/1.1 200 OK\r\nContent-"), Close())
-        async with FaultServer([OK, begun, OK]) as server, self.transport() as transport:
-            await fetch(transport, server.url)
-            with pytest.raises(LocalAgentError):
-                await fetch(transport, server.url)
-            assert len(server.requests) == 2
 
     @pytest.mark.parametrize("script", CUT_BODIES)
     async def test_a_cut_body_is_an_error(self, script: Any) -> None:

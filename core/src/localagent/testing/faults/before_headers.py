@@ -16,12 +16,26 @@ from localagent.testing.faults.exchanges import does, replies
 from localagent.testing.faults.expectations import Expect, Says, fails, succeeds
 from localagent.testing.faults.records import Fault, Scene, calm, excluded
 from localagent.testing.http_bytes import answer, chunk, head
-from localagent.testing.steps import Close, Drip, Fin, ReadBytes, ReadHead, ReadRequest, Reset, Script, Send, Stall
+from localagent.testing.steps import (
+    Close,
+    Drip,
+    Fin,
+    Pause,
+    ReadBytes,
+    ReadHead,
+    ReadRequest,
+    Reset,
+    Script,
+    Send,
+    Stall,
+    Step,
+)
 
 SHORT = 0.15
 NEXT = Says(same=False, next=True, billed="no", breaker="failure")
 ELSEWHERE = Says(same=False, next=True, later=False, billed="unknown", breaker="failure")
 BROKE = attrs.evolve(ELSEWHERE, later=True)
+STALE = Says(same=True, next=True, later=True, billed="unknown", breaker="neutral")
 GARBAGE = Says(next=True, billed="no", breaker="failure")
 FRAMING = Says(next=True, billed="unknown", breaker="failure")
 
@@ -51,8 +65,21 @@ def misframed(name: str, title: str, data: bytes) -> Fault:
     return Fault(f"F68.{name}", title, replies(data), fails(UpstreamProtocol, says=FRAMING, closed=True))
 
 
-def _stale(scene: Scene) -> list[Script]:
-    return [_good(scene), (ReadBytes(1), Reset()), _good(scene)]
+def stale(name: str, title: str, read: int, *breaks: Step) -> Fault:
+    """Return a row for a kept connection that breaks when it is used again.
+
+    Args:
+        name: What tells it from the other forms.
+        title: What goes wrong.
+        read: Requests that the server reads whole until then.
+        breaks: What it does instead of an answer.
+    """
+
+    def script(scene: Scene) -> list[Script]:
+        return [_good(scene), breaks, _good(scene)]
+
+    expect = fails(UpstreamServerError, says=STALE, requests=read)
+    return Fault(f"F63{name}", title, script, expect, warm=True, retried=succeeds(requests=read + 1))
 
 
 def _closed_when_idle(scene: Scene) -> list[Script]:
@@ -150,13 +177,11 @@ ROWS: tuple[Fault, ...] = (
         does(ReadRequest(), Reset()),
         fails(UpstreamServerError, says=BROKE),
     ),
-    Fault(
-        "F63",
-        "a kept connection is reset just as it is used again",
-        _stale,
-        succeeds(requests=2),
-        warm=True,
-    ),
+    stale("", "a kept connection is reset just as it is used again", 1, ReadBytes(1), Reset()),
+    stale(".read", "a kept connection is reset after the request was read", 2, ReadRequest(), Reset()),
+    stale(".end", "a kept connection ends after the request was read", 2, ReadRequest(), Fin(), Stall()),
+    stale(".work", "a kept connection is closed after some work", 2, ReadRequest(), Pause(0.05), Close()),
+    stale(".100", "a kept connection ends after 100 Continue", 2, ReadRequest(), Send(head(100)), Fin(), Stall()),
     Fault(
         "F63.idle",
         "a kept connection is closed while nobody uses it",

@@ -119,6 +119,7 @@ class Fault:
         choices: How many answers to ask for.
         warm: Whether a call that succeeds goes before, so that a connection is there to be used again.
         beside: Whether another call is under way, whose answer does not come.
+        retried: What must come of it where failure-retry is used; None where that makes no difference.
         excluded: Why one call to one server cannot show it; None when it can.
     """
 
@@ -135,6 +136,7 @@ class Fault:
     choices: int = 1
     warm: bool = False
     beside: bool = False
+    retried: Expect | None = None
     excluded: str | None = None
 
     @property

@@ -100,6 +100,11 @@ async def client_call(*plugins: str) -> AsyncIterator[ThroughClient]:
 
 
 async def play_through_client(fault: Fault, protocol: ProtocolName, *plugins: str) -> Verdict:
-    """Play one fault through a client of its own, with these plugins beside the provider's."""
+    """Play one fault through a client of its own, with these plugins beside the provider's.
+
+    With ``failure-retry`` among them the fault's ``retried`` is expected, where it has one.
+    """
+    if "failure-retry" in plugins and fault.retried is not None:
+        fault = attrs.evolve(fault, expect=fault.retried)
     async with client_call(*plugins) as call:
         return await play(fault, protocol, call)

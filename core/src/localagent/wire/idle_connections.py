@@ -1,0 +1,56 @@
+"""Kept connections: whether one may still be used, and how long one is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import select
+
+MARGIN = 1.0
+"""Seconds that a connection is given up before the server closes it; Node's agent has the same buffer."""
+
+_TIMEOUT = re.compile(r"(?:^|[,\s])timeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
+
+
+def is_stale(transport: asyncio.BaseTransport | None) -> bool:
+    """Say whether a kept connection must not be used: it is closed, or something waits to be read from its socket.
+
+    The server has closed it (the end of a stream is readable), or sent what nobody asked for. The event loop may not
+    have noticed yet, so the system is asked, which costs about two microseconds. Ask before the first byte of a request
+    is written: then the server cannot have begun to work on it.
+
+    Args:
+        transport: The connection.
+    """
+    if transport is None or transport.is_closing():
+        return True
+    sock = transport.get_extra_info("socket")
+    return sock is None or _is_readable(sock.fileno())
+
+
+def _is_readable(descriptor: int) -> bool:
+    if descriptor < 0:
+        return True
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def kept_for(header: str) -> float | None:
+    """Return for how many seconds a connection may stay idle, given a ``Keep-Alive`` header (RFC 2068, 19.7.1.1).
+
+    That is a second less than the server says, so that it does not close what a request has just been sent over.
+
+    Args:
+        header: Such as ``timeout=5, max=100``.
+
+    Returns:
+        Seconds; None when the header says nothing of time.
+    """
+    found = _TIMEOUT.search(header)
+    if found is None:
+        return None
+    seconds = float(found[1])
+    return seconds - MARGIN if seconds >= 2 * MARGIN else seconds / 2
