@@ -1,0 +1,106 @@
+"""Attempts that carry an id to the server: a book of what was sent, and how each attempt is reported to have ended."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from localagent import (
+    Attempt,
+    Client,
+    HttpAnswer,
+    Outcome,
+    Plugin,
+    Transport,
+    Watch,
+    hookimpl,
+)
+from localagent.runtime import Runtime
+
+HEADER = "X-Attempt"
+TRANSPORTS = ("aiohttp", "connect-pool", "connect-fast")
+
+
+class Book(Plugin):
+    """Hears how attempts end.
+
+    The class that ``new_book`` makes is one client's.
+    """
+
+    name = "metrics-book"
+    ids: dict[Watch, str]
+    ended: dict[str, tuple[Attempt, Outcome]]
+    unsent: list[Outcome]
+
+    @hookimpl
+    def after_attempt(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Note the end of an attempt, by the id that its request carried."""
+        number = type(self).ids.get(attempt.clocks)
+        if number is None:
+            type(self).unsent.append(outcome)
+        else:
+            assert number not in type(self).ended, "an attempt ended twice"
+            type(self).ended[number] = attempt, outcome
+
+
+def new_book() -> type[Book]:
+    """Return an empty book."""
+    return type("NewBook", (Book,), {"ids": {}, "ended": {}, "unsent": []})
+
+
+class Numbering:
+    """A transport that gives every request that it is handed an id; what the one behind it repeats has the same id."""
+
+    def __init__(self, inner: Transport, book: type[Book], numbers: itertools.count[int]) -> None:
+        self._inner = inner
+        self._book = book
+        self._numbers = numbers
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+    ) -> HttpAnswer:
+        """Send a request with its id."""
+        assert clocks not in self._book.ids, "an attempt sent two requests"
+        number = self._book.ids[clocks] = str(next(self._numbers))
+        return await self._inner.send(method, url, {**headers, HEADER: number}, body, clocks)
+
+    async def aclose(self) -> None:
+        """Close the transport behind it."""
+        await self._inner.aclose()
+
+
+def plugins_of(transport: str, *, retry: bool) -> list[type[Plugin]]:
+    """Return the plugins of a client that uses a transport, with failure-retry or without."""
+    from localagent_connect_fast import FastConnectPlugin
+    from localagent_connect_pool import ConnectPoolPlugin
+    from localagent_failure_retry import RetryPlugin
+    from localagent_provider_openai import OpenAIPlugin
+    from localagent_select_least_busy import LeastBusyPlugin
+
+    connect: dict[str, list[type[Plugin]]] = {
+        "aiohttp": [], "connect-pool": [ConnectPoolPlugin], "connect-fast": [FastConnectPlugin],
+    }  # fmt: skip
+    return [OpenAIPlugin, LeastBusyPlugin, *connect[transport], *([RetryPlugin] if retry else [])]
+
+
+def client_of(
+    urls: list[str], book: type[Book], transport: str, *, retry_plugin: bool = True, **settings: Any
+) -> Client:
+    """Return a client of servers that speak OpenAI's API."""
+    given = {
+        "default_model": "up/m",
+        "providers": {"up": {"type": "openai", "instances": urls}},
+        "health": {"enabled": False},
+        **settings,
+    }
+    return Client(given, plugins=[*plugins_of(transport, retry=retry_plugin), book], environment={}, seed=7)
+
+
+async def number_attempts(client: Client, book: type[Book]) -> Runtime:
+    """Let every attempt of a client carry an id from now on."""
+    runtime = await client.runtime()
+    numbers = itertools.count(1)
+    for instance in runtime.instances:
+        runtime.state(instance).transport = Numbering(await runtime.connect(instance), book, numbers)
+    return runtime
