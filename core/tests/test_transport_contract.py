@@ -196,14 +196,13 @@ def keeps_the_others(patch: pytest.MonkeyPatch) -> type[AiohttpTransport]:
 
 
 BREAK = kept_breaks()
+BREAKING = "test_a_kept_connection_that_breaks_is_not_tried_again"
+COMES = "test_what_comes_on_a_kept_connection_is_seen_before_it_is_used"
 MUTANTS: dict[str, tuple[Any, str, dict[str, Any]]] = {
-    "repeats": (
-        lambda _: Repeats, "test_a_kept_connection_that_breaks_is_not_tried_again", {**BREAK, "method": "POST"}),
-    "repeats a get": (gets_again, "test_a_kept_connection_that_breaks_is_not_tried_again", {**BREAK, "method": "GET"}),
-    "blind to an end": (
-        blind, "test_what_waits_on_a_kept_connection_is_seen_before_it_is_used", {"method": "POST", "what": "end"}),
-    "blind to bytes": (
-        blind, "test_what_waits_on_a_kept_connection_is_seen_before_it_is_used", {"method": "POST", "what": "bytes"}),
+    "repeats": (lambda _: Repeats, BREAKING, {**BREAK, "method": "POST"}),
+    "repeats a get": (gets_again, BREAKING, {**BREAK, "method": "GET"}),
+    "blind to an end": (blind, COMES, {"method": "POST", "what": "end", "turns": 0}),
+    "blind to bytes": (blind, COMES, {"method": "POST", "what": "bytes", "turns": 0}),
     "blind to others": (blind, "test_every_kept_connection_is_looked_at", {"others": 1}),
     "takes any": (lambda _: TakesAny, "test_a_fresh_request_goes_over_a_new_connection", {}),
     "keeps the others": (keeps_the_others, "test_when_a_kept_connection_breaks_the_others_are_closed", {}),
@@ -216,6 +215,7 @@ MUTANTS: dict[str, tuple[Any, str, dict[str, Any]]] = {
 async def test_a_transport_with_one_defect_breaks_the_promise(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is promised of kept connections cannot be left out unnoticed."""
     defect, promise, values = MUTANTS[mutant]
+    await getattr(mutated(AiohttpTransport), promise)(**values)
     test = getattr(mutated(defect(monkeypatch)), promise)
     with pytest.raises((Exception, pytest.fail.Exception)):
         await asyncio.wait_for(test(**values), SECONDS)
