@@ -144,6 +144,12 @@ class TakesAny(AiohttpTransport):
         return await super().send(method, url, headers, body, clocks)
 
 
+class Crowds(AiohttpTransport):
+    """Opens a new connection beside all that are kept."""
+
+    def _make_room(self, address: Any) -> None: ...
+
+
 class Deaf(AiohttpTransport):
     """Does not hear for how long the server keeps connections."""
 
@@ -205,6 +211,7 @@ MUTANTS: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "blind to bytes": (blind, COMES, {"method": "POST", "what": "bytes", "turns": 0}),
     "blind to others": (blind, "test_every_kept_connection_is_looked_at", {"others": 1}),
     "takes any": (lambda _: TakesAny, "test_a_fresh_request_goes_over_a_new_connection", {}),
+    "crowds": (lambda _: Crowds, "test_a_fresh_request_keeps_to_the_limit", {}),
     "keeps the others": (keeps_the_others, "test_when_a_kept_connection_breaks_the_others_are_closed", {}),
     "deaf": (lambda _: Deaf, "test_a_connection_is_not_kept_longer_than_the_server_says", {"said": "timeout=0"}),
     "patient": (lambda _: Patient, "test_a_connection_that_was_idle_too_long_is_not_used", {}),

@@ -183,6 +183,8 @@ class AiohttpTransport:
         large = body is not None and len(body) > SMALL_BODY
         exchange = Exchange(clocks, "send" if large else "ttft", self.counts, self.keepalive, fresh=clocks.fresh)
         tls = self._trusted()
+        if clocks.fresh:
+            self._make_room(address)
         data = _LargeBody(body, exchange) if body is not None and large else body
         token = current.set(exchange)
         clocks.enter(exchange.sending)
@@ -219,6 +221,11 @@ class AiohttpTransport:
         if isinstance(self._tls, Path):
             return tls_context(self._tls)
         return self._tls or True
+
+    def _make_room(self, address: URL) -> None:
+        """Close kept connections, if a new one would be one too many."""
+        if self.permits.used + self._sessions.idle(address) > self.permits.limit:
+            self._sessions.drop_idle(address)
 
     def _keep_no_longer(self, offered: str) -> None:
         """Keep idle connections for less time than the server says that it keeps them."""

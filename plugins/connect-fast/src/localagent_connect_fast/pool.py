@@ -88,6 +88,11 @@ class Pool:
             connection.abort()  # too old, closed by the server, or the instance has moved
         return None
 
+    def make_room(self) -> None:
+        """Close the kept connection that was used least lately, if a new one would be one too many."""
+        if self._idle and self.permits.used + len(self._idle) > self.permits.limit:
+            self._idle.pop(0).abort()
+
     def keep(self, connection: Connection) -> None:
         """Take a connection back that can serve again."""
         if self._closed is not None or self._keepalive <= 0:

@@ -57,6 +57,8 @@ class FastTransport:
         phase: Literal["send", "ttft"] = "ttft" if body is None or len(body) <= PIECE else "send"
         clocks.enter(phase)
         try:
+            if clocks.fresh:
+                pool.make_room()
             connection = None if clocks.fresh else pool.take(head.origin)
             if connection is None:
                 connection = await self._open(pool, head.origin, clocks)

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import pytest
 
 from localagent.errors import ConnectFailed, PoolTimeout, SettingsError, UpstreamServerError
 from localagent.instances import Instance, PoolProfile
-from localagent.plugins import Plugin
-from localagent.settings.structuring import structure
 from localagent.testing.authority import Authority
-from localagent.testing.contracts.base import Contract
+from localagent.testing.contracts.bringing import GOOD, BringsTransports, Brought, trusted
 from localagent.testing.contracts.exchanging import exchange, fetch, nobody_listens
 from localagent.testing.fake_core import FakeCore
 from localagent.testing.fault_server import FaultServer
 from localagent.testing.http_bytes import answer, head
 from localagent.testing.steps import Hold, ReadRequest, Reset, Script, Send, Stall
 from localagent.timer import Clocks
-from localagent.transport import ConnectSettings, Pooled, PoolStats, Transport
+from localagent.transport import Transport
 
 __all__ = ["ConnectContract"]
 
-GOOD = (ReadRequest(), Send(answer(200, b"good")))
 HELD = (ReadRequest(), Hold(60.0), Send(answer(200, b"good")))
 HALF = (ReadRequest(), Send(head(200, {"Content-Length": "8"}) + b"half"), Stall())
 BROKEN = (ReadRequest(), Reset())
@@ -35,36 +29,7 @@ SOON = Clocks(pool=0.05)
 NAME = "moved.test"
 
 
-class Brought(NamedTuple):
-    """A transport, and the core of the plugin that brought it."""
-
-    transport: Transport
-    core: FakeCore
-
-    @property
-    def stats(self) -> PoolStats:
-        """The figures of this moment."""
-        assert isinstance(self.transport, Pooled), "a connect plugin's transport tells how its connections are used"
-        return self.transport.stats()
-
-
-class CoreThatTrusts(FakeCore):
-    """A fake core of instances whose providers name an authority.
-
-    Args:
-        authority: The PEM file; None for the system's authorities.
-    """
-
-    def __init__(self, authority: Path | None) -> None:
-        super().__init__()
-        self._authority = authority
-
-    def connect_settings(self, instance: Instance) -> ConnectSettings:
-        """Return the defaults, and whom to trust."""
-        return ConnectSettings(authority=self._authority)
-
-
-class ConnectContract(Contract):
+class ConnectContract(BringsTransports):
     """What every connect plugin promises for the instances for which it brings a transport; see the hook ``connect``.
 
     The author names the plugin, and the settings with which it opens one connection before it is needed::
@@ -76,38 +41,6 @@ class ConnectContract(Contract):
     It may leave instances to others, but not one that speaks plain HTTP/1.1 or TLS. The transport itself has a
     contract of its own, ``TransportContract``.
     """
-
-    plugin: ClassVar[type[Plugin]]
-    one_ready: ClassVar[Mapping[str, Any]]
-
-    @asynccontextmanager
-    async def brought(
-        self,
-        url: str,
-        *,
-        pool: PoolProfile | None = None,
-        settings: Mapping[str, Any] | None = None,
-        authority: Path | None = None,
-    ) -> AsyncIterator[Brought]:
-        """Bring the transport of an instance, and close it and the plugin at the end, as the core does.
-
-        Args:
-            url: The instance's address.
-            pool: What its settings say of its connections.
-            settings: The plugin's table of the settings.
-            authority: Whom it trusts.
-        """
-        filled: Any = structure(self.plugin.settings_class, settings or {}, where=f"[plugins.{self.plugin.name}]")
-        async with CoreThatTrusts(authority) as core, core.plugged(self.plugin, filled) as plugged:
-            instance = Instance("here", "here", "openai", url, pool=pool or PoolProfile(limit=20))
-            core.instances.add(instance)
-            transport = await plugged.ask("connect", instance)
-            assert transport is not None, "the instance speaks plain HTTP/1.1"
-            try:
-                yield Brought(transport, core)
-            finally:
-                await core.settled()
-                await transport.aclose()
 
     @pytest.mark.parametrize("url", ["http://a.test", "https://a.test/v1", "http://[::1]:1", "http+unix://x", "ws://x"])
     async def test_an_instance_gets_a_transport_or_is_left_to_others(self, url: str) -> None:
@@ -302,15 +235,6 @@ class ConnectContract(Contract):
                         await task
                     await server.all_closed()
                 assert (here.stats.active, here.stats.idle, here.stats.opened) == (0, 0, 0)
-
-
-@asynccontextmanager
-async def trusted() -> AsyncIterator[tuple[FaultServer, Path]]:
-    """Give a server with a certificate, and the PEM file of the authority that made it."""
-    authority = Authority()
-    with authority.file() as file:
-        async with FaultServer(GOOD, tls=authority.good()) as server:
-            yield server, file
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:

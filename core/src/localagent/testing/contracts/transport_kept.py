@@ -128,6 +128,14 @@ class Kept(MakesTransports):
             connections = [request.connection for request in server.requests]
             assert (connections[:2], connections[2] in (1, 2)) == ([1, 2], True)
 
+    async def test_a_fresh_request_keeps_to_the_limit(self) -> None:
+        """Where all slots would be exceeded, what is kept makes room."""
+        async with FaultServer(GOOD) as server, self.transport(pool=PoolProfile(limit=1, keepalive=60.0)) as transport:
+            for _ in range(3):
+                await fetch(transport, server.url, fresh=True)
+            await server.until(lambda: server.connections.open == 1)
+            assert server.connections.accepted == 3
+
     async def test_when_a_kept_connection_breaks_the_others_are_closed(self) -> None:
         """They lead to the same server and were idle, too; what comes next goes over a new one."""
         breaks = (ReadRequest(), Reset())
