@@ -19,6 +19,7 @@ import pytest
 # Before the modules are imported, so that a broken promise says what was compared with what.
 for _module in (
     "base",
+    "bringing",
     "cache",
     "connect",
     "provider",
@@ -26,6 +27,7 @@ for _module in (
     "transport",
     "transport_bodies",
     "transport_framing",
+    "transport_kept",
     "transport_pool",
     "transport_safety",
 ):
