@@ -1,0 +1,26 @@
+"""The modules beside the tests are imported by their bare names."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """The address of a Valkey server; each test has a prefix of its own."""
+    from stage import valkey_server
+
+    with valkey_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that loads in hundredths of a second and answers nonsense."""
+    from localagent.testing import tiny_gguf
+
+    return tiny_gguf(tmp_path_factory.mktemp("model"))
