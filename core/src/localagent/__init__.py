@@ -75,6 +75,7 @@ _GIVES = {
     "instances": ("Instance", "InstanceState", "PoolProfile", "Target"),
     "metric": ("Metric",),
     "wire.openai_compatible": ("OpenAICompatible",),
+    "private_files": ("create_private_file",),
     "plugins": ("NoSettings", "Plugin"),
     "providers": ("Provider", "ProviderSetup", "ProviderType"),
     "settings.quantities": ("Amount", "Bytes", "Count", "Positive", "PositiveSeconds", "Seconds", "Share"),
@@ -279,6 +280,7 @@ if TYPE_CHECKING:
     from localagent.metric import Metric as Metric
     from localagent.plugins import NoSettings as NoSettings
     from localagent.plugins import Plugin as Plugin
+    from localagent.private_files import create_private_file as create_private_file
     from localagent.providers import Provider as Provider
     from localagent.providers import ProviderSetup as ProviderSetup
     from localagent.providers import ProviderType as ProviderType

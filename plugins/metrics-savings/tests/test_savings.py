@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import sqlite3
+import subprocess
+import sys
+import threading
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -195,6 +199,94 @@ def test_processes_add_to_one_file(tmp_path: Path) -> None:
     counted = read(path, 0)
     assert counted[Line(DAY, "c", "m", "")] == Amount(150, 300, 450, 37.5)
     assert [counted[Line(DAY, name, "m", "")].calls for name in "xyz"] == [50] * 3
+
+
+def test_a_line_that_cannot_be_written_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Half a surrogate pair in a name, a number of more than 64 bits; the log says so without the name."""
+    path = tmp_path / FILE_NAME
+    bad = {
+        Line(DAY, "c", "\ud800", ""): Amount(1), Line(DAY, "c", "m", "\ud800"): Amount(1),
+        Line(2**70, "c", "m", ""): Amount(1), Line(DAY, "c", "n", ""): Amount(2**70),
+    }  # fmt: skip
+    good = {Line(DAY, "c", f"m{number}", ""): Amount(number) for number in range(1, 5)}
+    mixed = {line: amount for pair in zip(bad.items(), good.items(), strict=True) for line, amount in pair}
+    add(path, mixed, oldest=0, most=100)
+    assert read(path, 0) == good
+    assert len(caplog.records) == len(bad)
+
+
+@pytest.mark.parametrize("lines", [999, 1001])
+def test_any_number_of_lines_is_added_at_once(lines: int, tmp_path: Path) -> None:
+    """No statement grows with them."""
+    path = tmp_path / FILE_NAME
+    amounts = {Line(DAY, "c", f"m{number}", ""): Amount(1) for number in range(lines)}
+    add(path, amounts, oldest=0, most=lines)
+    assert len(read(path, 0)) == lines
+
+
+LOCK = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0x40000001)"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks that a close drops are those of POSIX")
+@pytest.mark.parametrize("way", [FILE_NAME, "link", "../books/" + FILE_NAME])
+def test_adding_takes_no_lock_from_others_in_the_process(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one thread writes, another one that waits for it lets no other process in."""
+    monkeypatch.setattr("localagent_metrics_savings.ledger.BUSY_SECONDS", 0.01)
+    folder = tmp_path / "books"
+    folder.mkdir()
+    add(folder / FILE_NAME, {Line(DAY, "c", "m", ""): Amount(1)}, oldest=0, most=9)
+    (folder / "link").symlink_to(FILE_NAME)
+    writing = sqlite3.connect(folder / FILE_NAME, isolation_level=None)
+    writing.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        add(folder / way, {Line(DAY, "c", "m", ""): Amount(1)}, oldest=0, most=9)
+    other = subprocess.run([sys.executable, "-c", LOCK, folder / FILE_NAME], stderr=subprocess.PIPE, check=False)
+    assert b"BlockingIOError" in other.stderr
+    writing.close()
+
+
+ADDING = """
+import sys
+from pathlib import Path
+from localagent_metrics_savings.ledger import Amount, Line, add
+
+for _ in range(50):
+    add(Path(sys.argv[1]), {Line(int(sys.argv[2]), "c", "m", ""): Amount(1, 2, 3, 0.25)}, oldest=0, most=9)
+"""
+
+
+def test_threads_and_processes_add_to_one_new_file(tmp_path: Path) -> None:
+    """Two clients of one process, each with a thread that writes, beside another process: nothing is lost."""
+    path = tmp_path / FILE_NAME
+    process = subprocess.Popen([sys.executable, "-c", ADDING, path, str(DAY)])
+    threads = [threading.Thread(target=_add_many, args=(path, name)) for name in "yz"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert process.wait() == 0
+    assert read(path, 0)[Line(DAY, "c", "m", "")] == Amount(150, 300, 450, 37.5)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not tell what is open")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_forked_child_inherits_no_open_file(tmp_path: Path) -> None:
+    """A fork waits until no thread has the file open."""
+    path = tmp_path / FILE_NAME
+    thread = threading.Thread(target=_add_many, args=(path, "x"))
+    thread.start()
+    codes: list[int] = []
+    while thread.is_alive() and len(codes) < 100:
+        if (child := os.fork()) == 0:
+            os._exit(any(os.path.realpath(f"/proc/self/fd/{number}") == str(path) for number in range(3, 64)))
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    thread.join()
+    assert set(codes) == {0}
+    assert read(path, 0)[Line(DAY, "c", "m", "")].calls == 50
 
 
 @pytest.mark.virtual

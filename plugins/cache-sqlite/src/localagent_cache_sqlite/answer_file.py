@@ -1,14 +1,25 @@
-"""The file of answers, open: one connection for the event loop's reads, one for the thread that writes."""
+"""The file of answers, open once in a process: a connection for reads on event loops, one for threads that write.
+
+All caches of a process that use the same path share one; see ``shared_files``.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple
 
 from localagent_cache_sqlite import schema
+from localagent_cache_sqlite.folder_lock import locked
 
 log = logging.getLogger("localagent.cache-sqlite")
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 BESIDE = ("-wal", "-shm", "")  # the file itself goes last: what is beside it must not be taken for the next one's
@@ -17,73 +28,159 @@ _Identity = tuple[int, int]
 
 
 class AnswerFile:
-    """An open file.
+    """The file of one path. What may take long, all but ``read`` and ``join``, is for threads.
 
     Args:
-        path: Where it is.
+        path: Where it is, without symbolic links.
 
     Attributes:
         path: Where it is.
-        reader: For reads that wait for nobody.
-        writer: For all else.
-
-    Raises:
-        sqlite3.Error: It cannot be opened.
-        OSError: It cannot be made.
+        number: Counts the files that were opened here, one after the other; 0 before the first.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.writer = schema.writer(path)
+        self.number = 0
+        self._users = 0
+        self._was_open = False
+        self._identity: _Identity | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._reading = threading.Lock()
+        self._changing = threading.Lock()  # is taken before the other one
+
+    def read(self, work: Callable[[sqlite3.Connection, *Ts], T], *arguments: *Ts) -> T | None:
+        """Do a read that waits for no writer; None where the file is not open now.
+
+        Raises:
+            sqlite3.Error: It cannot be read now.
+        """
+        with self._reading:
+            return None if self._reader is None else work(self._reader, *arguments)
+
+    def change(self, work: Callable[[sqlite3.Connection, *Ts], T], *arguments: *Ts) -> T:
+        """Do anything else.
+
+        Raises:
+            sqlite3.Error: It was not done.
+        """
+        with self._changing:
+            return work(self.writer, *arguments)
+
+    @property
+    def writer(self) -> sqlite3.Connection:
+        """The connection for changes.
+
+        Raises:
+            sqlite3.OperationalError: The file is not open now.
+        """
+        if self._writer is None:
+            raise sqlite3.OperationalError("it is not open")
+        return self._writer
+
+    # Opening and closing
+
+    def join(self) -> None:
+        """Become a user of the file."""
+        with self._reading:  # which nobody holds for long
+            self._users += 1
+
+    def leave(self) -> None:
+        """Stop being a user. With the last one of all processes SQLite works off what is beside the file."""
+        with self._changing:
+            with self._reading:
+                self._users -= 1
+            if not self._users:
+                self._close()
+
+    def open(self) -> None:
+        """See to it that the file which is at the path now is open, created if need be; a damaged one is set aside.
+
+        Raises:
+            sqlite3.Error: It cannot be opened.
+            OSError: It cannot be created.
+        """
+        with self._changing:
+            if self._writer is None or _identity(self.path) != self._identity:
+                self._close()
+                self._open()
+
+    def replace(self, number: int, error: sqlite3.Error) -> None:
+        """Set the file aside, because it is damaged, and open a new one; unless another user or process did so before.
+
+        Args:
+            number: The number of the file that is damaged.
+            error: What was found.
+
+        Raises:
+            sqlite3.Error: No new file can be opened.
+            OSError: No new file can be created.
+        """
+        with self._changing:
+            if number == self.number:
+                self._close()
+                self._open((self._identity, error))
+
+    def _open(self, damaged: tuple[_Identity | None, sqlite3.Error] | None = None) -> None:
+        """Open the file.
+
+        Args:
+            damaged: Which file is to be set aside before, and why.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with locked(self.path.parent, schema.BUSY_SECONDS):
+            if damaged is not None and _identity(self.path) == damaged[0]:
+                _set_aside(self.path, damaged[1])
+            try:
+                self._connect()
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                _set_aside(self.path, error)
+                self._connect()
+
+    def _connect(self) -> None:
+        if not self.path.exists():
+            _remove_orphans(self.path)
+        writer = schema.writer(self.path)
         try:
-            self._identity = _identity(path)
-            self.reader = schema.reader(path)
+            reader = schema.reader(self.path)
         except BaseException:
-            self.writer.close()
+            writer.close()
             raise
+        with self._reading:
+            self._reader, self._writer = reader, writer
+        self._identity = _identity(self.path)
+        self.number += 1
 
-    def is_in_place(self) -> bool:
-        """Say whether the file is still the one at its path: nobody removed or replaced it."""
-        return _identity(self.path) == self._identity
+    def _close(self) -> None:
+        with self._reading:
+            reader, self._reader = self._reader, None
+        writer, self._writer = self._writer, None
+        for connection in (reader, writer):
+            if connection is not None:
+                connection.close()
 
-    def close(self) -> None:
-        """Close the connections. The last one of all processes works off what is beside the file."""
-        self.reader.close()
-        self.writer.close()
+    # Forks: SQLite's connections must not be carried into a child, https://www.sqlite.org/howtocorrupt.html 2.6
 
+    def suspend(self) -> None:
+        """Wait for what is under way, and close the connections until ``resume`` or ``abandon``."""
+        self._changing.acquire()
+        self._was_open = self._writer is not None
+        self._close()
 
-def opened(path: Path) -> AnswerFile:
-    """Open a file, made if need be; a damaged one is set aside before.
+    def resume(self) -> None:
+        """Open the connections again; where that fails, the next ``open`` tries again."""
+        try:
+            if self._was_open:
+                with contextlib.suppress(sqlite3.Error, OSError):
+                    self._open()
+        finally:
+            self._changing.release()
 
-    Raises:
-        sqlite3.Error: It cannot be opened.
-        OSError: It cannot be made.
-    """
-    before = _identity(path)
-    try:
-        return AnswerFile(path)
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
-            raise
-        if _identity(path) == before:
-            set_aside(path, error)
-    return AnswerFile(path)
-
-
-def opened_anew(old: AnswerFile, error: sqlite3.Error) -> AnswerFile:
-    """Close a file that turned out to be damaged, set it aside and begin a new one.
-
-    Another process may have done so before: then its new one is opened.
-
-    Raises:
-        sqlite3.Error: None can be opened.
-        OSError: None can be made.
-    """
-    in_place = old.is_in_place()
-    old.close()
-    if in_place:
-        set_aside(old.path, error)
-    return opened(old.path)
+    def abandon(self) -> None:
+        """In a child: leave the file to the parent."""
+        self._changing.release()
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -94,7 +191,13 @@ def is_damage(error: sqlite3.Error) -> bool:
     return (code & 0xFF) in DAMAGED
 
 
-def set_aside(path: Path, error: Exception) -> None:
+def _remove_orphans(path: Path) -> None:
+    """Remove what is left beside a file that was removed: it must not be taken for the next one's."""
+    for end in BESIDE[:-1]:
+        path.with_name(path.name + end).unlink(missing_ok=True)
+
+
+def _set_aside(path: Path, error: Exception) -> None:
     """Move a damaged file out of the way, in the place of an older damaged one, and say so.
 
     Raises:

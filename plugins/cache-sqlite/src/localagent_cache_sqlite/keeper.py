@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from localagent import StartError, in_thread
-from localagent_cache_sqlite.answer_file import AnswerFile, is_damage, opened, opened_anew
+from localagent_cache_sqlite.answer_file import AnswerFile, is_damage
 from localagent_cache_sqlite.batches import write
 from localagent_cache_sqlite.eviction import Bounds
 from localagent_cache_sqlite.patience import Patience
+from localagent_cache_sqlite.shared_files import file_at
 from localagent_cache_sqlite.waiting_writes import WaitingWrites
 
 log = logging.getLogger("localagent.cache-sqlite")
@@ -58,6 +59,8 @@ class FileKeeper:
     async def open(self) -> None:
         """Open the file; where that fails, go on without it and try again later."""
         self._loop = asyncio.get_running_loop()
+        self._file = file_at(self.path)
+        self._file.join()
         await self._open()
         self._wake_up_later()
 
@@ -76,9 +79,8 @@ class FileKeeper:
 
     async def _close(self) -> None:
         await self.flushed()
-        if self.file is not None:
-            await self._in_thread(self.file.close)
-            self.file = None
+        self.file = None
+        await self._in_thread(self._file.leave)
 
     async def flushed(self) -> None:
         """Return when what waits now has been written, or given up."""
@@ -102,10 +104,7 @@ class FileKeeper:
             self.work()
 
     async def _do_work(self) -> None:
-        if self.file is not None and not await self._in_thread(self.file.is_in_place):
-            await self._let_go_of_file()
-        if self.file is None:
-            await self._open()
+        await self._open()
         more = await self._write()
         while more:
             more = await self._write()
@@ -115,52 +114,53 @@ class FileKeeper:
     async def _write(self) -> bool:
         """Write one batch; one that cannot be written is lost. Say whether more has expired than went with it."""
         batch = self.waiting.begin()
-        written = False
+        written, number = False, self._file.number
         try:
             if self.file is None:
                 return False
-            more = await self._in_thread(write, self.file.writer, batch, self._bounds, self._wall())
+            more: bool = await self._in_thread(self.file.change, write, batch, self._bounds, self._wall())
             written = True
             self._told = ""
             return more
         except sqlite3.Error as error:
-            await self._mend(error)
+            await self._mend(number, error)
             return False
         finally:
             self.waiting.end(written=written)
 
-    async def _mend(self, error: sqlite3.Error) -> None:
+    async def _mend(self, number: int, error: sqlite3.Error) -> None:
         """Begin a new file where this one is damaged; anything else is told, and may pass."""
-        file = self.file
-        if file is None or not is_damage(error):
+        if self.file is None or not is_damage(error):
             self._tell(error)
             return
-        self.file = None  # before the thread closes it: the loop reads it no more
-        try:
-            self.file = await self._in_thread(opened_anew, file, error)
-        except (sqlite3.Error, OSError) as other:
-            self._tell(other)
+        await self._use(self._file.replace, number, error)
 
-    def mend_soon(self, error: sqlite3.Error) -> None:
-        """Begin a new file in a task, where this one is damaged. A read that failed otherwise is a miss and no more."""
+    def mend_soon(self, number: int, error: sqlite3.Error) -> None:
+        """Begin a new file in a task, where this one is damaged. A read that failed otherwise is a miss and no more.
+
+        Args:
+            number: The number of the file that was read.
+            error: What was found.
+        """
         if is_damage(error) and self.file is not None and self._work is None:
-            self._work = self._begin(self._mend(error))
+            self._work = self._begin(self._mend(number, error))
 
     async def _open(self) -> None:
-        try:
-            self.file = await self._in_thread(opened, self.path)
-        except (sqlite3.Error, OSError) as error:
-            self._tell(error)
+        await self._use(self._file.open)
 
-    async def _let_go_of_file(self) -> None:
-        file, self.file = self.file, None
-        if file is not None:
-            await self._in_thread(file.close)
+    async def _use(self, opening: Callable[..., None], *arguments: object) -> None:
+        """Have the thread open the file; there is none to use where that fails."""
+        try:
+            await self._in_thread(opening, *arguments)
+            self.file = self._file
+        except (sqlite3.Error, OSError) as error:
+            self.file = None
+            self._tell(error)
 
     async def _try_disk(self, file: AnswerFile) -> None:
         """Read something in the thread; when that is quick, the loop may read again."""
         try:
-            self.patience.note(await self._in_thread(_timed_read, file.writer))
+            self.patience.note(await self._in_thread(file.change, _timed_read))
         except sqlite3.Error as error:
             self._tell(error)
 
@@ -192,7 +192,7 @@ class FileKeeper:
         try:
             if self.file is None:
                 raise StartError(f"{self.path} cannot be used: {self._told or 'it is closed'}.")
-            return await self._in_thread(question, self.file.writer)
+            return await self._in_thread(self.file.change, question)
         except sqlite3.Error as error:
             raise StartError(f"{self.path} cannot be used: {error}.", mend="Try again later.") from error
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from localagent import create_private_file
 
 VERSION = 2
 FILE_NAME = f"answers-{VERSION}.db"  # another version makes another file, so that two versions may run side by side
 APPLICATION = 0x4C414331  # "LAC1"; PRAGMA application_id
 OLDEST = (3, 35, 0)  # SQLite that knows UPDATE FROM and RETURNING
 BUSY_SECONDS = 2.0  # that a writer waits for those of other processes
+PAUSE_SECONDS = 0.005  # between two attempts to do what SQLite does not wait for
 WAL_LIMIT = 16 * 2**20  # bytes that the file beside it keeps once it has been worked off
 
 # An entry and its answer are rows of their own, so that counting a hit does not write the answer anew. What the
@@ -56,7 +59,7 @@ def writer(path: Path) -> sqlite3.Connection:
         OSError: It cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # the files that SQLite puts beside it take its mode
+    create_private_file(path)
     connection = _connected(path, BUSY_SECONDS)
     try:
         _prepare(connection)
@@ -87,7 +90,7 @@ def _connected(path: Path, timeout: float) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection) -> None:
     if _version(connection) != VERSION:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL")
+        switch_to_wal(connection)
         with transaction(connection):
             if _version(connection) != VERSION:  # another process may have been quicker
                 _create(connection)
@@ -96,6 +99,23 @@ def _prepare(connection: sqlite3.Connection) -> None:
     # A crash of the machine may cost the last writes, never the file: https://sqlite.org/pragma.html#pragma_synchronous
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+
+
+def switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL mode; where another connection writes, SQLite itself does not wait, whatever the timeout says.
+
+    Raises:
+        sqlite3.OperationalError: The others take too long.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(PAUSE_SECONDS)
 
 
 def _version(connection: sqlite3.Connection) -> int:

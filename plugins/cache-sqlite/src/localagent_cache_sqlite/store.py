@@ -56,10 +56,11 @@ class AnswerStore:
         if file is None or self._patience.over or self._waiting.hides(key):
             return None
         began = self._clock()
+        number = file.number
         try:
-            return find(file.reader, key, now, self._ttl)
+            return file.read(find, key, now, self._ttl)
         except sqlite3.Error as error:
-            self._keeper.mend_soon(error)
+            self._keeper.mend_soon(number, error)
             return None
         finally:
             self._patience.note(self._clock() - began)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
 import msgspec
+
+from localagent import create_private_file
+
+log = logging.getLogger("localagent")
 
 FILE_NAME = "savings-1.db"  # another version makes another file
 BUSY_SECONDS = 5.0  # that a process waits for another one that is writing
@@ -27,6 +33,8 @@ INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET call
 prompt_tokens = prompt_tokens + excluded.prompt_tokens,
 completion_tokens = completion_tokens + excluded.completion_tokens, seconds = seconds + excluded.seconds
 """
+UNWRITABLE = (ValueError, OverflowError, sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
+"""What is raised for a value that SQLite does not take, such as text with half a surrogate pair."""
 _IS_THERE = "SELECT 1 FROM lines WHERE day = ? AND plugin = ? AND model = ? AND tenant = ?"
 
 
@@ -86,14 +94,13 @@ def add(path: Path, amounts: Amounts, oldest: int, most: int) -> None:
         sqlite3.Error: It cannot be written, or is not such a file.
         OSError: It cannot be made.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # only this user may read it
+    create_private_file(path)
     with _opened(path) as connection:
         connection.execute("BEGIN IMMEDIATE")  # waits for others; a switch to WAL would not, where the file is new
         try:
             connection.execute(SCHEMA)
             for line, amount in amounts.items():
-                chosen = _with_room(connection, line, most)
-                connection.execute(_ADD, (*msgspec.structs.astuple(chosen), *attrs.astuple(amount)))
+                _add(connection, line, amount, most)
             connection.execute("DELETE FROM lines WHERE day < ?", (oldest,))
             connection.execute("COMMIT")
         except BaseException:
@@ -115,6 +122,15 @@ def read(path: Path, since: int) -> dict[Line, Amount]:
     return {Line(*row[:4]): Amount(*row[4:]) for row in rows}
 
 
+def _add(connection: sqlite3.Connection, line: Line, amount: Amount, most: int) -> None:
+    """Add one amount; what can never be written is left out, so that it does not keep the others back."""
+    try:
+        chosen = _with_room(connection, line, most)
+        connection.execute(_ADD, (*msgspec.structs.astuple(chosen), *attrs.astuple(amount)))
+    except UNWRITABLE as error:
+        log.warning("Savings of one line cannot be written, and are left out (%s).", type(error).__name__)
+
+
 def _with_room(connection: sqlite3.Connection, line: Line, most: int) -> Line:
     if connection.execute(_IS_THERE, msgspec.structs.astuple(line)).fetchone():
         return line
@@ -124,8 +140,15 @@ def _with_room(connection: sqlite3.Connection, line: Line, most: int) -> Line:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-    try:
-        yield connection
-    finally:
-        connection.close()
+    with _working:
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+# A forked child must not inherit an open database: https://www.sqlite.org/howtocorrupt.html, section 2.6
+_working = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_working.acquire, after_in_parent=_working.release, after_in_child=_working.release)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from localagent import StartError
+from localagent import StartError, create_private_file
 from localagent_gateway.keys.record import KeyRecord, separated
 
 FILE_NAME = "keys.db"
@@ -49,7 +48,7 @@ def opened(folder: Path) -> sqlite3.Connection:
     path = folder / FILE_NAME
     with translated(path):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # the files that SQLite puts beside it take its mode
+        create_private_file(path)
         return _connected(path, _prepare)
 
 
