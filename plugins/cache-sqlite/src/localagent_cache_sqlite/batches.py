@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +15,18 @@ from localagent import CacheEntry, CacheKey
 from localagent_cache_sqlite.counting import count
 from localagent_cache_sqlite.eviction import Bounds, evict, expire, last_place
 from localagent_cache_sqlite.schema import transaction
+
+log = logging.getLogger("localagent.cache-sqlite")
+
+ROWS_AT_ONCE = 200  # that one statement inserts: its text is kept, and grows with them
+ENTER = "INSERT INTO entries (id, digest, checked, length, model, tenant, made, size, queue, place)"
+AGAIN = (
+    "ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, checked = excluded.checked, length = excluded.length,"
+    " model = excluded.model, tenant = excluded.tenant, made = excluded.made, size = excluded.size"
+)
+ANSWER = "INSERT OR REPLACE INTO answers (id, record)"
+UNWRITABLE = (ValueError, OverflowError, sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
+"""What is raised for a value that SQLite does not take: half a surrogate pair, a time that is not a number."""
 
 _json = msgspec.json.Encoder().encode
 
@@ -61,8 +75,9 @@ def row_id(key: CacheKey) -> int:
 def write(connection: sqlite3.Connection, batch: Batch, bounds: Bounds, now: float) -> bool:
     """Write a batch, let go what expired and what there is no room for; all in one transaction.
 
-    Every statement works on the whole batch: a thread that gives the interpreter away for each row would wait for it
-    as often, five milliseconds each time, while an event loop is busy.
+    Every statement works on many rows: a thread that gives the interpreter away for each row would wait for it
+    as often, five milliseconds each time, while an event loop is busy. An entry that can never be written is left out
+    and costs no other.
 
     Args:
         connection: For changes.
@@ -76,6 +91,13 @@ def write(connection: sqlite3.Connection, batch: Batch, bounds: Bounds, now: flo
     Raises:
         sqlite3.Error: Nothing was written.
     """
+    try:
+        return _write(connection, batch, bounds, now)
+    except UNWRITABLE:
+        return _write(connection, _writable(connection, batch), bounds, now)
+
+
+def _write(connection: sqlite3.Connection, batch: Batch, bounds: Bounds, now: float) -> bool:
     with transaction(connection):
         more = expire(connection, now - bounds.ttl)
         if batch.gone:
@@ -91,6 +113,27 @@ def write(connection: sqlite3.Connection, batch: Batch, bounds: Bounds, now: flo
     return more
 
 
+def _writable(connection: sqlite3.Connection, batch: Batch) -> Batch:
+    """Return a batch without what can never be written. Each entry and count is tried alone, and nothing stays."""
+    tried = Batch(gone=batch.gone, hits=batch.hits)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for id, row in batch.rows.items():
+            with contextlib.suppress(*UNWRITABLE):
+                _insert(connection, {id: row})
+                tried.rows[id] = row
+        for key, number in batch.counts.items():
+            with contextlib.suppress(*UNWRITABLE):
+                count(connection, *key, number)
+                tried.counts[key] = number
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    without = len(batch.rows) - len(tried.rows), len(batch.counts) - len(tried.counts)
+    log.warning("%d answers and %d counts hold what SQLite does not take; they are left out.", *without)
+    return tried
+
+
 def _count_hits(connection: sqlite3.Connection, hits: Counter[int]) -> None:
     connection.execute(
         "UPDATE entries SET hits = hits + told.n, uses = min(3, uses + told.n) FROM (SELECT"
@@ -103,19 +146,35 @@ def _count_hits(connection: sqlite3.Connection, hits: Counter[int]) -> None:
 def _insert(connection: sqlite3.Connection, rows: dict[int, Row]) -> None:
     """Put rows in, in the place of older ones. What went a short time ago enters the main queue at once."""
     back = _ghosts(connection, list(rows))
-    values: list[object] = []
-    for number, (id, row) in enumerate(rows.items(), last_place(connection) + 1):
+    entries: list[tuple[object, ...]] = []
+    for place, (id, row) in enumerate(rows.items(), last_place(connection) + 1):
         key = row.entry.key
-        values += (id, key.digest, key.check, key.size, key.model, key.tenant, row.made, row.size, id in back, number)
-    connection.execute(
-        "INSERT INTO entries (id, digest, checked, length, model, tenant, made, size, queue, place) VALUES"
-        f" {_marks(len(rows), 10)} ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, checked = excluded.checked,"
-        " length = excluded.length, model = excluded.model, tenant = excluded.tenant, made = excluded.made,"
-        " size = excluded.size",
-        values,
-    )
-    records = [value for id, row in rows.items() for value in (id, row.record)]
-    connection.execute(f"INSERT OR REPLACE INTO answers (id, record) VALUES {_marks(len(rows), 2)}", records)
+        entries.append(
+            (id, key.digest, key.check, key.size, key.model, key.tenant, row.made, row.size, id in back, place)
+        )
+    _insert_many(connection, ENTER, AGAIN, entries)
+    _insert_many(connection, ANSWER, "", [(id, row.record) for id, row in rows.items()])
+
+
+def _insert_many(
+    connection: sqlite3.Connection, insert: str, otherwise: str, rows: Sequence[tuple[object, ...]]
+) -> None:
+    """Insert rows with as few statements as the connection's limit of bound values allows.
+
+    Args:
+        connection: For changes.
+        insert: The statement up to ``VALUES``.
+        otherwise: What follows the values.
+        rows: One or more, of the same length.
+    """
+    width = len(rows[0])
+    most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width
+    at_once = max(1, min(ROWS_AT_ONCE, most))
+    marks = f"({', '.join('?' * width)})"
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
+        values = [value for row in some for value in row]
+        connection.execute(f"{insert} VALUES {', '.join([marks] * len(some))} {otherwise}", values)
 
 
 def _ghosts(connection: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
@@ -128,7 +187,3 @@ def _ghosts(connection: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
         return set()
     connection.execute("DELETE FROM ghosts WHERE id IN (SELECT value FROM json_each(?))", told)
     return set(msgspec.json.decode(found, type=list[int]))
-
-
-def _marks(rows: int, columns: int) -> str:
-    return ", ".join([f"({', '.join('?' * columns)})"] * rows)
