@@ -1,7 +1,7 @@
-"""Connections to the server, so many and no more, and the time that an operation may take.
+"""Operations at the server, so many at once and no more, and the time that each may take.
 
 redis-py's own blocking pool does not tell whether time went by in its queue or at the server. The first says that there
-is much to do here, and must not count against the server; so callers queue in front of a pool that is never empty.
+is much to do here, and must not count against the server; so callers queue in front of the connections.
 """
 
 from __future__ import annotations
@@ -11,47 +11,16 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from localagent_valkey.address import ServerAddress
+from localagent_valkey.links import OPEN_SECONDS, Link, Links, StoreMissedError, reason
 from localagent_valkey.settings import ValkeyCacheSettings
 
 T = TypeVar("T")
 
-CONNECT_SECONDS = 1.0  # for a connection that nobody waits for: names, TLS and passwords take longer than one answer
-
-
-class StoreMissedError(Exception):
-    """An operation was not done, or not in time.
-
-    Args:
-        why: Why, without anything that was sent or received.
-        busy: Whether it was still waiting for a connection, so that the server was not even asked.
-    """
-
-    def __init__(self, why: str, *, busy: bool = False) -> None:
-        super().__init__(why)
-        self.why = why
-        self.busy = busy
-
-
-class _Aborting:
-    """Connections that are closed at once: what is left to send would wait for a server that does not read."""
-
-    async def disconnect(self, *arguments: Any, **named: Any) -> None:
-        """Abort, then let the library forget the connection."""
-        writer = getattr(self, "_writer", None)
-        if writer is not None:
-            writer.transport.abort()
-        await super().disconnect(*arguments, **named)  # type: ignore[misc]
-
-
-class _Plain(_Aborting, Connection):
-    """A TCP connection."""
-
-
-class _Secure(_Aborting, SSLConnection):
-    """A TLS connection."""
+ROUND_TRIPS = 5  # that opening a connection takes, at most: TCP, two for TLS, AUTH, SELECT
 
 
 class Connections:
@@ -70,32 +39,51 @@ class Connections:
         self._budget = settings.budget
         self._slots = asyncio.Semaphore(self._size)
         self._closed = False
-        self._pool: Any = ConnectionPool(
-            _Secure if address.tls else _Plain, self._size, **_connection_arguments(address, settings)
-        )
-        self._client = Redis(connection_pool=self._pool)
+        arguments = _connection_arguments(address, settings)
+        self._links = Links(lambda: Link(arguments, tls=address.tls))
 
     async def run(self, operation: Callable[[Redis], Awaitable[T]], seconds: float | None = None) -> T:
-        """Do an operation within so many seconds; None means the budget of a request.
-
-        A connection whose reply was not read to its end, because time was up or the caller was cancelled, is closed.
+        """Do an operation within so many seconds; None means the budget of a request, and an operation of one command.
 
         Raises:
             StoreMissedError: It was not done.
         """
-        asked = False
         budget = self._budget if seconds is None else seconds
+        link: Link | None = None
+        waiting = "for others"
         try:
             async with asyncio.timeout(budget), self._slots:
                 self._refuse_when_closed()
-                asked = True
-                return await operation(self._client)
+                waiting = "for a connection"
+                link = await self._links.take()
+                waiting = "for the server"
+                return await self._asked(link, operation, one_command=seconds is None)
         except StoreMissedError:
             raise
+        except TimeoutError:
+            why, busy = f"no answer within {budget * 1000:g} ms", waiting == "for others"
+            if waiting == "for a connection":
+                # Opening takes several round trips. As long as each may still fit the budget, nothing is wrong.
+                why, busy = self._links.trouble or why, self._links.are_coming(ROUND_TRIPS * budget)
         except Exception as error:  # redis-py's code, and whatever the server says: to the caller all of it is a miss
-            why = f"no answer within {budget * 1000:g} ms" if _is_late(error) else type(error).__name__
+            why, busy = reason(error), False
         # Raised here and not above: the library's error may quote what was sent.
-        raise StoreMissedError(why, busy=not asked)
+        raise StoreMissedError(why, busy=busy)
+
+    async def _asked(self, link: Link, operation: Callable[[Redis], Awaitable[T]], *, one_command: bool) -> T:
+        try:
+            result = await operation(link.client)
+        except ResponseError:
+            await self._links.give_back(link)
+            raise
+        except asyncio.CancelledError:  # time is up, or the caller has left
+            await (self._links.leave(link) if one_command else self._links.lose(link))
+            raise
+        except BaseException:
+            await self._links.lose(link)
+            raise
+        await self._links.give_back(link)
+        return result
 
     async def open_one(self) -> None:
         """See to it that one connection is there; takes longer than a caller would wait.
@@ -104,35 +92,29 @@ class Connections:
             StoreMissedError: None can be had.
         """
         try:
-            async with asyncio.timeout(CONNECT_SECONDS), self._slots:
+            async with asyncio.timeout(OPEN_SECONDS), self._slots:
                 self._refuse_when_closed()
-                await self._pool.release(await self._pool.get_connection())
-                return
-        except StoreMissedError:
-            raise
-        except Exception as error:  # as above
-            why = "no connection in time" if _is_late(error) else type(error).__name__
-        raise StoreMissedError(why)
+                return await self._links.give_back(await self._links.take())
+        except TimeoutError:
+            raise StoreMissedError("no connection in time") from None
 
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise StoreMissedError("closed", busy=True)
 
     async def aclose(self) -> None:
-        """Let what is under way end, which takes a second at most, and close all connections."""
+        """Let what was asked end, which takes no longer than a budget, and close all connections."""
         self._closed = True
+        await self._links.stop()
         for _ in range(self._size):
             await self._slots.acquire()
-        await self._pool.disconnect()
-
-
-def _is_late(error: Exception) -> bool:
-    return isinstance(error, TimeoutError)
+        await self._links.aclose()
 
 
 def _connection_arguments(address: ServerAddress, settings: ValkeyCacheSettings) -> dict[str, Any]:
     arguments: dict[str, Any] = {"host": address.host, "port": address.port, "db": address.database}
-    arguments |= {"protocol": 2, "socket_timeout": None, "socket_connect_timeout": None}  # the budget is for all
+    arguments |= {"protocol": 2, "driver_info": None}  # which would be told to the server when connecting
+    arguments |= {"socket_timeout": None, "socket_connect_timeout": None}  # the budget is for all
     if settings.password is not None:
         arguments |= {"password": settings.password.read(os.environ).reveal(), "username": settings.user or None}
     if address.tls and settings.ca_file is not None:

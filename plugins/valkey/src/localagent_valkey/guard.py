@@ -9,8 +9,9 @@ from typing import TypeVar
 from redis.asyncio import Redis
 
 from localagent_valkey.breaker import FAILURES, Breaker, Permit
-from localagent_valkey.connections import Connections, StoreMissedError
+from localagent_valkey.connections import Connections
 from localagent_valkey.figures import ValkeyFigures
+from localagent_valkey.links import StoreMissedError
 
 log = logging.getLogger("localagent.cache-valkey")
 
