@@ -95,6 +95,8 @@ def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: p
 
 
 def test_a_folder_that_is_missing_is_an_error(tmp_path: Path) -> None:
-    """It is the caller who knows what rights a folder should have."""
-    with pytest.raises(FileNotFoundError):
+    """It is the caller who knows what rights a folder should have; the error names the file, always the same way."""
+    with pytest.raises(FileNotFoundError) as raised:
         create_private_file(tmp_path / "missing" / "a.db")
+    assert raised.value.filename == str(tmp_path / "missing" / "a.db")
+    assert str(raised.value) == f"[Errno 2] No such file or directory: '{raised.value.filename}'"

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,6 +26,7 @@ FILE = Path("state", "cache-sqlite", "answers-2.db")
 LOOKS = """
 import asyncio, sys
 from pathlib import Path
+from typing import Any
 from localagent import Client, load_settings
 
 async def main():
@@ -36,7 +38,7 @@ asyncio.run(main())
 """
 
 
-def cached_settings(folder: Path, url: str, **gateway: int) -> Path:
+def cached_settings(folder: Path, url: str, **gateway: Any) -> Path:
     """Write settings with the cache; other settings of the gateway make a reload change something."""
     path = write_settings(folder, url, **gateway)
     path.write_text(path.read_text().replace('use = ["gateway"', 'use = ["cache-sqlite", "gateway"'))

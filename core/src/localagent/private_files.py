@@ -28,7 +28,10 @@ def create_private_file(path: Path) -> None:
     if path.exists():
         return
     target = Path(os.path.realpath(path))
-    number, unnamed = tempfile.mkstemp(prefix=".new-", dir=target.parent)  # of mode 0600, by its contract
+    try:
+        number, unnamed = tempfile.mkstemp(prefix=".new-", dir=target.parent)  # of mode 0600, by its contract
+    except OSError as error:  # which names a file that nobody knows, another one each time
+        raise OSError(error.errno, error.strerror, str(path)) from None
     os.close(number)
     try:
         os.link(unnamed, target)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlite_entries import FILE, NOW, entry_of, files, key_of, opened
@@ -231,6 +235,80 @@ async def test_a_full_disk_is_a_miss(tmp_path: Path, caplog: pytest.LogCaptureFi
         assert cache.find(key_of(50)) is not None
     assert len(caplog.records) == 1
     assert "full" in caplog.text
+
+
+async def test_a_disk_that_is_full_from_the_start_is_a_miss(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even the tables fit; one warning, and as soon as there is room the file is made."""
+    limits = ["PRAGMA max_page_count = 2"]
+    connect = sqlite3.connect
+
+    def connect_to_full_disk(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **named)
+        for limit in limits:
+            connection.execute(limit)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connect_to_full_disk)
+    async with opened(tmp_path) as cache:
+        for number in range(3):
+            cache.keep(entry_of(number))
+            await cache.flushed()
+        assert cache.numbers(range(3)) == []
+        limits.clear()
+        cache.keep(entry_of(3))
+        await cache.flushed()
+        assert cache.numbers(range(4)) == [3]
+    assert len(caplog.records) == 1
+    assert "full" in caplog.text
+
+
+@contextlib.contextmanager
+def unprivileged() -> Iterator[None]:
+    """Give up the rights of root, for which nothing is read-only."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are those of POSIX")
+@pytest.mark.parametrize("there", [True, False], ids=["with a file", "empty"])
+async def test_a_folder_that_is_read_only_is_a_miss(there: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """With or without a file in it: one warning, no error, nothing is changed; once it can be written it keeps."""
+    with tempfile.TemporaryDirectory() as name:  # for folders of tests are root's alone
+        folder = Path(name)
+        if there:
+            async with opened(folder) as cache:
+                cache.keep(entry_of(1))
+        set_modes(folder, 0o555, 0o444)
+        before = {file: path.stat().st_size for file, path in files(folder).items()}
+        with unprivileged():
+            async with opened(folder) as cache:
+                for number in range(3):
+                    cache.keep(entry_of(number))
+                    await cache.flushed()
+                assert cache.numbers(range(3)) == []
+            assert {file: path.stat().st_size for file, path in files(folder).items()} == before
+        assert len(caplog.records) == 1
+        set_modes(folder, 0o755, 0o600)
+        async with opened(folder) as cache:
+            cache.keep(entry_of(5))
+            await cache.flushed()
+            assert cache.find(key_of(5)) == entry_of(5)
+
+
+def set_modes(folder: Path, mode: int, of_files: int) -> None:
+    """Set the rights of a folder and of the files in it."""
+    folder.chmod(0o755)
+    for file in files(folder).values():
+        file.chmod(of_files)
+    folder.chmod(mode)
 
 
 async def test_a_folder_that_cannot_be_made_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
