@@ -15,7 +15,7 @@ import httpx
 import pytest
 from processes import Process, Upstream, serving, upstream, write_settings
 
-from localagent.testing.contracts.base import often
+from localagent.testing.contracts.base import FULL, often
 
 pytest.importorskip("localagent_cache_sqlite")
 
@@ -89,7 +89,7 @@ async def stressed(folder: Path, up: Upstream, *options: str) -> int:
     return asked
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2] if FULL else [2])
 @pytest.mark.parametrize("run", range(RUNS))
 async def test_reloads_and_commands_beside_a_gateway_lose_no_answer(run: int, workers: int, tmp_path: Path) -> None:
     """The file is whole, and a gateway that starts afterwards has every answer."""

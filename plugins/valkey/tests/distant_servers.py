@@ -24,10 +24,14 @@ class Distance:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection; the network of the loopback interface does not delay its opening, so this does."""
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
         self.connections += 1
         self._writers.add(writer)
+        self._begin(self._serve(reader, writer))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Begin later: the network of the loopback interface does not delay the opening of a connection."""
         await asyncio.sleep(2 * self.one_way)
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)

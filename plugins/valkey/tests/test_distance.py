@@ -115,8 +115,8 @@ async def test_a_connection_under_way_opens_no_breaker(
 ) -> None:
     """A budget of two round trips: lookups that come before the first connection are misses, and no failures."""
     async with (
-        distant(guarded.port, 0.3) as server,
-        opened(server.port, monkeypatch, budget=0.7, prefix=f"under-way-{at_once}:") as cache,
+        distant(guarded.port, 0.15) as server,
+        opened(server.port, monkeypatch, budget=0.35, prefix=f"under-way-{at_once}:") as cache,
     ):
         for _ in range(2):
             assert await asyncio.gather(*(cache.look_up(1) for _ in range(at_once))) == [None] * at_once
@@ -241,6 +241,26 @@ async def test_a_late_reply_costs_no_connection(guarded: Server, monkeypatch: py
             server.one_way = 0.0
             await cache.until_hits(cache.figures.hits + 1, 1)
         assert server.connections <= max(before, 2)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 5])
+@pytest.mark.parametrize("established", [True, False])
+async def test_it_closes_whatever_is_under_way(
+    established: bool, turns: int, guarded: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections that are being opened and replies that are late, at any turn of the loop; nothing is left."""
+    async with distant(guarded.port, 0.0) as server:
+        async with opened(server.port, monkeypatch) as cache:
+            if established:
+                await cache.until_stored(1)
+            server.one_way = 0.5
+            leaving = [asyncio.ensure_future(cache.look_up(number)) for number in range(3)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for task in leaving:
+                task.cancel()
+            await asyncio.wait(leaving)
+        assert not [task for task in asyncio.all_tasks() if "cache-valkey" in task.get_name()]
 
 
 async def test_connections_are_no_more_than_the_pool_has(guarded: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ class FileKeeper:
     async def open(self) -> None:
         """Open the file; where that fails, go on without it and try again later."""
         self._loop = asyncio.get_running_loop()
-        self._file = file_at(self.path)
+        self._file = await self._in_thread(file_at, self.path)
         self._file.join()
         await self._open()
         self._wake_up_later()

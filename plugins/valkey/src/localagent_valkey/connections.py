@@ -15,7 +15,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from localagent_valkey.address import ServerAddress
-from localagent_valkey.links import OPEN_SECONDS, Link, Links, StoreMissedError, reason
+from localagent_valkey.link import OPEN_SECONDS, Link, StoreMissedError, reason
+from localagent_valkey.links import Links
 from localagent_valkey.settings import ValkeyCacheSettings
 
 T = TypeVar("T")

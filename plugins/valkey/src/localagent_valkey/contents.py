@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from localagent import CacheEntry, KeptAnswer, PluginError, Which
 from localagent_valkey.connections import Connections
-from localagent_valkey.links import StoreMissedError
+from localagent_valkey.link import StoreMissedError
 from localagent_valkey.values import NoEntryError
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from localagent_valkey.breaker import FAILURES, Breaker, Permit
 from localagent_valkey.connections import Connections
 from localagent_valkey.figures import ValkeyFigures
-from localagent_valkey.links import StoreMissedError
+from localagent_valkey.link import StoreMissedError
 
 log = logging.getLogger("localagent.cache-valkey")
 

@@ -11,135 +11,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
-
-OPEN_SECONDS = 5.0  # that opening a connection may take
-LATE_SECONDS = 0.5  # by which a reply may be late, until its connection is given up
-
-
-class StoreMissedError(Exception):
-    """An operation was not done, or not in time.
-
-    Args:
-        why: Why, without anything that was sent or received.
-        busy: Whether the server is not to blame: the operation waited for a connection that others used, or for one
-            that was still being opened.
-    """
-
-    def __init__(self, why: str, *, busy: bool = False) -> None:
-        super().__init__(why)
-        self.why = why
-        self.busy = busy
-
-
-class _Ours:
-    """What is different about our connections.
-
-    They are closed at once, for what is left to send would wait for a server that does not read. And they outlive a
-    reader who leaves.
-    """
-
-    async def disconnect(self, *arguments: Any, **named: Any) -> None:
-        """Abort, then let the library forget the connection."""
-        writer = getattr(self, "_writer", None)
-        if writer is not None:
-            writer.transport.abort()
-        await super().disconnect(*arguments, **named)  # type: ignore[misc]
-
-    async def read_response(self, *arguments: Any, **named: Any) -> Any:
-        """Read a reply. Where the reader is cancelled, what is there of the reply stays for ``Link.read_late``."""
-        return await super().read_response(*arguments, **{**named, "disconnect_on_error": False})  # type: ignore[misc]
-
-
-class _Plain(_Ours, Connection):
-    """A TCP connection."""
-
-
-class _Secure(_Ours, SSLConnection):
-    """A TLS connection."""
-
-
-class _One(ConnectionPool):
-    """What the library's client takes its connection from: it is always the same one, and nobody else's meanwhile."""
-
-    def __init__(self, kind: type[Any], arguments: dict[str, Any]) -> None:
-        super().__init__(kind, 1, **arguments)
-        self.connection: Any = self.make_connection()  # type: ignore[no-untyped-call]
-
-    async def get_connection(self, *arguments: Any, **named: Any) -> Any:
-        return self.connection
-
-    async def release(self, connection: Any) -> None:
-        pass
-
-
-class Link:
-    """One connection.
-
-    Args:
-        arguments: Of redis-py's connection.
-        tls: Whether it speaks TLS.
-
-    Attributes:
-        client: Does operations over this connection.
-    """
-
-    def __init__(self, arguments: dict[str, Any], *, tls: bool) -> None:
-        pool: Any = _One(_Secure if tls else _Plain, arguments)
-        self._connection = pool.connection
-        self.client: Redis = Redis(connection_pool=pool)
-
-    async def open(self) -> None:
-        """Connect and introduce ourselves.
-
-        Raises:
-            StoreMissedError: It cannot be done.
-        """
-        try:
-            async with asyncio.timeout(OPEN_SECONDS):
-                await self._connection.connect()
-                return
-        except Exception as error:  # redis-py's code, and whatever the server says
-            why = "no connection in time" if isinstance(error, TimeoutError) else reason(error)
-        raise StoreMissedError(why)
-
-    async def is_usable(self) -> bool:
-        """Say whether it is open and silent: no end and no reply is waiting to be read."""
-        try:
-            return self._connection.is_connected and not await self._connection.can_read()
-        except RedisError:
-            return False
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether it is open, as far as is known."""
-        return bool(self._connection.is_connected)
-
-    async def read_late(self) -> None:
-        """Read the one reply that its caller did not wait for, and throw it away.
-
-        Raises:
-            StoreMissedError: It does not come.
-        """
-        try:
-            async with asyncio.timeout(LATE_SECONDS):
-                await self._connection.read_response()
-                return
-        except ResponseError:
-            return
-        except Exception as error:  # redis-py's code
-            why = reason(error)
-        raise StoreMissedError(why)
-
-    async def close(self) -> None:
-        """Close it at once."""
-        await self._connection.disconnect(nowait=True)
-
-
-def reason(error: Exception) -> str:
-    """Return why the server did not do something, without its words: they may quote what was sent."""
-    return "it refuses the user or the password" if isinstance(error, AuthenticationError) else type(error).__name__
+from localagent_valkey.link import Link, StoreMissedError
 
 
 class Links:
@@ -157,7 +29,7 @@ class Links:
         self._idle: list[Link] = []
         self._waiters: deque[asyncio.Future[Link]] = deque()
         self._opening: dict[Link, float] = {}  # since when
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Link] = {}
         self._in_use = 0
         self._late = 0
         self.trouble = ""
@@ -210,19 +82,11 @@ class Links:
             return
         self._in_use -= 1
         self._late += 1
-        self._begin(self._read_late(link))
+        self._begin(self._read_late(link), link)
 
     async def _read_late(self, link: Link) -> None:
-        try:
-            await link.read_late()
-            usable = await link.is_usable()
-        except BaseException as error:
-            await link.close()
-            if not isinstance(error, StoreMissedError):  # it is cancelled
-                raise
-            usable = False
-        finally:
-            self._late -= 1
+        usable = await link.read_late() and await link.is_usable()
+        self._late -= 1
         if usable:
             self._offer(link)
         else:
@@ -248,24 +112,22 @@ class Links:
         while len(self._opening) + self._late < len(self._waiters):
             link = self._make()
             self._opening[link] = asyncio.get_running_loop().time()
-            self._begin(self._open(link))
+            self._begin(self._open(link), link)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None], link: Link) -> None:
         task = asyncio.get_running_loop().create_task(work, name="cache-valkey connection")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = link
+        task.add_done_callback(self._tasks.pop)
 
     async def _open(self, link: Link) -> None:
         try:
             await link.open()
-        except BaseException as error:
+        except StoreMissedError as miss:
             del self._opening[link]
-            await link.close()
-            if not isinstance(error, StoreMissedError):  # it is cancelled
-                raise
-            self.trouble = error.why
+            self.trouble = miss.why
             if (waiter := self._waiter()) is not None:
-                waiter.set_exception(error)
+                waiter.set_exception(miss)
+            await link.close()
         else:
             del self._opening[link]
             self.trouble = ""
@@ -287,10 +149,16 @@ class Links:
 
     async def stop(self) -> None:
         """Give up what is done in the background; who waits for it is told."""
-        for task in self._tasks:
+        begun = dict(self._tasks)
+        for task in begun:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if begun:
+            await asyncio.wait(begun)
+        for task, link in begun.items():
+            if task.cancelled():
+                await link.close()
+        self._opening.clear()
+        self._late = 0
         while (waiter := self._waiter()) is not None:
             waiter.set_exception(StoreMissedError("closed", busy=True))
 
