@@ -41,9 +41,9 @@ async def without_repetition(error: LocalAgentError, request: Request) -> None:
 
 
 def _repeats(sentence: str, texts: list[str]) -> bool:
-    said = "\n".join(texts)
-    windows = (sentence[at : at + WINDOW] for at in range(0, max(1, len(sentence) - WINDOW + 1), WINDOW // 2))
-    return any(window in said for window in windows if window and not _NAME.fullmatch(window))
+    parts = (sentence[at : at + WINDOW] for at in range(0, max(1, len(sentence) - WINDOW + 1), WINDOW // 2))
+    windows = [part for part in parts if part and not _NAME.fullmatch(part)]
+    return any(window in text for text in texts for window in windows)
 
 
 def _texts(document: Any) -> Iterator[str]:

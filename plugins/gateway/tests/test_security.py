@@ -234,13 +234,13 @@ async def test_a_host_of_ours_is_served(serve: Any, host: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS, ids=[way.path for way in WAYS])
 async def test_what_is_too_large_or_too_deep_is_refused(serve: Any, way: Way) -> None:
-    """413 for the body's bytes, 415 for compression, 400 for depth, for messages, and for what is no JSON object."""
+    """413 for the body's bytes, depth and values, 415 for compression, 400 for messages, and for what is no JSON."""
     deep: Any = "x"
     for _ in range(30):
         deep = [deep]
     compressed = {"content-encoding": "gzip"}
     async with (
-        serve(max_body=10_000, max_depth=20, max_messages=5) as served,
+        serve(max_body=10_000, max_depth=20, max_messages=5, max_values=150) as served,
         httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
     ):
 
@@ -249,11 +249,12 @@ async def test_what_is_too_large_or_too_deep_is_refused(serve: Any, way: Way) ->
 
         assert await status(json=way.body("x" * 20_000)) == 413
         assert await status(content=gzip.compress(b"{}"), headers=compressed) == 415
-        assert await status(json={**way.body("Hi"), "extra": deep}) == 400
+        assert await status(json={**way.body("Hi"), "extra": deep}) == 413
+        assert await status(json={**way.body("Hi"), "extra": [[]] * 200}) == 413
         assert await status(content=b'{"model": NaN}') == 400
         assert await status(content=b"[]") == 400
         assert await status(content=b"\xff\xfe") == 400
-        assert await status(content=b"[" * 9_000) == 400
+        assert await status(content=b"[" * 9_000) == 413
         if way.as_messages:
             assert await status(json={**way.body("Hi"), "messages": way.body("Hi")["messages"] * 6}) == 400
 

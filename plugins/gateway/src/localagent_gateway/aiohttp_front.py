@@ -22,6 +22,7 @@ from localagent_gateway.cross_origin import preflight, readable
 from localagent_gateway.errors import TooLarge, TooSlow, WrongEncoding
 from localagent_gateway.origins import Origins
 from localagent_gateway.sending import Sender
+from localagent_gateway.service import let_others_in
 from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.slow_readers import SlowReaders
 
@@ -156,6 +157,7 @@ class AiohttpFront:
         try:
             if request.can_read_body:
                 front.body = await self._body(request)
+                await let_others_in(front)
         except LocalAgentError as error:
             answer = self._answers.refuse(error, front)
             return FrontAnswer(answer.status, answer.body, {"connection": "close"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.streaming import StreamParts, StreamWriter
 
 CACHE = CachePolicy()
+LARGE = 1_000_000  # bytes of a body above which decoding and encoding it each take a millisecond and more
 
 
 class Service:
@@ -45,7 +47,7 @@ class Service:
         self.settings = settings
         self.wall = wall
         self.draining = False
-        self._limits = BodyLimits(settings.max_depth, settings.max_messages)
+        self._limits = BodyLimits(settings.max_depth, settings.max_messages, settings.max_values)
 
     def document(self, request: FrontRequest) -> dict[str, Any]:
         """Return the JSON object of a request's body; see ``BodyLimits.read``."""
@@ -58,6 +60,7 @@ class Service:
             LocalAgentError: What ended the call.
         """
         check_scope(request, principal)
+        await let_others_in(front)
         return await self.client.send(
             request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)
         )
@@ -71,6 +74,7 @@ class Service:
             LocalAgentError: What ended the call before any content.
         """
         check_scope(request, principal)
+        await let_others_in(front)
         stream = self.client.send_stream(
             request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)
         )
@@ -100,6 +104,12 @@ class Service:
         for model in await self.client.models():
             found.setdefault(model.name, model)
         return [model for name, model in found.items() if principal.models is None or name in principal.models]
+
+
+async def let_others_in(front: FrontRequest) -> None:
+    """Let other requests go on between two steps that take long with a large body."""
+    if len(front.body) > LARGE:
+        await asyncio.sleep(0)
 
 
 def cache_policy(headers: Mapping[str, str]) -> CachePolicy:

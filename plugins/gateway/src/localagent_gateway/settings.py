@@ -26,6 +26,8 @@ class GatewaySettings:
         origins: Web pages that may call the gateway, as ``https://example.org``.
         max_body: The largest body of a request.
         max_depth: The most objects and lists that may be nested in a body.
+        max_values: The most values in a body: objects, lists, texts, names of fields and fractions; ten whole numbers
+            count as one. What is let in must not hold up other requests while it is decoded.
         max_messages: The most messages of one conversation.
         header_timeout: For the head of a request to arrive, and the longest that a kept connection is idle.
         body_timeout: For the body of a request to arrive.
@@ -44,6 +46,7 @@ class GatewaySettings:
     origins: tuple[str, ...] = ()
     max_body: Bytes = 32 * 1024 * 1024
     max_depth: Count = 100
+    max_values: Count = 60_000
     max_messages: Count = 10_000
     header_timeout: PositiveSeconds = 20.0
     body_timeout: PositiveSeconds = 30.0

@@ -18,6 +18,7 @@ from typing import Any
 
 from localagent_gateway.anthropic.blocks import only, text_of
 from localagent_gateway.anthropic.errors import unsupported, wrong
+from localagent_gateway.bodies import named
 
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
@@ -41,7 +42,7 @@ def _function(tool: Any, where: str) -> dict[str, Any]:
         raise wrong(f"{where} is no object.")
     kind = tool.get("type") or "custom"
     if kind != "custom":
-        raise unsupported(f"{where}: a tool of type {str(kind)[:60]!r}", "Describe it with input_schema.")
+        raise unsupported(f"{where}: a tool of type {named(kind)!r}", "Describe it with input_schema.")
     # How finely the input is streamed is the server's affair: eager_input_streaming changes no byte of it.
     known = ("name", "description", "input_schema", "strict", "eager_input_streaming", "allowed_callers")
     only(tool, where, *known)

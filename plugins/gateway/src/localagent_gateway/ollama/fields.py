@@ -47,7 +47,7 @@ def apply(rules: Rules, body: Mapping[str, Any], document: Document) -> Document
             continue
         rule = rules.get(name)
         if rule is None:
-            raise unsupported(f"the field {redact(name)[:60]!r}")
+            raise unsupported(f"the field {redact(name[:1000])[:60]!r}")
         rule(document, name, value)
     return document
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from localagent_gateway.bodies import named
 from localagent_gateway.openai.errors import WrongField
 
 # A chat knows ``developer`` as the newer name of ``system``; templates of local models know only the older.
@@ -128,5 +129,5 @@ def _text(item: Message, name: str, where: str) -> str:
 
 
 def _unsupported(where: str, kind: Any) -> WrongField:
-    return WrongField(f"{where} is of type {str(kind)[:60]}, which cannot be sent to a chat.", param="input",
+    return WrongField(f"{where} is of type {named(kind)}, which cannot be sent to a chat.", param="input",
                       code="unsupported")  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from localagent import ChatRequest
+from localagent_gateway.bodies import named
 from localagent_gateway.openai.errors import WrongField
 from localagent_gateway.openai.responses_input import messages_of
 
@@ -115,7 +116,7 @@ def _function(tool: Any) -> Document:
     if not isinstance(tool, dict):
         raise WrongField("An entry of tools is no object.", param="tools")
     if tool.get("type") != "function":
-        raise WrongField(f"Tools of type {str(tool.get('type'))[:60]} are not run here: only function tools are.",
+        raise WrongField(f"Tools of type {named(tool.get('type'))} are not run here: only function tools are.",
                          param="tools", code="unsupported")  # fmt: skip
     if not isinstance(tool.get("name"), str):
         raise WrongField("A function in tools has no name.", param="tools")
@@ -136,4 +137,4 @@ def _object(document: Document, name: str) -> Document:
 
 
 def _unsupported(field: str, value: Any) -> WrongField:
-    return WrongField(f"The field {field} cannot be served as {str(value)[:60]}.", param=field, code="unsupported")
+    return WrongField(f"The field {field} cannot be served as {named(value)}.", param=field, code="unsupported")
