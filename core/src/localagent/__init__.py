@@ -80,6 +80,7 @@ _GIVES = {
     "providers": ("Provider", "ProviderSetup", "ProviderType"),
     "settings.quantities": ("Amount", "Bytes", "Count", "Positive", "PositiveSeconds", "Seconds", "Share"),
     "receipt": ("Receipt",),
+    "model_names": ("check_model_name",),
     "requests": ("ChatRequest", "CompletionRequest", "EmbedRequest", "Request"),
     "responses": ("ChatResponse", "CompletionResponse", "EmbedResponse", "ModelInfo", "Response", "Usage"),
     "scripts": ("ask",),
@@ -278,6 +279,7 @@ if TYPE_CHECKING:
         Target as Target,
     )
     from localagent.metric import Metric as Metric
+    from localagent.model_names import check_model_name as check_model_name
     from localagent.plugins import NoSettings as NoSettings
     from localagent.plugins import Plugin as Plugin
     from localagent.private_files import create_private_file as create_private_file

@@ -12,6 +12,7 @@ import msgspec
 from localagent.call import Principal
 from localagent.errors import ModelNotFound, NotAllowed, PluginError, SettingsError
 from localagent.instances import Target
+from localagent.model_names import check_model_name
 from localagent.plugins import find_plugins, missing_plugin
 from localagent.providers import Provider, ProviderSetup, ProviderType
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 SHARED_VARIABLE = "LOCALAGENT_SHARED"
 """The variable by which a front of several processes tells each of them what runs once for all: a JSON object."""
+
+
+KNOWN_AT_MOST = 2_000
+"""Names whose targets are remembered; with 256 characters and a few instances each they take a few megabytes."""
 
 
 class Source:
@@ -186,13 +191,15 @@ class Registry:
         """Return the targets of a model's name: an alias, ``provider/name``, or empty for the default.
 
         Raises:
+            InvalidRequest: It is no name of a model; see ``check_model_name``.
             ModelNotFound: There is no such alias or provider, or it has no instance.
             NotAllowed: The principal may not use it.
         """
         key = (model, principal.models)
-        known = self._known.get(key)
+        known = self._known.get(key) if isinstance(model, str) else None
         if known is not None and known[0] == self._core.instances.version:
             return known[1]
+        check_model_name(model)
         targets = tuple(
             Target(state.instance, name, place)
             for place, (provider, name) in enumerate(self._resolve(model, principal))
@@ -202,7 +209,7 @@ class Registry:
             raise ModelNotFound(
                 f"No instance serves {model or 'the default model'} now.", mend="See: localagent doctor"
             )
-        if len(self._known) > 10_000:
+        if len(self._known) >= KNOWN_AT_MOST:
             self._known.clear()
         self._known[key] = (self._core.instances.version, targets)
         return targets

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LONG = 20_000
 """Bytes of a request above which counting leaves the event loop: about a millisecond of a fast tokenizer."""
+KNOWN_AT_MOST = 1_000
+"""Models whose tokenizers are remembered; their names are foreign text."""
 
 
 class TokenCounts:
@@ -44,6 +46,8 @@ class TokenCounts:
 
     def _tokenizer(self, target: Target) -> Tokenizer | None:
         if target.name not in self._tokenizers:
+            if len(self._tokenizers) >= KNOWN_AT_MOST:
+                self._tokenizers.clear()
             self._tokenizers[target.name] = first_now(self._core.pipeline.steps["tokenize"], target)
         return self._tokenizers[target.name]
 

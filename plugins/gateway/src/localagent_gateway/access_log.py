@@ -52,7 +52,7 @@ class AccessLog:
                 {
                     "time": round(self.wall(), 3),
                     "request_id": request.id,
-                    "method": request.method,
+                    "method": request.method[:20],
                     "path": request.path[:200],
                     "status": status,
                     "milliseconds": round(seconds * 1000, 2),

@@ -53,7 +53,7 @@ class Dispatcher:
             answer: Any = await route.handler(request, principal)  # perhaps a plugin's
             if isinstance(answer, FrontAnswer | FrontStream):
                 return answer
-            failure: LocalAgentError = InternalError(f"{request.path} was answered with {type(answer).__name__}.")
+            failure: LocalAgentError = InternalError(f"{request.path[:200]} was answered with {type(answer).__name__}.")
         except LocalAgentError as error:
             failure = error
         except Exception as error:  # handlers of other plugins, and defects of our own; its text may hold a prompt
@@ -79,7 +79,7 @@ class Dispatcher:
 
     def _missing(self, request: FrontRequest, methods: object) -> InvalidRequest:
         if methods:
-            return WrongMethod(f"{request.path} does not answer {request.method}.")
+            return WrongMethod(f"{request.path[:200]} does not answer {request.method}.")
         return NotFound(f"There is nothing at {request.path[:200]}.", mend="See: GET /openapi.json")
 
     def _shape(self, route: Route | None, request: FrontRequest) -> Callable[..., FrontAnswer]:

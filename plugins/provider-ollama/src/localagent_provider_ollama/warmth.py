@@ -10,7 +10,7 @@ from localagent_provider_ollama.settings import DEFAULT_KEEP_ALIVE, keep_alive_s
 
 # A change of these makes Ollama load the model anew (``api.Runner`` in its sources).
 LOAD_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread")
-KNOWN_AT_MOST = 10_000
+KNOWN_AT_MOST = 2_000
 
 
 class Warmth:

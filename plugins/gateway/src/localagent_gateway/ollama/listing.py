@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from localagent import LocalAgentError, ModelInfo, ModelNotFound, Principal
+from localagent import LocalAgentError, ModelInfo, ModelNotFound, Principal, check_model_name
 from localagent_gateway.openai.api import shown
 from localagent_gateway.service import Service
 
@@ -70,8 +70,10 @@ class Listing:
         """Return a model that may be used, by its name, or that and ``:latest``.
 
         Raises:
+            InvalidRequest: It is no name of a model.
             ModelNotFound: There is none of this name.
         """
+        check_model_name(asked)
         models = {shown(model): model for model in await self._known(principal)}
         model = models.get(asked) or models.get(asked.removesuffix(LATEST)) or models.get(asked + LATEST)
         if model is None:
@@ -82,9 +84,13 @@ class Listing:
         """Return the name by which the pipeline knows a model; Ollama's clients append ``:latest`` to names.
 
         Args:
-            asked: The name as it came; one without ``:latest`` is returned unseen.
+            asked: The name as it came; one without ``:latest`` is returned as it is.
             principal: Who asks.
+
+        Raises:
+            InvalidRequest: It is no name of a model.
         """
+        check_model_name(asked)
         short = asked.removesuffix(LATEST)
         runtime = await self._service.client.runtime()
         if short == asked or asked in runtime.settings.models:

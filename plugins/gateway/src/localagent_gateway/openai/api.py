@@ -19,6 +19,7 @@ from localagent import (
     Principal,
     Request,
     Route,
+    check_model_name,
     in_thread,
 )
 from localagent_gateway.anthropic.models import asked_by_anthropic, model_page, model_row
@@ -93,6 +94,7 @@ class OpenAIApi:
     async def model(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
         """Describe one model."""
         wanted = front.params["id"]
+        check_model_name(wanted)
         for model in await self._service.models(principal):
             if shown(model) == wanted:
                 row = model_row(wanted) if asked_by_anthropic(front.headers) else self._row(model)
