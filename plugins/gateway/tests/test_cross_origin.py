@@ -49,10 +49,10 @@ async def test_a_page_of_the_settings_may_read(serve: Any, *, stream: bool) -> N
 
 async def test_it_may_read_what_went_wrong(serve: Any, keys: KeyStore) -> None:
     """Without these headers a page is told of a network error, and nobody knows why."""
-    keys.create("one")
+    key = keys.create("one")[1].reveal()
     async with serve(origins=(PAGE,), max_body=100) as served, httpx.AsyncClient(base_url=served.url) as http:
         without_key = await http.post(CHAT, json=BODY, headers={"origin": PAGE})
-        too_large = await http.post(CHAT, content=b" " * 101, headers={"origin": PAGE})
+        too_large = await http.post(CHAT, content=b" " * 101, headers={"origin": PAGE, "x-api-key": key})
     assert [answer.status_code for answer in (without_key, too_large)] == [401, 413]
     assert [cors(answer)["access-control-allow-origin"] for answer in (without_key, too_large)] == [PAGE] * 2
 

@@ -17,6 +17,7 @@ from localagent import FrontAnswer, FrontRequest, FrontStream, LocalAgentError
 from localagent_gateway import GatewaySettings
 from localagent_gateway.access_log import AccessLog
 from localagent_gateway.aiohttp_front import AiohttpFront
+from localagent_gateway.dispatch import ReadBody
 from localagent_gateway.openai.errors import openai_error
 from localagent_gateway.origins import Origins
 from localagent_gateway.sockets import bind
@@ -57,22 +58,17 @@ class Pieces:
 
 
 class Handled:
-    """Answers by a handler; refuses in OpenAI's shape."""
-
-    refuse = staticmethod(openai_error)
+    """Reads the body and has a test's handler answer; errors are OpenAI's."""
 
     def __init__(self, handle: Handle) -> None:
-        self.handle = handle
+        self._handle = handle
 
-
-class Answers:
-    """Has a test's handler answer; errors are OpenAI's."""
-
-    def __init__(self, handle: Handle) -> None:
-        self.handle = handle
-
-    def refuse(self, error: LocalAgentError, front: FrontRequest) -> FrontAnswer:
-        return openai_error(error, front)
+    async def handle(self, front: FrontRequest, read: ReadBody) -> FrontAnswer | FrontStream:
+        try:
+            front.body = await read()
+        except LocalAgentError as error:
+            return openai_error(error, front)
+        return await self._handle(front)
 
 
 class Running:

@@ -15,14 +15,16 @@ from urllib.parse import urlsplit
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
 
-from localagent import FrontAnswer, FrontRequest, FrontStream, InvalidRequest, LocalAgentError
+from localagent import FrontAnswer, FrontRequest, FrontStream
+from localagent_gateway.accepting import AcceptErrors
 from localagent_gateway.access_log import AccessLog
+from localagent_gateway.body_budget import BodyBudget
+from localagent_gateway.body_reading import BodyReading
 from localagent_gateway.connections import CountedServer
 from localagent_gateway.cross_origin import preflight, readable
-from localagent_gateway.errors import TooLarge, TooSlow, WrongEncoding
+from localagent_gateway.dispatch import ReadBody
 from localagent_gateway.origins import Origins
 from localagent_gateway.sending import Sender
-from localagent_gateway.service import let_others_in
 from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.slow_readers import SlowReaders
 
@@ -34,11 +36,8 @@ LINGER_SECONDS = 2.0  # for the rest of a body that was refused, so that its sen
 class Answers(Protocol):
     """Who answers requests."""
 
-    async def handle(self, request: FrontRequest) -> FrontAnswer | FrontStream:
-        """Return the answer of a request; never raises but for cancellation."""
-
-    def refuse(self, error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
-        """Return the answer of a request that could not be taken in."""
+    async def handle(self, request: FrontRequest, read: ReadBody) -> FrontAnswer | FrontStream:
+        """Return the answer of a request whose body is still to be read; never raises but for cancellation."""
 
 
 class AiohttpFront:
@@ -65,6 +64,7 @@ class AiohttpFront:
         self._numbers = itertools.count(1)
         self._readers = SlowReaders(self._loop, settings.send_timeout)
         self._sender = Sender(self._readers, access_log.wall)
+        self._budget = BodyBudget(settings.bodies)
         self._idle = asyncio.Event()
         self._idle.set()
         self._listeners: list[asyncio.Server] = []
@@ -72,6 +72,7 @@ class AiohttpFront:
         self.draining = False
         self._server = CountedServer(
             self._serve,
+            settings.connections,
             request_factory=self._request,
             handler_cancellation=True,
             keepalive_timeout=settings.header_timeout,
@@ -79,6 +80,8 @@ class AiohttpFront:
             access_log=None,
             auto_decompress=False,
         )
+
+        self._accept_errors = AcceptErrors(self._loop, self._server.make_room)
 
     async def listen(self, sockets: list[Any]) -> None:
         """Begin to take in requests on sockets that are bound."""
@@ -88,6 +91,7 @@ class AiohttpFront:
     def switch(self, answers: Answers, settings: GatewaySettings, origins: Origins) -> None:
         """Answer from now on by somebody else; requests that were taken in stay with the one before."""
         self._answers, self._settings, self._origins = answers, settings, origins
+        self._budget.limit, self._server.most = settings.bodies, settings.connections
 
     @property
     def connections(self) -> int:
@@ -116,12 +120,12 @@ class AiohttpFront:
         self._server.pre_shutdown()
         await self._server.shutdown(1.0)
         self._readers.close()
+        self._accept_errors.close()
 
     def _request(
         self, message: RawRequestMessage, payload: Any, protocol: Any, writer: Any, task: Any
     ) -> web.BaseRequest:
-        limit = self._settings.max_body
-        return web.BaseRequest(message, payload, protocol, writer, task, self._loop, client_max_size=limit)
+        return web.BaseRequest(message, payload, protocol, writer, task, self._loop)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         started = self._loop.time()
@@ -129,22 +133,28 @@ class AiohttpFront:
             self._idle.clear()
         self.active += 1
         front = FrontRequest(request.method, "", id=self._prefix + str(next(self._numbers)))
+        body = BodyReading(request, self._settings, self._budget, self._server)
+        self._server.works(request.protocol)
         status = 499
         try:
-            answer = await self._answer(request, front)
+            answer = await self._answer(request, front, body)
             origin = request.headers.get("origin")
             if origin is not None and self._origins.may_ask(origin):
                 answer = readable(answer, origin)
-            response = await self._sender.send(request, front, answer, close=self.draining)
+            response = await self._sender.send(request, front, answer, close=self.draining or body.unread)
             status = answer.status if isinstance(answer, FrontAnswer) else 200
             return response
         finally:
+            body.close()
+            self._server.waits(request.protocol)
             self.active -= 1
             if not self.active:
                 self._idle.set()
             self._log.add(front, status, self._loop.time() - started)
 
-    async def _answer(self, request: web.BaseRequest, front: FrontRequest) -> FrontAnswer | FrontStream:
+    async def _answer(
+        self, request: web.BaseRequest, front: FrontRequest, body: BodyReading
+    ) -> FrontAnswer | FrontStream:
         front.headers = request.headers
         front.peer = request.remote or ""
         refused = _framing(request) or self._origins.refusal(request.headers)
@@ -154,34 +164,7 @@ class AiohttpFront:
         asked_before = preflight(request.method, request.headers)
         if asked_before is not None:
             return asked_before
-        try:
-            if request.can_read_body:
-                front.body = await self._body(request)
-                await let_others_in(front)
-        except LocalAgentError as error:
-            answer = self._answers.refuse(error, front)
-            return FrontAnswer(answer.status, answer.body, {"connection": "close"})
-        return await self._answers.handle(front)
-
-    async def _body(self, request: web.BaseRequest) -> bytes:
-        encoding = request.headers.get("content-encoding", "identity").strip().lower()
-        if encoding != "identity":
-            raise WrongEncoding("Bodies are taken as they are, not compressed.")
-        limit = self._settings.max_body
-        if (request.content_length or 0) > limit:
-            raise TooLarge(f"The body is larger than {limit} bytes.")
-        try:
-            if request.content.is_eof() and request.content_length is not None:
-                return request.content.read_nowait()
-            async with asyncio.timeout(self._settings.body_timeout):
-                await _invite(request)
-                return await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise TooLarge(f"The body is larger than {limit} bytes.") from None
-        except web.RequestPayloadError:
-            raise InvalidRequest("The body is not framed as HTTP asks for.", code="malformed_request") from None
-        except TimeoutError:
-            raise TooSlow("The body did not arrive in time.") from None
+        return await self._answers.handle(front, body.read)
 
 
 def _locate(request: web.BaseRequest, front: FrontRequest) -> None:
@@ -209,13 +192,6 @@ async def _within(seconds: float, event: asyncio.Event) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-async def _invite(request: web.BaseRequest) -> None:
-    """Ask for the body when its sender waits to be asked (RFC 9110, section 10.1.1)."""
-    if request.headers.get("expect", "").lower() == "100-continue" and request.version == HttpVersion11:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
 
 
 def _framing(request: web.BaseRequest) -> tuple[int, str] | None:

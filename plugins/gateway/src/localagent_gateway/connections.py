@@ -11,9 +11,12 @@ from typing import Any
 
 from aiohttp import web
 
+from localagent_gateway.descriptors import descriptor_limit
 from localagent_gateway.malformed import Connection
 from localagent_gateway.unread import UnreadClients
 
+KEPT_FREE = 16  # descriptors below the system's limit from which on connections are closed for new ones
+FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 AFTER_A_READ = 0.001  # seconds; more than none, because uvloop runs what is due at once before it reads
 
 
@@ -64,19 +67,27 @@ class WatchedConnection(Connection):
 class CountedServer(web.Server):
     """aiohttp's low-level server.
 
+    When places or descriptors are short, the connection is closed that has waited for its client for longest; where
+    none waits, a new one is refused.
+
     Args:
         handler: Answers requests.
+        most: The most connections.
         options: Those of aiohttp.
 
     Attributes:
+        most: The most connections.
         open: The connections that are open, idle ones included.
         none: Set while none is open.
         unread: Those from which nothing is read now.
     """
 
-    def __init__(self, handler: Any, **options: Any) -> None:
+    def __init__(self, handler: Any, most: int, **options: Any) -> None:
         super().__init__(handler, **options)
+        self.most = most
         self.open = 0
+        self._waiting: dict[web.RequestHandler, None] = {}  # in the order in which they began to wait
+        self._descriptors = descriptor_limit() - KEPT_FREE
         self.unread = UnreadClients(self._loop)
         self.none = asyncio.Event()
         self.none.set()
@@ -85,19 +96,44 @@ class CountedServer(web.Server):
         """Return the protocol of a new connection."""
         return WatchedConnection(self, self.unread, loop=self._loop, **self._kwargs)
 
+    def works(self, handler: web.RequestHandler) -> None:
+        """Note that a connection no longer waits for its client."""
+        self._waiting.pop(handler, None)
+
+    def waits(self, handler: web.RequestHandler) -> None:
+        """Note that a connection waits for its client: for a request, or for the body of one."""
+        if handler.transport is not None:
+            self._waiting[handler] = None
+
+    def make_room(self) -> bool:
+        """Close the connection that has waited for longest; return whether there was one."""
+        handler = next(iter(self._waiting), None)
+        if handler is None:
+            return False
+        del self._waiting[handler]
+        handler.force_close()
+        return True
+
     async def shutdown(self, timeout: float | None = None) -> None:
         """Close all connections."""
         await super().shutdown(timeout)
         self.unread.close()
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Count a connection."""
+        """Count a connection, and make room for it."""
         self.open += 1
         self.none.clear()
         super().connection_made(handler, transport)
+        descriptor = transport.get_extra_info("socket").fileno()  # the lowest that was free
+        if (self.open > self.most or descriptor >= self._descriptors) and not self.make_room():
+            transport.write(FULL)
+            handler.force_close()
+        else:
+            self._waiting[handler] = None
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Count it no longer."""
+        self._waiting.pop(handler, None)
         super().connection_lost(handler, exc)
         self.open -= 1
         if not self.open:

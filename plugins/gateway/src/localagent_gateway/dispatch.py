@@ -23,10 +23,12 @@ from localagent import (
 from localagent_gateway.errors import NotFound, WrongMethod
 from localagent_gateway.openai.errors import openai_error
 from localagent_gateway.routing import Routes
+from localagent_gateway.service import let_others_in
 
 log = logging.getLogger("localagent.gateway")
 
 NOBODY = Principal()
+ReadBody = Callable[[], Awaitable[bytes]]
 Authenticate = Callable[[FrontRequest], Awaitable[Principal | None]]
 
 
@@ -42,14 +44,21 @@ class Dispatcher:
         self.routes = routes
         self.authenticate = authenticate
 
-    async def handle(self, request: FrontRequest) -> FrontAnswer | FrontStream:
-        """Return the answer of a request; never raises but for cancellation."""
+    async def handle(self, request: FrontRequest, read: ReadBody) -> FrontAnswer | FrontStream:
+        """Return the answer of a request; never raises but for cancellation.
+
+        Args:
+            request: The request without its body.
+            read: Returns the body; called once it is known who asks, and that there is a route.
+        """
         methods, request.params = self.routes.find(request.path)
         route = methods.get(request.method)
         try:
             if route is None:
                 raise self._missing(request, methods)
             principal = await self._principal(request, route)
+            request.body = await read()
+            await let_others_in(request)
             answer: Any = await route.handler(request, principal)  # perhaps a plugin's
             if isinstance(answer, FrontAnswer | FrontStream):
                 return answer

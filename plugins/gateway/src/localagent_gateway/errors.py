@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localagent import InvalidRequest, StartError
+from localagent import InvalidRequest, LocalRefusal, StartError
 
 
 class NotFound(InvalidRequest):
@@ -45,6 +45,12 @@ class WrongPlace(InvalidRequest):
 
     status = 403
     default_code = "wrong_host"
+
+
+class Busy(LocalRefusal):
+    """The gateway has no room for the request now; ``retry_after`` says when it may."""
+
+    default_code = "gateway_busy"
 
 
 class PartlyDone(StartError):

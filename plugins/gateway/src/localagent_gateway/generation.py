@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 
-from localagent import Client, Draining, FrontAnswer, FrontRequest, FrontStream, LocalAgentError
+from localagent import Client, Draining, FrontAnswer, FrontRequest, FrontStream
 from localagent.runtime import Runtime
-from localagent_gateway.dispatch import Dispatcher
+from localagent_gateway.dispatch import Dispatcher, ReadBody
 from localagent_gateway.service import Service
 
 LOOK_SECONDS = 0.05  # between two looks whether a pipeline that was replaced is still in use
@@ -33,17 +33,13 @@ class Generation:
         self.dispatcher = dispatcher
         self._entered = 0
 
-    async def handle(self, request: FrontRequest) -> FrontAnswer | FrontStream:
-        """Answer a request, and remember meanwhile that it is here."""
+    async def handle(self, request: FrontRequest, read: ReadBody) -> FrontAnswer | FrontStream:
+        """Answer a request, and remember meanwhile that it is here; see ``Dispatcher.handle``."""
         self._entered += 1
         try:
-            return await self.dispatcher.handle(request)
+            return await self.dispatcher.handle(request, read)
         finally:
             self._entered -= 1
-
-    def refuse(self, error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
-        """Return the answer of a request that could not be taken in."""
-        return self.dispatcher.refuse(error, request)
 
     @property
     def used(self) -> bool:

@@ -11,7 +11,8 @@ from localagent import FrontRequest, Kind, OnRaise, Principal, Route, hook
 async def gateway_authenticate(request: FrontRequest) -> Principal | None:
     """Say who asks.
 
-    When: before every route that is not open; the gateway's own keys are asked last.
+    When: before every route that is not open, and before the request's body is read; the gateway's own keys are asked
+    last.
     Result: the principal.
     None: the next step is asked; if all say None, the request is refused.
     Raise: refuses the request; raise ``Unauthenticated`` to say why.

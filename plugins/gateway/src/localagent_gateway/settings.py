@@ -7,6 +7,7 @@ from typing import Literal
 import attrs
 
 from localagent import Bytes, Count, PositiveSeconds, Seconds
+from localagent_gateway.descriptors import connection_limit
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -29,6 +30,10 @@ class GatewaySettings:
         max_values: The most values in a body: objects, lists, texts, names of fields and fractions; ten whole numbers
             count as one. What is let in must not hold up other requests while it is decoded.
         max_messages: The most messages of one conversation.
+        max_bodies: What the bodies of all requests take together in one worker, from their arrival until the answer has
+            ended; beyond it requests are refused with 503. A quarter is left to bodies of at most 64 KiB.
+        max_connections: The most connections of clients to one worker, idle ones included; without it, what the
+            system's limit of open files allows. When there are more, the one that was idle for longest is closed.
         header_timeout: For the head of a request to arrive, and the longest that a kept connection is idle.
         body_timeout: For the body of a request to arrive.
         send_timeout: For a client to read on while an answer waits for it.
@@ -45,12 +50,24 @@ class GatewaySettings:
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     max_body: Bytes = 32 * 1024 * 1024
+    max_bodies: Bytes = 64 * 1024 * 1024
     max_depth: Count = 100
     max_values: Count = 60_000
     max_messages: Count = 10_000
+    max_connections: Count | None = None
     header_timeout: PositiveSeconds = 20.0
     body_timeout: PositiveSeconds = 30.0
     send_timeout: PositiveSeconds = 60.0
     drain_delay: Seconds = 0.0
     drain_timeout: Seconds = 30.0
     log: Literal["all", "errors", "none"] = "all"
+
+    @property
+    def bodies(self) -> int:
+        """``max_bodies``, or more where the largest body would never be let in."""
+        return max(self.max_bodies, 2 * self.max_body)
+
+    @property
+    def connections(self) -> int:
+        """``max_connections``, or what the system allows."""
+        return self.max_connections or connection_limit()
