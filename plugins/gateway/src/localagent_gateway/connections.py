@@ -30,12 +30,16 @@ class WatchedConnection(Connection):
         server: The server.
         unread: Where connections are watched from which nothing is read.
         options: Those of aiohttp.
+
+    Attributes:
+        written: Bytes that were given to the transport so far.
     """
 
-    __slots__ = ("_late", "_unread", "_watched")
+    __slots__ = ("_late", "_unread", "_watched", "written")
 
     def __init__(self, server: web.Server, unread: UnreadClients, **options: Any) -> None:
         super().__init__(server, **options)
+        self.written = 0
         self._late = False
         self._unread = unread
         self._watched = -1
@@ -111,7 +115,10 @@ class CountedServer(web.Server):
         if handler is None:
             return False
         del self._waiting[handler]
+        transport = handler.transport
         handler.force_close()
+        if transport is not None:
+            transport.abort()  # at once, even if its client has not read all
         return True
 
     async def shutdown(self, timeout: float | None = None) -> None:

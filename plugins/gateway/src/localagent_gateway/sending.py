@@ -1,4 +1,4 @@
-"""Writes answers to clients: head and body in one write.
+"""Writes answers to clients: head and body in one write, or in pieces where they are large.
 
 An answer's way through aiohttp's own response objects costs more than routing, reading and checking the request
 together. What they do beside is not needed here: there are no cookies, no ranges and no compression.
@@ -6,10 +6,10 @@ together. What they do beside is not needed here: there are no cookies, no range
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
 
 from aiohttp import HttpVersion10, web
 from aiohttp.abc import AbstractStreamWriter
@@ -17,8 +17,13 @@ from aiohttp.abc import AbstractStreamWriter
 from localagent import FrontAnswer, FrontRequest, FrontStream
 from localagent_gateway.slow_readers import SlowReaders
 
+if TYPE_CHECKING:
+    from localagent_gateway.connections import WatchedConnection
+
 DRAIN_ABOVE = 64 * 1024
 """Bytes that may wait for a client before the answer waits too."""
+PIECE = 256 * 1024
+"""Bytes that are written at a time: what the transport holds for a client that reads slowly is not more by much."""
 BODILESS = frozenset({204, 304})
 
 
@@ -85,7 +90,7 @@ class Sender:
             bodiless = answer.status in BODILESS
             length = "" if bodiless else f"Content-Length: {len(answer.body)}\r\n"
             head = self._head(front, answer, answer.status, length, old=old, keep=keep)
-            await self._write(request, head if bodiless or front.method == "HEAD" else head + answer.body)
+            await self._write(request, head, b"" if bodiless or front.method == "HEAD" else answer.body)
         return self._kept if keep else self._closed
 
     def _head(
@@ -118,41 +123,41 @@ class Sender:
         try:
             ended = request.method == "HEAD"
             if ended:
-                await self._write(request, head)
+                await self._write(request, head, b"")
             while not ended:
                 data = await parts.next()
                 ended = not data or getattr(parts, "ended", False)  # other plugins' parts need not have it
                 if not old:
                     data = (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + (b"0\r\n\r\n" if ended else b"")
-                if head:
-                    data, head = head + data, b""
-                transport = _put(request, data)
-                if transport.get_write_buffer_size() > DRAIN_ABOVE:
-                    await self._wait(request, transport)
+                if len(data) > PIECE:
+                    await self._write(request, head, data)
+                elif self._put(request, head + data):
+                    await request.writer.drain()
+                head = b""
         finally:
             await parts.aclose()
 
-    async def _write(self, request: web.BaseRequest, data: bytes) -> None:
-        transport = _put(request, data)
-        if transport.get_write_buffer_size() > DRAIN_ABOVE:
-            await self._wait(request, transport)
-
-    async def _wait(self, request: web.BaseRequest, transport: asyncio.Transport) -> None:
-        """Wait until the client has read on."""
-        mark = self._readers.enter(transport)
-        try:
+    async def _write(self, request: web.BaseRequest, head: bytes, body: bytes) -> None:
+        """Write bytes; wait for the client when more than a little is left to be read."""
+        rest = memoryview(body)
+        if self._put(request, head + rest[:PIECE]):
             await request.writer.drain()
-        finally:
-            self._readers.leave(mark)
+        for start in range(PIECE, len(rest), PIECE):
+            if self._put(request, rest[start : start + PIECE]):
+                await request.writer.drain()
 
-
-def _put(request: web.BaseRequest, data: bytes) -> asyncio.Transport:
-    transport = request.transport
-    if transport is None or transport.is_closing():
-        raise ConnectionResetError("The client has left.")
-    request.writer.output_size += len(data)  # by which aiohttp knows that an answer has begun
-    transport.write(data)
-    return transport
+    def _put(self, request: web.BaseRequest, data: bytes | memoryview) -> bool:
+        """Write bytes; return whether so much is left to be read that the client is to be waited for."""
+        transport, connection = request.transport, cast("WatchedConnection", request.protocol)
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("The client has left.")
+        request.writer.output_size += len(data)  # by which aiohttp knows that an answer has begun
+        connection.written += len(data)
+        transport.write(data)
+        left = transport.get_write_buffer_size()
+        if left:
+            self._readers.watch(transport, connection)
+        return left > DRAIN_ABOVE
 
 
 def _check(text: str, lines: int) -> None:

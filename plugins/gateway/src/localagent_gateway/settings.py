@@ -36,7 +36,7 @@ class GatewaySettings:
             system's limit of open files allows. When there are more, the one that was idle for longest is closed.
         header_timeout: For the head of a request to arrive, and the longest that a kept connection is idle.
         body_timeout: For the body of a request to arrive.
-        send_timeout: For a client to read on while an answer waits for it.
+        send_timeout: For a client to take 16 KiB of what is left to be read, or all of it.
         drain_delay: After the end was asked for, new requests are taken in for this long while ``/readyz`` says no.
         drain_timeout: After that, streams and requests under way are let end for this long.
         log: Which requests are logged.
