@@ -157,9 +157,20 @@ def _toml(value: Any) -> str:
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Path, *options: str, environment: dict[str, str] | None = None) -> AsyncIterator[Process]:
-    """Run ``localagent serve`` on a port that the system chooses, until it serves; kill it at the end."""
+async def serving(
+    settings: Path, *options: str, environment: dict[str, str] | None = None, descriptors: int | None = None
+) -> AsyncIterator[Process]:
+    """Run ``localagent serve`` on a port that the system chooses, until it serves; kill it at the end.
+
+    Args:
+        settings: The settings file.
+        options: Further options of the command.
+        environment: Further variables.
+        descriptors: The most files and sockets that it may open; None for the limit of this process.
+    """
     command = [sys.executable, "-m", "localagent.command", "--config", str(settings), "serve", "--port", "0", *options]
+    if descriptors is not None:
+        command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
     started = await asyncio.create_subprocess_exec(
         *command, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stdin=asyncio.subprocess.DEVNULL,
         env={**os.environ, **(environment or {})},

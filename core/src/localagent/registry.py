@@ -195,8 +195,10 @@ class Registry:
             ModelNotFound: There is no such alias or provider, or it has no instance.
             NotAllowed: The principal may not use it.
         """
+        if model.__class__ is not str:
+            check_model_name(model)
         key = (model, principal.models)
-        known = self._known.get(key) if isinstance(model, str) else None
+        known = self._known.get(key)
         if known is not None and known[0] == self._core.instances.version:
             return known[1]
         check_model_name(model)

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localagent_gateway.bodies import BodyLimits
-from localagent_gateway.body_shape import ESCAPES, WHOLE_NUMBERS, check_shape
+from localagent_gateway.body_shape import ESCAPES, WHOLE_NUMBERS, ShapeCount, check_shape
 from localagent_gateway.errors import TooLarge
 from localagent_gateway.ollama.messages import openai_messages
 
@@ -18,7 +18,9 @@ MEBIBYTE = 1024 * 1024
 LIMITS = BodyLimits(depth=100, messages=10_000)
 plain = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 text = st.text(alphabet=st.sampled_from('ab"\\,:[]{}e.é\n\U0001f600'), max_size=12)
-values = st.recursive(plain | text, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(text, inner, max_size=5))
+values = st.recursive(
+    plain | text, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(text, inner, max_size=5)
+)
 
 
 def weight(value: Any) -> tuple[int, int]:
@@ -47,6 +49,7 @@ def refused(body: bytes, values: int, depth: int = 10**6) -> bool:
     return False
 
 
+@settings(max_examples=50)
 @given(values, st.booleans())
 def test_values_are_counted_as_they_are_whatever_texts_hold(value: Any, escaped: bool) -> None:
     """Brackets, commas, quotes and backslashes in texts count nothing, escaped or not."""
@@ -57,6 +60,7 @@ def test_values_are_counted_as_they_are_whatever_texts_hold(value: Any, escaped:
         assert refused(body, heavy - 2)
 
 
+@settings(max_examples=50)
 @given(values)
 def test_depth_is_counted_as_it_is_whatever_texts_hold(value: Any) -> None:
     """The depth itself is let in, and one less is not."""
@@ -124,3 +128,35 @@ def test_answers_to_many_tool_calls_are_found_at_once() -> None:
     assert told[:3] == ["id1", "id1", "id0"]
     assert told[-1] == "id3"
     assert set(told[3:-1]) == {None}
+
+
+@settings(max_examples=50)
+@given(values, st.booleans(), st.data())
+def test_it_does_not_matter_where_a_body_is_cut(value: Any, escaped: bool, data: st.DataObject) -> None:
+    """Within a text, between a backslash and what it escapes, between brackets: the count is the same."""
+    body = json.dumps(value, ensure_ascii=escaped).encode()
+    whole, parts = ShapeCount(10**6, 10**6), ShapeCount(10**6, 10**6)
+    whole.add(body)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=4)))
+    for start, stop in zip([0, *cuts], [*cuts, len(body)], strict=True):
+        parts.add(body[start:stop])
+    for name in ShapeCount.__slots__:
+        if name != "_escapes":  # a backslash on either side of a cut is seen twice
+            assert getattr(parts, name) == getattr(whole, name), name
+
+
+@settings(max_examples=50)
+@given(values, st.data())
+def test_depth_is_found_wherever_a_body_is_cut(value: Any, data: st.DataObject) -> None:
+    """The level goes on from block to block."""
+    body, depth = json.dumps([value]).encode(), depth_of(value)
+    cut = data.draw(st.integers(0, len(body)))
+
+    def add(most: int) -> None:
+        count = ShapeCount(10**6, most)
+        for part in (body[:cut], body[cut:]):
+            count.add(part)
+
+    add(depth + 1)
+    with pytest.raises(TooLarge):
+        add(depth)

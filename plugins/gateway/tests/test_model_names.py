@@ -47,7 +47,9 @@ async def test_the_list_of_models_is_not_asked_for_by_an_unfit_name(serve: Any) 
         assert (await http.get("/v1/models/nobody")).status_code == 404
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if not way.path.endswith("count_tokens")], ids=lambda way: way.path)
+@pytest.mark.parametrize(
+    "way", [way for way in WAYS if not way.path.endswith("count_tokens")], ids=lambda way: way.path
+)
 async def test_no_name_means_the_default_model(serve: Any, way: Way) -> None:
     """Left out, or empty as the official clients send it."""
     fake = fake_provider_plugin()

@@ -80,7 +80,7 @@ async def answered(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], b
 async def until(condition: Any) -> None:
     """Let the event loop turn until something holds."""
     async with asyncio.timeout(30):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is looked at is told to nobody
             await asyncio.sleep(0)
 
 
@@ -188,7 +188,7 @@ async def test_where_places_are_short_the_longest_idle_connection_is_closed(serv
 
 
 async def test_unfinished_bodies_and_heads_give_way_and_answers_do_not(serve: Any) -> None:
-    """Whoever sends too slowly is closed for others; where all places are at work, a new client is told to come back."""
+    """Who sends too slowly is closed for others; where all places are at work, a new client is told to come back."""
     async with (
         serve(plugins=[Counting], max_connections=2) as served,
         connected(served.url, post("/hook", 9) + b"{") as (body, _),
@@ -223,7 +223,7 @@ async def test_a_connection_gives_way_when_the_system_has_no_descriptor_left(ser
     assert len(heard) == 2
 
 
-@pytest.mark.parametrize(("descriptors_at_most", "expected"), [(64, 32), (1024, 768), (10**6, 4096), (20, 1)])
+@pytest.mark.parametrize(("descriptors_at_most", "expected"), [(64, 16), (1024, 768), (10**6, 4096), (20, 1)])
 def test_the_limit_of_connections_leaves_descriptors_for_all_else(
     monkeypatch: pytest.MonkeyPatch, descriptors_at_most: int, expected: int
 ) -> None:

@@ -22,6 +22,7 @@ from localagent_gateway.body_budget import BodyBudget
 from localagent_gateway.body_reading import BodyReading
 from localagent_gateway.connections import CountedServer
 from localagent_gateway.cross_origin import preflight, readable
+from localagent_gateway.descriptors import accepted_at_once
 from localagent_gateway.dispatch import ReadBody
 from localagent_gateway.origins import Origins
 from localagent_gateway.sending import Sender
@@ -85,8 +86,10 @@ class AiohttpFront:
 
     async def listen(self, sockets: list[Any]) -> None:
         """Begin to take in requests on sockets that are bound."""
+        at_once = accepted_at_once(BACKLOG)  # asyncio takes the backlog for this number, too
         for sock in sockets:
-            self._listeners.append(await self._loop.create_server(self._server, sock=sock, backlog=BACKLOG))
+            self._listeners.append(await self._loop.create_server(self._server, sock=sock, backlog=at_once))
+            sock.listen(BACKLOG)
 
     def switch(self, answers: Answers, settings: GatewaySettings, origins: Origins) -> None:
         """Answer from now on by somebody else; requests that were taken in stay with the one before."""

@@ -1,8 +1,8 @@
 """Bounds what a JSON text may hold before it is decoded.
 
 The decoder holds the interpreter's lock, so one body with millions of values stops every other request, in a thread
-too. What is counted here is counted on the bytes, by methods of ``bytes`` alone: 32 MiB take some ten milliseconds.
-Bytes that are no JSON get some count; the decoder refuses them afterwards.
+too. What is counted here is counted on the bytes, block by block, by methods of ``bytes`` alone: a MiB takes about a
+millisecond. Bytes that are no JSON get some count; the decoder refuses them afterwards.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ ESCAPES = 2_000_000
 """Escapes in the texts of a body: each takes ten times as long to decode as a plain character."""
 WHOLE_NUMBERS = 10
 """Values that cost next to nothing, such as tokens to embed: so many count as one."""
+BLOCK = 256 * 1024
+"""Bytes that are looked at in one go."""
 
 _BRACKETS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes 1 and -1: what accumulates is the depth
 
@@ -24,16 +26,86 @@ def _all_but(kept: bytes) -> bytes:
     return bytes(set(range(256)) - set(kept))
 
 
-_NO_MARKS = _all_but(b'"\\[{:,')
 _NO_STRUCTURE = _all_but(b"[{]},.eE")
 _NO_BRACKETS = _all_but(b"[{]}")
 
 
-def check_shape(body: bytes, values: int, depth: int) -> None:
-    """Refuse a body that holds too much, or is nested too deep.
+class ShapeCount:
+    """Counts what a body holds, and refuses it as soon as that is too much.
 
     Objects, lists, texts, names of fields, fractions, true and false count as one value each; whole numbers and null
     as a tenth.
+
+    Args:
+        values: The most values.
+        depth: The most objects and lists that may be nested.
+    """
+
+    __slots__ = ("_depth", "_escapes", "_inside", "_level", "_opened", "_plain", "_quotes", "_rest", "_values")
+
+    def __init__(self, values: int, depth: int) -> None:
+        self._values, self._depth = values, depth
+        self._quotes = self._opened = self._plain = self._escapes = self._level = 0
+        self._inside = False  # a text: whether the last block ended within one
+        self._rest = b""  # a backslash at the end of the last block: what it escapes is still to come
+
+    def add(self, block: bytes) -> None:
+        """Count one more block of the body.
+
+        Raises:
+            TooLarge: It holds too much, or is nested too deep.
+        """
+        block = self._without_escapes(self._rest + block)
+        quotes = block.count(b'"')
+        self._quotes += quotes
+        if self._quotes // 2 > self._values:
+            raise self._too_many()
+        outside = b"".join(block.split(b'"')[self._inside :: 2])
+        self._inside ^= bool(quotes % 2)
+        self._add_structure(outside.translate(None, _NO_STRUCTURE))
+
+    def _without_escapes(self, block: bytes) -> bytes:
+        if b"\\" not in block:
+            self._rest = b""
+            return block
+        self._escapes += block.count(b"\\")
+        if self._escapes > ESCAPES:
+            raise TooLarge(f"The texts of the body hold more than {ESCAPES} escapes.")
+        block = block.replace(b"\\\\", b"")
+        self._rest = b"\\" if block.endswith(b"\\") else b""
+        return block.replace(b'\\"', b"")
+
+    def _add_structure(self, structure: bytes) -> None:
+        brackets = structure.translate(None, _NO_BRACKETS)
+        opened = brackets.count(b"[") + brackets.count(b"{")
+        plain = structure.count(b",")
+        # Closing brackets count for nothing where there is an opening one for each, which there is in JSON.
+        self._opened += max(opened, len(brackets) - self._opened - opened) + len(structure) - len(brackets) - plain
+        self._plain += plain
+        if self._opened + self._quotes // 2 + self._plain // WHOLE_NUMBERS > self._values:
+            raise self._too_many()
+        if brackets and self._opened > self._depth:
+            self._add_levels(brackets)
+        else:
+            self._level += 2 * opened - len(brackets)
+
+    def _add_levels(self, brackets: bytes) -> None:
+        levels = list(accumulate(array("b", brackets.translate(_BRACKETS)), initial=self._level))
+        if max(levels) > self._depth:
+            raise TooLarge(f"The body is nested deeper than {self._depth} levels.")
+        self._level = levels[-1]
+
+    def _too_many(self) -> TooLarge:
+        return TooLarge(f"The body holds more than {self._values} values.", mend="Send it in several requests.")
+
+
+def is_small(body: bytes, values: int, depth: int) -> bool:
+    """Whether a body is so short that it cannot hold too much: most are, and none of them is counted."""
+    return len(body) <= values and body.count(b"[") + body.count(b"{") <= depth
+
+
+def check_shape(body: bytes, values: int, depth: int) -> None:
+    """Refuse a body that holds too much, or is nested too deep; see ``ShapeCount``.
 
     Args:
         body: The JSON text.
@@ -43,35 +115,8 @@ def check_shape(body: bytes, values: int, depth: int) -> None:
     Raises:
         TooLarge: It does.
     """
-    marks = body
-    if len(body) > values:
-        marks = body.translate(None, _NO_MARKS)
-        if marks.count(b"\\") > ESCAPES:
-            raise TooLarge(f"The texts of the body hold more than {ESCAPES} escapes.")
-    if len(marks) <= values and marks.count(b"[") + marks.count(b"{") <= depth:
-        return  # most bodies: even if all that stands in texts were structure
-    structure, texts = _structure(body, values)
-    brackets = structure.translate(None, _NO_BRACKETS)
-    opened = brackets.count(b"[") + brackets.count(b"{")
-    held = max(opened, len(brackets) - opened)  # there is JSON only where both are the same
-    plain = structure.count(b",")
-    fractions = len(structure) - len(brackets) - plain
-    if held + texts + fractions + plain // WHOLE_NUMBERS > values:
-        raise _too_many(values)
-    if opened > depth and max(accumulate(array("b", brackets.translate(_BRACKETS)))) > depth:
-        raise TooLarge(f"The body is nested deeper than {depth} levels.")
-
-
-def _structure(body: bytes, values: int) -> tuple[bytes, int]:
-    """Return the characters of structure outside texts, and the number of texts."""
-    if b"\\" in body:
-        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    texts = body.count(b'"') // 2
-    if texts > values:
-        raise _too_many(values)
-    outside = b"".join(body.split(b'"')[::2])
-    return outside.translate(None, _NO_STRUCTURE), texts
-
-
-def _too_many(values: int) -> TooLarge:
-    return TooLarge(f"The body holds more than {values} values.", mend="Send it in several requests.")
+    if is_small(body, values, depth):
+        return
+    count = ShapeCount(values, depth)
+    for start in range(0, len(body), BLOCK):
+        count.add(body[start : start + BLOCK])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 
-RESERVED = 32
+RESERVED = 48
 """Descriptors that clients leave to all else, at least; where there are many, a quarter."""
 MOST = 4096
 """Connections by default where the system sets no lower limit: an idle one takes about 20 kB."""
@@ -25,5 +25,19 @@ def descriptor_limit() -> int:
 
 def connection_limit() -> int:
     """Return how many connections clients may have by default."""
-    limit = descriptor_limit()
-    return max(1, min(MOST, limit - max(RESERVED, limit // 4)))
+    return max(1, min(MOST, descriptor_limit() - _reserve()))
+
+
+def accepted_at_once(most: int) -> int:
+    """Return how many connections may be accepted before the first of them is looked at.
+
+    The event loop accepts three times before it says that a connection was made: none of them may find no descriptor.
+
+    Args:
+        most: More than these need not be accepted at once.
+    """
+    return min(most, _reserve() // 12)
+
+
+def _reserve() -> int:
+    return max(RESERVED, descriptor_limit() // 4)

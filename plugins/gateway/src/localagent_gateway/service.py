@@ -19,6 +19,7 @@ from localagent import (
     Response,
 )
 from localagent_gateway.bodies import BodyLimits
+from localagent_gateway.body_shape import BLOCK, ShapeCount
 from localagent_gateway.details import cache_headers, details, wants_details
 from localagent_gateway.scope import check_scope
 from localagent_gateway.settings import GatewaySettings
@@ -49,9 +50,19 @@ class Service:
         self.draining = False
         self._limits = BodyLimits(settings.max_depth, settings.max_messages, settings.max_values)
 
-    def document(self, request: FrontRequest) -> dict[str, Any]:
-        """Return the JSON object of a request's body; see ``BodyLimits.read``."""
-        return self._limits.read(request.body)
+    async def document(self, request: FrontRequest) -> dict[str, Any]:
+        """Return the JSON object of a request's body; see ``BodyLimits.read``.
+
+        What a large body holds is counted in many short steps, between which other requests go on.
+        """
+        body, limits = request.body, self._limits
+        if len(body) <= LARGE:
+            return limits.read(body)
+        count = ShapeCount(limits.values, limits.depth)
+        for start in range(0, len(body), BLOCK):
+            count.add(body[start : start + BLOCK])
+            await asyncio.sleep(0)
+        return limits.decode(body)
 
     async def answer(self, request: Request, front: FrontRequest, principal: Principal) -> Response:
         """Send a request through the pipeline and return the whole answer.

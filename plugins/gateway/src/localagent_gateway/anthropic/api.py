@@ -37,7 +37,7 @@ class AnthropicApi:
 
     async def create(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
         """Answer a conversation, streamed or whole."""
-        body = self._service.document(front)
+        body = await self._service.document(front)
         request = chat_request(body)
         opening = Opening(front.id.removeprefix("req-"), request.get("stop") or ())
         if body.get("stream"):
@@ -56,7 +56,7 @@ class AnthropicApi:
 
     async def count_tokens(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
         """Count the tokens of a conversation for a model; nothing is guessed when nobody counts for it."""
-        request = counted_request(self._service.document(front))
+        request = counted_request(await self._service.document(front))
         runtime = await self._service.client.runtime()
         target = runtime.registry.targets(request.model, principal)[0]
         count = await runtime.tokens.of(request, target)

@@ -112,7 +112,7 @@ class OllamaApi:
 
     async def show(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
         """Describe one model."""
-        body = self._service.document(front)
+        body = await self._service.document(front)
         asked = body.get("model") or body.get("name")  # the latter is the older one
         if not isinstance(asked, str):
             raise wrong("The field model is missing.")
@@ -132,7 +132,7 @@ class OllamaApi:
 
     async def _body(self, front: FrontRequest, principal: Principal) -> dict[str, Any]:
         """Return a request's body, with the model's name as the pipeline knows it."""
-        body = self._service.document(front)
+        body = await self._service.document(front)
         if body.get("model"):
             body["model"] = await self._listing.name_of(body["model"], principal)
         return body

@@ -65,7 +65,7 @@ class OpenAIApi:
         self, kind: type[Request], front: FrontRequest, principal: Principal
     ) -> FrontAnswer | FrontStream:
         service = self._service
-        document = service.document(front)
+        document = await service.document(front)
         streamed = document.pop("stream", None)
         request = kind(document)
         request.check()
@@ -77,7 +77,7 @@ class OpenAIApi:
 
     async def embed(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
         """Return embeddings."""
-        document = self._service.document(front)
+        document = await self._service.document(front)
         if not document.get("input"):
             raise InvalidRequest("The field input is missing or empty.")
         response = await self._service.answer(EmbedRequest(document), front, principal)

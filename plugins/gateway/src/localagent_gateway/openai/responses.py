@@ -37,7 +37,7 @@ class ResponsesApi:
 
     async def create(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
         """Answer an input, streamed or whole; what was asked and answered is forgotten afterwards."""
-        document = self._service.document(front)
+        document = await self._service.document(front)
         self._check_length(document.get("input"))
         request = chat_request(document)
         opening = Opening(document, front.id.removeprefix("req-"), self._service.wall())
