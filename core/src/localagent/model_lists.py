@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from localagent.attempts import clock_error_for
@@ -51,6 +51,22 @@ class ModelLists:
             else:
                 models += answer
         return models, errors
+
+    def configured(self, unanswered: Collection[str]) -> list[ModelInfo]:
+        """Return the models that the settings name of providers that gave no list.
+
+        Args:
+            unanswered: The ids of the instances that were asked and gave none.
+        """
+        registry, settings = self._core.registry, self._core.settings
+        named = [target for alias in settings.models.values() for target in alias.targets]
+        if registry.default_model is not None:
+            named.append(registry.default_model)
+        instances = list(self._core.instances)
+        silent = {instance.provider for instance in instances if instance.id in unanswered}
+        silent -= {instance.provider for instance in instances if instance.id not in unanswered}
+        parts = [name.partition("/") for name in dict.fromkeys(named)]
+        return [ModelInfo(model, provider) for provider, _, model in parts if provider in silent and model]
 
     async def of(self, instance: Instance, timeout: float = SECONDS) -> Sequence[ModelInfo]:
         """Return the models of an instance: a catalogue's answer, or its own."""
@@ -150,6 +166,7 @@ class _Question:
         try:
             await source.open()
             models = await self._listed(source, await core.connect(instance), clocks)
+            core.state(instance).models = frozenset(model.id for model in models)
         except asyncio.CancelledError:
             fired = timer.claim()
             if fired is None:
@@ -161,6 +178,5 @@ class _Question:
             raise InternalError(f"Provider {instance.provider} failed: {type(error).__name__}.") from error
         finally:
             timer.close()
-        core.state(instance).models = frozenset(model.id for model in models)
         notify(core.pipeline.steps["models_listed"], instance, models)
         return models

@@ -94,6 +94,19 @@ async def test_no_answer_at_all_is_a_failure(shell: Any, refuses: Any) -> None:
         assert (await shell.run("models")).code == 5
 
 
+async def test_what_the_settings_name_is_listed_without_an_answer(shell: Any, refuses: Any) -> None:
+    """Aliases, their targets and the default model, with the warning and the exit code that say why nothing else is."""
+    async with FaultServer(refuses(404, "no")) as server:
+        shell.use(server.url + "/v1", more='[models]\nfast = ["wire/small"]')
+        result = await shell.run("models")
+        as_json = json.loads((await shell.run("models", "--json")).out)
+    assert [line.split("\t")[0] for line in result.out.splitlines()] == ["fast", "wire/m", "wire/small"]
+    assert "did not answer" in result.err
+    assert result.code != 0
+    assert as_json["aliases"] == {"fast": ["wire/small"]}
+    assert sorted(model["name"] for model in as_json["models"]) == ["wire/m", "wire/small"]
+
+
 async def test_the_models_of_one_provider(shell: Any) -> None:
     """Only its instances are asked; an unknown provider is wrong usage, and the known ones are named."""
     async with FaultServer((ReadRequest(), Send(answer(200, MODELS)))) as server:

@@ -19,8 +19,21 @@ from localagent import (
     UpstreamServerError,
     UpstreamTimeout,
 )
-from localagent.testing import FaultServer, Hold, ReadRequest, ReceivedRequest, Script, Send, Stall, answer, chunk, head
+from localagent.testing import (
+    Close,
+    FaultServer,
+    Hold,
+    ReadRequest,
+    ReceivedRequest,
+    Script,
+    Send,
+    Stall,
+    answer,
+    chunk,
+    head,
+)
 from localagent_provider_ollama import OllamaPlugin
+from localagent_provider_ollama import provider as provider_module
 
 SHORT = 0.1
 END = {"model": "m", "done": True, "done_reason": "stop", "eval_count": 1}
@@ -248,15 +261,66 @@ async def test_details_are_asked_for_once() -> None:
     assert paths.count("/api/tags") == paths.count("/api/ps") == 2
 
 
-async def test_a_failing_server_lists_nothing() -> None:
-    """Its error is raised, also when it comes in the middle."""
-    broken = [says(answer(200, {"models": TAGS})), says(answer(500, {"error": "no"}))]
-    async with FaultServer(broken) as server, client(server) as opened:
+async def test_a_server_without_a_list_lists_nothing() -> None:
+    """Its error is raised."""
+    async with FaultServer(says(answer(500, {"error": "no"}))) as server, client(server) as opened:
         with pytest.raises(UpstreamServerError):
             await opened.models()
     async with FaultServer(says(answer(200, "<html>"))) as server, client(server) as opened:
         with pytest.raises(UpstreamProtocol, match="/api/tags"):
             await opened.models()
+
+
+GARBAGE = {
+    "fails": says(answer(500, {"error": "no"})),
+    "is cut": (ReadRequest(), Send(answer(200, {"capabilities": ["completion"]})[:-5]), Close()),
+    "is a web page": says(answer(200, "<html>")),
+    "is another type": says(answer(200, {"capabilities": 7, "models": {"a": 1}})),
+    "hangs": (ReadRequest(), Stall()),
+}
+
+
+@pytest.mark.parametrize("damage", GARBAGE)
+async def test_a_damaged_model_hides_no_other(damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only its own details are missing, however its /api/show fails; they are asked for again the next time."""
+    monkeypatch.setattr(provider_module, "DETAIL_SECONDS", 0.2)
+    damaged = True
+
+    def script(request: ReceivedRequest) -> Script:
+        broken = damaged and request.path == "/api/show" and decoded(request)["model"] == "llama3.2:latest"
+        return GARBAGE[damage] if broken else about_models(request)
+
+    async with FaultServer(script) as server, client(server) as opened:
+        models = {model.id: model for model in await opened.models()}
+        assert list(models) == ["llama3.2:latest", "old:1b", "cloud"]
+        assert models["llama3.2:latest"].facts["family"] == "llama"
+        assert (models["llama3.2:latest"].tools, models["old:1b"].context_length) == (None, 8192)
+        damaged = False
+        assert next(model.tools for model in await opened.models() if model.id == "llama3.2:latest") is True
+
+
+@pytest.mark.parametrize("damage", GARBAGE)
+async def test_an_instance_that_does_not_say_what_is_loaded_lists_its_models(
+    damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that fails or hangs there."""
+    monkeypatch.setattr(provider_module, "DETAIL_SECONDS", 0.2)
+
+    def script(request: ReceivedRequest) -> Script:
+        return GARBAGE[damage] if request.path == "/api/ps" else about_models(request)
+
+    async with FaultServer(script) as server, client(server) as opened:
+        models = await opened.models()
+    assert [(model.id, model.facts["loaded"]) for model in models] == [
+        ("llama3.2:latest", False), ("old:1b", False), ("cloud", False),
+    ]  # fmt: skip
+
+
+async def test_a_damaged_row_hides_no_other() -> None:
+    """Whatever stands in the list beside models."""
+    rows = [7, None, "x", {"name": ["x"]}, {"name": "x", "size": "big"}, {}, {"name": "good"}]
+    async with FaultServer(says(answer(200, {"models": rows}))) as server, client(server) as opened:
+        assert [model.id for model in await opened.models()] == ["good"]
 
 
 async def test_health_is_asked_by_version() -> None:

@@ -39,7 +39,7 @@ def models(line: CommandLine, provider: str | None, timeout: float, *, refresh: 
             line.terminal.table(COLUMNS, rows)
         for instance, error in errors.items():
             line.terminal.note(f"{instance} did not answer: {sentence(error)}", label="warning")
-    if errors and not found:
+    if errors and not any(model.instance for model in found):
         raise next(iter(errors.values()))
 
 
@@ -62,6 +62,8 @@ async def _listed(
         for instance, answer in zip(asked, answers, strict=True)
         if isinstance(answer, LocalAgentError)
     }
+    listed = {model.name for model in found}
+    found += [model for model in runtime.models.configured(errors) if model.name not in listed]
     return found, errors, runtime.settings.models if provider is None else {}
 
 

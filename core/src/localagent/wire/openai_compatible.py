@@ -93,7 +93,7 @@ class OpenAICompatible:
             rows = msgspec.json.decode(await answer.read(), type=_ModelList).data
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise UpstreamProtocol("The server's model list cannot be read.", target=instance.id) from None
-        return [model_info(row, instance) for row in rows if row.get("id")]
+        return [model_info(row, instance) for row in rows if isinstance(row, dict) and row.get("id")]
 
     async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
         """Ask for the model list, which costs nothing."""
@@ -111,4 +111,4 @@ class OpenAICompatible:
 
 
 class _ModelList(msgspec.Struct):
-    data: list[dict[str, Any]]
+    data: list[Any]  # one row that is no object hides none of the others

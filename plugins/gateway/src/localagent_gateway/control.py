@@ -121,9 +121,9 @@ async def _asked(path: Path) -> dict[str, Any] | None:
                 line = await reader.readline()
             finally:
                 writer.close()
+        return msgspec.json.decode(line, type=dict[str, Any]) if line else None
     except ConnectionRefusedError:
         _remove(path)
         return None
-    except OSError:  # it ends just now, or does not answer in time
+    except (OSError, ValueError, msgspec.MsgspecError):  # it ends just now, is late, or says what nobody can read
         return None
-    return msgspec.json.decode(line, type=dict[str, Any]) if line else None

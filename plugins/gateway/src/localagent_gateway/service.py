@@ -27,6 +27,7 @@ from localagent_gateway.streaming import StreamParts, StreamWriter
 
 CACHE = CachePolicy()
 LARGE = 1_000_000  # bytes of a body above which decoding and encoding it each take a millisecond and more
+LIST_SECONDS = 5.0  # for an instance to list its models; one that takes longer does not hold up the others' lists
 
 
 class Service:
@@ -109,12 +110,26 @@ class Service:
         return FrontAnswer(200, body, headers)
 
     async def models(self, principal: Principal) -> list[ModelInfo]:
-        """Return what may be asked for: aliases, then the models of all instances; each name once."""
-        settings = (await self.client.runtime()).settings
-        found = {name: ModelInfo(name, owner="localagent") for name in settings.models}
-        for model in await self.client.models():
+        """Return what may be asked for: aliases, then the models of all instances; each name once.
+
+        Aliases are always there, and so are the models that the settings name of providers that do not answer.
+
+        Raises:
+            LocalAgentError: No instance answered, and the settings name no model either.
+        """
+        runtime = await self.client.runtime()
+        listed, errors = await runtime.models.all(LIST_SECONDS)
+        found = {name: ModelInfo(name, owner="localagent") for name in runtime.settings.models}
+        for model in (*listed, *runtime.models.configured(errors)):
             found.setdefault(model.name, model)
+        if errors and not found:
+            raise next(iter(errors.values()))
         return [model for name, model in found.items() if principal.models is None or name in principal.models]
+
+    async def listed(self) -> list[ModelInfo]:
+        """Return the models that instances list; instances that do not answer are left out."""
+        models, _ = await (await self.client.runtime()).models.all(LIST_SECONDS)
+        return models
 
 
 async def let_others_in(front: FrontRequest) -> None:

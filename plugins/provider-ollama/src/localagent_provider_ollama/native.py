@@ -93,9 +93,21 @@ class Tag(msgspec.Struct):
 
 
 class Tags(msgspec.Struct):
-    """The answer of ``/api/tags`` or ``/api/ps``."""
+    """The answer of ``/api/tags`` or ``/api/ps``; its rows are read one by one: a damaged one hides no other."""
 
-    models: list[Tag] | None = None
+    models: list[Any] | None = None
+
+    def readable(self) -> list[Tag]:
+        """Return the models that have a name and are what Ollama documents."""
+        return [tag for tag in map(_tag, self.models or ()) if tag is not None]
+
+
+def _tag(row: object) -> Tag | None:
+    try:
+        tag = msgspec.convert(row, Tag)
+    except msgspec.ValidationError:
+        return None
+    return tag if tag.model or tag.name else None
 
 
 class Shown(msgspec.Struct):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -13,6 +14,7 @@ from localagent import (
     CompletionResponse,
     EmbedResponse,
     Instance,
+    LocalAgentError,
     ModelInfo,
     ModelNotFound,
     Request,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from localagent import Attempt, Decoder, HttpAnswer, ProviderSetup, Transport
 
 T = TypeVar("T")
+DETAIL_SECONDS = 1.0  # for the details of one model; those that hang must not hide the list
+DETAILS_SECONDS = 2.0  # for all details of one listing
 
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json, application/x-ndjson"}
 
@@ -65,7 +69,8 @@ class OllamaProvider:
         self._settings: OllamaSettings = setup.settings
         self._headers = {instance: {**HEADERS, **own} for instance, own in headers.items()}
         self._warmth = Warmth(setup.core.clock)
-        self._shown: dict[tuple[str, str], Shown | None] = {}
+        self._shown: dict[tuple[str, str], Shown] = {}
+        self._late: set[tuple[str, str]] = set()
 
     async def open(self) -> None:
         """Nothing to open."""
@@ -105,36 +110,55 @@ class OllamaProvider:
         )
 
     async def list_models(self, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
-        """Ask an instance for its models, for those that are loaded, and for the details of those not seen before."""
+        """Ask an instance for its models, for those that are loaded, and for the details of those not seen before.
+
+        What it cannot say of one model, or of what is loaded, is left out: only the list itself must come.
+        """
         line = _Line(instance, transport, clocks)
-        tags = (await self._ask(line, "/api/tags", Tags)).models or []
-        running = (await self._ask(line, "/api/ps", Tags)).models or []
-        loaded = {name_of(tag): tag for tag in running}
+        tags = (await self._ask(line, "/api/tags", Tags)).readable()
+        until = self._setup.core.clock() + DETAILS_SECONDS
+        running = await self._tried(self._ask(line, "/api/ps", Tags), until) or Tags()
+        loaded = {name_of(tag): tag for tag in running.readable()}
+        await self._learn(line, tags, until)
         return [
             model_info(
                 tag,
                 instance,
-                shown=await self._details(line, tag),
+                shown=self._shown.get(_key(tag)),
                 loaded=loaded.get(name_of(tag)),
                 num_ctx=self._settings.num_ctx,
             )
             for tag in tags
-            if name_of(tag)
         ]
 
     async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
         """Ask for Ollama's version, which touches no model."""
         await self._ask(_Line(instance, transport, clocks), "/api/version", Version)
 
-    async def _details(self, line: _Line, tag: Tag) -> Shown | None:
-        """Return a model's details; a model whose details the instance cannot give has none."""
-        key = (tag.digest, name_of(tag))
-        if key not in self._shown:
-            try:
-                self._shown[key] = await self._ask(line, "/api/show", Shown, {"model": name_of(tag)})
-            except RequestRejected:
-                self._shown[key] = None
-        return self._shown[key]
+    async def _learn(self, line: _Line, tags: Sequence[Tag], until: float) -> None:
+        """Ask for the details of models not seen before; those that failed to come the last time are asked for last."""
+        new = {_key(tag): tag for tag in tags if _key(tag) not in self._shown}
+        for key in sorted(new, key=self._late.__contains__):
+            shown = await self._tried(self._details(line, new[key]), until)
+            if shown is None:
+                self._late.add(key)
+            else:
+                self._shown[key] = shown
+
+    async def _details(self, line: _Line, tag: Tag) -> Shown:
+        """Return a model's details; a model whose details the instance refuses to give has none."""
+        try:
+            return await self._ask(line, "/api/show", Shown, {"model": name_of(tag)})
+        except RequestRejected:
+            return Shown()
+
+    async def _tried(self, question: Awaitable[T], until: float) -> T | None:
+        """Return an answer; None where the instance fails to give it, or takes too long."""
+        try:
+            async with asyncio.timeout(min(DETAIL_SECONDS, until - self._setup.core.clock())):
+                return await question
+        except (LocalAgentError, TimeoutError):
+            return None
 
     async def _ask(self, line: _Line, path: str, kind: type[T], about: Mapping[str, Any] | None = None) -> T:
         """Ask an instance about itself, or about one of its models."""
@@ -183,6 +207,10 @@ class OllamaProvider:
 
     def _headers_of(self, instance: Instance) -> Mapping[str, str]:
         return self._headers.get(instance, HEADERS)
+
+
+def _key(tag: Tag) -> tuple[str, str]:
+    return tag.digest, name_of(tag)
 
 
 def _accepts(answer: HttpAnswer) -> bool:

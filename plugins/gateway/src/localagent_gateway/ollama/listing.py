@@ -35,7 +35,7 @@ class Listing:
 
     async def loaded(self, principal: Principal) -> dict[str, Any]:
         """Return what ``/api/ps`` tells: the models that some instance says to have in memory."""
-        everywhere = await self._service.client.models()
+        everywhere = await self._service.listed()
         loaded = {model.name: model for model in everywhere if model.facts.get("loaded")}
         rows = [
             {**_row(model), "size_vram": 0, "context_length": model.context_length or 0}
