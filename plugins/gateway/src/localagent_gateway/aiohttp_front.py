@@ -160,7 +160,9 @@ class AiohttpFront:
     ) -> FrontAnswer | FrontStream:
         front.headers = request.headers
         front.peer = request.remote or ""
-        refused = _framing(request) or self._origins.refusal(request.headers)
+        refused = _framing(request)
+        if refused is None and not self._origins.everyday(request.headers):
+            refused = await self._origins.refusal(request.headers)
         if refused is not None:
             return FrontAnswer(refused[0], refused[1].encode(), {"connection": "close"}, "text/plain")
         _locate(request, front)

@@ -2,44 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
 from localagent_gateway.settings import LOOPBACK, GatewaySettings
+
+Refusal = tuple[int, str]
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+async def _no_keys() -> bool:
+    return False
 
 
 class Origins:
     """The rule.
 
     A page of a foreign site may make a browser send requests to a loopback address, under its own name (``Origin``) or
-    under a name that it resolves to it (DNS rebinding: a foreign ``Host``). Both are refused.
+    under a name that it resolves to it (DNS rebinding: a foreign ``Host``). Both are refused. Where keys are needed the
+    host may be any: a page has no key, so a foreign name gives it nothing, and a reverse proxy passes its own name on.
 
     Args:
         settings: The gateway's settings.
+        keys_needed: Returns whether keys are needed now.
     """
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: GatewaySettings, keys_needed: Callable[[], Awaitable[bool]] = _no_keys) -> None:
         self._hosts = LOOPBACK | set(settings.hosts) if settings.host in LOOPBACK else None
         self._origins = {origin.rstrip("/").lower() for origin in settings.origins}
+        self._keys_needed = keys_needed
         self._good: set[str] = set()
 
-    def refusal(self, headers: Mapping[str, str]) -> tuple[int, str] | None:
+    def everyday(self, headers: Mapping[str, str]) -> bool:
+        """Return whether a request needs no closer look: it is for one of our hosts and comes from no page."""
+        return "origin" not in headers and self._is_ours(headers.get("host", ""))
+
+    async def refusal(self, headers: Mapping[str, str]) -> Refusal | None:
         """Return status and reason when a request is refused."""
         host = headers.get("host", "")
-        if self._hosts is not None and host not in self._good:
-            name = _name(host)
-            if name is None or (host and name not in self._hosts):
-                return 403, "This host is not served here. Add it to hosts in [plugins.gateway]."
-            if len(self._good) < 100:
-                self._good.add(host)
+        if not self._is_ours(host) and not await self._keys_needed():
+            return 403, "This host is not served here. Add it to hosts in [plugins.gateway]."
         origin = headers.get("origin")
-        if origin is not None and not self.may_ask(origin):
+        if origin is not None and not self.may_ask(origin) and not same_origin(origin, host):
             return 403, "This page may not ask here. Add it to origins in [plugins.gateway]."
         return None
 
     def may_ask(self, origin: str) -> bool:
         """Return whether pages of an origin may call the gateway."""
         return origin.rstrip("/").lower() in self._origins
+
+    def _is_ours(self, host: str) -> bool:
+        if self._hosts is None or host in self._good:
+            return True
+        name = _name(host)
+        if name is None or (host and name not in self._hosts):
+            return False
+        if len(self._good) < 100:
+            self._good.add(host)
+        return True
+
+
+def same_origin(origin: str, host: str) -> bool:
+    """Return whether a page came from the host that it asks.
+
+    The host's scheme is unknown behind a proxy that speaks TLS: what has no port has the default one of the page's.
+
+    Args:
+        origin: The header ``Origin``.
+        host: The header ``Host``; what a proxy says beside it (``X-Forwarded-Host``) is not believed.
+    """
+    scheme, _, page = origin.lower().partition("://")
+    port = DEFAULT_PORTS.get(scheme)
+    if port is None or not page:
+        return False
+    return page.removesuffix(port) == host.lower().removesuffix(port)
 
 
 def _name(host: str) -> str | None:

@@ -15,7 +15,7 @@ from localagent_gateway.aiohttp_front import AiohttpFront
 from localagent_gateway.anthropic.api import AnthropicApi
 from localagent_gateway.dispatch import Dispatcher
 from localagent_gateway.generation import TELL_SECONDS, Generation
-from localagent_gateway.keys.authentication import authentication
+from localagent_gateway.keys.authentication import authentication, own_keys
 from localagent_gateway.ollama.api import OllamaApi
 from localagent_gateway.openai.api import OpenAIApi
 from localagent_gateway.openapi import with_document
@@ -76,7 +76,7 @@ class Worker:
         """
         new = await _generation(client, settings)
         old, self.generation, self.settings = self.generation, new, settings
-        self.front.switch(new, settings, Origins(settings))
+        self.front.switch(new, settings, _origins(new, settings))
         task = asyncio.create_task(old.retire(settings.drain_timeout), name="retire a pipeline")
         self._retiring[old] = task
         task.add_done_callback(lambda _: self._retiring.pop(old, None))
@@ -126,7 +126,7 @@ async def running(client: Client, settings: GatewaySettings, sockets: list[Any])
     """Serve on sockets that are bound, until the context ends; ``Worker.drain`` ends it in good order before."""
     generation = await _generation(client, settings)
     access_log = AccessLog(settings.log, _to_stderr, generation.runtime.wall)
-    front = AiohttpFront(generation, settings, Origins(settings), access_log)
+    front = AiohttpFront(generation, settings, _origins(generation, settings), access_log)
     await front.listen(sockets)
     worker = Worker(generation, settings, front, access_log)
     try:
@@ -141,6 +141,10 @@ async def _generation(client: Client, settings: GatewaySettings) -> Generation:
     routes = with_document(with_added(_routes(service), runtime.pipeline))
     dispatcher = Dispatcher(routes, await authentication(runtime, settings))
     return Generation(client, runtime, service, dispatcher)
+
+
+def _origins(generation: Generation, settings: GatewaySettings) -> Origins:
+    return Origins(settings, own_keys(generation.runtime).needed)
 
 
 def _routes(service: Service) -> list[Route]:

@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent import FrontRequest, Principal, StartError, Unauthenticated, in_thread
+from localagent import FrontRequest, LocalAgentError, Principal, StartError, Unauthenticated, in_thread
 from localagent_gateway.keys.form import PREFIX
 from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.keys.reader import KeyReader
@@ -56,6 +56,13 @@ class KeyStep:
             return EVERYBODY
         key = shown_key(request.headers)
         return keys.find(key, self._wall()) if key else None
+
+    async def needed(self) -> bool:
+        """Return whether a key is needed; what cannot be read now is as it was."""
+        if not self._required and not self._table.ever:
+            with suppress(LocalAgentError):
+                await self._table.current()
+        return self._required or self._table.ever
 
     async def aclose(self) -> None:
         """Close the store."""
@@ -113,6 +120,14 @@ def need_keys(settings: GatewaySettings, folder: Path, pipeline: Pipeline) -> bo
 def other_steps(pipeline: Pipeline) -> bool:
     """Return whether another plugin than the gateway says who asks."""
     return any(step.plugin != "gateway" for step in pipeline.steps[HOOK])
+
+
+def own_keys(runtime: Runtime) -> KeyStep:
+    """Return the gateway's own step; ``authentication`` has made it."""
+    plugin = runtime.pipeline.plugins["gateway"]
+    assert isinstance(plugin, GatewayPlugin)
+    assert plugin.keys is not None
+    return plugin.keys
 
 
 async def everybody(request: FrontRequest) -> Principal:
