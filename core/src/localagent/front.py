@@ -22,6 +22,7 @@ class FrontRequest:
         method: Such as ``POST``; upper case.
         path: Without the query; percent escapes are decoded.
         query: The query's parameters; the last value of each.
+        raw_query: The query as it was sent, repeated parameters included.
         headers: By name; asked for in lower case.
         body: The body as it was sent.
         peer: The address of whoever asks; empty when unknown.
@@ -29,7 +30,7 @@ class FrontRequest:
         params: What the route's ``{name}`` stands for.
     """
 
-    __slots__ = ("body", "headers", "id", "method", "params", "path", "peer", "query")
+    __slots__ = ("body", "headers", "id", "method", "params", "path", "peer", "query", "raw_query")
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class FrontRequest:
         self.method = method
         self.path = path
         self.query = query or {}
+        self.raw_query = ""
         self.headers = headers or {}
         self.body = body
         self.peer = peer

@@ -253,7 +253,9 @@ async def test_the_refusal_has_the_shape_of_its_api(serve: Any, keys: KeyStore) 
             assert CANARY_KEY not in answer.text + repr(answer.headers)
 
 
-@pytest.mark.parametrize("query", ["key=K", "api_key=K", "API-Key=K", "access_token=K", "foo=K"])
+@pytest.mark.parametrize("query", ["key=K", "api_key=K", "API-Key=K", "access_token=K", "foo=K", "K", "K=", "foo&K=1",
+                                   "foo=K&foo=1", "foo=1&foo=K&foo=2", "foo=%20K", "foo=+K", "+K=1", "foo=a;b=K",
+                                   "foo=a%2526K", "foo=%256ca-K", "%20key%20=x"])  # fmt: skip
 async def test_a_key_in_the_address_is_refused(serve: Any, keys: KeyStore, query: str) -> None:
     """Even the right one, whatever its parameter is called: addresses are kept in logs."""
     _, key = keys.create()

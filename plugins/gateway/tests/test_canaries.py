@@ -6,6 +6,7 @@ headers of every answer, every metric, and the body of every error are searched 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -168,3 +169,58 @@ async def test_a_good_key_is_told_nowhere(
         assert secret[:20] not in text
         assert secret[20:] not in text
     assert record.id not in capfd.readouterr().err
+
+
+OWN_KEY = f"la-abcdefghij-{CANARY_KEY[3:]}"
+ESCAPED = "".join(f"%{ord(char):02x}" for char in OWN_KEY)
+LINES = {
+    "a path": f"GET /{OWN_KEY} HTTP/1.1",
+    "a path with escapes": f"GET /{ESCAPED} HTTP/1.1",
+    "a path with escapes of escapes": f"GET /{ESCAPED.replace('%', '%25')} HTTP/1.1",
+    "a path with blanks": f"GET /v1/%20{OWN_KEY[:20]}%20{OWN_KEY[20:]}%09 HTTP/1.1",
+    "a path behind many others": f"GET /{'a/' * 90}{OWN_KEY} HTTP/1.1",
+    "a path with raw blanks": f"GET /v1/Bearer {OWN_KEY} HTTP/1.1",
+    "a scheme": f"GET /Bearer%20{CANARY_KEY[3:]} HTTP/1.1",
+    "a model": f"GET /v1/models/{OWN_KEY} HTTP/1.1",
+    "a model of a provider": f"GET /v1/models/up/{CANARY_KEY[10:]} HTTP/1.1",
+    "another method": f"DELETE /v1/models/{OWN_KEY} HTTP/1.1",
+    "a method": f"{OWN_KEY.upper()} /v1/models HTTP/1.1",
+    "a value": f"GET /v1/models?x={OWN_KEY} HTTP/1.1",
+    "a name": f"GET /v1/models?{OWN_KEY}=1 HTTP/1.1",
+    "a name alone": f"GET /nothing?{OWN_KEY} HTTP/1.1",
+    "a repeated parameter": f"GET /v1/models?key={OWN_KEY}&key=x&key={OWN_KEY} HTTP/1.1",
+    "a query in the path": f"GET /v1/models%3Fkey={CANARY_KEY[3:]} HTTP/1.1",
+    "a whole address": f"GET http://127.0.0.1/{OWN_KEY} HTTP/1.1",
+    "a user": f"GET http://{OWN_KEY}@127.0.0.1/ HTTP/1.1",
+    "no path": f"GET {OWN_KEY} HTTP/1.1",
+    "a version": f"GET / {OWN_KEY}",
+    "a body that does not come": f"POST /{OWN_KEY} HTTP/1.1\r\nContent-Length: 5",
+    "an encoding": f"POST /{OWN_KEY} HTTP/1.1\r\nContent-Length: 5\r\nContent-Encoding: {OWN_KEY}",
+    "a foreign host": f"GET /{OWN_KEY} HTTP/1.1\r\nX-Host: {OWN_KEY}",
+    "an upgrade": f"GET /{OWN_KEY} HTTP/1.1\r\nUpgrade: {OWN_KEY}",
+    "headers": f"GET / HTTP/1.1\r\nReferer: http://h/?key={OWN_KEY}\r\nUser-Agent: {OWN_KEY}\r\nCookie: {OWN_KEY}",
+}
+
+
+@pytest.mark.parametrize("keyed", [False, True], ids=["open", "keys are needed"])
+async def test_no_key_in_the_address_is_told(
+    serve: Any, keys: KeyStore, canaries: Canaries, capfd: Any, keyed: bool
+) -> None:
+    """Neither in the log nor in the answer, wherever it stands in the first lines of a request."""
+    if keyed:
+        keys.create()
+    async with serve(log="all", body_timeout=0.2) as served:
+        host, port = served.url.removeprefix("http://").split(":")
+        for place, line in LINES.items():
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(f"{line}\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+            told = (await reader.read()).decode()
+            assert told.startswith("HTTP/1."), place
+            canaries.watch(told.lower().replace("q7vt2mxw9lb", CANARY_KEY))  # the method came in capitals
+            canaries.watch(told)
+            writer.close()
+            await writer.wait_closed()
+    lines = capfd.readouterr().err
+    assert lines.count("request_id") >= 15
+    canaries.watch(lines)
+    canaries.watch(lines.lower().replace("q7vt2mxw9lb", CANARY_KEY))

@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from localagent import FrontRequest
+from localagent.wire.redaction import redact_address
 
 FLUSH_SECONDS = 0.2
 MOST_LINES = 10_000  # beyond them lines are dropped and counted: a blocked sink must not hold up answers
+MOST_PLAIN = 1000  # paths that are known to hold no key, at most 300 characters each
 
 _encode = msgspec.json.Encoder().encode
 
@@ -35,6 +37,7 @@ class AccessLog:
         self.wall = wall
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._plain: set[str] = set()
         self.dropped = 0
         self.answered: dict[str, int] = {}
 
@@ -52,8 +55,8 @@ class AccessLog:
                 {
                     "time": round(self.wall(), 3),
                     "request_id": request.id,
-                    "method": request.method[:20],
-                    "path": request.path[:200],
+                    "method": self._shown(request.method)[:20],
+                    "path": self._shown(request.path)[:200],
                     "status": status,
                     "milliseconds": round(seconds * 1000, 2),
                     "peer": request.peer,
@@ -62,6 +65,15 @@ class AccessLog:
         )
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+
+    def _shown(self, address: str) -> str:
+        """Return a path or a method without what looks like a key; those that hold none are remembered."""
+        if address in self._plain:
+            return address
+        shown = redact_address(address)
+        if shown == address and len(self._plain) < MOST_PLAIN:
+            self._plain.add(address)
+        return shown
 
     def flush(self) -> None:
         """Hand on what was gathered."""

@@ -181,6 +181,7 @@ def _locate(request: web.BaseRequest, front: FrontRequest) -> None:
     target = request.rel_url
     front.path = target.path
     if target.raw_query_string:
+        front.raw_query = target.raw_query_string
         front.query = dict(target.query.items())  # of a repeated name the last value
 
 

@@ -20,6 +20,7 @@ from localagent import (
     Route,
     Unauthenticated,
 )
+from localagent.wire.redaction import redact_address
 from localagent_gateway.errors import NotFound, WrongMethod
 from localagent_gateway.openai.errors import openai_error
 from localagent_gateway.routing import Routes
@@ -62,7 +63,8 @@ class Dispatcher:
             answer: Any = await route.handler(request, principal)  # perhaps a plugin's
             if isinstance(answer, FrontAnswer | FrontStream):
                 return answer
-            failure: LocalAgentError = InternalError(f"{request.path[:200]} was answered with {type(answer).__name__}.")
+            kind = type(answer).__name__
+            failure: LocalAgentError = InternalError(f"{_shown(request.path)} was answered with {kind}.")
         except LocalAgentError as error:
             failure = error
         except Exception as error:  # handlers of other plugins, and defects of our own; its text may hold a prompt
@@ -88,8 +90,8 @@ class Dispatcher:
 
     def _missing(self, request: FrontRequest, methods: object) -> InvalidRequest:
         if methods:
-            return WrongMethod(f"{request.path[:200]} does not answer {request.method}.")
-        return NotFound(f"There is nothing at {request.path[:200]}.", mend="See: GET /openapi.json")
+            return WrongMethod(f"{_shown(request.path)} does not answer {_shown(request.method)}.")
+        return NotFound(f"There is nothing at {_shown(request.path)}.", mend="See: GET /openapi.json")
 
     def _shape(self, route: Route | None, request: FrontRequest) -> Callable[..., FrontAnswer]:
         """Return the error shape of a route; a strange path speaks the dialect of its neighbours."""
@@ -104,6 +106,10 @@ def _challenged(answer: FrontAnswer) -> FrontAnswer:
     if answer.status != 401:
         return answer
     return msgspec.structs.replace(answer, headers={**answer.headers, "www-authenticate": "Bearer"})
+
+
+def _shown(address: str) -> str:
+    return redact_address(address)[:200]
 
 
 def _place(error: BaseException) -> str:

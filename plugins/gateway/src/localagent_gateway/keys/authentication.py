@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote
 
 from localagent import FrontRequest, LocalAgentError, Principal, StartError, Unauthenticated, in_thread
-from localagent_gateway.keys.form import PREFIX
+from localagent_gateway.keys.form import ID_LENGTH, PREFIX
 from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.keys.reader import KeyReader
 from localagent_gateway.keys.revocations import Revocations
@@ -24,6 +26,8 @@ HOOK = "gateway_authenticate"
 EVERYBODY = Principal()
 MEND = "Send it as: Authorization: Bearer la-..."
 IN_QUERY = frozenset({"access_token", "api-key", "api_key", "apikey", "key", "token", "x-api-key"})
+
+_KEY = re.compile(rf"^\s*{PREFIX}|(?<![A-Za-z0-9]){PREFIX}[a-z2-7]{{{ID_LENGTH}}}-")
 
 Step = Callable[[FrontRequest], Awaitable[Principal | None]]
 
@@ -50,7 +54,7 @@ class KeyStep:
             LocalRefusal: The keys cannot be read.
         """
         if request.query:
-            refuse_in_query(request.query)
+            refuse_in_query(request)
         keys = await self._table.current()
         if not self._required and not self._table.ever:
             return EVERYBODY
@@ -77,13 +81,17 @@ def shown_key(headers: Mapping[str, str]) -> str:
     return headers.get("x-api-key", "").strip()
 
 
-def refuse_in_query(query: Mapping[str, str]) -> None:
+def refuse_in_query(request: FrontRequest) -> None:
     """Refuse a request whose address holds a key: addresses are kept in logs and histories.
+
+    It may be a parameter's value, also of one that is repeated, or its name, with blanks around it or not.
 
     Raises:
         Unauthenticated: It does.
     """
-    if not IN_QUERY.isdisjoint(map(str.lower, query)) or any(value.startswith(PREFIX) for value in query.values()):
+    sent = [*parse_qsl(request.raw_query, keep_blank_values=True), *request.query.items()]
+    names = {name.strip().lower() for name, _ in sent}
+    if not IN_QUERY.isdisjoint(names) or any(_KEY.search(unquote(text)) for pair in sent for text in pair):
         raise Unauthenticated("A key in the address is not taken: logs and histories keep addresses.", mend=MEND)
 
 
@@ -132,7 +140,7 @@ def own_keys(runtime: Runtime) -> KeyStep:
 
 async def everybody(request: FrontRequest) -> Principal:
     """Let everybody in, but for keys in addresses: they stay in logs, and may be good elsewhere."""
-    refuse_in_query(request.query)
+    refuse_in_query(request)
     return EVERYBODY
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from localagent import LocalAgentError, ModelInfo, ModelNotFound, Principal, check_model_name
+from localagent.wire.redaction import redact_address
 from localagent_gateway.openai.api import shown
 from localagent_gateway.service import Service
 
@@ -77,7 +78,7 @@ class Listing:
         models = {shown(model): model for model in await self._known(principal)}
         model = models.get(asked) or models.get(asked.removesuffix(LATEST)) or models.get(asked + LATEST)
         if model is None:
-            raise ModelNotFound(f"There is no model {asked}.")
+            raise ModelNotFound(f"There is no model {redact_address(asked)}.")
         return model
 
     async def name_of(self, asked: str, principal: Principal) -> str:

@@ -22,6 +22,7 @@ from localagent import (
     check_model_name,
     in_thread,
 )
+from localagent.wire.redaction import redact_address
 from localagent_gateway.anthropic.models import asked_by_anthropic, model_page, model_row
 from localagent_gateway.openai.embeddings import LARGE, converted, differs
 from localagent_gateway.openai.responses import ResponsesApi
@@ -99,7 +100,7 @@ class OpenAIApi:
             if shown(model) == wanted:
                 row = model_row(wanted) if asked_by_anthropic(front.headers) else self._row(model)
                 return FrontAnswer(200, _encode(row))
-        raise ModelNotFound(f"There is no model {wanted}.")
+        raise ModelNotFound(f"There is no model {redact_address(wanted)}.")
 
     def _row(self, model: ModelInfo) -> dict[str, object]:
         row: dict[str, object] = {"id": shown(model), "object": "model", "created": self._started,
