@@ -75,6 +75,9 @@ class Parts(Protocol):
 
     It may have an attribute ``ended``: true as soon as ``next`` has nothing further to bring. Where that is known with
     the last bytes, the end is sent together with them.
+
+    It may have an attribute ``failure``: the ``LocalAgentError`` by which the body ended, for the front's log; None
+    after a good end.
     """
 
     async def next(self) -> bytes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from localagent import FrontRequest
+from localagent import FrontAnswer, FrontRequest, FrontStream
 from localagent.wire.redaction import redact_address
 
 FLUSH_SECONDS = 0.2
@@ -16,6 +16,32 @@ MOST_LINES = 10_000  # beyond them lines are dropped and counted: a blocked sink
 MOST_PLAIN = 1000  # paths that are known to hold no key, at most 300 characters each
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Ending(NamedTuple):
+    """How a request ended.
+
+    Attributes:
+        status: What came of it: the answer's status; of a stream that broke off, that of the error.
+        sent: The status that the client saw, where it is another one; 0 elsewhere.
+        error: The error's code, where the answer broke off.
+    """
+
+    status: int
+    sent: int = 0
+    error: str = ""
+
+
+LEFT = Ending(499)
+CLOSED = Ending(503, error="server_draining")
+
+
+def ending_of(answer: FrontAnswer | FrontStream) -> Ending:
+    """Return how a request ended whose answer was sent to its end."""
+    if isinstance(answer, FrontAnswer):
+        return Ending(answer.status)
+    failure = getattr(answer.parts, "failure", None)  # other plugins' parts need not have it
+    return Ending(200) if failure is None else Ending(failure.status, sent=200, error=failure.code)
 
 
 class AccessLog:
@@ -41,8 +67,9 @@ class AccessLog:
         self.dropped = 0
         self.answered: dict[str, int] = {}
 
-    def add(self, request: FrontRequest, status: int, seconds: float) -> None:
+    def add(self, request: FrontRequest, ending: Ending, seconds: float) -> None:
         """Log a request that has ended; status 499 means that the client left."""
+        status = ending.status
         kind = "left" if status == 499 else f"{status // 100}xx"
         self.answered[kind] = self.answered.get(kind, 0) + 1
         if status < self._least:
@@ -58,6 +85,8 @@ class AccessLog:
                     "method": self._shown(request.method)[:20],
                     "path": self._shown(request.path)[:200],
                     "status": status,
+                    **({"sent": ending.sent} if ending.sent else {}),
+                    **({"error": ending.error} if ending.error else {}),
                     "milliseconds": round(seconds * 1000, 2),
                     "peer": request.peer,
                 }

@@ -15,17 +15,20 @@ from urllib.parse import urlsplit
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
 
-from localagent import FrontAnswer, FrontRequest, FrontStream
+from localagent import FrontAnswer, FrontRequest, FrontStream, LocalAgentError
 from localagent_gateway.accepting import AcceptErrors
-from localagent_gateway.access_log import AccessLog
+from localagent_gateway.access_log import CLOSED, LEFT, AccessLog, Ending, ending_of
 from localagent_gateway.body_budget import BodyBudget
 from localagent_gateway.body_reading import BodyReading
 from localagent_gateway.connections import CountedServer
 from localagent_gateway.cross_origin import preflight, readable
+from localagent_gateway.defects import defect
 from localagent_gateway.descriptors import accepted_at_once
 from localagent_gateway.dispatch import ReadBody
+from localagent_gateway.malformed import malformed
+from localagent_gateway.openai.errors import openai_error
 from localagent_gateway.origins import Origins
-from localagent_gateway.sending import Sender
+from localagent_gateway.sending import Sender, has_left
 from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.slow_readers import SlowReaders
 
@@ -69,10 +72,12 @@ class AiohttpFront:
         self._idle = asyncio.Event()
         self._idle.set()
         self._listeners: list[asyncio.Server] = []
+        self._closing = False
         self.active = 0
         self.draining = False
         self._server = CountedServer(
             self._serve,
+            self._malformed,
             settings.connections,
             request_factory=self._request,
             handler_cancellation=True,
@@ -120,6 +125,7 @@ class AiohttpFront:
     async def aclose(self) -> None:
         """Close all connections."""
         self.stop_listening()
+        self._closing = True
         self._server.pre_shutdown()
         await self._server.shutdown(1.0)
         self._readers.close()
@@ -138,14 +144,23 @@ class AiohttpFront:
         front = FrontRequest(request.method, "", id=self._prefix + str(next(self._numbers)))
         body = BodyReading(request, self._settings, self._budget, self._server)
         self._server.works(request.protocol)
-        status = 499
+        ending = Ending(500)
         try:
             answer = await self._answer(request, front, body)
-            origin = request.headers.get("origin")
-            if origin is not None and self._origins.may_ask(origin):
-                answer = readable(answer, origin)
-            response = await self._sender.send(request, front, answer, close=self.draining or body.unread)
-            status = answer.status if isinstance(answer, FrontAnswer) else 200
+            response = await self._send(request, front, answer, body)
+            ending = ending_of(answer)
+            return response
+        except asyncio.CancelledError as error:
+            if not _is_cancelled():  # a handler awaited what somebody else had cancelled
+                response, ending = await self._failed(request, front, error, body)
+                return response
+            ending = CLOSED if self._closing else LEFT
+            raise
+        except Exception as error:  # what plugins answer and stream, and defects of our own
+            if has_left(request):
+                ending = LEFT
+                raise ConnectionResetError("The client has left.") from None
+            response, ending = await self._failed(request, front, error, body)
             return response
         finally:
             body.close()
@@ -153,7 +168,38 @@ class AiohttpFront:
             self.active -= 1
             if not self.active:
                 self._idle.set()
-            self._log.add(front, status, self._loop.time() - started)
+            self._log.add(front, ending, self._loop.time() - started)
+
+    async def _send(
+        self, request: web.BaseRequest, front: FrontRequest, answer: FrontAnswer | FrontStream, body: BodyReading
+    ) -> web.StreamResponse:
+        origin = request.headers.get("origin")
+        if origin is not None and self._origins.may_ask(origin):
+            answer = readable(answer, origin)
+        return await self._sender.send(request, front, answer, close=self.draining or body.unread)
+
+    async def _failed(
+        self, request: web.BaseRequest, front: FrontRequest, error: BaseException, body: BodyReading
+    ) -> tuple[web.StreamResponse, Ending]:
+        """Tell a client that its request failed, or break its answer off where that has begun."""
+        failure = error if isinstance(error, LocalAgentError) else defect(error, front.id)
+        if request.writer.output_size:
+            return self._sender.break_off(request), Ending(failure.status, sent=200, error=failure.code)
+        for refuse in (self._answers.refuse, openai_error):
+            try:
+                answer = refuse(failure, front)
+                return await self._send(request, front, answer, body), Ending(answer.status)
+            except ConnectionError:
+                raise
+            except Exception as another:  # the shape of errors of a plugin's route; ours is the second
+                defect(another, front.id)
+        raise ConnectionResetError("The client cannot be told.")
+
+    async def _malformed(self, request: web.BaseRequest, status: int) -> web.StreamResponse:
+        """Answer what is no well-formed HTTP request."""
+        front = FrontRequest("", "", peer=request.remote or "", id=self._prefix + str(next(self._numbers)))
+        self._log.add(front, Ending(status), 0.0)
+        return await self._sender.send(request, front, malformed(front, status), close=True)
 
     async def _answer(
         self, request: web.BaseRequest, front: FrontRequest, body: BodyReading
@@ -170,6 +216,11 @@ class AiohttpFront:
         if asked_before is not None:
             return asked_before
         return await self._answers.handle(front, body.read)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _locate(request: web.BaseRequest, front: FrontRequest) -> None:

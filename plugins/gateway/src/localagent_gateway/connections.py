@@ -76,18 +76,21 @@ class CountedServer(web.Server):
 
     Args:
         handler: Answers requests.
+        malformed: Answers what is none, with a status.
         most: The most connections.
         options: Those of aiohttp.
 
     Attributes:
         most: The most connections.
         open: The connections that are open, idle ones included.
+        malformed: Answers what is no request.
         none: Set while none is open.
         unread: Those from which nothing is read now.
     """
 
-    def __init__(self, handler: Any, most: int, **options: Any) -> None:
+    def __init__(self, handler: Any, malformed: Any, most: int, **options: Any) -> None:
         super().__init__(handler, **options)
+        self.malformed = malformed
         self.most = most
         self.open = 0
         self._waiting: dict[web.RequestHandler, None] = {}  # in the order in which they began to wait

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
-from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -21,12 +19,11 @@ from localagent import (
     Unauthenticated,
 )
 from localagent.wire.redaction import redact_address
+from localagent_gateway.defects import defect
 from localagent_gateway.errors import NotFound, WrongMethod
 from localagent_gateway.openai.errors import openai_error
 from localagent_gateway.routing import Routes
 from localagent_gateway.service import let_others_in
-
-log = logging.getLogger("localagent.gateway")
 
 NOBODY = Principal()
 ReadBody = Callable[[], Awaitable[bytes]]
@@ -68,9 +65,7 @@ class Dispatcher:
         except LocalAgentError as error:
             failure = error
         except Exception as error:  # handlers of other plugins, and defects of our own; its text may hold a prompt
-            name, where = type(error).__name__, _place(error)
-            log.error("A request failed: %s at %s.", name, where, extra={"request_id": request.id})
-            failure = InternalError("The gateway failed.")
+            failure = defect(error, request.id)
         return self.refuse(failure, request)
 
     def refuse(self, error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
@@ -110,11 +105,3 @@ def _challenged(answer: FrontAnswer) -> FrontAnswer:
 
 def _shown(address: str) -> str:
     return redact_address(address)[:200]
-
-
-def _place(error: BaseException) -> str:
-    """Return where an exception was raised."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "?" if trace is None else f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

@@ -1,4 +1,4 @@
-"""What aiohttp's server does with bytes that are no good HTTP, told our way: in JSON, at once, and with nothing logged.
+"""What aiohttp does with bytes that are no good HTTP, told our way: in JSON, at once, and none of it is logged.
 
 aiohttp logs each such request with the bytes that it did not like, which may be a key, and it leaves whoever waits for
 the rest of a broken body waiting.
@@ -6,15 +6,20 @@ the rest of a broken body waiting.
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Awaitable, Callable
 
+import msgspec
 from aiohttp import web
 from aiohttp.web_protocol import _ErrInfo
 
-from localagent import FrontRequest, InternalError, InvalidRequest, LocalAgentError
+from localagent import FrontAnswer, FrontRequest, InvalidRequest
 from localagent_gateway.openai.errors import openai_error
 
-log = logging.getLogger("localagent.gateway")
+
+def malformed(front: FrontRequest, status: int) -> FrontAnswer:
+    """Return the answer to what is no HTTP request."""
+    error = InvalidRequest("This is no well-formed HTTP request.", code="malformed_request")
+    return msgspec.structs.replace(openai_error(error, front), status=status)
 
 
 class Connection(web.RequestHandler):
@@ -33,6 +38,14 @@ class Connection(web.RequestHandler):
             request.content.feed_eof()
             self.close()
 
+    def _make_error_handler(self, err_info: _ErrInfo) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+        malformed, status = self._manager.malformed, err_info.status  # type: ignore[union-attr]
+
+        async def handler(request: web.BaseRequest) -> web.StreamResponse:
+            return await malformed(request, status)  # type: ignore[no-any-return]
+
+        return handler
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -40,20 +53,9 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Return the answer to what could not be read, or to a defect of the server; the connection is closed.
+        """Close the connection: the client has left, or cannot be told; what failed is logged.
 
         Raises:
-            ConnectionError: The client has left, or has a part of an answer already.
+            ConnectionError: Always.
         """
-        if isinstance(exc, ConnectionError):
-            raise exc
-        error: LocalAgentError = InvalidRequest("This is no well-formed HTTP request.", code="malformed_request")
-        if status >= 500:
-            log.error("A request failed in the server: %s.", type(exc).__name__)
-            error = InternalError("The gateway failed.")
-        if request.writer.output_size > 0:
-            raise ConnectionError("An answer has begun.")
-        answer = openai_error(error, FrontRequest(request.method, request.path))
-        response = web.Response(status=status, body=answer.body, content_type=answer.content_type)
-        response.force_close()
-        return response
+        raise exc if isinstance(exc, ConnectionError) else ConnectionError("The client cannot be told.")

@@ -6,6 +6,8 @@ together. What they do beside is not needed here: there are no cookies, no range
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
@@ -79,7 +81,7 @@ class Sender:
 
         Raises:
             ConnectionError: The client has left.
-            ValueError: A header holds characters that HTTP forbids; nothing was written then.
+            Exception: The answer is none, or what brings its parts failed; nothing was written yet, or a part was.
         """
         old = request.version == HttpVersion10
         keep = request.keep_alive and not close and answer.headers.get("connection") != "close"
@@ -92,6 +94,15 @@ class Sender:
             head = self._head(front, answer, answer.status, length, old=old, keep=keep)
             await self._write(request, head, b"" if bodiless or front.method == "HEAD" else answer.body)
         return self._kept if keep else self._closed
+
+    def break_off(self, request: web.BaseRequest) -> web.StreamResponse:
+        """End an answer that cannot be finished, so that its client notices: no end of the body comes."""
+        transport = request.transport
+        if transport is not None and request.version == HttpVersion10:
+            # The end of the connection would pass for the end of the body, so it is reset.
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
+        return self._closed
 
     def _head(
         self, front: FrontRequest, answer: FrontAnswer | FrontStream, status: int, length: str, *, old: bool, keep: bool
@@ -160,15 +171,22 @@ class Sender:
         return left > DRAIN_ABOVE
 
 
+def has_left(request: web.BaseRequest) -> bool:
+    """Return whether the client is gone."""
+    return request.transport is None or request.transport.is_closing()
+
+
 def _check(text: str, lines: int) -> None:
     """Refuse a head in which a header's value would begin another: the count of line ends is the proof."""
     if text.count("\r") != lines or text.count("\n") != lines or "\0" in text:
         raise ValueError("A header of the answer holds characters that HTTP forbids.")
 
 
-def _status_line(status: int) -> str:
+def _status_line(status: object) -> str:  # a plugin's answer may hold anything
+    if not isinstance(status, int) or not 200 <= status <= 999:
+        raise ValueError("An answer has a status that is none.")
     return f"{status} {HTTPStatus(status).phrase if status in _KNOWN else ''}"
 
 
-_KNOWN = frozenset(int(status) for status in HTTPStatus)
+_KNOWN = frozenset(int(status) for status in HTTPStatus if status >= 200)
 _STATUS_LINES: Mapping[int, str] = {status: _status_line(status) for status in _KNOWN}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from localagent import AnswerStream, Chunk, InternalError, LocalAgentError
+from localagent_gateway.defects import defect
 
 
 class StreamWriter(Protocol):
@@ -32,7 +33,10 @@ class StreamParts:
 
     Attributes:
         ended: Whether all was handed out.
+        failure: The error by which the stream ended; None for a good end.
     """
+
+    failure: LocalAgentError | None = None
 
     def __init__(self, stream: AnswerStream, writer: StreamWriter) -> None:
         self._stream = stream
@@ -55,8 +59,10 @@ class StreamParts:
         except LocalAgentError as error:
             failure = error
         except Exception as error:  # a server's events may hold what the dialect's writer does not expect
+            defect(error, stream.request_id)
             failure = InternalError(f"The stream cannot be told in this dialect: {type(error).__name__}.")
         self.ended = True
+        self.failure = failure
         await stream.aclose()
         return writer.fail(failure)
 
