@@ -12,7 +12,7 @@ from localagent import FrontAnswer, FrontRequest, FrontStream
 from localagent.wire.redaction import redact_address
 
 FLUSH_SECONDS = 0.2
-MOST_LINES = 10_000  # beyond them lines are dropped and counted: a blocked sink must not hold up answers
+BATCH = 500  # lines that are handed on at once
 MOST_PLAIN = 1000  # paths that are known to hold no key, at most 300 characters each
 
 _encode = msgspec.json.Encoder().encode
@@ -49,7 +49,7 @@ class AccessLog:
 
     Args:
         which: ``all``, ``errors`` (status 400 and above) or ``none``.
-        write: Takes the lines of a batch; called in the event loop.
+        write: Takes the lines of a batch; called in the event loop, so it must not wait for who reads them.
         wall: Returns the seconds since the epoch.
 
     Attributes:
@@ -64,7 +64,6 @@ class AccessLog:
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._plain: set[str] = set()
-        self.dropped = 0
         self.answered: dict[str, int] = {}
 
     def add(self, request: FrontRequest, ending: Ending, seconds: float) -> None:
@@ -73,9 +72,6 @@ class AccessLog:
         kind = "left" if status == 499 else f"{status // 100}xx"
         self.answered[kind] = self.answered.get(kind, 0) + 1
         if status < self._least:
-            return
-        if len(self._lines) >= MOST_LINES:
-            self.dropped += 1
             return
         self._lines.append(
             _encode(
@@ -92,7 +88,9 @@ class AccessLog:
                 }
             )
         )
-        if self._timer is None:
+        if len(self._lines) >= BATCH:
+            self.flush()
+        elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
 
     def _shown(self, address: str) -> str:
@@ -110,8 +108,5 @@ class AccessLog:
             self._timer.cancel()
             self._timer = None
         lines, self._lines = self._lines, []
-        if self.dropped:
-            lines.append(_encode({"dropped_lines": self.dropped}))
-            self.dropped = 0
         if lines:
             self._write(b"\n".join(lines) + b"\n")

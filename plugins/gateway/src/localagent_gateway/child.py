@@ -20,8 +20,11 @@ from localagent.command.line import CommandLine
 from localagent.command.logs import logs
 from localagent.command.terminal import Terminal
 from localagent.errors import LocalAgentError
+from localagent_gateway.defects import tell_defect
 from localagent_gateway.event_loops import loop_factory
 from localagent_gateway.figures import figures
+from localagent_gateway.json_log import json_log
+from localagent_gateway.log_lines import Lines
 from localagent_gateway.order import Command, Order, Report
 from localagent_gateway.reloading import reload
 from localagent_gateway.serving import Serving
@@ -42,21 +45,24 @@ def main() -> None:
         return
     order = msgspec.json.decode(line, type=Order)
     terminal = Terminal()
-    with logs(terminal) as log:
+    with logs(terminal) as log, json_log() as lines:
         try:
-            _run(order, CommandLine(terminal, log), commands, reports)
+            _run(order, CommandLine(terminal, log), commands, reports, lines)
         except LocalAgentError as error:
             _tell(reports, Report(error=str(error)))
             raise SystemExit(1) from None
+        except Exception as error:  # whatever it is, it is logged as everything else is
+            tell_defect("The worker failed", error)
+            raise SystemExit(1) from None
 
 
-def _run(order: Order, line: CommandLine, commands: IO[bytes], reports: IO[bytes]) -> None:
+def _run(order: Order, line: CommandLine, commands: IO[bytes], reports: IO[bytes], lines: Lines) -> None:
     serving = order.serving(line)
     settings = serving.settings()
 
     async def serve() -> None:
         sockets = [socket.socket(fileno=number) for number in order.sockets]
-        async with serving.client() as client, running(client, settings, sockets) as worker:
+        async with serving.client() as client, running(client, settings, sockets, lines) as worker:
             keep_for_good()
             await _Obedience(worker, serving, order.number, reports).until_drained(commands)
 

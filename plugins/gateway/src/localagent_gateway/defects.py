@@ -21,11 +21,21 @@ def defect(error: BaseException, request_id: str) -> InternalError:
         error: The exception.
         request_id: The request that it ended.
     """
-    extra = {"request_id": request_id}
-    if log.isEnabledFor(logging.DEBUG):
-        extra["traceback"] = way_to(error)
-    log.error("A request failed: %s at %s.", type(error).__name__, place_of(error), extra=extra)
+    tell_defect("A request failed", error, request_id=request_id)
     return InternalError("The gateway failed.")
+
+
+def tell_defect(what: str, error: BaseException, **fields: str) -> None:
+    """Log what was raised.
+
+    Args:
+        what: What came of it, the beginning of a sentence.
+        error: The exception.
+        fields: Further fields of the log's line.
+    """
+    if log.isEnabledFor(logging.DEBUG):
+        fields["traceback"] = way_to(error)
+    log.error("%s: %s at %s.", what, type(error).__name__, place_of(error), extra=fields)
 
 
 def place_of(error: BaseException) -> str:

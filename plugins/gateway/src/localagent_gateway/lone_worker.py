@@ -7,6 +7,7 @@ from typing import Any
 
 from localagent import StartError
 from localagent_gateway.figures import figures
+from localagent_gateway.log_lines import Lines
 from localagent_gateway.reloading import RELOADED, REPLACED, obeying, reload
 from localagent_gateway.serving import Serving
 from localagent_gateway.shared_parts import SharedParts
@@ -15,12 +16,13 @@ from localagent_gateway.start_objects import keep_for_good
 from localagent_gateway.worker import running
 
 
-async def serve_alone(serving: Serving, sockets: list[socket.socket]) -> bool:
+async def serve_alone(serving: Serving, sockets: list[socket.socket], lines: Lines) -> bool:
     """Serve until a signal ends it.
 
     Args:
         serving: What was asked for on the command line.
         sockets: Where to listen.
+        lines: Where requests are logged.
 
     Returns:
         Whether it was drained; False when a second signal ended it.
@@ -28,7 +30,7 @@ async def serve_alone(serving: Serving, sockets: list[socket.socket]) -> bool:
     with Signals() as signals:
         async with SharedParts() as parts:
             now = await serving.with_shared(parts)
-            async with now.client() as client, running(client, now.settings(), sockets) as worker:
+            async with now.client() as client, running(client, now.settings(), sockets, lines) as worker:
                 keep_for_good()
 
                 async def again() -> None:

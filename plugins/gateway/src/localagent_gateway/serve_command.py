@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from localagent.command.exit_codes import ExitCode
+from localagent.command.exit_codes import ExitCode, exit_code
 from localagent.command.interrupts import run_until_interrupted
 from localagent.command.line import CommandLine
 from localagent.command.options import command
+from localagent.command.sentences import sentence
+from localagent.errors import LocalAgentError
+from localagent_gateway.defects import tell_defect
 from localagent_gateway.event_loops import loop_factory
+from localagent_gateway.json_log import json_log
 from localagent_gateway.lone_worker import serve_alone
 from localagent_gateway.serving import Serving
 from localagent_gateway.sockets import bind
 from localagent_gateway.supervisor import supervise
+
+log = logging.getLogger("localagent.gateway")
 
 
 @command("serve", help="Serve the OpenAI, Ollama and Anthropic APIs.")
@@ -30,11 +39,30 @@ def serve(line: CommandLine, **options: Any) -> None:
     factory = loop_factory(settings.loop)
     sockets = bind(settings)
     try:
-        with asyncio.Runner(loop_factory=factory if settings.workers == 1 else None) as runner:
-            work = serve_alone(serving, sockets) if settings.workers == 1 else supervise(serving, settings, sockets)
-            drained = run_until_interrupted(runner, work)
+        with json_log() as lines, asyncio.Runner(loop_factory=factory if settings.workers == 1 else None) as runner:
+            alone = settings.workers == 1
+            work = serve_alone(serving, sockets, lines) if alone else supervise(serving, settings, sockets)
+            with told_in_the_log():
+                drained = run_until_interrupted(runner, work)
     finally:
         for sock in sockets:
             sock.close()
     if not drained:
         raise click.exceptions.Exit(ExitCode.INTERRUPTED)
+
+
+@contextlib.contextmanager
+def told_in_the_log() -> Iterator[None]:
+    """Log what ends the server, as everything else is logged, and end the command with its exit code.
+
+    Raises:
+        click.exceptions.Exit: In the place of any error.
+    """
+    try:
+        yield
+    except LocalAgentError as error:
+        log.error("%s", sentence(error))
+        raise click.exceptions.Exit(exit_code(error)) from None
+    except Exception as error:  # whoever's it is, it is logged as everything else is
+        tell_defect("The server failed", error)
+        raise click.exceptions.Exit(ExitCode.FAILED) from None

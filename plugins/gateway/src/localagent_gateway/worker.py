@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from localagent_gateway.anthropic.api import AnthropicApi
 from localagent_gateway.dispatch import Dispatcher
 from localagent_gateway.generation import TELL_SECONDS, Generation
 from localagent_gateway.keys.authentication import authentication, own_keys
+from localagent_gateway.log_lines import Lines, standard_error
 from localagent_gateway.ollama.api import OllamaApi
 from localagent_gateway.openai.api import OpenAIApi
 from localagent_gateway.openapi import with_document
@@ -122,17 +122,28 @@ class Worker:
 
 
 @contextlib.asynccontextmanager
-async def running(client: Client, settings: GatewaySettings, sockets: list[Any]) -> AsyncIterator[Worker]:
-    """Serve on sockets that are bound, until the context ends; ``Worker.drain`` ends it in good order before."""
+async def running(
+    client: Client, settings: GatewaySettings, sockets: list[Any], lines: Lines | None = None
+) -> AsyncIterator[Worker]:
+    """Serve on sockets that are bound, until the context ends; ``Worker.drain`` ends it in good order before.
+
+    Args:
+        client: The open client; closed at the end.
+        settings: The gateway's settings.
+        sockets: Where to listen.
+        lines: Where requests are logged; left out, on standard error.
+    """
     generation = await _generation(client, settings)
-    access_log = AccessLog(settings.log, _to_stderr, generation.runtime.wall)
-    front = AiohttpFront(generation, settings, _origins(generation, settings), access_log)
-    await front.listen(sockets)
-    worker = Worker(generation, settings, front, access_log)
-    try:
-        yield worker
-    finally:
-        await worker.aclose()
+    wall = generation.runtime.wall
+    with contextlib.nullcontext(lines) if lines is not None else contextlib.closing(standard_error(wall)) as log:
+        access_log = AccessLog(settings.log, log.put, wall)
+        front = AiohttpFront(generation, settings, _origins(generation, settings), access_log)
+        await front.listen(sockets)
+        worker = Worker(generation, settings, front, access_log)
+        try:
+            yield worker
+        finally:
+            await worker.aclose()
 
 
 async def _generation(client: Client, settings: GatewaySettings) -> Generation:
@@ -150,9 +161,3 @@ def _origins(generation: Generation, settings: GatewaySettings) -> Origins:
 def _routes(service: Service) -> list[Route]:
     apis = (OpenAIApi(service), OllamaApi(service), AnthropicApi(service))
     return [*operation_routes(service), *(route for api in apis for route in api.routes())]
-
-
-def _to_stderr(lines: bytes) -> None:
-    with contextlib.suppress(OSError):  # a closed or full sink must not end the server
-        sys.stderr.buffer.write(lines)
-        sys.stderr.buffer.flush()
