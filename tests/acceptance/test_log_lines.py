@@ -165,6 +165,7 @@ async def test_every_line_is_a_json_object(tmp_path: Path, options: tuple[str, .
         ):
             statuses = [(await http.get(where)).status_code for where in ("/noise", "/raise", "/nothing")]
             assert (await http.post("/v1/chat/completions", json=BODY)).status_code == 200
+            await process.line('"status":500')  # a worker that is killed writes nothing any more
             process.signal(signal.SIGHUP)
             await process.line("The settings were read again")
             if not debug:
