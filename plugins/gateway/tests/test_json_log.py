@@ -63,13 +63,13 @@ def piped(most: int = 1024 * 1024) -> Iterator[Pipe]:
 
 
 def test_nobody_waits_for_a_reader_who_does_not_read() -> None:
-    """What does not fit is dropped and counted; one line says so when reading goes on, in the place of the lines."""
+    """What does not fit is dropped and counted; one line says so when reading goes on."""
     with piped(most=200_000) as pipe:
         for number in range(20_000):
             pipe.lines.put(b'{"number":%d}\n' % number)
         read = pipe.read()
     numbers = [line["number"] for line in read if "number" in line]
-    assert numbers == list(range(len(numbers)))
+    assert numbers == sorted(set(numbers))
     (dropped,) = [line for line in read if "dropped_lines" in line]
     assert len(numbers) + dropped["dropped_lines"] == 20_000
     assert dropped["dropped_lines"] > 0

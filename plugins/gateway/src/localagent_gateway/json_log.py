@@ -18,9 +18,12 @@ from localagent.progress import progress
 from localagent_gateway.defects import way_to
 from localagent_gateway.log_lines import ATOMIC, Lines, standard_error
 
-wall = time.time
-
 _encode = msgspec.json.Encoder().encode
+
+
+def wall() -> float:
+    """Return the seconds since the epoch."""
+    return time.time()
 
 
 class JsonLog(logging.Handler):
