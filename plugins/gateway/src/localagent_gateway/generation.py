@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from localagent import Client, Draining, FrontAnswer, FrontRequest, FrontStream
+from localagent import Client, Draining, FrontAnswer, FrontRequest, FrontStream, LocalAgentError
 from localagent.runtime import Runtime
 from localagent_gateway.dispatch import Dispatcher, ReadBody
 from localagent_gateway.service import Service
@@ -40,6 +40,10 @@ class Generation:
             return await self.dispatcher.handle(request, read)
         finally:
             self._entered -= 1
+
+    def refuse(self, error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
+        """Return the answer of a request that failed outside its handler; see ``Dispatcher.refuse``."""
+        return self.dispatcher.refuse(error, request)
 
     @property
     def used(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from localagent_gateway.aiohttp_front import AiohttpFront
 from localagent_gateway.anthropic.api import AnthropicApi
 from localagent_gateway.dispatch import Dispatcher
 from localagent_gateway.generation import TELL_SECONDS, Generation
-from localagent_gateway.keys.authentication import authentication, own_keys
+from localagent_gateway.keys.authentication import authentication, keys_needed
 from localagent_gateway.log_lines import Lines, standard_error
 from localagent_gateway.ollama.api import OllamaApi
 from localagent_gateway.openai.api import OpenAIApi
@@ -155,7 +156,7 @@ async def _generation(client: Client, settings: GatewaySettings) -> Generation:
 
 
 def _origins(generation: Generation, settings: GatewaySettings) -> Origins:
-    return Origins(settings, own_keys(generation.runtime).needed)
+    return Origins(settings, functools.partial(keys_needed, generation.runtime))
 
 
 def _routes(service: Service) -> list[Route]:

@@ -130,12 +130,11 @@ def other_steps(pipeline: Pipeline) -> bool:
     return any(step.plugin != "gateway" for step in pipeline.steps[HOOK])
 
 
-def own_keys(runtime: Runtime) -> KeyStep:
-    """Return the gateway's own step; ``authentication`` has made it."""
+async def keys_needed(runtime: Runtime) -> bool:
+    """Return whether a request needs a key now; ``authentication`` has made the gateway's own step, or left it out."""
     plugin = runtime.pipeline.plugins["gateway"]
     assert isinstance(plugin, GatewayPlugin)
-    assert plugin.keys is not None
-    return plugin.keys
+    return plugin.keys is not None and await plugin.keys.needed()
 
 
 async def everybody(request: FrontRequest) -> Principal:
