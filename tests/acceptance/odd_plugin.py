@@ -8,7 +8,9 @@ from pathlib import Path
 CODE = '''
 """A plugin that goes wrong when its settings say so."""
 
+import asyncio
 import os
+from pathlib import Path
 
 import attrs
 
@@ -20,6 +22,8 @@ class OddSettings:
     once: str = ""
     fail: bool = False
     note: str = ""
+    wait: str = ""
+    hang_once: str = ""
 
 
 class OddPlugin(Plugin):
@@ -31,6 +35,14 @@ class OddPlugin(Plugin):
         if self.settings.note:
             with open(self.settings.note, "a") as file:
                 file.write(f"{self.core.processes}\\n")
+        while self.settings.wait and not Path(self.settings.wait).exists():
+            await asyncio.sleep(0.01)
+        if self.settings.hang_once:
+            try:
+                os.mkdir(self.settings.hang_once)
+            except FileExistsError:
+                return self
+            await asyncio.sleep(3600)
         return self
 
     @hookimpl
@@ -44,7 +56,8 @@ def installed(folder: Path) -> dict[str, str]:
     """Install the plugin ``odd`` into a folder; return the environment that makes a process find it.
 
     Its settings: ``once`` is a folder that it makes when it starts, so that the second that tries fails; ``fail`` makes
-    it fail in ``record_metric``; ``note`` is a file to which it writes how many processes there are.
+    it fail in ``record_metric``; ``note`` is a file to which it writes how many processes there are; ``wait`` is a file
+    for which it waits when it starts; ``hang_once`` is a folder that it makes when it starts: whoever makes it hangs.
     """
     about = folder / "localagent_odd-1.2.3.dist-info"
     about.mkdir(parents=True)

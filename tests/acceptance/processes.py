@@ -157,10 +157,10 @@ def _toml(value: Any) -> str:
 
 
 @contextlib.asynccontextmanager
-async def serving(
+async def starting(
     settings: Path, *options: str, environment: dict[str, str] | None = None, descriptors: int | None = None
 ) -> AsyncIterator[Process]:
-    """Run ``localagent serve`` on a port that the system chooses, until it serves; kill it at the end.
+    """Run ``localagent serve`` on a port that the system chooses; kill it at the end.
 
     Args:
         settings: The settings file.
@@ -177,7 +177,14 @@ async def serving(
     )  # fmt: skip
     process = Process(started)
     try:
-        process.url = (await process.line(r"Serving on (http://[^/]+)/v1"))[1]
         yield process
     finally:
         await process.aclose()
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Path, *options: str, **more: Any) -> AsyncIterator[Process]:
+    """The same as ``starting``, until it serves."""
+    async with starting(settings, *options, **more) as process:
+        process.url = (await process.line(r"Serving on (http://[^/]+)/v1"))[1]
+        yield process

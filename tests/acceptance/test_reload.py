@@ -85,28 +85,34 @@ def odd_settings(folder: Path, **odd: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("number", "word"),
-    [
-        (signal.SIGHUP, "The settings were read again by worker 1; worker 2 stays with those before"),
-        (signal.SIGUSR2, "Replaced: worker 1; worker 2 stays"),
-    ],
-    ids=["reload", "replace"],
-)
-async def test_what_succeeds_in_part_is_told_so(tmp_path: Path, number: int, word: str) -> None:
+async def test_a_reload_that_succeeds_in_part_is_told_so(tmp_path: Path) -> None:
     """The log says which workers changed, which did not and why; all go on."""
     environment = installed(tmp_path / "site")
     async with serving(odd_settings(tmp_path), "--workers", "2", environment=environment) as process:
         odd_settings(tmp_path, once=str(tmp_path / "made"))
-        process.signal(number)
-        line = await process.line("worker 1; worker 2")
-        assert word in line.string
-        assert "Plugin odd could not start: FileExistsError" in line.string
-        async with httpx.AsyncClient(base_url=process.url, timeout=30) as http:
-            assert (await http.get("/readyz")).status_code == 200
-        process.signal(signal.SIGTERM)
-        assert await process.ended() == 0
-        assert not [line for line in process.lines if "in force" in line or "No worker" in line]
+        process.signal(signal.SIGHUP)
+        await told_in_part(process, "The settings were read again by worker 1; worker 2 stays with those before")
+
+
+async def test_a_replacement_that_succeeds_in_part_is_told_so(tmp_path: Path) -> None:
+    """A plugin was upgraded, and the new one starts once only: the log says which workers were replaced."""
+    environment = installed(tmp_path / "site")
+    async with serving(odd_settings(tmp_path), "--workers", "2", environment=environment) as process:
+        module = tmp_path / "site" / "localagent_odd.py"
+        module.write_text(module.read_text().replace('once: str = ""', f'once: str = "{tmp_path}/made"'))
+        process.signal(signal.SIGUSR2)
+        await told_in_part(process, "Replaced: worker 1; worker 2 stays")
+
+
+async def told_in_part(process: Process, word: str) -> None:
+    line = await process.line("worker 1; worker 2")
+    assert word in line.string
+    assert "Plugin odd could not start: FileExistsError" in line.string
+    async with httpx.AsyncClient(base_url=process.url, timeout=30) as http:
+        assert (await http.get("/readyz")).status_code == 200
+    process.signal(signal.SIGTERM)
+    assert await process.ended() == 0
+    assert not [line for line in process.lines if "in force" in line or "No worker" in line]
 
 
 async def test_one_worker_cannot_be_replaced(tmp_path: Path) -> None:

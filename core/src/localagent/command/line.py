@@ -59,8 +59,11 @@ class CommandLine:
 
         return read_settings(self.config, os.environ)
 
-    def assembled(self) -> tuple[Settings, Pipeline, list[Report]]:
+    def assembled(self, settings: Settings | None = None) -> tuple[Settings, Pipeline, list[Report]]:
         """Return the settings, the compiled pipeline, and what is said of each plugin; nothing is started.
+
+        Args:
+            settings: Settings that were read before; None reads them now.
 
         Raises:
             SettingsError: The settings are wrong.
@@ -68,7 +71,7 @@ class CommandLine:
         """
         from localagent.assembly import assemble_with_reports
 
-        return assemble_with_reports(self.config, None, os.environ)
+        return assemble_with_reports(self.config if settings is None else settings, None, os.environ)
 
     def without_warnings(self) -> None:
         """Write no warnings from now on: the command shows what they say."""

@@ -37,10 +37,37 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] = os.
     Raises:
         SettingsError: A file that was named is missing, or what it holds is not what was expected.
     """
+    return read_settings_file(path, environment).settings(environment)
+
+
+@attrs.frozen
+class SettingsFile:
+    """A settings file as it was when it was read. Another process gets the same settings from it at any later time.
+
+    Attributes:
+        path: The file; None where there is none, and the settings are the defaults.
+        text: What it held.
+    """
+
+    path: Path | None = None
+    text: str = attrs.field(default="", repr=False)  # nobody has checked yet that no key stands in it
+
+    def settings(self, environment: Mapping[str, str]) -> Settings:
+        """Return the settings; arguments and errors as in ``load_settings``."""
+        path = self.path
+        settings = Settings() if path is None else Settings.from_mapping(_toml(path, self.text), str(path), path)
+        chosen = tuple(name.strip() for name in environment.get(PLUGINS_VARIABLE, "").split(",") if name.strip())
+        return attrs.evolve(settings, use=chosen) if chosen else settings
+
+
+def read_settings_file(path: Path | None, environment: Mapping[str, str]) -> SettingsFile:
+    """Read the file that ``load_settings`` reads, and no more; arguments as there.
+
+    Raises:
+        SettingsError: A file that was named is missing or cannot be read.
+    """
     found = find_settings(path, environment)
-    settings = Settings() if found is None else Settings.from_mapping(read_toml(found), str(found), found)
-    chosen = tuple(name.strip() for name in environment.get(PLUGINS_VARIABLE, "").split(",") if name.strip())
-    return attrs.evolve(settings, use=chosen) if chosen else settings
+    return SettingsFile() if found is None else SettingsFile(found, _read_text(found))
 
 
 def find_settings(path: Path | None, environment: Mapping[str, str]) -> Path | None:
@@ -58,15 +85,9 @@ def find_settings(path: Path | None, environment: Mapping[str, str]) -> Path | N
     return next((file for file in _usual_places(environment) if file.is_file()), None)
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        SettingsError: The file cannot be read, or its syntax is wrong; says in which line.
-    """
+def _toml(path: Path, text: str) -> dict[str, Any]:
     import tomllib
 
-    text = _read_text(path)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

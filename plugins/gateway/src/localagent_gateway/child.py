@@ -7,31 +7,34 @@ supervisor lives: when it closes, the worker drains and ends. Standard output ca
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 from collections.abc import Coroutine
 from typing import IO, Any
 
-import attrs
 import msgspec
 
 from localagent.command.line import CommandLine
 from localagent.command.logs import logs
 from localagent.command.terminal import Terminal
 from localagent.errors import LocalAgentError
+from localagent.supervision import raised_at, tell_failure
 from localagent_gateway.defects import tell_defect
 from localagent_gateway.event_loops import loop_factory
 from localagent_gateway.figures import figures
 from localagent_gateway.json_log import json_log
 from localagent_gateway.log_lines import Lines
-from localagent_gateway.order import Command, Order, Report
+from localagent_gateway.order import Command, Order, Report, settings_file
 from localagent_gateway.reloading import reload
 from localagent_gateway.serving import Serving
 from localagent_gateway.start_objects import keep_for_good
 from localagent_gateway.worker import Worker, running
 
-LONGEST_LINE = 1024 * 1024
+log = logging.getLogger("localagent.gateway")
+
+LONGEST_LINE = 64 * 1024 * 1024  # a settings file is sent in one line
 
 
 def main() -> None:
@@ -58,15 +61,14 @@ def main() -> None:
 
 def _run(order: Order, line: CommandLine, commands: IO[bytes], reports: IO[bytes], lines: Lines) -> None:
     serving = order.serving(line)
-    settings = serving.settings()
 
     async def serve() -> None:
         sockets = [socket.socket(fileno=number) for number in order.sockets]
-        async with serving.client() as client, running(client, settings, sockets, lines) as worker:
+        async with serving.client() as client, running(client, serving.gateway, sockets, lines) as worker:
             keep_for_good()
             await _Obedience(worker, serving, order.number, reports).until_drained(commands)
 
-    with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
+    with asyncio.Runner(loop_factory=loop_factory(serving.gateway.loop)) as runner:
         runner.run(serve())
 
 
@@ -94,9 +96,10 @@ class _Obedience:
         loop = asyncio.get_running_loop()
         commands = asyncio.StreamReader(LONGEST_LINE)
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), pipe)
-        loop.add_signal_handler(signal.SIGTERM, self._drain_now, True, False)
+        loop.add_signal_handler(signal.SIGTERM, self._leave)
         _tell(self._reports, Report(ready=True))
         reading = loop.create_task(self._obey(commands), name="read commands")
+        reading.add_done_callback(tell_failure(log))
         try:
             while self._drain is None or not self._drain.done():
                 await self._news.wait()
@@ -111,26 +114,41 @@ class _Obedience:
             transport.close()
 
     async def _obey(self, commands: asyncio.StreamReader) -> None:
-        while line := await commands.readline():
-            command = msgspec.json.decode(line, type=Command)
-            if command.do == "figures":
-                report = Report(id=command.id, figures=figures(self._worker, self._number))
-                _tell(self._reports, report)
-            elif command.do == "reload":
-                self._begin(self._reload(command), "reload the settings")
-            else:
-                self._drain_now(True, command.linger)
+        try:
+            while line := await commands.readline():
+                self._do(msgspec.json.decode(line, type=Command))
+        except (ValueError, msgspec.MsgspecError) as error:  # no supervisor of ours
+            log.error("What the supervisor says is not understood: %s.", raised_at(error))
         self._drain_now(False, False)  # the supervisor is gone: nobody would take in what comes
 
+    def _do(self, command: Command) -> None:
+        if command.do == "figures":
+            _tell(self._reports, self._figures(command.id))
+        elif command.do == "ping":
+            _tell(self._reports, Report(id=command.id))
+        elif command.do == "reload":
+            self._begin(self._reload(command), "reload the settings")
+        else:
+            self._drain_now(True, command.linger)
+
+    def _figures(self, number: int) -> Report:
+        try:
+            return Report(id=number, figures=figures(self._worker, self._number))
+        except Exception as error:  # the code of plugins, which tell how they are; the worker must go on obeying
+            log.error("The figures of worker %d cannot be told: %s.", self._number, raised_at(error))
+            return Report(id=number, error=raised_at(error))
+
     async def _reload(self, command: Command) -> None:
-        """Read the settings again, and say what came of it; the supervisor sends no second order meanwhile."""
+        """Answer by other settings, and say what came of it; the supervisor sends no second order meanwhile."""
         error = ""
         try:
-            await reload(self._worker, attrs.evolve(self._serving, shared=command.shared))
+            file = settings_file(command.path, command.text)
+            line, options, workers = self._serving.line, self._serving.options, self._serving.workers
+            await reload(self._worker, Serving.of(line, options, file, command.shared, workers))
         except LocalAgentError as failure:
             error = str(failure)
         except Exception as failure:  # the code of plugins; the worker must go on
-            error = f"{type(failure).__name__}."
+            error = f"{raised_at(failure)}."
         _tell(self._reports, Report(id=command.id, error=error))
         if not error:
             await self._worker.retired()
@@ -140,6 +158,12 @@ class _Obedience:
         task = asyncio.create_task(work, name=name)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(tell_failure(log))
+
+    def _leave(self) -> None:
+        """End in good order, because of a signal: the supervisor starts another worker."""
+        _tell(self._reports, Report(leaving=True))
+        self._drain_now(True, False)
 
     def _drain_now(self, delay: bool, linger: bool) -> None:
         """Begin to drain; a second order stands in the place of the first."""

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from localagent import ConnectFailed
+from localagent.supervision import tell_failure
 
 log = logging.getLogger("localagent.gateway")
 
@@ -50,6 +51,7 @@ async def control(folder: Path, urls: list[str], gather: Gather) -> AsyncIterato
         task = asyncio.create_task(_answer(writer, urls, gather), name="answer on the control socket")
         answering.add(task)
         task.add_done_callback(answering.discard)
+        task.add_done_callback(tell_failure(log))
 
     listener = await asyncio.start_unix_server(connected, sock=sock)
     try:

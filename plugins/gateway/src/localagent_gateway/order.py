@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from localagent.command.line import CommandLine
+from localagent.settings.files import SettingsFile
 from localagent_gateway.serving import Serving
 
 
@@ -17,7 +18,8 @@ class Order(msgspec.Struct, frozen=True):
     Attributes:
         number: The worker's number, from 1.
         sockets: File descriptors of the listening sockets.
-        config: The settings file that the command line names; None for the usual one.
+        path: The settings file that is in force; None where there is none.
+        text: What it held when it was read: a worker reads no file, because that may be another one by now.
         options: The options of the command line that stand above the file.
         verbose: Whether to say more than is asked for.
         debug: Whether to show tracebacks and the whole log.
@@ -27,7 +29,8 @@ class Order(msgspec.Struct, frozen=True):
 
     number: int
     sockets: list[int]
-    config: str | None
+    path: str | None
+    text: str
     options: dict[str, Any]
     verbose: bool
     debug: bool
@@ -35,30 +38,46 @@ class Order(msgspec.Struct, frozen=True):
     workers: int
 
     def serving(self, line: CommandLine) -> Serving:
-        """Return what the worker serves."""
-        line.config = None if self.config is None else Path(self.config)
+        """Return what the worker serves.
+
+        Raises:
+            LocalAgentError: The settings are wrong here: a plugin was changed meanwhile, say.
+        """
+        line.config = None if self.path is None else Path(self.path)
         line.choose("verbose", self.verbose)
         line.choose("debug", self.debug)
-        return Serving(line, self.options, self.shared, self.workers)
+        return Serving.of(line, self.options, settings_file(self.path, self.text), self.shared, self.workers)
 
 
 def order(serving: Serving, number: int, sockets: list[int]) -> Order:
     """Return the order for one more worker of the same kind."""
     line = serving.line
-    config = None if line.config is None else str(line.config)
     return Order(
-        number, sockets, config, dict(serving.options), line.verbose, line.debug, dict(serving.shared), serving.workers
-    )
+        number, sockets, path_of(serving), serving.file.text, dict(serving.options), line.verbose, line.debug,
+        dict(serving.shared), serving.workers,
+    )  # fmt: skip
+
+
+def settings_file(path: str | None, text: str) -> SettingsFile:
+    """Return the settings file that a supervisor sent."""
+    return SettingsFile(None if path is None else Path(path), text)
+
+
+def path_of(serving: Serving) -> str | None:
+    """Return the path of the settings file as it is sent."""
+    return None if serving.file.path is None else str(serving.file.path)
 
 
 class Command(msgspec.Struct, frozen=True):
     """Each further line.
 
     Attributes:
-        do: ``drain``; ``figures``: report how things stand; ``reload``: read the settings again.
+        do: ``drain``; ``figures``: report how things stand; ``ping``: answer; ``reload``: answer by these settings.
         linger: For ``drain``: as in ``Worker.drain``.
-        id: For ``figures`` and ``reload``: comes back with the answer.
+        id: For all but ``drain``: comes back with the answer.
         then: For ``reload``: comes back when the requests of the settings before have ended.
+        path: For ``reload``: as in ``Order``.
+        text: For ``reload``: as in ``Order``.
         shared: For ``reload``: as in ``Order``.
     """
 
@@ -66,6 +85,8 @@ class Command(msgspec.Struct, frozen=True):
     linger: bool = False
     id: int = 0
     then: int = 0
+    path: str | None = None
+    text: str = ""
     shared: dict[str, str] = {}
 
 
@@ -74,12 +95,14 @@ class Report(msgspec.Struct, frozen=True):
 
     Attributes:
         ready: It serves.
+        leaving: It was told to end by a signal.
         error: Why it does not, or why it did not do what it was told, in one sentence.
         id: What is answered; 0 for the start.
         figures: How things stand.
     """
 
     ready: bool = False
+    leaving: bool = False
     error: str = ""
     id: int = 0
     figures: dict[str, Any] | None = None

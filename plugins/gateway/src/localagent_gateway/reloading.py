@@ -7,7 +7,8 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from localagent.errors import LocalAgentError
+from localagent.errors import LocalAgentError, StartError
+from localagent.supervision import raised_at
 from localagent_gateway.errors import PartlyDone
 from localagent_gateway.serving import Serving
 from localagent_gateway.worker import Worker
@@ -18,20 +19,25 @@ Act = Callable[[], Awaitable[None]]
 
 
 async def reload(worker: Worker, serving: Serving) -> None:
-    """Read the settings again, and answer by a new pipeline; plugins that can be moved live on in it.
+    """Answer by a new pipeline; plugins that can be moved live on in it.
 
     Args:
         worker: The worker.
-        serving: What was asked for on the command line.
+        serving: What it is to serve.
 
     Raises:
-        LocalAgentError: The new pipeline cannot be opened; the one before goes on.
+        LocalAgentError: The new pipeline cannot be opened, or not in time; the one before goes on.
     """
-    settings = serving.settings()
     client = serving.client(replaces=worker.client)
+    seconds = serving.gateway.start_timeout
     try:
-        await client.runtime()
-        await worker.switch(client, settings)
+        async with asyncio.timeout(seconds):
+            await client.runtime()
+        await worker.switch(client, serving.gateway)
+    except TimeoutError:
+        await client.aclose()
+        raise StartError(f"The new pipeline was not open within {seconds:g} s.",
+                         mend="Raise start_timeout in [plugins.gateway], if it needs longer.") from None  # fmt: skip
     except BaseException:
         await client.aclose()
         raise
@@ -66,7 +72,8 @@ async def _obey(event: asyncio.Event, act: Act, done: str, failed: str) -> None:
         except LocalAgentError as error:
             log.warning("%s: %s", failed, error)
         except Exception as error:  # the code of plugins; the server must go on
-            log.warning("%s: %s.", failed, type(error).__name__)
+            log.warning("%s: %s.", failed, raised_at(error))
+            log.debug("Its traceback:", exc_info=error)
         else:
             log.warning("%s", done)
 

@@ -21,6 +21,7 @@ from localagent_gateway.event_loops import loop_factory
 from localagent_gateway.json_log import json_log
 from localagent_gateway.lone_worker import serve_alone
 from localagent_gateway.serving import Serving
+from localagent_gateway.signals import Signals
 from localagent_gateway.sockets import bind
 from localagent_gateway.supervisor import supervise
 
@@ -34,21 +35,26 @@ log = logging.getLogger("localagent.gateway")
 @click.option("--loop", type=click.Choice(["asyncio", "uvloop"]), help="The event loop.  [default: asyncio]")
 def serve(line: CommandLine, **options: Any) -> None:
     """Serve until SIGTERM or Ctrl-C; SIGHUP reads the settings again."""
-    serving = Serving(line, options)
-    settings = serving.settings()
-    factory = loop_factory(settings.loop)
-    sockets = bind(settings)
+    with Signals() as signals:
+        drained = _serve(Serving.read(line, options), signals)
+    if not drained:
+        raise click.exceptions.Exit(ExitCode.INTERRUPTED)
+
+
+def _serve(serving: Serving, signals: Signals) -> bool:
+    """Bind and serve; return whether it was drained."""
+    workers = serving.workers
+    factory = loop_factory(serving.gateway.loop)
+    sockets = bind(serving.gateway)
     try:
-        with json_log() as lines, asyncio.Runner(loop_factory=factory if settings.workers == 1 else None) as runner:
-            alone = settings.workers == 1
-            work = serve_alone(serving, sockets, lines) if alone else supervise(serving, settings, sockets)
+        with json_log() as lines, asyncio.Runner(loop_factory=factory if workers == 1 else None) as runner:
+            alone = workers == 1
+            work = serve_alone(serving, sockets, signals, lines) if alone else supervise(serving, sockets, signals)
             with told_in_the_log():
-                drained = run_until_interrupted(runner, work)
+                return run_until_interrupted(runner, work)
     finally:
         for sock in sockets:
             sock.close()
-    if not drained:
-        raise click.exceptions.Exit(ExitCode.INTERRUPTED)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What was asked for on the command line of ``localagent serve``, for every time that the settings are read."""
+"""What is served: the command line of ``localagent serve``, and the settings that are in force."""
 
 from __future__ import annotations
 
@@ -6,57 +6,90 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import attrs
 import msgspec
 
 from localagent import Client
 from localagent.command.line import CommandLine
+from localagent.pipeline import Pipeline
 from localagent.registry import SHARED_VARIABLE
 from localagent.runtime import PROCESSES_VARIABLE
+from localagent.settings.files import SettingsFile, read_settings_file
+from localagent.settings.model import Settings
 from localagent_gateway.control import Gather, control
 from localagent_gateway.keys.authentication import need_keys
 from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.settings import GatewaySettings
-from localagent_gateway.shared_parts import SharedParts
+from localagent_gateway.shared_parts import NO_LEASE, Lease, SharedParts
 
 
 @attrs.frozen
 class Serving:
-    """The command line, and the options that stand above the settings file.
+    """The command line, and one reading of the settings file: that stays in force until it is read ``again``.
 
     Attributes:
         line: The command line.
-        options: Names and values of gateway settings; None where nothing was said.
+        options: Names and values of gateway settings, which stand above the file; None where nothing was said.
+        file: The settings file as it was read. Nothing here looks at the file that is there now.
+        gateway: The gateway's settings.
         shared: Where providers reach what runs once for all workers, by the provider's name.
+        lease: Keeps that running; none in a worker process.
         workers: How many workers there are.
     """
 
     line: CommandLine
     options: Mapping[str, Any]
+    file: SettingsFile
+    gateway: GatewaySettings
     shared: Mapping[str, str] = {}
+    lease: Lease = NO_LEASE
     workers: int = 1
 
-    def settings(self) -> GatewaySettings:
-        """Read the gateway's settings.
+    @classmethod
+    def read(cls, line: CommandLine, options: Mapping[str, Any]) -> Self:
+        """Read the settings file.
 
         Raises:
-            SettingsError: They are wrong.
+            SettingsError: The settings are wrong.
             PluginError: A plugin is missing, broken, or ordered in a contradiction.
             StartError: They name an address beyond loopback, and there is no key.
         """
-        settings, pipeline, _ = self.line.assembled()
-        gateway = self.over(settings.for_plugin("gateway", GatewaySettings))
-        need_keys(gateway, keys_folder(settings, os.environ), pipeline)
-        return gateway
+        serving = cls.of(line, options, read_settings_file(line.config, os.environ))
+        settings, pipeline = serving.assembled()
+        need_keys(serving.gateway, keys_folder(settings, os.environ), pipeline)
+        return attrs.evolve(serving, workers=serving.gateway.workers)
 
-    def over(self, settings: GatewaySettings) -> GatewaySettings:
-        """Return settings with the options in the place of what they stand above."""
-        return attrs.evolve(settings, **{name: value for name, value in self.options.items() if value is not None})
+    @classmethod
+    def of(
+        cls,
+        line: CommandLine,
+        options: Mapping[str, Any],
+        file: SettingsFile,
+        shared: Mapping[str, str] = {},
+        workers: int = 1,
+    ) -> Self:
+        """Return what is served by a settings file that was read before; arguments as the attributes.
+
+        Raises:
+            SettingsError: The settings are wrong.
+        """
+        own = file.settings(os.environ).for_plugin("gateway", GatewaySettings)
+        chosen = {name: value for name, value in options.items() if value is not None}
+        return cls(line, options, file, attrs.evolve(own, **chosen), shared, workers=workers)
+
+    def again(self) -> Self:
+        """Read the settings file again; the number of workers stays. Errors as of ``read``."""
+        return attrs.evolve(self.read(self.line, self.options), workers=self.workers)
+
+    def assembled(self) -> tuple[Settings, Pipeline]:
+        """Return the settings in force, and the compiled pipeline; nothing is started. Errors as of ``read``."""
+        settings, pipeline, _ = self.line.assembled(self.file.settings(os.environ))
+        return settings, pipeline
 
     def client(self, replaces: Client | None = None) -> Client:
-        """Return a client that reads the settings when it opens.
+        """Return a client with the settings in force.
 
         Args:
             replaces: The client whose place it takes.
@@ -64,17 +97,17 @@ class Serving:
         told = {PROCESSES_VARIABLE: str(self.workers)}
         if self.shared:
             told[SHARED_VARIABLE] = msgspec.json.encode(self.shared).decode()
-        return Client(self.line.config, environment={**os.environ, **told}, replaces=replaces)
+        return Client(self.file.settings(os.environ), environment={**os.environ, **told}, replaces=replaces)
 
-    async def with_shared(self, parts: SharedParts) -> Serving:
-        """Return the same with what runs once for all workers, opened as the settings now ask for it.
+    async def with_shared(self, parts: SharedParts) -> Self:
+        """Return the same with what runs once for all workers, opened as the settings ask for it, and a lease on it.
 
         Raises:
             SettingsError: They are wrong.
             PluginError: A plugin is missing, broken, or ordered in a contradiction.
         """
-        settings, pipeline, _ = self.line.assembled()
-        return attrs.evolve(self, shared=await parts.follow(settings, pipeline, os.environ))
+        lease = await parts.follow(*self.assembled(), os.environ)
+        return attrs.evolve(self, shared=lease.addresses, lease=lease)
 
     @contextlib.asynccontextmanager
     async def told(self, sockets: Sequence[socket.socket], gather: Gather) -> AsyncIterator[None]:
@@ -85,7 +118,7 @@ class Serving:
             gather: Returns how each worker stands; see ``control``.
         """
         urls = [_url(sock) for sock in sockets]
-        async with control(keys_folder(self.line.settings(), os.environ), urls, gather):
+        async with control(keys_folder(self.file.settings(os.environ), os.environ), urls, gather):
             for url in urls:
                 self.line.terminal.note(f"Serving on {url}/v1")
             yield

@@ -37,6 +37,7 @@ class GatewaySettings:
         header_timeout: For the head of a request to arrive, and the longest that a kept connection is idle.
         body_timeout: For the body of a request to arrive.
         send_timeout: For a client to take 16 KiB of what is left to be read, or all of it.
+        start_timeout: For a worker to begin to serve, and for a reload to open its new pipeline.
         drain_delay: After the end was asked for, new requests are taken in for this long while ``/readyz`` says no.
         drain_timeout: After that, streams and requests under way are let end for this long.
         log: Which requests are logged.
@@ -58,6 +59,7 @@ class GatewaySettings:
     header_timeout: PositiveSeconds = 20.0
     body_timeout: PositiveSeconds = 30.0
     send_timeout: PositiveSeconds = 60.0
+    start_timeout: PositiveSeconds = 30.0
     drain_delay: Seconds = 0.0
     drain_timeout: Seconds = 30.0
     log: Literal["all", "errors", "none"] = "all"

@@ -6,14 +6,18 @@ To end in good order, to end now, to read its settings again, to replace its wor
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Coroutine
-from types import TracebackType
+from collections.abc import Coroutine, Iterator
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 
 class Signals:
-    """Watches SIGTERM, SIGINT, SIGHUP and SIGUSR2 while the context is open; in the main thread.
+    """Watches signals while the context is open; entered in the main thread, before anything else is done.
+
+    Until there is an event loop (``on_loop``), SIGHUP and SIGUSR2 are remembered, and SIGTERM and SIGINT do what they
+    do in any program.
 
     Attributes:
         ending: Set by the first SIGTERM or SIGINT.
@@ -27,21 +31,40 @@ class Signals:
         self.now = asyncio.Event()
         self.reload = asyncio.Event()
         self.replace = asyncio.Event()
+        # SIGUSR1 means nothing here; whoever sends it does not mean to end the server.
+        self._asks = {
+            signal.SIGHUP: self.reload.set, signal.SIGUSR2: self.replace.set, signal.SIGUSR1: _nothing
+        }  # fmt: skip
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._end)
-        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
-        loop.add_signal_handler(signal.SIGUSR2, self.replace.set)
+        self._before = {number: signal.signal(number, self._early) for number in self._asks}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _early(self, number: int, frame: FrameType | None) -> None:
+        self._asks[signal.Signals(number)]()
+
+    @contextlib.contextmanager
+    def on_loop(self) -> Iterator[None]:
+        """Let the running event loop take in signals while the context is open."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
-            loop.remove_signal_handler(number)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        for number, ask in self._asks.items():
+            loop.add_signal_handler(number, ask)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, *self._asks):
+                loop.remove_signal_handler(number)
+            for number in self._asks:
+                signal.signal(number, self._early)
 
     def _end(self) -> None:
         (self.now if self.ending.is_set() else self.ending).set()
@@ -68,3 +91,7 @@ async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool
     if isinstance(ended[0], Exception):
         raise ended[0]
     return done
+
+
+def _nothing() -> None:
+    """Do nothing."""

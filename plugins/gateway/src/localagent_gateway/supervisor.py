@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import attrs
-
 from localagent import LocalAgentError
+from localagent.supervision import tell_failure
 from localagent_gateway.errors import PartlyDone
-from localagent_gateway.order import Report, order
+from localagent_gateway.order import order
 from localagent_gateway.reloading import RELOADED, REPLACED, obeying
 from localagent_gateway.serving import Serving
-from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.shared_parts import SharedParts
 from localagent_gateway.signals import Signals
 from localagent_gateway.slot import Slot
 from localagent_gateway.worker_process import WorkerProcess
+
+log = logging.getLogger("localagent.gateway")
 
 GRACE_SECONDS = 15.0  # beyond what its settings allow a worker for its drain, before it is killed
 ASK_SECONDS = 5.0
@@ -30,22 +31,19 @@ class Supervisor:
     """The workers of one ``localagent serve``; an async context manager that leaves none behind.
 
     Args:
-        serving: What was asked for on the command line.
-        settings: The gateway's settings.
+        serving: What is served; its lease is given back by ``start``.
         sockets: Where the workers listen.
         parts: What runs once for all workers.
     """
 
-    def __init__(
-        self, serving: Serving, settings: GatewaySettings, sockets: Sequence[socket.socket], parts: SharedParts
-    ) -> None:
-        self._serving = attrs.evolve(serving, workers=settings.workers)
-        self._settings = settings
+    def __init__(self, serving: Serving, sockets: Sequence[socket.socket], parts: SharedParts) -> None:
+        self._serving = serving
         self._sockets = sockets
         self._parts = parts
-        self._slots = [Slot(number, self._start) for number in range(1, settings.workers + 1)]
+        self._slots: list[Slot] = []
         self._alive: set[WorkerProcess] = set()
         self._keeping: list[asyncio.Task[None]] = []
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -54,6 +52,8 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._keep_no_longer()
+        for task in self._leaving:
+            task.cancel()
         await asyncio.gather(*(process.kill() for process in self._living()))
 
     async def start(self) -> None:
@@ -63,54 +63,67 @@ class Supervisor:
             StartError: One of them does not.
         """
         self._serving = await self._serving.with_shared(self._parts)
+        self._slots = [
+            Slot(number, self._serving, self._start, self._see_off, self._parts)
+            for number in range(1, self._serving.workers + 1)
+        ]
+        self._parts.release(self._serving.lease)  # each place holds it
         await asyncio.gather(*(slot.replace() for slot in self._slots))
         self._keeping = [asyncio.create_task(slot.keep(), name=f"keep worker {slot.number}") for slot in self._slots]
+        for task in self._keeping:
+            task.add_done_callback(tell_failure(log))
 
     async def reload(self) -> None:
-        """Have the workers read the settings again, one after the other.
+        """Read the settings again, and have the workers answer by them, one after the other.
 
         Raises:
             SettingsError: The settings are wrong; nothing was changed.
             StartError: The first worker stays with the settings before, and so do all.
             PartlyDone: A later one stays with the settings before.
         """
-        settings = self._serving.settings()
-        self._serving = await self._serving.with_shared(self._parts)
-        retired: list[asyncio.Future[Report]] = []
-        for slot in self._slots:
-            with partly(slot.number, "The settings were read again by", "stays with those before"):
-                old = await slot.reload(self._serving.shared)
-            if old is not None:
-                retired.append(old)
-        self._settings = settings
-        self._parts.drop_others_after(asyncio.gather(*retired))
+        new = await self._serving.again().with_shared(self._parts)
+        try:
+            for slot in self._slots:
+                with partly(slot.number, "The settings were read again by", "stays with those before"):
+                    await slot.reload(new, proven=self._serving is new)
+                self._serving = new
+        finally:
+            self._parts.release(new.lease)  # each place that answers by it holds it
 
     async def replace(self) -> None:
         """Replace the workers by new processes: one after the other, each once its successor serves.
 
+        No settings are read: each new process gets those in force.
+
         Raises:
-            SettingsError: The settings are wrong; no worker was replaced.
             StartError: The first new worker does not serve; all stay.
             PartlyDone: A later one does not serve; those that were not replaced yet stay.
         """
-        self._settings = self._serving.settings()
         serving = {slot.process for slot in self._slots}
         leaving = [process.ended.wait() for process in self._living() if process not in serving]
         await asyncio.gather(*leaving)  # so that there are never more than two processes a slot
-        self._serving = await self._serving.with_shared(self._parts)
-        olds: list[WorkerProcess] = []
         for slot in self._slots:
             with partly(slot.number, "Replaced:", "stays"):
-                old = await self._replaced(slot)
+                old = await slot.replace()
             if old is not None:
-                olds.append(old)
-        self._parts.drop_others_after(asyncio.gather(*(old.ended.wait() for old in olds)))
+                old.drain(linger=True)
 
-    async def _replaced(self, slot: Slot) -> WorkerProcess | None:
-        old = await slot.replace()
-        if old is not None:
-            old.drain(linger=True)
-        return old
+    def _see_off(self, process: WorkerProcess) -> None:
+        """Kill a process that takes in no more, should it not end in time."""
+        task = asyncio.create_task(self._seen_off(process), name=f"see off worker {process.pid}")
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        task.add_done_callback(tell_failure(log))
+
+    async def _seen_off(self, process: WorkerProcess) -> None:
+        own = self._serving.gateway
+        seconds = own.drain_delay + 2 * own.drain_timeout + own.header_timeout + GRACE_SECONDS
+        try:
+            async with asyncio.timeout(seconds):
+                await process.ended.wait()
+        except TimeoutError:
+            log.warning("A worker that was replaced (process %d) did not end in time. It is killed.", process.pid)
+            await process.kill()
 
     async def drain(self) -> None:
         """End all workers in good order; one that does not end in time is killed."""
@@ -121,7 +134,8 @@ class Supervisor:
         for process in living:
             process.drain(linger=False)
         try:
-            async with asyncio.timeout(self._settings.drain_delay + self._settings.drain_timeout + GRACE_SECONDS):
+            own = self._serving.gateway
+            async with asyncio.timeout(own.drain_delay + own.drain_timeout + GRACE_SECONDS):
                 await asyncio.gather(*(process.ended.wait() for process in living))
         except TimeoutError:
             return  # the context kills what is left
@@ -143,8 +157,8 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)
 
-    async def _start(self, number: int) -> WorkerProcess:
-        process = await WorkerProcess.start(order(self._serving, number, [sock.fileno() for sock in self._sockets]))
+    async def _start(self, number: int, serving: Serving) -> WorkerProcess:
+        process = await WorkerProcess.start(order(serving, number, [sock.fileno() for sock in self._sockets]))
         self._alive.add(process)
         return process
 
@@ -170,10 +184,10 @@ def partly(number: int, done: str, failed: str) -> Iterator[None]:
         raise PartlyDone(f"{done} {others}; worker {number} {failed}: {error.message}", mend=error.mend) from error
 
 
-async def supervise(serving: Serving, settings: GatewaySettings, sockets: Sequence[socket.socket]) -> bool:
+async def supervise(serving: Serving, sockets: Sequence[socket.socket], signals: Signals) -> bool:
     """Serve with several workers until a signal ends it; arguments and result as in ``lone_worker.serve_alone``."""
-    with Signals() as signals:
-        async with SharedParts() as parts, Supervisor(serving, settings, sockets, parts) as supervisor:
+    with signals.on_loop():
+        async with SharedParts() as parts, Supervisor(serving, sockets, parts) as supervisor:
             if not await signals.unless_ending(supervisor.start()):
                 return True
             async with serving.told(sockets, supervisor.figures):

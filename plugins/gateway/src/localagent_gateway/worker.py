@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 from localagent import Client, Route
+from localagent.supervision import tell_failure
 from localagent_gateway.access_log import AccessLog
 from localagent_gateway.added_routes import with_added
 from localagent_gateway.aiohttp_front import AiohttpFront
@@ -24,6 +26,8 @@ from localagent_gateway.operation import operation_routes
 from localagent_gateway.origins import Origins
 from localagent_gateway.service import Service
 from localagent_gateway.settings import GatewaySettings
+
+log = logging.getLogger("localagent.gateway")
 
 
 class Worker:
@@ -81,6 +85,7 @@ class Worker:
         task = asyncio.create_task(old.retire(settings.drain_timeout), name="retire a pipeline")
         self._retiring[old] = task
         task.add_done_callback(lambda _: self._retiring.pop(old, None))
+        task.add_done_callback(tell_failure(log))
 
     async def retired(self) -> None:
         """Return when the pipelines that were replaced are closed."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import signal
+import logging
 import sys
-from collections.abc import Mapping
 from typing import Any, Self
 
 import msgspec
 
 from localagent import StartError
-from localagent_gateway.order import Command, Order, Report
+from localagent.supervision import Liveness, ending, tell_failure
+from localagent_gateway.order import Command, Order, Report, path_of
+from localagent_gateway.serving import Serving
+
+log = logging.getLogger("localagent.gateway")
 
 LONGEST_LINE = 16 * 1024 * 1024  # figures of thousands of instances
 
@@ -25,6 +28,7 @@ class WorkerProcess:
         process: The process, which has its order.
 
     Attributes:
+        leaving: Set when it takes in no more: it was told to end by somebody else, or has ended.
         ended: Set when it has ended.
     """
 
@@ -34,8 +38,10 @@ class WorkerProcess:
         self._numbers = itertools.count(1)
         self._asked: dict[int, asyncio.Future[Report]] = {}
         self._error = ""
-        self._watching = asyncio.create_task(self._watch(), name=f"watch worker {process.pid}")
+        self.leaving = asyncio.Event()
         self.ended = asyncio.Event()
+        self._watching = asyncio.create_task(self._watch(), name=f"watch worker {process.pid}")
+        self._watching.add_done_callback(tell_failure(log))
 
     @classmethod
     async def start(cls, order: Order) -> Self:
@@ -66,16 +72,32 @@ class WorkerProcess:
     @property
     def ending(self) -> str:
         """How it ended, such as ``signal SIGKILL`` or ``exit status 1``."""
-        code = self._process.returncode or 0
-        return f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+        return ending(self._process.returncode or 0)
 
-    async def ready(self) -> None:
+    async def ready(self, seconds: float) -> None:
         """Wait until it serves.
 
+        Args:
+            seconds: How long that may take.
+
         Raises:
-            StartError: It ended before.
+            StartError: It ended before, or does not serve in time.
         """
-        await asyncio.shield(self._ready)
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._ready)
+        except TimeoutError:
+            raise StartError(
+                f"A worker did not begin to serve within {seconds:g} s.",
+                mend="Raise start_timeout in [plugins.gateway], if it needs longer.",
+            ) from None
+
+    async def unresponsive(self, liveness: Liveness) -> None:
+        """Return when it has not answered for so long that it counts as gone: it was stopped, or hangs."""
+        pause = liveness.every
+        while not liveness.gone:
+            await asyncio.sleep(pause)
+            pause = liveness.heard(await self._asked_in_time(Command("ping"), liveness.patience) is not None)
 
     def drain(self, *, linger: bool) -> None:
         """Tell it to end in good order; ``ended`` says when it has."""
@@ -83,21 +105,26 @@ class WorkerProcess:
 
     async def figures(self, seconds: float) -> dict[str, Any] | None:
         """Return how things stand there; None when it does not say so in time."""
+        report = await self._asked_in_time(Command("figures"), seconds)
+        return report.figures if report is not None else None
+
+    async def _asked_in_time(self, command: Command, seconds: float) -> Report | None:
         number, answer = self._question()
-        self._write(msgspec.json.encode(Command("figures", id=number)))
+        self._write(msgspec.json.encode(msgspec.structs.replace(command, id=number)))
         try:
             async with asyncio.timeout(seconds):
-                return (await answer).figures
+                return await answer
         except TimeoutError:
             return None
         finally:
             self._asked.pop(number, None)
 
-    async def reload(self, shared: Mapping[str, str]) -> asyncio.Future[Report]:
-        """Have it read the settings again; return when it answers by them.
+    async def reload(self, serving: Serving, seconds: float) -> asyncio.Future[Report]:
+        """Have it answer by other settings; return when it does.
 
         Args:
-            shared: As in ``Order``.
+            serving: What it is to serve.
+            seconds: How long that may take. A worker gives up by itself before, unless it hangs.
 
         Returns:
             What is done when the requests of the settings before have ended, or the process has.
@@ -105,10 +132,12 @@ class WorkerProcess:
         Raises:
             StartError: It stays with the settings before, or has ended.
         """
-        number, answer = self._question()
         then, retired = self._question()
-        self._write(msgspec.json.encode(Command("reload", id=number, then=then, shared=dict(shared))))
-        error = (await answer).error
+        command = Command(
+            "reload", then=then, path=path_of(serving), text=serving.file.text, shared=dict(serving.shared)
+        )
+        report = await self._asked_in_time(command, seconds)
+        error = f"It did not answer within {seconds:g} s." if report is None else report.error
         if error:
             self._asked.pop(then, None)
             raise StartError(error)
@@ -128,7 +157,7 @@ class WorkerProcess:
         """End it at once, and return when it is gone."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        await asyncio.shield(self._watching)
+        await self.ended.wait()
 
     def _write(self, line: bytes) -> None:
         stdin = self._process.stdin
@@ -136,19 +165,28 @@ class WorkerProcess:
             stdin.write(line + b"\n")
 
     async def _watch(self) -> None:
+        try:
+            await self._listen()
+            await self._process.wait()
+        finally:  # whatever went wrong: who waits for its end must not wait for ever
+            if not self._ready.done():
+                self._ready.set_exception(StartError(self._error or f"A worker ended at its start with {self.ending}."))
+                self._ready.exception()  # whoever waits is told; that nobody does is no defect
+            self.leaving.set()
+            self.ended.set()
+            for number in list(self._asked):
+                self._hear(Report(id=number, error="The worker has ended."))
+
+    async def _listen(self) -> None:
+        """Take in what it reports until it closes its standard output."""
         assert self._process.stdout is not None
-        with contextlib.suppress(ValueError, msgspec.MsgspecError):  # a line without end: it is no worker any more
+        assert self._process.stdin is not None
+        try:
             while line := await self._process.stdout.readline():
                 self._hear(msgspec.json.decode(line, type=Report))
-        assert self._process.stdin is not None
+        except (ValueError, msgspec.MsgspecError):  # a line without end, or none of ours: it is no worker any more
+            self._process.kill()
         self._process.stdin.close()
-        await self._process.wait()
-        if not self._ready.done():
-            self._ready.set_exception(StartError(self._error or f"A worker ended at its start with {self.ending}."))
-            self._ready.exception()  # whoever waits is told; that nobody does is no defect
-        self.ended.set()
-        for number in list(self._asked):
-            self._hear(Report(id=number, error="The worker has ended."))
 
     def _hear(self, report: Report) -> None:
         if report.id:
@@ -156,6 +194,8 @@ class WorkerProcess:
             if asked is not None and not asked.done():
                 asked.set_result(report)
             return
+        if report.leaving:
+            self.leaving.set()
         self._error = report.error or self._error
         if report.ready and not self._ready.done():
             self._ready.set_result(None)
