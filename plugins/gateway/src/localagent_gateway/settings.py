@@ -17,7 +17,7 @@ class GatewaySettings:
     """``[plugins.gateway]``: where and how requests are taken in.
 
     Attributes:
-        host: The address to listen on; any other than a loopback address needs keys.
+        host: The address to listen on, or a name: all its addresses. Any other than a loopback address needs keys.
         port: The port; 0 lets the system choose.
         workers: Processes that answer.
         loop: The event loop; ``uvloop`` needs the extra of that name.

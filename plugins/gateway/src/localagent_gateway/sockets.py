@@ -2,34 +2,96 @@
 
 from __future__ import annotations
 
+import errno
+import ipaddress
 import os
 import socket
+from typing import Any
 
 from localagent import StartError
-from localagent_gateway.settings import GatewaySettings
+from localagent_gateway.settings import LOOPBACK, GatewaySettings
+
+TRIES = 10  # with port 0: the port that the system chose for one address may be taken at another
+# What this machine does not have: IPv6 that is switched off, an address of another machine.
+_ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+
+Place = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 
 def bind(settings: GatewaySettings) -> list[socket.socket]:
-    """Return listening sockets for every address of the host, ready to be handed on.
+    """Return listening sockets for every address of the host, all with the same port, ready to be handed on.
+
+    An address that the host's name has and this machine has not is left out, as long as another one is there.
 
     Raises:
-        StartError: The host cannot be resolved, or the port is taken.
+        StartError: The host cannot be resolved, none of its addresses is here, or the port is taken.
     """
+    places = _places(settings)
+    for last in [False] * (TRIES - 1) + [True]:
+        try:
+            return _bound(places, settings.port)
+        except OSError as error:
+            if last or settings.port or error.errno != errno.EADDRINUSE:
+                raise StartError(
+                    f"Port {settings.port} of {settings.host} cannot be used: {error.strerror}.",
+                    mend="Use another one with --port, or 0 to let the system choose.",
+                ) from None
+    raise AssertionError
+
+
+def _places(settings: GatewaySettings) -> list[Place]:
+    """Return what the host resolves to, each address once, in the resolver's order."""
     try:
-        places = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise StartError(f"The host {settings.host} cannot be resolved: {error.strerror}.",
-                         mend="Use --host with an address of this machine.") from None  # fmt: skip
-    family, kind, protocol, _, address = places[0]
-    sock = socket.socket(family, kind, protocol)
+        raise StartError(
+            f"The host {settings.host} cannot be resolved: {error.strerror}.",
+            mend="Use --host with an address of this machine.",
+        ) from None
+    places = dict.fromkeys((family, tuple(address)) for family, _, _, _, address in found)
+    if settings.host in LOOPBACK:  # whatever the resolver says: without keys nobody else may ask
+        places = {place: None for place in places if ipaddress.ip_address(place[1][0].partition("%")[0]).is_loopback}
+    return list(places)
+
+
+def _bound(places: list[Place], port: int) -> list[socket.socket]:
+    """Return a socket for each place that is here.
+
+    Raises:
+        OSError: None is, or the port is taken at one of them.
+    """
+    sockets: list[socket.socket] = []
+    absent = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    try:
+        for family, (host, _, *scope) in places:
+            try:
+                sockets.append(_listening(family, (host, port, *scope)))
+            except OSError as error:
+                if error.errno not in _ABSENT:
+                    raise
+                absent = error
+            else:
+                port = sockets[-1].getsockname()[1]
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    if not sockets:
+        raise absent
+    return sockets
+
+
+def _listening(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:  # IPv4 has a socket of its own, or was not asked for
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
         sock.listen(2048)
         sock.setblocking(False)
-    except OSError as error:
+    except BaseException:
         sock.close()
-        raise StartError(f"Port {settings.port} of {settings.host} cannot be used: {error.strerror}.",
-                         mend="Use another one with --port, or 0 to let the system choose.") from None  # fmt: skip
-    return [sock]
+        raise
+    return sock
