@@ -47,13 +47,13 @@ class Health:
             self._handle = None
 
     def _round(self) -> None:
+        self.start()  # first: whatever goes wrong in this round, there is a next one
         known = self._core.clock() - self._core.settings.health.interval / 2
         for instance in self._core.instances:
             state = self._core.state(instance)
             well = state.health == "healthy" and state.seen is not None and state.seen >= known
             if state.attempts and state.in_flight == 0 and not well:
                 self._core.spawn(self._noted(instance), "health check")
-        self.start()
 
     async def _noted(self, instance: Instance) -> None:
         await self.check(instance)

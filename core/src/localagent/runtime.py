@@ -36,6 +36,7 @@ from localagent.responses import Response
 from localagent.retry_budget import RetryBudget
 from localagent.run import answer, exchange
 from localagent.settings.model import Settings
+from localagent.supervision import raised_at
 from localagent.timer import NEVER, Timer
 from localagent.token_counts import TokenCounts
 from localagent.wheel import Wheel
@@ -371,7 +372,7 @@ class Runtime:
     def _background_done(self, task: asyncio.Task[None]) -> None:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("Background work (%s) failed: %s.", task.get_name(), type(error).__name__)
+            log.warning("Background work (%s) failed: %s.", task.get_name(), raised_at(error))
 
     @property
     def background(self) -> int:

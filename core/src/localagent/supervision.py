@@ -32,14 +32,13 @@ def tell_failure(log: logging.Logger) -> Callable[[asyncio.Future[Any]], None]:
     """Return a callback for tasks that nobody awaits: it logs what ended one that should not have failed.
 
     Args:
-        log: Where to; the traceback follows at the level of debugging.
+        log: Where to.
     """
 
     def done(task: asyncio.Future[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             name = task.get_name() if isinstance(task, asyncio.Task) else "unnamed"
             log.error("Background work (%s) failed: %s.", name, raised_at(error))
-            log.debug("Its traceback:", exc_info=error)
 
     return done
 

@@ -107,3 +107,35 @@ async def test_only_the_user_can_open_the_socket(tiny_model: Path, tmp_path: Pat
     async with shared(tiny_model, tmp_path):
         assert (tmp_path / "s").stat().st_mode & 0o777 == 0o600
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    "line", [b"\n", b"[]\n", b"{}\n", b'{"number": 7}\n', b'{"number": "x"}\n', b"\xff\n", b"x" * 100_000]
+)
+async def test_a_line_that_is_none_of_ours_ends_its_connection_only(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, line: bytes
+) -> None:
+    """The servers are there for the next one, and nothing failed."""
+    async with shared(tiny_model, tmp_path), client(tiny_model, tmp_path) as made:
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
+        writer.write(line)
+        assert await reader.read() == b""
+        writer.close()
+        assert await ask(made)
+    assert "failed" not in caplog.text
+
+
+async def test_a_reload_may_start_a_model_that_was_given_up(tiny_model: Path, tmp_path: Path) -> None:
+    """A client that comes later asks for it anew."""
+    model = tmp_path / "late.gguf"
+    model.write_bytes(tiny_model.read_bytes()[:500_000])  # noqa: ASYNC240 - a file of the test
+    now = [0.0]
+    settings = LlamaCppSettings(model=str(model), **SMALL)
+    async with SharedServers([ModelServer(settings, clock=lambda: now[0])], tmp_path / "s"):
+        async with client(model, tmp_path) as made:
+            with pytest.raises(LocalAgentError, match="could not load"):
+                await ask(made)
+        model.write_bytes(tiny_model.read_bytes())  # noqa: ASYNC240 - a file of the test
+        now[0] += 60
+        async with client(model, tmp_path) as made:
+            assert await ask(made)

@@ -15,14 +15,24 @@ import attrs
 import pytest
 
 from localagent.errors import SettingsError, StartError, UpstreamServerError, UpstreamTimeout
+from localagent.supervision import Liveness
 from localagent_provider_llamacpp import loading as loading_module
 from localagent_provider_llamacpp import process as process_module
+from localagent_provider_llamacpp import supervisor as supervisor_module
 from localagent_provider_llamacpp.backoff import Backoff
 from localagent_provider_llamacpp.health import is_healthy
 from localagent_provider_llamacpp.loading import Endpoint
 from localagent_provider_llamacpp.settings import ModelServerSettings
 from localagent_provider_llamacpp.supervisor import ModelServer
 
+FULL = bool(os.environ.get("LOCALAGENT_FULL"))
+# All that end a process, and that llama.cpp and Python leave alone.
+FATAL = sorted(
+    set(range(1, 65))
+    & set(signal.valid_signals())
+    - {signal.SIGINT, signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+    - {signal.SIGURG, signal.SIGWINCH, signal.SIGPIPE, signal.SIGXFSZ}
+)
 SOON = Backoff(first=0.001, cap=0.001)
 
 
@@ -190,6 +200,65 @@ def test_a_killed_server_comes_back_and_its_owner_is_told(tiny: ModelServerSetti
     asyncio.run(kill())
 
 
+@pytest.mark.parametrize("number", FATAL if FULL else [signal.SIGTERM, signal.SIGRTMIN + 1, signal.SIGRTMAX - 1])
+def test_a_server_that_any_signal_killed_comes_back(tiny: ModelServerSettings, number: int) -> None:
+    """Most real-time signals have no name."""
+
+    async def kill() -> None:
+        async with ModelServer(tiny, backoff=SOON) as server:
+            first = await server.ready()
+            os.kill(first.pid, number)
+            await server.left(first)
+            assert (await server.ready()).pid != first.pid
+            assert str(number) in str(server.last_error) or signal.Signals(number).name in str(server.last_error)
+
+    asyncio.run(kill())
+
+
+def test_a_server_that_was_stopped_is_killed_and_comes_back(
+    tiny: ModelServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked from time to time how it is; one that does not answer is not ready, whatever the system says."""
+    monkeypatch.setattr(process_module, "GRACE", 0.05)
+
+    async def stop() -> None:
+        async with ModelServer(tiny, backoff=SOON, liveness=lambda: Liveness(0.01, 1.0, 2)) as server:
+            first = await server.ready()
+            os.kill(first.pid, signal.SIGSTOP)
+            await server.left(first)
+            assert "did not answer for 2 s" in str(server.last_error)
+            assert (await server.ready()).pid != first.pid
+            with pytest.raises(ProcessLookupError):
+                os.kill(first.pid, 0)
+
+    asyncio.run(stop())
+
+
+@pytest.mark.parametrize("step", ["death", "order", "silence"])
+def test_a_step_of_the_supervision_that_raises_does_not_end_it(
+    tiny: ModelServerSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str
+) -> None:
+    """The log says what was raised and where; the server is started again."""
+    original = getattr(supervisor_module, step)
+
+    def raises(*_: object) -> None:
+        monkeypatch.setattr(supervisor_module, step, original)
+        raise ValueError("35 is not a valid Signals")
+
+    monkeypatch.setattr(supervisor_module, step, raises)
+
+    async def kill() -> None:
+        async with ModelServer(tiny, backoff=SOON) as server:
+            first = await server.ready()
+            os.kill(first.pid, signal.SIGKILL)
+            await server.left(first)
+            await server.ready()
+
+    asyncio.run(kill())
+    assert "failed: ValueError at test_supervisor.py" in caplog.text
+    assert "is not a valid" not in caplog.text
+
+
 def test_delays_grow_and_start_over_when_the_server_was_well_for_a_while(tiny: ModelServerSettings) -> None:
     """Four quick deaths double the delay each time; a death after a healthy minute counts as the first again."""
     delays: list[float] = []
@@ -231,6 +300,56 @@ def test_a_server_that_dies_three_times_before_it_is_ready_is_given_up(tiny: Mod
         assert server.state == "closed"
 
     asyncio.run(die())
+
+
+def test_a_server_that_was_given_up_is_tried_again_when_it_is_asked_for(tiny: ModelServerSettings) -> None:
+    """Not at once: until the delay is over, whoever asks gets the last error. Then it is tried once."""
+    now = [0.0]
+    deadly = [True]
+
+    async def die() -> None:
+        def kill(_: str) -> None:
+            if server.pid and deadly:
+                os.kill(server.pid, signal.SIGKILL)
+
+        server = ModelServer(tiny, on_progress=kill, clock=lambda: now[0], sleep=at_once, chance=lambda: 1.0)
+        async with server:
+            for restarts, wait in ((2, 0.5), (2, 1.0), (2, 2.0)):
+                for _ in range(2):  # the second one starts nothing
+                    with pytest.raises(UpstreamServerError):
+                        await server.ready()
+                    assert (server.state, server.restarts) == ("failed", restarts)
+                now[0] += wait
+            deadly.clear()
+            assert (await server.ready()).pid == server.pid
+
+    asyncio.run(die())
+
+
+async def at_once(seconds: float) -> None:
+    """Wait for nothing."""
+
+
+def test_a_model_that_was_refused_is_tried_again_when_it_is_asked_for(
+    tiny: ModelServerSettings, tmp_path: Path
+) -> None:
+    """Its file may have been copied to the end meanwhile."""
+    model = tmp_path / "cut.gguf"
+    whole = Path(tiny.model).read_bytes()
+    model.write_bytes(whole[:500_000])
+    now = [0.0]
+
+    async def load() -> None:
+        async with ModelServer(attrs.evolve(tiny, model=str(model)), clock=lambda: now[0]) as server:
+            with pytest.raises(StartError):
+                await server.ready()
+            model.write_bytes(whole)
+            with pytest.raises(StartError):
+                await server.ready()
+            now[0] += 60
+            assert (await server.ready()).pid == server.pid
+
+    asyncio.run(load())
 
 
 def test_a_load_that_takes_too_long_is_ended(tiny: ModelServerSettings, monkeypatch: pytest.MonkeyPatch) -> None:

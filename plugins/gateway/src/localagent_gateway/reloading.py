@@ -73,7 +73,6 @@ async def _obey(event: asyncio.Event, act: Act, done: str, failed: str) -> None:
             log.warning("%s: %s", failed, error)
         except Exception as error:  # the code of plugins; the server must go on
             log.warning("%s: %s.", failed, raised_at(error))
-            log.debug("Its traceback:", exc_info=error)
         else:
             log.warning("%s", done)
 

@@ -121,7 +121,6 @@ class Slot:
                 await self._keep_one(liveness())
             except Exception as error:  # a defect of ours: it must neither be silent nor end the supervision
                 log.error("Worker %d: supervision failed: %s. It goes on.", self.number, raised_at(error))
-                log.debug("Its traceback:", exc_info=error)
                 await asyncio.sleep(self._restarts.after(None))
 
     async def _keep_one(self, liveness: Liveness) -> None:

@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import copy
 import json
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from localagent import errors
 from localagent.errors import Draining, LocalAgentError, UpstreamServerError
 from localagent.secrets import Secret
+from localagent.supervision import tell_failure
 from localagent_provider_llamacpp.loading import Endpoint
+
+_log = logging.getLogger(__name__)
 
 
 class AttachedServer:
@@ -60,6 +64,7 @@ class AttachedServer:
         if self._hearing is None or self._hearing.done():
             self._coming = asyncio.get_running_loop().create_future()
             self._hearing = asyncio.create_task(self._hear(), name="hear of a model server")
+            self._hearing.add_done_callback(tell_failure(_log))
         assert self._coming is not None
         try:
             return await asyncio.shield(self._coming)

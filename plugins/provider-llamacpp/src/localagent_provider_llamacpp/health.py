@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from localagent.supervision import Liveness
+
 
 async def is_healthy(port: int, *, timeout: float = 2.0) -> bool:
     """Whether llama.cpp's ``/health`` answers 200 on a port of the loopback interface.
@@ -17,6 +19,19 @@ async def is_healthy(port: int, *, timeout: float = 2.0) -> bool:
             return b" 200 " in await _status_line(port)
     except OSError:  # refused, reset, or the time-out
         return False
+
+
+async def silence(port: int, liveness: Liveness) -> None:
+    """Return when a server has not answered for so long that it counts as gone: it was stopped, or hangs.
+
+    Args:
+        port: Where the server listens.
+        liveness: Says when that is.
+    """
+    pause = liveness.every
+    while not liveness.gone:
+        await asyncio.sleep(pause)
+        pause = liveness.heard(await is_healthy(port, timeout=liveness.patience))
 
 
 async def _status_line(port: int) -> bytes:

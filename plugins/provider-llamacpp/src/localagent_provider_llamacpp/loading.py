@@ -37,6 +37,11 @@ class Endpoint:
     pid: int
     load_seconds: float
 
+    @property
+    def port(self) -> int:
+        """The port of the loopback interface."""
+        return int(self.url.rpartition(":")[2])
+
 
 def order(settings: ModelServerSettings, model: Path, key: Secret) -> Mapping[str, Any]:
     """Return what the child must know to load a model; ``child.load`` reads it."""

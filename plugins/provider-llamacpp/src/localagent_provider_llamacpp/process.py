@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any, Self, cast
 
+from localagent.supervision import ending
+from localagent_provider_llamacpp.environment import for_child
 from localagent_provider_llamacpp.log_tail import LogTail
 
 GRACE = 2.0  # seconds that the child has to end itself before it is killed
@@ -28,6 +29,7 @@ class ModelProcess:
 
     Args:
         order: What to load and how; ``child.load`` says what is in it.
+        variables: Names of environment variables that the child gets beside those that it needs.
 
     Attributes:
         pid: The child's process id.
@@ -37,7 +39,7 @@ class ModelProcess:
         OSError: The system starts no more processes.
     """
 
-    def __init__(self, order: Mapping[str, Any]) -> None:
+    def __init__(self, order: Mapping[str, Any], variables: Iterable[str] = ()) -> None:
         self.log = LogTail()
         self._ours = True
         self._order = json.dumps(order).encode() + b"\n"
@@ -52,6 +54,7 @@ class ModelProcess:
             stderr=subprocess.PIPE,
             bufsize=0,
             process_group=0,
+            env=for_child(os.environ, variables),
         )
         pipes = (self._popen.stdin, self._popen.stdout, self._popen.stderr)
         self._stdin, stdout, stderr = cast("tuple[IO[bytes], IO[bytes], IO[bytes]]", pipes)
@@ -127,14 +130,15 @@ class ModelProcess:
 
     def ending(self) -> str:
         """Say how the child ended, such as ``signal SIGKILL`` or ``exit status 1``."""
-        code = self._popen.returncode
-        if code is None or code >= 0:
-            return f"exit status {code}"
-        return f"signal {signal.Signals(-code).name}" if -code in signal.valid_signals() else f"signal {-code}"
+        return ending(self._popen.returncode or 0)
 
     def _reported(self, line: bytes) -> None:
-        if not self._report.done():
+        if self._report.done():
+            return
+        try:
             self._report.set_result(json.loads(line) if line else {})
+        except ValueError:  # somebody else wrote to the pipe; what raises here would be heard by nobody
+            self._report.set_result({"error": "What it reported is not JSON", "of_settings": False})
 
 
 class _PipeLines(asyncio.Protocol):

@@ -39,6 +39,8 @@ class ModelServerSettings:
             seconds.
         embeddings: Whether the server answers embeddings (the mean over the text's tokens) beside chats.
         load_timeout: Seconds after which loading counts as failed.
+        environment: Names of environment variables that the process gets beside those that it needs; it gets no
+            others, and so no keys of other providers.
         extra: Further fields of llama.cpp's ``CommonParams`` by name, such as ``{"flash_attn_type":
             "LLAMA_FLASH_ATTN_TYPE_ENABLED"}`` or ``{"sampling.temp": 0.2}``.
     """
@@ -50,4 +52,5 @@ class ModelServerSettings:
     batch: int = attrs.field(default=512, validator=attrs.validators.ge(1))
     embeddings: bool = True
     load_timeout: float = attrs.field(default=300.0, validator=attrs.validators.gt(0))
+    environment: tuple[str, ...] = ()
     extra: Mapping[str, Any] = attrs.field(factory=dict, validator=_check_extra)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +19,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from localagent.errors import LocalAgentError
+from localagent.supervision import tell_failure
 from localagent_provider_llamacpp.loading import Endpoint
 from localagent_provider_llamacpp.supervisor import ModelServer
+
+_log = logging.getLogger(__name__)
 
 
 class SharedServers:
@@ -62,22 +66,35 @@ class SharedServers:
         task = asyncio.create_task(self._serve(reader, writer), name="tell of a model server")
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
+        task.add_done_callback(tell_failure(_log))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Tell until the other side leaves."""
         try:
-            with contextlib.suppress(ValueError, LookupError):  # no line of ours
-                server = self.servers[json.loads(await reader.readline())["number"]]
-                telling = asyncio.create_task(_tell(server, writer), name="tell of changes")
-                leaving = asyncio.create_task(reader.read(), name="wait for the end")
-                try:
-                    await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    telling.cancel()
-                    leaving.cancel()
-                    await asyncio.gather(telling, leaving, return_exceptions=True)
+            server = await self._asked_for(reader)
+            if server is None:
+                return
+            telling = asyncio.create_task(_tell(server, writer), name="tell of changes")
+            telling.add_done_callback(tell_failure(_log))
+            leaving = asyncio.create_task(reader.read(), name="wait for the end")
+            try:
+                await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                telling.cancel()
+                leaving.cancel()
+                await asyncio.gather(telling, leaving, return_exceptions=True)
+        except ConnectionError:  # the other side has left
+            return
         finally:
             writer.close()
+
+    async def _asked_for(self, reader: asyncio.StreamReader) -> ModelServer | None:
+        """Return the server that a first line is about; None when it is no line of ours."""
+        try:
+            number: int = json.loads(await reader.readline())["number"]
+            return self.servers[number]
+        except (ValueError, LookupError, TypeError):
+            return None
 
 
 async def _tell(server: ModelServer, writer: asyncio.StreamWriter) -> None:
@@ -89,7 +106,10 @@ async def _tell(server: ModelServer, writer: asyncio.StreamWriter) -> None:
             await _write(writer, {"endpoint": None})
     except LocalAgentError as error:
         told = {"kind": type(error).__name__, "message": error.message, "mend": error.mend, "code": error.code}
-        await _write(writer, {"error": told})
+        with contextlib.suppress(ConnectionError):
+            await _write(writer, {"error": told})
+    except ConnectionError:  # the other side has left
+        return
 
 
 async def _write(writer: asyncio.StreamWriter, line: Any) -> None:

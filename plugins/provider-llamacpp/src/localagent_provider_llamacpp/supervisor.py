@@ -1,4 +1,4 @@
-"""Keeps one model server running: starts it, waits until it is well, starts it again when it dies, ends it.
+"""Keeps one model server running: starts it, waits until it is well, starts it again when it dies or hangs, ends it.
 
 ::
 
@@ -6,9 +6,11 @@
                       |                                    ^
                       +-------------died-------------------+
                       +--refused, or died three times, and never was ready--> failed
+    failed --asked for after a delay--> starting
     any --aclose--> closed
 
 A server that was ready once is started again for as long as it takes: its model can be loaded, so the trouble may pass.
+One that never was is tried again when it is asked for, at first soon, then after longer and longer delays.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from typing import Any, Literal, Self, TypeVar
 from localagent import in_thread
 from localagent.errors import Draining, LocalAgentError, StartError, UpstreamServerError
 from localagent.secrets import Secret
+from localagent.supervision import Liveness, raised_at
 from localagent_provider_llamacpp.backoff import Backoff
+from localagent_provider_llamacpp.health import silence
 from localagent_provider_llamacpp.loading import Endpoint, Loading, death, order
 from localagent_provider_llamacpp.models import find_model, is_remote
 from localagent_provider_llamacpp.process import ModelProcess
@@ -37,7 +41,7 @@ from localagent_provider_llamacpp.settings import ModelServerSettings
 State = Literal["new", "starting", "ready", "backing off", "failed", "closed"]
 T = TypeVar("T")
 
-FIRST_TRIES = 3  # deaths in a row after which a server that never was ready is given up
+FIRST_TRIES = 3  # deaths in a row after which a server that never was ready is given up for a while
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +60,7 @@ class ModelServer:
         clock: Monotonic seconds.
         sleep: Waits between restarts.
         chance: Random numbers from 0 to 1, for the jitter.
+        liveness: Returns what says when a server that does not answer counts as gone.
 
     Attributes:
         settings: What it runs.
@@ -73,16 +78,19 @@ class ModelServer:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
+        liveness: Callable[[], Liveness] = Liveness,
     ) -> None:
         self.settings = settings
         self.last_error: LocalAgentError | None = None
         self.restarts = 0
         self._on_change, self._on_progress = on_change, on_progress
         self._backoff = backoff or Backoff()
-        self._clock, self._sleep, self._chance = clock, sleep, chance
+        self._clock, self._sleep, self._chance, self._liveness = clock, sleep, chance, liveness
         self._state: State = "new"
         self._endpoint: Endpoint | None = None
         self._was_ready = False
+        self._given_up = 0
+        self._again_at = 0.0
         self._path = Path()
         self._process: ModelProcess | None = None
         self._task: asyncio.Task[None] | None = None
@@ -126,13 +134,10 @@ class ModelServer:
         """
         if self.state == "closed":
             raise Draining("The model server is closed.")
-        if self._task:
-            return
-        spec = self.settings.model
-        self._path = await in_thread(find_model, spec) if is_remote(spec) else find_model(spec)
-        if not self._task and self.state == "new":  # who else called meanwhile was not quicker
-            self._loop = asyncio.get_running_loop()
-            self._task = self._loop.create_task(self._run(), name=f"model server {self._path.stem}")
+        if self._task is None:
+            await self._begin(FIRST_TRIES)
+        elif self.state == "failed" and self._clock() >= self._again_at:
+            await self._at_home(partial(self._begin, 1))
 
     async def ready(self) -> Endpoint:
         """Wait until the server is well, however long that takes; starts it if nobody has.
@@ -169,6 +174,14 @@ class ModelServer:
             return await method()
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(method(), self._loop))
 
+    async def _begin(self, tries: int) -> None:
+        spec = self.settings.model
+        self._path = await in_thread(find_model, spec) if is_remote(spec) else find_model(spec)
+        if self.state in {"new", "failed"}:  # who else called meanwhile was not quicker
+            self._loop = asyncio.get_running_loop()
+            self._enter("starting")
+            self._task = self._loop.create_task(self._run(tries), name=f"model server {self._path.stem}")
+
     async def _until_ready(self) -> Endpoint:
         while not (endpoint := self.endpoint):
             if self.state == "failed" and self.last_error:
@@ -193,20 +206,35 @@ class ModelServer:
         self._news = asyncio.Event()  # who waits on that loop will not hear of it
         self._enter("closed")
 
-    async def _run(self) -> None:
+    async def _run(self, tries: int) -> None:
         failures = 0
         try:
             while True:
                 settled = await self._live_once()
                 failures = 1 if settled else failures + 1
-                if not self._was_ready and (isinstance(self.last_error, StartError) or failures >= FIRST_TRIES):
-                    self._enter("failed")
+                if not self._was_ready and (isinstance(self.last_error, StartError) or failures >= tries):
+                    self._give_up()
                     return
                 await self._back_off(failures)
                 self.restarts += 1
+        except Exception as error:  # a defect of ours: it must neither be silent nor the last word
+            self.last_error = self._defect(error)
+            self._give_up()
         finally:
             if self._state != "failed":
                 self._enter("closed")
+
+    def _give_up(self) -> None:
+        """Start it no more before it is asked for, and not at once then."""
+        self._given_up += 1
+        delay = self._backoff.delay(self._given_up, self._chance())
+        self._again_at = self._clock() + delay
+        _log.warning("%s It is tried again when it is asked for, in %.1f s at the soonest.", self.last_error, delay)
+        self._enter("failed")
+
+    def _defect(self, error: Exception) -> UpstreamServerError:
+        _log.error("The supervision of %s failed: %s.", self._path.stem, raised_at(error))
+        return UpstreamServerError(f"The supervision of {self._path.stem} failed: {type(error).__name__}.")
 
     async def _back_off(self, failures: int) -> None:
         delay = self._backoff.delay(failures, self._chance())
@@ -220,17 +248,37 @@ class ModelServer:
         since = None
         try:
             key = Secret(secrets.token_urlsafe(32))
-            async with ModelProcess(order(self.settings, self._path, key)) as self._process:
+            made = ModelProcess(order(self.settings, self._path, key), self.settings.environment)
+            async with made as self._process:
                 endpoint = await self._loading(self._process, key).endpoint()
-                since, self._was_ready = self._clock(), True
+                since, self._was_ready, self._given_up = self._clock(), True, 0
                 self._enter("ready", endpoint)
-                await self._process.wait()
-                self.last_error = death(self._process, endpoint.model)
+                self.last_error = await self._until_gone(self._process, endpoint)
         except LocalAgentError as error:
             self.last_error = error
         except OSError as error:
             self.last_error = UpstreamServerError(f"No process for {self._path.stem} could be started: {error}.")
+        except Exception as error:  # a defect of ours: the server is started again all the same
+            self.last_error = self._defect(error)
         return since is not None and self._clock() - since >= self._backoff.settled
+
+    async def _until_gone(self, process: ModelProcess, endpoint: Endpoint) -> UpstreamServerError:
+        """Wait until a process has ended, or does not answer any more; return the error that says so."""
+        liveness = self._liveness()
+        ended = asyncio.create_task(process.wait(), name=f"wait for the end of {endpoint.model}")
+        silent = asyncio.create_task(silence(endpoint.port, liveness), name=f"ask {endpoint.model} how it is")
+        try:
+            await asyncio.wait({ended, silent}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                return death(process, endpoint.model)
+            silent.result()
+            return UpstreamServerError(
+                f"The model server of {endpoint.model} did not answer for {liveness.longest:.0f} s."
+            )
+        finally:
+            ended.cancel()
+            silent.cancel()
+            await asyncio.gather(ended, silent, return_exceptions=True)
 
     def _loading(self, process: ModelProcess, key: Secret) -> Loading:
         timeout = self.settings.load_timeout
@@ -249,4 +297,4 @@ class ModelServer:
             if listener:
                 listener(news)
         except Exception as error:  # the owner's code; the server must be kept running whatever it does
-            _log.error("A listener of the model server raised %s.", type(error).__name__)
+            _log.error("A listener of the model server raised %s.", raised_at(error))
