@@ -10,6 +10,7 @@ CODE = '''
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import attrs
@@ -24,6 +25,7 @@ class OddSettings:
     note: str = ""
     wait: str = ""
     hang_once: str = ""
+    block: bool = False
 
 
 class OddPlugin(Plugin):
@@ -35,6 +37,8 @@ class OddPlugin(Plugin):
         if self.settings.note:
             with open(self.settings.note, "a") as file:
                 file.write(f"{self.core.processes}\\n")
+        if self.settings.block:
+            time.sleep(3600)
         while self.settings.wait and not Path(self.settings.wait).exists():
             await asyncio.sleep(0.01)
         if self.settings.hang_once:
@@ -57,7 +61,8 @@ def installed(folder: Path) -> dict[str, str]:
 
     Its settings: ``once`` is a folder that it makes when it starts, so that the second that tries fails; ``fail`` makes
     it fail in ``record_metric``; ``note`` is a file to which it writes how many processes there are; ``wait`` is a file
-    for which it waits when it starts; ``hang_once`` is a folder that it makes when it starts: whoever makes it hangs.
+    for which it waits when it starts; ``hang_once`` is a folder that it makes when it starts: whoever makes it hangs;
+    ``block`` makes it block the event loop when it starts.
     """
     about = folder / "localagent_odd-1.2.3.dist-info"
     about.mkdir(parents=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -146,6 +147,37 @@ async def test_a_start_can_be_stopped(tmp_path: Path, workers: int, number: int)
         await exists(note)
         process.signal(number)
         assert await process.ended() == 0
+
+
+async def test_a_start_that_blocks_is_stopped_by_the_second_signal(tmp_path: Path) -> None:
+    """The event loop never hears of the first one."""
+    note = tmp_path / "note"
+    path = odd_settings(tmp_path, note=str(note))
+    path.write_text(path.read_text().replace("[plugins.odd]", "[plugins.odd]\nblock = true"))
+    async with starting(path, environment=installed(tmp_path / "site")) as process:
+        await exists(note)
+        process.signal(signal.SIGTERM)
+        process.signal(signal.SIGINT)  # of the same number, two may become one
+        assert await process.ended() == 130
+
+
+async def test_signals_for_the_supervisor_end_no_worker_that_starts(tmp_path: Path) -> None:
+    """Somebody may send SIGHUP to all processes of a name, at any moment."""
+    path = odd_settings(tmp_path)
+    async with starting(path, "--workers", "2", environment=installed(tmp_path / "site")) as process:
+        while not any("Serving on" in line for line in process.lines):
+            for pid in children(process.pid):
+                for number in (signal.SIGHUP, signal.SIGINT):
+                    send(pid, number)
+            await asyncio.sleep(0)
+            assert not process.closed, process.lines
+
+
+def send(pid: int, number: int) -> None:
+    """Send a signal to a worker; between fork and exec it is still called what its parent is called."""
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        if b"gateway.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, number)
 
 
 @BOTH

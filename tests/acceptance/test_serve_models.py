@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import re
 import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
 import pytest
-from processes import BODY, Process, serving
+from odd_plugin import installed
+from processes import BODY, Process, Upstream, serving, upstream
 from test_supervisor import children, watched
 
 from localagent.testing import tiny_gguf
@@ -17,6 +21,7 @@ from localagent.testing import tiny_gguf
 pytest.importorskip("localagent_provider_llamacpp")
 pytest.importorskip("xllamacpp")
 
+FULL = bool(os.environ.get("LOCALAGENT_FULL"))
 SHORT = {**BODY, "max_tokens": 2}
 
 
@@ -100,3 +105,99 @@ async def test_a_reload_keeps_the_model_server(tmp_path: Path, model: Path) -> N
             await asked(process)
             await ended()
         assert first not in models_of(process)
+
+
+def with_upstream(path: Path, url: str, *, context: int, odd: str = "") -> None:
+    """Write settings with the model and a server that holds requests, so that a reading of them stays in use."""
+    text = path.read_text()
+    model = re.search(r'model = "(.*)"', text)
+    assert model is not None
+    path.write_text(
+        'use = ["gateway", "provider-llamacpp", "provider-openai", "odd"]\n'
+        f'state_folder = "{path.parent}/state"\n{odd}\n'
+        f'[providers.llamacpp]\nmodel = "{model[1]}"\ncontext = {context}\nthreads = 1\nbatch = 64\n'
+        f'[providers.up]\ntype = "openai"\ninstances = ["{url}"]\n[plugins.gateway]\nlog = "none"\n'
+    )
+
+
+@contextlib.asynccontextmanager
+async def held(process: Process, up: Upstream) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Begin a request that is held; give what lets it end."""
+    up.hold.clear()
+    up.begun.clear()
+    async with httpx.AsyncClient(base_url=process.url, timeout=60) as http:
+        asking = asyncio.create_task(http.post("/v1/chat/completions", json={**BODY, "model": "up/m"}))
+        await up.begun.wait()
+
+        async def end() -> None:
+            up.hold.set()
+            assert (await asking).status_code == 200
+
+        yield end
+        await end()
+
+
+async def asked_model(process: Process) -> None:
+    async with httpx.AsyncClient(base_url=process.url, timeout=60) as http:
+        answer = await http.post("/v1/chat/completions", json={**SHORT, "model": "llamacpp/default"})
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("workers", ["1", "2"] if FULL else ["2"])
+async def test_a_reload_that_fails_ends_no_model_that_is_in_force(tmp_path: Path, model: Path, workers: str) -> None:
+    """A has a request; B is in force; C cannot be; A's request ends: B's model answers, in the same process."""
+    path = settings(tmp_path, model)
+    environment = installed(tmp_path / "site")
+    async with upstream() as up:
+        with_upstream(path, up.url, context=256)
+        async with serving(path, "--workers", workers, environment=environment) as process, held(process, up) as end_a:
+            await asked_model(process)
+            (of_a,) = models_of(process)
+            with_upstream(path, up.url, context=192)
+            process.signal(signal.SIGHUP)
+            await process.line("The settings were read again")
+            await asked_model(process)
+            assert of_a in models_of(process)
+            (of_b,) = set(models_of(process)) - {of_a}
+            (tmp_path / "made").mkdir()
+            with_upstream(path, up.url, context=128, odd=f'plugins.odd.once = "{tmp_path}/made"')
+            process.signal(signal.SIGHUP)
+            await process.line("those before stay in force")
+            with watched([of_a]) as ended:
+                await end_a()
+                await ended()
+            for _ in range(4):
+                await asked_model(process)
+            assert models_of(process) == [of_b]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"] if FULL else ["1"])
+async def test_reloads_in_a_row_end_no_model_under_its_requests(tmp_path: Path, model: Path, workers: str) -> None:
+    """B's model lives as long as B has a request, also when A's last one ends while C is in force."""
+    path = settings(tmp_path, model)
+    async with upstream() as up_a, upstream() as up_b:
+        with_upstream(path, up_a.url, context=256)
+        environment = installed(tmp_path / "site")
+        async with (
+            serving(path, "--workers", workers, environment=environment) as process,
+            held(process, up_a) as end_a,
+        ):
+            await asked_model(process)
+            (of_a,) = models_of(process)
+            with_upstream(path, up_b.url, context=192)
+            process.signal(signal.SIGHUP)
+            await process.line("The settings were read again")
+            await asked_model(process)
+            (of_b,) = set(models_of(process)) - {of_a}
+            async with held(process, up_b) as end_b:
+                with_upstream(path, up_b.url, context=128)
+                process.signal(signal.SIGHUP)
+                await process.line("The settings were read again", 2)
+                with watched([of_a]) as ended:
+                    await end_a()
+                    await ended()
+                assert of_b in models_of(process)
+                with watched([of_b]) as ended:
+                    await end_b()
+                    await ended()
+            await asked_model(process)

@@ -29,6 +29,7 @@ from localagent_gateway.log_lines import Lines
 from localagent_gateway.order import Command, Order, Report, settings_file
 from localagent_gateway.reloading import reload
 from localagent_gateway.serving import Serving
+from localagent_gateway.signals import ignore
 from localagent_gateway.start_objects import keep_for_good
 from localagent_gateway.worker import Worker, running
 
@@ -39,8 +40,7 @@ LONGEST_LINE = 64 * 1024 * 1024  # a settings file is sent in one line
 
 def main() -> None:
     """Serve until the supervisor says otherwise, or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C and SIGHUP are for the supervisor
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    ignore()
     reports = _reserve_standard_output()
     commands = os.fdopen(0, "rb", buffering=0)  # what follows the first line is read by the event loop
     line = commands.readline()

@@ -12,6 +12,11 @@ from collections.abc import Coroutine, Iterator
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from localagent.command.interrupts import PressedTwice
+
+ENDS = (signal.SIGTERM, signal.SIGINT)
+FOR_THE_SUPERVISOR = (signal.SIGINT, signal.SIGHUP)  # Ctrl-C, and to read the settings
+
 
 class Signals:
     """Watches signals while the context is open; entered in the main thread, before anything else is done.
@@ -36,6 +41,7 @@ class Signals:
             signal.SIGHUP: self.reload.set, signal.SIGUSR2: self.replace.set, signal.SIGUSR1: _nothing
         }  # fmt: skip
         self._before: dict[signal.Signals, Any] = {}
+        self._ends = 0
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._early) for number in self._asks}
@@ -54,17 +60,24 @@ class Signals:
     def on_loop(self) -> Iterator[None]:
         """Let the running event loop take in signals while the context is open."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDS:
             loop.add_signal_handler(number, self._end)
+            signal.signal(number, self._end_now)  # beside the loop's, which hears of each signal all the same
         for number, ask in self._asks.items():
             loop.add_signal_handler(number, ask)
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT, *self._asks):
+            for number in (*ENDS, *self._asks):
                 loop.remove_signal_handler(number)
             for number in self._asks:
                 signal.signal(number, self._early)
+
+    def _end_now(self, number: int, frame: FrameType | None) -> None:
+        """End at once at the second signal, should the loop not have come to hear of the first: something blocks it."""
+        self._ends += 1
+        if self._ends > 1 and not self.ending.is_set():
+            raise PressedTwice
 
     def _end(self) -> None:
         (self.now if self.ending.is_set() else self.ending).set()
@@ -95,3 +108,31 @@ async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool
 
 def _nothing() -> None:
     """Do nothing."""
+
+
+_holding = 0
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Start a worker in this context: SIGHUP and SIGINT wait until it is ready to ignore them (``ignore``).
+
+    A child inherits which signals wait. Somebody may send SIGHUP to all processes of a name, also to one that has no
+    handlers yet.
+    """
+    global _holding  # noqa: PLW0603 - so does the mask belong to the process; several workers start at a time
+    _holding += 1
+    signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_SUPERVISOR)
+    try:
+        yield
+    finally:
+        _holding -= 1
+        if not _holding:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_SUPERVISOR)
+
+
+def ignore() -> None:
+    """Ignore in a worker what is for the supervisor, and let it no longer wait."""
+    for number in FOR_THE_SUPERVISOR:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_SUPERVISOR)

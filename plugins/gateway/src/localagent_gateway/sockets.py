@@ -50,8 +50,12 @@ def _places(settings: GatewaySettings) -> list[Place]:
         ) from None
     places = dict.fromkeys((family, tuple(address)) for family, _, _, _, address in found)
     if settings.host in LOOPBACK:  # whatever the resolver says: without keys nobody else may ask
-        places = {place: None for place in places if ipaddress.ip_address(place[1][0].partition("%")[0]).is_loopback}
+        return [place for place in places if _is_loopback(str(place[1][0]))]
     return list(places)
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def _bound(places: list[Place], port: int) -> list[socket.socket]:

@@ -15,6 +15,7 @@ from localagent import StartError
 from localagent.supervision import Liveness, ending, tell_failure
 from localagent_gateway.order import Command, Order, Report, path_of
 from localagent_gateway.serving import Serving
+from localagent_gateway.signals import held_back
 
 log = logging.getLogger("localagent.gateway")
 
@@ -53,11 +54,12 @@ class WorkerProcess:
         try:
             # -P: no folder that merely happens to be the current one may lend the worker its modules.
             # A process group of its own: what a terminal sends to its foreground group is for the supervisor.
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "localagent_gateway.child",
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LONGEST_LINE,
-                pass_fds=order.sockets, process_group=0,
-            )  # fmt: skip
+            with held_back():
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-P", "-m", "localagent_gateway.child",
+                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LONGEST_LINE,
+                    pass_fds=order.sockets, process_group=0,
+                )  # fmt: skip
         except OSError as error:
             raise StartError(f"No worker could be started: {error.strerror}.") from None
         made = cls(process)
