@@ -215,6 +215,35 @@ async def test_a_replacement_that_hangs_keeps_nobody_waiting(tmp_path: Path) -> 
         assert await process.ended() == 0
 
 
+async def test_while_no_worker_can_be_started_requests_are_answered(tmp_path: Path) -> None:
+    """With 503 at once, and not with silence; as soon as one can be started, it answers."""
+    path = odd_settings(tmp_path)
+    async with serving(path, "--workers", "2", environment=installed(tmp_path / "site")) as process:
+        module = tmp_path / "site" / "localagent_odd.py"
+        whole = module.read_text()
+        module.write_text("raise ImportError\n")
+        for pid in children(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        await process.line("Worker . cannot be started")
+        answers = []
+        while 503 not in answers:
+            answers.append(await status(process))
+        module.write_text(whole)
+        while await status(process) != 200:  # noqa: ASYNC110 - another process's workers
+            await asyncio.sleep(0.1)
+        process.signal(signal.SIGTERM)
+        assert await process.ended() == 0
+
+
+async def status(process: Process) -> int:
+    async with httpx.AsyncClient(base_url=process.url, timeout=60) as http:
+        answer = await http.post("/v1/chat/completions", content=b"x" * 1_000_000)
+        if answer.status_code == 503:
+            assert answer.headers["retry-after"] == "1"
+            return 503
+        return (await http.get("/readyz")).status_code
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("damage", [broken, edited] if FULL else [edited])
 async def test_under_load_only_the_killed_worker_s_requests_are_lost(

@@ -76,7 +76,7 @@ class Place:
         self.serve.set()
         self.fails: list[Exception] = []
         self.started: list[float] = []
-        self.slot = Slot(1, settings(), self._start, lambda process: None, parts)
+        self.slot = Slot(1, settings(), self._start, lambda process: None, parts=parts, on_change=lambda: None)
 
     async def _start(self, number: int, serving: Any) -> Any:
         self.started.append(asyncio.get_running_loop().time())

@@ -29,6 +29,7 @@ class Slot:
         serving: What its processes serve; the place holds the lease.
         start: Starts a process for it.
         see_off: Kills a process that takes in no more, should it not end in time.
+        on_change: Called when a start has failed here, and when a process has begun to serve.
         parts: What runs once for all workers.
 
     Attributes:
@@ -37,16 +38,31 @@ class Slot:
         process: The process that serves here; None before the first.
     """
 
-    def __init__(self, number: int, serving: Serving, start: Start, see_off: SeeOff, parts: SharedParts) -> None:
+    def __init__(
+        self,
+        number: int,
+        serving: Serving,
+        start: Start,
+        see_off: SeeOff,
+        *,
+        parts: SharedParts,
+        on_change: Callable[[], object],
+    ) -> None:
         self.number = number
         self.serving = serving
         self.process: WorkerProcess | None = None
         self._start = start
         self._see_off = see_off
         self._parts = parts
+        self._on_change = on_change
         self._restarts = Restarts()
         self._changed = asyncio.Event()
         parts.hold(serving.lease)
+
+    @property
+    def serves(self) -> bool:
+        """Whether a process is here that takes in requests."""
+        return self.process is not None and not self.process.leaving.is_set()
 
     async def replace(self) -> WorkerProcess | None:
         """Put a new process here, once it serves; return the one before, which still takes in requests.
@@ -103,6 +119,7 @@ class Slot:
         self.process = process
         self._changed.set()
         self._changed = asyncio.Event()
+        self._on_change()
 
     def _let_go(self, process: WorkerProcess, serving: Serving) -> None:
         """Let a process that another one stands in for end its requests, with all that these need."""
@@ -162,6 +179,7 @@ class Slot:
             except LocalAgentError as error:
                 delay = self._restarts.after(None)
                 log.warning("Worker %d cannot be started: %s It is tried again in %.1f s.", self.number, error, delay)
+                self._on_change()
                 continue
             if self.process is not gone:  # it was replaced meanwhile
                 await new.kill()

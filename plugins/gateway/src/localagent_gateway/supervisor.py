@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from localagent import LocalAgentError
 from localagent.supervision import tell_failure
 from localagent_gateway.errors import PartlyDone
+from localagent_gateway.no_worker import NoWorker
 from localagent_gateway.order import order
 from localagent_gateway.reloading import RELOADED, REPLACED, obeying
 from localagent_gateway.serving import Serving
@@ -43,7 +44,8 @@ class Supervisor:
         self._slots: list[Slot] = []
         self._alive: set[WorkerProcess] = set()
         self._keeping: list[asyncio.Task[None]] = []
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._no_worker = NoWorker(sockets)
+        self._background: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,8 +54,9 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._keep_no_longer()
-        for task in self._leaving:
+        for task in self._background:
             task.cancel()
+        await self._no_worker.switch(False)
         await asyncio.gather(*(process.kill() for process in self._living()))
 
     async def start(self) -> None:
@@ -64,7 +67,7 @@ class Supervisor:
         """
         self._serving = await self._serving.with_shared(self._parts)
         self._slots = [
-            Slot(number, self._serving, self._start, self._see_off, self._parts)
+            Slot(number, self._serving, self._start, self._see_off, parts=self._parts, on_change=self._changed)
             for number in range(1, self._serving.workers + 1)
         ]
         self._parts.release(self._serving.lease)  # each place holds it
@@ -110,9 +113,18 @@ class Supervisor:
 
     def _see_off(self, process: WorkerProcess) -> None:
         """Kill a process that takes in no more, should it not end in time."""
-        task = asyncio.create_task(self._seen_off(process), name=f"see off worker {process.pid}")
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self._begin(self._seen_off(process), f"see off worker {process.pid}")
+
+    def _changed(self) -> None:
+        """Answer in the workers' place when a start has failed and none serves; stop when one does."""
+        if self._keeping:
+            alone = not any(slot.serves for slot in self._slots)
+            self._begin(self._no_worker.switch(alone), "answer in the workers' place")
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
         task.add_done_callback(tell_failure(log))
 
     async def _seen_off(self, process: WorkerProcess) -> None:
@@ -128,6 +140,7 @@ class Supervisor:
     async def drain(self) -> None:
         """End all workers in good order; one that does not end in time is killed."""
         await self._keep_no_longer()
+        await self._no_worker.switch(False)
         for sock in self._sockets:
             sock.close()  # the workers have their own copies; the last one's end closes the port
         living = self._living()
