@@ -281,8 +281,8 @@ async def test_under_load_only_the_killed_worker_s_requests_are_lost(
             assert other.asked == 0
         with capsys.disabled():
             print(
-                f"\n{damage.__name__} file: {len(rows)} kills, {load.ended.total()} requests, {sum(wrong.values())} lost;"
-                f" replaced after {median(rows):.2f} s in the middle, {max(rows):.2f} s at most"
+                f"\n{damage.__name__} file: {len(rows)} kills, {load.ended.total()} requests"
+                f", {sum(wrong.values())} lost, replaced after {median(rows):.2f} s (median) to {max(rows):.2f} s"
             )
 
 
