@@ -67,7 +67,7 @@ def test_nothing_waits_for_the_threads_that_libraries_share(sources: list[Path])
         if SHARED_THREADS.search(line)
     ]
     assert [line.strip() for _, line in found] == [
-        "places = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)"
+        "found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)"
     ]  # the gateway's own host, before it serves
 
 
