@@ -14,7 +14,7 @@ from localagent.command.findings import Finding
 from localagent.command.line import CommandLine
 from localagent.command.options import command
 from localagent.command.request_options import Duration
-from localagent.command.terminal import Terminal, one_line
+from localagent.command.terminal import Styled, Terminal, one_line
 from localagent.errors import LocalAgentError
 
 SECONDS = 3.0
@@ -70,7 +70,7 @@ def _live(line: CommandLine) -> list[Finding]:
 
 def _show(terminal: Terminal, findings: Iterable[Finding]) -> None:
     for finding in findings:
-        level = terminal.styled(f"{finding.level:<6}", COLORS[finding.level])
-        terminal.line(f"{level}  {finding.subject}: {one_line(finding.text)}")
+        level = Styled(f"{finding.level:<6}", COLORS[finding.level])
+        terminal.line(level, f"  {one_line(finding.subject)}: {one_line(finding.text)}")
         if finding.mend:
             terminal.line(f"{'':<8}{one_line(finding.mend)}")

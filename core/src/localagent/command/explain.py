@@ -13,6 +13,7 @@ from localagent.command.options import command
 from localagent.command.prompts import read_prompt
 from localagent.command.receipts import receipt_text
 from localagent.command.request_options import Sending, chat_request, request_options
+from localagent.command.terminal import Piece, Styled
 from localagent.command.waiting import Waiting
 from localagent.hooks import OPERATIONS
 
@@ -41,8 +42,10 @@ def explain(line: CommandLine, *, prompt: tuple[str, ...], sending: Sending, as_
         more = {"remarks": remarks} if remarks else {}
         line.terminal.line(msgspec.json.encode(_document(pipeline) | more).decode())
         return
-    for text in (*_lines(line.terminal, pipeline), *remarks):
-        line.terminal.line(text)
+    for pieces in _lines(pipeline):
+        line.terminal.line(*pieces)
+    for remark in remarks:
+        line.terminal.line(remark)
 
 
 async def _explain_prompt(line: CommandLine, text: str, sending: Sending, *, as_json: bool) -> None:
@@ -79,18 +82,18 @@ def _document(pipeline: Pipeline) -> dict[str, object]:
     }
 
 
-def _lines(terminal: Terminal, pipeline: Pipeline) -> Iterator[str]:
+def _lines(pipeline: Pipeline) -> Iterator[tuple[Piece, ...]]:
     shown: dict[str, tuple[tuple[str, ...], ...]] = {}
     for operation, hooks in _by_operation(pipeline).items():
         rows = tuple(_rows(hooks))
         same = next((name for name, others in shown.items() if others == rows), None)
         shown[operation] = rows
-        yield terminal.styled(operation, None, bold=True) + (f": as {same}" if same else "" if rows else ": no steps")
+        yield Styled(operation, bold=True), f": as {same}" if same else "" if rows else ": no steps"
         if not same:
-            yield from _aligned(rows)
+            yield from zip(_aligned(rows), strict=True)
     empty = [hook for hook, steps in pipeline.steps.items() if not steps]
     if empty:
-        yield f"No plugin has a step in: {', '.join(empty)}."
+        yield (f"No plugin has a step in: {', '.join(empty)}.",)
 
 
 def _rows(hooks: Hooks) -> Iterator[tuple[str, ...]]:

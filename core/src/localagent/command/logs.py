@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from localagent.command.terminal import Terminal, one_line
+from localagent.command.terminal import Piece, Styled, Terminal, one_line
 from localagent.progress import progress
 
 
@@ -37,11 +37,10 @@ class Log(logging.Handler):
             return
         label, color = (record.levelname.lower(), "yellow") if record.levelno >= logging.WARNING else ("", "")
         text = one_line(record.getMessage())
-        if not label:
-            text = self._terminal.styled(f"{record.name}: {text}", "bright_black", sys.stderr)
+        pieces: list[Piece] = [text if label else Styled(f"{record.name}: {text}", "bright_black")]
         if self.debug and record.exc_info and record.exc_info[0] is not None:
-            text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        self._terminal.note(text, label=label, color=color)
+            pieces.append("\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip())
+        self._terminal.note(*pieces, label=label, color=color)
 
     def choose(self, *, verbose: bool, debug: bool) -> None:
         """Choose how much is written: warnings, what LocalAgent does (``verbose``), everything (``debug``)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -12,7 +11,7 @@ import msgspec
 
 from localagent.command.line import CommandLine
 from localagent.command.options import command
-from localagent.command.terminal import Terminal, is_terminal
+from localagent.command.terminal import Piece, Styled, Terminal, is_terminal, one_line
 from localagent.errors import StartError
 from localagent.hooks import IMPL_ATTRIBUTE
 from localagent.pipeline import Pipeline
@@ -115,7 +114,8 @@ def _show(terminal: Terminal, shown: list[PluginView], *, as_json: bool) -> None
     elif not shown:
         terminal.note("No plugin is installed. See: localagent doctor")
     elif is_terminal(sys.stdout):
-        terminal.line(os.linesep.join(text for view in shown for text in _block(terminal, view)).rstrip())
+        for number, view in enumerate(shown):
+            _show_block(terminal, view, first=number == 0)
     else:
         terminal.table((), [row for view in shown for row in _rows(view)])
 
@@ -128,19 +128,25 @@ def _document(view: PluginView) -> dict[str, object]:
     }
 
 
-def _block(terminal: Terminal, view: PluginView) -> Iterator[str]:
+def _show_block(terminal: Terminal, view: PluginView, *, first: bool) -> None:
+    if not first:
+        terminal.line()
+    for pieces in _block(view):
+        terminal.line(*pieces)
+
+
+def _block(view: PluginView) -> Iterator[tuple[Piece, ...]]:
     report = view.report
-    state = terminal.styled(report.state, STATE_COLORS[report.state])
-    source = f"({report.distribution})" if report.distribution else ""
-    yield f"{terminal.styled(report.name, None, bold=True)} {report.version} {source}"
-    yield f"  {state}: {report.why}{f' {report.mend}' if report.mend else ''}"
+    source = f"({one_line(report.distribution)})" if report.distribution else ""
+    yield Styled(report.name, bold=True), f" {report.version} {source}"
+    why = one_line(f"{report.why} {report.mend}")
+    yield "  ", Styled(report.state, STATE_COLORS[report.state]), f": {why}"
     hooks = max((len(place.hook) for place in view.places), default=0)
     positions = max((len(place.position) for place in view.places), default=0)
     for place in view.places:
-        yield f"  {place.hook:<{hooks}}  {place.position:<{positions}}  {place.why}"
+        yield (f"  {place.hook:<{hooks}}  {place.position:<{positions}}  {place.why}",)
     if view.commands:
-        yield f"  commands: {', '.join(view.commands)}"
-    yield ""
+        yield (f"  commands: {', '.join(view.commands)}",)
 
 
 def _rows(view: PluginView) -> Iterator[tuple[str, ...]]:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+import attrs
 import click
 
 if TYPE_CHECKING:
@@ -38,6 +39,29 @@ def is_terminal(stream: TextIO | None) -> bool:
     return False
 
 
+@attrs.frozen
+class Styled:
+    """A piece of text with a style of ours. It is styled when it is written, after control characters were taken out.
+
+    Attributes:
+        text: The text.
+        color: Its colour, by click's name; None for the terminal's own.
+        bold: Whether it is bold.
+    """
+
+    text: str
+    color: str | None = None
+    bold: bool = False
+
+
+Piece = str | Styled
+"""What is written: plain text, or text with a style. Neither may bring control characters of its own."""
+
+
+def _plain(piece: Piece) -> str:
+    return piece if isinstance(piece, str) else piece.text
+
+
 class Terminal:
     """Standard output and standard error of one command.
 
@@ -54,8 +78,8 @@ class Terminal:
             if hasattr(stream, "reconfigure"):  # not where a test put something else in its place
                 stream.reconfigure(errors="replace")
 
-    def write(self, text: str) -> None:
-        """Write a piece of an answer to standard output, at once.
+    def write(self, *pieces: Piece) -> None:
+        """Write pieces of an answer to standard output, at once. Into a pipe they go as they are, without styles.
 
         Raises:
             BrokenPipeError: Whoever read it had enough.
@@ -63,8 +87,8 @@ class Terminal:
         """
         if self.waiting is not None:
             self.waiting.done()
-        if is_terminal(sys.stdout):
-            text = printable(text)
+        on_terminal = is_terminal(sys.stdout)
+        text = "".join(self._shown(piece, sys.stdout) if on_terminal else _plain(piece) for piece in pieces)
         if text and sys.stdout is not None:  # it was closed before we began
             self._put(text)
             self._column = 0 if text.endswith("\n") else 1
@@ -79,36 +103,41 @@ class Terminal:
         except OSError as error:  # a full disk, say; without a name nobody would know what it is about
             raise OSError(error.errno, error.strerror, "standard output") from error
 
-    def line(self, text: str = "") -> None:
+    def line(self, *pieces: Piece) -> None:
         """Write a line to standard output."""
-        self.write(text + "\n")
+        self.write(*pieces, "\n")
 
     def end_line(self) -> None:
         """End the line of standard output, if it has begun."""
         if self._column:
             self.write("\n")
 
-    def note(self, text: str, *, label: str = "", color: str = "yellow") -> None:
-        """Write lines to standard error, a coloured label in front of them."""
+    def note(self, *pieces: Piece, label: str = "", color: str = "yellow") -> None:
+        """Write lines to standard error, a coloured label in front of them; control characters are left out."""
         if self.waiting is not None:
             self.waiting.pause()
         if self._column and is_terminal(sys.stdout) and is_terminal(sys.stderr):
             self.end_line()
         if sys.stderr is not None:
             with contextlib.suppress(OSError):  # nobody is left to be told
-                mark = f"{label}: " if label and text else label
-                sys.stderr.write(f"{self.styled(mark, color, sys.stderr)}{text}\n")
+                text = "".join(self._shown(piece, sys.stderr) for piece in pieces)
+                mark = Styled(f"{label}: " if label and text else label, color)
+                sys.stderr.write(f"{self._shown(mark, sys.stderr)}{text}\n")
                 sys.stderr.flush()
 
     def error(self, text: str) -> None:
         """Write the sentence of an error to standard error."""
         self.note(one_line(text), label="error", color="red")
 
-    def styled(self, text: str, color: str | None, stream: TextIO | None = None, *, bold: bool = False) -> str:
-        """Return a text in a colour, where the stream (standard output) is a terminal and the user wants colours."""
-        if not text or not self.colored or not is_terminal(stream or sys.stdout) or os.environ.get("TERM") == "dumb":
+    def _shown(self, piece: Piece, stream: TextIO | None) -> str:
+        """Return what a terminal gets for a piece: no control characters but those of its style."""
+        text = printable(_plain(piece))
+        if not text or isinstance(piece, str) or not self._styles(stream):
             return text
-        return click.style(text, fg=color, bold=bold or None)
+        return click.style(text, fg=piece.color, bold=piece.bold or None)
+
+    def _styles(self, stream: TextIO | None) -> bool:
+        return self.colored and is_terminal(stream) and os.environ.get("TERM") != "dumb"
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write a table to standard output.

@@ -56,13 +56,14 @@ class Waiting(logging.Handler):
         """Show a text in place of the last one."""
         if not self._on:
             return
-        text = one_line(text)
-        if self._status is not None:
-            self._status.update(text)
-            return
         from rich.status import Status
+        from rich.text import Text
 
-        self._status = Status(text, console=self._terminal.console(sys.stderr), spinner_style="dim")
+        shown = Text(one_line(text))  # not plain text, in which rich would look for markup
+        if self._status is not None:
+            self._status.update(shown)
+            return
+        self._status = Status(shown, console=self._terminal.console(sys.stderr), spinner_style="dim")
         self._status.start()
 
     def _show_something(self) -> None:
