@@ -494,3 +494,28 @@ async def test_background_work_is_bounded() -> None:
         for number in range(1003):
             runtime.spawn(work(number), "work")
     assert len(done) == 1000
+
+
+async def test_background_work_may_begin_more_while_the_client_closes(caplog: pytest.LogCaptureFixture) -> None:
+    """What it begins is awaited as well; what comes when all is over is dropped, and never said to be too much."""
+    done: list[str] = []
+    async with client_of(fake_provider_plugin()) as client:
+        runtime: Runtime = await client.runtime()
+
+        async def work(name: str) -> None:
+            await asyncio.sleep(1.0)
+            done.append(name)
+            if len(done) < 3:
+                runtime.spawn(work(f"after {name}"), "work")
+
+        async def endless() -> None:
+            try:
+                await asyncio.sleep(1e6)
+            finally:
+                runtime.spawn(work("too late"), "work")
+
+        runtime.spawn(work("first"), "work")
+        runtime.spawn(endless(), "endless")
+    assert done == ["first", "after first", "after after first"]
+    assert runtime.dropped == 0
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []

@@ -66,6 +66,7 @@ class Instance:
         url: Base address; no key is ever part of it.
         weight: Relative capacity, for balancing.
         pool: How connections are kept.
+        fingerprint: A hash of what else decides its answers (see ``ProviderSetup.fingerprint``); empty when unknown.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Instance:
     url: str
     weight: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
     pool: PoolProfile = NOT_CHOSEN
+    fingerprint: str = attrs.field(default="", repr=False)
 
 
 class Target(msgspec.Struct, frozen=True):

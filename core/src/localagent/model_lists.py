@@ -99,6 +99,7 @@ class ModelLists:
             question = self._questions[instance] = _Question(self._core, instance)
             question.task.add_done_callback(lambda _: self._questions.pop(instance, None))
         question.waiters += 1
+        question.in_background &= self._core.in_background()
         try:
             await asyncio.wait([question.task], timeout=timeout)
         finally:
@@ -110,9 +111,10 @@ class ModelLists:
         return question.answer()
 
     def stop(self) -> None:
-        """Drop all questions, because the client closes."""
+        """Drop the questions for which a caller waits, because the client closes; background work may end."""
         for question in self._questions.values():
-            question.task.cancel()
+            if not question.in_background:
+                question.task.cancel()
 
 
 class _Question:
@@ -121,10 +123,12 @@ class _Question:
     Attributes:
         task: The task that asks.
         waiters: How many wait for it.
+        in_background: Whether all who ever waited for it are background work.
     """
 
     def __init__(self, core: Runtime, instance: Instance) -> None:
         self.waiters = 0
+        self.in_background = True
         self._models: Sequence[ModelInfo] | None = None
         self._error: LocalAgentError | None = None
         self._core = core

@@ -72,10 +72,25 @@ class ProviderSetup:
             for number, key in enumerate(keys or [None], 1):
                 base = name or f"{self.name}@{urlsplit(url).netloc}"
                 ident = f"{base}#{number}" if len(keys) > 1 else base
-                instance = Instance(ident, self.name, self.type, url.rstrip("/"), weight, common.pool)
                 secret = {"Authorization": f"{scheme} {key.reveal()}"} if key is not None else {}
-                made[instance] = {**(extra_headers or {}), **shared, **secret}
+                headers = {**(extra_headers or {}), **shared, **secret}
+                fingerprint = self.fingerprint(headers)
+                instance = Instance(ident, self.name, self.type, url.rstrip("/"), weight, common.pool, fingerprint)
+                made[instance] = headers
         return list(made), made
+
+    def fingerprint(self, headers: Mapping[str, str], *more: object) -> str:
+        """Return a hash of what decides an instance's answers beside its type and address, for ``Instance``.
+
+        What is remembered of an instance is of no use for one with another fingerprint. No key can be told from it.
+
+        Args:
+            headers: The headers of its requests, its key among them.
+            more: What else counts, beside the settings of the type; told apart by ``repr``.
+        """
+        from hashlib import sha256
+
+        return sha256(repr((self.settings, sorted(headers.items()), more)).encode(errors="replace")).hexdigest()
 
     async def refusal(self, answer: HttpAnswer, target: str) -> LocalAgentError:
         """Return the typed error of an answer whose status says that it is none; the answer is read and closed.

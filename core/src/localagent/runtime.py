@@ -115,6 +115,7 @@ class Runtime:
         self._prefix = f"la-{secrets.token_hex(4)}-"
         self._numbers = itertools.count(1)
         self._closed = False
+        self._finished = False
 
     async def open(self, former: Runtime | None = None) -> None:
         """Enter the plugins, in order of their names; what fails names the plugin.
@@ -179,10 +180,7 @@ class Runtime:
         closing = AsyncExitStack()  # runs from the last to the first, each whatever the others raise
         closing.callback(self.wheel.close)
         closing.push_async_callback(self._stack.aclose)
-        if self._sessions is not None:
-            closing.push_async_callback(self._sessions.aclose)
-        for transport in self._transports.values():
-            closing.push_async_callback(transport.aclose)
+        closing.push_async_callback(self._close_connections)
         closing.push_async_callback(self.registry.aclose)
         closing.push_async_callback(self._finish_background)
         closing.callback(self.models.stop)
@@ -201,15 +199,24 @@ class Runtime:
         for run in list(self.streams):
             await run.aclose()
 
+    async def _close_connections(self) -> None:
+        """Close all transports, those included that background work has opened meanwhile."""
+        async with AsyncExitStack() as stack:
+            if self._sessions is not None:
+                stack.push_async_callback(self._sessions.aclose)
+            for transport in self._transports.values():
+                stack.push_async_callback(transport.aclose)
+
     async def _finish_background(self) -> None:
-        """Let background work end within a time, then cancel what is left."""
-        tasks = self._background | set(self._connecting.values())
+        """Let background work end within a time, and what it begins; then cancel what is left."""
+        until = self.loop.time() + CLOSING_SECONDS
+        while (tasks := self._background | set(self._connecting.values())) and (left := until - self.loop.time()) > 0:
+            await asyncio.wait(tasks, timeout=left)
+        self._finished = True
+        for task in tasks:
+            task.cancel()
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
+            await asyncio.wait(tasks)
 
     # Calls
 
@@ -335,8 +342,15 @@ class Runtime:
     # What plugins are given
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
-        """Run work beside the path of a request; dropped (None) and counted when too much is under way."""
-        if len(self._background) >= BACKGROUND_AT_MOST or self._closed:
+        """Run work beside the path of a request; dropped (None) and counted when too much is under way.
+
+        While the client closes, work goes on that work which is still under way asks for. What comes later is dropped.
+        """
+        if self._finished:
+            work.close()
+            log.debug("Background work (%s) was dropped: the client is closed.", name)
+            return None
+        if len(self._background) >= BACKGROUND_AT_MOST:
             work.close()
             self.dropped += 1
             if self.dropped == 1:
@@ -373,6 +387,10 @@ class Runtime:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("Background work (%s) failed: %s.", task.get_name(), raised_at(error))
+
+    def in_background(self) -> bool:
+        """Say whether the task that runs now is background work."""
+        return asyncio.current_task() in self._background
 
     @property
     def background(self) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from localagent.errors import SettingsError
-from localagent_provider_llamacpp.models import DEFAULT_MODEL, HEADER, find_model, is_remote
+from localagent_provider_llamacpp.models import DEFAULT_MODEL, HEADER, file_mark, find_model, is_remote
 
 WHOLE = HEADER.pack(b"GGUF", 3, 2, 1)
 
@@ -200,3 +200,29 @@ def test_only_models_on_the_hub_may_need_the_network() -> None:
     assert is_remote("hf:organisation/repository/model.gguf")
     assert not is_remote(DEFAULT_MODEL)
     assert not is_remote("/models/model.gguf")
+
+
+def test_a_file_is_told_from_another(tmp_path: Path, distribution: Path) -> None:
+    """By its path, its size and when it was written; one that is not here has no mark, and is no error."""
+    path = tmp_path / "model.gguf"
+    path.write_bytes(WHOLE)
+    os.utime(path, ns=(1, 1))
+    first = file_mark(str(path))
+    assert first == (str(path), len(WHOLE), 1)
+    os.utime(path, ns=(1, 2))
+    assert file_mark(str(path)) == (str(path), len(WHOLE), 2)
+    path.write_bytes(WHOLE + b"more")
+    os.utime(path, ns=(1, 1))
+    assert file_mark(str(path)) != first
+    inside = file_mark("dist:brings-models/small.gguf")
+    assert inside is not None
+    assert inside[0] == str(distribution / "small.gguf")
+    for missing in (str(tmp_path / "gone"), "dist:is-not-there/x.gguf", "dist:", "hf:one/two/three.gguf"):
+        assert file_mark(missing) is None
+
+
+def test_a_home_that_is_not_known_is_one_sentence() -> None:
+    """Where the model's path begins with somebody's home folder."""
+    with pytest.raises(SettingsError, match="home folder"):
+        find_model("~nobody-of-this-name/model.gguf")
+    assert file_mark("~nobody-of-this-name/model.gguf") is None

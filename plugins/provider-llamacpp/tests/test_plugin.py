@@ -54,6 +54,28 @@ async def test_models_and_health_start_no_process(model: Path) -> None:
         assert [server.state for server in await servers_of(made)] == ["new", "new"]
 
 
+async def test_another_file_or_option_is_another_instance(model: Path, tmp_path: Path) -> None:
+    """Remembered model lists are of no use for it; the same settings and file are the same."""
+    copy = tmp_path / "copy.gguf"
+    copy.write_bytes(model.read_bytes())
+    os.utime(copy, ns=(1, 1))
+
+    async def fingerprint(**provider: Any) -> str:
+        async with client(**provider) as made:
+            (instance,) = (await made.runtime()).instances
+            return str(instance.fingerprint)
+
+    first = await fingerprint(model=str(copy))
+    assert await fingerprint(model=str(copy)) == first
+    others = [await fingerprint(model=str(model)), await fingerprint(model=str(copy), context=128)]
+    others.append(await fingerprint(model=str(copy), extra={"sampling.temp": 0.2}))
+    os.utime(copy, ns=(1, 2))
+    others.append(await fingerprint(model=str(copy)))
+    copy.unlink()
+    others.append(await fingerprint(model=str(copy)))
+    assert len({first, *others}) == 6
+
+
 async def test_another_model_is_not_found(model: Path) -> None:
     """llama.cpp answers under any name; here a wrong one is an error that names the right one."""
     async with client(model=str(model)) as made:

@@ -24,7 +24,7 @@ from localagent import (
 )
 from localagent_catalog.nearness import is_near
 from localagent_catalog.settings import CatalogSettings
-from localagent_catalog.shelf import ModelList, Shelf
+from localagent_catalog.shelf import Identity, ModelList, Shelf, identity
 
 log = logging.getLogger("localagent")
 
@@ -48,7 +48,7 @@ class _Entry:
 
 
 class CatalogPlugin(Plugin):
-    """Remembers what instances offer, by their ``id``."""
+    """Remembers what instances offer, by all that decides it."""
 
     name = "catalog"
     settings_class = CatalogSettings
@@ -56,8 +56,8 @@ class CatalogPlugin(Plugin):
     moves = True
 
     async def __aenter__(self) -> Self:
-        self._entries: dict[tuple[str, str], _Entry] = {}
-        self._asked: dict[str, float] = {}
+        self._entries: dict[Identity, _Entry] = {}
+        self._asked: dict[Identity, float] = {}
         self._shelf: Shelf | None = Shelf(lambda: self.core.folder)
         self._writing: asyncio.Lock = asyncio.Lock()
         return self
@@ -71,7 +71,7 @@ class CatalogPlugin(Plugin):
     async def list_models(self, instance: Instance) -> Sequence[ModelInfo] | None:
         """Answer with a list that is good; with one that is older, too, while the instance is asked anew."""
         now = self.core.clock()
-        entry = self._entries.get((instance.id, instance.url))
+        entry = self._entries.get(identity(instance))
         if entry is None or now >= entry.fresh:
             entry = self._from_file(instance) or entry
         if entry is None or now >= entry.until:
@@ -102,7 +102,7 @@ class CatalogPlugin(Plugin):
         except (OSError, LocalAgentError) as error:
             self._without_files(error)
             return None
-        known = self._entries.get((instance.id, instance.url))
+        known = self._entries.get(identity(instance))
         if kept is None or (known is not None and kept.listed < known.kept.listed):
             return None
         return self._learn(instance, kept)
@@ -115,15 +115,15 @@ class CatalogPlugin(Plugin):
         if age < 0:  # the wall clock was set back since: nobody knows how old it is
             age = good
         entry = _Entry(kept, now + good - age, now + ttl * (1 + settings.stale) - age)
-        self._entries[instance.id, instance.url] = entry
+        self._entries[identity(instance)] = entry
         return entry
 
     def _ask_again(self, instance: Instance) -> None:
         """Ask an instance in the background, unless that was done just now."""
-        now = self.core.clock()
-        if now < self._asked.get(instance.id, now):
+        now, asked = self.core.clock(), identity(instance)
+        if now < self._asked.get(asked, now):
             return
-        self._asked[instance.id] = now + self.settings.pause * self.core.random.uniform(1, 1 + JITTER)
+        self._asked[asked] = now + self.settings.pause * self.core.random.uniform(1, 1 + JITTER)
         self.core.spawn(self._ask(instance), "list models again")
 
     async def _ask(self, instance: Instance) -> None:

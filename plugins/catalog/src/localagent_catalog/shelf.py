@@ -31,6 +31,14 @@ class ModelList(msgspec.Struct, frozen=True):
     version: int = VERSION
 
 
+Identity = tuple[str, ...]
+
+
+def identity(instance: Instance) -> Identity:
+    """Return what an instance's list belongs to: whatever decides its answer is in it, keys and options hashed."""
+    return instance.type, instance.provider, instance.id, instance.url, instance.fingerprint
+
+
 _decode = msgspec.json.Decoder(ModelList).decode
 
 
@@ -83,8 +91,8 @@ class Shelf:
         self._tidy(path.parent, kept.listed - FORGOTTEN)
 
     def _path(self, instance: Instance) -> Path:
-        """Return the file of an instance; another address or type makes another file, and none can be told from it."""
-        name = hashlib.sha256(f"{instance.type}\n{instance.id}\n{instance.url}".encode()).hexdigest()[:32]
+        """Return the file of an instance; its name is a hash, from which nothing can be told."""
+        name = hashlib.sha256("\n".join(identity(instance)).encode()).hexdigest()[:32]
         return self._folder() / f"{name}.json"
 
     def _tidy(self, folder: Path, before: float) -> None:

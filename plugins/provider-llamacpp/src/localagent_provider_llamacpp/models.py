@@ -44,14 +44,33 @@ def find_model(spec: str) -> Path:
     Raises:
         SettingsError: There is no such model, or the file is none; with what to do about it.
     """
-    if spec.startswith(FROM_DISTRIBUTION):
-        path = _in_distribution(spec)
-    elif spec.startswith(FROM_HUB):
-        path = _on_hub(spec)
-    else:
-        path = Path(spec).expanduser().absolute()
+    path = _on_hub(spec) if is_remote(spec) else _local(spec)
     check_gguf(path)
     return path
+
+
+def file_mark(spec: str) -> tuple[str, int, int] | None:
+    """Return what tells a model's file from another: path, size, and when it was written (nanoseconds).
+
+    None for one that is not here, or that only the network could find.
+    """
+    if is_remote(spec):
+        return None
+    try:
+        path = _local(spec)
+        seen = path.stat()
+    except (OSError, SettingsError):
+        return None
+    return str(path), seen.st_size, seen.st_mtime_ns
+
+
+def _local(spec: str) -> Path:
+    if spec.startswith(FROM_DISTRIBUTION):
+        return _in_distribution(spec)
+    try:
+        return Path(spec).expanduser().absolute()
+    except RuntimeError:  # "~", and the home folder is not known
+        raise SettingsError(f"The home folder of the model {spec} is not known.", mend="Write a full path.") from None
 
 
 def check_gguf(path: Path) -> None:

@@ -29,7 +29,7 @@ from localagent import (
 )
 from localagent_provider_llamacpp.attached import AttachedServer
 from localagent_provider_llamacpp.loading import Endpoint
-from localagent_provider_llamacpp.models import find_model, is_remote
+from localagent_provider_llamacpp.models import file_mark, find_model, is_remote
 from localagent_provider_llamacpp.settings import ModelServerSettings
 from localagent_provider_llamacpp.shared_servers import SharedServers
 from localagent_provider_llamacpp.supervisor import ModelServer
@@ -82,11 +82,12 @@ class LlamaCppProvider(OpenAICompatible, Provider):
 
     def __init__(self, setup: ProviderSetup) -> None:
         settings: LlamaCppSettings = setup.settings
-        numbers = range(1, settings.processes + 1)
+        fingerprint = setup.fingerprint({}, file_mark(settings.model))
         instances = [
-            Instance(f"{setup.name}#{number}", setup.name, setup.type, "http://127.0.0.1", 1.0, setup.common.pool)
-            for number in numbers
-        ]
+            Instance(f"{setup.name}#{number}", setup.name, setup.type, "http://127.0.0.1", 1.0, setup.common.pool,
+                     fingerprint)
+            for number in range(1, settings.processes + 1)
+        ]  # fmt: skip
         super().__init__(setup, instances, {})
         self.model = PurePosixPath(settings.model.rpartition(":")[2]).stem
         self.default_model = self.model
