@@ -50,7 +50,7 @@ class ProviderSetup:
     def instances(
         self, default_url: str, *, extra_headers: Mapping[str, str] | None = None, scheme: str = "Bearer"
     ) -> tuple[list[Instance], dict[Instance, dict[str, str]]]:
-        """Make the instances of the settings: every address with every key.
+        """Make the instances of the settings: every address with every key that is there.
 
         Args:
             default_url: The address where the settings name none.
@@ -61,23 +61,37 @@ class ProviderSetup:
             The instances, and the headers of each, its key among them.
 
         Raises:
-            SettingsError: A key that the settings name is not there.
+            SecretMissing: None of the keys that the settings name is there, or a header is not.
         """
         common = self.common
-        keys: list[Secret | None] = [reference.read(self.environment) for reference in common.keys]
         shared = {name: _header(value, self.environment) for name, value in common.headers.items()}
         places = [(place.url, place.weight, place.name) for place in common.instances] or [(default_url, 1.0, None)]
         made: dict[Instance, dict[str, str]] = {}
         for url, weight, name in places:
-            for number, key in enumerate(keys or [None], 1):
+            for number, key in self._keys():
                 base = name or f"{self.name}@{urlsplit(url).netloc}"
-                ident = f"{base}#{number}" if len(keys) > 1 else base
+                ident = f"{base}#{number}" if len(common.keys) > 1 else base
                 secret = {"Authorization": f"{scheme} {key.reveal()}"} if key is not None else {}
                 headers = {**(extra_headers or {}), **shared, **secret}
                 fingerprint = self.fingerprint(headers)
                 instance = Instance(ident, self.name, self.type, url.rstrip("/"), weight, common.pool, fingerprint)
                 made[instance] = headers
         return list(made), made
+
+    def _keys(self) -> list[tuple[int, Secret | None]]:
+        """Return the keys that are there, each with its number; what is not there the core has told."""
+        from localagent.settings.secret_refs import SecretMissing
+
+        found: list[tuple[int, Secret | None]] = []
+        missing: SecretMissing | None = None
+        for number, reference in enumerate(self.common.keys, 1):
+            try:
+                found.append((number, reference.read(self.environment)))
+            except SecretMissing as error:
+                missing = missing or error
+        if missing is not None and not found:
+            raise missing
+        return found or [(1, None)]
 
     def fingerprint(self, headers: Mapping[str, str], *more: object) -> str:
         """Return a hash of what decides an instance's answers beside its type and address, for ``Instance``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,19 @@ import msgspec
 from localagent.call import Principal
 from localagent.errors import ModelNotFound, NotAllowed, PluginError, SettingsError
 from localagent.instances import Target
+from localagent.missing_keys import MissingKeys, left_out, missing_keys
 from localagent.model_names import check_model_name
 from localagent.plugins import find_plugins, missing_plugin
 from localagent.providers import Provider, ProviderSetup, ProviderType
+from localagent.settings.secret_refs import SecretMissing
 
 if TYPE_CHECKING:
     from localagent.pipeline import Pipeline
     from localagent.runtime import Runtime
     from localagent.settings.model import Settings
     from localagent.settings.provider import ProviderSettings
+
+log = logging.getLogger("localagent")
 
 SHARED_VARIABLE = "LOCALAGENT_SHARED"
 """The variable by which a front of several processes tells each of them what runs once for all: a JSON object."""
@@ -129,11 +134,22 @@ def _missing_type(kind: str) -> PluginError:
     return missing_plugin(name, installed)
 
 
+def _own(error: SettingsError) -> SettingsError:
+    """Return the same error as the caller's own, who writes into it."""
+    return SettingsError(error.message, mend=error.mend)
+
+
 class Registry:
     """The providers of one client.
 
     Args:
         core: The running core.
+
+    Attributes:
+        types: The provider types by name, each with the plugin that brings it.
+        sources: The providers that can be asked.
+        missing: The providers that lack keys; those of them that are left out are no sources.
+        default_model: What answers when nobody names a model.
     """
 
     def __init__(self, core: Runtime) -> None:
@@ -141,10 +157,12 @@ class Registry:
         self._known: dict[tuple[str, frozenset[str] | None], tuple[int, tuple[Target, ...]]] = {}
         self.types: dict[str, tuple[ProviderType, str]] = {}
         self.sources: dict[str, Source] = {}
+        self.missing: dict[str, MissingKeys] = {}
+        self._told: set[str] = set()
         self.default_model: str | None = None
 
     def fill(self) -> None:
-        """Make all providers of the settings, and those that the environment gives.
+        """Make all providers of the settings, and those that the environment gives; one without its keys is left out.
 
         Raises:
             SettingsError: A provider's settings are wrong.
@@ -173,13 +191,27 @@ class Registry:
             core=self._core.handle(plugin),
             shared=_shared(self._core.environment).get(name, ""),
         )
-        provider = kind.make(setup)
+        provider = self._made(kind, setup)
+        if provider is None:
+            return
         self.sources[name] = Source(name, kind, provider, common, why)
         for instance in provider.instances:
             try:
                 self._core.instances.add(instance)
             except ValueError as error:
                 raise SettingsError(f"Provider {name}: {error}.", mend="Give one of them a name of its own.") from None
+
+    def _made(self, kind: ProviderType, setup: ProviderSetup) -> Provider | None:
+        """Make a provider; None when it cannot be asked for want of its keys."""
+        missing = missing_keys(setup.name, setup.common, setup.environment)
+        try:
+            provider = None if missing is not None and missing.left_out else kind.make(setup)
+        except SecretMissing as error:  # a key of the type's own settings
+            provider, missing = None, left_out(setup.name, [error])
+        if missing is not None:
+            self.missing[setup.name] = missing
+            log.info("%s", missing.error)
+        return provider
 
     def _some_default(self) -> str | None:
         for name, source in self.sources.items():
@@ -194,6 +226,7 @@ class Registry:
             InvalidRequest: It is no name of a model; see ``check_model_name``.
             ModelNotFound: There is no such alias or provider, or it has no instance.
             NotAllowed: The principal may not use it.
+            SettingsError: The provider was left out, because it lacks its keys.
         """
         if model.__class__ is not str:
             check_model_name(model)
@@ -218,16 +251,34 @@ class Registry:
 
     def _resolve(self, model: str, principal: Principal) -> Sequence[tuple[str, str]]:
         asked = model or self.default_model
+        if not asked and self.missing and not self.sources:
+            raise _own(next(iter(self.missing.values())).error)
         if not asked:
             raise ModelNotFound("No model was named and there is no default.", mend=self._mend(""))
         alias = self._core.settings.models.get(asked)
-        names = alias.targets if alias is not None else (asked,)
+        names = self._serving(alias.targets) if alias is not None else (asked,)
         if principal.models is not None and asked not in principal.models:
             raise NotAllowed(f"The model {asked} is not among those that this tenant may use.")
         return [self._split(name) for name in names]
 
+    def _serving(self, names: Sequence[str]) -> Sequence[str]:
+        """Return the targets whose providers are not left out; where all are, the first, so that its error is told."""
+        out = [name for name in names if self._is_left_out(name.partition("/")[0])]
+        if len(out) == len(names):
+            return names[:1]
+        for provider in dict.fromkeys(name.partition("/")[0] for name in out):
+            if provider not in self._told:
+                self._told.add(provider)
+                log.warning("%s", self.missing[provider].error)
+        return [name for name in names if name not in out]
+
+    def _is_left_out(self, provider: str) -> bool:
+        return provider in self.missing and self.missing[provider].left_out
+
     def _split(self, name: str) -> tuple[str, str]:
         provider, slash, model = name.partition("/")
+        if slash and self._is_left_out(provider):
+            raise _own(self.missing[provider].error)
         if not slash or provider not in self.sources:
             what = f"no provider named {provider}" if slash else f"no alias named {name}"
             raise ModelNotFound(f"There is {what}.", mend=self._mend(name))

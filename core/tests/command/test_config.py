@@ -38,8 +38,6 @@ async def test_right_settings_are_told_to_be_right(shell: Any) -> None:
         ("max_attempts = 0", "max_attempts = 0: expected a whole number from 1 up"),
         ("[providers.wire]\nspeed = 9", "speed is unknown"),
         ("[providers.other]", "no active plugin brings the provider type other"),
-        ('[providers.wire]\nkeys = [{ env = "NO_SUCH_KEY" }]', "NO_SUCH_KEY is not set"),
-        ('[providers.wire]\nheaders = { X-Key = { env = "NO_SUCH_KEY" } }', "NO_SUCH_KEY is not set"),
         ("[plugins.provider-wire]\nspeed = 9", "speed is unknown"),
     ],
 )

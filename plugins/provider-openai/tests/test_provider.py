@@ -50,8 +50,9 @@ async def test_every_address_with_every_key_is_an_instance() -> None:
 
 async def test_a_key_that_is_not_there_is_named() -> None:
     """The error says which provider and which variable."""
-    with pytest.raises(SettingsError, match=r"(?s)mine.*NOT_THERE"):
-        await ids(client({"mine": {"type": "openai", "keys": [{"env": "NOT_THERE"}]}}))
+    async with client({"mine": {"type": "openai", "keys": [{"env": "NOT_THERE"}]}}) as made:
+        with pytest.raises(SettingsError, match=r"(?s)mine.*NOT_THERE"):
+            await made.chat("Hello.", model="mine/m")
 
 
 async def test_headers_come_from_the_settings() -> None:

@@ -51,7 +51,6 @@ async def test_units_are_read() -> None:
         ({"url": "redis://host/1?db=2"}, "expected an address such as"),
         ({"url": 6379}, "expected an address such as"),
         ({"url": "redis://host", "password": "secret"}, "password: expected a reference"),
-        ({"url": "redis://host", "password": {"env": "SURELY_NOT_SET"}}, "SURELY_NOT_SET is not set"),
         ({"user": "me"}, "user needs a password"),
         ({"prefix": "two words"}, "prefix must be"),
         ({"prefix": ""}, "prefix must be"),
@@ -68,6 +67,14 @@ async def test_wrong_settings_are_refused(table: dict[str, object], said: str) -
     with pytest.raises(SettingsError, match=said) as refusal:
         await opened(table)
     assert "plugins.cache-valkey" in refusal.value.message
+
+
+async def test_a_password_that_is_not_there_leaves_the_cache_out(caplog: pytest.LogCaptureFixture) -> None:
+    """One warning names the variable; requests are answered without this cache."""
+    await opened({"url": "redis://host", "password": {"env": "SURELY_NOT_SET"}})
+    (said,) = [record.message for record in caplog.records]
+    assert "cache-valkey does nothing" in said
+    assert "SURELY_NOT_SET is not set" in said
 
 
 @pytest.mark.parametrize(

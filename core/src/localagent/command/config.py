@@ -34,12 +34,17 @@ def show(line: CommandLine) -> None:
 @command("check", help="Check the settings, those of plugins and providers included; nobody is asked anything.")
 def check(line: CommandLine) -> None:
     """Check the settings."""
+    from localagent.command.sentences import sentence
+    from localagent.missing_keys import all_missing_keys
     from localagent.registry import provider_types
 
     settings, pipeline, _ = line.assembled()
     types = provider_types(pipeline)
     for name in settings.providers:
         _check_provider(settings, name, {kind: found.settings for kind, (found, _) in types.items()})
+    # No mistake in the settings: what is missing here may be there where they are used.
+    for missing in all_missing_keys(settings, os.environ):
+        line.terminal.note(sentence(missing.error), label="warning")
     line.terminal.line(
         f"{settings.source or 'The defaults'}: right. {_counted(len(settings.providers), 'provider')} named, "
         f"{_counted(len(settings.models), 'alias', 'aliases')}, "
@@ -49,7 +54,6 @@ def check(line: CommandLine) -> None:
 
 def _check_provider(settings: Settings, name: str, classes: dict[str, type]) -> None:
     from localagent.plugins import missing_plugin
-    from localagent.settings.secret_refs import SecretRef
 
     provider = settings.providers[name]
     if provider.type not in classes:
@@ -58,9 +62,6 @@ def _check_provider(settings: Settings, name: str, classes: dict[str, type]) -> 
             f"{provider.place}: no active plugin brings the provider type {provider.type}.", mend=missing.mend
         )
     settings.for_provider(name, classes[provider.type])
-    for reference in (*provider.keys, *provider.headers.values()):
-        if isinstance(reference, SecretRef):
-            reference.read(os.environ)
 
 
 def _counted(count: int, one: str, many: str = "") -> str:

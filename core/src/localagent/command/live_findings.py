@@ -10,7 +10,7 @@ from localagent.call import NOBODY
 from localagent.command.findings import INSTALL_PROVIDER, Finding, broken
 from localagent.command.server_findings import troubles
 from localagent.conditions import condition
-from localagent.errors import LocalAgentError, ModelNotFound
+from localagent.errors import LocalAgentError
 
 if TYPE_CHECKING:
     from localagent.command.line import CommandLine
@@ -39,8 +39,11 @@ def _providers(runtime: Runtime) -> Iterator[Finding]:
     for name, source in runtime.registry.sources.items():
         named = name in runtime.settings.providers
         yield Finding("ok" if named else "note", f"provider {name}", f"Of type {source.type.name}, {source.why}.")
+    for name, missing in runtime.registry.missing.items():
+        yield Finding("warn", f"provider {name}", missing.error.message, missing.error.mend or "")
     if not runtime.registry.sources:
-        yield Finding("broken", "providers", "There is none, so no model can be asked.", INSTALL_PROVIDER)
+        mend = next((missing.error.mend for missing in runtime.registry.missing.values()), INSTALL_PROVIDER)
+        yield Finding("broken", "providers", "There is none, so no model can be asked.", mend or "")
 
 
 async def _instance(runtime: Runtime, instance: Instance, timeout: float) -> Finding:
@@ -69,7 +72,7 @@ def _models(runtime: Runtime) -> Iterator[Finding]:
         return
     try:
         registry.targets("", NOBODY)
-    except ModelNotFound as error:
+    except LocalAgentError as error:
         named = runtime.settings.default_model is not None
         mend = error.mend if named else "Set default_model in the settings, or name one each time with --model."
         yield Finding("broken" if named else "note", "default model", error.message, mend or "")

@@ -49,11 +49,17 @@ async def _listed(
     async with line.client() as client:
         runtime = await client.runtime()
         sources = runtime.registry.sources
+        missing = runtime.registry.missing
         if not sources:
-            raise ModelNotFound("There is no provider, so there are no models.", mend="See: localagent doctor")
+            error = next((one.error for one in missing.values()), None)
+            raise error or ModelNotFound("There is no provider, so there are no models.", mend="See: localagent doctor")
+        if provider in missing and provider not in sources:
+            raise missing[provider].error
         if provider is not None and provider not in sources:
             raise click.UsageError(f"There is no provider {provider}. There are: {', '.join(sources)}.")
         asked = [instance for instance in runtime.instances if provider in (None, instance.provider)]
+        for one in missing.values():
+            line.terminal.note(sentence(one.error), label="warning")
         ask = runtime.models.refresh if refresh else runtime.models.of
         answers = await asyncio.gather(*(_models_or_error(ask(instance, timeout)) for instance in asked))
     found = [model for answer in answers if not isinstance(answer, LocalAgentError) for model in answer]

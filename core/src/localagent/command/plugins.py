@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -11,9 +12,11 @@ import msgspec
 
 from localagent.command.line import CommandLine
 from localagent.command.options import command
+from localagent.command.sentences import sentence
 from localagent.command.terminal import Piece, Styled, Terminal, is_terminal, one_line
 from localagent.errors import StartError
 from localagent.hooks import IMPL_ATTRIBUTE
+from localagent.missing_keys import all_missing_keys
 from localagent.pipeline import Pipeline
 from localagent.plugins import Report, find_plugins
 
@@ -63,12 +66,14 @@ def plugins(line: CommandLine, as_json: bool) -> None:
     """List the plugins."""
     line.without_warnings()
     try:
-        _, pipeline, reports = line.assembled()
+        settings, pipeline, reports = line.assembled()
     except StartError:
         # Why nothing can be assembled is said behind what is installed.
         _show(line.terminal, _installed(), as_json=as_json)
         raise
     _show(line.terminal, views(pipeline, reports), as_json=as_json)
+    for missing in all_missing_keys(settings, os.environ):
+        line.terminal.note(sentence(missing.error), label="warning")
 
 
 def views(pipeline: Pipeline, reports: Iterable[Report]) -> list[PluginView]:

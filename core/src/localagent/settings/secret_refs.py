@@ -20,6 +20,10 @@ _KEY = re.compile(r"[\x21-\x7e]+")
 _NO_KEYS_HERE = "Keys do not belong in the settings: put it into an environment variable and write its name here."
 
 
+class SecretMissing(SettingsError):
+    """A key that the settings name is not there, cannot be read, or is none."""
+
+
 @attrs.frozen
 class SecretRef:
     """``{ env = "NAME" }`` or ``{ file = "path" }`` in the settings; a program may also pass a ``Secret``.
@@ -61,15 +65,16 @@ class SecretRef:
             environment: The environment variables.
 
         Raises:
-            SettingsError: The variable is not set, the file cannot be read, or what is there is no key.
+            SecretMissing: The variable is not set, the file cannot be read, or what is there is no key.
         """
         if self.given is not None:
             return self.given
         key = (self._from_file(self.file) if self.file else environment.get(self.env or "", "")).strip()
         if not key:
-            raise SettingsError(f"{self.named_by}: {self} is not set or empty.", mend="Set it, or take this key out.")
+            raise SecretMissing(f"{self.named_by}: {self} is not set or empty.", mend="Set it, or take this key out.")
         if not _KEY.fullmatch(key):
-            raise SettingsError(f"{self.named_by}: {self} holds characters that no key has, such as white space.")
+            raise SecretMissing(f"{self.named_by}: {self} holds characters that no key has, such as white space.",
+                                mend="Put the key alone there.")  # fmt: skip
         return Secret(key)
 
     def __str__(self) -> str:
@@ -87,4 +92,5 @@ class SecretRef:
         except UnicodeDecodeError:
             why = "it is not text"
         # Raised here and not above: the decoder's error holds what the file holds.
-        raise SettingsError(f"{self.named_by}: {self} cannot be read: {why}.")
+        raise SecretMissing(f"{self.named_by}: {self} cannot be read: {why}.",
+                            mend="Put the key there, or take it out of the settings.")  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,6 +14,7 @@ import msgspec
 
 from localagent import Client
 from localagent.command.line import CommandLine
+from localagent.missing_keys import all_missing_keys
 from localagent.pipeline import Pipeline
 from localagent.registry import SHARED_VARIABLE
 from localagent.runtime import PROCESSES_VARIABLE
@@ -23,6 +25,8 @@ from localagent_gateway.keys.authentication import need_keys
 from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.shared_parts import NO_LEASE, Lease, SharedParts
+
+log = logging.getLogger("localagent")
 
 
 @attrs.frozen
@@ -106,7 +110,10 @@ class Serving:
             SettingsError: They are wrong.
             PluginError: A plugin is missing, broken, or ordered in a contradiction.
         """
-        lease = await parts.follow(*self.assembled(), os.environ)
+        settings, pipeline = self.assembled()
+        for missing in all_missing_keys(settings, os.environ):
+            log.warning("%s", missing.error)
+        lease = await parts.follow(settings, pipeline, os.environ)
         return attrs.evolve(self, shared=lease.addresses, lease=lease)
 
     @contextlib.asynccontextmanager

@@ -49,4 +49,4 @@ def make(setup: ProviderSetup) -> Provider:
 
 def from_environment(environment: Mapping[str, str]) -> Mapping[str, Any] | None:
     """Return the settings of a provider for OpenAI, when its key is in the environment."""
-    return {"keys": [{"env": KEY_VARIABLE}]} if environment.get(KEY_VARIABLE) else None
+    return {"keys": [{"env": KEY_VARIABLE}]} if environment.get(KEY_VARIABLE, "").strip() else None

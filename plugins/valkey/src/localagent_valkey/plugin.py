@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +24,7 @@ from localagent import (
     pack_entry,
     unpack_entry,
 )
+from localagent.settings.secret_refs import SecretMissing
 from localagent_valkey.breaker import Breaker, Permit
 from localagent_valkey.connections import Connections
 from localagent_valkey.contents import Contents
@@ -30,6 +32,8 @@ from localagent_valkey.figures import ValkeyFigures
 from localagent_valkey.guard import Guard
 from localagent_valkey.settings import ValkeyCacheSettings
 from localagent_valkey.values import VERSION, NoEntryError, packed, unpacked, unpacked_length
+
+log = logging.getLogger("localagent")
 
 SLOW_TO_PACK, SLOW_TO_UNPACK = 64 * 1024, 256 * 1024  # bytes that take zlib about a millisecond
 
@@ -53,7 +57,11 @@ class ValkeyCachePlugin(Plugin):
     async def __aenter__(self) -> Self:
         self._figures = ValkeyFigures()
         if (address := self.settings.url) is not None:
-            self._connections = Connections(address, self.settings)
+            try:
+                self._connections = Connections(address, self.settings)
+            except SecretMissing as error:  # its password is not there: answers come without this cache
+                log.warning("cache-valkey does nothing: %s", error)
+                return self
             self._lookups, self._stores = (
                 Guard(f"{what} at {address}", self._connections, Breaker(self.settings.pause),
                       clock=self.core.clock, figures=self._figures)
