@@ -50,9 +50,7 @@ def offers(name: str) -> Script:
     return (ReadRequest(), Send(answer(200, {"object": "list", "data": [{"id": name, "owned_by": name}]})))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "styled"), STYLED, ids=lambda value: value[0] if isinstance(value, tuple) else ""
-)
+@pytest.mark.parametrize(("arguments", "styled"), STYLED, ids=["doctor", "plugins", "explain", "ask"])
 async def test_styles_reach_the_terminal_whole(shell: Any, arguments: tuple[str, ...], styled: str) -> None:
     """Escape and all; without them where nobody wants colours, and in a pipe."""
     shell.plugin("request-talker", "Talker", TALKER.format(text="this"))

@@ -57,7 +57,7 @@ async def test_models_and_health_start_no_process(model: Path) -> None:
 async def test_another_file_or_option_is_another_instance(model: Path, tmp_path: Path) -> None:
     """Remembered model lists are of no use for it; the same settings and file are the same."""
     copy = tmp_path / "copy.gguf"
-    copy.write_bytes(model.read_bytes())
+    copy.write_bytes(model.read_bytes())  # noqa: ASYNC240 - a test has time
     os.utime(copy, ns=(1, 1))
 
     async def fingerprint(**provider: Any) -> str:
