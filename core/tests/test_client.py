@@ -465,7 +465,7 @@ async def test_a_state_folder_that_cannot_be_made_is_said(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("in the way")
     async with client(None, state_folder=str(tmp_path / "file")) as asker:
         with pytest.raises(SettingsError, match=r"cannot be made.*Free some space"):
-            (await asker.runtime()).folder("x")
+            (await asker.runtime()).state_folder.of("x")
 
 
 async def test_exceptions_of_the_callers_own_code_pass(tmp_path: Path) -> None:

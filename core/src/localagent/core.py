@@ -40,7 +40,19 @@ class Core(Protocol):
 
     @property
     def folder(self) -> Path:
-        """A folder of the plugin's own in the state folder."""
+        """A folder of the plugin's own in the state folder.
+
+        Raises:
+            SettingsError: It cannot be made or written. Go on without files, and say so with ``not_kept``.
+        """
+
+    def not_kept(self, what: str, error: Exception) -> None:
+        """Say that something cannot be kept in files: one warning a process, whatever the number of plugins.
+
+        Args:
+            what: What is not kept, as in "model lists".
+            error: Why.
+        """
 
     @property
     def processes(self) -> int:

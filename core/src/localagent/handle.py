@@ -79,7 +79,11 @@ class Handle:
     @property
     def folder(self) -> Path:
         """A folder of the plugin's own in the state folder."""
-        return self._runtime.folder(self._plugin)
+        return self._runtime.state_folder.of(self._plugin)
+
+    def not_kept(self, what: str, error: Exception) -> None:
+        """Say that the plugin cannot keep something in files."""
+        self._runtime.state_folder.not_kept(self._plugin, what, error)
 
     @property
     def processes(self) -> int:

@@ -16,12 +16,11 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localagent.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
 from localagent.eager import begun
-from localagent.errors import Draining, InternalError, LocalAgentError, PluginError, SettingsError
+from localagent.errors import Draining, InternalError, LocalAgentError, PluginError
 from localagent.flight import Flights
 from localagent.handle import Handle
 from localagent.health import Health
@@ -36,6 +35,7 @@ from localagent.responses import Response
 from localagent.retry_budget import RetryBudget
 from localagent.run import answer, exchange
 from localagent.settings.model import Settings
+from localagent.state_folder import StateFolder
 from localagent.supervision import raised_at
 from localagent.timer import NEVER, Timer
 from localagent.token_counts import TokenCounts
@@ -72,6 +72,7 @@ class Runtime:
         flights: What identical calls share; None where nothing is shared.
         dropped: Pieces of background work that were dropped because too much was under way.
         processes: How many processes do the same side by side.
+        state_folder: Where plugins keep files.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Runtime:
         self.processes = int(environment.get(PROCESSES_VARIABLE, "1"))
         self.clock = self.loop.time
         self.random = random.Random(seed)
+        self.state_folder = StateFolder(settings, environment)
         self.instances = Instances()
         retry = settings.retry
         self.budget = RetryBudget(self.clock, ratio=retry.ratio, floor=retry.floor, window=retry.window)
@@ -400,24 +402,6 @@ class Runtime:
     def wall(self) -> float:
         """Return the seconds since the epoch; the only place that asks."""
         return time.time()
-
-    def folder(self, plugin: str) -> Path:
-        """Return a plugin's own folder in the state folder, made if need be.
-
-        Raises:
-            SettingsError: It cannot be made.
-        """
-        from localagent.settings.folders import state_folder
-
-        folder = (self.settings.state_folder or state_folder(self.environment)) / plugin
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise SettingsError(
-                f"The state folder {folder} cannot be made: {error.strerror}.",
-                mend="Free some space, or set state_folder in the settings.",
-            ) from None
-        return folder
 
     def handle(self, plugin: str) -> Handle:
         """Return a plugin's view of this core."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -142,3 +143,20 @@ async def test_the_end_of_the_gateway_ends_all_parts() -> None:
         lease = await leased(parts, "a", "b")
         parts.release_after(lease, asyncio.Event().wait())
     assert RUNNING == []
+
+
+async def test_a_system_without_a_temporary_folder_is_no_refusal(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in a container whose disks are all read-only: the provider runs once for each worker."""
+
+    def fails() -> Any:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    async with SharedParts() as parts:
+        assert set((await leased(parts, "a")).addresses) == {"p0"}
+    monkeypatch.setattr("localagent_gateway.shared_parts.private_folder", fails)
+    async with SharedParts() as parts:
+        assert (await leased(parts, "a")).addresses == {}
+    (said,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert said == "Provider p0 runs once for each worker: No usable temporary directory found."

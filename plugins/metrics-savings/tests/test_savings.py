@@ -312,3 +312,19 @@ async def test_only_the_user_may_read_the_file(tmp_path: Path) -> None:
     async with FakeCore(folder=tmp_path, wall=Wall()) as core, core.plugged(SavingsPlugin) as plugged:
         await plugged.ask("record_metric", core.call(), METRIC)
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o077 == 0
+
+
+async def test_without_a_state_folder_savings_are_counted_in_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One warning; what this process saved can be asked for all the same."""
+    (tmp_path / "file").touch()
+    settings = {"state_folder": tmp_path / "file" / "below", "health": {"enabled": False}}
+    async with Client(settings, plugins=[fake_provider_plugin(), SavingsPlugin], environment={}) as client:
+        plugin = (await client.runtime()).pipeline.plugins["metrics-savings"]
+        assert isinstance(plugin, SavingsPlugin)
+        for number in (1, 2):
+            await client.chat("Hello.")
+            await plugin.flushed()
+            assert sum(amount.calls for amount in (await plugin.saved(1)).values()) == number
+    assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1

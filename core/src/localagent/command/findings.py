@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "note", "warn", "broken"]
 
+NOTHING_KEPT = "What should outlive a process is not kept."
 LITTLE_SPACE = 100 * 2**20
 """Bytes on the state folder's disk below which there is a warning."""
 
@@ -74,20 +75,20 @@ def settings_file(settings: Settings) -> Finding:
 
 
 def state_folder(settings: Settings) -> Finding:
-    """Look whether files that outlive the process can be kept. Nothing is made."""
+    """Look whether files that outlive the process can be kept; nothing else needs them. Nothing is made."""
     from localagent.settings.folders import open_to_others
     from localagent.settings.folders import state_folder as usual_folder
 
     try:
         folder = settings.state_folder or usual_folder(os.environ)
     except LocalAgentError as error:
-        return broken("state folder", error)
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        return Finding("warn", "state folder", f"{NOTHING_KEPT} {error.message}", error.mend or "")
+    there = next(path for path in (folder, *folder.absolute().parents) if _exists(path))
     mend = "Set state_folder in the settings to another folder."
     if not there.is_dir():
-        return Finding("broken", "state folder", f"{folder} cannot be made: {there} is no folder.", mend)
+        return Finding("warn", "state folder", f"{NOTHING_KEPT} {folder} cannot be made: {there} is no folder.", mend)
     if not os.access(there, os.W_OK | os.X_OK):
-        return Finding("broken", "state folder", f"{folder} cannot be written: {there} allows it not.", mend)
+        return Finding("warn", "state folder", f"{NOTHING_KEPT} {there} cannot be written.", mend)
     if _free(there) < LITTLE_SPACE:
         return Finding("warn", "state folder", f"{folder}: {_free(there) // 2**20} MiB are free.",
                        f"Free some space. {mend}")  # fmt: skip
@@ -95,6 +96,13 @@ def state_folder(settings: Settings) -> Finding:
         return Finding("warn", "state folder", f"{folder}: other users may write to {place}.",
                        f"Run: chmod go-w {place}")  # fmt: skip
     return Finding("ok", "state folder", str(folder))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a folder that this user may not look into
+        return False
 
 
 def _free(folder: Path) -> int:

@@ -79,10 +79,28 @@ def find_settings(path: Path | None, environment: Mapping[str, str]) -> Path | N
     if path is not None:
         return path
     if named := environment.get(CONFIG_VARIABLE):
-        if not Path(named).expanduser().exists():
-            raise SettingsError(f"There is no file {named}, which {CONFIG_VARIABLE} names.")
-        return Path(named).expanduser()
-    return next((file for file in _usual_places(environment) if file.is_file()), None)
+        return _named(named)
+    return next((file for file in _usual_places(environment) if _is_file(file)), None)
+
+
+def _named(name: str) -> Path:
+    try:
+        path = Path(name).expanduser()
+        if path.exists():
+            return path
+    except RuntimeError:  # "~", and the home folder is not known
+        pass
+    except OSError:  # in a folder that this user may not look into; reading it tells
+        return path
+    raise SettingsError(f"There is no file {name}, which {CONFIG_VARIABLE} names.", mend=f"Set {CONFIG_VARIABLE} to the "
+                        "path of a settings file, or unset it.")  # fmt: skip
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # in a folder that this user may not look into, such as somebody else's home
+        return False
 
 
 def _toml(path: Path, text: str) -> dict[str, Any]:

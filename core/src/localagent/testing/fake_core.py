@@ -153,6 +153,7 @@ class FakeCore:
         sent: What the plugin has sent.
         hooks: Callers of the hooks that the plugin brings, by name.
         spawned: The names of all work that was spawned.
+        unkept: What the plugin said that it cannot keep, each with the error.
         processes: How many processes do the same side by side.
     """
 
@@ -174,6 +175,7 @@ class FakeCore:
         self.sent: list[Sent] = []
         self.hooks: dict[str, Callable[..., Any]] = {}
         self.spawned: list[str] = []
+        self.unkept: list[tuple[str, Exception]] = []
         self._clock = clock
         self._wall = wall
         self._folder = folder
@@ -202,6 +204,10 @@ class FakeCore:
             self._temporary = tempfile.TemporaryDirectory(prefix="localagent-")
             self._folder = Path(self._temporary.name)
         return self._folder
+
+    def not_kept(self, what: str, error: Exception) -> None:
+        """Take note of what the plugin cannot keep."""
+        self.unkept.append((what, error))
 
     async def send(self, request: Request, *, parent: Call) -> Response:
         """Record a request and give the next answer; without any, a chat's text is ``ok``.

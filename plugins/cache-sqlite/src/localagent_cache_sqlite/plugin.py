@@ -7,7 +7,18 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
-from localagent import CacheEntry, CacheFigures, CacheKey, KeptAnswer, Plugin, PluginError, Which, hookimpl
+from localagent import (
+    CacheEntry,
+    CacheFigures,
+    CacheKey,
+    KeptAnswer,
+    LocalAgentError,
+    Plugin,
+    PluginError,
+    StartError,
+    Which,
+    hookimpl,
+)
 from localagent_cache_sqlite import reading
 from localagent_cache_sqlite.batches import Row
 from localagent_cache_sqlite.eviction import Bounds, fill
@@ -28,7 +39,7 @@ class SqliteCachePlugin(Plugin):
     settings_class = SqliteCacheSettings
     settings: SqliteCacheSettings
 
-    _keeper: FileKeeper
+    _keeper: FileKeeper | None = None
     _store: AnswerStore
     _largest: int
 
@@ -40,7 +51,11 @@ class SqliteCachePlugin(Plugin):
                 mend="Use a newer Python, or leave the plugin out.",
             )
         settings = self.settings
-        folder = settings.folder if settings.folder is not None else self.core.folder
+        try:
+            folder = settings.folder if settings.folder is not None else self.core.folder
+        except LocalAgentError as error:  # nothing can be kept: answers come without this cache
+            self.core.not_kept("answers", error)
+            return self
         bounds = Bounds(settings.max_size, settings.max_entries, settings.ttl)
         self._keeper = FileKeeper(folder / FILE_NAME, bounds, settings.timeout, self.core.wall)
         self._store = AnswerStore(self._keeper, ttl=settings.ttl, clock=self.core.clock, wall=self.core.wall)
@@ -51,17 +66,18 @@ class SqliteCachePlugin(Plugin):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._keeper.aclose()
+        if self._keeper is not None:
+            await self._keeper.aclose()
 
     @hookimpl
     def cache_lookup(self, keys: tuple[CacheKey, ...]) -> CacheEntry | None:
         """Answer with the entry of the first key that has one."""
-        return self._store.lookup(keys)
+        return self._store.lookup(keys) if self._keeper is not None else None
 
     @hookimpl
     def cache_store(self, entry: CacheEntry) -> None:
         """Keep an answer; one that another cache had is as old as it says, one of our own is here already."""
-        if entry.source == self.name:
+        if entry.source == self.name or self._keeper is None:
             return
         now = self.core.wall()
         made = min(entry.stored, now) if entry.source else now
@@ -78,7 +94,14 @@ class SqliteCachePlugin(Plugin):
 
     async def flushed(self) -> None:
         """Return when what was stored so far is in the file, or was given up."""
-        await self._keeper.flushed()
+        if self._keeper is not None:
+            await self._keeper.flushed()
+
+    def _kept(self) -> FileKeeper:
+        if self._keeper is None:
+            raise StartError("cache-sqlite keeps nothing: there is no folder for its file.",
+                             mend="Set state_folder in the settings.")  # fmt: skip
+        return self._keeper
 
     async def cache_figures(self) -> CacheFigures:
         """Return how full the file is, and what all processes that share it have counted.
@@ -86,10 +109,10 @@ class SqliteCachePlugin(Plugin):
         Raises:
             StartError: The file cannot be used now.
         """
-        (small, main), counts = await self._keeper.ask(lambda file: (fill(file), reading.counts(file)))
+        (small, main), counts = await self._kept().ask(lambda file: (fill(file), reading.counts(file)))
         return CacheFigures(
             small.entries + main.entries, small.size + main.size, self.settings.max_entries, self.settings.max_size,
-            counts, str(self._keeper.path),
+            counts, str(self._kept().path),
         )  # fmt: skip
 
     async def cache_entries(self, which: Which) -> AsyncIterator[KeptAnswer]:
@@ -99,7 +122,7 @@ class SqliteCachePlugin(Plugin):
             StartError: The file cannot be used now.
         """
         now, ttl = self.core.wall(), self.settings.ttl
-        async for page in self._keeper.pages(lambda file: reading.listed(file, which, now, ttl)):
+        async for page in self._kept().pages(lambda file: reading.listed(file, which, now, ttl)):
             for kept in page:
                 yield kept
 
@@ -110,7 +133,7 @@ class SqliteCachePlugin(Plugin):
             StartError: The file cannot be used now.
         """
         now, ttl = self.core.wall(), self.settings.ttl
-        async for page in self._keeper.pages(lambda file: reading.exported(file, which, now, ttl)):
+        async for page in self._kept().pages(lambda file: reading.exported(file, which, now, ttl)):
             for entry in page:
                 yield entry
 
@@ -121,4 +144,4 @@ class SqliteCachePlugin(Plugin):
             StartError: The file cannot be used now.
         """
         now, ttl = self.core.wall(), self.settings.ttl
-        return await self._keeper.ask(lambda file: reading.purge(file, which, now, ttl))
+        return await self._kept().ask(lambda file: reading.purge(file, which, now, ttl))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -25,8 +24,6 @@ from localagent import (
 from localagent_catalog.nearness import is_near
 from localagent_catalog.settings import CatalogSettings
 from localagent_catalog.shelf import Identity, ModelList, Shelf, identity
-
-log = logging.getLogger("localagent")
 
 JITTER = 0.1
 """Part of its time by which a list may be good for longer or shorter: many processes do not ask at once."""
@@ -144,4 +141,4 @@ class CatalogPlugin(Plugin):
         """Go on in memory alone, and say so once."""
         if self._shelf is not None:
             self._shelf = None
-            log.warning("The catalog keeps no model lists in files: %s.", error)
+            self.core.not_kept("model lists", error)

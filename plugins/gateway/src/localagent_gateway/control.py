@@ -30,19 +30,25 @@ Gather = Callable[[], Awaitable[dict[str, Any]]]
 
 
 @contextlib.asynccontextmanager
-async def control(folder: Path, urls: list[str], gather: Gather) -> AsyncIterator[None]:
+async def control(
+    folder: Path, urls: list[str], gather: Gather, not_kept: Callable[[Exception], None] | None = None
+) -> AsyncIterator[None]:
     """Answer on the control socket while the context is open; without one, where none can be made, after a warning.
 
     Args:
         folder: The gateway's folder; made if need be.
         urls: Where the gateway serves.
         gather: Returns how things stand: ``workers``, and ``silent``, the process ids of those that did not say so.
+        not_kept: Is told why there is no socket; None warns in the log.
     """
     path = folder / f"serve-{os.getpid()}.sock"
     try:
         sock = _bound(path)
     except OSError as error:
-        log.warning("There is no control socket: %s: %s.", path, error.strerror or error)
+        if not_kept is not None:
+            not_kept(error)
+        else:
+            log.warning("There is no control socket: %s: %s.", path, error.strerror or error)
         yield
         return
     answering: set[asyncio.Task[None]] = set()

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import attrs
@@ -20,6 +21,7 @@ from localagent.registry import SHARED_VARIABLE
 from localagent.runtime import PROCESSES_VARIABLE
 from localagent.settings.files import SettingsFile, read_settings_file
 from localagent.settings.model import Settings
+from localagent.state_folder import StateFolder
 from localagent_gateway.control import Gather, control
 from localagent_gateway.keys.authentication import need_keys
 from localagent_gateway.keys.place import keys_folder
@@ -125,7 +127,9 @@ class Serving:
             gather: Returns how each worker stands; see ``control``.
         """
         urls = [_url(sock) for sock in sockets]
-        async with control(keys_folder(self.file.settings(os.environ), os.environ), urls, gather):
+        settings = self.file.settings(os.environ)
+        not_kept = partial(StateFolder(settings, os.environ).not_kept, "gateway", "its control socket")
+        async with control(keys_folder(settings, os.environ), urls, gather, not_kept):
             for url in urls:
                 self.line.terminal.note(f"Serving on {url}/v1")
             yield

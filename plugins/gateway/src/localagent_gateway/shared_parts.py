@@ -107,8 +107,11 @@ class SharedParts:
             for name, common in settings.providers.items():
                 kind = types[common.type][0] if common.type in types else None
                 if kind is not None and kind.share is not None:
-                    part = await self._part(name, settings.for_provider(name, kind.settings), kind.share)
-                    lease = Lease([*lease.parts, part])
+                    own = settings.for_provider(name, kind.settings)
+                    try:
+                        lease = Lease([*lease.parts, await self._part(name, own, kind.share)])
+                    except OSError as error:  # no folder for its socket, say: each worker then has one of its own
+                        log.warning("Provider %s runs once for each worker: %s.", name, error.strerror or error)
         except BaseException:
             self.release(lease)
             raise

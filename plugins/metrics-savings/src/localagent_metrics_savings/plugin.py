@@ -89,7 +89,12 @@ class SavingsPlugin(Plugin):
             sqlite3.Error: The file cannot be read.
         """
         await self.flushed()
-        return await in_thread(read, self.core.folder / FILE_NAME, self._today() - days + 1)
+        try:
+            path = self.core.folder / FILE_NAME
+        except LocalAgentError as error:
+            self._failed(error)
+            return dict(self._pending)
+        return await in_thread(read, path, self._today() - days + 1)
 
     def _today(self) -> int:
         return int(self.core.wall() // DAY_SECONDS)
@@ -104,9 +109,13 @@ class SavingsPlugin(Plugin):
         self.core.spawn(self.flushed(), "keep savings")
 
     def _failed(self, error: Exception) -> None:
-        if not self._warned:
-            self._warned = True
+        if self._warned:
+            return
+        self._warned = True
+        if isinstance(error, sqlite3.Error):
             log.warning("Savings cannot be added to their file, and are counted in memory alone: %s.", error)
+        else:
+            self.core.not_kept("what was saved", error)
 
 
 def _savings() -> object:
