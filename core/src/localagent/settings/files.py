@@ -84,16 +84,18 @@ def find_settings(path: Path | None, environment: Mapping[str, str]) -> Path | N
 
 
 def _named(name: str) -> Path:
+    path = Path(name)
     try:
-        path = Path(name).expanduser()
-        if path.exists():
-            return path
+        path = path.expanduser()
+        there = path.exists()
     except RuntimeError:  # "~", and the home folder is not known
-        pass
+        there = False
     except OSError:  # in a folder that this user may not look into; reading it tells
-        return path
-    raise SettingsError(f"There is no file {name}, which {CONFIG_VARIABLE} names.", mend=f"Set {CONFIG_VARIABLE} to the "
-                        "path of a settings file, or unset it.")  # fmt: skip
+        there = True
+    if not there:
+        mend = f"Set {CONFIG_VARIABLE} to the path of a settings file, or unset it."
+        raise SettingsError(f"There is no file {name}, which {CONFIG_VARIABLE} names.", mend=mend)
+    return path
 
 
 def _is_file(path: Path) -> bool:

@@ -107,7 +107,7 @@ class SharedParts:
             for name, common in settings.providers.items():
                 kind = types[common.type][0] if common.type in types else None
                 if kind is not None and kind.share is not None:
-                    own = settings.for_provider(name, kind.settings)
+                    own: Any = settings.for_provider(name, kind.settings)
                     try:
                         lease = Lease([*lease.parts, await self._part(name, own, kind.share)])
                     except OSError as error:  # no folder for its socket, say: each worker then has one of its own
