@@ -25,6 +25,7 @@ import nox
 ROOT = Path(__file__).parent
 CORE = ROOT / "core"
 PLUGINS = {path.parent.name: path.parent for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))}
+CANARY = "canary-of-the-builder"
 TWO_WORKERS = ("-n", "2")
 LOAD_PLUGINS = "import importlib.metadata as m; [point.load() for point in m.entry_points(group='localagent')]"
 NAME_DISTRIBUTIONS = "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"
@@ -156,7 +157,12 @@ def minimums(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The documentation; a warning fails. The pages land in docs/_build/html."""
     install_everything(session, "docs")
-    session.run("sphinx-build", "-W", "--keep-going", "-E", "-q", *session.posargs, "docs", "docs/_build/html")
+    with tempfile.TemporaryDirectory(prefix=CANARY) as home:
+        build = ("sphinx-build", "-W", "--keep-going", "-E", "-q", *session.posargs, "docs", "docs/_build/html")
+        session.run(*build, env={"HOME": home, "LOCALAGENT_CANARY": CANARY})
+    pages = (ROOT / "docs/_build/html").rglob("*.*ml")
+    if told := [page.name for page in pages if CANARY in page.read_text()]:
+        session.error(f"These pages hold what the machine that built them has in its environment: {', '.join(told)}")
 
 
 @nox.session(python=OLDEST)

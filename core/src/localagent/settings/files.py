@@ -23,7 +23,7 @@ _PLUGIN_LIST = re.compile(r"^\s*plugins\s*=\s*\[", re.MULTILINE)
 _PLUGIN_TABLE = re.compile(r"^\s*(\[\s*plugins\s*[.\]]|plugins\s*\.)", re.MULTILINE)
 
 
-def load_settings(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings file; without one, the settings are the defaults.
 
     The first of these that is named or there: ``path``, the file that ``LOCALAGENT_CONFIG`` names,
@@ -32,11 +32,12 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] = os.
 
     Args:
         path: The file; it must exist.
-        environment: The environment variables.
+        environment: The environment variables; None means the process's own.
 
     Raises:
         SettingsError: A file that was named is missing, or what it holds is not what was expected.
     """
+    environment = os.environ if environment is None else environment
     return read_settings_file(path, environment).settings(environment)
 
 

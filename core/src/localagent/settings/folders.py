@@ -13,7 +13,7 @@ from localagent.errors import SettingsError
 NAME = "localagent"
 
 
-def config_folder(environment: Mapping[str, str], platform: str = sys.platform) -> Path:
+def config_folder(environment: Mapping[str, str], platform: str = "") -> Path:
     """Return the folder of the user's settings.
 
     ``%APPDATA%`` on Windows, ``~/Library/Application Support`` on macOS, ``~/.config`` elsewhere (XDG Base Directory
@@ -21,21 +21,21 @@ def config_folder(environment: Mapping[str, str], platform: str = sys.platform) 
 
     Args:
         environment: The environment variables.
-        platform: As in ``sys.platform``.
+        platform: As in ``sys.platform``; empty means this one.
 
     Raises:
         SettingsError: Nobody can say where the user's home is.
     """
-    return _folder(environment, platform, "XDG_CONFIG_HOME", "APPDATA", ".config")
+    return _folder(environment, platform or sys.platform, "XDG_CONFIG_HOME", "APPDATA", ".config")
 
 
-def state_folder(environment: Mapping[str, str], platform: str = sys.platform) -> Path:
+def state_folder(environment: Mapping[str, str], platform: str = "") -> Path:
     """Return the folder for files that outlive a process and are of no use on another machine.
 
     ``%LOCALAPPDATA%`` on Windows, ``~/Library/Application Support`` on macOS, ``~/.local/state`` elsewhere;
     ``XDG_STATE_HOME`` decides wherever it holds an absolute path. For arguments and errors see ``config_folder``.
     """
-    return _folder(environment, platform, "XDG_STATE_HOME", "LOCALAPPDATA", ".local/state")
+    return _folder(environment, platform or sys.platform, "XDG_STATE_HOME", "LOCALAPPDATA", ".local/state")
 
 
 def open_to_others(folder: Path) -> Path | None:
