@@ -13,7 +13,9 @@ import pytest
 
 from localagent import plugins
 from localagent.errors import PluginError
-from localagent.plugins import Plugin, as_loaded, find_plugins, load_plugins, missing_plugin
+from localagent.installing import install as how_to_install
+from localagent.missing_plugins import missing_plugin
+from localagent.plugins import Plugin, as_loaded, find_plugins, load_plugins
 
 Install = Callable[..., None]
 
@@ -131,7 +133,7 @@ def test_a_broken_plugin_that_nobody_named_is_reported(install: Install, caplog:
     assert [item.name for item in loaded] == ["rate-tiny"]
     (failed,) = [report for report in reports if report.state == "failed"]
     assert (failed.name, failed.distribution) == ("cache-tiny", "localagent-cache-tiny")
-    assert failed.mend.startswith("Run: pip install --upgrade localagent-cache-tiny")
+    assert failed.mend.startswith("Upgrade localagent-cache-tiny from where it was installed")
     assert "cache-tiny (distribution localagent-cache-tiny 1.2)" in caplog.text
 
 
@@ -153,15 +155,15 @@ def test_a_missing_plugin_is_named_with_the_nearest_name(install: Install) -> No
 
 
 def test_a_missing_plugin_is_named_with_the_command_that_installs_it() -> None:
-    """Where no name is near, it is probably not installed."""
-    error = missing_plugin("rate-limit", ["cache-memory"])
-    assert str(error) == "There is no plugin named rate-limit. Run: pip install localagent-rate-limit"
+    """Where it is one of this repository; its distribution may have another name."""
+    error = missing_plugin("cache-valkey", ["cache-memory"])
+    assert str(error) == f"There is no plugin named cache-valkey. {how_to_install('localagent-valkey')}"
 
 
 def test_another_plugin_of_the_same_role_is_not_near() -> None:
     """Whoever wants Gemini did not mean OpenAI."""
     error = missing_plugin("provider-gemini", ["provider-openai", "provider-ollama"])
-    assert error.mend == "Run: pip install localagent-provider-gemini"
+    assert error.mend == "See: localagent plugins"
 
 
 def test_two_distributions_with_one_name_are_an_error(install: Install) -> None:

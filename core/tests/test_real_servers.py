@@ -104,5 +104,5 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is started."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for server in (llama_server("model.gguf"), ollama_proxy("http://here")):
-        with pytest.raises(StartError, match=re.escape("Run: pip install ")), server:
+        with pytest.raises(StartError, match=re.escape("Run: uv sync --group test")), server:
             pass

@@ -162,7 +162,7 @@ async def test_a_type_that_no_plugin_brings_is_refused() -> None:
     error = await refused(TWO, providers={"mine": {"type": "unheard-of"}})
     assert isinstance(error, SettingsError)
     assert "Provider mine is of type unheard-of" in error.message
-    assert error.mend == "Run: pip install localagent-provider-unheard-of"
+    assert error.mend == 'Write type = "NAME", one of: fake.'
 
 
 async def test_settings_that_the_type_does_not_know_are_refused() -> None:

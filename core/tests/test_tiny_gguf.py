@@ -88,7 +88,7 @@ def test_a_missing_package_is_named_with_its_install_command(
 ) -> None:
     """One sentence, one command, no file."""
     monkeypatch.setitem(sys.modules, package, None)  # what Python itself does for an import that must fail
-    with pytest.raises(StartError, match=f"needs the package {package}.*pip install gguf tokenizers"):
+    with pytest.raises(StartError, match=f"needs the package {package}.*uv sync --group test"):
         write_tiny_gguf(tmp_path / "tiny.gguf")
     assert not list(tmp_path.iterdir())
 

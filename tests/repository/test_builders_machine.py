@@ -97,13 +97,17 @@ def test_no_public_value_is_read_from_the_machine(tmp_path: Path, packages: list
     assert told(tmp_path, *packages) == [f"looked at {package}" for package in packages]
 
 
-@pytest.mark.parametrize(
-    "line",
-    ["def f(environment=os.environ): ...", "HOME = Path.home()",
-     "class C:\n    def m(self, host=socket.gethostname()): ...", "class C:\n    folder = Path.cwd()", "def f(workers=os.cpu_count()): ...",
-     "class C:\n    @classmethod\n    def m(cls, user=os.environ['LOCALAGENT_TEST']): ..."],
-    ids=["variables", "home", "host", "folder", "processors", "a variable"],
-)  # fmt: skip
+ODD = {
+    "variables": "def f(environment=os.environ): ...",
+    "home": "HOME = Path.home()",
+    "host": "class C:\n    def m(self, host=socket.gethostname()): ...",
+    "folder": "class C:\n    folder = Path.cwd()",
+    "processors": "def f(workers=os.cpu_count()): ...",
+    "a variable": "class C:\n    @classmethod\n    def m(cls, user=os.environ['LOCALAGENT_TEST']): ...",
+}
+
+
+@pytest.mark.parametrize("line", ODD.values(), ids=ODD)
 def test_such_a_value_is_found(tmp_path: Path, line: str) -> None:
     """The check above can fail."""
     package = tmp_path / "odd_package"

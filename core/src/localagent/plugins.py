@@ -5,7 +5,6 @@ Entry points of the group ``localagent`` are read as metadata, once a process; o
 
 from __future__ import annotations
 
-import difflib
 import functools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import attrs
 
 from localagent.errors import LocalAgentError, PluginError
+from localagent.installing import upgrade
+from localagent.missing_plugins import missing_plugin
 
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
@@ -204,16 +205,6 @@ def load_plugins(
     return loaded, reports
 
 
-def missing_plugin(name: str, known: Iterable[str]) -> PluginError:
-    """Return the error for a plugin that is not installed, with the nearest name or the command that installs it."""
-    role = name.partition("-")[0]
-    # What two names share by their role says nothing about the rest.
-    rest = {other.removeprefix(f"{role}-"): other for other in known}
-    near = [rest[one] for one in difflib.get_close_matches(name.removeprefix(f"{role}-"), rest, n=1)]
-    mend = f"Did you mean {near[0]}?" if near else f"Run: pip install localagent-{name}"
-    return PluginError(f"There is no plugin named {name}.", mend=mend)
-
-
 def _report(plugin: Found, state: Literal["active", "idle", "failed"], why: str, mend: str = "") -> Report:
     return Report(plugin.name, plugin.distribution, plugin.version, state, why, mend)
 
@@ -227,7 +218,7 @@ def _load(plugin: Found) -> type[Plugin]:
     except Exception as error:  # the plugin's own module code, and what it imports
         raise PluginError(
             f"Plugin {where} cannot be imported: {type(error).__name__}: {error}.",
-            mend=f"Run: pip install --upgrade {plugin.distribution}, or leave it out of the settings.",
+            mend=f"{upgrade(plugin.distribution)}, or leave it out of the settings.",
         ) from error
     if not (isinstance(kind, type) and issubclass(kind, Plugin)):
         raise PluginError(

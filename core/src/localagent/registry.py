@@ -14,8 +14,9 @@ from localagent.call import Principal
 from localagent.errors import ModelNotFound, NotAllowed, PluginError, SettingsError
 from localagent.instances import Target
 from localagent.missing_keys import MissingKeys, left_out, missing_keys
+from localagent.missing_plugins import missing_type
 from localagent.model_names import check_model_name
-from localagent.plugins import find_plugins, missing_plugin
+from localagent.plugins import find_plugins
 from localagent.providers import Provider, ProviderSetup, ProviderType
 from localagent.settings.secret_refs import SecretMissing
 
@@ -125,15 +126,6 @@ def _shared(environment: Mapping[str, str]) -> Mapping[str, str]:
     return msgspec.json.decode(given, type=dict[str, str]) if given else {}
 
 
-def _missing_type(kind: str) -> PluginError:
-    """Return the error for a provider type that no active plugin brings: installed and idle, or not installed."""
-    name = f"provider-{kind}"
-    installed = find_plugins()
-    if name in installed:
-        return PluginError(f"The plugin {name} is installed and not active.", mend=f'Add "{name}" to use = [...].')
-    return missing_plugin(name, installed)
-
-
 def _own(error: SettingsError) -> SettingsError:
     """Return the same error as the caller's own, who writes into it."""
     return SettingsError(error.message, mend=error.mend)
@@ -179,9 +171,8 @@ class Registry:
     def _make(self, settings: Any, name: str, common: ProviderSettings, why: str) -> None:
         kind, plugin = self.types.get(common.type, (None, ""))
         if kind is None:
-            error = _missing_type(common.type)
-            raise SettingsError(f"Provider {name} is of type {common.type}, which no active plugin brings.",
-                                mend=error.mend)  # fmt: skip
+            mend = missing_type(common.type, self.types, find_plugins())
+            raise SettingsError(f"Provider {name} is of type {common.type}, which no active plugin brings.", mend=mend)
         setup = ProviderSetup(
             name=name,
             type=common.type,

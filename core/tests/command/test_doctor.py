@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from localagent.installing import install
+from localagent.plugins import find_plugins
 from localagent.testing import FaultServer, ReadRequest, Send, Stall, answer
 
 MODELS = {"data": [{"id": "m"}]}
@@ -61,7 +63,7 @@ async def test_it_is_readable(shell: Any) -> None:
     lines = result.out.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("warn"))
     assert "[plugins.cache-nowhere]: It has no effect" in lines[at]
-    assert lines[at + 1].strip() == "Run: pip install localagent-cache-nowhere"
+    assert lines[at + 1].strip() == "See: localagent plugins"
 
 
 DIAGNOSED = """
@@ -142,10 +144,10 @@ async def test_broken_and_missing_plugins_are_findings(shell: Any) -> None:
     shell.plugin("cache-broken", "Broken", "import a_module_that_is_not_there")
     code, found = await findings(shell)
     assert (code, found["plugin cache-broken"]["level"]) == (1, "broken")
-    assert "pip install --upgrade the-cache-broken" in found["plugin cache-broken"]["mend"]
+    assert "Upgrade the-cache-broken from where it was installed" in found["plugin cache-broken"]["mend"]
     shell.settings('use = ["cache-quantum"]')
     code, found = await findings(shell)
-    assert (code, found["plugins"]["mend"]) == (1, "Run: pip install localagent-cache-quantum")
+    assert (code, found["plugins"]["mend"]) == (1, "See: localagent plugins")
 
 
 async def test_nothing_to_ask_is_broken(shell: Any) -> None:
@@ -153,7 +155,7 @@ async def test_nothing_to_ask_is_broken(shell: Any) -> None:
     shell.settings("use = []")
     code, found = await findings(shell)
     assert code == 1
-    assert "pip install" in found["plugins"]["mend"]
+    assert found["plugins"]["mend"].startswith(install("localagent-provider-llamacpp"))
 
 
 async def test_settings_that_have_no_effect(shell: Any) -> None:
@@ -163,11 +165,13 @@ async def test_settings_that_have_no_effect(shell: Any) -> None:
         use = ["provider-wire"]
         [plugins.request-grumbles]
         [order]
-        rate_check = ["rate-limit"]
+        rate_check = ["failure-retry"]
     """)
     _, found = await findings(shell)
+    there = "failure-retry" in find_plugins()
+    away = "Name failure-retry in: use = [...]" if there else install("localagent-failure-retry")
     assert found["[plugins.request-grumbles]"]["mend"] == "Name request-grumbles in: use = [...]"
-    assert found["[order] rate_check"]["mend"] == "Run: pip install localagent-rate-limit"
+    assert found["[order] rate_check"]["mend"] == away
     assert {found[name]["level"] for name in ("[plugins.request-grumbles]", "[order] rate_check")} == {"warn"}
 
 
@@ -214,3 +218,32 @@ async def test_the_slow_parser_is_found(shell: Any) -> None:
     shell.environment["AIOHTTP_NO_EXTENSIONS"] = "1"
     _, found = await findings(shell)
     assert (found["aiohttp"]["level"], found["aiohttp"]["mend"]) == ("warn", "Run: unset AIOHTTP_NO_EXTENSIONS")
+
+
+def stranger(shell: Any, name: str, package: str = "localagent") -> None:
+    """Install the metadata of a distribution that brings an import package."""
+    metadata = shell.modules / f"{name.replace('-', '_')}-9.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9\n")
+    (metadata / "RECORD").write_text(f"{package}/odd.py,,\n{metadata.name}/METADATA,,\n")
+
+
+@pytest.mark.parametrize("name", ["localagent", "LocalAgent", "local-agent-tools"])
+async def test_a_stranger_with_our_import_package_is_found(shell: Any, name: str) -> None:
+    """Under our name, as on the index, or another: what it is, and how to remove it."""
+    stranger(shell, name)
+    stranger(shell, "innocent", "innocent")
+    shell.use("http://127.0.0.1:9/v1")
+    code, found = await findings(shell)
+    finding = found[f"distribution {name.lower()}"]
+    assert (code, finding["level"]) == (1, "broken")
+    assert "not part of LocalAgent" in finding["text"]
+    assert f"pip uninstall {name.lower()}" in finding["mend"]
+    assert install("localagent-core", options="--force-reinstall --no-deps") in finding["mend"]
+    assert [subject for subject in found if subject.startswith("distribution ")] == [f"distribution {name.lower()}"]
+
+
+async def test_without_a_stranger_nothing_is_said(shell: Any) -> None:
+    """Our own distributions are no strangers, editable or not."""
+    _, found = await findings(shell)
+    assert [subject for subject in found if subject.startswith("distribution ")] == []

@@ -64,7 +64,7 @@ def closed_port() -> int:
         ("timeout = = 5", ("localagent.toml, line 1, column",)),
         ('[providers.wire]\nkeys = ["sk-canary-not-a-reference"]', ('{ env = "NAME" }', "Keys do not belong")),
         ('[providers.wire]\nkeys = [{ env = "NO_SUCH_KEY" }]', ("NO_SUCH_KEY is not set", "Set it")),
-        ('[providers.x]\ntype = "wired"', ("type wired, which no active plugin brings", "provider-wire")),
+        ('[providers.x]\ntype = "wired"', ("type wired, which no active plugin brings", 'Did you mean "wire"?')),
     ],
     ids=["name", "value", "syntax", "a key in the file", "a key that is not there", "provider type"],
 )
@@ -89,7 +89,7 @@ async def test_a_missing_plugin(shell: Any) -> None:
     shell.settings('use = ["provider-wires"]')
     one_sentence(await shell.run("ask", "Hi"), 2, "no plugin named provider-wires", "Did you mean provider-wire?")
     shell.settings('use = ["cache-quantum"]')
-    one_sentence(await shell.run("ask", "Hi"), 2, "Run: pip install localagent-cache-quantum")
+    one_sentence(await shell.run("ask", "Hi"), 2, "See: localagent plugins")
 
 
 async def test_a_broken_plugin_that_was_asked_for(shell: Any) -> None:
@@ -98,7 +98,7 @@ async def test_a_broken_plugin_that_was_asked_for(shell: Any) -> None:
     shell.settings('use = ["cache-broken"]')
     one_sentence(
         await shell.run("ask", "Hi"), 2, "the-cache-broken 1.0", "a_module_that_is_not_there",
-        "pip install --upgrade the-cache-broken",
+        "Upgrade the-cache-broken from where it was installed",
     )  # fmt: skip
 
 
@@ -243,3 +243,37 @@ async def test_closed_standard_streams(shell: Any, says: Any) -> None:
         process = await shell.start_program("/bin/sh", "-c", script, sys.executable)
         assert await process.wait() == 0
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "said"),
+    [
+        ('[providers.mine]\ntype = "wier"', ("ask", "Hi"), 'Did you mean "wire"?'),
+        ("[providers.wier]", ("models",), 'Did you mean "wire"?'),
+        ("[providers.wier]", ("config", "check"), 'Did you mean "wire"?'),
+        ('[providers.mine]\ntype = "opnai"', ("ask", "Hi"), 'Did you mean "openai"?'),
+        ("", ("seve",), "Did you mean serve?"),
+        ("", ("quantum",), "There is no command quantum."),
+    ],
+)
+async def test_a_typo_never_becomes_an_install_command_for_it(
+    shell: Any, settings: str, arguments: tuple[str, ...], said: str
+) -> None:
+    """It gets the nearest right name."""
+    shell.settings(f'use = ["provider-wire"]\n{settings}')
+    result = await shell.run(*arguments)
+    assert result.code == 2
+    assert said in result.err
+    for word in ("wier", "opnai", "seve", "quantum"):
+        assert f"localagent-{word}" not in result.err
+        assert f"provider-{word}" not in result.err
+
+
+async def test_a_mistyped_plugin_never_becomes_an_install_command(shell: Any) -> None:
+    """In ``use``, and where a table or an order names one."""
+    shell.settings('use = ["provider-wier"]')
+    one_sentence(await shell.run("ask", "Hi"), 2, "There is no plugin named provider-wier. Did you mean provider-wire?")
+    shell.settings('use = ["provider-wire"]\n[plugins.provider-wier]\n[order]\npre_request = ["request-quantum"]')
+    out = (await shell.run("doctor", "--timeout", "100 ms")).out
+    assert "Did you mean provider-wire?" in out
+    assert "install localagent-request-quantum" not in out

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from localagent.installing import install
+
 SHOW_MODULES = """
 import sys
 from localagent.command import main
@@ -37,7 +39,7 @@ async def test_without_the_extra_one_sentence_says_how_to_install_it(shell: Any,
     """click and rich come with ``localagent-core[cli]``."""
     code, out, err = await program(shell, WITHOUT, missing)
     assert (code, out) == (1, "")
-    assert err == "The command line is not installed. Run: pip install 'localagent-core[cli]'\n"
+    assert err == f"The command line is not installed. {install('localagent-core', extra='cli')}\n"
 
 
 @pytest.mark.parametrize(

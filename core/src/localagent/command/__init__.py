@@ -26,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: What is typed behind ``localagent``; None takes it from ``sys.argv``.
     """
     if any(importlib.util.find_spec(name) is None for name in NEEDS):
-        sys.stderr.write("The command line is not installed. Run: pip install 'localagent-core[cli]'\n")
+        from localagent.installing import CORE, install
+
+        sys.stderr.write(f"The command line is not installed. {install(CORE, extra='cli')}\n")
         sys.exit(1)
     try:
         from localagent.command.running import run

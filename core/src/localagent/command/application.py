@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable
 from typing import Any
@@ -64,8 +63,13 @@ class Commands(click.Group):
         name = args[0]
         found = self.get_command(ctx, name)
         if found is None:
-            near = difflib.get_close_matches(name, COMMANDS, n=1)
-            ctx.fail(f"There is no command {name}." + (f" Did you mean {near[0]}?" if near else ""))
+            from localagent.command.plugin_commands import brought_commands
+            from localagent.missing_plugins import missing_command
+            from localagent.plugins import find_plugins
+
+            commands = [*COMMANDS, *brought_commands(ctx.ensure_object(CommandLine))]
+            mend = missing_command(name, commands, find_plugins())
+            ctx.fail(f"There is no command {name}. {mend}".rstrip())
         return name, found, args[1:]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -53,14 +53,13 @@ def check(line: CommandLine) -> None:
 
 
 def _check_provider(settings: Settings, name: str, classes: dict[str, type]) -> None:
-    from localagent.plugins import missing_plugin
+    from localagent.missing_plugins import missing_type
+    from localagent.plugins import find_plugins
 
     provider = settings.providers[name]
     if provider.type not in classes:
-        missing = missing_plugin(f"provider-{provider.type}", [f"provider-{kind}" for kind in classes])
-        raise SettingsError(
-            f"{provider.place}: no active plugin brings the provider type {provider.type}.", mend=missing.mend
-        )
+        mend = missing_type(provider.type, classes, find_plugins())
+        raise SettingsError(f"{provider.place}: no active plugin brings the provider type {provider.type}.", mend=mend)
     settings.for_provider(name, classes[provider.type])
 
 

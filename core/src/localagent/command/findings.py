@@ -15,6 +15,8 @@ import attrs
 import localagent
 from localagent.conditions import Diagnosed
 from localagent.errors import LocalAgentError
+from localagent.installing import CORE, install, install_one_of, known_plugins, strangers, uninstall
+from localagent.missing_plugins import PROVIDER, missing_plugin
 
 if TYPE_CHECKING:
     from localagent.pipeline import Pipeline
@@ -53,6 +55,10 @@ def broken(subject: str, error: LocalAgentError) -> Finding:
 def installation() -> Iterator[Finding]:
     """Look at Python and at the HTTP library."""
     yield Finding("ok", "localagent", localagent.__version__)
+    for name in strangers():
+        yield Finding("broken", f"distribution {name}", "It is not part of LocalAgent, and brings an import package of "
+                      "the same name, whose files may stand in the place of ours.",
+                      f"{uninstall(name)} Then {install(CORE, options='--force-reinstall --no-deps')}")  # fmt: skip
     yield Finding("ok", "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     aiohttp: Any = importlib.import_module("aiohttp")
     parsers: Any = importlib.import_module("aiohttp.http_parser")
@@ -63,7 +69,7 @@ def installation() -> Iterator[Finding]:
                       "Run: unset AIOHTTP_NO_EXTENSIONS")  # fmt: skip
     else:
         yield Finding("warn", "aiohttp", f"{aiohttp.__version__}, with its slow parser: the one in C is missing.",
-                      "Run: pip install --force-reinstall --only-binary :all: aiohttp")  # fmt: skip
+                      f"{install(CORE, options='--force-reinstall --only-binary aiohttp')}")  # fmt: skip
 
 
 def settings_file(settings: Settings) -> Finding:
@@ -117,7 +123,7 @@ def plugins(settings: Settings, reports: Iterable[Report]) -> Iterator[Finding]:
             yield Finding("broken", f"plugin {report.name}", report.why, report.mend)
     active = [report.name for report in reports if report.state == "active"]
     if not active:
-        yield Finding("broken", "plugins", "None is active, so no model can be asked.", INSTALL_PROVIDER)
+        yield Finding("broken", "plugins", "None is active, so no model can be asked.", install_provider())
     elif settings.use is None:
         yield Finding("note", "plugins", f"Active because they are installed: {', '.join(active)}.",
                       "To choose, write: use = [...]")  # fmt: skip
@@ -125,7 +131,9 @@ def plugins(settings: Settings, reports: Iterable[Report]) -> Iterator[Finding]:
         yield Finding("ok", "plugins", f"Active because the settings name them: {', '.join(active)}.")
 
 
-INSTALL_PROVIDER = "Run: pip install localagent-provider-NAME, for NAME such as ollama or openai"
+def install_provider() -> str:
+    """Return the sentence that says how to install a provider."""
+    return install_one_of(plugin for name, plugin in known_plugins().items() if name.startswith(PROVIDER))
 
 
 def of_plugins(settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:
@@ -153,4 +161,5 @@ def idle_settings(settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:
 def _activate(name: str) -> str:
     from localagent.plugins import find_plugins
 
-    return f"Name {name} in: use = [...]" if name in find_plugins() else f"Run: pip install localagent-{name}"
+    installed = find_plugins()
+    return f"Name {name} in: use = [...]" if name in installed else missing_plugin(name, installed).mend or ""

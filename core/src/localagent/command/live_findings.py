@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from localagent.call import NOBODY
-from localagent.command.findings import INSTALL_PROVIDER, Finding, broken
+from localagent.command.findings import Finding, broken, install_provider
 from localagent.command.server_findings import troubles
 from localagent.conditions import condition
 from localagent.errors import LocalAgentError
@@ -42,7 +42,7 @@ def _providers(runtime: Runtime) -> Iterator[Finding]:
     for name, missing in runtime.registry.missing.items():
         yield Finding("warn", f"provider {name}", missing.error.message, missing.error.mend or "")
     if not runtime.registry.sources:
-        mend = next((missing.error.mend for missing in runtime.registry.missing.values()), INSTALL_PROVIDER)
+        mend = next((missing.error.mend for missing in runtime.registry.missing.values()), install_provider())
         yield Finding("broken", "providers", "There is none, so no model can be asked.", mend or "")
 
 

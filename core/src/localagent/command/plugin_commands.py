@@ -37,6 +37,15 @@ def find_command(line: CommandLine, name: str) -> click.Command | None:
     return None
 
 
+def brought_commands(line: CommandLine) -> list[str]:
+    """Return the names of the commands that plugins bring; none where the plugins cannot be asked."""
+    try:
+        _, pipeline, _ = line.assembled()
+    except LocalAgentError:  # it has been told
+        return []
+    return [brought.name for _, brought in commands_of(pipeline)]
+
+
 def commands_of(pipeline: Pipeline) -> Iterator[tuple[str, Command]]:
     """Yield the plugins' commands, each with its plugin. What is broken, or there already, is left out and told."""
     known = dict.fromkeys(COMMANDS, "the core")

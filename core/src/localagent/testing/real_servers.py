@@ -34,6 +34,7 @@ from localagent.errors import StartError
 
 __all__ = ["RealServer", "llama_server", "ollama_proxy"]
 
+FROM_GROUP = "Run: uv sync --group test, or add it to the packages of your tests."
 START_SECONDS = 60.0
 KEPT_LINES = 50
 LLAMA_READY = re.compile(r"^ready (\d+)$")
@@ -104,7 +105,7 @@ def ollama_proxy(llama_url: str, *, model: str = "tiny") -> Iterator[RealServer]
 
 def _need(module: str, package: str) -> None:
     if importlib.util.find_spec(module) is None:
-        raise StartError(f"A real server needs the package {package}.", mend=f"Run: pip install {package}")
+        raise StartError(f"A real server needs the package {package}.", mend=FROM_GROUP)
 
 
 class _Child:

@@ -113,7 +113,9 @@ def _package(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as missing:
         message = f"Writing a tiny model needs the package {name}, which is not installed."
-        raise StartError(message, mend="Run: pip install gguf tokenizers") from missing
+        raise StartError(
+            message, mend="Run: uv sync --group test, or add it to the packages of your tests."
+        ) from missing
 
 
 def _text(seed: int) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from localagent import StartError
+from localagent.installing import install
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -22,6 +23,6 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
         uvloop: Any = importlib.import_module("uvloop")
     except ImportError:
         raise StartError("The event loop uvloop is not installed.",
-                         mend='Run: pip install "localagent-gateway[uvloop]"') from None  # fmt: skip
+                         mend=install("localagent-gateway", extra="uvloop")) from None  # fmt: skip
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory

