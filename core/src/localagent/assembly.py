@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from localagent.errors import PluginError
 from localagent.moving import moved_plugins
 from localagent.pipeline import Pipeline
-from localagent.plugins import Plugin, Report, as_loaded, load_plugins
-from localagent.settings.files import load_settings
+from localagent.plugins import Loaded, Plugin, Report, as_loaded, load_plugins
+from localagent.settings.files import PLUGINS_VARIABLE, chosen_plugins, load_settings
 from localagent.settings.model import Settings
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def assemble_with_reports(
     """The same, with a report on every plugin that is known."""
     settings = read_settings(given, environment)
     if plugins is None:
-        loaded, reports = load_plugins(settings.use)
+        loaded, reports = _loaded(settings, environment)
     else:
         loaded = as_loaded(plugins)
         reports = [item.report for item in loaded]
@@ -70,3 +71,12 @@ def assemble_with_reports(
     moved = moved_plugins(former, settings, loaded, filled) if former is not None else {}
     pipeline = Pipeline(loaded, filled, settings.order, settings.limits, moved=moved)
     return settings, pipeline, reports
+
+
+def _loaded(settings: Settings, environment: Mapping[str, str]) -> tuple[list[Loaded], list[Report]]:
+    try:
+        return load_plugins(settings.use)
+    except PluginError as error:
+        if settings.use and settings.use == chosen_plugins(environment):
+            raise PluginError(f"{PLUGINS_VARIABLE}: {error.message}", mend=error.mend) from error.__cause__
+        raise

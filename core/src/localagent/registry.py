@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent.call import Principal
-from localagent.errors import ModelNotFound, NotAllowed, PluginError, SettingsError
+from localagent.errors import LocalAgentError, ModelNotFound, NotAllowed, PluginError, SettingsError
 from localagent.instances import Target
 from localagent.missing_keys import MissingKeys, left_out, missing_keys
 from localagent.missing_plugins import missing_type
@@ -19,6 +19,7 @@ from localagent.model_names import check_model_name
 from localagent.plugins import find_plugins
 from localagent.providers import Provider, ProviderSetup, ProviderType
 from localagent.settings.secret_refs import SecretMissing
+from localagent.settings.variables import wrong_variable
 
 if TYPE_CHECKING:
     from localagent.pipeline import Pipeline
@@ -110,20 +111,45 @@ def provider_types(pipeline: Pipeline) -> dict[str, tuple[ProviderType, str]]:
 def with_defaults(
     settings: Settings, types: Mapping[str, tuple[ProviderType, str]], environment: Mapping[str, str]
 ) -> Settings:
-    """Return the settings with the providers that are there without being named."""
+    """Return the settings with the providers that are there without being named.
+
+    Raises:
+        SettingsError: A variable that a provider type reads does not hold what it expects.
+        PluginError: A provider type failed.
+    """
     for name, (kind, _) in types.items():
         if any(provider.type == name for provider in settings.providers.values()):
             continue
-        given = kind.default(environment)
+        given = _found_by(kind, environment)
         if given is not None and name not in settings.providers:
             settings = settings.with_provider(name, given, where=f"the defaults of {name}")
     return settings
 
 
+def _found_by(kind: ProviderType, environment: Mapping[str, str]) -> Mapping[str, Any] | None:
+    try:
+        return kind.default(environment)
+    except LocalAgentError:
+        raise
+    except Exception as error:  # the plugin's code
+        raise PluginError(
+            f"Provider type {kind.name} failed to read the environment: {type(error).__name__}."
+        ) from error
+
+
 def _shared(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Return where providers reach what runs once for several processes, by the provider's name."""
+    """Return where providers reach what runs once for several processes, by the provider's name.
+
+    Raises:
+        SettingsError: The variable holds something else.
+    """
     given = environment.get(SHARED_VARIABLE)
-    return msgspec.json.decode(given, type=dict[str, str]) if given else {}
+    try:
+        return msgspec.json.decode(given, type=dict[str, str]) if given else {}
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    # Raised here and not above: the decoder's error quotes the value.
+    raise wrong_variable(SHARED_VARIABLE, given or "", 'a JSON object of texts, such as {"mine": "/run/mine.sock"}')
 
 
 def _own(error: SettingsError) -> SettingsError:

@@ -35,6 +35,7 @@ from localagent.responses import Response
 from localagent.retry_budget import RetryBudget
 from localagent.run import answer, exchange
 from localagent.settings.model import Settings
+from localagent.settings.variables import read_count
 from localagent.state_folder import StateFolder
 from localagent.supervision import raised_at
 from localagent.timer import NEVER, Timer
@@ -83,7 +84,7 @@ class Runtime:
         self.settings = settings
         self.pipeline = pipeline
         self.environment = environment
-        self.processes = int(environment.get(PROCESSES_VARIABLE, "1"))
+        self.processes = read_count(environment, PROCESSES_VARIABLE, 1)
         self.clock = self.loop.time
         self.random = random.Random(seed)
         self.state_folder = StateFolder(settings, environment)

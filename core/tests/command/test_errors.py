@@ -277,3 +277,44 @@ async def test_a_mistyped_plugin_never_becomes_an_install_command(shell: Any) ->
     out = (await shell.run("doctor", "--timeout", "100 ms")).out
     assert "Did you mean provider-wire?" in out
     assert "install localagent-request-quantum" not in out
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("LOCALAGENT_PROCESSES", "many", 'LOCALAGENT_PROCESSES = "many": expected a whole number'),
+        ("LOCALAGENT_SHARED", "{", 'LOCALAGENT_SHARED = "{": expected a JSON object'),
+        ("LOCALAGENT_CONFIG", "/", "/ is a folder. LOCALAGENT_CONFIG names it."),
+        (
+            "LOCALAGENT_PLUGINS",
+            "provider-wier",
+            "LOCALAGENT_PLUGINS: There is no plugin named provider-wier. Did you mean",
+        ),
+    ],
+)
+async def test_a_wrong_variable(shell: Any, variable: str, value: str, said: str) -> None:
+    """Its name, its value, what was expected."""
+    shell.use("http://127.0.0.1:9/v1")
+    shell.environment[variable] = value
+    one_sentence(await shell.run("ask", "Hi"), 2, said)
+
+
+@pytest.mark.parametrize("more", [{}, {"COMP_WORDS": "localagent", "COMP_CWORD": "x"}], ids=["alone", "no number"])
+async def test_completion_without_a_shell(shell: Any, more: dict[str, str]) -> None:
+    """One sentence, and no traceback."""
+    shell.environment |= {"_LOCALAGENT_COMPLETE": "bash_complete", **more}
+    result = await shell.run("ask")
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert "unset _LOCALAGENT_COMPLETE" in result.err
+
+
+@pytest.mark.parametrize("columns", ["0", "²", "many"])
+async def test_an_odd_width(shell: Any, columns: str) -> None:
+    """A table is drawn all the same."""
+    three = "\n".join(f'{name} = ["wire/{name}"]' for name in ("one", "two", "three"))
+    shell.use("http://127.0.0.1:9/v1", more=f"[models]\n{three}")
+    shell.environment["COLUMNS"] = columns
+    async with shell.screen("--no-color", "models", "--timeout", "100 ms") as screen:
+        await screen.ends()
+    assert "three" in screen.text
+    assert "defect" not in screen.text

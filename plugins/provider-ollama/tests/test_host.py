@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from localagent import SettingsError
 from localagent_provider_ollama.host import host_url
 from localagent_provider_ollama.plugin import from_environment
 
@@ -50,3 +51,14 @@ def test_the_variable_makes_the_provider_present() -> None:
 def test_no_port_is_tried_without_the_variable(environment: dict[str, str]) -> None:
     """Nothing that runs on this machine is looked for unasked."""
     assert from_environment(environment) is None
+
+
+@pytest.mark.parametrize(
+    "value", ["[", "http://[x", ":::", "bad host", "ftp://x", "host?x", "me:secret-word@[h", "a\x00b"]
+)
+def test_a_value_that_is_no_address_is_one_error(value: str) -> None:
+    """Name, value and what was expected; no password, and nothing raw."""
+    with pytest.raises(SettingsError, match=r"OLLAMA_HOST.*expected the address of a server") as caught:
+        from_environment({"OLLAMA_HOST": value})
+    assert "secret-word" not in str(caught.value)
+    assert caught.value.mend == "Correct OLLAMA_HOST, or unset it."

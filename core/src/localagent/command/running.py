@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
         The exit code.
     """
     if instruction := os.environ.get(COMPLETE):
-        return shell_complete(localagent, {}, PROGRAM, COMPLETE, instruction)
+        return _complete(instruction)
     terminal = Terminal()
     with logs(terminal) as log:
         line = CommandLine(terminal, log)
@@ -42,6 +42,14 @@ def run(arguments: Sequence[str]) -> int:
         except BaseException as error:  # of commands, of plugins and of the system; none may reach the user raw
             code = _ended_by(error, line)
     return code
+
+
+def _complete(instruction: str) -> int:
+    try:
+        return shell_complete(localagent, {}, PROGRAM, COMPLETE, instruction)
+    except (KeyError, ValueError):  # the variables that a shell sets beside it are not there, or hold something else
+        sys.stderr.write(f"{COMPLETE} is for shells, which also set COMP_WORDS and COMP_CWORD. Run: unset {COMPLETE}\n")
+        return ExitCode.FAILED
 
 
 def _invoke(line: CommandLine, arguments: list[str]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -17,6 +18,8 @@ import click
 
 if TYPE_CHECKING:
     from localagent.command.waiting import Waiting
+
+NARROWEST = 20  # columns; where there are fewer, the terminal itself breaks the lines of a table
 
 # A model may write what a terminal would obey: move the cursor, change the title, answer questions in the user's name.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -169,4 +172,7 @@ class Terminal:
         """Return a rich console that writes to a stream."""
         from rich.console import Console
 
-        return Console(file=stream, no_color=not self.colored, highlight=False, markup=False, emoji=False)
+        # rich reads COLUMNS and LINES itself, and takes 0 and odd digits at their word.
+        width, height = shutil.get_terminal_size()
+        return Console(file=stream, width=max(width, NARROWEST), height=height, no_color=not self.colored,
+                       highlight=False, markup=False, emoji=False)  # fmt: skip

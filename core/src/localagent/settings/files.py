@@ -57,7 +57,7 @@ class SettingsFile:
         """Return the settings; arguments and errors as in ``load_settings``."""
         path = self.path
         settings = Settings() if path is None else Settings.from_mapping(_toml(path, self.text), str(path), path)
-        chosen = tuple(name.strip() for name in environment.get(PLUGINS_VARIABLE, "").split(",") if name.strip())
+        chosen = chosen_plugins(environment)
         return attrs.evolve(settings, use=chosen) if chosen else settings
 
 
@@ -71,11 +71,16 @@ def read_settings_file(path: Path | None, environment: Mapping[str, str]) -> Set
     return SettingsFile() if found is None else SettingsFile(found, _read_text(found))
 
 
+def chosen_plugins(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the plugins that ``LOCALAGENT_PLUGINS`` names; empty where it names none."""
+    return tuple(name.strip() for name in environment.get(PLUGINS_VARIABLE, "").split(",") if name.strip())
+
+
 def find_settings(path: Path | None, environment: Mapping[str, str]) -> Path | None:
     """Return the file that ``load_settings`` reads, or None when there is none.
 
     Raises:
-        SettingsError: ``LOCALAGENT_CONFIG`` names a file that does not exist.
+        SettingsError: ``LOCALAGENT_CONFIG`` names a file that does not exist or cannot be read.
     """
     if path is not None:
         return path
@@ -85,17 +90,18 @@ def find_settings(path: Path | None, environment: Mapping[str, str]) -> Path | N
 
 
 def _named(name: str) -> Path:
+    """Return the file that the variable names; with its name in the error, because nobody typed the path here."""
     path = Path(name)
     try:
         path = path.expanduser()
-        there = path.exists()
-    except RuntimeError:  # "~", and the home folder is not known
-        there = False
-    except OSError:  # in a folder that this user may not look into; reading it tells
-        there = True
-    if not there:
+        why = f"There is no file {name}" if not path.exists() else f"{name} is a folder" if path.is_dir() else ""
+    except RuntimeError:
+        why = f"There is no file {name}, because the home folder is not known"
+    except (OSError, ValueError) as error:  # a folder that this user may not look into, a name that is too long
+        why = f"{name} cannot be read: {getattr(error, 'strerror', None) or error}"
+    if why:
         mend = f"Set {CONFIG_VARIABLE} to the path of a settings file, or unset it."
-        raise SettingsError(f"There is no file {name}, which {CONFIG_VARIABLE} names.", mend=mend)
+        raise SettingsError(f"{why}. {CONFIG_VARIABLE} names it.", mend=mend)
     return path
 
 

@@ -145,6 +145,9 @@ def _on_hub(spec: str) -> Path:
     except ImportError as error:
         message = "Models from the Hugging Face Hub need the package huggingface-hub, which is not installed."
         raise SettingsError(message, mend=install("localagent-provider-llamacpp", extra="hf")) from error
+    except Exception as error:  # the package reads its own variables while it is imported
+        message = f"The package huggingface-hub cannot be imported: {type(error).__name__}."
+        raise SettingsError(message, mend="Look at the variables whose names begin with HF_.") from error
     try:
         return Path(hf_hub_download(f"{organisation}/{repository}", file))
     except Exception as error:  # the package and its HTTP client raise errors without a common base

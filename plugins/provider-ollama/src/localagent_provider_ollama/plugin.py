@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from localagent import Plugin, Provider, ProviderSetup, ProviderType, hookimpl
+from localagent.settings.addresses import read_address
+from localagent.settings.variables import wrong_variable
 from localagent_provider_ollama.host import DEFAULT_URL, VARIABLE, host_url
 from localagent_provider_ollama.settings import OllamaSettings
 
@@ -29,6 +31,15 @@ def make(setup: ProviderSetup) -> Provider:
 
 
 def from_environment(environment: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """Return the settings of a provider for the server that ``OLLAMA_HOST`` names; no port is tried without it."""
+    """Return the settings of a provider for the server that ``OLLAMA_HOST`` names; no port is tried without it.
+
+    Raises:
+        SettingsError: It names no address.
+    """
     value = environment.get(VARIABLE, "").strip()
-    return {"instances": [host_url(value)]} if value else None
+    if not value:
+        return None
+    try:
+        return {"instances": [read_address(host_url(value))]}
+    except ValueError:
+        raise wrong_variable(VARIABLE, value, 'the address of a server, such as "10.0.0.5:11434"') from None
