@@ -284,7 +284,7 @@ async def test_a_mistyped_plugin_never_becomes_an_install_command(shell: Any) ->
     [
         ("LOCALAGENT_PROCESSES", "many", 'LOCALAGENT_PROCESSES = "many": expected a whole number'),
         ("LOCALAGENT_SHARED", "{", 'LOCALAGENT_SHARED = "{": expected a JSON object'),
-        ("LOCALAGENT_CONFIG", "/", "/ is a folder. LOCALAGENT_CONFIG names it."),
+        ("LOCALAGENT_CONFIG", "/", "/, which LOCALAGENT_CONFIG names, is a folder."),
         (
             "LOCALAGENT_PLUGINS",
             "provider-wier",

@@ -90,18 +90,18 @@ def find_settings(path: Path | None, environment: Mapping[str, str]) -> Path | N
 
 
 def _named(name: str) -> Path:
-    """Return the file that the variable names; with its name in the error, because nobody typed the path here."""
-    path = Path(name)
+    """Return the file that the variable names; an error names the variable, because nobody typed the path here."""
+    path, named = Path(name), f"which {CONFIG_VARIABLE} names"
     try:
         path = path.expanduser()
-        why = f"There is no file {name}" if not path.exists() else f"{name} is a folder" if path.is_dir() else ""
+        why = f"There is no file {name}, {named}" if not path.exists() else ""
+        why = f"{name}, {named}, is a folder" if path.is_dir() else why
     except RuntimeError:
-        why = f"There is no file {name}, because the home folder is not known"
+        why = f"There is no file {name}, {named}: the home folder is not known"
     except (OSError, ValueError) as error:  # a folder that this user may not look into, a name that is too long
-        why = f"{name} cannot be read: {getattr(error, 'strerror', None) or error}"
+        why = f"{name}, {named}, cannot be read: {getattr(error, 'strerror', None) or error}"
     if why:
-        mend = f"Set {CONFIG_VARIABLE} to the path of a settings file, or unset it."
-        raise SettingsError(f"{why}. {CONFIG_VARIABLE} names it.", mend=mend)
+        raise SettingsError(f"{why}.", mend=f"Set {CONFIG_VARIABLE} to the path of a settings file, or unset it.")
     return path
 
 
