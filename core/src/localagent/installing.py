@@ -82,7 +82,6 @@ def upgrade(distribution: str) -> str:
     return install(distribution, options="--upgrade")
 
 
-@functools.cache
 def is_checkout() -> bool:
     """Say whether the core runs from a checkout, as an editable package of its uv workspace."""
     from importlib.metadata import PackageNotFoundError, distribution
