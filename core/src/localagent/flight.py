@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from localagent.call import Call
-from localagent.errors import Draining, InternalError, LocalAgentError
-from localagent.plan import out_of_time
+from localagent.errors import Draining, LocalAgentError
+from localagent.guard import failure_of
 from localagent.run import entry_of, fresh, keep_now, offer
 from localagent.timer import Timer
 
@@ -177,17 +177,11 @@ class Flight:
         timer.enter()
         try:
             entry = await self._work()
-        except LocalAgentError as error:
-            self._end(error)
-        except asyncio.CancelledError:
-            fired = timer.claim()
-            self._end(_gone() if fired is None else out_of_time(fired))
-            if fired is None:
+        except BaseException as error:  # a defect of anybody's is typed, too, and reaches every waiter
+            failure = failure_of(error, timer)
+            self._end(failure or _gone())
+            if failure is None:
                 raise
-        except Exception as error:  # the core's own code: a defect is typed too, and reaches every waiter
-            defect = InternalError(f"LocalAgent failed: {type(error).__name__}.", mend="See the log with --debug.")
-            defect.__cause__ = error
-            self._end(defect)
         else:
             self._end(None, forget=entry is None)
             if entry is not None:

@@ -101,9 +101,9 @@ class FlightLog:
         """
         slow = [] if self.whole else [one for one in self._cursors if self.size - one.size > self._behind]
         self._cursors.difference_update(slow)
+        self.size += sum(len(chunk.data) for chunk in chunks)
         self._kept += chunks
         self.events += len(chunks)
-        self.size += sum(len(chunk.data) for chunk in chunks)
         self._drop()
         return slow
 

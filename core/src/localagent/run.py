@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,9 @@ from localagent.attempts import Attempts, complete
 from localagent.cache_keys import cache_keys
 from localagent.caching import CacheEntry, may_share, may_store, sample_of
 from localagent.errors import InternalError, LocalAgentError, NotCached
+from localagent.guard import failure_of
 from localagent.metric import Metric, MetricStatus
-from localagent.plan import first, gate_now, notify, notify_all, out_of_time, pipe
+from localagent.plan import first, gate_now, notify, notify_all, pipe
 from localagent.receipt import AttemptRecord, Receipt
 from localagent.responses import Response, Usage
 from localagent.timer import NEVER, Timer
@@ -40,21 +40,12 @@ async def answer(core: Runtime, call: Call) -> Response:
     core.calls.add(call)
     try:
         response = await _answer(core, call)
-    except LocalAgentError as error:
-        finish(core, call, error)
-        raise
-    except asyncio.CancelledError:
-        fired = timer.claim()
-        if fired is None:
-            finish(core, call, None, cancelled=True)
+    except BaseException as error:  # a defect of anybody's is typed, too, and leaves nothing behind
+        failure = failure_of(error, timer)
+        finish(core, call, failure, cancelled=failure is None)
+        if failure is None or failure is error:
             raise
-        late = out_of_time(fired)
-        finish(core, call, late)
-        raise late from None
-    except Exception as error:  # the core's own code: a defect is typed too, and leaves nothing behind
-        defect = InternalError(f"LocalAgent failed: {type(error).__name__}.", mend="See the log with --debug.")
-        finish(core, call, defect)
-        raise defect from error
+        raise failure from failure.__cause__
     finish(core, call, None, response.usage)
     if call.records is not None:
         response = msgspec.structs.replace(response, receipt=receipt(core, call))
@@ -115,8 +106,12 @@ async def lookup(core: Runtime, call: Call) -> CacheEntry | None:
     if call.keys and policy.lookup and steps:
         keys = call.keys[:LOOKED_UP]
         entry, step = await first(steps, call.timer, call, keys)
-        if entry is not None and step is not None and entry.key in keys and _young(core, call, entry):
-            return _hit(core, call, entry, step)
+        if entry is not None and step is not None:
+            try:
+                if entry.key in keys and _young(core, call, entry):
+                    return _hit(core, call, entry, step)
+            except Exception as error:  # the plugin's entry: its fields may hold anything
+                raise step.blame(error) from error
     if policy.only:
         raise NotCached("No cache has an answer, and the request allows nothing else.")
     return None

@@ -11,6 +11,7 @@ import msgspec
 from localagent.errors import Advice, LocalAgentError, StreamInterrupted
 from localagent.flight import Flight, own_error
 from localagent.flight_log import Cursor, FlightLog
+from localagent.guard import failure_of
 from localagent.plan import out_of_time
 from localagent.stream_source import Pulled, Upstream, interruption
 from localagent.streaming import Chunk
@@ -72,15 +73,15 @@ class StreamFlight(Flight):
         upstream = self.upstream
         try:
             await self._stream()
-        except asyncio.CancelledError:
-            upstream.end(None, cancelled=True)
-            await upstream.aclose()
-            raise
-        except LocalAgentError as error:
-            upstream.end(error)
-            raise
-        entry = upstream.entry()
-        upstream.end(None)
+            entry, usage = upstream.entry(), upstream.usage
+        except BaseException as error:
+            failure = upstream.failure_of(error)
+            upstream.end(failure, cancelled=failure is None)
+            if failure is None:
+                await upstream.aclose()
+                raise
+            raise failure from failure.__cause__
+        upstream.end(None, usage)
         return entry
 
     async def _stream(self) -> None:
@@ -198,7 +199,11 @@ class FlightReader:
     def entry(self) -> None:
         """Return nothing to store: the flight does that."""
 
-    def end(self, error: LocalAgentError | None, *, cancelled: bool = False) -> None:
+    def failure_of(self, error: BaseException) -> LocalAgentError | None:
+        """Return the typed error of what ended the reader's run; see ``guard``."""
+        return failure_of(error, self._call.timer, self._flight.upstream.who)
+
+    def end(self, error: LocalAgentError | None, usage: Usage | None = None, *, cancelled: bool = False) -> None:
         """Leave the flight."""
         self._flight.exit(self._cursor)
         self._flight.leave(self._call)

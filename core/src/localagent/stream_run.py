@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from localagent.errors import LocalAgentError
+from localagent.errors import InternalError, LocalAgentError
+from localagent.guard import failure_of
 from localagent.plan import out_of_time, pipe
 from localagent.responses import EmbedResponse, Usage
 from localagent.run import finish, lookup, may_join, receipt, store
@@ -85,17 +86,12 @@ class StreamRun:
         timer.aside = self._out_of_time_aside
         try:
             await self._start()
-        except LocalAgentError as error:
-            self._end(error)
-            raise
-        except asyncio.CancelledError:
-            fired = timer.claim()
-            if fired is None:
-                self._end(None, cancelled=True)
+        except BaseException as error:  # a defect of anybody's is typed, too, and leaves nothing behind
+            failure = self._failure_of(error)
+            self._end(failure, cancelled=failure is None)
+            if failure is None or failure is error:
                 raise
-            late = out_of_time(fired)
-            self._end(late)
-            raise late from None
+            raise failure from failure.__cause__
         finally:
             timer.leave()
             if self.open:
@@ -154,9 +150,12 @@ class StreamRun:
                 self._take(chunks, error)
                 if chunks and not ready and self.open:
                     source.idle()
-        except asyncio.CancelledError:
-            self._end(None, cancelled=True)
-            raise
+        except BaseException as error:  # as in ``start``; but content has come
+            failure = self._failure_of(error)
+            if failure is None:
+                self._end(None, cancelled=True)
+                raise
+            self._break(failure)
         finally:
             timer.leave()
             if self.open:
@@ -212,13 +211,18 @@ class StreamRun:
 
     def _accept(self, chunks: Sequence[Chunk]) -> LocalAgentError | None:
         """Have chunks changed by the steps and wait; return the error of a step that failed."""
-        if self._steps is not None:
-            try:
-                chunks = self._steps.feed(chunks)
-            except LocalAgentError as error:
-                return error
-        self.ready.extend(chunks)
-        self._texts += [chunk.text for chunk in chunks]
+        changed = chunks
+        try:
+            if self._steps is not None:
+                changed = self._steps.feed(chunks)
+            self._texts += [chunk.text for chunk in changed]
+        except LocalAgentError as error:
+            return error
+        except Exception as error:  # something that is no chunk: the last step's, or else the provider's
+            if self._steps is not None and all(isinstance(chunk, Chunk) for chunk in chunks):
+                return self._steps.blame(error)
+            return self._failure_of(error)
+        self.ready.extend(changed)
         return None
 
     def _succeed(self, source: Upstream | FlightReader) -> None:
@@ -237,7 +241,7 @@ class StreamRun:
     def _break(self, error: LocalAgentError) -> None:
         """End a stream whose content had begun to arrive: what waits is handed out, then StreamInterrupted."""
         interrupted = interruption(error)
-        interrupted.partial = "".join(self._texts)
+        interrupted.partial = "".join(map(str, self._texts))
         self._end(interrupted)
 
     def _end(self, error: LocalAgentError | None, *, cancelled: bool = False) -> None:
@@ -247,8 +251,12 @@ class StreamRun:
         self._error = error
         self._core.streams.discard(self)
         if self._source is not None:
-            self._source.end(error, cancelled=cancelled)
+            self._source.end(error, self.usage, cancelled=cancelled)
         finish(self._core, self.call, error, self.usage, cancelled=cancelled)
+
+    def _failure_of(self, error: BaseException) -> LocalAgentError | None:
+        """Return the typed error of what ended the run; see ``guard``."""
+        return failure_of(error, self.call.timer) if self._source is None else self._source.failure_of(error)
 
     def _out_of_time_aside(self) -> None:
         """The deadline passed while the consumer is elsewhere: the source ends now, the next read raises."""
@@ -262,8 +270,7 @@ class StreamRun:
         self.finish_reason = None if isinstance(response, EmbedResponse) else response.finish_reason
         if self.call.plan.wrap_stream:
             self._steps = StreamSteps(self.call.plan.wrap_stream, self.call)
-        events = entry.events or split_document(response.document)
-        error = self._accept([chunk_of(event) for event in events])
+        error = self._accept(_replayed(entry))
         if error is None and self._steps is not None:
             self.ready.extend(self._steps.end(self.finish_reason or "stop"))
         if error is not None:
@@ -276,3 +283,18 @@ class StreamRun:
             self.call.timer.end(error)
         elif self.open:
             self._break(error)
+
+
+def _replayed(entry: CacheEntry) -> list[Chunk]:
+    """Return the chunks of an entry.
+
+    Raises:
+        InternalError: A cache gave what cannot be replayed.
+    """
+    try:
+        return [chunk_of(event) for event in entry.events or split_document(entry.response.document)]
+    except Exception as error:  # the plugin's entry: its bytes may be anything
+        raise InternalError(
+            f"Plugin {entry.source} failed in cache_lookup: its entry cannot be replayed ({type(error).__name__}).",
+            mend="Purge the cache: localagent cache purge",
+        ) from error

@@ -6,6 +6,7 @@ A stream's run pulls it, or a flight does for all its readers.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import msgspec
 
 from localagent.attempts import Attempts, clock_error
 from localagent.errors import InternalError, LocalAgentError, StreamInterrupted
+from localagent.guard import defect, failure_of
 from localagent.repetition import without_repetition
 from localagent.run import entry_of
 from localagent.streaming import Chunk, Decoder
@@ -22,9 +24,12 @@ if TYPE_CHECKING:
     from localagent.attempt import Attempt, Status
     from localagent.caching import CacheEntry
     from localagent.call import Call
+    from localagent.registry import Source
     from localagent.responses import Usage
     from localagent.runtime import Runtime
     from localagent.transport import HttpAnswer, Transport
+
+log = logging.getLogger("localagent")
 
 KEEP_AT_MOST = 1024 * 1024
 DRAIN_SECONDS = 1.0
@@ -102,20 +107,17 @@ class Upstream:
         assert attempt is not None
         try:
             chunks, error = await _read(answer, decoder)
+            if self._kept is not None:
+                self._keep(chunks)
         except asyncio.CancelledError:
             fired = self._call.timer.claim()
             if fired is None:
                 raise
             return (), clock_error(fired, attempt)
         except Exception as failure:  # the provider's decoder and the transport's code
-            name = attempt.target.instance.provider
-            error = InternalError(f"Provider {name} failed in a stream: {type(failure).__name__}.")
-            error.__cause__ = failure
-            return (), error
+            return (), defect(failure, self.who)
         if error is not None:
             await without_repetition(error, attempt.request)
-        if self._kept is not None:
-            self._keep(chunks)
         return chunks, error
 
     def idle(self) -> None:
@@ -135,26 +137,50 @@ class Upstream:
             joined = msgspec.structs.replace(joined, usage=self.usage)
         return entry_of(self._core, self._call, self._attempt, joined, joined.streamed)
 
-    def end(self, error: LocalAgentError | None, *, cancelled: bool = False) -> None:
+    @property
+    def who(self) -> str:
+        """Whose code an exception comes from that nobody expects: the decoder is the provider's."""
+        return "LocalAgent" if self._attempt is None else f"Provider {self._attempt.target.instance.provider}"
+
+    def failure_of(self, error: BaseException) -> LocalAgentError | None:
+        """Return the typed error of what ended the stream; see ``guard``."""
+        return failure_of(error, self._call.timer, self.who)
+
+    def end(self, error: LocalAgentError | None, usage: Usage | None = None, *, cancelled: bool = False) -> None:
         """End the attempt; close the connection, or after a good end read what follows. Once."""
-        answer = self._answer
-        if answer is not None and (error is not None or cancelled):
-            answer.abort()
-        elif answer is not None and not answer.ended:
-            self._core.begin(_drain(answer), "drain")
+        if self._answer is not None:
+            self._let_go(self._answer, well=error is None and not cancelled)
         if self._attempt is not None:
             status: Status = "cancelled" if cancelled else "failed" if error is not None else "ok"
-            self._attempts.close(self._attempt, status, error, self.usage)
+            self._attempts.close(self._attempt, status, error, usage)
+
+    def _let_go(self, answer: HttpAnswer, *, well: bool) -> None:
+        try:
+            if not well:
+                answer.abort()
+            elif not answer.ended:
+                self._core.begin(_drain(answer), "drain")
+        except (Exception, asyncio.CancelledError):  # the transport's code; the attempt ends all the same
+            log.exception("A connection to %s could not be closed.", self.model or "a model")
 
     async def aclose(self) -> None:
         """Return when the connection is closed."""
-        if self._answer is not None:
+        if self._answer is None:
+            return
+        try:
             await self._answer.aclose()
+        except (Exception, asyncio.CancelledError):  # the transport's code; the run has ended with its own outcome
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            log.exception("A connection to %s could not be closed.", self.model or "a model")
 
     async def _commit(self, attempt: Attempt, transport: Transport) -> list[Chunk]:
         """The exchange of one attempt: until its first meaningful chunk, which commits."""
         source = self._core.provider_of(attempt.target.instance)
-        self._answer, self._decoder = answer, decoder = await source.provider.stream(attempt, transport)
+        self._answer, self._decoder = answer, decoder = _opened(
+            source, await source.provider.stream(attempt, transport)
+        )
         buffered: list[Chunk] = []
         error: LocalAgentError | None = None
         try:
@@ -166,8 +192,8 @@ class Upstream:
                 if error is not None:
                     raise error
         except BaseException:
-            answer.abort()
             self._answer = None
+            self._let_go(answer, well=False)
             raise
         attempt.first = self._core.clock()
         self._pending = error
@@ -181,6 +207,15 @@ class Upstream:
             self._kept = None
         else:
             self._kept += [chunk.data for chunk in chunks]
+
+
+def _opened(source: Source, opened: Any) -> tuple[HttpAnswer, Decoder]:
+    """Return what a provider's ``stream`` gave, if that is an answer and a decoder."""
+    if isinstance(opened, tuple) and len(opened) == 2:
+        return opened
+    raise InternalError(
+        f"Provider {source.name} returned {type(opened).__name__} from stream; expected an answer and a decoder."
+    )
 
 
 def interruption(error: LocalAgentError) -> StreamInterrupted:

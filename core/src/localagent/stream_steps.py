@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from localagent.errors import LocalAgentError
 from localagent.plan import Step, tell
 from localagent.streaming import Chunk, StreamStep
 
@@ -39,8 +41,9 @@ class StreamSteps:
         Raises:
             LocalAgentError: A step failed; its plugin is named.
         """
-        for step, one in self._made[start:]:
+        for place, (step, one) in enumerate(self._made[start:], start):
             changed: list[Chunk] = []
+            chunk: Chunk | None = None
             try:
                 for chunk in chunks:
                     result = one.feed(chunk)
@@ -48,8 +51,12 @@ class StreamSteps:
                         changed.append(chunk)
                     else:
                         changed.extend(result)
-            except Exception as error:  # the plugin's code
-                raise step.blame(error) from error
+            except (Exception, CancelledError) as error:  # the plugin's code; nobody can cancel a plain function
+                if isinstance(chunk, Chunk):
+                    raise step.blame(error) from error
+                if place:  # the step before handed on something else
+                    raise self._made[place - 1][0].blame(error) from error
+                raise
             chunks = changed
         return chunks
 
@@ -59,8 +66,13 @@ class StreamSteps:
         for place, (step, one) in enumerate(self._made, 1):
             try:
                 last = one.end(reason)
-            except Exception as error:  # the plugin's code
+                if last:
+                    words += self.feed(last, place)
+                    _ = [word.text for word in words]
+            except (Exception, CancelledError) as error:  # the plugin's code; nobody can cancel a plain function
                 raise step.blame(error) from error
-            if last:
-                words.extend(self.feed(last, place))
         return words
+
+    def blame(self, error: BaseException) -> LocalAgentError:
+        """Return the error of the last step, which handed on something that is no chunk."""
+        return self._made[-1][0].blame(error)
