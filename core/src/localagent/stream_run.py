@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from localagent.errors import InternalError, LocalAgentError
 from localagent.guard import failure_of
+from localagent.partial_text import PartialText
 from localagent.plan import out_of_time, pipe
 from localagent.responses import EmbedResponse, Usage
 from localagent.run import finish, lookup, may_join, receipt, store
@@ -43,7 +44,7 @@ class StreamRun:
         open: Whether something would be left behind if nobody read on.
     """
 
-    __slots__ = ("_core", "_error", "_source", "_started", "_steps", "_texts", "call", "facts", "finish_reason",
+    __slots__ = ("_core", "_error", "_source", "_started", "_steps", "_text", "call", "facts", "finish_reason",
                  "model", "open", "ready", "usage")  # fmt: skip
 
     def __init__(self, core: Runtime, call: Call) -> None:
@@ -59,7 +60,7 @@ class StreamRun:
         self._error: LocalAgentError | None = None
         self._source: Upstream | FlightReader | None = None
         self._steps: StreamSteps | None = None
-        self._texts: list[str] = []
+        self._text = PartialText()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -215,7 +216,7 @@ class StreamRun:
         try:
             if self._steps is not None:
                 changed = self._steps.feed(chunks)
-            self._texts += [chunk.text for chunk in changed]
+            self._text.add(changed)
         except LocalAgentError as error:
             return error
         except Exception as error:  # something that is no chunk: the last step's, or else the provider's
@@ -241,7 +242,7 @@ class StreamRun:
     def _break(self, error: LocalAgentError) -> None:
         """End a stream whose content had begun to arrive: what waits is handed out, then StreamInterrupted."""
         interrupted = interruption(error)
-        interrupted.partial = "".join(map(str, self._texts))
+        interrupted.partial = str(self._text)
         self._end(interrupted)
 
     def _end(self, error: LocalAgentError | None, *, cancelled: bool = False) -> None:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent.attempts import Attempts, clock_error
-from localagent.errors import InternalError, LocalAgentError, StreamInterrupted
+from localagent.errors import InternalError, LocalAgentError, ResponseTooLarge, StreamInterrupted
 from localagent.guard import defect, failure_of
 from localagent.repetition import without_repetition
 from localagent.run import entry_of
 from localagent.streaming import Chunk, Decoder
+from localagent.transport import Caps
 from localagent.wire.openai_wire import joined_response
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ log = logging.getLogger("localagent")
 
 KEEP_AT_MOST = 1024 * 1024
 DRAIN_SECONDS = 1.0
+DEFAULTS = Caps()
 
 Pulled = tuple[Sequence[Chunk], LocalAgentError | None]
 """Chunks that came, and the error that follows them, if any."""
@@ -49,8 +51,8 @@ class Upstream:
         model: The model that answers, as ``provider/name``; empty before the first content.
     """
 
-    __slots__ = ("_answer", "_attempt", "_attempts", "_call", "_core", "_decoder", "_kept", "_pending", "_size",
-                 "model")  # fmt: skip
+    __slots__ = ("_answer", "_attempt", "_attempts", "_call", "_caps", "_core", "_decoder", "_kept", "_pending",
+                 "_size", "_taken", "model")  # fmt: skip
 
     def __init__(self, core: Runtime, call: Call) -> None:
         self.model = ""
@@ -63,6 +65,8 @@ class Upstream:
         self._pending: LocalAgentError | None = None
         self._kept: list[bytes] | None = [] if call.keys and call.plan.cache_store and call.cache.store else None
         self._size = 0
+        self._taken = 0
+        self._caps = DEFAULTS
 
     @property
     def done(self) -> bool:
@@ -106,7 +110,7 @@ class Upstream:
         assert decoder is not None
         assert attempt is not None
         try:
-            chunks, error = await _read(answer, decoder)
+            chunks, error, size = await _read(answer, decoder)
             if self._kept is not None:
                 self._keep(chunks)
         except asyncio.CancelledError:
@@ -116,6 +120,9 @@ class Upstream:
             return (), clock_error(fired, attempt)
         except Exception as failure:  # the provider's decoder and the transport's code
             return (), defect(failure, self.who)
+        self._taken += size
+        if self._taken > self._caps.stream:
+            return chunks, _too_large(self._caps.stream, "All that came of the stream")
         if error is not None:
             await without_repetition(error, attempt.request)
         return chunks, error
@@ -181,16 +188,22 @@ class Upstream:
         self._answer, self._decoder = answer, decoder = _opened(
             source, await source.provider.stream(attempt, transport)
         )
+        self._caps = caps = source.common.caps
         buffered: list[Chunk] = []
+        self._taken = held = 0
         error: LocalAgentError | None = None
         try:
             while not decoder.done and error is None:
-                chunks, error = await _read(answer, decoder)
+                chunks, error, size = await _read(answer, decoder)
                 buffered += chunks
+                self._taken += size
                 if any(decoder.meaningful(chunk) for chunk in chunks):
                     break
                 if error is not None:
                     raise error
+                held += sum(len(chunk.data) for chunk in chunks)
+                if self._taken > caps.body or held > caps.event:
+                    raise _too_large(caps.event if held > caps.event else caps.body, "What came before any content")
         except BaseException:
             self._answer = None
             self._let_go(answer, well=False)
@@ -227,16 +240,22 @@ def interruption(error: LocalAgentError) -> StreamInterrupted:
     return StreamInterrupted(message, cause=error, phase=error.phase, code=error.code, detail=error.detail)
 
 
-async def _read(answer: HttpAnswer, decoder: Decoder) -> tuple[list[Chunk], LocalAgentError | None]:
-    """Return the chunks of the next bytes, and the error that follows them, if any."""
+async def _read(answer: HttpAnswer, decoder: Decoder) -> tuple[list[Chunk], LocalAgentError | None, int]:
+    """Return the chunks of the next bytes, the error that follows them, if any, and how many bytes these were."""
+    size = 0
     try:
         data = await answer.part()
         if data:
-            return decoder.feed(data), None
+            size = len(data)
+            return decoder.feed(data), None, size
         chunks = decoder.end()
-        return chunks, None if decoder.done else StreamInterrupted("The stream ended without its terminator.")
+        return chunks, None if decoder.done else StreamInterrupted("The stream ended without its terminator."), 0
     except LocalAgentError as error:
-        return decoder.rest, error
+        return decoder.rest, error, size
+
+
+def _too_large(cap: int, what: str) -> ResponseTooLarge:
+    return ResponseTooLarge(f"{what} is larger than {cap} bytes.", phase="read")
 
 
 async def _drain(answer: HttpAnswer) -> None:

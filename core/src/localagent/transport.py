@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import attrs
 import msgspec
 
+from localagent.errors import ResponseTooLarge
 from localagent.settings.quantities import Bytes
 from localagent.timer import Watch
 
@@ -24,14 +25,18 @@ class Caps:
     """How much of an answer is read, in bytes, before it is cut with ``ResponseTooLarge``.
 
     Attributes:
-        body: A complete answer, decompressed; what comes over the wire is never more than that.
+        body: A complete answer, decompressed, also one that comes where a stream was asked for.
         error: The body of an error; the rest is left unread.
-        event: One event of a stream.
+        event: One event of a stream, and what may come of a stream before its first content.
+        stream: All that comes of a stream, decompressed.
+        models: A list of models, or whatever else a server says of itself.
     """
 
     body: Bytes = 64 * MIB
     error: Bytes = 64 * 1024
     event: Bytes = 8 * MIB
+    stream: Bytes = 128 * MIB
+    models: Bytes = 4 * MIB
 
 
 @attrs.frozen
@@ -113,6 +118,23 @@ class HttpAnswer(Protocol):
 
     async def aclose(self) -> None:
         """Give the connection back when the body was read to its end, close it otherwise; idempotent."""
+
+
+async def read_up_to(answer: HttpAnswer, cap: int, what: str) -> bytes:
+    """Return the rest of a body that should be small; the connection is closed when it is not.
+
+    Args:
+        answer: The answer.
+        cap: The most bytes, decompressed.
+        what: What the body is, for the error.
+
+    Raises:
+        ResponseTooLarge: It is larger.
+    """
+    body = await answer.read(cap + 1)
+    if len(body) > cap:
+        raise ResponseTooLarge(f"{what} is larger than {cap} bytes.", phase="read")
+    return body
 
 
 @runtime_checkable

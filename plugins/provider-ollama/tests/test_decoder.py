@@ -304,3 +304,11 @@ def test_no_bytes_raise_anything_but_our_errors(attempt_of: AttemptOf, data: byt
         decoded(decoder, [data[:place], data[place:]])
     except LocalAgentError:
         assert not decoder.done
+
+
+def test_a_models_name_that_every_chunk_repeats_is_bounded(attempt_of: AttemptOf) -> None:
+    decoder = OllamaDecoder(attempt_of())
+    lines = [line({"content": "a"}, model="m" * 1_000_000), *[line({"content": "a"}, model="")] * 1000]
+    chunks = decoder.feed(b"".join(msgspec.json.encode(one) + b"\n" for one in lines))
+    assert len(chunks) == 1001
+    assert sum(len(chunk.data) for chunk in chunks) < 1_000_000

@@ -58,7 +58,7 @@ SAMPLE = """\
 #authority = "authority.pem"
 #allow_metadata_address = false
 #pool = { limit = 100, keepalive = "4 s" }
-#caps = { body = "64 MiB", error = "64 KiB", event = "8 MiB" }
+#caps = { body = "64 MiB", error = "64 KiB", event = "8 MiB", stream = "128 MiB", models = "4 MiB" }
 #[providers.vllm.clocks]
 #connect = "10 s"
 #pool = "30 s"

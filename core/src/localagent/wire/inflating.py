@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from localagent.errors import Advice, UpstreamProtocol
+from localagent.errors import Advice, ResponseTooLarge, UpstreamProtocol
 from localagent.transport import MIB
 
 _AGAIN = Advice(same=True, next=True, billed="unknown", breaker="failure")
@@ -13,6 +13,8 @@ _AGAIN = Advice(same=True, next=True, billed="unknown", breaker="failure")
 class Inflater:
     """Decompresses gzip or deflate, at most 1 MiB at a time; a stream that ends too early is an error.
 
+    Who limits what is decompressed limits what is received: that may be larger by 1 MiB at most.
+
     Attributes:
         finished: Whether the input has ended, and well.
     """
@@ -20,6 +22,7 @@ class Inflater:
     def __init__(self, window: int) -> None:
         self._zlib = zlib.decompressobj(window)
         self._begun = False
+        self._excess = 0
         self.finished = False
 
     def feed(self, data: bytes) -> bytes:
@@ -32,6 +35,7 @@ class Inflater:
         if self._zlib.eof:
             raise UpstreamProtocol("Bytes follow the end of the answer's compression.", phase="read")
         self._begun = True
+        self._excess += len(data)
         return self._inflate(data)
 
     def pending(self) -> bytes:
@@ -40,9 +44,13 @@ class Inflater:
 
     def _inflate(self, data: bytes) -> bytes:
         try:
-            return self._zlib.decompress(data, MIB)
+            inflated = self._zlib.decompress(data, MIB)
         except zlib.error:
             raise UpstreamProtocol("The answer's compression is broken.", phase="read") from None
+        self._excess = max(0, self._excess - len(inflated))
+        if self._excess > MIB:
+            raise ResponseTooLarge("The answer's compression holds next to nothing.", phase="read")
+        return inflated
 
 
 def inflater_for(encoding: str | None) -> Inflater | None:

@@ -29,8 +29,11 @@ from typing import Any
 
 import msgspec
 
-from localagent.errors import UpstreamProtocol
+from localagent.errors import ResponseTooLarge, UpstreamProtocol
 from localagent.wire.folding import finished, fold, of_choice, of_delta, of_head
+
+MOST_REPEATED = 8 * 1024 * 1024
+"""Bytes that the events of a document may repeat, all together: id and model stand in each."""
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -125,6 +128,7 @@ def split_document(document: dict[str, Any]) -> list[bytes]:
 
     Raises:
         UpstreamProtocol: The document has not the shape of an answer.
+        ResponseTooLarge: What every event repeats of it is too much.
     """
     choices = list(enumerate(_objects(document.get("choices"))))
     chat = _is_chat(document.get("object"), any("text" in choice for _, choice in choices))
@@ -134,6 +138,8 @@ def split_document(document: dict[str, Any]) -> list[bytes]:
     kind = "chat.completion.chunk" if chat else "text_completion"
     head = {**document, "object": kind, "choices": pieces.pop(0) if pieces else []}
     every: dict[str, Any] = {name: head[name] for name in ("id", "object", "created", "model") if name in head}
+    if len(_encode(every)) * len(pieces) > MOST_REPEATED:
+        raise ResponseTooLarge("The answer is too large to be streamed: its id or model is very long.", phase="read")
     events = [head] + [{**every, "choices": piece} for piece in pieces]
     if document.get("usage") is not None:
         events.append({**every, "choices": [], "usage": head.pop("usage")})

@@ -15,6 +15,7 @@ from localagent.instances import Instance
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
 from localagent.streaming import Decoder
 from localagent.timer import Watch
+from localagent.transport import read_up_to
 from localagent.wire.model_rows import model_info
 from localagent.wire.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
 
@@ -81,7 +82,8 @@ class OpenAICompatible:
         if attempt.call.plan.needs_usage and not asked:
             fields["stream_options"] = {**(attempt.request.get("stream_options") or {}), "include_usage": True}
         answer = await self._post(attempt, transport, path, **fields)
-        decoder = OpenAIDecoder(attempt, max_event=self.setup.common.caps.event, with_usage=asked)
+        caps = self.setup.common.caps
+        decoder = OpenAIDecoder(attempt, max_event=caps.event, max_body=caps.body, with_usage=asked)
         return answer, decoder
 
     async def list_models(self, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
@@ -90,7 +92,8 @@ class OpenAICompatible:
         if not 200 <= answer.status < 204:
             raise await self.setup.refusal(answer, instance.id)
         try:
-            rows = msgspec.json.decode(await answer.read(), type=_ModelList).data
+            body = await read_up_to(answer, self.setup.common.caps.models, "The server's model list")
+            rows = msgspec.json.decode(body, type=_ModelList).data
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise UpstreamProtocol("The server's model list cannot be read.", target=instance.id) from None
         return [model_info(row, instance) for row in rows if isinstance(row, dict) and row.get("id")]

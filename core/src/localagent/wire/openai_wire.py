@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localagent.errors import Advice, EmptyResponse, LocalAgentError, StreamInterrupted, UpstreamProtocol
+from localagent.errors import (
+    Advice,
+    EmptyResponse,
+    LocalAgentError,
+    ResponseTooLarge,
+    StreamInterrupted,
+    UpstreamProtocol,
+)
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, Usage
-from localagent.streaming import Chunk
-from localagent.wire.joining import join_events, split_document
+from localagent.streaming import Chunk, Decoder
+from localagent.wire.answer_shapes import document_of
+from localagent.wire.joining import Joiner, join_events, split_document
 from localagent.wire.streams import SSEParser
 from localagent.wire.translation import error_from_document
 
@@ -48,6 +56,9 @@ class _Answer(msgspec.Struct, gc=False):
     error: Any = None
     data: msgspec.Raw = _ABSENT
 
+
+MOST_CHOICES = 1024
+PIECE = 64 * 1024
 
 _decode = msgspec.json.Decoder(_Answer).decode
 _encode = msgspec.json.Encoder().encode
@@ -151,6 +162,23 @@ def joined_response(events: Sequence[bytes], attempt: Attempt) -> ChatResponse:
     return chat_response(_encode(join_events(events)), attempt, streamed=tuple(events))
 
 
+def joined_pieces(decoder: Decoder, raw: bytes) -> dict[str, Any]:
+    """Return the whole answer that a stream's bytes make, read bit by bit so that no chunk of it has to be held.
+
+    Raises:
+        LocalAgentError: The decoder's, or the stream did not end well.
+    """
+    joiner = Joiner()
+    for start in range(0, len(raw), PIECE):
+        for chunk in decoder.feed(raw[start : start + PIECE]):
+            joiner.add(chunk.data)
+        if decoder.done:
+            return joiner.document()
+    for chunk in decoder.end():
+        joiner.add(chunk.data)
+    return joiner.document()
+
+
 def chunk_of(data: bytes) -> Chunk:
     """Return the chunk of one event's data, without looking for errors in it."""
     choices = _decode(data).choices
@@ -179,10 +207,7 @@ def _unwrapped(raw: bytes, attempt: Attempt) -> bytes:
     if start.startswith(b"{"):
         return start
     if start.startswith((b"data:", b"event:", b":", b"id:", b"\xef\xbb\xbf")):
-        decoder = OpenAIDecoder(attempt)
-        events = [chunk.data for chunk in decoder.feed(raw)]
-        decoder.end()
-        return _encode(join_events(events))
+        return _encode(joined_pieces(OpenAIDecoder(attempt), raw))
     if start.startswith(b"<"):
         raise _web_page(attempt)
     raise _not_json(attempt, "it begins with no object" if start else "it is empty", again=True)
@@ -193,13 +218,17 @@ def _not_json(attempt: Attempt, why: str, *, again: bool = False) -> UpstreamPro
                             target=str(attempt.target), advice=_AGAIN if again else None)  # fmt: skip
 
 
+def _too_large(cap: int) -> ResponseTooLarge:
+    return ResponseTooLarge(f"The answer is larger than {cap} bytes.", phase="read")
+
+
 def _web_page(attempt: Attempt) -> UpstreamProtocol:
     return UpstreamProtocol("The server's answer is a web page.", phase="read", target=str(attempt.target),
                             advice=_UNBILLED, mend="Check the url in the settings.")  # fmt: skip
 
 
 def _inner_error(raw: bytes, attempt: Attempt) -> LocalAgentError:
-    document = msgspec.json.decode(raw)
+    document = document_of(raw)
     return error_from_document(document, provider=attempt.target.instance.provider, target=str(attempt.target),
                                wall=attempt.call.wall())  # fmt: skip
 
@@ -228,28 +257,33 @@ class OpenAIDecoder:
     Args:
         attempt: Whose answer it is.
         max_event: Bytes that one event may have.
+        max_body: Bytes that a plain answer may have.
         with_usage: Hand on the event that carries nothing but token counts.
     """
 
-    __slots__ = ("_attempt", "_begun", "_finished", "_sse", "_unsniffed", "_whole", "_with_usage", "done", "rest",
-                 "usage")  # fmt: skip
+    __slots__ = ("_attempt", "_begun", "_finished", "_max_body", "_sse", "_unsniffed", "_whole", "_with_usage", "done",
+                 "finish_reason", "rest", "usage")  # fmt: skip
 
-    def __init__(self, attempt: Attempt, *, max_event: int = 8 * 1024 * 1024, with_usage: bool = False) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        *,
+        max_event: int = 8 * 1024 * 1024,
+        max_body: int = 64 * 1024 * 1024,
+        with_usage: bool = False,
+    ) -> None:
         self._attempt = attempt
         self._sse: SSEParser = SSEParser(max_event=max_event)
         self._begun: set[int] = set()
-        self._finished: dict[int, str] = {}
+        self._finished: set[int] = set()
         self._unsniffed = True
+        self._max_body = max_body
         self._whole: bytearray | None = None
         self._with_usage = with_usage
         self.done = False
+        self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self.rest: list[Chunk] = []
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why the first choice ended; None while it goes on."""
-        return self._finished.get(0)
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -265,7 +299,7 @@ class OpenAIDecoder:
         if self._unsniffed and (start := data.lstrip()):
             self._sniff(start)
         if self._whole is not None:
-            self._whole += data
+            self._hold(self._whole, data)
             return []
         chunks: list[Chunk] = []
         try:
@@ -280,6 +314,12 @@ class OpenAIDecoder:
             self.rest = chunks
             raise
         return chunks
+
+    def _hold(self, whole: bytearray, data: bytes) -> None:
+        if len(whole) + len(data) > self._max_body:
+            self._whole = bytearray()
+            raise _too_large(self._max_body)
+        whole += data
 
     def _sniff(self, start: bytes) -> None:
         """Tell from the first byte whether this is an event stream, a plain answer or a web page."""
@@ -311,12 +351,20 @@ class OpenAIDecoder:
             return Chunk(payload, _text(choice) if choice.index == 0 else "")
         if not choices:
             return Chunk(payload) if self._with_usage and event.usage is not None else None
+        self._note(choices)
+        first = choices[0]
+        return Chunk(payload, _text(first) if first.index == 0 else "")
+
+    def _note(self, choices: list[_Choice]) -> None:
+        """Take note of which choices begin and end."""
         for choice in choices:
             self._begun.add(choice.index)
             if choice.finish_reason is not None:
-                self._finished[choice.index] = choice.finish_reason
-        first = choices[0]
-        return Chunk(payload, _text(first) if first.index == 0 else "")
+                self._finished.add(choice.index)
+                if choice.index == 0:
+                    self.finish_reason = choice.finish_reason
+        if len(self._begun) > MOST_CHOICES:
+            raise ResponseTooLarge(f"The stream has more than {MOST_CHOICES} choices.", phase="read")
 
     def _terminate(self) -> None:
         if not self._complete:
@@ -325,7 +373,7 @@ class OpenAIDecoder:
 
     @property
     def _complete(self) -> bool:
-        return bool(self._begun) and self._begun == self._finished.keys()
+        return bool(self._begun) and self._begun == self._finished
 
     def _cut(self, where: str, advice: Advice = UpstreamProtocol.default_advice) -> StreamInterrupted:
         return StreamInterrupted(f"The stream ended {where}.", target=str(self._attempt.target), phase="read",
@@ -357,9 +405,10 @@ class OpenAIDecoder:
         return []
 
     def _split(self) -> list[Chunk]:
-        raw, answer = _read(bytes(self._whole or b""), self._attempt)
-        _choices(answer, self._attempt)
-        self._whole = None
+        whole, self._whole = bytes(self._whole or b""), None
+        raw, answer = _read(whole, self._attempt)
+        if len(_choices(answer, self._attempt)) > MOST_CHOICES:
+            raise ResponseTooLarge(f"The answer has more than {MOST_CHOICES} choices.", phase="read")
         chunks = [self._chunk(event) for event in split_document(msgspec.json.decode(raw))]
         self.done = True
         return [chunk for chunk in chunks if chunk is not None]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent import ChatResponse, CompletionResponse, EmbedResponse
-from localagent.wire.joining import join_events
+from localagent.wire.answer_shapes import document_of
 from localagent.wire.openai_wire import chat_response as read_chat
 from localagent.wire.openai_wire import completion_response as read_completion
+from localagent.wire.openai_wire import joined_pieces
 from localagent_provider_ollama.decoder import LOADED, OllamaDecoder
 from localagent_provider_ollama.documents import (
     Choice,
@@ -99,7 +100,7 @@ def embed_response(raw: bytes, attempt: Attempt, *, asked: int) -> EmbedResponse
     except BROKEN_JSON as error:
         raise broken(raw, attempt, cut="truncated" in str(error)) from None
     if answer.error is not None:
-        raise inner_error(msgspec.json.decode(raw), attempt)
+        raise inner_error(document_of(raw), attempt)
     vectors = answer.embeddings or []
     if len(vectors) != asked:
         raise not_the_protocol(f"The server sent {len(vectors)} embeddings for {asked} inputs.", attempt)
@@ -124,7 +125,7 @@ def _answer(raw: bytes, attempt: Attempt) -> Answer | None:
             return None
         raise broken(raw, attempt, cut="truncated" in str(error)) from None
     if answer.error is not None:
-        raise inner_error(msgspec.json.decode(raw), attempt)
+        raise inner_error(document_of(raw), attempt)
     if answer.done is False:
         raise not_the_protocol("The server's answer is only the beginning of one.", attempt, again=True)
     return answer
@@ -133,8 +134,7 @@ def _answer(raw: bytes, attempt: Attempt) -> Answer | None:
 def _joined(raw: bytes, attempt: Attempt, *, chat: bool) -> tuple[bytes, dict[str, Any]]:
     """Return the whole answer that a stream makes, in the OpenAI schema, and where the time went."""
     decoder = OllamaDecoder(attempt, max_line=len(raw), with_usage=True, chat=chat)
-    chunks = [*decoder.feed(raw), *decoder.end()]
-    return encode(join_events([chunk.data for chunk in chunks])), dict(decoder.facts)
+    return encode(joined_pieces(decoder, raw)), dict(decoder.facts)
 
 
 def _refuse_loaded(answer: Answer, attempt: Attempt) -> None:

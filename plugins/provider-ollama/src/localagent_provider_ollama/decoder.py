@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent import Chunk, LocalAgentError, StreamInterrupted, UpstreamProtocol, Usage
+from localagent.wire.answer_shapes import document_of
 from localagent.wire.streams import NDJSONParser
 from localagent_provider_ollama.documents import (
     Choice,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from localagent import Attempt
 
 _decode = msgspec.json.Decoder(Answer).decode
+LONGEST_NAME = 256  # characters of a model's name: every chunk repeats it
 LOADED = frozenset({"load", "unload"})
 
 
@@ -146,8 +148,8 @@ class OllamaDecoder:
         except BROKEN_JSON:
             raise broken(line, self._attempt) from None
         if answer.error is not None:
-            raise inner_error(msgspec.json.decode(line), self._attempt)
-        if answer.model:
+            raise inner_error(document_of(line), self._attempt)
+        if answer.model and len(answer.model) <= LONGEST_NAME:
             self._model = answer.model
         if self._chat:
             self._message(answer, chunks)

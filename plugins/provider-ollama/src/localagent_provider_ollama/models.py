@@ -9,6 +9,7 @@ from typing import Any
 from localagent import Instance, ModelInfo
 from localagent_provider_ollama.native import Shown, Tag
 
+LONGEST = 64  # characters of a name in a model's details, and how many there may be
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d{1,9})\s*$", re.MULTILINE)
 
 
@@ -49,6 +50,22 @@ def model_info(
         vision=_can(shown, "vision"),
         json_schema=_can(shown, "completion"),  # its ``format`` holds any model that writes to a schema
         embedding_size=_number(shown, "embedding_length"),
+    )
+
+
+def essence(shown: Shown) -> Shown:
+    """Return what ``model_info`` reads of a model's details: it is remembered, and a server may send a lot."""
+    info = shown.model_info or {}
+    architecture = str(info.get("general.architecture"))[:LONGEST]
+    figures = {name: _number(shown, name) for name in ("context_length", "embedding_length")}
+    window = _from_modelfile(shown)
+    return Shown(
+        parameters=None if window is None else f"num_ctx {window}",
+        model_info={
+            "general.architecture": architecture,
+            **{f"{architecture}.{name}": number for name, number in figures.items() if number is not None},
+        },
+        capabilities=shown.capabilities and [one for one in shown.capabilities[:LONGEST] if len(one) <= LONGEST],
     )
 
 

@@ -22,11 +22,12 @@ from localagent import (
     UpstreamProtocol,
     Watch,
 )
+from localagent.transport import read_up_to
 from localagent_provider_ollama.answers import chat_response, completion_response, embed_response
 from localagent_provider_ollama.bodies import chat_body, completion_body, embedding_body
-from localagent_provider_ollama.decoder import OllamaDecoder
+from localagent_provider_ollama.decoder import LONGEST_NAME, OllamaDecoder
 from localagent_provider_ollama.failures import BROKEN_JSON
-from localagent_provider_ollama.models import model_info, name_of, same_model
+from localagent_provider_ollama.models import essence, model_info, name_of, same_model
 from localagent_provider_ollama.native import Shown, Tag, Tags, Version
 from localagent_provider_ollama.settings import OllamaSettings
 from localagent_provider_ollama.warmth import Warmth
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 DETAIL_SECONDS = 1.0  # for the details of one model; those that hang must not hide the list
 DETAILS_SECONDS = 2.0  # for all details of one listing
+
+MOST_SHOWN = 1000  # models whose details are remembered
 
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json, application/x-ndjson"}
 
@@ -115,7 +118,7 @@ class OllamaProvider:
         What it cannot say of one model, or of what is loaded, is left out: only the list itself must come.
         """
         line = _Line(instance, transport, clocks)
-        tags = (await self._ask(line, "/api/tags", Tags)).readable()
+        tags = [tag for tag in (await self._ask(line, "/api/tags", Tags)).readable() if _is_named(tag)]
         until = self._setup.core.clock() + DETAILS_SECONDS
         running = await self._tried(self._ask(line, "/api/ps", Tags), until) or Tags()
         loaded = {name_of(tag): tag for tag in running.readable()}
@@ -137,7 +140,10 @@ class OllamaProvider:
 
     async def _learn(self, line: _Line, tags: Sequence[Tag], until: float) -> None:
         """Ask for the details of models not seen before; those that failed to come the last time are asked for last."""
-        new = {_key(tag): tag for tag in tags if _key(tag) not in self._shown}
+        new = {_key(tag): tag for tag in tags[:MOST_SHOWN] if _key(tag) not in self._shown}
+        if len(self._shown) + len(new) > MOST_SHOWN:
+            self._shown.clear()
+            self._late.clear()
         for key in sorted(new, key=self._late.__contains__):
             shown = await self._tried(self._details(line, new[key]), until)
             if shown is None:
@@ -148,7 +154,7 @@ class OllamaProvider:
     async def _details(self, line: _Line, tag: Tag) -> Shown:
         """Return a model's details; a model whose details the instance refuses to give has none."""
         try:
-            return await self._ask(line, "/api/show", Shown, {"model": name_of(tag)})
+            return essence(await self._ask(line, "/api/show", Shown, {"model": name_of(tag)}))
         except RequestRejected:
             return Shown()
 
@@ -168,7 +174,7 @@ class OllamaProvider:
         answer = await line.transport.send(method, instance.url + path, self._headers_of(instance), body, line.clocks)
         if not _accepts(answer):
             raise await self._setup.refusal(answer, instance.id)
-        raw = await answer.read()
+        raw = await read_up_to(answer, self._setup.common.caps.models, f"What the server says at {path}")
         try:
             return msgspec.json.decode(raw, type=kind)
         except BROKEN_JSON:
@@ -210,7 +216,11 @@ class OllamaProvider:
 
 
 def _key(tag: Tag) -> tuple[str, str]:
-    return tag.digest, name_of(tag)
+    return tag.digest[:LONGEST_NAME], name_of(tag)
+
+
+def _is_named(tag: Tag) -> bool:
+    return 0 < len(name_of(tag)) <= LONGEST_NAME
 
 
 def _accepts(answer: HttpAnswer) -> bool:

@@ -98,6 +98,27 @@ class Bodies(MakesTransports):
             with pytest.raises(ResponseTooLarge):
                 await fetch(transport, server.url)
 
+    @pytest.mark.parametrize("how", ["read", "parts"])
+    async def test_a_compression_of_nothing_is_cut(self, how: str) -> None:
+        """Bytes that decompress to nothing, without end, are ``ResponseTooLarge``, and the connection is closed."""
+        hollow = zlib.compressobj(0, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+        start = hollow.compress(b"") + hollow.flush(zlib.Z_FULL_FLUSH)
+        nothing = b"".join(hollow.flush(zlib.Z_FULL_FLUSH) or b"\0\0\0\xff\xff" for _ in range(10_000))
+        endless = (
+            ReadRequest(),
+            Send(head(200, {"Transfer-Encoding": "chunked", "Content-Encoding": "gzip"})),
+            Send(chunk(start)),
+            Repeat((Send(chunk(nothing)),)),
+        )
+        async with (
+            FaultServer(endless) as server,
+            self.transport(caps=SMALL) as transport,
+            exchange(transport, server.url) as got,
+        ):
+            with pytest.raises(ResponseTooLarge):
+                await (got.read() if how == "read" else joined(got))
+            await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
+
     async def test_parts_of_a_bomb_are_small(self) -> None:
         """No part is larger than 1 MiB, whatever the compression hides."""
         bomb = gzip.compress(bytes(10 * MIB))
