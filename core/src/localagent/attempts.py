@@ -25,7 +25,7 @@ from localagent.instances import Instance, Target
 from localagent.plan import Step, first, gate, notify, out_of_time, pipe, tell
 from localagent.repetition import without_repetition
 from localagent.responses import Usage
-from localagent.timer import STRAY, Watch
+from localagent.timer import NEVER, SHARE, STRAY, Watch
 
 if TYPE_CHECKING:
     from localagent.call import Call
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("localagent")
 
 T = TypeVar("T")
+SHORTEST_SHARE = 1.0
+"""Seconds that an attempt may take, however little is left for the others."""
+
 Exchange = Callable[[Attempt, "Transport"], Awaitable[T]]
 
 
@@ -110,7 +113,7 @@ class Attempts:
                 state.succeeded(now - attempt.started, now)
             elif error is not None:
                 said = f"{error.message}{error.quotation}"
-                state.failed(said, sick=blame and error.advice.breaker == "failure")
+                state.failed(said, sick=blame and error.advice.breaker == "failure", now=now)
                 where = {"request_id": self._call.id}
                 log.info("Attempt %d at %s failed: %s", attempt.number, attempt.target, said, extra=where)
             if self._call.plan.after_attempt:
@@ -165,9 +168,12 @@ class Attempts:
         return candidates
 
     def _candidates(self) -> tuple[Target, ...]:
-        """Return what could answer now, without the targets that failed in this call unless none is left."""
+        """Return what could answer now, without the targets that failed in this call unless none is left.
+
+        Targets whose instance is known as unhealthy come last.
+        """
         try:
-            candidates = self._core.targets(self._call)
+            candidates = self._core.health.order(self._core.targets(self._call))
         except ModelNotFound as error:
             raise self._last or error from None  # all instances went away after the first attempt
         if not self._failed:
@@ -216,13 +222,17 @@ class Attempts:
         attempt.clocks = clocks = Watch(timer, source.clocks, streamed=call.stream)
         clocks.fresh = self._last is not None and self._last.advice.stale
         timer.deadline_only()
+        if len(call.candidates) > 1:
+            timer.leave_time(self._share(attempt))
         try:
             if not source.opened:
                 clocks.enter("load")
                 await source.open()
+                timer.deadline_only()
             transport = attempt.state.transport
             if transport is None:
                 transport = await core.connect(attempt.target.instance)
+            clocks.phase = "ttft"  # unless a transport says otherwise: something may have been sent
             return await exchange(attempt, transport)
         except asyncio.CancelledError:
             fired = timer.claim()
@@ -236,6 +246,21 @@ class Attempts:
                 f"Provider {attempt.target.instance.provider} failed: {type(error).__name__}.",
                 mend="See the log with --debug.",
             ) from error
+        finally:
+            timer.leave_time(NEVER)
+
+    def _share(self, attempt: Attempt) -> float:
+        """Return the seconds that an attempt may take: half of what is left, while others are left to be tried.
+
+        Half, whatever their number, so that a target that is slow but works is not cut early because it has many
+        replicas.
+        """
+        core, call = self._core, self._call
+        if not call.plan.on_failure or self._tried >= core.settings.max_attempts:
+            return NEVER
+        if all(target in self._failed or target == attempt.target for target in call.candidates):
+            return NEVER
+        return max(call.timer.left / 2, SHORTEST_SHARE)
 
     async def _fail(self, attempt: Attempt, error: LocalAgentError) -> None:
         """Close a failed attempt and do what follows: return to try again, or raise what ends the call."""
@@ -347,7 +372,7 @@ def clock_error(fired: Any, attempt: Attempt) -> LocalAgentError:
     """Return the error of an exchange in which a clock ran out."""
     if fired == "total" or isinstance(fired, LocalAgentError):
         return out_of_time(fired)
-    return clock_error_for(fired, attempt.target.instance)
+    return clock_error_for(attempt.clocks.phase if fired is SHARE else fired, attempt.target.instance)
 
 
 _TIMEOUTS = {

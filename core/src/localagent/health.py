@@ -8,11 +8,12 @@ asks what the provider offers for free (a model list, a health page), never a mo
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 from localagent.attempts import clock_error_for
 from localagent.errors import LocalAgentError
-from localagent.instances import Instance, InstanceState
+from localagent.instances import Instance, InstanceState, Target
 from localagent.timer import Timer, Watch
 
 if TYPE_CHECKING:
@@ -45,6 +46,21 @@ class Health:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+
+    def order(self, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        """Return targets with those behind the others whose instance is known as unhealthy; else in their order.
+
+        Where nothing is checked, only a request can tell that an instance is well again: after as long as would
+        lie between two checks, it has its own place again.
+        """
+        if len(targets) < 2:
+            return targets
+        checked, now = self._core.settings.health, self._core.clock()
+        since = -math.inf if checked.enabled else now - checked.interval
+        unfit = [target for target in targets if _is_unfit(self._core.state(target.instance), since)]
+        if not unfit or len(unfit) == len(targets):
+            return targets
+        return (*(target for target in targets if target not in unfit), *unfit)
 
     def _round(self) -> None:
         self.start()  # first: whatever goes wrong in this round, there is a next one
@@ -89,6 +105,7 @@ class Health:
         finally:
             timer.close()
         state.seen = core.clock()
+        state.sick = state.seen if state.health == "unhealthy" else None
         return state
 
     async def check_all(self, timeout: float = CHECK_SECONDS, max_age: float = 0.0) -> list[InstanceState]:
@@ -105,3 +122,7 @@ class Health:
         if state.seen is not None and self._core.clock() - state.seen < max_age:
             return state
         return await self.check(instance, timeout)
+
+
+def _is_unfit(state: InstanceState, since: float) -> bool:
+    return state.health == "unhealthy" and (state.sick is None or state.sick >= since)

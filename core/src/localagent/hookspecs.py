@@ -126,7 +126,8 @@ async def cache_lookup(call: Call, keys: tuple[CacheKey, ...]) -> CacheEntry | N
 def select_instance(call: Call, candidates: tuple[Target, ...]) -> tuple[Target, ...] | Refused | None:
     """Narrow and order the candidate targets. Reads counts and health, takes nothing.
 
-    When: before every round of attempts. ``candidates`` are in the user's order.
+    When: before every round of attempts. ``candidates`` are in the user's order, those behind the others whose
+        instance is known as unhealthy.
     Result: the targets to try, best first; or Refused, when none may be tried now.
     None: unchanged.
     Raise: ends the call.

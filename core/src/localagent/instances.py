@@ -114,10 +114,11 @@ class InstanceState:
         error: The last failure in one sentence; empty while all is well.
         draining: True when it takes no new attempts.
         seen: Clock time of the last success or check; None before the first.
+        sick: Clock time of the failure that made it unhealthy; None while it is not, or where its provider says so.
     """
 
     __slots__ = ("attempts", "draining", "error", "failures", "health", "in_flight", "instance", "latency",
-                 "models", "seen", "streak", "transport")  # fmt: skip
+                 "models", "seen", "sick", "streak", "transport")  # fmt: skip
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
@@ -130,6 +131,7 @@ class InstanceState:
         self.error = ""
         self.draining = False
         self.seen: float | None = None
+        self.sick: float | None = None
         self.models: frozenset[str] | None = None
         self.transport: Any = None
 
@@ -141,16 +143,18 @@ class InstanceState:
     def succeeded(self, seconds: float, now: float) -> None:
         """Count a success that took this many seconds, until this clock time: as good a sign as a check."""
         self.seen = now
+        self.sick = None
         self.streak = 0
         self.health = "healthy"
         self.error = ""
         self.latency = seconds if self.latency is None else 0.8 * self.latency + 0.2 * seconds
 
-    def failed(self, reason: str, *, sick: bool) -> None:
-        """Count a failure; ``sick`` says that it speaks of the instance and not of the request."""
+    def failed(self, reason: str, *, sick: bool, now: float | None = None) -> None:
+        """Count a failure at a clock time; ``sick`` says that it speaks of the instance and not of the request."""
         self.failures += 1
         if sick:
             self.streak += 1
+            self.sick = now
             self.error = reason
             self.health = "unhealthy"
 
@@ -215,7 +219,7 @@ class Instances:
         """Say how an instance is; for providers that run it themselves and so know better than a check."""
         state = self._states.get(instance)
         if state is not None:
-            state.health, state.error = health, error
+            state.health, state.error, state.sick = health, error, None
 
     def of(self, provider: str) -> tuple[InstanceState, ...]:
         """Return the instances of a provider that take new attempts, in the order they came."""

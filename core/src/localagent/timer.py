@@ -23,6 +23,9 @@ NEVER = math.inf
 STRAY = object()
 """What ``Timer.claim`` says of a CancelledError that neither the timer nor anybody else asked the task for."""
 
+SHARE = object()
+"""What ``Timer.claim`` says when an attempt has used up its share of the call's time."""
+
 
 @attrs.frozen
 class Clocks:
@@ -57,8 +60,8 @@ class Timer:
         began: The loop's time, when it was just asked for.
     """
 
-    __slots__ = ("_armed", "_began", "_cancelling", "_loop", "_own", "_slot", "_task", "_wheel", "aside", "deadline",
-                 "fired", "until", "what")  # fmt: skip
+    __slots__ = ("_armed", "_began", "_cancelling", "_loop", "_own", "_share", "_slot", "_task", "_wheel", "aside",
+                 "deadline", "fired", "until", "what")  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, deadline: float, wheel: Wheel | None = None, began: float | None = None
@@ -69,6 +72,7 @@ class Timer:
         self._wheel = Wheel(loop) if wheel is None else wheel
         self._slot: Slot | None = None
         self._armed = NEVER
+        self._share = NEVER
         self._task: asyncio.Task[Any] | None = None
         self._cancelling = 0
         self.deadline = deadline
@@ -111,6 +115,16 @@ class Timer:
         self.until = NEVER
         if self._armed == NEVER:
             self._arm(self.deadline)
+
+    def leave_time(self, seconds: float) -> None:
+        """Limit what happens from now on to this many seconds, whatever is watched, so that time is left for others.
+
+        Args:
+            seconds: The limit; ``NEVER`` ends it.
+        """
+        self._share = share = self._loop.time() + seconds if seconds != NEVER else NEVER
+        if share < self._armed:
+            self._arm(share)
 
     def close(self) -> None:
         """Disarm."""
@@ -171,12 +185,14 @@ class Timer:
             over = "total"
         elif now >= self.until:
             over = self.what
+        elif now >= self._share:
+            over = SHARE
         if over is None:
             self._armed = NEVER
-            self._arm(min(self.until, self.deadline))
+            self._arm(min(self.until, self._share, self.deadline))
             return
         self._armed = NEVER
-        self.until = NEVER
+        self.until = self._share = NEVER
         self.fired = over
         if self._task is not None:
             self._task.cancel()

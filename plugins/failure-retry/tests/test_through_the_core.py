@@ -29,10 +29,12 @@ from localagent.testing import (
     FaultServer,
     ReadRequest,
     ReceivedRequest,
+    Reply,
     Script,
     Send,
     WirePlugin,
     answer,
+    fake_provider_plugin,
     head,
     sse,
 )
@@ -307,6 +309,18 @@ async def test_what_it_does_not_decide_the_next_plugin_decides() -> None:
         with pytest.raises(InvalidRequest, match="The fallback was asked"):
             await client.chat("Hello")
         assert len(server.requests) == 2
+
+
+@pytest.mark.virtual
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_target_that_hangs_is_left_with_the_default_limits(streamed: bool) -> None:
+    """The next one is asked within the call's time, and the call after that asks it first."""
+    fake = fake_provider_plugin({"hangs": Reply(after=1e9), "well": Reply("ok")})
+    async with Client({"health": {"enabled": False}}, plugins=[fake, RetryPlugin], environment={}, seed=1) as client:
+        for _ in range(2):
+            answered = client.stream("Hello").text() if streamed else client.chat("Hello")
+            assert str(getattr(got := await answered, "text", got)) == "ok"
+    assert [asked.instance for asked in fake.asked] == ["hangs", "well", "well"]
 
 
 @pytest.mark.virtual
