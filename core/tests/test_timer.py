@@ -97,6 +97,48 @@ async def test_a_deadline_alone_is_armed_by_asking_for_it() -> None:
     clock.close()
 
 
+@pytest.mark.parametrize("age", [0.0, 1.0, 59.5, 60.3, 61.0, 3600.7])
+@pytest.mark.parametrize("limit", [0.1, 1.0, 10.3, 59.99, 60.01, 61.5, 300.0])
+async def test_a_limit_is_as_exact_in_an_old_call(age: float, limit: float) -> None:
+    """At most a slot late, however long the call has been under way and how far its deadline is."""
+    clock = timer(7200.2)
+    clock.deadline_only()
+    await asyncio.sleep(age)
+    begun = now()
+    clock.watch(limit, "idle")
+    assert await ended_by(clock, seconds=1000.0) == "idle"
+    assert limit <= now() - begun <= limit + LATE + 1e-3
+    clock.close()
+
+
+@pytest.mark.parametrize("age", [1.0, 60.3, 3600.7])
+async def test_a_limit_that_is_renewed_stays_exact(age: float) -> None:
+    """As that between two events of a stream is, again and again."""
+    clock = timer(7200.0)
+    clock.deadline_only()
+    until = now() + age
+    while now() < until:
+        clock.watch(0.1, "idle")
+        await asyncio.sleep(0.09)
+    begun = now()
+    clock.watch(0.1, "idle")
+    assert await ended_by(clock) == "idle"
+    assert 0.1 <= now() - begun <= 0.1 + LATE + 1e-3
+    clock.close()
+
+
+@pytest.mark.parametrize("seconds", [59.9, 61.3, 600.4, 3600.9])
+async def test_a_far_deadline_is_exact(seconds: float) -> None:
+    """And a limit that would end just behind it does not make it late."""
+    clock, begun = timer(seconds), now()
+    clock.deadline_only()
+    await asyncio.sleep(seconds - 0.05)
+    clock.watch(0.1, "idle")
+    assert await ended_by(clock) == "total"
+    assert seconds - 1e-3 <= now() - begun <= seconds + LATE + 1e-3
+    clock.close()
+
+
 # Whose a cancellation is ----------------------------------------------------------------------------------------------
 
 
@@ -221,20 +263,29 @@ class Calling:
         self.fire = function
 
 
-@given(st.lists(delays, min_size=1, max_size=30), st.lists(st.booleans(), min_size=30, max_size=30))
-def test_a_wheel_calls_what_is_due(seconds: list[float], disarmed: list[bool]) -> None:
-    """Never early, at most a slot late (beyond a minute a second), each once, and what was disarmed not at all."""
+@given(
+    st.lists(delays, min_size=1, max_size=30),
+    st.lists(st.booleans(), min_size=30, max_size=30),
+    st.lists(st.sampled_from([0.0, 0.01, 1.7, 70.0]), min_size=30, max_size=30),
+)
+def test_a_wheel_calls_what_is_due(seconds: list[float], disarmed: list[bool], waits: list[float]) -> None:
+    """Never early, at most a slot late (beyond a minute a second), each once, and what was disarmed not at all.
+
+    Whenever it was added, and whatever the wheel has done before.
+    """
 
     async def turn() -> dict[int, list[float]]:
-        wheel, begun = Wheel(asyncio.get_running_loop()), now()
+        wheel = Wheel(asyncio.get_running_loop())
         called: dict[int, list[float]] = {number: [] for number in range(len(seconds))}
 
         def due(number: int) -> Callable[[], None]:
+            begun = now()
             return lambda: called[number].append(now() - begun)
 
         for number, delay in enumerate(seconds):
+            await asyncio.sleep(waits[number])
             calling = Calling(due(number))
-            slot = wheel.add(begun + delay, calling, begun)
+            slot = wheel.add(now() + delay, calling, now())
             if disarmed[number]:
                 del slot[calling]
         await asyncio.sleep(250.0)

@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from localagent.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
+from localagent.closing import Leaving
 from localagent.eager import begun
 from localagent.errors import Draining, InternalError, LocalAgentError, PluginError
 from localagent.flight import Flights
@@ -192,14 +193,13 @@ class Runtime:
 
     async def _end_calls(self) -> None:
         """Tell all calls and streams that are under way; each ends in the task that waits for it."""
-        for call in self.calls:
+        self.calls, self.streams = calls, streams = Leaving(self.calls), Leaving(self.streams)
+        for call in list(calls):
             call.timer.end(_closed())
-        for run in list(self.streams):
+        for run in list(streams):
             run.interrupt(_closed())
-        until = self.loop.time() + CLOSING_SECONDS
-        while (self.calls or self.streams) and self.loop.time() < until:  # noqa: ASYNC110 - their tasks have a turn
-            await asyncio.sleep(0)
-        for run in list(self.streams):
+        await asyncio.wait([calls.empty, streams.empty], timeout=CLOSING_SECONDS)
+        for run in list(streams):
             await run.aclose()
 
     async def _close_connections(self) -> None:
@@ -219,7 +219,7 @@ class Runtime:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=CLOSING_SECONDS)  # one may not listen
 
     # Calls
 

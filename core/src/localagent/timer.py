@@ -17,7 +17,7 @@ import attrs
 
 from localagent.errors import LocalAgentError, Phase
 from localagent.settings.quantities import PositiveSeconds
-from localagent.wheel import Slot, Wheel
+from localagent.wheel import FAR, Slot, Wheel
 
 NEVER = math.inf
 STRAY = object()
@@ -105,16 +105,17 @@ class Timer:
 
     def watch(self, seconds: float, what: Any) -> None:
         """Limit what happens from now on to this many seconds; ``what`` names it when it is over."""
-        self.until = self._loop.time() + seconds
+        now = self._loop.time()
+        self.until = now + seconds
         self.what = what
         if self.until < self._armed:
-            self._arm(self.until)
+            self._arm(self.until, now)
 
     def deadline_only(self) -> None:
         """End the limit of ``watch``; only the call's deadline holds."""
         self.until = NEVER
         if self._armed == NEVER:
-            self._arm(self.deadline)
+            self._arm(self.deadline, self._began)
 
     def leave_time(self, seconds: float) -> None:
         """Limit what happens from now on to this many seconds, whatever is watched, so that time is left for others.
@@ -122,9 +123,10 @@ class Timer:
         Args:
             seconds: The limit; ``NEVER`` ends it.
         """
-        self._share = share = self._loop.time() + seconds if seconds != NEVER else NEVER
+        now = self._loop.time()
+        self._share = share = now + seconds
         if share < self._armed:
-            self._arm(share)
+            self._arm(share, now)
 
     def close(self) -> None:
         """Disarm."""
@@ -167,19 +169,21 @@ class Timer:
         # Also one that was asked for before the task came in counts: it may be the one that arrives only now.
         return None if self._task.cancelling() else STRAY
 
-    def _arm(self, at: float) -> None:
+    def _arm(self, at: float, now: float) -> None:
+        """Have the wheel call at a time; a far one a second early, since its slot is coarse: then it looks again."""
         at = min(at, self.deadline)
         if self._slot is not None:
             self._slot.pop(self, None)
             self._slot = None
         self._armed = at
         if at != NEVER:
-            self._slot = self._wheel.add(at, self, self._began)
+            self._slot = self._wheel.add(at - 1.0 if at - now > FAR else at, self, now)
 
     def fire(self) -> None:
         """Look what is over, and end it; the wheel's."""
         self._slot = None
-        now = self._loop.time() + 1e-3  # as early as the wheel may call
+        time = self._loop.time()
+        now = time + 1e-3  # as early as the wheel may call
         over: Any = None
         if now >= self.deadline:
             over = "total"
@@ -189,7 +193,7 @@ class Timer:
             over = SHARE
         if over is None:
             self._armed = NEVER
-            self._arm(min(self.until, self._share, self.deadline))
+            self._arm(min(self.until, self._share, self.deadline), time)
             return
         self._armed = NEVER
         self.until = self._share = NEVER
