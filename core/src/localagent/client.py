@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from localagent.call import CACHE, NO_CACHE, NOBODY, CachePolicy, Principal
 from localagent.errors import LocalAgentError, StartError
+from localagent.opening import Opening, was_closed
 from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest, Request, as_messages
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Client:
         self._environment = os.environ if environment is None else environment
         self._seed = seed
         self._runtime: Runtime | None = None
-        self._opening: asyncio.Lock | None = None
+        self._opening: Opening | None = None
+        self._closing: Runtime | None = None
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -72,11 +74,21 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End what is under way and close all connections; idempotent."""
+        """End what is under way and close all connections; idempotent.
+
+        A client that is being opened is closed, too: whoever opens it gets a ``StartError``. Returns when nothing is
+        open any more, also when somebody else closes it at the same time.
+        """
         self._closed = True
+        if self._opening is not None:
+            await self._opening.end()
         runtime, self._runtime = self._runtime, None
-        if runtime is not None and runtime.process == os.getpid():
-            await runtime.aclose()
+        self._closing = runtime = runtime or self._closing
+        try:
+            if runtime is not None and runtime.process == os.getpid():
+                await runtime.aclose()
+        finally:
+            self._closing = None
 
     async def chat(
         self,
@@ -259,23 +271,32 @@ class Client:
             raise StartError("The client is closed.", mend="Make a new one.")
         if runtime is not None and runtime.process == os.getpid() and not runtime.loop.is_closed():
             raise StartError("The client is open on another event loop.", mend="Make one client an event loop.")
-        if self._opening is None or runtime is not None:
-            self._opening = asyncio.Lock()
+        if self._opening is None or not self._opening.is_here():
+            self._opening = Opening()
             self._runtime = None
-        async with self._opening:
-            if self._runtime is None:
-                self._runtime = await self._open()
-        return self._runtime
+        return await self._opening.run(self._open)
 
     async def _open(self) -> Runtime:
+        """Open the running core, unless somebody else has by now, or has closed the client."""
         from localagent.assembly import assemble
         from localagent.runtime import Runtime
 
-        replaced, self._replaces = self._replaces, None
-        former = replaced._runtime if replaced is not None else None
+        if self._closed:
+            raise StartError("The client is closed.", mend="Make a new one.")
+        if self._runtime is not None:
+            return self._runtime
+        former = self._replaces._runtime if self._replaces is not None else None
         settings, pipeline = assemble(self._given, self._plugins, self._environment, former)
         runtime = Runtime(settings, pipeline, self._environment, self._seed)
         await runtime.open(former)
+        return await self._take(runtime)
+
+    async def _take(self, runtime: Runtime) -> Runtime:
+        """Use a running core from now on; close it if the client was closed and a plugin would not be interrupted."""
+        if self._closed:
+            await runtime.aclose()
+            raise was_closed()
+        self._runtime, self._replaces = runtime, None
         return runtime
 
 

@@ -8,12 +8,13 @@ asks what the provider offers for free (a model list, a health page), never a mo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from typing import TYPE_CHECKING
 
 from localagent.attempts import clock_error_for
-from localagent.errors import LocalAgentError
-from localagent.instances import Instance, InstanceState, Target
+from localagent.errors import Draining, LocalAgentError
+from localagent.instances import Instance, InstanceState, Target, removed
 from localagent.timer import Timer, Watch
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class Health:
                 self._core.spawn(self._noted(instance), "health check")
 
     async def _noted(self, instance: Instance) -> None:
-        await self.check(instance)
+        with contextlib.suppress(Draining):  # it was removed before its turn came
+            await self.check(instance)
 
     async def check(self, instance: Instance, timeout: float = CHECK_SECONDS) -> InstanceState:
         """Check an instance now and return its state; its health says what came of it.
@@ -80,9 +82,14 @@ class Health:
         Args:
             instance: The instance.
             timeout: Seconds after which it counts as not well.
+
+        Raises:
+            Draining: It was removed.
         """
         core = self._core
-        state = core.state(instance)
+        state = core.instances.find(instance)
+        if state is None:
+            raise removed(instance)
         source = core.provider_of(instance)
         timer = Timer(core.loop, core.clock() + timeout, core.wheel)
         timer.enter()
@@ -115,13 +122,18 @@ class Health:
             timeout: Seconds after which one counts as not well.
             max_age: Seconds for which the last success or check of an instance is still good.
         """
-        return list(await asyncio.gather(*(self._known(one, timeout, max_age) for one in self._core.instances)))
+        known = await asyncio.gather(*(self._known(one, timeout, max_age) for one in self._core.instances))
+        return [state for state in known if state is not None]
 
-    async def _known(self, instance: Instance, timeout: float, max_age: float) -> InstanceState:
-        state = self._core.state(instance)
+    async def _known(self, instance: Instance, timeout: float, max_age: float) -> InstanceState | None:
+        """Return the state of an instance, checked if need be; None when it has been removed meanwhile."""
+        state = self._core.instances.find(instance)
+        if state is None:
+            return None
         if state.seen is not None and self._core.clock() - state.seen < max_age:
             return state
-        return await self.check(instance, timeout)
+        await self.check(instance, timeout)
+        return self._core.instances.find(instance)
 
 
 def _is_unfit(state: InstanceState, since: float) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import attrs
 import msgspec
 
+from localagent.errors import Draining
 from localagent.settings.fields import NOT_A_SETTING
 from localagent.settings.quantities import Count, Seconds
 from localagent.transport import Pooled, PoolStats
@@ -210,6 +211,10 @@ class Instances:
         """Return the counts and health of an instance."""
         return self._states[instance]
 
+    def find(self, instance: Instance) -> InstanceState | None:
+        """Return the counts and health of an instance; None when it is not there any more."""
+        return self._states.get(instance)
+
     def serves(self, instance: Instance) -> bool:
         """Say whether an instance is there and takes new attempts."""
         state = self._states.get(instance)
@@ -234,3 +239,8 @@ class Instances:
         )
         for watcher in tuple(self._watchers):
             watcher(what, instance)
+
+
+def removed(instance: Instance) -> Draining:
+    """Return the error for who still wants something of an instance that was removed."""
+    return Draining(f"The instance {instance.id} was removed.")

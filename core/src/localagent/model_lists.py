@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from localagent.attempts import clock_error_for
 from localagent.errors import Draining, InternalError, LocalAgentError
 from localagent.flight import own_error
-from localagent.instances import Instance
+from localagent.guard import defect
+from localagent.instances import Instance, removed
 from localagent.plan import first, notify
 from localagent.responses import ModelInfo
 from localagent.timer import Timer, Watch
@@ -45,7 +47,8 @@ class ModelLists:
         errors: dict[str, LocalAgentError] = {}
         for instance, answer in zip(instances, answers, strict=True):
             if isinstance(answer, LocalAgentError):
-                errors[instance.id] = answer
+                if self._core.instances.find(instance) is not None:
+                    errors[instance.id] = answer
             elif isinstance(answer, BaseException):
                 raise answer
             else:
@@ -96,8 +99,9 @@ class ModelLists:
         """
         question = self._questions.get(instance)
         if question is None:
+            self._core.check_open()
             question = self._questions[instance] = _Question(self._core, instance)
-            question.task.add_done_callback(lambda _: self._questions.pop(instance, None))
+            question.task.add_done_callback(functools.partial(self._forget, instance, question))
         question.waiters += 1
         question.in_background &= self._core.in_background()
         try:
@@ -105,14 +109,20 @@ class ModelLists:
         finally:
             question.waiters -= 1
             if not question.waiters:
+                self._forget(instance, question)  # now: it takes turns to end, and who asks meanwhile wants an answer
                 question.task.cancel()
         if not question.task.done():
             raise clock_error_for("total", instance)
         return question.answer()
 
+    def _forget(self, instance: Instance, question: _Question, task: object = None) -> None:
+        """Let nobody wait for a question any more; another one about the instance stays."""
+        if self._questions.get(instance) is question:
+            del self._questions[instance]
+
     def stop(self) -> None:
         """Drop the questions for which a caller waits, because the client closes; background work may end."""
-        for question in self._questions.values():
+        for question in list(self._questions.values()):
             if not question.in_background:
                 question.task.cancel()
 
@@ -150,6 +160,8 @@ class _Question:
             self._models = await self._ask()
         except LocalAgentError as error:
             self._error = error
+        except Exception as error:  # the provider's list may be none
+            self._error = defect(error, f"Provider {self._instance.provider}")
 
     async def _listed(self, source: Source, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
         """Ask; once more if a kept connection broke, which is safe: nothing is changed by asking."""
@@ -170,7 +182,6 @@ class _Question:
         try:
             await source.open()
             models = await self._listed(source, await core.connect(instance), clocks)
-            core.state(instance).models = frozenset(model.id for model in models)
         except asyncio.CancelledError:
             fired = timer.claim()
             if fired is None:
@@ -182,5 +193,9 @@ class _Question:
             raise InternalError(f"Provider {instance.provider} failed: {type(error).__name__}.") from error
         finally:
             timer.close()
+        state = core.instances.find(instance)
+        if state is None:
+            raise removed(instance)
+        state.models = frozenset(model.id for model in models)
         notify(core.pipeline.steps["models_listed"], instance, models)
         return models

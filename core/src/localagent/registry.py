@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent.call import Principal
-from localagent.errors import LocalAgentError, ModelNotFound, NotAllowed, PluginError, SettingsError
+from localagent.errors import Draining, LocalAgentError, ModelNotFound, NotAllowed, PluginError, SettingsError
 from localagent.instances import Target
 from localagent.missing_keys import MissingKeys, left_out, missing_keys
 from localagent.missing_plugins import missing_type
@@ -65,11 +65,14 @@ class Source:
             "embed": provider.embed,
         }
         self._opening: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def open(self) -> None:
         """Open the provider once; whoever comes meanwhile waits for the same opening. A failure is not remembered."""
         if self.opened:
             return
+        if self._closed:
+            raise Draining(f"The provider {self.name} is closed.")
         if self._opening is None:
             self._opening = asyncio.get_running_loop().create_task(self.provider.open(), name=f"open {self.name}")
             self._opening.add_done_callback(self._done)
@@ -80,7 +83,8 @@ class Source:
         self.opened = not task.cancelled() and task.exception() is None
 
     async def aclose(self) -> None:
-        """Close the provider, whether or not it is open."""
+        """Close the provider, whether or not it is open; it is not opened again."""
+        self._closed = True
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])

@@ -26,7 +26,7 @@ from localagent.flight import Flights
 from localagent.handle import Handle
 from localagent.health import Health
 from localagent.hooks import OPERATIONS
-from localagent.instances import Instance, Instances, InstanceState, Target
+from localagent.instances import Instance, Instances, InstanceState, Target, removed
 from localagent.model_lists import ModelLists
 from localagent.pipeline import Pipeline
 from localagent.plan import first
@@ -120,6 +120,8 @@ class Runtime:
         self._numbers = itertools.count(1)
         self._closed = False
         self._finished = False
+        self._closer: asyncio.Task[Any] | None = None
+        self._end = asyncio.Event()
 
     async def open(self, former: Runtime | None = None) -> None:
         """Enter the plugins, in order of their names; what fails names the plugin.
@@ -173,22 +175,45 @@ class Runtime:
     async def aclose(self) -> None:
         """End streams and background work, close providers, transports and plugins; idempotent.
 
-        A plugin that was moved to another core goes on there, and so does what it spawned.
+        A plugin that was moved to another core goes on there, and so does what it spawned. Who closes it while
+        somebody else does waits for the same end.
         """
         if self._closed:
+            await self._wait_until_closed()
             return
         self._closed = True
+        self._closer = asyncio.current_task()
+        try:
+            await self._close()
+        finally:
+            self._end.set()
+
+    async def _wait_until_closed(self) -> None:
+        if self.loop is asyncio.get_running_loop() and self._closer is not asyncio.current_task():
+            await self._end.wait()
+
+    async def _close(self) -> None:
         for handle in self._handles.values():
             handle.hand_over(self)
         self.health.stop()
         closing = AsyncExitStack()  # runs from the last to the first, each whatever the others raise
         closing.callback(self.wheel.close)
+        closing.push_async_callback(self._finish_background)  # what providers and plugins began while they closed
         closing.push_async_callback(self._stack.aclose)
-        closing.push_async_callback(self._close_connections)
+        closing.push_async_callback(self._close_transports)
         closing.push_async_callback(self.registry.aclose)
         closing.push_async_callback(self._finish_background)
         closing.callback(self.models.stop)
         closing.push_async_callback(self._end_calls)
+        await closing.aclose()
+
+    async def _close_transports(self) -> None:
+        """Close all connections, also those that were made while the rest ended."""
+        closing = AsyncExitStack()
+        if self._sessions is not None:
+            closing.push_async_callback(self._sessions.aclose)
+        for transport in self._transports.values():
+            closing.push_async_callback(transport.aclose)
         await closing.aclose()
 
     async def _end_calls(self) -> None:
@@ -201,14 +226,6 @@ class Runtime:
         await asyncio.wait([calls.empty, streams.empty], timeout=CLOSING_SECONDS)
         for run in list(streams):
             await run.aclose()
-
-    async def _close_connections(self) -> None:
-        """Close all transports, those included that background work has opened meanwhile."""
-        async with AsyncExitStack() as stack:
-            if self._sessions is not None:
-                stack.push_async_callback(self._sessions.aclose)
-            for transport in self._transports.values():
-                stack.push_async_callback(transport.aclose)
 
     async def _finish_background(self) -> None:
         """Let background work end within a time, and what it begins; then cancel what is left."""
@@ -247,8 +264,7 @@ class Runtime:
             sender: The plugin that sends it on behalf of ``parent``; its steps are skipped.
             receipt: Record what each step decides.
         """
-        if self._closed:
-            raise Draining("The client is closed.", mend="Open a new one.")
+        self.check_open()
         now = self.loop.time()
         deadline = now + (self.settings.timeout if timeout is None else timeout)
         skipped = parent.skipped | {sender} if parent is not None else NONE_SKIPPED
@@ -272,6 +288,15 @@ class Runtime:
         if receipt:
             call.records = []
         return call
+
+    def check_open(self) -> None:
+        """Refuse what would begin now if the client is closed, or closing.
+
+        Raises:
+            Draining: It is.
+        """
+        if self._closed:
+            raise Draining("The client is closed.", mend="Open a new one.")
 
     def next_id(self) -> str:
         """Return the id of one more call."""
@@ -305,8 +330,14 @@ class Runtime:
     # Connections
 
     async def connect(self, instance: Instance) -> Transport:
-        """Return the transport of an instance, opened once in a task that all callers await; failures are forgotten."""
-        state = self.instances.state(instance)
+        """Return the transport of an instance, opened once in a task that all callers await; failures are forgotten.
+
+        Raises:
+            Draining: The instance was removed.
+        """
+        state = self.instances.find(instance)
+        if state is None:
+            raise removed(instance)
         if state.transport is None:
             task = self._connecting.get(instance)
             if task is None:
@@ -334,6 +365,9 @@ class Runtime:
             self._sessions = self._sessions or Sessions()
             common = self.provider_of(state.instance).common
             brought = AiohttpTransport(state.instance, self._sessions, common.caps, common.authority)
+        if self.instances.find(state.instance) is not state:  # it went away meanwhile
+            await brought.aclose()
+            raise removed(state.instance)
         state.transport = self._transports[state.instance] = brought
         return brought
 

@@ -80,6 +80,7 @@ class StreamRun:
         """
         if self._started:
             return
+        self._core.check_open()
         self._started = self.open = True
         self._core.streams.add(self)
         timer = self.call.timer

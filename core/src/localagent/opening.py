@@ -1,0 +1,63 @@
+"""The opening of a client: one at a time, and it can be ended from elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from localagent.errors import StartError
+
+T = TypeVar("T")
+
+
+class Opening:
+    """Lets one task at a time open a client, on the event loop and in the process in which it was made.
+
+    It is opened in the task that asks first, and not in one of its own: a plugin may hold a task group open from its
+    beginning to its end, which has to end in the same task.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+        self._lock = asyncio.Lock()
+        self._scope: asyncio.Timeout | None = None
+        self._opener: asyncio.Task[object] | None = None
+
+    def is_here(self) -> bool:
+        """Whether it belongs to the running event loop, and to this process."""
+        return self._loop is asyncio.get_running_loop() and self._process == os.getpid()
+
+    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do the work when nobody else is at it.
+
+        Raises:
+            StartError: It was ended meanwhile.
+        """
+        async with self._lock:
+            self._opener = asyncio.current_task()
+            try:
+                async with asyncio.timeout(None) as self._scope:
+                    return await work()
+            except TimeoutError:
+                if self._scope is None or not self._scope.expired():
+                    raise
+                raise was_closed() from None
+            finally:
+                self._scope = self._opener = None
+
+    async def end(self) -> None:
+        """End the work that is under way; return when it has ended."""
+        if not self.is_here() or self._opener is asyncio.current_task():
+            return
+        if self._scope is not None and not self._scope.expired():
+            self._scope.reschedule(self._loop.time())
+        async with self._lock:
+            pass
+
+
+def was_closed() -> StartError:
+    """Return the error for who opens a client that somebody else closes meanwhile."""
+    return StartError("The client was closed while it was opened.", mend="Make a new one.")
