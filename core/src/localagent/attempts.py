@@ -222,7 +222,8 @@ class Attempts:
         attempt.clocks = clocks = Watch(timer, source.clocks, streamed=call.stream)
         clocks.fresh = self._last is not None and self._last.advice.stale
         timer.deadline_only()
-        if len(call.candidates) > 1:
+        several = len(call.candidates) > 1
+        if several:
             timer.leave_time(self._share(attempt))
         try:
             if not source.opened:
@@ -247,7 +248,8 @@ class Attempts:
                 mend="See the log with --debug.",
             ) from error
         finally:
-            timer.leave_time(NEVER)
+            if several:
+                timer.leave_time(NEVER)
 
     def _share(self, attempt: Attempt) -> float:
         """Return the seconds that an attempt may take: half of what is left, while others are left to be tried.

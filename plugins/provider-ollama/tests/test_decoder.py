@@ -312,3 +312,14 @@ def test_a_models_name_that_every_chunk_repeats_is_bounded(attempt_of: AttemptOf
     chunks = decoder.feed(b"".join(msgspec.json.encode(one) + b"\n" for one in lines))
     assert len(chunks) == 1001
     assert sum(len(chunk.data) for chunk in chunks) < 1_000_000
+
+
+@pytest.mark.parametrize("field", ["error", "message", "more"])
+def test_too_many_values_are_refused_before_they_are_decoded(attempt_of: AttemptOf, field: str) -> None:
+    many = b'{"' + field.encode() + b'": [' + b"[]," * 2_000_000 + b'[]], "done": true}'
+    decoder = OllamaDecoder(attempt_of())
+    assert decoder.feed(many) == []
+    with pytest.raises(ResponseTooLarge):
+        decoder.feed(b"\n")
+    with pytest.raises(ResponseTooLarge):
+        chat_response(many, attempt_of())

@@ -5,7 +5,7 @@ Pure functions and a sans-I/O decoder. Unknown fields stay in the bytes; only wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +20,8 @@ from localagent.errors import (
 )
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, Usage
 from localagent.streaming import Chunk, Decoder
-from localagent.wire.answer_shapes import document_of
+from localagent.wire.answer_shapes import LOOKED_AT, document_of
+from localagent.wire.density import refuse_dense
 from localagent.wire.joining import Joiner, join_events, split_document
 from localagent.wire.streams import SSEParser
 from localagent.wire.translation import error_from_document
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 # A Raw field cannot be optional: msgspec refuses everything but null for ``Raw | None``.
 _ABSENT = msgspec.Raw(b"")
+_NULL = msgspec.Raw(b"null")
 
 
 class _Content(msgspec.Struct, gc=False):
@@ -54,13 +56,21 @@ class _Answer(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: Any = None
     error: Any = None
+
+
+class _Embeddings(msgspec.Struct, gc=False):
+    """Vectors are long, so nothing of such an answer is decoded before one knows how much it is."""
+
     data: msgspec.Raw = _ABSENT
+    usage: msgspec.Raw = _ABSENT
+    error: msgspec.Raw = _ABSENT
 
 
 MOST_CHOICES = 1024
 PIECE = 64 * 1024
 
 _decode = msgspec.json.Decoder(_Answer).decode
+_decode_embeddings = msgspec.json.Decoder(_Embeddings).decode
 _encode = msgspec.json.Encoder().encode
 _BAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = _Content()
@@ -70,7 +80,12 @@ _UNBILLED = msgspec.structs.replace(UpstreamProtocol.default_advice, billed="no"
 
 
 def _present(field: msgspec.Raw) -> bool:
-    return bytes(field) not in (b"", b"null", b"[]")
+    return memoryview(field).nbytes > 4 or bytes(field) not in (b"", b"null", b"[]")
+
+
+def _small(field: msgspec.Raw) -> Any:
+    """Return what a field holds that should be small; None when it is missing, or is not."""
+    return document_of(bytes(field)) if 0 < memoryview(field).nbytes <= LOOKED_AT else None
 
 
 def usage_of(reported: Any) -> Usage | None:
@@ -144,12 +159,12 @@ def completion_response(raw: bytes, attempt: Attempt, **more: Any) -> Completion
 
 def embed_response(raw: bytes, attempt: Attempt, **more: Any) -> EmbedResponse:
     """Read the bytes of embeddings; errors as in ``chat_response``."""
-    raw, answer = _read(raw, attempt)
+    raw, answer = _read(raw, attempt, _decode_embeddings)
     if not _present(answer.data):
         raise UpstreamProtocol("The server's answer holds no embeddings.", target=str(attempt.target))
     return EmbedResponse(
         raw=raw,
-        usage=usage_of(answer.usage),
+        usage=usage_of(_small(answer.usage)),
         model=attempt.target.name,
         instance=attempt.target.instance.id,
         request_id=attempt.call.id,
@@ -185,18 +200,24 @@ def chunk_of(data: bytes) -> Chunk:
     return Chunk(data, _text(choices[0]) if choices and choices[0].index == 0 else "")
 
 
-def _read(raw: bytes, attempt: Attempt) -> tuple[bytes, _Answer]:
+def _read(raw: bytes, attempt: Attempt, decode: Callable[[bytes], Any] = _decode) -> tuple[bytes, Any]:
+    """Return the JSON object of a body, and what it says.
+
+    Raises:
+        LocalAgentError: It is none, or an error.
+    """
+    refuse_dense(raw, numbers=decode is _decode_embeddings)
     if not raw.startswith(b"{"):
         raw = _unwrapped(raw, attempt)
     try:
         if not raw.isascii():
             raw.decode()  # what msgspec skips it does not check
-        answer = _decode(raw)
+        answer = decode(raw)
     except msgspec.DecodeError as error:
         raise _not_json(attempt, "it is broken", again="truncated" in str(error)) from None
     except (UnicodeDecodeError, RecursionError) as error:
         raise _not_json(attempt, type(error).__name__) from None
-    if answer.error is not None:
+    if answer.error not in (None, _ABSENT, _NULL):
         raise _inner_error(raw, attempt)
     return raw, answer
 
@@ -303,7 +324,10 @@ class OpenAIDecoder:
             return []
         chunks: list[Chunk] = []
         try:
-            for payload in self._sse.feed(data):
+            payloads = self._sse.feed(data)
+            if payloads:
+                refuse_dense(payloads[0])  # only the first can be larger than what came at once
+            for payload in payloads:
                 if payload == b"[DONE]":
                     self._terminate()
                     break

@@ -11,6 +11,7 @@ import msgspec
 
 from localagent import ChatResponse, CompletionResponse, EmbedResponse
 from localagent.wire.answer_shapes import document_of
+from localagent.wire.density import refuse_dense
 from localagent.wire.openai_wire import chat_response as read_chat
 from localagent.wire.openai_wire import completion_response as read_completion
 from localagent.wire.openai_wire import joined_pieces
@@ -28,7 +29,7 @@ from localagent_provider_ollama.documents import (
     usage,
 )
 from localagent_provider_ollama.failures import BROKEN_JSON, broken, inner_error, not_the_protocol, only_loaded
-from localagent_provider_ollama.native import Answer, Embeddings
+from localagent_provider_ollama.native import NOTHING, NULL, Answer, Embeddings
 
 if TYPE_CHECKING:
     from localagent import Attempt
@@ -95,11 +96,12 @@ def embed_response(raw: bytes, attempt: Attempt, *, asked: int) -> EmbedResponse
         UpstreamProtocol: It holds no embeddings, or not one for each input.
         LocalAgentError: It is an error in the body of a 200, translated.
     """
+    refuse_dense(raw, numbers=True)
     try:
         answer = _decode_embeddings(raw)
     except BROKEN_JSON as error:
         raise broken(raw, attempt, cut="truncated" in str(error)) from None
-    if answer.error is not None:
+    if answer.error not in (NOTHING, NULL):
         raise inner_error(document_of(raw), attempt)
     vectors = answer.embeddings or []
     if len(vectors) != asked:
@@ -118,6 +120,7 @@ def embed_response(raw: bytes, attempt: Attempt, *, asked: int) -> EmbedResponse
 
 def _answer(raw: bytes, attempt: Attempt) -> Answer | None:
     """Return the answer in a body; None when it is a stream."""
+    refuse_dense(raw)
     try:
         answer = _decode(raw)
     except BROKEN_JSON as error:

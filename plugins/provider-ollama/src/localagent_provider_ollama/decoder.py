@@ -9,6 +9,7 @@ import msgspec
 
 from localagent import Chunk, LocalAgentError, StreamInterrupted, UpstreamProtocol, Usage
 from localagent.wire.answer_shapes import document_of
+from localagent.wire.density import refuse_dense
 from localagent.wire.streams import NDJSONParser
 from localagent_provider_ollama.documents import (
     Choice,
@@ -98,7 +99,10 @@ class OllamaDecoder:
         """
         chunks: list[Chunk] = []
         try:
-            for line in self._lines.feed(data):
+            lines = self._lines.feed(data)
+            if lines:
+                refuse_dense(lines[0])  # only the first can be larger than what came at once
+            for line in lines:
                 if self.done:
                     break
                 self._read(line, chunks)
@@ -125,6 +129,7 @@ class OllamaDecoder:
     def _read_rest(self, chunks: list[Chunk]) -> None:
         line = self._lines.rest()
         if line:
+            refuse_dense(line)
             self._read_last(line, chunks)
         if not self.done:
             self.rest = chunks

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+NOTHING, NULL = msgspec.Raw(b""), msgspec.Raw(b"null")
 NO_ARGUMENTS = msgspec.Raw(b"{}")
 
 
@@ -78,7 +79,7 @@ class Embeddings(Counts, gc=False):
 
     embeddings: list[msgspec.Raw] | None = None
     model: str | None = None
-    error: Any = None
+    error: msgspec.Raw = NOTHING
 
 
 class Tag(msgspec.Struct):
