@@ -18,7 +18,6 @@ from localagent.guard import defect, failure_of
 from localagent.repetition import without_repetition
 from localagent.run import entry_of
 from localagent.streaming import Chunk, Decoder
-from localagent.transport import Caps
 from localagent.wire.openai_wire import joined_response
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ log = logging.getLogger("localagent")
 
 KEEP_AT_MOST = 1024 * 1024
 DRAIN_SECONDS = 1.0
-DEFAULTS = Caps()
 
 Pulled = tuple[Sequence[Chunk], LocalAgentError | None]
 """Chunks that came, and the error that follows them, if any."""
@@ -51,7 +49,7 @@ class Upstream:
         model: The model that answers, as ``provider/name``; empty before the first content.
     """
 
-    __slots__ = ("_answer", "_attempt", "_attempts", "_call", "_caps", "_core", "_decoder", "_kept", "_pending",
+    __slots__ = ("_answer", "_attempt", "_attempts", "_call", "_core", "_decoder", "_kept", "_most", "_pending",
                  "_size", "_taken", "model")  # fmt: skip
 
     def __init__(self, core: Runtime, call: Call) -> None:
@@ -66,7 +64,7 @@ class Upstream:
         self._kept: list[bytes] | None = [] if call.keys and call.plan.cache_store and call.cache.store else None
         self._size = 0
         self._taken = 0
-        self._caps = DEFAULTS
+        self._most = 0
 
     @property
     def done(self) -> bool:
@@ -121,8 +119,8 @@ class Upstream:
         except Exception as failure:  # the provider's decoder and the transport's code
             return (), defect(failure, self.who)
         self._taken += size
-        if self._taken > self._caps.stream:
-            return chunks, _too_large(self._caps.stream, "All that came of the stream")
+        if self._taken > self._most:
+            return chunks, _too_large(self._most, "All that came of the stream")
         if error is not None:
             await without_repetition(error, attempt.request)
         return chunks, error
@@ -188,7 +186,8 @@ class Upstream:
         self._answer, self._decoder = answer, decoder = _opened(
             source, await source.provider.stream(attempt, transport)
         )
-        self._caps = caps = source.common.caps
+        caps = source.common.caps
+        self._most = caps.stream
         buffered: list[Chunk] = []
         self._taken = held = 0
         error: LocalAgentError | None = None

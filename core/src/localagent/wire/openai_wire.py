@@ -21,7 +21,7 @@ from localagent.errors import (
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, Usage
 from localagent.streaming import Chunk, Decoder
 from localagent.wire.answer_shapes import LOOKED_AT, document_of
-from localagent.wire.density import refuse_dense
+from localagent.wire.density import LARGE, refuse_dense
 from localagent.wire.joining import Joiner, join_events, split_document
 from localagent.wire.streams import SSEParser
 from localagent.wire.translation import error_from_document
@@ -325,7 +325,7 @@ class OpenAIDecoder:
         chunks: list[Chunk] = []
         try:
             payloads = self._sse.feed(data)
-            if payloads:
+            if payloads and len(payloads[0]) > LARGE:
                 refuse_dense(payloads[0])  # only the first can be larger than what came at once
             for payload in payloads:
                 if payload == b"[DONE]":

@@ -9,7 +9,7 @@ import msgspec
 
 from localagent import Chunk, LocalAgentError, StreamInterrupted, UpstreamProtocol, Usage
 from localagent.wire.answer_shapes import document_of
-from localagent.wire.density import refuse_dense
+from localagent.wire.density import LARGE, refuse_dense
 from localagent.wire.streams import NDJSONParser
 from localagent_provider_ollama.documents import (
     Choice,
@@ -100,7 +100,7 @@ class OllamaDecoder:
         chunks: list[Chunk] = []
         try:
             lines = self._lines.feed(data)
-            if lines:
+            if lines and len(lines[0]) > LARGE:
                 refuse_dense(lines[0])  # only the first can be larger than what came at once
             for line in lines:
                 if self.done:
