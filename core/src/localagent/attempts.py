@@ -173,9 +173,11 @@ class Attempts:
         Targets whose instance is known as unhealthy come last.
         """
         try:
-            candidates = self._core.health.order(self._core.targets(self._call))
+            candidates = self._core.targets(self._call)
         except ModelNotFound as error:
             raise self._last or error from None  # all instances went away after the first attempt
+        if len(candidates) > 1:
+            candidates = self._core.health.order(candidates)
         if not self._failed:
             return candidates
         return tuple(target for target in candidates if target not in self._failed) or candidates

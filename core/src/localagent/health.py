@@ -54,8 +54,6 @@ class Health:
         Where nothing is checked, only a request can tell that an instance is well again: after as long as would
         lie between two checks, it has its own place again.
         """
-        if len(targets) < 2:
-            return targets
         checked, now = self._core.settings.health, self._core.clock()
         since = -math.inf if checked.enabled else now - checked.interval
         unfit = [target for target in targets if _is_unfit(self._core.state(target.instance), since)]

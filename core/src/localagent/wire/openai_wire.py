@@ -206,7 +206,8 @@ def _read(raw: bytes, attempt: Attempt, decode: Callable[[bytes], Any] = _decode
     Raises:
         LocalAgentError: It is none, or an error.
     """
-    refuse_dense(raw, numbers=decode is _decode_embeddings)
+    if len(raw) > LARGE:
+        refuse_dense(raw, numbers=decode is _decode_embeddings)
     if not raw.startswith(b"{"):
         raw = _unwrapped(raw, attempt)
     try:
@@ -217,7 +218,7 @@ def _read(raw: bytes, attempt: Attempt, decode: Callable[[bytes], Any] = _decode
         raise _not_json(attempt, "it is broken", again="truncated" in str(error)) from None
     except (UnicodeDecodeError, RecursionError) as error:
         raise _not_json(attempt, type(error).__name__) from None
-    if answer.error not in (None, _ABSENT, _NULL):
+    if answer.error is not None and answer.error not in (_ABSENT, _NULL):
         raise _inner_error(raw, attempt)
     return raw, answer
 
