@@ -362,3 +362,25 @@ async def test_a_connection_that_is_made_while_the_client_closes_is_closed() -> 
     await client.aclose()
     assert isinstance(await call, Draining)
     assert [line.closed for line in made] == [True]
+
+
+async def test_background_work_may_still_ask_for_models_while_the_client_closes() -> None:
+    """It has a time to end, and what it needs is not closed before."""
+    heard: list[object] = []
+
+    class Asks(Plugin):
+        name = "guard-asks"
+
+        @hookimpl
+        async def pre_request(self) -> None:
+            self.core.spawn(self._ask(), "questions")
+
+        async def _ask(self) -> None:
+            await asyncio.sleep(1.0)
+            (instance,) = self.core.instances
+            heard.append(await self.core.models.refresh(instance))
+
+    client = client_of(Asks, fake=slow("one"))
+    await client.chat("Hi.")
+    await client.aclose()
+    assert heard == [[ModelInfo("m", instance="one")]]

@@ -99,7 +99,6 @@ class ModelLists:
         """
         question = self._questions.get(instance)
         if question is None:
-            self._core.check_open()
             question = self._questions[instance] = _Question(self._core, instance)
             question.task.add_done_callback(functools.partial(self._forget, instance, question))
         question.waiters += 1

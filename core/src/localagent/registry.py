@@ -84,7 +84,7 @@ class Source:
 
     async def aclose(self) -> None:
         """Close the provider, whether or not it is open; it is not opened again."""
-        self._closed = True
+        self._closed, self.opened = True, False
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait([self._opening])
