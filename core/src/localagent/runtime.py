@@ -223,7 +223,8 @@ class Runtime:
             call.timer.end(_closed())
         for run in list(streams):
             run.interrupt(_closed())
-        await asyncio.wait([calls.empty, streams.empty], timeout=CLOSING_SECONDS)
+        if calls or streams:
+            await asyncio.wait([calls.empty, streams.empty], timeout=CLOSING_SECONDS)
         for run in list(streams):
             await run.aclose()
 
