@@ -114,13 +114,20 @@ class Attempts:
             elif error is not None:
                 said = f"{error.message}{error.quotation}"
                 state.failed(said, sick=blame and error.advice.breaker == "failure", now=now)
-                where = {"request_id": self._call.id}
-                log.info("Attempt %d at %s failed: %s", attempt.number, attempt.target, said, extra=where)
+                if log.isEnabledFor(logging.INFO):
+                    self._log(attempt, said)
             if self._call.plan.after_attempt:
                 notify(self._call.plan.after_attempt, attempt, outcome)
         attempt.run_deferred()
         if state.draining:
             core.instances.settle(state)
+
+    def _log(self, attempt: Attempt, said: str) -> None:
+        """Log a failure; the sentence may be that of a provider which forgot to hide its key."""
+        from localagent.wire.redaction import redact
+
+        where = {"request_id": self._call.id}
+        log.info("Attempt %d at %s failed: %s", attempt.number, attempt.target, redact(said), extra=where)
 
     async def _admit(self) -> Attempt:
         plan = self._call.plan

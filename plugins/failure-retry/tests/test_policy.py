@@ -41,6 +41,7 @@ from localagent_failure_retry import RetrySettings
 from localagent_failure_retry.policy import Failed, decide
 
 A, B, C = (Target(Instance(f"test@{name}", "test", "test", f"http://{name}.test"), "model") for name in "abc")
+OTHER = Target(A.instance, "another model")
 NOW = 1024.0
 CONFLICT = Advice(same=True)
 
@@ -53,10 +54,11 @@ def failed(target: Target, error: LocalAgentError, ago: float = 0.0, **more: Any
 def decided(
     *failures: Failed, untried: bool = False, left: float = 600.0, seed: int = 0, **limits: Any
 ) -> Retry | None:
-    """Return what follows when the last one of ``failures`` is the one in question."""
+    """Return what follows when the last one of ``failures`` is the one in question; ``untried`` is another model."""
     chance = random.Random(seed)
+    left_over = [OTHER] if untried else []
     return decide(
-        failures[-1], failures, untried=untried, now=NOW, left=left, settings=RetrySettings(**limits), random=chance
+        failures[-1], failures, untried=left_over, now=NOW, left=left, settings=RetrySettings(**limits), random=chance
     )
 
 
@@ -135,6 +137,15 @@ def test_a_stale_connection_is_repeated_at_once_where_it_was(untried: bool) -> N
     assert decided(failed(A, STALE, times=2), untried=untried) == elsewhere
     assert decided(failed(A, STALE), untried=untried, attempts_per_target=1) == elsewhere
     assert decided(failed(A, STALE, draining=True), untried=untried) == elsewhere
+
+
+def test_a_stale_connection_is_repeated_at_another_instance_of_the_model() -> None:
+    """If the server died, the call spends one attempt on it and not two."""
+    settings, chance = RetrySettings(), random.Random(0)
+    for untried, where in (([OTHER, B, C], B), ([OTHER], "same")):
+        latest = failed(A, STALE)
+        verdict = decide(latest, [latest], untried=untried, now=NOW, left=9.0, settings=settings, random=chance)
+        assert verdict == Retry(where)
 
 
 @pytest.mark.parametrize("error", HELPS_NOWHERE, ids=repr)

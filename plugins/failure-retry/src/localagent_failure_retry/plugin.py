@@ -26,7 +26,7 @@ class RetryPlugin(Plugin):
         return decide(
             failed[attempt.target],
             failed.values(),
-            untried=any(target not in tried for target in call.candidates),
+            untried=[target for target in call.candidates if target not in tried],
             now=now,
             left=call.deadline - now,
             settings=self.settings,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from random import Random
 
 import msgspec
@@ -39,7 +39,7 @@ def decide(
     latest: Failed,
     failed: Collection[Failed],
     *,
-    untried: bool,
+    untried: Sequence[Target],
     now: float,
     left: float,
     settings: RetrySettings,
@@ -50,19 +50,20 @@ def decide(
     Args:
         latest: The failure in question.
         failed: All targets that failed in this call, ``latest`` among them.
-        untried: Whether a candidate is left that was not tried in this call.
+        untried: The candidates that were not tried in this call, the best first.
         now: Clock time.
         left: Seconds until the call's deadline.
         settings: The limits.
         random: The source of jitter.
 
     Returns:
-        The same target, at once, after a kept connection broke: that says nothing of the server. Otherwise the next
-        one, at once, as long as one is untried. Then the target that may be asked again soonest, at its
-        time. None when the error says that nothing helps, or no wait is allowed or ends before the deadline.
+        After a kept connection broke, at once: another instance of the same model, or else the same target. The break
+        says nothing of the server, but if it died, asking it again would cost the call a second attempt. Otherwise the
+        next target, at once, as long as one is untried. Then the target that may be asked again soonest, at its time.
+        None when the error says that nothing helps, or no wait is allowed or ends before the deadline.
     """
     if latest.error.advice.stale and may_repeat(latest, True, settings):
-        return Retry("same")
+        return Retry(next((target for target in untried if target.name == latest.target.name), "same"))
     elsewhere = latest.error.advice.next
     if elsewhere and untried:
         return Retry("next")
