@@ -1,0 +1,31 @@
+"""The smallest set: the core, its command line, and a model of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from combo_parts import SMALL, active, localagent
+
+from localagent import Client
+
+SET = ["provider-llamacpp"]
+
+
+async def test_a_program_asks_a_model_of_this_machine(tiny_model: Path) -> None:
+    """Whole, streamed and embedded; no other plugin is there."""
+    settings = {"use": SET, "providers": {"llamacpp": {"model": str(tiny_model), **SMALL}}}
+    assert active(settings) == set(SET)
+    async with Client(settings, environment={}) as client:
+        whole = await client.chat("Hello.", max_tokens=8, temperature=0)
+        async with client.stream("Hello.", max_tokens=8, temperature=0) as stream:
+            assert (await stream.text(), whole.cached) == (whole.text, "")
+        assert len((await client.embed("word")).vectors) == 1
+
+
+async def test_the_command_line_asks_it(tiny_model: Path, tmp_path: Path) -> None:
+    """With a settings file and nothing else."""
+    path = tmp_path / "localagent.toml"
+    lines = "\n".join(f"{name} = {value}" for name, value in SMALL.items())
+    path.write_text(f'use = {SET}\n[providers.llamacpp]\nmodel = "{tiny_model}"\n{lines}\n')
+    code, said = await localagent(path, "ask", "--max-tokens", "4", "Hello.")
+    assert (code, bool(said.strip())) == (0, True), said
