@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from localagent_gateway.thread_signals import leave_to_main_thread
+
 STANDARD_ERROR = 2
 MOST_BYTES = 1024 * 1024  # about 6,000 lines; beyond them lines are dropped and counted
 ATOMIC = 4096
@@ -55,6 +57,7 @@ class Lines:
         self._thread.join(seconds)
 
     def _run(self) -> None:
+        leave_to_main_thread()
         while (lines := self._queue.get()) is not None:
             for piece in pieces(lines):
                 self._write(piece)

@@ -14,6 +14,7 @@ import attrs
 from localagent import LocalAgentError, LocalRefusal, Principal, in_thread
 from localagent_gateway.keys.form import digest, public_id
 from localagent_gateway.keys.record import KeyRecord
+from localagent_gateway.thread_signals import leave_to_main_thread
 
 log = logging.getLogger("localagent.gateway")
 
@@ -98,7 +99,7 @@ class KeyTable:
     def __init__(self, reader: Reader, clock: Callable[[], float]) -> None:
         self._reader = reader
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gateway-keys")
+        self._thread = ThreadPoolExecutor(1, "gateway-keys", leave_to_main_thread)
         self._began = -NEVER
         self._reading: asyncio.Task[None] | None = None
         self._keys = Keys((), b"")
