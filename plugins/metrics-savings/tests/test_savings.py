@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
 import os
 import sqlite3
 import subprocess
@@ -187,16 +186,27 @@ def _add_many(path: Path, name: str) -> None:
         )
 
 
+ADDING = """
+import sys
+from pathlib import Path
+from localagent_metrics_savings.ledger import Amount, Line, add
+
+day = int(sys.argv[2])
+lines = {Line(day, "c", "m", ""): Amount(1, 2, 3, 0.25), Line(day, sys.argv[3], "m", ""): Amount(1)}
+for _ in range(50):
+    add(Path(sys.argv[1]), lines, oldest=0, most=9)
+"""
+
+
+def adding(path: Path, name: str) -> subprocess.Popen[bytes]:
+    """Start a process that does what ``_add_many`` does."""
+    return subprocess.Popen([sys.executable, "-c", ADDING, path, str(DAY), name])
+
+
 def test_processes_add_to_one_file(tmp_path: Path) -> None:
     """Three at the same time, and nothing is lost."""
     path = tmp_path / FILE_NAME
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_add_many, args=(path, name)) for name in "xyz"]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert [process.wait() for process in [adding(path, name) for name in "xyz"]] == [0, 0, 0]
     counted = read(path, 0)
     assert counted[Line(DAY, "c", "m", "")] == Amount(150, 300, 450, 37.5)
     assert [counted[Line(DAY, name, "m", "")].calls for name in "xyz"] == [50] * 3
@@ -248,20 +258,10 @@ def test_adding_takes_no_lock_from_others_in_the_process(
     writing.close()
 
 
-ADDING = """
-import sys
-from pathlib import Path
-from localagent_metrics_savings.ledger import Amount, Line, add
-
-for _ in range(50):
-    add(Path(sys.argv[1]), {Line(int(sys.argv[2]), "c", "m", ""): Amount(1, 2, 3, 0.25)}, oldest=0, most=9)
-"""
-
-
 def test_threads_and_processes_add_to_one_new_file(tmp_path: Path) -> None:
     """Two clients of one process, each with a thread that writes, beside another process: nothing is lost."""
     path = tmp_path / FILE_NAME
-    process = subprocess.Popen([sys.executable, "-c", ADDING, path, str(DAY)])
+    process = adding(path, "x")
     threads = [threading.Thread(target=_add_many, args=(path, name)) for name in "yz"]
     for thread in threads:
         thread.start()
