@@ -163,7 +163,8 @@ async def test_a_start_that_blocks_is_stopped_by_the_second_signal(tmp_path: Pat
                 with contextlib.suppress(ProcessLookupError):
                     process.signal(number)
             await asyncio.wait({ended}, timeout=5.0)
-        assert ended.result() == 130
+        # Signals of a second round may come while it ends, and end it themselves.
+        assert ended.result() in (130, -signal.SIGTERM, -signal.SIGINT)
 
 
 async def test_signals_for_the_supervisor_end_no_worker_that_starts(tmp_path: Path) -> None:

@@ -221,7 +221,9 @@ async def test_the_slow_parser_is_found(shell: Any) -> None:
 
 
 def stranger(shell: Any, name: str, package: str = "localagent") -> None:
-    """Install the metadata of a distribution that brings an import package."""
+    """Install a distribution that brings a file of an import package."""
+    (shell.modules / package).mkdir(exist_ok=True)
+    (shell.modules / package / "odd.py").touch()
     metadata = shell.modules / f"{name.replace('-', '_')}-9.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9\n")
