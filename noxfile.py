@@ -115,7 +115,7 @@ def alone(session: nox.Session, plugin: str) -> None:
     wheels = [with_extras(folder, wheel(session, folder)) for folder in folders]
     session.install(*wheels, "--group", "test", *own_test_group(PLUGINS[plugin]))
     refuse_other_plugins(session, folders)
-    run_pytest(session, PLUGINS[plugin] / "tests")
+    run_pytest(session, PLUGINS[plugin] / "tests", *TWO_WORKERS)
 
 
 @nox.session(python=PYTHONS)
