@@ -95,7 +95,7 @@ _GIVES = {
     "transport": ("Caps", "ConnectSettings", "HttpAnswer", "PoolStats", "Pooled", "Transport"),
     "wire.aiohttp_sessions": ("Sessions",),
     "wire.aiohttp_transport": ("AiohttpTransport",),
-    "wire.idle_connections": ("is_stale", "kept_for"),
+    "wire.idle_connections": ("ends_after_stream", "is_stale", "kept_for"),
     "wire.inflating": ("Inflater", "inflater_for"),
     "wire.permits": ("Permits",),
     "wire.tls": ("tls_context",),
@@ -345,6 +345,7 @@ if TYPE_CHECKING:
     from localagent.transport import Transport as Transport
     from localagent.wire.aiohttp_sessions import Sessions as Sessions
     from localagent.wire.aiohttp_transport import AiohttpTransport as AiohttpTransport
+    from localagent.wire.idle_connections import ends_after_stream as ends_after_stream
     from localagent.wire.idle_connections import is_stale as is_stale
     from localagent.wire.idle_connections import kept_for as kept_for
     from localagent.wire.inflating import Inflater as Inflater

@@ -21,7 +21,7 @@ from localagent.transport import Caps, HttpAnswer, PoolStats
 from localagent.wire.aiohttp_connector import Counts, Exchange, current
 from localagent.wire.aiohttp_errors import broken, translated
 from localagent.wire.aiohttp_sessions import Sessions
-from localagent.wire.idle_connections import kept_for
+from localagent.wire.idle_connections import ends_after_stream, kept_for
 from localagent.wire.inflating import Inflater, inflater_for
 from localagent.wire.permits import Permits
 from localagent.wire.tls import tls_context
@@ -194,8 +194,7 @@ class AiohttpTransport:
             )
             if exchange.reused:
                 self.counts.reused += 1
-            if (offered := response.headers.get("Keep-Alive", "")) != self._offered:
-                self._keep_no_longer(offered)
+            self._heed(response, address)
             try:
                 return AiohttpAnswer(response, self._caps, self.permits)
             except UpstreamProtocol:
@@ -226,6 +225,16 @@ class AiohttpTransport:
         """Close kept connections, if a new one would be one too many."""
         if self.permits.used + self._sessions.idle(address) > self.permits.limit:
             self._sessions.drop_idle(address)
+
+    def _heed(self, response: aiohttp.ClientResponse, address: URL) -> None:
+        """Keep the connection of an answer no longer than its server does."""
+        if (offered := response.headers.get("Keep-Alive", "")) != self._offered:
+            self._keep_no_longer(offered)
+        if ends_after_stream(response.headers):
+            if response.connection is None:  # all of the answer came with its head, so the connection is kept already
+                self._sessions.drop_idle(address)
+            elif response.connection.protocol is not None:
+                response.connection.protocol.force_close()
 
     def _keep_no_longer(self, offered: str) -> None:
         """Keep idle connections for less time than the server says that it keeps them."""

@@ -5,9 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import select
+from collections.abc import Mapping
 
 MARGIN = 1.0
 """Seconds that a connection is given up before the server closes it; Node's agent has the same buffer."""
+
+CLOSES_AFTER_STREAMS = frozenset({"llama.cpp"})
+"""Servers, by their header ``Server``, that close the connection behind a streamed answer and do not announce it.
+
+llama.cpp's server does so 0.1 ms after the last chunk, in which time the next request may be sent.
+"""
 
 _TIMEOUT = re.compile(r"(?:^|[,\s])timeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 
@@ -54,3 +61,12 @@ def kept_for(header: str) -> float | None:
         return None
     seconds = float(found[1])
     return seconds - MARGIN if seconds >= 2 * MARGIN else seconds / 2
+
+
+def ends_after_stream(headers: Mapping[str, str]) -> bool:
+    """Say whether the server will close the connection behind this answer although it does not say so.
+
+    Args:
+        headers: Those of the answer; names without regard to case.
+    """
+    return headers.get("Server") in CLOSES_AFTER_STREAMS and "Transfer-Encoding" in headers

@@ -7,7 +7,7 @@ from typing import cast
 
 from httptools import HttpParserError, HttpParserInvalidStatusError, HttpResponseParser
 
-from localagent import LocalAgentError, Watch, inflater_for, is_stale, kept_for
+from localagent import LocalAgentError, Watch, ends_after_stream, inflater_for, is_stale, kept_for
 from localagent_connect_fast.answer import FastAnswer
 from localagent_connect_fast.errors import closed, cut_body, cut_head, no_http
 from localagent_connect_fast.framing import QUIET, checked, ends_with_connection
@@ -228,7 +228,9 @@ class Connection(asyncio.BufferedProtocol):
         """Note that the answer has ended, unless it was an interim one."""
         if self._answer is not None and self._answer.status and self._parser is not None:
             self._complete = True
-            self._keep = self._parser.should_keep_alive()
+            headers = self._answer.headers
+            ends = b"transfer-encoding" in headers.fields and ends_after_stream(headers)
+            self._keep = self._parser.should_keep_alive() and not ends
 
     # How it ends
 

@@ -12,7 +12,7 @@ from localagent.instances import PoolProfile
 from localagent.testing.contracts.base import often
 from localagent.testing.contracts.exchanging import BODY, MakesTransports, fetch
 from localagent.testing.fault_server import FaultServer
-from localagent.testing.http_bytes import answer, head
+from localagent.testing.http_bytes import answer, chunked, head
 from localagent.testing.steps import (
     Close,
     Fin,
@@ -155,6 +155,20 @@ class Kept(MakesTransports):
             for _ in range(3):
                 assert await fetch(transport, server.url) == b"good"
             assert server.connections.accepted == 3
+
+    @pytest.mark.parametrize(("streamed", "connections"), [(True, 3), (False, 1)])
+    async def test_a_connection_that_its_server_closes_behind_streams_is_not_kept(
+        self, streamed: bool, connections: int
+    ) -> None:
+        """llama.cpp's server says nothing and closes a moment after a stream; it keeps those of whole answers."""
+        headers = {"Server": "llama.cpp", "Keep-Alive": "timeout=5, max=100"}
+        whole = answer(200, b"good", headers)
+        stream = head(200, {**headers, "Transfer-Encoding": "chunked"}) + chunked([b"go", b"od"])
+        async with FaultServer((ReadRequest(), Send(stream if streamed else whole))) as server:
+            async with self.transport() as transport:
+                for _ in range(3):
+                    assert await fetch(transport, server.url) == b"good"
+            assert server.connections.accepted == connections
 
     async def test_a_connection_that_was_idle_too_long_is_not_used(self) -> None:
         """``keepalive`` of the pool profile; a connection that was idle for longer is replaced."""
