@@ -21,6 +21,7 @@ from localagent.errors import (
     PoolTimeout,
     UpstreamTimeout,
 )
+from localagent.guard import defect
 from localagent.instances import Instance, Target
 from localagent.plan import Step, first, gate, notify, out_of_time, pipe, tell
 from localagent.repetition import without_repetition
@@ -252,10 +253,7 @@ class Attempts:
         except LocalAgentError:
             raise
         except Exception as error:  # the provider's and the transport's code
-            raise InternalError(
-                f"Provider {attempt.target.instance.provider} failed: {type(error).__name__}.",
-                mend="See the log with --debug.",
-            ) from error
+            raise defect(error, f"Provider {attempt.target.instance.provider}") from error
         finally:
             if several:
                 timer.leave_time(NEVER)

@@ -76,8 +76,8 @@ class Client:
     async def aclose(self) -> None:
         """End what is under way and close all connections; idempotent.
 
-        A client that is being opened is closed, too: whoever opens it gets a ``StartError``. Returns when nothing is
-        open any more, also when somebody else closes it at the same time.
+        A client that is being opened is closed, too: the code that opens it gets a ``StartError``. Returns when
+        nothing is open any more, also when other code closes it at the same time.
         """
         self._closed = True
         if self._opening is not None:

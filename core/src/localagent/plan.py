@@ -12,13 +12,13 @@ import logging
 import types
 from collections import Counter
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from pathlib import PurePath
 from typing import Any, TypeVar
 
 import attrs
 
 from localagent.errors import InternalError, LocalAgentError, UpstreamTimeout
 from localagent.hooks import HookSpec, OnRaise
+from localagent.supervision import place_of
 from localagent.timer import STRAY, Timer
 
 log = logging.getLogger("localagent")
@@ -100,18 +100,9 @@ class Troubles:
         if now - self._logged.get(pair, -60.0) >= 60.0:
             self._logged[pair] = now
             cause = error.__cause__ or error
-            name, where = type(cause).__name__, _place(cause)
+            name, place = type(cause).__name__, place_of(cause)  # its text may hold a prompt, and is not for logs
+            where = f" at {place}" if place else ""
             log.warning("Plugin %s failed in %s: %s%s (further ones are counted).", *pair, name, where)
-
-
-def _place(error: BaseException) -> str:
-    """Return where an exception was raised; its text may hold a prompt, and is not for logs."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return ""
-    return f" at {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
 
 
 def out_of_time(fired: Any = None) -> LocalAgentError:

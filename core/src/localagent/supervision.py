@@ -10,9 +10,17 @@ import contextlib
 import logging
 import signal
 from collections.abc import Callable
+from pathlib import PurePath
+from types import TracebackType
 from typing import Any
 
 import attrs
+
+
+def place_of(error: BaseException) -> str:
+    """Return the file and line that raised an exception, such as ``slot.py:97``; empty where nothing did."""
+    trace = _innermost(error)
+    return "" if trace is None else f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
 
 
 def raised_at(error: BaseException) -> str:
@@ -20,12 +28,16 @@ def raised_at(error: BaseException) -> str:
 
     Its message is left out: nobody knows what is in it.
     """
-    trace, place = error.__traceback__, ""
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        place = f" at {code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} in {code.co_name}"
-        trace = trace.tb_next
+    trace = _innermost(error)
+    place = "" if trace is None else f" at {place_of(error)} in {trace.tb_frame.f_code.co_name}"
     return type(error).__name__ + place
+
+
+def _innermost(error: BaseException) -> TracebackType | None:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
 
 
 def tell_failure(log: logging.Logger) -> Callable[[asyncio.Future[Any]], None]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import traceback
-from pathlib import PurePath
 
 from localagent import InternalError
+from localagent.supervision import place_of
 
 log = logging.getLogger("localagent.gateway")
 
@@ -35,15 +35,7 @@ def tell_defect(what: str, error: BaseException, **fields: str) -> None:
     """
     if log.isEnabledFor(logging.DEBUG):
         fields["traceback"] = way_to(error)
-    log.error("%s: %s at %s.", what, type(error).__name__, place_of(error), extra=fields)
-
-
-def place_of(error: BaseException) -> str:
-    """Return where an exception was raised."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "?" if trace is None else f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    log.error("%s: %s at %s.", what, type(error).__name__, place_of(error) or "?", extra=fields)
 
 
 def way_to(error: BaseException) -> str:
