@@ -2,8 +2,6 @@
 
 import signal
 
-pytest_plugins = ["localagent.testing.pytest_plugin"]
-
 
 def pytest_configure() -> None:
     """Give children the usual meaning of Ctrl-C: background jobs and many CI runners start with SIGINT ignored."""

@@ -25,6 +25,7 @@ import nox
 ROOT = Path(__file__).parent
 CORE = ROOT / "core"
 PLUGINS = {path.parent.name: path.parent for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))}
+KIT = PLUGINS["testing"]
 CANARY = "canary-of-the-builder"
 TWO_WORKERS = ("-n", "2")
 LOAD_PLUGINS = "import importlib.metadata as m; [point.load() for point in m.entry_points(group='localagent')]"
@@ -64,6 +65,7 @@ show_pyenv_interpreters(SUPPORTED)
 PYTHONS = found_pythons(SUPPORTED)
 OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
 ROLES = template_roles()
+ALONE = [name for name in PLUGINS if name not in ("standard", "testing")]
 COMBINATIONS = sorted(path.stem.removeprefix("test_combo_") for path in ROOT.glob("tests/combinations/test_combo_*.py"))
 
 nox.needs_version = ">=2025.5.1"
@@ -100,21 +102,23 @@ def repository(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def core(session: nox.Session) -> None:
-    """The core's own tests, without any plugin."""
-    session.install("--group", "test", "-e", with_extras(CORE))
+    """The core's own tests, with the test kit and what it declares."""
+    folders = [CORE, *with_declared_plugins(KIT)]
+    session.install("--group", "test", *(argument for folder in folders for argument in ("-e", str(folder))))
     run_pytest(session, "core/tests", *TWO_WORKERS)
 
 
 @nox.session(python=OLDEST, reuse_venv=False)
-@nox.parametrize("plugin", list(PLUGINS), ids=list(PLUGINS))
+@nox.parametrize("plugin", ALONE, ids=ALONE)
 def alone(session: nox.Session, plugin: str) -> None:
     """Built wheels of the core and one plugin in a fresh environment: nothing else is needed."""
     folders = [CORE, *with_declared_plugins(PLUGINS[plugin])]
     session.install(*(str(wheel(session, folder)) for folder in folders))
     session.run("python", "-c", LOAD_PLUGINS)
-    wheels = [with_extras(folder, wheel(session, folder)) for folder in folders]
+    for_tests = [*folders, *(folder for folder in with_declared_plugins(KIT) if folder not in folders)]
+    wheels = [with_extras(folder, wheel(session, folder)) for folder in for_tests]
     session.install(*wheels, "--group", "test", *own_test_group(PLUGINS[plugin]))
-    refuse_other_plugins(session, folders)
+    refuse_other_plugins(session, for_tests)
     run_pytest(session, PLUGINS[plugin] / "tests", *TWO_WORKERS)
 
 
@@ -179,7 +183,8 @@ def templates(session: nox.Session, role: str) -> None:
     existing(session, "templates/plugin/copier.yml")
     with tempfile.TemporaryDirectory() as folder:
         plugin = rendered(session, role, Path(folder))
-        wheels = [with_extras(CORE, wheel(session, CORE)), str(wheel(session, plugin))]
+        folders = dict.fromkeys([CORE, *with_declared_plugins(plugin), *with_declared_plugins(KIT), PLUGINS["cli"]])
+        wheels = [str(wheel(session, folder)) for folder in folders]
         session.install(*wheels, *own_test_group(plugin))
         run_pytest(session, plugin / "tests")
         session.install("mypy")
@@ -255,9 +260,10 @@ def own_test_group(plugin: Path) -> list[str]:
 
 
 def with_declared_plugins(plugin: Path) -> list[Path]:
-    """Return a plugin and, behind it, the plugins that its ``pyproject.toml`` says it stands on."""
+    """Return a plugin and, behind it, the plugins that its ``pyproject.toml`` says it stands on, each once."""
     names = [required_name(requirement).removeprefix("localagent-") for requirement in requirements(plugin)]
-    return [plugin, *(folder for name in names if name in PLUGINS for folder in with_declared_plugins(PLUGINS[name]))]
+    declared = (folder for name in names if name in PLUGINS for folder in with_declared_plugins(PLUGINS[name]))
+    return list(dict.fromkeys([plugin, *declared]))
 
 
 def refuse_other_plugins(session: nox.Session, folders: list[Path]) -> None:

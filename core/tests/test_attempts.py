@@ -34,8 +34,8 @@ from localagent import (
     hookimpl,
 )
 from localagent.runtime import Runtime
-from localagent.testing import Reply, fake_provider_plugin
-from localagent.testing.fake_provider import FakeProviderPlugin
+from localagent_testing import Reply, fake_provider_plugin
+from localagent_testing.fake_provider import FakeProviderPlugin
 
 pytestmark = pytest.mark.virtual
 

@@ -29,8 +29,8 @@ from localagent import (
     hookimpl,
 )
 from localagent.responses import ModelInfo
-from localagent.testing import Reply, fake_provider_plugin
-from localagent.testing.fake_provider import FakeProviderPlugin
+from localagent_testing import Reply, fake_provider_plugin
+from localagent_testing.fake_provider import FakeProviderPlugin
 
 CALM: dict[str, Any] = {"health": {"enabled": False}}
 

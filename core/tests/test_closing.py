@@ -10,8 +10,8 @@ import pytest
 
 from localagent import Attempt, Client, Draining, LocalAgentError, Plugin, hookimpl
 from localagent.runtime import CLOSING_SECONDS
-from localagent.testing import Reply, fake_provider_plugin
-from localagent.testing.fake_provider import FakeProvider
+from localagent_testing import Reply, fake_provider_plugin
+from localagent_testing.fake_provider import FakeProvider
 
 pytestmark = pytest.mark.virtual
 

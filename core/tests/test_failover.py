@@ -21,8 +21,8 @@ from localagent import (
     UpstreamTimeout,
     hookimpl,
 )
-from localagent.testing import Reply, fake_provider_plugin
-from localagent.testing.fake_provider import FakeProvider, FakeProviderPlugin
+from localagent_testing import Reply, fake_provider_plugin
+from localagent_testing.fake_provider import FakeProvider, FakeProviderPlugin
 
 pytestmark = pytest.mark.virtual
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from localagent import Attempt, CacheEntry, Client, LocalAgentError, Metric, Overloaded, Plugin, hookimpl
-from localagent.testing import Reply, fake_provider_plugin
-from localagent.testing.contracts.base import often
+from localagent_testing import Reply, fake_provider_plugin
+from localagent_testing.contracts.base import often
 
 pytestmark = pytest.mark.virtual
 

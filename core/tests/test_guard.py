@@ -22,8 +22,8 @@ from localagent import (
     StreamInterrupted,
     hookimpl,
 )
-from localagent.testing import Reply, fake_provider_plugin
-from localagent.testing.fake_provider import FakeProvider, FakeProviderPlugin
+from localagent_testing import Reply, fake_provider_plugin
+from localagent_testing.fake_provider import FakeProvider, FakeProviderPlugin
 
 pytestmark = pytest.mark.virtual
 

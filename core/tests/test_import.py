@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from localagent.installing import CLI, install
+
 HEAVY = {"aiohttp", "click", "rich"}
 PROGRAM = """
 import sys
@@ -55,8 +57,16 @@ def test_a_client_that_was_not_opened_has_loaded_no_http() -> None:
 
 @pytest.mark.parametrize(
     ("statement", "found"),
-    [("import localagent.wire.aiohttp_transport", "aiohttp"), ("import localagent.command.application", "click")],
+    [("import localagent.wire.aiohttp_transport", "aiohttp"), ("import localagent_testing.pytest_plugin", "pytest")],
 )
 def test_what_is_heavy_is_found(statement: str, found: str) -> None:
     """The tests above can fail."""
     assert found in foreign(modules_loaded_by(statement))
+
+
+def test_without_the_command_line_one_sentence_says_how_to_install_it() -> None:
+    """``python -m localagent`` finds the command line, which is a distribution of its own."""
+    program = "import sys, runpy; sys.modules['localagent_cli'] = None; runpy.run_module('localagent', alter_sys=True)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"The command line is not installed. {install(CLI)}\n"

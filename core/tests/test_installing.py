@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from localagent import installing
-from localagent.installing import CORE, MODEL, install, is_known, known_plugins, uninstall, upgrade
+from localagent.installing import CLI, CORE, MODEL, install, is_known, known_plugins, uninstall, upgrade
 from localagent.missing_plugins import missing_command, missing_plugin, missing_type
 
 PLUGINS = ["provider-openai", "provider-ollama", "cache-memory", "somebodys-own"]
@@ -110,7 +110,7 @@ def test_a_command_that_a_plugin_brings_names_the_plugin() -> None:
 def test_commands_fit_the_place(checkout: bool) -> None:
     """pip where the core was installed; what the checkout needs where it runs from one."""
     if checkout:
-        assert {install(CORE), install("localagent-gateway"), install(MODEL), install(CORE, extra="cli"),
+        assert {install(CORE), install("localagent-gateway"), install(MODEL), install(CLI),
                 upgrade("localagent-gateway")} == {"Run: uv sync"}  # fmt: skip
         assert (
             install("localagent-gateway", extra="uvloop") == "Run: uv pip install --editable 'plugins/gateway[uvloop]'"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localagent.instances import Instance, Instances, InstanceState, Target
-from localagent.testing import FakeCore
+from localagent_testing import FakeCore
 
 
 def instance(id: str, provider: str = "p") -> Instance:

@@ -11,8 +11,8 @@ import pytest
 
 from localagent import Client, Plugin, ProviderSetup, ProviderType, Secret, SettingsError, hookimpl
 from localagent.settings.secret_refs import SecretRef
-from localagent.testing import FaultServer, ReadRequest, Send, WirePlugin, answer
-from localagent.testing.faults.dialects import DIALECTS
+from localagent_testing import FaultServer, ReadRequest, Send, WirePlugin, answer
+from localagent_testing.faults.dialects import DIALECTS
 
 OPENAI = DIALECTS["openai"]
 ANSWERS = (ReadRequest(), Send(answer(200, OPENAI.completion("Red."))))

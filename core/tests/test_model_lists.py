@@ -10,8 +10,8 @@ import pytest
 
 from localagent import Client, Instance, LocalAgentError, ModelInfo, UpstreamServerError, UpstreamTimeout
 from localagent.errors import Advice
-from localagent.testing import fake_provider_plugin
 from localagent.wire.model_rows import model_info
+from localagent_testing import fake_provider_plugin
 
 ONE = Instance("one", "p", "t", "http://one.invalid")
 

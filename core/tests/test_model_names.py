@@ -8,8 +8,8 @@ import pytest
 
 from localagent import Client, InvalidRequest, ModelNotFound, check_model_name
 from localagent.registry import KNOWN_AT_MOST
-from localagent.testing import fake_provider_plugin
 from localagent.token_counts import KNOWN_AT_MOST as COUNTED_AT_MOST
+from localagent_testing import fake_provider_plugin
 
 UNFIT = {
     "too long": "fake/" + "m" * 252,

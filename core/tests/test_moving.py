@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from localagent import Call, Client, Plugin, PluginError, Target, hookimpl
-from localagent.testing import fake_provider_plugin
+from localagent_testing import fake_provider_plugin
 
 CALM: dict[str, Any] = {"health": {"enabled": False}}
 

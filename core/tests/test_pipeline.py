@@ -19,7 +19,7 @@ from localagent.hooks import Kind, OnRaise, hook, hookimpl
 from localagent.pipeline import Pipeline, core_specs
 from localagent.plan import CALL_HOOKS
 from localagent.plugins import Loaded, Plugin, Report, as_loaded
-from localagent.testing import FakeCore
+from localagent_testing import FakeCore
 
 pluggy_marker = pluggy.HookimplMarker("localagent")
 

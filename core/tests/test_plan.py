@@ -26,8 +26,8 @@ from localagent.plan import (
     pipe,
     pipe_now,
 )
-from localagent.testing import ManualClock
 from localagent.timer import NEVER, Timer
+from localagent_testing import ManualClock
 
 CLOCK = ManualClock()
 

@@ -24,7 +24,7 @@ from localagent import (
 from localagent.call import NOBODY
 from localagent.plugins import NoSettings
 from localagent.registry import Registry
-from localagent.testing import fake_provider_plugin
+from localagent_testing import fake_provider_plugin
 
 TWO = fake_provider_plugin({"a": [], "b": []}, models=("m", "n"))
 

@@ -10,7 +10,7 @@ from localagent import Client, LocalAgentError, StreamInterrupted, UpstreamServe
 from localagent.errors import InvalidRequest
 from localagent.repetition import LARGE, LEFT_OUT, without_repetition
 from localagent.requests import ChatRequest
-from localagent.testing import FaultServer, ReadRequest, Send, WirePlugin, answer, chunked, head, sse
+from localagent_testing import FaultServer, ReadRequest, Send, WirePlugin, answer, chunked, head, sse
 
 PROMPT = "Tell nobody that the caf\u00e9 opens\nonly at nine in winter."
 DOCUMENT = {"model": "a-model-with-a-rather-long-name", "max_completion_tokens": 5, "messages": [{"content": PROMPT}],

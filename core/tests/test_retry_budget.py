@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.retry_budget import RetryBudget
-from localagent.testing import ManualClock
+from localagent_testing import ManualClock
 
 
 def budget(clock: ManualClock, **settings: float) -> RetryBudget:

@@ -34,8 +34,8 @@ from localagent import (
 from localagent.hooks import HookSpec, OnRaise
 from localagent.pipeline import core_specs
 from localagent.runtime import Runtime
-from localagent.testing import Reply, fake_provider_plugin
-from localagent.testing.fake_provider import FakeProviderPlugin
+from localagent_testing import Reply, fake_provider_plugin
+from localagent_testing.fake_provider import FakeProviderPlugin
 
 pytestmark = pytest.mark.virtual
 

@@ -14,7 +14,7 @@ HEAD = """
     import asyncio, os, sys, threading
     import localagent
     from localagent.plugins import Found, Plugin
-    from localagent.testing.fake_provider import Reply, fake_provider_plugin
+    from localagent_testing.fake_provider import Reply, fake_provider_plugin
 
     # The script's own provider, in place of what is installed here.
     fake = fake_provider_plugin(lambda attempt: Reply(f"{len(fake.asked)}: {attempt.request.messages[-1]['content']}"))

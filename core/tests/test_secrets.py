@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from localagent.secrets import Secret
-from localagent.testing import CANARY_KEY
+from localagent_testing import CANARY_KEY
 
 SECRET = Secret(CANARY_KEY)
 

@@ -16,8 +16,8 @@ from localagent.cache_keys import IGNORED, cache_keys
 from localagent.hooks import hookimpl
 from localagent.instances import Instance, Target
 from localagent.requests import ChatRequest
-from localagent.testing import Reply, fake_provider_plugin
-from localagent.testing.contracts.base import often
+from localagent_testing import Reply, fake_provider_plugin
+from localagent_testing.contracts.base import often
 
 pytestmark = pytest.mark.virtual
 

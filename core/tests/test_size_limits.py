@@ -21,14 +21,14 @@ from localagent import (
     StreamInterrupted,
     UpstreamProtocol,
 )
-from localagent.testing import FakeCore, FaultServer, Repeat, Reply, Send, fake_provider_plugin, sse
-from localagent.testing.fake_provider import FakeProvider, FakeProviderPlugin
-from localagent.testing.http_bytes import answer, chunk, head
-from localagent.testing.steps import ReadRequest, Script
-from localagent.testing.wire_plugin import WirePlugin
 from localagent.wire.inflating import Inflater
 from localagent.wire.joining import split_document
 from localagent.wire.openai_wire import MOST_CHOICES, OpenAIDecoder, chat_response
+from localagent_testing import FakeCore, FaultServer, Repeat, Reply, Send, fake_provider_plugin, sse
+from localagent_testing.fake_provider import FakeProvider, FakeProviderPlugin
+from localagent_testing.http_bytes import answer, chunk, head
+from localagent_testing.steps import ReadRequest, Script
+from localagent_testing.wire_plugin import WirePlugin
 
 KIB = 1024
 MIB = 1024 * KIB

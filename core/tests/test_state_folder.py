@@ -12,7 +12,7 @@ import pytest
 
 from localagent import Client, LocalAgentError, Plugin, SettingsError
 from localagent.settings.files import find_settings
-from localagent.testing import fake_provider_plugin
+from localagent_testing import fake_provider_plugin
 
 
 class Keeper(Plugin):

@@ -30,8 +30,8 @@ from localagent import (
     UpstreamTimeout,
     hookimpl,
 )
-from localagent.testing import Reply, fake_provider_plugin, sse
-from localagent.testing.fake_provider import DONE, FakeProviderPlugin
+from localagent_testing import Reply, fake_provider_plugin, sse
+from localagent_testing.fake_provider import DONE, FakeProviderPlugin
 
 pytestmark = pytest.mark.virtual
 

@@ -11,8 +11,8 @@ import threading
 import pytest
 
 from localagent import in_thread, resolve_name
-from localagent.testing.faults.resolver import SILENT, stub_resolver
 from localagent.threads import NAMES_AT_MOST, WORK_AT_MOST, Threads
+from localagent_testing.faults.resolver import SILENT, stub_resolver
 
 MANY = WORK_AT_MOST + 8
 FOREVER = 30.0  # seconds; nothing takes so long unless it hangs

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.testing import run_virtual
 from localagent.timer import NEVER, STRAY, Timer
 from localagent.wheel import FAR, FINE, Wheel
+from localagent_testing import run_virtual
 
 pytestmark = pytest.mark.virtual
 LATE = 1 / FINE

@@ -11,10 +11,10 @@ import pytest
 
 from localagent.errors import ConnectFailed, SettingsError
 from localagent.instances import PoolProfile
-from localagent.testing import Authority, FaultServer, ReadRequest, Send, TransportContract, answer
-from localagent.testing.contracts.exchanging import CAPS, HERE, POOL, fetch
 from localagent.transport import Caps
 from localagent.wire.aiohttp_transport import AiohttpTransport, sessions
+from localagent_testing import Authority, FaultServer, ReadRequest, Send, TransportContract, answer
+from localagent_testing.contracts.exchanging import CAPS, HERE, POOL, fetch
 
 GOOD = (ReadRequest(), Send(answer(200, b"good")))
 

@@ -156,7 +156,7 @@ def _forget_highest(process: int) -> int:
 
 async def _create_key(settings: Path) -> str:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "localagent.command", "--config", str(settings), "keys", "create", "--name", "attacks",
+        sys.executable, "-m", "localagent_cli", "--config", str(settings), "keys", "create", "--name", "attacks",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     told, _ = await process.communicate()

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from localagent.testing import sse
+from localagent_testing import sse
 
 BODY = {"messages": [{"role": "user", "content": "Hi"}]}
 STREAM = {**BODY, "stream": True}
@@ -168,7 +168,7 @@ async def starting(
         environment: Further variables.
         descriptors: The most files and sockets that it may open; None for the limit of this process.
     """
-    command = [sys.executable, "-m", "localagent.command", "--config", str(settings), "serve", "--port", "0", *options]
+    command = [sys.executable, "-m", "localagent_cli", "--config", str(settings), "serve", "--port", "0", *options]
     if descriptors is not None:
         command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
     started = await asyncio.create_subprocess_exec(

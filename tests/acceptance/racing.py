@@ -15,8 +15,8 @@ import attrs
 from attempt_ids import HEADER, TRANSPORTS, client_of, new_book, number_attempts
 
 from localagent import LocalAgentError
-from localagent.testing import Close, FaultServer, Pause, Reset, Script, Send, answer
-from localagent.testing.connection import ReceivedRequest
+from localagent_testing import Close, FaultServer, Pause, Reset, Script, Send, answer
+from localagent_testing.connection import ReceivedRequest
 
 MESSAGE = {"role": "assistant", "content": "Hello."}
 GOOD = Send(answer(200, {"id": "1", "choices": [{"index": 0, "message": MESSAGE, "finish_reason": "stop"}]}))

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from processes import Process, Upstream, serving, upstream, write_settings
 
-from localagent.testing.contracts.base import FULL, often
+from localagent_testing.contracts.base import FULL, often
 
 pytest.importorskip("localagent_cache_sqlite")
 
@@ -55,7 +55,7 @@ async def ask(process: Process, numbers: range, http: httpx.AsyncClient) -> None
 
 async def told(settings: Path) -> int:
     """Return how many entries ``localagent cache stats`` tells of."""
-    command = [sys.executable, "-m", "localagent.command", "--config", str(settings), "cache", "stats", "--json"]
+    command = [sys.executable, "-m", "localagent_cli", "--config", str(settings), "cache", "stats", "--json"]
     stats = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await stats.communicate()
     assert stats.returncode == 0

@@ -61,7 +61,7 @@ def settings_of(folder: Path, url: str) -> Path:
 
 async def listed(settings: Path, *options: str) -> list[str]:
     """Return the models that ``localagent models`` prints, in a process of its own."""
-    command = [sys.executable, "-m", "localagent.command", "--config", str(settings), "models", "--json", *options]
+    command = [sys.executable, "-m", "localagent_cli", "--config", str(settings), "models", "--json", *options]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert process.returncode == 0

@@ -17,7 +17,7 @@ from processes import BODY, STREAM, serving, upstream, write_settings
 from test_supervisor import children
 
 from localagent import Condition
-from localagent.command.server_findings import of_process
+from localagent_cli.server_findings import of_process
 from localagent_gateway.control import control, serving_now
 from localagent_gateway.live_commands import summed
 
@@ -25,7 +25,7 @@ from localagent_gateway.live_commands import summed
 async def command(settings: Path, *words: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
     """Run a command of the command line; return exit code, standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "localagent.command", "--config", str(settings), *words,
+        sys.executable, "-m", "localagent_cli", "--config", str(settings), *words,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, **(environment or {})},
     )  # fmt: skip
     out, err = await process.communicate()

@@ -17,7 +17,7 @@ from typing import Self
 import attrs
 
 from localagent import Attempt, Call, Client, Metric, Outcome, Plugin, StreamInterrupted, hookimpl
-from localagent.testing import tiny_gguf
+from localagent_testing import tiny_gguf
 
 FULL = os.environ.get("LOCALAGENT_FULL") == "1"
 CALLS = 5_000 if FULL else 600

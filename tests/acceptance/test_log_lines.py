@@ -71,7 +71,7 @@ async def unread(folder: Path, *options: str, terminal: bool = False) -> AsyncIt
     """Serve with a pipe, or a terminal that was stopped, as standard error."""
     settings = write_settings(folder, "http://127.0.0.1:9", log="all")
     reading, writing = os.openpty() if terminal else os.pipe()
-    command = [sys.executable, "-m", "localagent.command", "--config", str(settings), "serve", "--port", "0", *options]
+    command = [sys.executable, "-m", "localagent_cli", "--config", str(settings), "serve", "--port", "0", *options]
     process = await asyncio.create_subprocess_exec(
         *command, stderr=writing, stdout=asyncio.subprocess.DEVNULL, stdin=asyncio.subprocess.DEVNULL
     )

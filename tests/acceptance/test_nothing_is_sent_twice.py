@@ -20,7 +20,7 @@ from attempt_ids import TRANSPORTS, Book, client_of, new_book, number_attempts
 from racing import forced_race, race
 
 from localagent import Client, LocalAgentError, Outcome, StreamInterrupted
-from localagent.testing.contracts.base import often
+from localagent_testing.contracts.base import often
 
 CALLS = often(360, 20_000)
 CALLS_A_BREAK = often(30, 250)

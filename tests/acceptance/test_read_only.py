@@ -19,7 +19,7 @@ async def run(folder: Path, home: str, *arguments: str) -> tuple[int, str, str]:
     """Run ``localagent`` with all plugins, in an empty working directory."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "LOCALAGENT_"))}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "localagent.command", *arguments, cwd=folder, env={**environment, "HOME": home},
+        sys.executable, "-m", "localagent_cli", *arguments, cwd=folder, env={**environment, "HOME": home},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await process.communicate()

@@ -25,7 +25,7 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Run ``localagent serve`` as the README starts it, on a port that the system chooses, and return its address."""
-    command = [sys.executable, "-m", "localagent.command", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "localagent_cli", "serve", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as served:
         assert served.stderr is not None
         lines = []

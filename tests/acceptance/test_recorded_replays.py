@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from localagent import Chunk, Client
-from localagent.testing import tiny_gguf
-from localagent.testing.real_servers import RealServer, llama_server
 from localagent.wire.joining import join_events
+from localagent_testing import tiny_gguf
+from localagent_testing.real_servers import RealServer, llama_server
 
 pytest.importorskip("xllamacpp")
 MemoryCachePlugin = pytest.importorskip("localagent_cache_memory").MemoryCachePlugin

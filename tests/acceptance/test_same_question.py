@@ -10,9 +10,9 @@ import attrs
 import pytest
 
 from localagent import Client
-from localagent.testing.real_servers import llama_server, ollama_proxy
 from localagent_provider_ollama import OllamaPlugin
 from localagent_provider_openai import OpenAIPlugin
+from localagent_testing.real_servers import llama_server, ollama_proxy
 
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 QUESTION = [

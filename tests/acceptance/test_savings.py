@@ -21,7 +21,7 @@ ASKED = 20
 
 async def told(settings: Path, *options: str) -> str:
     """Return what ``localagent savings`` prints, in a process of its own."""
-    command = [sys.executable, "-m", "localagent.command", "--config", str(settings), "savings", *options]
+    command = [sys.executable, "-m", "localagent_cli", "--config", str(settings), "savings", *options]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert process.returncode == 0

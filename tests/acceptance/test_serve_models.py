@@ -16,7 +16,7 @@ from odd_plugin import installed
 from processes import BODY, Process, Upstream, serving, upstream
 from test_supervisor import children, watched
 
-from localagent.testing import tiny_gguf
+from localagent_testing import tiny_gguf
 
 pytest.importorskip("localagent_provider_llamacpp")
 pytest.importorskip("xllamacpp")

@@ -9,14 +9,14 @@ import ollama
 import pytest
 
 from localagent import Client
-from localagent.testing import tiny_gguf
-from localagent.testing.real_servers import RealServer, llama_server, ollama_proxy
 from localagent_gateway import GatewayPlugin, GatewaySettings
 from localagent_gateway.ollama.requests import chat_request, embed_request, generate_request
 from localagent_gateway.sockets import bind
 from localagent_gateway.worker import running
 from localagent_provider_ollama import OllamaPlugin, OllamaSettings
 from localagent_provider_ollama.bodies import chat_body, completion_body, embedding_body
+from localagent_testing import tiny_gguf
+from localagent_testing.real_servers import RealServer, llama_server, ollama_proxy
 
 HELLO = [{"role": "user", "content": "Hello"}]
 GREEDY = {"temperature": 0, "num_predict": 8}

@@ -25,7 +25,7 @@ def active(settings: dict[str, Any]) -> set[str]:
 
 async def localagent(settings: Path, *words: str) -> tuple[int, str]:
     """Run a command; return its exit code and what it prints."""
-    command = [sys.executable, "-m", "localagent.command", "--config", str(settings), *words]
+    command = [sys.executable, "-m", "localagent_cli", "--config", str(settings), *words]
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

@@ -22,6 +22,6 @@ def valkey() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that loads in hundredths of a second and answers nonsense."""
-    from localagent.testing import tiny_gguf
+    from localagent_testing import tiny_gguf
 
     return tiny_gguf(tmp_path_factory.mktemp("model"))

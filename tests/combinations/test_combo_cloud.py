@@ -9,7 +9,7 @@ from combo_parts import ASKED, active, localagent
 from stage import TEXT, openai
 
 from localagent import Client
-from localagent.testing import FaultServer, ReadRequest, ReceivedRequest, Script, Send, answer
+from localagent_testing import FaultServer, ReadRequest, ReceivedRequest, Script, Send, answer
 
 SET = ["cache-sqlite", "connect-fast", "failure-retry", "metrics-savings", "provider-openai"]
 

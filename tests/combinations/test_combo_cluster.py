@@ -10,7 +10,7 @@ from combo_parts import ASKED
 from processes import serving
 from stage import TEXT, openai
 
-from localagent.testing import FaultServer
+from localagent_testing import FaultServer
 
 SET = ["cache-memory", "cache-valkey", "connect-fast", "failure-retry", "gateway", "provider-openai",
        "select-least-busy"]  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 from combo_parts import ASKED, SMALL, active
 
 from localagent import Client
-from localagent.testing.real_servers import llama_server, ollama_proxy
+from localagent_testing.real_servers import llama_server, ollama_proxy
 
 SET = ["cache-memory", "catalog", "connect-pool", "failure-retry", "provider-llamacpp", "provider-ollama",
        "provider-openai", "select-least-busy"]  # fmt: skip

@@ -11,7 +11,7 @@ from localagent import Client
 from localagent.assembly import assemble
 from localagent.pipeline import Pipeline
 from localagent.plugins import find_plugins, load_plugins
-from localagent.testing import FaultServer, ReadRequest, Repeat, Send, answer
+from localagent_testing import FaultServer, ReadRequest, Repeat, Send, answer
 
 PROVIDER = "provider-openai"
 PAIRS = list(itertools.combinations(find_plugins(), 2))

@@ -1,6 +1,6 @@
 """Every row of the fault table, through a whole client, the real provider plugins, and both transports.
 
-``python -m localagent.testing.faults`` prints the same table with its results, ``--with connect-fast`` through that
+``python -m localagent_testing.faults`` prints the same table with its results, ``--with connect-fast`` through that
 transport, ``--with failure-retry`` with retries.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.testing.faults import FAULTS, Fault, ProtocolName
-from localagent.testing.faults.through_client import play_through_client
+from localagent_testing.faults import FAULTS, Fault, ProtocolName
+from localagent_testing.faults.through_client import play_through_client
 
 TRANSPORTS = [pytest.param((), id="aiohttp"), pytest.param(("connect-fast",), id="fast")]
 PLAYS = [pytest.param(fault, protocol, id=f"{fault.id}-{protocol}") for fault in FAULTS for protocol in fault.protocols]

@@ -15,13 +15,13 @@ import attrs
 import click
 
 import localagent
-from localagent.command.application import localagent as application
-from localagent.command.line import CommandLine
-from localagent.command.logs import logs
-from localagent.command.plugin_commands import commands_of
-from localagent.command.terminal import Terminal
 from localagent.settings.fields import expected, setting_fields
 from localagent.settings.model import Settings
+from localagent_cli.application import localagent as application
+from localagent_cli.line import CommandLine
+from localagent_cli.logs import logs
+from localagent_cli.plugin_commands import commands_of
+from localagent_cli.terminal import Terminal
 
 WIDTH = 80
 

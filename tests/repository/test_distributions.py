@@ -12,7 +12,11 @@ from localagent.installing import CORE, MODEL, is_known, known_plugins
 def test_the_core_lists_every_plugin_with_its_distribution(plugins: list[Path]) -> None:
     """Name of the entry point and name of the distribution, no more and no fewer."""
     projects = [tomllib.loads((plugin / "pyproject.toml").read_text())["project"] for plugin in plugins]
-    found = {point: project["name"] for project in projects for point in project["entry-points"]["localagent"]}
+    found = {
+        point: project["name"]
+        for project in projects
+        for point in project.get("entry-points", {}).get("localagent", {})
+    }
     assert {name: plugin.distribution for name, plugin in known_plugins().items()} == found
 
 

@@ -33,7 +33,7 @@ def test_the_help_of_every_command() -> None:
 def test_the_order_of_all_steps(tmp_path: Path) -> None:
     """What ``localagent explain`` prints when everything is installed."""
     (tmp_path / "localagent.toml").write_text(SETTINGS)
-    command = [sys.executable, "-m", "localagent.command", "explain"]
+    command = [sys.executable, "-m", "localagent_cli", "explain"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     check("explain.txt", done.stdout)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import msgspec
 
 if TYPE_CHECKING:
-    from localagent.command.findings import Finding
     from localagent.runtime import Runtime
     from localagent.settings.model import Settings
+    from localagent_cli.findings import Finding
 
 
 class Trouble(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ class Models(Protocol):
 
 
 class Core(Protocol):
-    """What the core offers to plugins. ``localagent.testing.FakeCore`` stands in for it in tests."""
+    """What the core offers to plugins. ``localagent_testing.FakeCore`` stands in for it in tests."""
 
     @property
     def instances(self) -> Instances:

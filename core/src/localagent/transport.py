@@ -1,7 +1,7 @@
 """The seam between providers and the network.
 
 Providers see nothing of the HTTP client behind it, so that a plugin can bring a faster or a recorded one. One
-contract for every transport: ``localagent.testing.TransportContract``.
+contract for every transport: ``localagent_testing.TransportContract``.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 from localagent.errors import SettingsError
 from localagent.settings.files import load_settings
 from localagent.settings.model import Settings
-from localagent.testing.canaries import CANARY_KEY, Canaries
+from localagent_testing.canaries import CANARY_KEY, Canaries
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from localagent.errors import SettingsError
 from localagent.settings.model import Alias, HealthSettings, RetryBudgetSettings, Settings, Sharing
 from localagent.settings.quantities import Bytes, Seconds
 from localagent.settings.secret_refs import SecretRef
-from localagent.testing.canaries import CANARY_KEY, Canaries
+from localagent_testing.canaries import CANARY_KEY, Canaries
 
 EXAMPLE = """
 use = ["connect-pool", "cache-memory", "rate-limit", "failure-retry", "provider-ollama", "provider-openai"]

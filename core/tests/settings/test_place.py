@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localagent.settings.place import Place, looks_secret, names_secret
-from localagent.testing.canaries import CANARY_KEY
+from localagent_testing.canaries import CANARY_KEY
 
 HERE = Place("localagent.toml")
 

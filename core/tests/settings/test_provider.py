@@ -11,9 +11,9 @@ from localagent.instances import PoolProfile
 from localagent.settings.place import Place
 from localagent.settings.provider import InstanceSettings, ProviderSettings
 from localagent.settings.secret_refs import SecretRef
-from localagent.testing.canaries import CANARY_KEY, Canaries
 from localagent.timer import Clocks
 from localagent.transport import Caps
+from localagent_testing.canaries import CANARY_KEY, Canaries
 
 
 def provider(table: Any, name: str = "vllm") -> ProviderSettings:

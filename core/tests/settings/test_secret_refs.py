@@ -10,7 +10,7 @@ from localagent.errors import SettingsError
 from localagent.secrets import Secret
 from localagent.settings.place import Place
 from localagent.settings.secret_refs import SecretRef
-from localagent.testing.canaries import CANARY_KEY, Canaries
+from localagent_testing.canaries import CANARY_KEY, Canaries
 
 KEYS = Place("localagent.toml").key("keys").item(0)
 

@@ -15,7 +15,7 @@ from localagent.errors import SettingsError
 from localagent.settings.place import Place
 from localagent.settings.quantities import Bytes, Seconds
 from localagent.settings.structuring import read, structure
-from localagent.testing.canaries import CANARY_KEY, Canaries
+from localagent_testing.canaries import CANARY_KEY, Canaries
 
 FILE = "localagent.toml"
 

@@ -18,9 +18,9 @@ from localagent.settings.model import Alias, HealthSettings, RetryBudgetSettings
 from localagent.settings.provider import InstanceSettings, ProviderSettings
 from localagent.settings.text import sample_settings, show
 from localagent.settings.toml_writing import write_toml
-from localagent.testing.canaries import CANARY_KEY, Canaries
 from localagent.timer import Clocks
 from localagent.transport import Caps
+from localagent_testing.canaries import CANARY_KEY, Canaries
 
 PAGE = Path(__file__).parents[3] / "docs/reference/settings.md"
 TABLES = [

@@ -11,7 +11,7 @@ from localagent import Client, LocalAgentError, Plugin, PluginError, ProviderTyp
 from localagent.plugins import NoSettings
 from localagent.settings.files import find_settings
 from localagent.settings.variables import read_count, wrong_variable
-from localagent.testing import CANARY_KEY, Canaries, fake_provider_plugin
+from localagent_testing import CANARY_KEY, Canaries, fake_provider_plugin
 
 COUNT = "expected a whole number from 1 up"
 

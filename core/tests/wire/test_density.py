@@ -7,9 +7,9 @@ import tracemalloc
 import pytest
 
 from localagent import LocalAgentError, ResponseTooLarge
-from localagent.testing import FakeCore
 from localagent.wire.density import LARGE, refuse_dense
 from localagent.wire.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
+from localagent_testing import FakeCore
 
 MIB = 1024 * 1024
 HEAD = b'{"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "a"}'

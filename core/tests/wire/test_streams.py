@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from localagent.errors import ResponseTooLarge
-from localagent.testing.sse_vectors import SSE_VECTORS, SSEVector
 from localagent.wire.streams import NDJSONParser, SSEEvent, SSEParser
+from localagent_testing.sse_vectors import SSE_VECTORS, SSEVector
 
 BOM = b"\xef\xbb\xbf"
 CHAT_EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"a b"}}]}\n\n'

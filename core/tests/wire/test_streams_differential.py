@@ -17,8 +17,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from localagent.testing.sse_vectors import SSE_VECTORS, SSEVector
 from localagent.wire.streams import SSEEvent, SSEParser
+from localagent_testing.sse_vectors import SSE_VECTORS, SSEVector
 
 BOM = b"\xef\xbb\xbf"
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "sse-deviations.md"

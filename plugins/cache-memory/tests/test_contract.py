@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from localagent.testing import CacheContract
 from localagent_cache_memory import MemoryCachePlugin
+from localagent_testing import CacheContract
 
 
 class TestContract(CacheContract):

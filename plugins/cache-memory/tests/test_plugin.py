@@ -9,8 +9,8 @@ import pytest
 from cache_entries import entry_of, key_of
 
 from localagent import CacheEntry, CacheKey, Client, Plugin, SettingsError, hookimpl
-from localagent.testing import FakeCore, Reply, fake_provider_plugin
 from localagent_cache_memory import MemoryCachePlugin, MemoryCacheSettings
+from localagent_testing import FakeCore, Reply, fake_provider_plugin
 
 MINUTE = MemoryCacheSettings(ttl=60.0)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from localagent import CacheEntry, CacheKey, ChatResponse
-from localagent.testing import FakeCore, ManualClock
 from localagent_cache_sqlite import SqliteCachePlugin, SqliteCacheSettings
+from localagent_testing import FakeCore, ManualClock
 
 FILE = "answers-2.db"
 NOW = 1_000_000.0

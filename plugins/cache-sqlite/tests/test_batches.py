@@ -12,11 +12,11 @@ import pytest
 from sqlite_entries import NOW, entry_of, key_of, opened
 
 from localagent import CacheEntry, CacheKey, ChatResponse, Which
-from localagent.testing.contracts.base import FULL
 from localagent_cache_sqlite import schema
 from localagent_cache_sqlite.batches import ROWS_AT_ONCE, Batch, Row, row_id, write
 from localagent_cache_sqlite.eviction import Bounds, fill
 from localagent_cache_sqlite.records import encoded
+from localagent_testing.contracts.base import FULL
 
 BOUNDS = Bounds(10**12, 10**9, 86_400.0)
 OLD, USUAL = 999, 32_766  # the most bound values of SQLite before 3.32, and of later ones

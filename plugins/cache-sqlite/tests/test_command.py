@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from localagent import Client
-from localagent.testing import CANARY_PROMPT, Reply, fake_provider_plugin
 from localagent_cache_sqlite import SqliteCachePlugin
+from localagent_testing import CANARY_PROMPT, Reply, fake_provider_plugin
 
 pytest.importorskip("click", reason="the command line is an extra of the core")
 
@@ -21,7 +21,7 @@ async def run(folder: Path, *words: str) -> str:
     """Run ``localagent cache`` in a process and return what it prints."""
     environment = {**os.environ, "LOCALAGENT_CONFIG": str(folder / "localagent.toml")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "localagent.command", "cache", *words, env=environment,
+        sys.executable, "-m", "localagent_cli", "cache", *words, env=environment,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await process.communicate()

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from localagent.testing import CacheContract
 from localagent_cache_sqlite import SqliteCachePlugin
+from localagent_testing import CacheContract
 
 
 class TestContract(CacheContract):

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from sqlite_entries import FILE, NOW, entry_of, files, key_of, opened
 
-from localagent.testing import ManualClock
+from localagent_testing import ManualClock
 
 HERE = Path(__file__).parent
 
@@ -395,7 +395,7 @@ async def test_an_answer_of_another_cache_keeps_its_age(tmp_path: Path) -> None:
 AT_EXIT = """
 import asyncio, atexit, sys
 from localagent import Client
-from localagent.testing import Reply, fake_provider_plugin
+from localagent_testing import Reply, fake_provider_plugin
 from localagent_cache_sqlite import SqliteCachePlugin
 
 loop = asyncio.new_event_loop()

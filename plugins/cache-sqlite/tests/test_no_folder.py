@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from localagent import Client, StartError, Which
-from localagent.testing import fake_provider_plugin
 from localagent_cache_sqlite import SqliteCachePlugin
+from localagent_testing import fake_provider_plugin
 
 
 async def test_without_a_state_folder_nothing_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from sqlite_entries import FILE, entry_of, files, key_of, opened
 
-from localagent.testing.contracts.base import often
 from localagent_cache_sqlite import schema
 from localagent_cache_sqlite.folder_lock import locked
+from localagent_testing.contracts.base import often
 
 HERE = Path(__file__).parent
 PARTS = (FILE, f"{FILE}-wal", f"{FILE}-shm")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from localagent import Instance, ModelInfo, ModelNotFound, Outcome
-from localagent.testing import FakeCore
 from localagent_catalog import CatalogPlugin, CatalogSettings
 from localagent_catalog.nearness import is_near
+from localagent_testing import FakeCore
 
 OLD, NEW = (ModelInfo("old", "fake", "one"),), (ModelInfo("new", "fake", "one", tools=True),)
 FAR = "https://api.example.com/v1"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from localagent import Attempt, Client, ModelInfo, ModelNotFound, Plugin, Retry, Secret, hookimpl
-from localagent.testing import FaultServer, ReadRequest, Reply, Send, WirePlugin, answer, fake_provider_plugin
 from localagent_catalog import CatalogPlugin
+from localagent_testing import FaultServer, ReadRequest, Reply, Send, WirePlugin, answer, fake_provider_plugin
 
 LISTS = (ReadRequest(), Send(answer(200, {"data": [{"id": "m"}]})))
 ONE_KEY = {"keys": [{"env": "FIRST"}]}

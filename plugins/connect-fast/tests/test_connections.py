@@ -10,11 +10,11 @@ import attrs
 import pytest
 
 from localagent import ConnectFailed, ConnectSettings, PoolProfile, PoolStats, UpstreamProtocol
-from localagent.testing import Authority, FaultServer, Hold, ReadRequest, Repeat, Send, Stall, answer, head
-from localagent.testing.contracts.exchanging import HERE, POOL, exchange, fetch
-from localagent.testing.http_bytes import chunk
 from localagent_connect_fast import FastTransport, Resolver
 from localagent_connect_fast.answer import MARK
+from localagent_testing import Authority, FaultServer, Hold, ReadRequest, Repeat, Send, Stall, answer, head
+from localagent_testing.contracts.exchanging import HERE, POOL, exchange, fetch
+from localagent_testing.http_bytes import chunk
 
 CHUNKED = {"Transfer-Encoding": "chunked"}
 GOOD = (ReadRequest(), Send(answer(200, b"good")))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from localagent import Client, Instance, Settings
-from localagent.testing import ConnectContract, FakeCore
 from localagent_connect_fast import FastConnectPlugin, FastConnectSettings, FastTransport
+from localagent_testing import ConnectContract, FakeCore
 
 LAZY = "it opens connections when they are needed; connect-pool can open them before"
 

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import attrs
 
 from localagent import Caps, ConnectSettings, PoolProfile
-from localagent.testing import TransportContract
-from localagent.testing.contracts.exchanging import CAPS, HERE, POOL
 from localagent_connect_fast import FastTransport, Resolver
+from localagent_testing import TransportContract
+from localagent_testing.contracts.exchanging import CAPS, HERE, POOL
 
 
 class TestFastTransport(TransportContract):

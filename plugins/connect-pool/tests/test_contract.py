@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import attrs
 
 from localagent import Caps, ConnectSettings, Permits, PoolProfile
-from localagent.testing import ConnectContract, FakeCore, TransportContract
-from localagent.testing.contracts.exchanging import CAPS, HERE, POOL
 from localagent_connect_pool import ConnectPoolPlugin, ConnectPoolSettings, PoolTransport
+from localagent_testing import ConnectContract, FakeCore, TransportContract
+from localagent_testing.contracts.exchanging import CAPS, HERE, POOL
 
 
 class TestConnectPool(ConnectContract):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from localagent import ConnectSettings, Instance, Permits, PoolProfile
-from localagent.testing import FakeCore, FaultServer, ReadRequest, Script, Send, answer
-from localagent.testing.contracts.exchanging import fetch
 from localagent_connect_pool import ConnectPoolSettings, PoolTransport
+from localagent_testing import FakeCore, FaultServer, ReadRequest, Script, Send, answer
+from localagent_testing.contracts.exchanging import fetch
 
 
 def keeping(said: str) -> Script:

@@ -12,10 +12,10 @@ import pytest
 
 from localagent import Instance, PoolProfile, Settings
 from localagent.settings.structuring import structure
-from localagent.testing import FakeCore, FaultServer, Hold, ReadRequest, Send, answer
-from localagent.testing.contracts.connect import NAME, resolve_to
-from localagent.testing.contracts.exchanging import fetch
 from localagent_connect_pool import ConnectPoolPlugin, ConnectPoolSettings, PoolTransport
+from localagent_testing import FakeCore, FaultServer, Hold, ReadRequest, Send, answer
+from localagent_testing.contracts.connect import NAME, resolve_to
+from localagent_testing.contracts.exchanging import fetch
 
 GOOD = (ReadRequest(), Send(answer(200, b"good")))
 HELD = (ReadRequest(), Hold(60.0), Send(answer(200, b"good")))

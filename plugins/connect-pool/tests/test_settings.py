@@ -8,8 +8,8 @@ import pytest
 
 from localagent import Client, LocalAgentError, PoolProfile
 from localagent.settings.structuring import structure
-from localagent.testing import fake_provider_plugin
 from localagent_connect_pool import ConnectPoolPlugin, ConnectPoolSettings, PoolTransport
+from localagent_testing import fake_provider_plugin
 
 NOBODY_CHOSE = PoolProfile(chosen=frozenset())
 

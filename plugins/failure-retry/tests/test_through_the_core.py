@@ -24,7 +24,8 @@ from localagent import (
     UpstreamServerError,
     hookimpl,
 )
-from localagent.testing import (
+from localagent_failure_retry import RetryPlugin
+from localagent_testing import (
     Close,
     FaultServer,
     ReadRequest,
@@ -38,7 +39,6 @@ from localagent.testing import (
     head,
     sse,
 )
-from localagent_failure_retry import RetryPlugin
 
 SOON = 0.01  # virtual seconds: nobody has waited
 

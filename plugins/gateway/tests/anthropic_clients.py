@@ -10,7 +10,7 @@ from typing import Any
 import anthropic
 
 from localagent import Plugin
-from localagent.testing import fake_provider_plugin, sse
+from localagent_testing import fake_provider_plugin, sse
 
 ASKED: dict[str, Any] = {"model": "fake/m", "max_tokens": 10, "messages": [{"role": "user", "content": "Hi"}]}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 
-from localagent.testing import fake_provider_plugin, sse
+from localagent_testing import fake_provider_plugin, sse
 
 
 @asynccontextmanager

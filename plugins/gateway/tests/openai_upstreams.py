@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from localagent.testing import FaultServer, ReadRequest, Scripts, Send, WirePlugin, chunked, head, sse
+from localagent_testing import FaultServer, ReadRequest, Scripts, Send, WirePlugin, chunked, head, sse
 
 
 def settings_for(url: str, model: str = "m") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from localagent.testing import Reply, fake_provider_plugin
+from localagent_testing import Reply, fake_provider_plugin
 
 ASKED = {"max_tokens": 10, "messages": [{"role": "user", "content": "Hi"}]}
 

@@ -10,8 +10,8 @@ import pytest
 from anthropic_clients import client_of, in_thread
 from openai_upstreams import settings_for
 
-from localagent.testing import WirePlugin, tiny_gguf
-from localagent.testing.real_servers import RealServer, llama_server
+from localagent_testing import WirePlugin, tiny_gguf
+from localagent_testing.real_servers import RealServer, llama_server
 
 ASK: dict[str, Any] = {
     "model": "up/tiny", "messages": [{"role": "user", "content": "Once upon a time"}], "max_tokens": 8,

@@ -9,7 +9,7 @@ import pytest
 from anthropic_clients import ASKED, asking, called, client_of, in_thread, piece, read
 
 from localagent import Overloaded, Plugin, Request, UpstreamServerError, Usage, hookimpl
-from localagent.testing import Reply, fake_provider_plugin, sse
+from localagent_testing import Reply, fake_provider_plugin, sse
 
 TOOL: Any = {"name": "weather", "description": "Tell the weather.", "input_schema": {"type": "object"}}
 WHOLE_CALL = (called(0, '{"city":"Ulm"}', "weather", "call_1"),)

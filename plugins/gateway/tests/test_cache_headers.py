@@ -10,9 +10,9 @@ import pytest
 
 from localagent import CacheEntry, CachePolicy, Plugin, hookimpl
 from localagent.errors import InvalidRequest
-from localagent.testing import Reply, fake_provider_plugin
 from localagent_gateway.details import cache_headers
 from localagent_gateway.service import cache_policy
+from localagent_testing import Reply, fake_provider_plugin
 
 BODY = {"messages": [{"role": "user", "content": "Hello."}], "temperature": 0}
 HIT = "localagent; hit; detail=cache-dict"

@@ -17,7 +17,8 @@ from dialects_under_test import ASKED, WAYS, Way
 from openai_upstreams import settings_for
 
 from localagent import Metric, Plugin, hookimpl
-from localagent.testing import (
+from localagent_gateway.keys.store import KeyStore
+from localagent_testing import (
     CANARY_KEY,
     CANARY_PROMPT,
     Canaries,
@@ -32,7 +33,6 @@ from localagent.testing import (
     head,
     sse,
 )
-from localagent_gateway.keys.store import KeyStore
 
 ECHO = f"Wrong key {CANARY_KEY} for the prompt: {CANARY_PROMPT}"
 CLIENT_KEY = f"la-{CANARY_KEY}"

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from localagent.testing import fake_provider_plugin
 from localagent_gateway.keys.store import KeyStore
+from localagent_testing import fake_provider_plugin
 
 PAGE = "https://app.example"
 CHAT = "/v1/chat/completions"

@@ -20,9 +20,9 @@ from localagent import (
     Unauthenticated,
     hookimpl,
 )
-from localagent.testing import CANARY_PROMPT, fake_provider_plugin
 from localagent_gateway import GatewayPlugin
 from localagent_gateway.keys.store import KeyStore
+from localagent_testing import CANARY_PROMPT, fake_provider_plugin
 
 
 class Badge(Plugin):

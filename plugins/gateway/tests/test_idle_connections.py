@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localagent.testing import fake_provider_plugin
+from localagent_testing import fake_provider_plugin
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 IDLE = 0.05

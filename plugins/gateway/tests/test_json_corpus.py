@@ -9,7 +9,7 @@ import httpx
 import msgspec
 from json_corpus import INVALID_DOCUMENTS, INVALID_VALUES, OPEN_VALUES, RIGHT, VALID_VALUES, Corpus, embedded
 
-from localagent.testing import fake_provider_plugin
+from localagent_testing import fake_provider_plugin
 
 
 async def strange(serve: Any, corpus: Corpus, right: Iterable[int], *, embed: bool = False) -> dict[str, int]:

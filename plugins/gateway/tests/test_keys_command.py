@@ -18,9 +18,9 @@ import pytest
 
 from localagent import Attempt, LocalAgentError, Plugin, Refused, hookimpl
 from localagent.assembly import assemble_with_reports
-from localagent.command.line import CommandLine
-from localagent.command.logs import Log
-from localagent.command.terminal import Terminal
+from localagent_cli.line import CommandLine
+from localagent_cli.logs import Log
+from localagent_cli.terminal import Terminal
 from localagent_gateway import GatewayPlugin
 from localagent_gateway.keys.command import keys as group
 from localagent_gateway.keys.options import end
@@ -216,7 +216,7 @@ def test_a_limit_that_nothing_enforces_is_told(run: Any, monkeypatch: pytest.Mon
 async def _localagent(*words: str) -> Result:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "localagent.command", *words, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe,
+        sys.executable, "-m", "localagent_cli", *words, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe,
         env={**os.environ, "PYTHONWARNINGS": "error::ResourceWarning"},
     )  # fmt: skip
     out, err = await process.communicate()

@@ -17,8 +17,8 @@ from raw_attacks import CHAT_LINE, HOST
 
 from localagent import OpenAICompatible, Plugin, ProviderType, hookimpl
 from localagent.plugins import NoSettings
-from localagent.testing import FaultServer, ReceivedRequest, Script, Send, Stall, answer, chunk, chunked, head, sse
-from localagent.testing.contracts.base import CLOSING_SECONDS, often
+from localagent_testing import FaultServer, ReceivedRequest, Script, Send, Stall, answer, chunk, chunked, head, sse
+from localagent_testing.contracts.base import CLOSING_SECONDS, often
 
 MANY = often(300, 10_000)
 PARTS = often(1, 10)

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from localagent.testing import FaultServer, ReadRequest, ReceivedRequest, Script, Send, Stall, WirePlugin, answer
 from localagent_gateway import service
 from localagent_gateway.keys.store import KeyStore
+from localagent_testing import FaultServer, ReadRequest, ReceivedRequest, Script, Send, Stall, WirePlugin, answer
 
 ALIASES = {"fast": ["up/small", "up/large"], "spare": ["other/m"]}
 GOOD = [{"id": "good"}, 7, None, "x", {"id": ""}]

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from dialects_under_test import WAYS, Way
 
-from localagent.testing import fake_provider_plugin
+from localagent_testing import fake_provider_plugin
 
 UNFIT = ["up/" + "m" * 254, "x" * 1_000_000, "   ", "fake/", "fake/ ", "/m", "fake/a\nb", "fake/\x85", "fake/\u2028"]
 SHOW = Way("/api/show", "verbose", streams=False)

@@ -13,8 +13,8 @@ import ollama
 import pytest
 
 from localagent import ModelInfo, Overloaded, Plugin
-from localagent.testing import Reply, fake_provider_plugin, sse
 from localagent_gateway.ollama.api import VERSION
+from localagent_testing import Reply, fake_provider_plugin, sse
 
 HELLO = [{"role": "user", "content": "Hi"}]
 PIECES = Reply(pieces=("Hel", "lo."))

@@ -10,8 +10,8 @@ import ollama
 import pytest
 from openai_upstreams import settings_for
 
-from localagent.testing import WirePlugin, tiny_gguf
-from localagent.testing.real_servers import RealServer, llama_server
+from localagent_testing import WirePlugin, tiny_gguf
+from localagent_testing.real_servers import RealServer, llama_server
 
 HELLO = [{"role": "user", "content": "Hello"}]
 GREEDY = {"temperature": 0, "num_predict": 8}

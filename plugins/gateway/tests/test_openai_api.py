@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from localagent.testing import Reply, fake_provider_plugin
+from localagent_testing import Reply, fake_provider_plugin
 
 
 async def test_a_chat_is_answered_with_the_servers_own_bytes(serve: Any) -> None:

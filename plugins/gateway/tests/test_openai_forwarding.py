@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from openai_upstreams import forwarding, streamed
 
-from localagent.testing import ReadRequest, Send, answer
+from localagent_testing import ReadRequest, Send, answer
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
 # White space, escapes, a number's digits, order and unknown fields: all of it is the server's own.

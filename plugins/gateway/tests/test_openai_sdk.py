@@ -9,7 +9,7 @@ import pytest
 from openai_clients import asking, in_thread, piece, read
 
 from localagent import RateLimited, Usage
-from localagent.testing import Reply
+from localagent_testing import Reply
 
 ASK: dict[str, Any] = {"model": "fake/m", "messages": [{"role": "user", "content": "Hi"}]}
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}

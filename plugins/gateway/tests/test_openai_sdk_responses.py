@@ -12,7 +12,7 @@ from openai_clients import asking, in_thread, piece, read
 from pydantic import BaseModel, TypeAdapter
 
 from localagent import Usage
-from localagent.testing import Reply
+from localagent_testing import Reply
 
 TOOL = {
     "type": "function", "name": "weather", "description": "The weather.",

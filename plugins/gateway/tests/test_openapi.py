@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 
 from localagent import FrontAnswer, FrontRequest, Plugin, Principal, Route, hookimpl
-from localagent.testing import fake_provider_plugin
 from localagent_gateway.openapi import OPERATIONS, document
+from localagent_testing import fake_provider_plugin
 
 
 async def answers(front: FrontRequest, principal: Principal) -> FrontAnswer:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from raw_attacks import ATTACKS, CHAT, HOST, NEXT, SIZED, Attack, get, post
 
-from localagent.testing import CANARY_KEY, Canaries, Reply, fake_provider_plugin
+from localagent_testing import CANARY_KEY, Canaries, Reply, fake_provider_plugin
 
 SHORT = {"header_timeout": 0.3, "body_timeout": 0.3, "max_body": 1_000_000}
 PIECES = 200  # a drip sends long attacks in about so many pieces, short ones byte by byte

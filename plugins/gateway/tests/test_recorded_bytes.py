@@ -18,7 +18,7 @@ import pytest
 from dialects_under_test import ASKED, NAMES, Way
 from openai_upstreams import settings_for
 
-from localagent.testing import (
+from localagent_testing import (
     FaultServer,
     ReadRequest,
     ReceivedRequest,

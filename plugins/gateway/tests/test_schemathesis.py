@@ -23,8 +23,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from localagent.testing import fake_provider_plugin
-from localagent.testing.contracts.base import often
+from localagent_testing import fake_provider_plugin
+from localagent_testing.contracts.base import often
 
 CASES = 250
 SEEDS = range(1, often(1, 20) + 1)

@@ -11,7 +11,9 @@ import pytest
 from dialects_under_test import ASKED, NAMES, WAYS, Way
 from openai_upstreams import settings_for
 
-from localagent.testing import (
+from localagent_gateway.bodies import DENIED
+from localagent_gateway.keys.store import KeyStore
+from localagent_testing import (
     FaultServer,
     ReadRequest,
     ReceivedRequest,
@@ -23,8 +25,6 @@ from localagent.testing import (
     head,
     sse,
 )
-from localagent_gateway.bodies import DENIED
-from localagent_gateway.keys.store import KeyStore
 
 PROVIDER_KEY = "sk-of-the-provider"
 TELLTALE = "passed-on"
@@ -275,7 +275,7 @@ async def test_a_body_of_unknown_length_is_limited_too(serve: Any) -> None:
 
 async def test_two_tenants_share_no_principal(serve: Any, keys: KeyStore) -> None:
     """Calls of two keys are two tenants to caches, limits and figures."""
-    from localagent.testing import fake_provider_plugin
+    from localagent_testing import fake_provider_plugin
 
     fake = fake_provider_plugin()
     made = [keys.create(name)[1] for name in ("ada", "bob")]

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from raw_attacks import CHAT, CHAT_LINE, HOST
 
-from localagent.testing import fake_provider_plugin
+from localagent_testing import fake_provider_plugin
 
 SLOW = 500
 ASKED = 200

@@ -13,9 +13,9 @@ import pytest
 from dialects_under_test import WAYS, Way
 
 from localagent import FrontAnswer, FrontRequest, Plugin, Principal, Route, hookimpl
-from localagent.testing import fake_provider_plugin
 from localagent_gateway import GatewaySettings, descriptors
 from localagent_gateway.keys.store import KeyStore
+from localagent_testing import fake_provider_plugin
 
 HOST = b"Host: 127.0.0.1\r\n"
 GET = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"

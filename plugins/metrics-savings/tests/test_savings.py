@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localagent import CacheEntry, CacheKey, Client, Metric, Plugin, Usage, hookimpl
-from localagent.testing import FakeCore, Reply, fake_provider_plugin
 from localagent_metrics_savings import Amount, Line, SavingsPlugin, SavingsSettings
 from localagent_metrics_savings.ledger import FILE_NAME, OTHERS, add, read
+from localagent_testing import FakeCore, Reply, fake_provider_plugin
 
 DAY = 20_000
 WALL = DAY * 86400.0

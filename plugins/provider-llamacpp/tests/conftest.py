@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from localagent.testing.tiny_gguf import tiny_gguf
 from localagent_provider_llamacpp.loading import Endpoint
 from localagent_provider_llamacpp.settings import ModelServerSettings
+from localagent_testing.tiny_gguf import tiny_gguf
 
 
 @pytest.fixture(scope="session")

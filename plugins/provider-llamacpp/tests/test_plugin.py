@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from localagent import Client, ContextLengthExceeded, LocalAgentError, ModelNotFound, SettingsError
-from localagent.testing import tiny_gguf
 from localagent_provider_llamacpp.plugin import LlamaCppPlugin
+from localagent_testing import tiny_gguf
 
 SMALL = {"context": 256, "threads": 1, "batch": 64}
 

@@ -10,9 +10,9 @@ import pytest
 from localagent import Attempt, Call, Instance, InstanceState, Principal, Target
 from localagent.call import CACHE
 from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest
-from localagent.testing.real_servers import RealServer, llama_server, ollama_proxy
-from localagent.testing.tiny_gguf import tiny_gguf
 from localagent.timer import NEVER, Timer
+from localagent_testing.real_servers import RealServer, llama_server, ollama_proxy
+from localagent_testing.tiny_gguf import tiny_gguf
 
 REQUESTS = {"chat": ChatRequest, "complete": CompletionRequest, "embed": EmbedRequest}
 WALL = 1_700_000_000.5

@@ -1,7 +1,7 @@
 """provider-ollama keeps the contract of providers."""
 
-from localagent.testing.contracts import OllamaServer, ProviderContract
 from localagent_provider_ollama import OllamaPlugin
+from localagent_testing.contracts import OllamaServer, ProviderContract
 
 
 class TestOllama(ProviderContract):

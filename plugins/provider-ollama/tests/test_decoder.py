@@ -23,10 +23,10 @@ from localagent import (
     UpstreamServerError,
     Usage,
 )
-from localagent.testing import ndjson
 from localagent.wire.joining import join_events
 from localagent_provider_ollama.answers import chat_response
 from localagent_provider_ollama.decoder import OllamaDecoder
+from localagent_testing import ndjson
 
 AttemptOf = Callable[..., Attempt]
 

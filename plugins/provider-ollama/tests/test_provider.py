@@ -19,7 +19,9 @@ from localagent import (
     UpstreamServerError,
     UpstreamTimeout,
 )
-from localagent.testing import (
+from localagent_provider_ollama import OllamaPlugin
+from localagent_provider_ollama import provider as provider_module
+from localagent_testing import (
     Close,
     FaultServer,
     Hold,
@@ -32,8 +34,6 @@ from localagent.testing import (
     chunk,
     head,
 )
-from localagent_provider_ollama import OllamaPlugin
-from localagent_provider_ollama import provider as provider_module
 
 SHORT = 0.1
 END = {"model": "m", "done": True, "done_reason": "stop", "eval_count": 1}

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from localagent import Client
-from localagent.testing.real_servers import RealServer
 from localagent_provider_ollama import OllamaPlugin
+from localagent_testing.real_servers import RealServer
 
 GREEDY = {"temperature": 0, "max_tokens": 8}
 

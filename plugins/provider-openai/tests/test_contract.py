@@ -1,7 +1,7 @@
 """provider-openai keeps the contract of providers."""
 
-from localagent.testing.contracts import OpenAIServer, ProviderContract
 from localagent_provider_openai import OpenAIPlugin
+from localagent_testing.contracts import OpenAIServer, ProviderContract
 
 
 class TestOpenAI(ProviderContract):

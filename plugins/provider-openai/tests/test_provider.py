@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from localagent import Client, SettingsError
-from localagent.testing import FaultServer, ReadRequest, Repeat, Send, answer
 from localagent_provider_openai import OpenAIPlugin
+from localagent_testing import FaultServer, ReadRequest, Repeat, Send, answer
 
 GOOD = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}],

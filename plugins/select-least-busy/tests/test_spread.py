@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from localagent import Client
-from localagent.testing import FaultServer, Hold, ReadRequest, ReceivedRequest, Script, Send, WirePlugin, answer
 from localagent_select_least_busy import LeastBusyPlugin
+from localagent_testing import FaultServer, Hold, ReadRequest, ReceivedRequest, Script, Send, WirePlugin, answer
 
 OK = answer(200, {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "Hi"}}]})
 

@@ -6,7 +6,7 @@ import asyncio
 import sys
 
 from localagent import Client
-from localagent.testing import Reply, fake_provider_plugin
+from localagent_testing import Reply, fake_provider_plugin
 from localagent_valkey import ValkeyCachePlugin
 
 

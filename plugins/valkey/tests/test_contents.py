@@ -11,7 +11,7 @@ from valkey_entries import entry_of, key_of
 from valkey_servers import Server, folder_prefix
 
 from localagent import CacheContents, PluginError, Which
-from localagent.testing import FakeCore
+from localagent_testing import FakeCore
 from localagent_valkey import ValkeyCachePlugin, ValkeyCacheSettings
 from localagent_valkey.address import ServerAddress
 

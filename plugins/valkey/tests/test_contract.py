@@ -12,7 +12,7 @@ import pytest
 from valkey_entries import key_of
 from valkey_servers import Server, folder_prefix
 
-from localagent.testing import CacheContract, FakeCore
+from localagent_testing import CacheContract, FakeCore
 from localagent_valkey import ValkeyCachePlugin
 
 

@@ -15,8 +15,8 @@ from valkey_entries import entry_of, key_of
 from valkey_servers import Server, valkey
 
 from localagent import SecretRef
-from localagent.testing import FakeCore, ManualClock
-from localagent.testing.contracts.base import often
+from localagent_testing import FakeCore, ManualClock
+from localagent_testing.contracts.base import often
 from localagent_valkey import ValkeyCachePlugin, ValkeyCacheSettings
 from localagent_valkey.address import ServerAddress
 from localagent_valkey.breaker import FAILURES

@@ -14,7 +14,7 @@ from valkey_entries import entry_of, key_of
 from valkey_servers import Server, folder_prefix
 
 from localagent import CacheEntry, CacheKey, Client, Plugin, Settings, hookimpl
-from localagent.testing import FakeCore, Reply, fake_provider_plugin
+from localagent_testing import FakeCore, Reply, fake_provider_plugin
 from localagent_valkey import ValkeyCachePlugin, ValkeyCacheSettings
 from localagent_valkey.address import ServerAddress
 from localagent_valkey.values import VERSION

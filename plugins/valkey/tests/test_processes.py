@@ -10,7 +10,7 @@ from pathlib import Path
 from valkey_servers import Server, folder_prefix
 
 from localagent import Client
-from localagent.testing import Reply, fake_provider_plugin
+from localagent_testing import Reply, fake_provider_plugin
 from localagent_valkey import ValkeyCachePlugin
 
 SCRIPT = Path(__file__).with_name("asking_process.py")

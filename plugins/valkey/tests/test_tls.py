@@ -12,7 +12,7 @@ import trustme
 from valkey_entries import entry_of, key_of
 from valkey_servers import Server
 
-from localagent.testing import FakeCore
+from localagent_testing import FakeCore
 from localagent_valkey import ValkeyCachePlugin, ValkeyCacheSettings
 from localagent_valkey.address import ServerAddress
 

@@ -17,8 +17,8 @@ from valkey_entries import entry_of, key_of
 from valkey_servers import Server, folder_prefix, valkey
 
 from localagent import Attempt, Client, LocalAgentError, SecretRef
-from localagent.testing import CANARY_KEY, FakeCore, ManualClock, Reply, fake_provider_plugin
-from localagent.testing.leaks import belongings
+from localagent_testing import CANARY_KEY, FakeCore, ManualClock, Reply, fake_provider_plugin
+from localagent_testing.leaks import belongings
 from localagent_valkey import ValkeyCachePlugin, ValkeyCacheSettings
 from localagent_valkey.address import ServerAddress
 from localagent_valkey.breaker import FAILURES

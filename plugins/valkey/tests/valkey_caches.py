@@ -10,7 +10,7 @@ from typing import Any
 from valkey_servers import Server, folder_prefix
 
 from localagent import CacheEntry
-from localagent.testing import FakeCore
+from localagent_testing import FakeCore
 from localagent_valkey import ValkeyCachePlugin, ValkeyCacheSettings
 from localagent_valkey.address import ServerAddress
 

@@ -10,7 +10,7 @@ from report import Row
 
 from cases import clients
 from cases.memory_transport import MemoryTransport, bringing
-from localagent.testing.recorded import Exchange, RecordedTransport
+from localagent_testing.recorded import Exchange, RecordedTransport
 
 CASE = "no socket"
 SMALL = "Client.chat, transport in memory"

@@ -25,7 +25,7 @@ pool = {{ limit = 2000 }}
 loop = "{loop}"
 log = "{log}"
 """
-COMMAND = (sys.executable, "-m", "localagent.command")
+COMMAND = (sys.executable, "-m", "localagent_cli")
 
 
 @contextmanager

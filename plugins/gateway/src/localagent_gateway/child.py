@@ -16,11 +16,11 @@ from typing import IO, Any
 
 import msgspec
 
-from localagent.command.line import CommandLine
-from localagent.command.logs import logs
-from localagent.command.terminal import Terminal
 from localagent.errors import LocalAgentError
 from localagent.supervision import raised_at, tell_failure
+from localagent_cli.line import CommandLine
+from localagent_cli.logs import logs
+from localagent_cli.terminal import Terminal
 from localagent_gateway.defects import tell_defect
 from localagent_gateway.event_loops import loop_factory
 from localagent_gateway.figures import figures

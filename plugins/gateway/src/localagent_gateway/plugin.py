@@ -13,7 +13,7 @@ from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
-    from localagent.command.findings import Finding
+    from localagent_cli.findings import Finding
     from localagent_gateway.keys.authentication import KeyStep
 
 

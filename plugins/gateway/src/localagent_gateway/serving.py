@@ -14,7 +14,6 @@ import attrs
 import msgspec
 
 from localagent import Client
-from localagent.command.line import CommandLine
 from localagent.missing_keys import all_missing_keys
 from localagent.pipeline import Pipeline
 from localagent.registry import SHARED_VARIABLE
@@ -22,6 +21,7 @@ from localagent.runtime import PROCESSES_VARIABLE
 from localagent.settings.files import SettingsFile, read_settings_file
 from localagent.settings.model import Settings
 from localagent.state_folder import StateFolder
+from localagent_cli.line import CommandLine
 from localagent_gateway.control import Gather, control
 from localagent_gateway.keys.authentication import need_keys
 from localagent_gateway.keys.place import keys_folder

@@ -1,0 +1,12 @@
+"""``python -m localagent``: the command line, where it is installed."""
+
+import importlib.util
+import sys
+
+from localagent.installing import CLI, install
+
+if importlib.util.find_spec("localagent_cli") is None:
+    sys.exit(f"The command line is not installed. {install(CLI)}")
+from localagent_cli import main
+
+main()

@@ -1,5 +1,0 @@
-"""``python -m localagent.command``: the same as ``localagent``."""
-
-from localagent.command import main
-
-main()

@@ -1,0 +1,114 @@
+"""``localagent ask``: one question, one answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+import msgspec
+
+from localagent_cli.line import CommandLine
+from localagent_cli.options import command
+from localagent_cli.prompts import read_prompt
+from localagent_cli.receipts import receipt_text
+from localagent_cli.request_options import Sending, chat_request, request_options
+from localagent_cli.waiting import Waiting
+
+if TYPE_CHECKING:
+    from localagent import ChatRequest, ChatResponse
+    from localagent_cli.asking import Question
+    from localagent_cli.terminal import Terminal
+
+
+@attrs.frozen
+class Wish:
+    """How the answer is wanted.
+
+    Attributes:
+        as_json: As one JSON object.
+        streamed: As it comes.
+        receipt: With its receipt.
+        timeout: Seconds for the whole call; None means the settings' own.
+    """
+
+    as_json: bool
+    streamed: bool
+    receipt: bool
+    timeout: float | None
+
+
+@command("ask", help="Ask a model one question.\n\nPROMPT is taken from standard input when it is - or left out; when "
+                     "there are both, the input follows the prompt.")  # fmt: skip
+@click.argument("prompt", nargs=-1)
+@request_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: text, model, usage, finish_reason ...")
+@click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
+@click.option("--receipt", is_flag=True, help="Print to standard error what each step decided.")
+def ask(
+    line: CommandLine, *, prompt: tuple[str, ...], sending: Sending, as_json: bool, no_stream: bool, receipt: bool
+) -> None:
+    """Ask a model one question."""
+    question = read_prompt(prompt)
+    wish = Wish(as_json=as_json, streamed=not (no_stream or as_json), receipt=receipt, timeout=sending.timeout)
+    line.run(_ask(line, chat_request(sending, question), wish))
+
+
+async def _ask(line: CommandLine, request: ChatRequest, wish: Wish) -> None:
+    from localagent_cli.asking import Question
+
+    terminal = line.terminal
+    with Waiting(terminal):
+        async with line.client() as client:
+            runtime = await client.runtime()
+            question = Question(
+                runtime, request, stream=wish.streamed, timeout=wish.timeout, with_receipt=wish.receipt or line.verbose
+            )
+            told = wish.receipt
+            try:
+                if wish.streamed:
+                    await _as_it_comes(terminal, question)
+                else:
+                    await _complete(terminal, question, wish)
+                told = told and not wish.as_json  # there it is part of the object
+            finally:
+                terminal.end_line()
+                if told or line.verbose:
+                    terminal.note(receipt_text(question.receipt, steps=told))
+
+
+async def _as_it_comes(terminal: Terminal, question: Question) -> None:
+    async with question.stream() as stream:
+        async for chunk in stream:
+            terminal.write(chunk.text)
+    _tell_length(terminal, stream.finish_reason)
+
+
+async def _complete(terminal: Terminal, question: Question, wish: Wish) -> None:
+    response = await question.whole()
+    if wish.as_json:
+        terminal.line(_as_json(response, question if wish.receipt else None))
+        return
+    terminal.write(response.text)
+    _tell_length(terminal, response.finish_reason)
+
+
+def _tell_length(terminal: Terminal, finish_reason: str | None) -> None:
+    if finish_reason == "length":
+        terminal.end_line()
+        terminal.note("The answer is not complete: it reached its greatest length (--max-tokens).", label="warning")
+
+
+def _as_json(response: ChatResponse, question: Question | None) -> str:
+    document: dict[str, Any] = {
+        "text": response.text,
+        "model": response.model,
+        "usage": response.usage,
+        "finish_reason": response.finish_reason,
+        "request_id": response.request_id,
+    }
+    if response.cached:
+        document["cached"] = response.cached
+    if question is not None:
+        document["receipt"] = question.receipt
+    return msgspec.json.encode(document).decode()

@@ -1,0 +1,50 @@
+"""One request of the command line, whose receipt can be had however it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localagent import AnswerStream
+from localagent.run import answer, receipt
+from localagent.stream_run import StreamRun
+
+if TYPE_CHECKING:
+    from localagent import ChatRequest, ChatResponse, Receipt
+    from localagent.runtime import Runtime
+
+
+class Question:
+    """A chat request on its way.
+
+    Args:
+        runtime: The running core.
+        request: The request.
+        stream: Whether the answer is read as it comes.
+        timeout: Seconds for the whole call; None means the settings' own.
+        with_receipt: Whether the steps are recorded.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        request: ChatRequest,
+        *,
+        stream: bool,
+        timeout: float | None = None,
+        with_receipt: bool = False,
+    ) -> None:
+        self._runtime = runtime
+        self._call = runtime.call(request, stream=stream, timeout=timeout, receipt=with_receipt)
+
+    async def whole(self) -> ChatResponse:
+        """Send it and return the whole answer."""
+        return await answer(self._runtime, self._call)  # type: ignore[return-value]
+
+    def stream(self) -> AnswerStream:
+        """Return the handle of the answer; entering it sends the request."""
+        return AnswerStream(StreamRun(self._runtime, self._call))
+
+    @property
+    def receipt(self) -> Receipt:
+        """What became of it so far."""
+        return receipt(self._runtime, self._call)

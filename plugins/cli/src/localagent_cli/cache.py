@@ -1,0 +1,186 @@
+"""``localagent cache``: what the caches hold and did, and how to let it go. It never shows what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import msgspec
+
+from localagent import CacheContents, CacheFigures, KeptAnswer, PluginError, UpstreamProtocol, Which
+from localagent_cli.line import CommandLine
+from localagent_cli.options import command
+from localagent_cli.request_options import Duration
+
+if TYPE_CHECKING:
+    from localagent import CacheEntry
+
+F = TypeVar("F", bound=Callable[..., Any])
+Caches = dict[str, CacheContents]
+
+FIGURES = ("Cache", "Entries", "Size", "Room", "Hits", "Misses", "Hit ratio", "Where")
+COUNTS = ("Cache", "Model", "Tenant", "Hits", "Misses", "Stored", "Evicted", "Expired", "Too large")
+ENTRIES = ("Cache", "Key", "Model", "Tenant", "Age", "Size", "Hits")
+OF_PROCESS = "{} keeps answers in the memory of the process that asks for them; those of others are not seen here."
+KEY_DIGITS = 12
+UNITS = ("B", "KiB", "MiB", "GiB")
+
+
+@click.group("cache", help="Show what the caches hold and did, let it go, or export it.")
+def cache() -> None:
+    """Group the commands about caches."""
+
+
+def _choosing(function: F) -> F:
+    """Add the options that say which entries are meant."""
+    for option in (
+        click.option("--cache", "name", metavar="NAME", help="Only this cache plugin."),
+        click.option("--older", type=Duration(), default=0.0, help='Only answers as old as this, such as "7 d".'),
+        click.option("--tenant", help="Only those of this tenant."),
+        click.option("--model", metavar="NAME", help="Only those of this model, as provider/name."),
+    ):
+        function = option(function)
+    return function
+
+
+@command("stats", help="Show how full each cache is, and how often it answered.")
+@click.option("--models", is_flag=True, help="Show the counts of each model and tenant.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def stats(line: CommandLine, *, models: bool, as_json: bool) -> None:
+    """Show how full each cache is, and how often it answered."""
+    figures = line.run(_figures(line))
+    if as_json:
+        line.terminal.line(msgspec.json.encode({"caches": figures}).decode())
+    elif models:
+        rows = [
+            (name, one.model or "(others)", one.tenant, *map(str, msgspec.structs.astuple(one)[2:]))
+            for name, figure in figures.items()
+            for one in figure.counts
+        ]
+        line.terminal.table(COUNTS, rows)
+    else:
+        line.terminal.table(FIGURES, [_figures_row(name, one) for name, one in figures.items()])
+    _note_memory(line, figures)
+
+
+@command("list", help="List what is kept: key, model, tenant, age, size, hits; never what was asked or answered.")
+@_choosing
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, with whole keys.")
+def list_entries(
+    line: CommandLine, *, model: str | None, tenant: str | None, older: float, name: str | None, as_json: bool
+) -> None:
+    """List what is kept."""
+    kept = line.run(_listed(line, name, Which(model, tenant, older)))
+    if as_json:
+        for where, one in kept:
+            line.terminal.line(msgspec.json.encode({"cache": where, **msgspec.structs.asdict(one)}).decode())
+    else:
+        line.terminal.table(ENTRIES, [_entry_row(where, one) for where, one in kept])
+
+
+@command("purge", help="Let kept answers go for good: of a model, a tenant, an age, or all.")
+@_choosing
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+def purge(
+    line: CommandLine, *, model: str | None, tenant: str | None, older: float, name: str | None, everything: bool
+) -> None:
+    """Let kept answers go."""
+    which = Which(model, tenant, older)
+    if everything == (which != Which()):
+        raise click.UsageError("Say which answers: --model, --tenant or --older; or --all of them.")
+    for where, gone in line.run(_purged(line, name, which)).items():
+        line.terminal.line(f"{where}: {gone} {'answer is' if gone == 1 else 'answers are'} gone.")
+
+
+@command("export", help="Print kept answers, one JSON object a line: for a file or another program.")
+@_choosing
+def export(line: CommandLine, *, model: str | None, tenant: str | None, older: float, name: str | None) -> None:
+    """Print kept answers."""
+    line.run(_export(line, name, Which(model, tenant, older)))
+
+
+@asynccontextmanager
+async def _caches(line: CommandLine, name: str | None = None) -> AsyncIterator[Caches]:
+    """Open the caches of the settings that can be looked into.
+
+    Raises:
+        PluginError: There is none, or none of this name.
+    """
+    async with line.client() as client:
+        plugins = (await client.runtime()).pipeline.plugins
+        found: Caches = {one: plugin for one, plugin in plugins.items() if isinstance(plugin, CacheContents)}
+        if not found:
+            raise PluginError("No active plugin is a cache that can be looked into.", mend="See: localagent plugins")
+        if name is not None and name not in found:
+            raise PluginError(f"There is no cache {name}.", mend=f"There are: {', '.join(found)}.")
+        yield {name: found[name]} if name is not None else found
+
+
+async def _figures(line: CommandLine) -> dict[str, CacheFigures]:
+    async with _caches(line) as caches:
+        return {name: await one.cache_figures() for name, one in caches.items()}
+
+
+async def _listed(line: CommandLine, name: str | None, which: Which) -> list[tuple[str, KeptAnswer]]:
+    async with _caches(line, name) as caches:
+        return [(where, kept) for where, one in caches.items() async for kept in one.cache_entries(which)]
+
+
+async def _purged(line: CommandLine, name: str | None, which: Which) -> dict[str, int]:
+    async with _caches(line, name) as caches:
+        return {where: await one.cache_purge(which) for where, one in caches.items()}
+
+
+async def _export(line: CommandLine, name: str | None, which: Which) -> None:
+    async with _caches(line, name) as caches:
+        for where, one in caches.items():
+            async for entry in one.cache_export(which):
+                line.terminal.line(msgspec.json.encode(_exported(where, entry)).decode())
+
+
+def _exported(where: str, entry: CacheEntry) -> dict[str, Any]:
+    try:
+        document = entry.response.document
+    except UpstreamProtocol:  # what a server sent as an answer, and what no JSON line can hold
+        document = None
+    return {
+        "cache": where,
+        "key": entry.key.digest.hex(),
+        "model": entry.key.model,
+        "tenant": entry.key.tenant,
+        "stored": entry.stored,
+        "response": document,
+        "events": None if entry.events is None else [event.decode(errors="replace") for event in entry.events],
+    }
+
+
+def _note_memory(line: CommandLine, figures: dict[str, CacheFigures]) -> None:
+    for name in (name for name, one in figures.items() if not one.where):
+        line.terminal.note(OF_PROCESS.format(name))
+
+
+def _figures_row(name: str, one: CacheFigures) -> Sequence[str]:
+    hits, misses = sum(count.hits for count in one.counts), sum(count.misses for count in one.counts)
+    ratio = f"{hits / (hits + misses):.1%}" if hits + misses else ""
+    room = "" if one.max_size is None else _size(one.max_size)
+    return (name, str(one.entries), _size(one.size), room, str(hits), str(misses), ratio, one.where)
+
+
+def _entry_row(where: str, one: KeptAnswer) -> Sequence[str]:
+    age = f"{one.age:.0f} s"
+    return (where, one.digest[:KEY_DIGITS], one.model, one.tenant, age, _size(one.size), str(one.hits))
+
+
+def _size(size: float) -> str:
+    """Return a size for people: two or three digits and a unit."""
+    for unit in UNITS:
+        if size < 1024 or unit == UNITS[-1]:
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
+
+
+for _command in (stats, list_entries, purge, export):
+    cache.add_command(_command)

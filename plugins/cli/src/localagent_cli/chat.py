@@ -1,0 +1,179 @@
+"""``localagent chat``: a conversation at the terminal.
+
+The event loop runs while an answer is made and rests while the user types, so Ctrl-C always reaches the one of the two
+that is at work: an answer is cancelled, its connection closed, and the prompt is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from localagent import LocalAgentError
+from localagent_cli.chat_history import History, Message
+from localagent_cli.chat_words import Words
+from localagent_cli.interrupts import PressedTwice, run_until_interrupted
+from localagent_cli.keyboard import Keyboard
+from localagent_cli.line import CommandLine
+from localagent_cli.options import command
+from localagent_cli.request_options import Sending, request_options
+from localagent_cli.sentences import sentence
+from localagent_cli.waiting import Waiting
+
+if TYPE_CHECKING:
+    from localagent import Client
+
+CONTEXT_TOKENS = 4096
+
+
+@command("chat", help="Talk to a model.\n\nCtrl-C stops an answer, and leaves at an empty prompt; so does Ctrl-D.")
+@request_options
+@click.option("--context-tokens", type=click.IntRange(min=1), default=CONTEXT_TOKENS, show_default=True,
+              help="What a request and its answer may have together; the oldest exchanges are dropped.")  # fmt: skip
+def chat(line: CommandLine, *, sending: Sending, context_tokens: int) -> None:
+    """Talk to a model."""
+    room = sending.max_tokens if sending.max_tokens is not None else context_tokens // 4
+    history = History(max(1, context_tokens - room), sending.system)
+    with asyncio.Runner() as runner:
+        client = line.client()
+        try:
+            run_until_interrupted(runner, _opened(client))
+            Chat(line, runner, client, history, sending).run()
+        finally:
+            run_until_interrupted(runner, client.aclose())
+
+
+async def _opened(client: Client) -> None:
+    await client.runtime()
+
+
+class Chat:
+    """One conversation.
+
+    Args:
+        line: The command line.
+        runner: Runs the requests, one at a time.
+        client: The client, open on the runner's loop.
+        history: What was said.
+        sending: What the options say of every request.
+
+    Attributes:
+        line: As above.
+        history: As above.
+        model: The model; empty for the default.
+    """
+
+    def __init__(
+        self, line: CommandLine, runner: asyncio.Runner, client: Client, history: History, sending: Sending
+    ) -> None:
+        self.line = line
+        self.history = history
+        self.model = sending.model
+        self._runner = runner
+        self._client = client
+        self._sending = sending
+        self._words = Words(self)
+        self._keyboard = Keyboard(self._words.complete)
+
+    def run(self) -> None:
+        """Read and answer until the user leaves.
+
+        Raises:
+            KeyboardInterrupt: The user leaves with Ctrl-C.
+            LocalAgentError: There is no such model; or, where nobody types, an answer failed.
+        """
+        self.checked(self.model)
+        if self._keyboard.asks:
+            self.line.terminal.note(self._words.greeting())
+        while (prompt := self._next()) is not None:
+            if not prompt.strip():
+                continue
+            if self._words.is_one(prompt):
+                if not self._words.obey(prompt):
+                    return
+            else:
+                self._answer(prompt)
+
+    async def check(self, model: str) -> str:
+        """Return the full name of a model, if somebody serves it.
+
+        Raises:
+            ModelNotFound: Nobody does.
+        """
+        from localagent.call import NOBODY
+
+        registry = (await self._client.runtime()).registry
+        registry.targets(model, NOBODY)
+        return model or registry.default_model or ""
+
+    def checked(self, model: str) -> str:
+        """Return the same, between two answers."""
+        return run_until_interrupted(self._runner, self.check(model))
+
+    def _next(self) -> str | None:
+        """Return what the user types next; None when the user leaves."""
+        while True:
+            try:
+                return self._keyboard.line("> ")
+            except EOFError:
+                if self._keyboard.asks:
+                    self.line.terminal.line()
+                return None
+            except KeyboardInterrupt:
+                if self._keyboard.was_empty():
+                    raise
+                self.line.terminal.line()
+
+    def _answer(self, prompt: str) -> None:
+        said: list[str] = []
+        try:
+            run_until_interrupted(self._runner, self._send(prompt, said))
+        except PressedTwice:
+            raise  # the user leaves; the clean-up is not awaited
+        except KeyboardInterrupt:
+            self.line.terminal.note("", label="stopped")
+        except LocalAgentError as error:
+            if not self._keyboard.asks:
+                raise
+            self.line.terminal.error(sentence(error))
+        finally:
+            self.line.terminal.end_line()
+        if self._keyboard.asks:
+            self.line.terminal.line()
+        if said:
+            self.history.add(prompt, "".join(said))
+
+    async def _send(self, prompt: str, said: list[str]) -> None:
+        with Waiting(self.line.terminal):
+            messages = await self._fitted(prompt)
+            await self._stream(messages, said)
+
+    async def _fitted(self, prompt: str) -> list[Message]:
+        forgotten = self.history.forgotten
+        messages = await self.history.fitted(prompt, self._count)
+        if forgotten == 0 < self.history.forgotten:
+            self.line.terminal.note("The beginning is forgotten from now on: there is no room for more (see /help).")
+        return messages
+
+    async def _count(self, messages: list[Message]) -> int | None:
+        return await self._client.count_tokens(messages, model=self.model)
+
+    async def _stream(self, messages: list[Message], said: list[str]) -> None:
+        from localagent import ChatRequest
+        from localagent_cli.asking import Question
+
+        sending = self._sending
+        fields = {**sending.fields, **({"model": self.model} if self.model else {})}
+        # What the history's estimate learns from.
+        fields["stream_options"] = {"include_usage": True}
+        request = ChatRequest({"messages": messages, **fields})
+        question = Question(await self._client.runtime(), request, stream=True, timeout=sending.timeout)
+        async with question.stream() as stream:
+            async for chunk in stream:
+                if chunk.text:
+                    said.append(chunk.text)
+                    self.line.terminal.write(chunk.text)
+        if stream.usage is not None:
+            self.history.estimate.learn(messages, stream.usage.prompt_tokens)

@@ -1,0 +1,104 @@
+"""``localagent config``: the settings, seen from the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from localagent import SettingsError
+from localagent_cli.line import CommandLine
+from localagent_cli.options import command
+
+if TYPE_CHECKING:
+    from localagent import Settings
+
+
+@click.group("config", help="Show, check or begin the settings.")
+def config() -> None:
+    """Group the commands about settings."""
+
+
+@command("show", help="Print the settings that are in force, defaults included, as TOML; keys stay hidden.")
+def show(line: CommandLine) -> None:
+    """Print the settings."""
+    from localagent.settings.text import show as as_toml
+
+    settings = line.settings()
+    line.terminal.line(f"# {settings.source or 'There is no settings file; these are the defaults.'}")
+    line.terminal.write(as_toml(settings))
+
+
+@command("check", help="Check the settings, those of plugins and providers included; nobody is asked anything.")
+def check(line: CommandLine) -> None:
+    """Check the settings."""
+    from localagent.missing_keys import all_missing_keys
+    from localagent.registry import provider_types
+    from localagent_cli.sentences import sentence
+
+    settings, pipeline, _ = line.assembled()
+    types = provider_types(pipeline)
+    for name in settings.providers:
+        _check_provider(settings, name, {kind: found.settings for kind, (found, _) in types.items()})
+    # No mistake in the settings: what is missing here may be there where they are used.
+    for missing in all_missing_keys(settings, os.environ):
+        line.terminal.note(sentence(missing.error), label="warning")
+    line.terminal.line(
+        f"{settings.source or 'The defaults'}: right. {_counted(len(settings.providers), 'provider')} named, "
+        f"{_counted(len(settings.models), 'alias', 'aliases')}, "
+        f"{_counted(len(pipeline.plugins), 'plugin')} active."
+    )
+
+
+def _check_provider(settings: Settings, name: str, classes: dict[str, type]) -> None:
+    from localagent.missing_plugins import missing_type
+    from localagent.plugins import find_plugins
+
+    provider = settings.providers[name]
+    if provider.type not in classes:
+        mend = missing_type(provider.type, classes, find_plugins())
+        raise SettingsError(f"{provider.place}: no active plugin brings the provider type {provider.type}.", mend=mend)
+    settings.for_provider(name, classes[provider.type])
+
+
+def _counted(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+@command("init", help="Write a settings file to start from, to PATH: ./localagent.toml, if none is named.")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--user", is_flag=True, help="Write it where it holds for all working directories of this user.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def init(line: CommandLine, path: Path | None, user: bool, force: bool) -> None:
+    """Write a settings file to start from."""
+    from localagent.settings.files import FILE_NAME
+    from localagent.settings.folders import config_folder
+    from localagent.settings.text import sample_settings
+
+    path = path or (config_folder(os.environ) / FILE_NAME if user else Path(FILE_NAME))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(sample_settings())
+    except FileExistsError:
+        raise SettingsError(f"{path} is there already.", mend="Write over it with --force.") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}.", mend="Name another path.") from None
+    line.terminal.line(f"Wrote {path}: all settings of the core, each switched off by a # in front of it.")
+
+
+@command("path", help="Print the path of the settings file that is in use.")
+def path(line: CommandLine) -> None:
+    """Print the path of the settings file."""
+    from localagent.settings.files import find_settings
+
+    found = find_settings(line.config, os.environ)
+    if found is None:
+        raise SettingsError("There is no settings file.", mend="Begin one with: localagent config init")
+    line.terminal.line(str(found.absolute()))
+
+
+for _command in (show, check, init, path):
+    config.add_command(_command)

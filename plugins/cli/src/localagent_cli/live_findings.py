@@ -1,0 +1,80 @@
+"""What ``doctor`` finds in a running core: providers, their instances, models, failures that were isolated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from localagent import LocalAgentError
+from localagent.call import NOBODY
+from localagent.conditions import condition
+from localagent_cli.findings import Finding, broken, install_provider
+from localagent_cli.server_findings import troubles
+
+if TYPE_CHECKING:
+    from localagent import Instance
+    from localagent.runtime import Runtime
+    from localagent_cli.line import CommandLine
+
+
+async def live_findings(line: CommandLine, timeout: float) -> list[Finding]:
+    """Start the core, ask every instance for its health, and look at what came of it.
+
+    Args:
+        line: The command line.
+        timeout: Seconds that an instance has for its answer.
+    """
+    try:
+        async with line.client() as client:
+            runtime = await client.runtime()
+            asked = (_instance(runtime, instance, timeout) for instance in runtime.instances)
+            instances = await asyncio.gather(*asked)
+            return [*_providers(runtime), *instances, *_models(runtime), *troubles(condition([runtime]))]
+    except LocalAgentError as error:
+        return [broken("start", error)]
+
+
+def _providers(runtime: Runtime) -> Iterator[Finding]:
+    for name, source in runtime.registry.sources.items():
+        named = name in runtime.settings.providers
+        yield Finding("ok" if named else "note", f"provider {name}", f"Of type {source.type.name}, {source.why}.")
+    for name, missing in runtime.registry.missing.items():
+        yield Finding("warn", f"provider {name}", missing.error.message, missing.error.mend or "")
+    if not runtime.registry.sources:
+        mend = next((missing.error.mend for missing in runtime.registry.missing.values()), install_provider())
+        yield Finding("broken", "providers", "There is none, so no model can be asked.", mend or "")
+
+
+async def _instance(runtime: Runtime, instance: Instance, timeout: float) -> Finding:
+    """Ask an instance for its health, and for its models, so that the hooks for these are at work, too."""
+    subject = f"instance {instance.id}"
+    state = await runtime.health.check(instance, timeout)
+    if state.health != "healthy":
+        # Whoever reads this has followed the advice to come here.
+        reason = state.error.removesuffix("See: localagent doctor").rstrip()
+        return Finding("broken", subject, reason or "It is not well.")
+    try:
+        models = await runtime.models.of(instance, timeout)
+    except LocalAgentError as error:
+        return Finding("warn", subject, f"It is well, but does not list its models: {error.message}", error.mend or "")
+    return Finding("ok", subject, f"It is well. Models: {len(models)}.")
+
+
+def _models(runtime: Runtime) -> Iterator[Finding]:
+    registry = runtime.registry
+    for alias in runtime.settings.models:
+        try:
+            registry.targets(alias, NOBODY)
+        except LocalAgentError as error:
+            yield broken(f"alias {alias}", error)
+    if not registry.sources:
+        return
+    try:
+        registry.targets("", NOBODY)
+    except LocalAgentError as error:
+        named = runtime.settings.default_model is not None
+        mend = error.mend if named else "Set default_model in the settings, or name one each time with --model."
+        yield Finding("broken" if named else "note", "default model", error.message, mend or "")
+    else:
+        yield Finding("ok", "default model", registry.default_model or "")

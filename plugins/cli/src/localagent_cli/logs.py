@@ -1,0 +1,78 @@
+"""The log on standard error: warnings as sentences; more of it, and tracebacks, only when somebody asked."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from localagent.progress import progress
+from localagent_cli.terminal import Piece, Styled, Terminal, one_line
+
+
+class Log(logging.Handler):
+    """Writes log records as lines to standard error.
+
+    Args:
+        terminal: Where they go.
+
+    Attributes:
+        debug: Whether tracebacks are written, and messages about progress.
+        silent: Whether warnings are left out, because the command shows what they say.
+    """
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__()
+        self.debug = False
+        self.silent = False
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; without ``debug`` never a traceback."""
+        if not self.debug and (self.silent or record.name == progress.name):
+            return
+        label, color = (record.levelname.lower(), "yellow") if record.levelno >= logging.WARNING else ("", "")
+        text = one_line(record.getMessage())
+        pieces: list[Piece] = [text if label else Styled(f"{record.name}: {text}", "bright_black")]
+        if self.debug and record.exc_info and record.exc_info[0] is not None:
+            pieces.append("\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip())
+        self._terminal.note(*pieces, label=label, color=color)
+
+    def choose(self, *, verbose: bool, debug: bool) -> None:
+        """Choose how much is written: warnings, what LocalAgent does (``verbose``), everything (``debug``)."""
+        self.debug = debug
+        logging.getLogger().setLevel(logging.DEBUG if debug else logging.WARNING)
+        logging.getLogger("localagent").setLevel(logging.INFO if verbose and not debug else logging.NOTSET)
+        progress.setLevel(logging.INFO)
+        # What asyncio logs is about defects; a user without --debug can do nothing with it.
+        logging.getLogger("asyncio").setLevel(logging.NOTSET if debug else logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def logs(terminal: Terminal) -> Iterator[Log]:
+    """Write the log of this process to a terminal, and silence Python's own tracebacks from clean-up and threads."""
+    log = Log(terminal)
+    root = logging.getLogger()
+    known = {name: logging.getLogger(name).level for name in ("", "localagent", "asyncio", progress.name)}
+    hooks = sys.unraisablehook, threading.excepthook
+    root.addHandler(log)
+    log.choose(verbose=False, debug=False)
+    sys.unraisablehook, threading.excepthook = _tell, _tell
+    try:
+        yield log
+    finally:
+        sys.unraisablehook, threading.excepthook = hooks
+        root.removeHandler(log)
+        for name, level in known.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _tell(failed: Any) -> None:
+    """Log what was raised where nobody could catch it: in ``__del__``, or at the end of a thread."""
+    logging.getLogger("localagent").debug(
+        "Raised where nobody could catch it.", exc_info=(failed.exc_type, failed.exc_value, failed.exc_traceback)
+    )

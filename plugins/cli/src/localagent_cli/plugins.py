@@ -1,0 +1,164 @@
+"""``localagent plugins``: what is installed, what it does, and why it is where it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+
+import attrs
+import click
+import msgspec
+
+from localagent import StartError
+from localagent.hooks import IMPL_ATTRIBUTE
+from localagent.missing_keys import all_missing_keys
+from localagent.pipeline import Pipeline
+from localagent.plugins import Report, find_plugins
+from localagent_cli.line import CommandLine
+from localagent_cli.options import command
+from localagent_cli.sentences import sentence
+from localagent_cli.terminal import Piece, Styled, Terminal, is_terminal, one_line
+
+STATE_COLORS = {"active": "green", "idle": "bright_black", "failed": "red"}
+
+
+@attrs.frozen
+class Place:
+    """A step of a plugin.
+
+    Attributes:
+        hook: The hook.
+        place: 1 for the first of the hook's steps; 0 for a step that nobody calls.
+        of: How many steps the hook has.
+        why: Why it stands there.
+    """
+
+    hook: str
+    place: int
+    of: int
+    why: str
+
+    @property
+    def position(self) -> str:
+        """The place in words."""
+        return f"{self.place} of {self.of}" if self.place else "idle"
+
+
+@attrs.frozen
+class PluginView:
+    """What is shown of a plugin.
+
+    Attributes:
+        report: What became of it.
+        places: Its steps.
+        commands: The commands that it brings.
+    """
+
+    report: Report
+    places: tuple[Place, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+@command("plugins", help="List the plugins: what each does, where it stands in a request, and why.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def plugins(line: CommandLine, as_json: bool) -> None:
+    """List the plugins."""
+    line.without_warnings()
+    try:
+        settings, pipeline, reports = line.assembled()
+    except StartError:
+        # Why nothing can be assembled is said behind what is installed.
+        _show(line.terminal, _installed(), as_json=as_json)
+        raise
+    _show(line.terminal, views(pipeline, reports), as_json=as_json)
+    for missing in all_missing_keys(settings, os.environ):
+        line.terminal.note(sentence(missing.error), label="warning")
+
+
+def views(pipeline: Pipeline, reports: Iterable[Report]) -> list[PluginView]:
+    """Return what is shown of the plugins."""
+    from localagent_cli.plugin_commands import commands_of
+
+    commands: dict[str, list[str]] = {}
+    for plugin, brought in commands_of(pipeline):
+        commands.setdefault(plugin, []).append(brought.name)
+    return [
+        PluginView(report, (*_places(pipeline, report.name), *_idle_places(pipeline, report.name)),
+                   tuple(commands.get(report.name, ())))
+        for report in reports
+    ]  # fmt: skip
+
+
+def _places(pipeline: Pipeline, plugin: str) -> Iterator[Place]:
+    for hook, steps in pipeline.steps.items():
+        for number, step in enumerate(steps, 1):
+            if step.plugin == plugin:
+                yield Place(hook, number, len(steps), step.why)
+
+
+def _idle_places(pipeline: Pipeline, plugin: str) -> Iterator[Place]:
+    """Yield the steps for hooks of a plugin that is not there."""
+    kind = type(pipeline.plugins.get(plugin))
+    for name in dir(kind):
+        marks = getattr(getattr(kind, name), IMPL_ATTRIBUTE, None)
+        if marks is not None and name not in pipeline.specs:
+            yield Place(name, 0, 0, f"the plugin {marks.of} is not active")
+
+
+def _installed() -> list[PluginView]:
+    return [
+        PluginView(Report(found.name, found.distribution, found.version, "idle", "installed"))
+        for found in find_plugins().values()
+    ]
+
+
+def _show(terminal: Terminal, shown: list[PluginView], *, as_json: bool) -> None:
+    if as_json:
+        terminal.line(msgspec.json.encode({"plugins": [_document(view) for view in shown]}).decode())
+    elif not shown:
+        terminal.note("No plugin is installed. See: localagent doctor")
+    elif is_terminal(sys.stdout):
+        for number, view in enumerate(shown):
+            _show_block(terminal, view, first=number == 0)
+    else:
+        terminal.table((), [row for view in shown for row in _rows(view)])
+
+
+def _document(view: PluginView) -> dict[str, object]:
+    return {
+        **attrs.asdict(view.report),
+        "steps": [attrs.asdict(place) for place in view.places],
+        "commands": view.commands,
+    }
+
+
+def _show_block(terminal: Terminal, view: PluginView, *, first: bool) -> None:
+    if not first:
+        terminal.line()
+    for pieces in _block(view):
+        terminal.line(*pieces)
+
+
+def _block(view: PluginView) -> Iterator[tuple[Piece, ...]]:
+    report = view.report
+    source = f"({one_line(report.distribution)})" if report.distribution else ""
+    yield Styled(report.name, bold=True), f" {report.version} {source}"
+    why = one_line(f"{report.why} {report.mend}")
+    yield "  ", Styled(report.state, STATE_COLORS[report.state]), f": {why}"
+    hooks = max((len(place.hook) for place in view.places), default=0)
+    positions = max((len(place.position) for place in view.places), default=0)
+    for place in view.places:
+        yield (f"  {place.hook:<{hooks}}  {place.position:<{positions}}  {place.why}",)
+    if view.commands:
+        yield (f"  commands: {', '.join(view.commands)}",)
+
+
+def _rows(view: PluginView) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each step, for programs; without steps, one row."""
+    report = view.report
+    start = (report.name, report.version, report.distribution, report.state)
+    for place in view.places:
+        yield (*start, place.hook, place.position, place.why)
+    if not view.places:
+        yield (*start, "", "", f"{report.why} {report.mend}".strip())

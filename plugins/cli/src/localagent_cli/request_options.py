@@ -1,0 +1,130 @@
+"""The options of commands that send a request, and the names that complete them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import click
+from click.shell_completion import CompletionItem
+
+from localagent import LocalAgentError
+from localagent.settings.quantities import read_seconds
+
+if TYPE_CHECKING:
+    from localagent import ChatRequest
+
+    DurationType = click.ParamType[float]
+else:
+    DurationType = click.ParamType
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@attrs.frozen
+class Sending:
+    """What the options of a request say.
+
+    Attributes:
+        model: ``provider/name`` or an alias; empty for the default model.
+        system: What the model is told before all else; empty for nothing.
+        temperature: How free the choice of words is.
+        max_tokens: The longest answer, in tokens.
+        timeout: Seconds for the whole call.
+    """
+
+    model: str
+    system: str
+    temperature: float | None
+    max_tokens: int | None
+    timeout: float | None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of the request, without its model, that were given."""
+        given = {"temperature": self.temperature, "max_tokens": self.max_tokens}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def chat_request(sending: Sending, prompt: str) -> ChatRequest:
+    """Return the request of one question."""
+    from localagent import ChatRequest
+
+    system = [{"role": "system", "content": sending.system}] if sending.system else []
+    model = {"model": sending.model} if sending.model else {}
+    return ChatRequest({"messages": [*system, {"role": "user", "content": prompt}], **model, **sending.fields})
+
+
+class Duration(DurationType):
+    """A duration above zero: seconds, or text as in the settings."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the duration in seconds."""
+        if isinstance(value, float):
+            return value
+        try:
+            seconds = read_seconds(float(value) if value.replace(".", "", 1).isdecimal() else value)
+        except ValueError:
+            seconds = 0.0
+        if not seconds:
+            self.fail(f'{value} is no duration such as 30, "250 ms", "30 s" or "5 min".', param, ctx)
+        return seconds
+
+
+def model_names(config: Path | None) -> list[str]:
+    """Return what the settings say of models: aliases, their targets, providers. Nobody is asked, no plugin imported.
+
+    Args:
+        config: The settings file; None for the usual one.
+    """
+    from localagent import load_settings
+
+    try:
+        settings = load_settings(config)
+    except LocalAgentError:  # whoever completes a word has no place for an error
+        return []
+    targets = [target for alias in settings.models.values() for target in alias.targets]
+    return list(dict.fromkeys([*settings.models, *targets, *(f"{name}/" for name in settings.providers)]))
+
+
+def complete_model(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a model for a shell."""
+    names = model_names(context.meta.get("localagent.config"))
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def model_option(function: F) -> F:
+    """Give a command the option that names a model."""
+    return click.option(
+        "--model", "-m", default="", metavar="NAME", shell_complete=complete_model,
+        help="PROVIDER/NAME or an alias; without it the default model.",
+    )(function)  # fmt: skip
+
+
+_OPTIONS = (
+    model_option,
+    click.option("--system", "-s", default="", metavar="TEXT", help="What the model is told before all else."),
+    click.option("--temperature", type=click.FloatRange(min=0), metavar="NUMBER",
+                 help="How free the choice of words is, from 0 up."),
+    click.option("--max-tokens", type=click.IntRange(min=1), metavar="NUMBER",
+                 help="The longest answer, in tokens."),
+    click.option("--timeout", type=Duration(), help='For the whole call: seconds, or text such as "5 min".'),
+)  # fmt: skip
+
+
+def request_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a request; it gets them as one ``Sending``, its argument ``sending``."""
+
+    @functools.wraps(function)
+    def with_sending(*arguments: Any, **options: Any) -> Any:
+        sending = Sending(**{name: options.pop(name) for name in attrs.fields_dict(Sending)})
+        return function(*arguments, sending=sending, **options)
+
+    for option in reversed(_OPTIONS):
+        with_sending = option(with_sending)
+    return with_sending

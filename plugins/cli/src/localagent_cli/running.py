@@ -1,0 +1,99 @@
+"""Runs the command line and turns whatever ends it into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+from click.shell_completion import shell_complete
+
+from localagent import LocalAgentError
+from localagent_cli.application import localagent
+from localagent_cli.exit_codes import ExitCode, exit_code
+from localagent_cli.line import CommandLine
+from localagent_cli.logs import logs
+from localagent_cli.sentences import defect, sentence, usage
+from localagent_cli.terminal import Terminal, is_terminal
+
+PROGRAM = "localagent"
+COMPLETE = "_LOCALAGENT_COMPLETE"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command.
+
+    Args:
+        arguments: What is typed behind ``localagent``.
+
+    Returns:
+        The exit code.
+    """
+    if instruction := os.environ.get(COMPLETE):
+        return _complete(instruction)
+    terminal = Terminal()
+    with logs(terminal) as log:
+        line = CommandLine(terminal, log)
+        try:
+            code = _invoke(line, list(arguments))
+            _flush()
+        except BaseException as error:  # of commands, of plugins and of the system; none may reach the user raw
+            code = _ended_by(error, line)
+    return code
+
+
+def _complete(instruction: str) -> int:
+    try:
+        return shell_complete(localagent, {}, PROGRAM, COMPLETE, instruction)
+    except (KeyError, ValueError):  # the variables that a shell sets beside it are not there, or hold something else
+        sys.stderr.write(f"{COMPLETE} is for shells, which also set COMP_WORDS and COMP_CWORD. Run: unset {COMPLETE}\n")
+        return ExitCode.FAILED
+
+
+def _invoke(line: CommandLine, arguments: list[str]) -> int:
+    try:
+        with localagent.make_context(PROGRAM, arguments, obj=line) as context:
+            localagent.invoke(context)
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    return ExitCode.DONE
+
+
+def _ended_by(error: BaseException, line: CommandLine) -> int:
+    if isinstance(error, BrokenPipeError):
+        _drop_output()
+        return ExitCode.PIPE_CLOSED
+    if line.debug and not isinstance(error, click.ClickException | click.Abort):
+        line.terminal.note("".join(traceback.format_exception(error)).rstrip())
+    if isinstance(error, KeyboardInterrupt | click.Abort | EOFError):
+        if is_terminal(sys.stderr):
+            line.terminal.note("")
+        return ExitCode.INTERRUPTED
+    if isinstance(error, LocalAgentError):
+        line.terminal.error(sentence(error))
+        return exit_code(error)
+    if isinstance(error, click.ClickException):
+        line.terminal.error(usage(error))
+        return error.exit_code
+    if not isinstance(error, Exception):  # SystemExit
+        raise error
+    line.terminal.error(defect(error))
+    _drop_output()
+    return ExitCode.FAILED
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # it was closed before we began
+        sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """Send what is still buffered to nowhere: Python would try to write it once more at its end, and complain."""
+    try:
+        _flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,50 @@
+"""The one sentence that a user reads when something went wrong, and what to do."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from types import TracebackType
+
+import click
+
+from localagent import LocalAgentError, StreamInterrupted
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def sentence(error: LocalAgentError) -> str:
+    """Return what an error says, and what to do about it."""
+    text = str(error)
+    if isinstance(error, StreamInterrupted) and error.mend is None and error.cause is not None and error.cause.mend:
+        text += f" {error.cause.mend}"
+    if error.retry_after is not None and error.mend is None:
+        text += f" Try again in {max(1, round(error.retry_after))} s."
+    return text
+
+
+def usage(error: click.ClickException) -> str:
+    """Return what is wrong with what was typed, and where to read on."""
+    text = error.format_message().strip()
+    text = text if text.endswith((".", "?", "!")) else f"{text}."
+    context = getattr(error, "ctx", None)
+    return f"{text} See: {context.command_path} --help" if context is not None else text
+
+
+def defect(error: Exception) -> str:
+    """Return what can be said of an exception that nobody expected. Its text stays hidden: it may quote anything."""
+    if isinstance(error, OSError) and error.strerror:
+        what = f"{error.filename} cannot be used" if isinstance(error.filename, str) else "The system refused"
+        return f"{what}: {error.strerror}.{' Free some space.' if error.errno in _FULL else ''}"
+    return f"A defect in {_module(error.__traceback__)}: {type(error).__name__}. See the traceback with --debug."
+
+
+def _module(trace: TracebackType | None) -> str:
+    """Return the module in which an exception was raised, or which called the standard library that raised it."""
+    names = ["an unknown place"]
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__"))
+        if name.partition(".")[0] not in sys.stdlib_module_names:
+            names.append(name)
+        trace = trace.tb_next
+    return names[-1]

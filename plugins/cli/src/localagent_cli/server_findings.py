@@ -1,0 +1,76 @@
+"""What ``doctor --live`` finds in the processes that serve now; and in a core of its own what both have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from localagent import Condition, InstanceCondition, LiveProcesses, LocalAgentError
+from localagent.plugins import find_plugins
+from localagent_cli.findings import Finding, Level, broken
+
+if TYPE_CHECKING:
+    from localagent import Settings
+    from localagent.pipeline import Pipeline
+
+
+async def server_findings(settings: Settings, pipeline: Pipeline) -> list[Finding]:
+    """Ask every plugin that serves for its processes, and look at what they say.
+
+    Args:
+        settings: The settings.
+        pipeline: The plugins; they are not entered.
+    """
+    serving = {name: plugin for name, plugin in pipeline.plugins.items() if isinstance(plugin, LiveProcesses)}
+    if not serving:
+        return [Finding("broken", "serving", "No active plugin serves.", "See: localagent plugins")]
+    findings: list[Finding] = []
+    for name, plugin in serving.items():
+        try:
+            found = await plugin.conditions(settings)
+        except LocalAgentError as error:
+            findings.append(broken(f"plugin {name}", error))
+            continue
+        findings += [finding for one in found for finding in of_process(one)]
+    return findings
+
+
+def of_process(one: Condition) -> Iterator[Finding]:
+    """Look at one process."""
+    if not one.answers:
+        yield Finding("broken", one.where, "It did not say in time how it is.", one.restart)
+        return
+    plugins = ", ".join(f"{name} {version}".rstrip() for name, version in one.versions.items())
+    yield Finding("ok", one.where, f"It runs {plugins}.")
+    yield from _outdated(one)
+    yield from (_instance(one.where, seen) for seen in one.instances)
+    yield from troubles(one)
+
+
+def _outdated(one: Condition) -> Iterator[Finding]:
+    installed = {name: plugin.version for name, plugin in find_plugins().items()}
+    for name, version in one.versions.items():
+        now = installed.get(name)
+        if now is not None and version and now != version:
+            yield Finding("warn", f"{one.where}, plugin {name}", f"It runs {version}; {now} is installed.", one.restart)
+
+
+def _instance(where: str, seen: InstanceCondition) -> Finding:
+    level: Level = "broken" if seen.health == "unhealthy" else "note" if seen.health == "loading" else "ok"
+    reason = seen.error.removesuffix("See: localagent doctor").rstrip()
+    return Finding(level, f"{where}, instance {seen.id}", reason or f"Its health is {seen.health}.")
+
+
+def troubles(one: Condition) -> Iterator[Finding]:
+    """Look at what went wrong without harm to an answer; for a process of somebody else, and for this one."""
+    prefix = f"{one.where}, " if one.where else ""
+    for trouble in one.troubles:
+        yield Finding(
+            "broken", f"{prefix}plugin {trouble.plugin}",
+            f"It failed in {trouble.hook} ({trouble.count}), without harm to an answer.",
+            f"See the log with --debug, upgrade {trouble.plugin}, or leave it out.",
+        )  # fmt: skip
+    if one.dropped:
+        yield Finding("warn", f"{prefix}background work",
+                      f"{one.dropped} pieces were dropped, because too many were under way; now there are "
+                      f"{one.background}.", "Look for a plugin whose server is slow.")  # fmt: skip

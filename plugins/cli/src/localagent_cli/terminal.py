@@ -1,0 +1,178 @@
+"""What is written: answers to standard output, everything about them to standard error.
+
+On a terminal tables are drawn; into a pipe they are lines with tabs between the columns, for ``cut`` and ``awk``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+import attrs
+import click
+
+if TYPE_CHECKING:
+    from localagent_cli.waiting import Waiting
+
+NARROWEST = 20  # columns; where there are fewer, the terminal itself breaks the lines of a table
+
+# A model may write what a terminal would obey: move the cursor, change the title, answer questions in the user's name.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Return a text without the control characters that a terminal would obey; line ends and tabs stay."""
+    return _CONTROLS.sub("", text)
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, without control characters."""
+    return printable(" ".join(text.split()))
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Say whether a stream is a terminal; False for one that is closed or not there."""
+    with contextlib.suppress(ValueError, AttributeError):
+        return stream is not None and stream.isatty()
+    return False
+
+
+@attrs.frozen
+class Styled:
+    """A piece of text with a style of ours. It is styled when it is written, after control characters were taken out.
+
+    Attributes:
+        text: The text.
+        color: Its colour, by click's name; None for the terminal's own.
+        bold: Whether it is bold.
+    """
+
+    text: str
+    color: str | None = None
+    bold: bool = False
+
+
+Piece = str | Styled
+"""What is written: plain text, or text with a style. Neither may bring control characters of its own."""
+
+
+def _plain(piece: Piece) -> str:
+    return piece if isinstance(piece, str) else piece.text
+
+
+class Terminal:
+    """Standard output and standard error of one command.
+
+    Attributes:
+        colored: False when the user wants no colours.
+        waiting: What is shown while an answer is awaited; ended by the next text.
+    """
+
+    def __init__(self) -> None:
+        self.colored = not os.environ.get("NO_COLOR")
+        self.waiting: Waiting | None = None
+        self._column = 0
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # not where a test put something else in its place
+                stream.reconfigure(errors="replace")
+
+    def write(self, *pieces: Piece) -> None:
+        """Write pieces of an answer to standard output, at once. Into a pipe they go as they are, without styles.
+
+        Raises:
+            BrokenPipeError: Whoever read it had enough.
+            OSError: It cannot be written.
+        """
+        if self.waiting is not None:
+            self.waiting.done()
+        on_terminal = is_terminal(sys.stdout)
+        text = "".join(self._shown(piece, sys.stdout) if on_terminal else _plain(piece) for piece in pieces)
+        if text and sys.stdout is not None:  # it was closed before we began
+            self._put(text)
+            self._column = 0 if text.endswith("\n") else 1
+
+    @staticmethod
+    def _put(text: str) -> None:
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # a full disk, say; without a name nobody would know what it is about
+            raise OSError(error.errno, error.strerror, "standard output") from error
+
+    def line(self, *pieces: Piece) -> None:
+        """Write a line to standard output."""
+        self.write(*pieces, "\n")
+
+    def end_line(self) -> None:
+        """End the line of standard output, if it has begun."""
+        if self._column:
+            self.write("\n")
+
+    def note(self, *pieces: Piece, label: str = "", color: str = "yellow") -> None:
+        """Write lines to standard error, a coloured label in front of them; control characters are left out."""
+        if self.waiting is not None:
+            self.waiting.pause()
+        if self._column and is_terminal(sys.stdout) and is_terminal(sys.stderr):
+            self.end_line()
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError):  # nobody is left to be told
+                text = "".join(self._shown(piece, sys.stderr) for piece in pieces)
+                mark = Styled(f"{label}: " if label and text else label, color)
+                sys.stderr.write(f"{self._shown(mark, sys.stderr)}{text}\n")
+                sys.stderr.flush()
+
+    def error(self, text: str) -> None:
+        """Write the sentence of an error to standard error."""
+        self.note(one_line(text), label="error", color="red")
+
+    def _shown(self, piece: Piece, stream: TextIO | None) -> str:
+        """Return what a terminal gets for a piece: no control characters but those of its style."""
+        text = printable(_plain(piece))
+        if not text or isinstance(piece, str) or not self._styles(stream):
+            return text
+        return click.style(text, fg=piece.color, bold=piece.bold or None)
+
+    def _styles(self, stream: TextIO | None) -> bool:
+        return self.colored and is_terminal(stream) and os.environ.get("TERM") != "dumb"
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Write a table to standard output.
+
+        Args:
+            columns: The headings; shown on a terminal only.
+            rows: A text for each column.
+        """
+        rows = [[one_line(cell) for cell in row] for row in rows]
+        if is_terminal(sys.stdout):
+            self._drawn(columns, rows)
+        else:
+            for row in rows:
+                self.line("\t".join(row))
+
+    def _drawn(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold" if self.colored else "", pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        self.console(sys.stdout).print(table)
+
+    def console(self, stream: TextIO) -> Any:
+        """Return a rich console that writes to a stream."""
+        from rich.console import Console
+
+        # rich reads COLUMNS and LINES itself, and takes 0 and odd digits at their word.
+        width, height = shutil.get_terminal_size()
+        return Console(file=stream, width=max(width, NARROWEST), height=height, no_color=not self.colored,
+                       highlight=False, markup=False, emoji=False)  # fmt: skip

@@ -1,0 +1,93 @@
+"""Sending one request through a transport, with the clocks that the core would keep."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+
+from localagent import Caps, Clocks, HttpAnswer, Instance, PoolProfile, Transport, Watch
+from localagent.attempts import clock_error_for
+from localagent.timer import NEVER, Timer
+from localagent_testing.contracts.base import Contract
+
+__all__ = ["BODY", "CAPS", "HERE", "POOL", "MakesTransports", "exchange", "fetch", "nobody_listens"]
+
+HERE = Instance("here", "here", "here", "http://here.invalid")
+NO_HEADERS: Mapping[str, str] = {}
+BODY = b'{"model": "m"}'
+POOL = PoolProfile()
+CAPS = Caps()
+
+
+class MakesTransports(Contract):
+    """What the author of a transport writes."""
+
+    def transport(self, *, pool: PoolProfile = POOL, caps: Caps = CAPS) -> AbstractAsyncContextManager[Transport]:
+        """Make a transport for one instance; leaving the context closes all that belongs to it.
+
+        Args:
+            pool: How connections are kept.
+            caps: Size limits of answers.
+        """
+        raise NotImplementedError("Write: @asynccontextmanager async def transport(self, *, pool, caps)")
+
+
+@asynccontextmanager
+async def exchange(
+    transport: Transport,
+    url: str,
+    *,
+    method: str = "POST",
+    headers: Mapping[str, str] = NO_HEADERS,
+    body: bytes | None = BODY,
+    clocks: Clocks | None = None,
+    fresh: bool = False,
+) -> AsyncIterator[HttpAnswer]:
+    """Send a request and give its answer, which is closed at the end.
+
+    Args:
+        transport: What sends.
+        url: The whole address.
+        method: The method.
+        headers: The headers.
+        body: The body; None for none.
+        clocks: Time limits; None means the defaults.
+        fresh: Whether it must go over a new connection.
+
+    Raises:
+        LocalAgentError: The transport's own error, or that of the clock that ran out.
+    """
+    timer = Timer(asyncio.get_running_loop(), NEVER)
+    timer.enter()
+    try:
+        watch = Watch(timer, clocks or Clocks(), streamed=True)
+        watch.fresh = fresh
+        answer = await transport.send(method, url, headers, body, watch)
+    except asyncio.CancelledError:
+        if (fired := timer.claim()) is None:
+            raise
+        raise clock_error_for(fired, HERE) from None
+    finally:
+        timer.close()
+    try:
+        yield answer
+    finally:
+        await answer.aclose()
+
+
+async def fetch(
+    transport: Transport, url: str, *, method: str = "POST", body: bytes | None = BODY, fresh: bool = False
+) -> bytes:
+    """Send a request, read the whole answer and return its body."""
+    async with exchange(transport, url, method=method, body=body, fresh=fresh) as answer:
+        return await answer.read()
+
+
+@contextmanager
+def nobody_listens() -> Iterator[str]:
+    """Give an address at which connections are refused: its port is held, and nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"

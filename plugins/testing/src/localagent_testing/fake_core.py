@@ -1,0 +1,378 @@
+"""A stand-in for the core, in which a plugin's hooks can be called one by one, as the core would call them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Self, TypeAlias, TypeVar
+
+import attrs
+
+from localagent import (
+    Attempt,
+    CachePolicy,
+    Call,
+    ChatRequest,
+    ChatResponse,
+    Clocks,
+    ConnectSettings,
+    Instance,
+    InstanceState,
+    InternalError,
+    Kind,
+    LocalAgentError,
+    ModelInfo,
+    Outcome,
+    Plugin,
+    PluginError,
+    Principal,
+    Request,
+    Response,
+    Target,
+    Watch,
+)
+from localagent.attempt import Status
+from localagent.call import CACHE, NOBODY
+from localagent.instances import Instances
+from localagent.pipeline import Pipeline
+from localagent.plan import Plan, tell
+from localagent.plugins import as_loaded
+from localagent.timer import NEVER, Timer
+
+__all__ = ["FakeCore", "ManualClock", "Plugged", "Sent"]
+
+P = TypeVar("P", bound=Plugin)
+#: What a request of the plugin is answered with: a response, an error, or what a function of both makes of it.
+Answer: TypeAlias = Response | Exception | Callable[[Request, Call], Response]
+
+DEEPEST = 2
+EPOCH = 1_700_000_000.0
+
+
+class ManualClock:
+    """A clock that stands still until a test moves it: for state machines that are given a clock.
+
+    Args:
+        now: Where it starts, in seconds.
+    """
+
+    def __init__(self, now: float = 1024.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        """Return the time in seconds."""
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Move it forward."""
+        self.now += seconds
+
+
+@attrs.frozen
+class Sent:
+    """A request that a plugin sent through the core.
+
+    Attributes:
+        request: The request.
+        parent: The call on whose behalf it was sent.
+    """
+
+    request: Request
+    parent: Call
+
+
+class FakeModels:
+    """The model lists: what ``lists`` says of an instance, nothing for others.
+
+    Attributes:
+        lists: What each instance offers, by its id.
+        asked: The ids of the instances that were asked, in order.
+    """
+
+    def __init__(self) -> None:
+        self.lists: dict[str, Sequence[ModelInfo] | Exception] = {}
+        self.asked: list[str] = []
+
+    async def refresh(self, instance: Instance, timeout: float = 30.0) -> Sequence[ModelInfo]:
+        """Answer from ``lists``; an exception there is raised."""
+        self.asked.append(instance.id)
+        known = self.lists.get(instance.id, ())
+        if isinstance(known, Exception):
+            raise known
+        return known
+
+
+class Plugged(Generic[P]):
+    """A plugin whose life has begun, and the ways to ask it.
+
+    Attributes:
+        plugin: The plugin.
+        pipeline: A pipeline with this plugin alone.
+    """
+
+    def __init__(self, plugin: P, pipeline: Pipeline) -> None:
+        self.plugin = plugin
+        self.pipeline = pipeline
+
+    @property
+    def troubles(self) -> Mapping[tuple[str, str], int]:
+        """Failures that the core isolates or skips: how many, by plugin and hook."""
+        return self.pipeline.troubles.counts
+
+    async def ask(self, hook: str, *arguments: Any) -> Any:
+        """Call a hook as the core does: result checked, limit kept, failures treated as the hook's contract says.
+
+        Args:
+            hook: The hook's name.
+            arguments: The hook's arguments, all of them, in order.
+
+        Returns:
+            What the core goes on with: for PIPE the last value, for CHAIN and COLLECT the list of all.
+        """
+        spec = self.pipeline.specs[hook]
+        if spec.kind is Kind.CHAIN:
+            made = [tell(step, *arguments) for step in self.pipeline.steps[hook]]
+            return [step for step in made if step is not None]
+        result = self.pipeline.caller(hook, asyncio.get_running_loop())(*arguments)
+        return result if spec.sync else await result
+
+
+class FakeCore:
+    """The core as a plugin sees it, with everything in the test's hands.
+
+    ::
+
+        async with FakeCore() as core, core.plugged(MyLimiter, MySettings(limit=1)) as limiter:
+            attempt = core.attempt()
+            assert await limiter.ask("rate_check", attempt) is None
+
+    ``instances`` and ``state`` are the real ones. Leaving the context waits for spawned work, raises what it raised,
+    and removes the folder.
+
+    Args:
+        seed: Seeds ``random``.
+        clock: The clock; None takes the running loop's, which is virtual in tests marked so.
+        wall: The seconds since the epoch; None makes them go with the clock, from a fixed day on.
+        folder: The plugin's folder; None makes a temporary one when it is first asked for.
+        answers: What ``send`` answers, in order; the last answer stays.
+        processes: How many processes do the same side by side.
+
+    Attributes:
+        instances: The instances that are there; ``instance`` adds one.
+        models: The model lists; ``models.lists`` says what they are.
+        random: The seeded source of randomness.
+        answers: What ``send`` answers next.
+        sent: What the plugin has sent.
+        hooks: Callers of the hooks that the plugin brings, by name.
+        spawned: The names of all work that was spawned.
+        unkept: What the plugin said that it cannot keep, each with the error.
+        processes: How many processes do the same side by side.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        clock: Callable[[], float] | None = None,
+        wall: Callable[[], float] | None = None,
+        folder: Path | None = None,
+        answers: Sequence[Answer] = (),
+        processes: int = 1,
+    ) -> None:
+        self.processes = processes
+        self.instances = Instances()
+        self.models = FakeModels()
+        self.random = random.Random(seed)
+        self.answers: list[Answer] = list(answers)
+        self.sent: list[Sent] = []
+        self.hooks: dict[str, Callable[..., Any]] = {}
+        self.spawned: list[str] = []
+        self.unkept: list[tuple[str, Exception]] = []
+        self._clock = clock
+        self._wall = wall
+        self._folder = folder
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._numbers = itertools.count(1)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.settled()
+        finally:
+            if self._temporary is not None:
+                self._temporary.cleanup()
+
+    # What plugins see
+
+    @property
+    def folder(self) -> Path:
+        """The plugin's folder."""
+        if self._folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="localagent-")
+            self._folder = Path(self._temporary.name)
+        return self._folder
+
+    def not_kept(self, what: str, error: Exception) -> None:
+        """Take note of what the plugin cannot keep."""
+        self.unkept.append((what, error))
+
+    async def send(self, request: Request, *, parent: Call) -> Response:
+        """Record a request and give the next answer; without any, a chat's text is ``ok``.
+
+        Raises:
+            InternalError: The parent is two calls deep, as with the real core.
+            Exception: The next answer is an error.
+        """
+        if parent.depth >= DEEPEST:
+            raise InternalError(f"A plugin sent a call more than {DEEPEST} calls deep.")
+        self.sent.append(Sent(request, parent))
+        answer = self.answers[0] if self.answers else _ok()
+        if len(self.answers) > 1:
+            del self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, Response) else answer(request, parent)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run work beside; ``settled`` waits for it."""
+        self.spawned.append(name)
+        self._tasks.append(asyncio.get_running_loop().create_task(work, name=name))
+
+    def connect_settings(self, instance: Instance) -> ConnectSettings:
+        """Return the defaults: no provider stands behind an instance here."""
+        return ConnectSettings()
+
+    def state(self, instance: Instance) -> InstanceState:
+        """Return the counts and health of an instance; a test may change them."""
+        return self.instances.state(instance)
+
+    def hook(self, name: str) -> Callable[..., Any]:
+        """Return what ``hooks`` holds.
+
+        Raises:
+            PluginError: Nothing of that name.
+        """
+        if name not in self.hooks:
+            raise PluginError(f"The plugin brings no hook {name}.")
+        return self.hooks[name]
+
+    def clock(self) -> float:
+        """Return the clock's time in seconds."""
+        return asyncio.get_running_loop().time() if self._clock is None else self._clock()
+
+    def wall(self) -> float:
+        """Return the seconds since the epoch."""
+        return EPOCH + self.clock() if self._wall is None else self._wall()
+
+    # What tests use
+
+    async def settled(self) -> None:
+        """Wait until no spawned work is left.
+
+        Raises:
+            Exception: What the first work that failed has raised.
+        """
+        while self._tasks:
+            tasks, self._tasks = self._tasks, []
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+
+    def instance(self, id: str = "one", provider: str = "fake", **fields: Any) -> Instance:
+        """Take an instance into service and return it; ``fields`` are those of ``Instance``."""
+        instance = Instance(id, provider, **{"type": provider, "url": f"http://{id}.invalid", **fields})
+        self.instances.add(instance)
+        return instance
+
+    def target(self, model: str = "m", instance: Instance | None = None, place: int = 0) -> Target:
+        """Return a target at an instance; the first one there, made if there is none."""
+        if instance is None:
+            instance = next(iter(self.instances), None) or self.instance()
+        return Target(instance, model, place)
+
+    def call(
+        self,
+        request: Request | None = None,
+        *,
+        principal: Principal = NOBODY,
+        cache: CachePolicy = CACHE,
+        timeout: float = NEVER,
+        stream: bool = False,
+        parent: Call | None = None,
+    ) -> Call:
+        """Make a call on its way, as far as hooks see one.
+
+        Args:
+            request: The request; without one it is a chat that says hello.
+            principal: Who asks.
+            cache: What caches may do.
+            timeout: Seconds until its deadline.
+            stream: Whether the user reads the answer as a stream.
+            parent: The call of the plugin that sent this one.
+        """
+        request = ChatRequest({"messages": [{"role": "user", "content": "Hello."}]}) if request is None else request
+        now = self.clock()
+        return Call(
+            id=f"la-test-{next(self._numbers)}",
+            request=request,
+            plan=Plan(request.operation, {}),
+            timer=Timer(asyncio.get_running_loop(), now + timeout),
+            principal=principal,
+            cache=cache,
+            stream=stream,
+            started=now,
+            wall=self.wall,
+            parent=parent,
+        )
+
+    def attempt(self, call: Call | None = None, target: Target | None = None) -> Attempt:
+        """Open an attempt; it counts as in flight until ``close``."""
+        call = self.call() if call is None else call
+        target = self.target() if target is None else target
+        attempt = Attempt(call, target, self.state(target.instance), call.request, self.clock())
+        attempt.clocks = Watch(call.timer, Clocks(), streamed=call.stream)
+        return attempt
+
+    def close(self, attempt: Attempt, status: Status, error: LocalAgentError | None = None) -> None:
+        """End an attempt as the core does: it is counted out, and what was deferred runs.
+
+        Args:
+            attempt: The attempt.
+            status: How it ends.
+            error: What ended it.
+        """
+        attempt.close(Outcome(status, error, started=attempt.started, first=attempt.first, ended=self.clock()))
+        attempt.run_deferred()
+
+    @asynccontextmanager
+    async def plugged(self, kind: type[P], settings: Any = None) -> AsyncIterator[Plugged[P]]:
+        """Make a plugin, as the core does, and begin its life; it ends with the context.
+
+        Args:
+            kind: The plugin's class.
+            settings: Its filled settings class; None means the defaults.
+
+        Raises:
+            PluginError: The plugin does not fit the hooks.
+        """
+        pipeline = Pipeline(as_loaded([kind]), {kind.name: settings}, clock=self.clock)
+        plugin: Any = pipeline.plugins[kind.name]
+        plugin.core = self
+        async with plugin:
+            yield Plugged(plugin, pipeline)
+
+
+def _ok() -> ChatResponse:
+    return ChatResponse(raw=b"{}", text="ok")

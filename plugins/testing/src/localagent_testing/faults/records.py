@@ -1,0 +1,172 @@
+"""The records of the fault table: what goes wrong, what is asked meanwhile, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import attrs
+
+from localagent import Caps, Clocks, Usage
+from localagent_testing.canaries import CANARY_KEY, CANARY_PROMPT
+from localagent_testing.fault_server import Scripts
+from localagent_testing.faults.dialects import Dialect
+from localagent_testing.faults.expectations import Expect
+
+ProtocolName: TypeAlias = Literal["openai", "ollama"]
+Operation: TypeAlias = Literal["chat", "stream"]
+
+OPENAI: tuple[ProtocolName, ...] = ("openai",)
+OLLAMA: tuple[ProtocolName, ...] = ("ollama",)
+BOTH: tuple[ProtocolName, ...] = ("openai", "ollama")
+
+#: Clocks that no row waits for. A row that is about a clock shortens that one alone, so the error says which fired.
+CALM = Clocks(connect=3.0, pool=3.0, send=3.0, load=3.0, first=3.0, idle=3.0, total=8.0)
+
+CAPS = Caps()
+
+SECTIONS = {
+    "answers": range(1, 51),
+    "before the headers": range(51, 72),
+    "after the headers": range(72, 85),
+    "stream content": range(85, 107),
+    "ollama": range(107, 119),
+}
+
+
+def calm(**clocks: float) -> Clocks:
+    """Return the calm clocks with some of them changed, in seconds."""
+    return attrs.evolve(CALM, **clocks)
+
+
+@attrs.frozen
+class Scene:
+    """What a script is made for.
+
+    Attributes:
+        dialect: Says things in the protocol under test.
+        elsewhere: Address of a second server, where the set-up has one.
+    """
+
+    dialect: Dialect
+    elsewhere: str = ""
+
+
+@attrs.frozen
+class Ask:
+    """What the tester's call is to send.
+
+    Attributes:
+        protocol: The protocol under test.
+        operation: ``chat`` for a complete answer, ``stream`` for a streamed one.
+        model: The model's name.
+        prompt: The text of the only message, from the user.
+        key: The key.
+        choices: How many answers to ask for (``n``).
+        caps: Size limits to set.
+        pool_limit: Connections that may be open at a time.
+        authority: A certificate authority (PEM file) to trust; None for the system's.
+        heard: To be called when text of a stream was handed out, each time.
+    """
+
+    protocol: ProtocolName
+    operation: Operation
+    model: str = "faulty"
+    prompt: str = CANARY_PROMPT
+    key: str = CANARY_KEY
+    choices: int = 1
+    caps: Caps = CAPS
+    pool_limit: int = 8
+    authority: Path | None = None
+    heard: Callable[[], object] = bool
+
+
+@attrs.frozen
+class Heard:
+    """What a call that succeeded has got; a stream's chunks are put together.
+
+    Attributes:
+        text: Text of the first choice.
+        usage: Tokens, when the server reported them.
+        model: The model that the answer names.
+        tool_calls: Name and arguments (as JSON text) of each tool call, by index.
+    """
+
+    text: str = ""
+    usage: Usage | None = None
+    model: str | None = None
+    tool_calls: tuple[tuple[str, str], ...] = ()
+
+
+@attrs.frozen
+class Fault:
+    """One fault, in one form.
+
+    Attributes:
+        id: ``F14``, or ``F18.nan`` where a row of the table has several forms.
+        title: What goes wrong, in one line.
+        script: Makes what the server says; None where the set-up has no server of ours.
+        expect: What must come of it.
+        protocols: The protocols that it can happen in.
+        operation: What is asked for.
+        clocks: Time limits to set.
+        caps: Size limits to set.
+        setup: Name of what must be arranged around the call; see ``localagent_testing.faults.stages``.
+        prompt_size: Bytes to which the prompt is stretched; 0 leaves it as it is.
+        choices: How many answers to ask for.
+        warm: Whether a call that succeeds goes before, so that a connection is there to be used again.
+        beside: Whether another call is under way, whose answer does not come.
+        retried: What must come of it where failure-retry is used; None where that makes no difference.
+        excluded: Why one call to one server cannot show it; None when it can.
+    """
+
+    id: str
+    title: str
+    script: Callable[[Scene], Scripts] | None = None
+    expect: Expect = Expect()
+    protocols: tuple[ProtocolName, ...] = BOTH
+    operation: Operation = "chat"
+    clocks: Clocks = CALM
+    caps: Caps = CAPS
+    setup: str = "server"
+    prompt_size: int = 0
+    choices: int = 1
+    warm: bool = False
+    beside: bool = False
+    retried: Expect | None = None
+    excluded: str | None = None
+
+    @property
+    def row(self) -> int:
+        """The number of its row: 18 for ``F18.nan``."""
+        return int(self.id.partition(".")[0][1:])
+
+    @property
+    def section(self) -> str:
+        """The name of the section that its row is in."""
+        return next(name for name, rows in SECTIONS.items() if self.row in rows)
+
+
+def excluded(id_: str, title: str, reason: str, protocols: tuple[ProtocolName, ...] = BOTH) -> Fault:
+    """Return a row that one call to one server cannot show, with the reason."""
+    return Fault(id_, title, excluded=reason, protocols=protocols)
+
+
+@attrs.frozen
+class Verdict:
+    """What a fault has shown.
+
+    Attributes:
+        id: The fault.
+        protocol: The protocol.
+        passed: Whether everything that was expected came true.
+        detail: What did not come true; for a fault that was not shown, why.
+        shown: False when the row is excluded or this machine cannot show it.
+    """
+
+    id: str
+    protocol: ProtocolName
+    passed: bool
+    detail: str = ""
+    shown: bool = True

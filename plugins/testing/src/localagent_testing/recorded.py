@@ -1,0 +1,163 @@
+"""A transport without a network: it answers from a script of exchanges and keeps what it was sent.
+
+::
+
+    transport = RecordedTransport([Exchange(parts=(b'{"choices": ', b"[]}"))])
+
+``localagent_testing.cassettes`` records the exchanges of a real transport into a file, and plays them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import urlsplit
+
+import attrs
+from multidict import CIMultiDict
+
+from localagent import Caps, LocalAgentError, ResponseTooLarge, UpstreamServerError, Watch
+
+__all__ = ["Exchange", "RecordedAnswer", "RecordedTransport", "SentRequest"]
+
+JSON_HEADERS = {"Content-Type": "application/json"}
+
+
+@attrs.frozen
+class SentRequest:
+    """A request as a transport was given it.
+
+    Attributes:
+        method: The method.
+        url: The whole address.
+        headers: The headers.
+        body: The body; None where there was none.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    body: bytes | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class Exchange:
+    """What one request is answered with.
+
+    Attributes:
+        status: The status.
+        headers: The headers.
+        parts: The body, in the pieces in which it is handed out.
+        failure: Raised instead of an answer.
+        cut: Raised behind the last part, instead of the body's end.
+        request: What was asked when this was recorded; None where it was written by hand.
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] = attrs.field(factory=lambda: JSON_HEADERS)
+    parts: tuple[bytes, ...] = ()
+    failure: LocalAgentError | None = None
+    cut: LocalAgentError | None = None
+    request: SentRequest | None = None
+
+
+class RecordedAnswer:
+    """An answer whose parts come from an ``Exchange``; see ``localagent.transport.HttpAnswer``.
+
+    Attributes:
+        aborted: Whether it was aborted before its end.
+    """
+
+    __slots__ = ("_caps", "_cut", "_parts", "aborted", "ended", "headers", "status")
+
+    def __init__(self, exchange: Exchange, caps: Caps) -> None:
+        self.status = exchange.status
+        self.headers: Mapping[str, str] = CIMultiDict(exchange.headers)
+        self.aborted = False
+        self.ended = not exchange.parts and exchange.cut is None
+        self._parts = filter(None, exchange.parts)  # an empty part would be the end
+        self._cut = exchange.cut
+        self._caps = caps
+
+    async def part(self) -> bytes:
+        """Return the next part; ``b""`` at the end."""
+        if self.aborted:
+            raise UpstreamServerError("The connection was closed.", phase="read")
+        part = next(self._parts, b"")
+        if not part and self._cut is not None:
+            self.abort()
+            raise self._cut
+        self.ended = self.ended or not part
+        return part
+
+    async def read(self, cap: int | None = None) -> bytes:
+        """Return the rest of the body; see ``HttpAnswer.read``."""
+        limit = self._caps.body if cap is None else cap
+        body = b""
+        while part := await self.part():
+            body += part
+            if len(body) > limit:
+                self.abort()
+                if cap is not None:
+                    return body[:cap]
+                raise ResponseTooLarge(f"The answer is larger than {limit} bytes.", phase="read")
+        return body
+
+    def abort(self) -> None:
+        """End it at once."""
+        self.aborted = self.aborted or not self.ended
+
+    async def aclose(self) -> None:
+        """End it."""
+        self.abort()
+
+
+class RecordedTransport:
+    """Answers from a script; see ``localagent.transport.Transport``.
+
+    Args:
+        exchanges: What the requests are answered with, in order, or a function of the request. An exchange that was
+            recorded must be asked for with the same method and path.
+        caps: Size limits of answers.
+
+    Attributes:
+        sent: The requests so far.
+        closed: Whether the transport was closed.
+    """
+
+    def __init__(
+        self, exchanges: Iterable[Exchange] | Callable[[SentRequest], Exchange], caps: Caps | None = None
+    ) -> None:
+        self._choose = exchanges if callable(exchanges) else None
+        self._left = iter(()) if callable(exchanges) else iter(exchanges)
+        self._caps = caps or Caps()
+        self.sent: list[SentRequest] = []
+        self.closed = False
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+    ) -> RecordedAnswer:
+        """Record a request and answer it with the next exchange.
+
+        Raises:
+            AssertionError: Nothing is left to answer with, or another request was recorded.
+            LocalAgentError: The exchange's ``failure``.
+        """
+        clocks.enter("ttft")
+        request = SentRequest(method, url, headers, body)
+        self.sent.append(request)
+        exchange = self._choose(request) if self._choose else next(self._left, None)
+        if exchange is None:
+            raise AssertionError(f"nothing is recorded that answers request {len(self.sent)}: {method} {_path(url)}")
+        if (known := exchange.request) is not None and (known.method, _path(known.url)) != (method, _path(url)):
+            raise AssertionError(f"recorded was {known.method} {_path(known.url)}, asked is {method} {_path(url)}")
+        if exchange.failure is not None:
+            raise exchange.failure
+        return RecordedAnswer(exchange, self._caps)
+
+    async def aclose(self) -> None:
+        """Take note of the end."""
+        self.closed = True
+
+
+def _path(url: str) -> str:
+    return urlsplit(url).path

@@ -1,0 +1,32 @@
+"""A provider for tests with real sockets: whatever speaks the OpenAI schema at an address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from localagent import NoSettings, OpenAICompatible, Plugin, ProviderSetup, ProviderType, hookimpl
+
+NOWHERE = "http://nowhere.invalid/v1"
+
+
+class WirePlugin(Plugin):
+    """Brings the provider type ``wire``: the OpenAI schema at an address, and nothing of a vendor.
+
+    ::
+
+        async with FaultServer(script) as server:
+            settings = {"providers": {"wire": {"instances": [server.url]}}}
+            async with Client(settings, plugins=[WirePlugin]) as client:
+                await client.chat("Hello.", model="wire/m")
+    """
+
+    name = "provider-wire"
+
+    @hookimpl
+    def provide(self) -> Sequence[ProviderType]:
+        """Name the type."""
+        return [ProviderType(name="wire", settings=NoSettings, make=_make)]
+
+
+def _make(setup: ProviderSetup) -> OpenAICompatible:
+    return OpenAICompatible(setup, *setup.instances(NOWHERE))
