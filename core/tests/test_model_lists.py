@@ -10,7 +10,7 @@ import pytest
 
 from localagent import Client, Instance, LocalAgentError, ModelInfo, UpstreamServerError, UpstreamTimeout
 from localagent.errors import Advice
-from localagent.wire.model_rows import model_info
+from localagent.http_answers.model_rows import model_info
 from localagent_testing import fake_provider_plugin
 
 ONE = Instance("one", "p", "t", "http://one.invalid")

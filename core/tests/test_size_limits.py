@@ -21,9 +21,9 @@ from localagent import (
     StreamInterrupted,
     UpstreamProtocol,
 )
-from localagent.wire.inflating import Inflater
-from localagent.wire.joining import split_document
-from localagent.wire.openai_wire import MOST_CHOICES, OpenAIDecoder, chat_response
+from localagent.http_answers.inflating import Inflater
+from localagent.schema.joining import split_document
+from localagent.schema.openai_wire import MOST_CHOICES, OpenAIDecoder, chat_response
 from localagent_testing import FakeCore, FaultServer, Repeat, Reply, Send, fake_provider_plugin, sse
 from localagent_testing.fake_provider import FakeProvider, FakeProviderPlugin
 from localagent_testing.http_bytes import answer, chunk, head

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from localagent import Chunk, Client
-from localagent.wire.joining import join_events
+from localagent.schema.joining import join_events
 from localagent_testing import tiny_gguf
 from localagent_testing.real_servers import RealServer, llama_server
 

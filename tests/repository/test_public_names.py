@@ -74,13 +74,13 @@ UNDOCUMENTED = {
     "localagent.supervision",
     "localagent.timer",
     "localagent.transport",
-    "localagent.wire.answer_shapes",
-    "localagent.wire.density",
-    "localagent.wire.joining",
-    "localagent.wire.openai_wire",
-    "localagent.wire.redaction",
-    "localagent.wire.streams",
-    "localagent.wire.translation",
+    "localagent.http_answers.answer_shapes",
+    "localagent.http_answers.density",
+    "localagent.schema.joining",
+    "localagent.schema.openai_wire",
+    "localagent.http_answers.redaction",
+    "localagent.schema.streams",
+    "localagent.http_answers.translation",
 }
 
 

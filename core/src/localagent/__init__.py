@@ -74,7 +74,7 @@ _GIVES = {
     "hooks": ("Kind", "OnRaise", "hook", "hookimpl"),
     "instances": ("Instance", "InstanceState", "PoolProfile", "Target"),
     "metric": ("Metric",),
-    "wire.openai_compatible": ("OpenAICompatible",),
+    "http_answers.openai_compatible": ("OpenAICompatible",),
     "private_files": ("create_private_file",),
     "plugins": ("NoSettings", "Plugin"),
     "providers": ("Provider", "ProviderSetup", "ProviderType"),
@@ -95,10 +95,10 @@ _GIVES = {
     "transport": ("Caps", "ConnectSettings", "HttpAnswer", "PoolStats", "Pooled", "Transport"),
     "wire.aiohttp_sessions": ("Sessions",),
     "wire.aiohttp_transport": ("AiohttpTransport",),
-    "wire.idle_connections": ("ends_after_stream", "is_stale", "kept_for"),
-    "wire.inflating": ("Inflater", "inflater_for"),
+    "http_answers.idle_connections": ("ends_after_stream", "is_stale", "kept_for"),
+    "http_answers.inflating": ("Inflater", "inflater_for"),
     "wire.permits": ("Permits",),
-    "wire.tls": ("tls_context",),
+    "http_answers.tls": ("tls_context",),
 }
 _HOME = {name: module for module, names in _GIVES.items() for name in names}
 
@@ -266,6 +266,13 @@ if TYPE_CHECKING:
     from localagent.hooks import OnRaise as OnRaise
     from localagent.hooks import hook as hook
     from localagent.hooks import hookimpl as hookimpl
+    from localagent.http_answers.idle_connections import ends_after_stream as ends_after_stream
+    from localagent.http_answers.idle_connections import is_stale as is_stale
+    from localagent.http_answers.idle_connections import kept_for as kept_for
+    from localagent.http_answers.inflating import Inflater as Inflater
+    from localagent.http_answers.inflating import inflater_for as inflater_for
+    from localagent.http_answers.openai_compatible import OpenAICompatible as OpenAICompatible
+    from localagent.http_answers.tls import tls_context as tls_context
     from localagent.instances import (
         Instance as Instance,
     )
@@ -345,14 +352,7 @@ if TYPE_CHECKING:
     from localagent.transport import Transport as Transport
     from localagent.wire.aiohttp_sessions import Sessions as Sessions
     from localagent.wire.aiohttp_transport import AiohttpTransport as AiohttpTransport
-    from localagent.wire.idle_connections import ends_after_stream as ends_after_stream
-    from localagent.wire.idle_connections import is_stale as is_stale
-    from localagent.wire.idle_connections import kept_for as kept_for
-    from localagent.wire.inflating import Inflater as Inflater
-    from localagent.wire.inflating import inflater_for as inflater_for
-    from localagent.wire.openai_compatible import OpenAICompatible as OpenAICompatible
     from localagent.wire.permits import Permits as Permits
-    from localagent.wire.tls import tls_context as tls_context
 
 
 def __getattr__(name: str) -> Any:

@@ -125,7 +125,7 @@ class Attempts:
 
     def _log(self, attempt: Attempt, said: str) -> None:
         """Log a failure; the sentence may be that of a provider which forgot to hide its key."""
-        from localagent.wire.redaction import redact
+        from localagent.http_answers.redaction import redact
 
         where = {"request_id": self._call.id}
         log.info("Attempt %d at %s failed: %s", attempt.number, attempt.target, redact(said), extra=where)

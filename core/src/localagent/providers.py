@@ -113,7 +113,7 @@ class ProviderSetup:
             answer: The answer.
             target: Where it came from, as text.
         """
-        from localagent.wire.translation import error_from_answer
+        from localagent.http_answers.translation import error_from_answer
 
         try:
             body = await answer.read(self.common.caps.error)

@@ -17,11 +17,11 @@ from localagent.partial_text import PartialText
 from localagent.plan import out_of_time, pipe
 from localagent.responses import EmbedResponse, Usage
 from localagent.run import finish, lookup, may_join, receipt, store
+from localagent.schema.joining import split_document
+from localagent.schema.openai_wire import chunk_of
 from localagent.stream_source import Upstream, interruption
 from localagent.stream_steps import StreamSteps
 from localagent.streaming import Chunk
-from localagent.wire.joining import split_document
-from localagent.wire.openai_wire import chunk_of
 
 if TYPE_CHECKING:
     from localagent.caching import CacheEntry

@@ -17,8 +17,8 @@ from localagent.errors import InternalError, LocalAgentError, ResponseTooLarge, 
 from localagent.guard import defect, failure_of
 from localagent.repetition import without_repetition
 from localagent.run import entry_of
+from localagent.schema.openai_wire import joined_response
 from localagent.streaming import Chunk, Decoder
-from localagent.wire.openai_wire import joined_response
 
 if TYPE_CHECKING:
     from localagent.attempt import Attempt, Status

@@ -23,7 +23,7 @@ from localagent import (
     UpstreamServerError,
     Usage,
 )
-from localagent.wire.joining import join_events
+from localagent.schema.joining import join_events
 from localagent_provider_ollama.answers import chat_response
 from localagent_provider_ollama.decoder import OllamaDecoder
 from localagent_testing import ndjson

@@ -11,13 +11,13 @@ import pytest
 from localagent.attempt import Attempt
 from localagent.errors import UpstreamServerError
 from localagent.hooks import hookimpl
+from localagent.http_answers.openai_compatible import OpenAICompatible
 from localagent.plugins import NoSettings, Plugin
 from localagent.providers import ProviderType
 from localagent.responses import ChatResponse, EmbedResponse
+from localagent.schema.openai_wire import OpenAIDecoder, chat_response
 from localagent.streaming import Chunk, Decoder
 from localagent.transport import HttpAnswer, Transport
-from localagent.wire.openai_compatible import OpenAICompatible
-from localagent.wire.openai_wire import OpenAIDecoder, chat_response
 from localagent_testing import CANARY_KEY, OpenAIServer, ProviderContract
 from localagent_testing.canaries import Canaries
 

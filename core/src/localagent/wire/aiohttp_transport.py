@@ -16,15 +16,15 @@ import aiohttp
 from yarl import URL
 
 from localagent.errors import ResponseTooLarge, SettingsError, UpstreamProtocol
+from localagent.http_answers.idle_connections import ends_after_stream, kept_for
+from localagent.http_answers.inflating import Inflater, inflater_for
+from localagent.http_answers.tls import tls_context
 from localagent.instances import Instance
 from localagent.transport import Caps, HttpAnswer, PoolStats
 from localagent.wire.aiohttp_connector import Counts, Exchange, current
 from localagent.wire.aiohttp_errors import broken, translated
 from localagent.wire.aiohttp_sessions import Sessions
-from localagent.wire.idle_connections import ends_after_stream, kept_for
-from localagent.wire.inflating import Inflater, inflater_for
 from localagent.wire.permits import Permits
-from localagent.wire.tls import tls_context
 
 if TYPE_CHECKING:
     from localagent.timer import Watch

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent import ChatResponse, CompletionResponse, EmbedResponse
-from localagent.wire.answer_shapes import document_of
-from localagent.wire.density import refuse_dense
-from localagent.wire.openai_wire import chat_response as read_chat
-from localagent.wire.openai_wire import completion_response as read_completion
-from localagent.wire.openai_wire import joined_pieces
+from localagent.http_answers.answer_shapes import document_of
+from localagent.http_answers.density import refuse_dense
+from localagent.schema.openai_wire import chat_response as read_chat
+from localagent.schema.openai_wire import completion_response as read_completion
+from localagent.schema.openai_wire import joined_pieces
 from localagent_provider_ollama.decoder import LOADED, OllamaDecoder
 from localagent_provider_ollama.documents import (
     Choice,

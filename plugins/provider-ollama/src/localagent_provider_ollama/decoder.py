@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent import Chunk, LocalAgentError, StreamInterrupted, UpstreamProtocol, Usage
-from localagent.wire.answer_shapes import document_of
-from localagent.wire.density import LARGE, refuse_dense
-from localagent.wire.streams import NDJSONParser
+from localagent.http_answers.answer_shapes import document_of
+from localagent.http_answers.density import LARGE, refuse_dense
+from localagent.schema.streams import NDJSONParser
 from localagent_provider_ollama.documents import (
     Choice,
     Delta,

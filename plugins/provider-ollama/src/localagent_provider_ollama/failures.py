@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent import LocalAgentError, UpstreamProtocol
-from localagent.wire.translation import error_from_document
+from localagent.http_answers.translation import error_from_document
 
 if TYPE_CHECKING:
     from localagent import Attempt

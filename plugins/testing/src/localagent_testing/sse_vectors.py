@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import attrs
 
-from localagent.wire.streams import SSEEvent
+from localagent.schema.streams import SSEEvent
 
 __all__ = ["SSE_VECTORS", "SSEVector"]
 

@@ -9,7 +9,7 @@ import pytest
 from chat_events import HEAD, USAGE, calls, encode, piece, said
 
 from localagent.errors import UpstreamProtocol
-from localagent.wire.joining import join_events, split_document
+from localagent.schema.joining import join_events, split_document
 
 
 def test_a_chat_is_split_into_content_ends_and_usage() -> None:

@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.wire.retry_hints import YEAR, asked_wait, parse_go_duration, retry_after, should_retry, window_wait
+from localagent.http_answers.retry_hints import (
+    YEAR,
+    asked_wait,
+    parse_go_duration,
+    retry_after,
+    should_retry,
+    window_wait,
+)
 
 WALL = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
 

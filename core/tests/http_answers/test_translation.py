@@ -10,9 +10,9 @@ import pytest
 from server_answers import ANSWERS, KEY, PAGE, TARGET, Case, Expected, answer, openai
 
 from localagent.errors import ContextLengthExceeded, InvalidRequest, LocalAgentError, UpstreamServerError
-from localagent.wire import translation
-from localagent.wire.answer_shapes import LOOKED_AT, READ
-from localagent.wire.error_rules import TABLE
+from localagent.http_answers import translation
+from localagent.http_answers.answer_shapes import LOOKED_AT, READ
+from localagent.http_answers.error_rules import TABLE
 
 
 def retries(error: LocalAgentError) -> str:

@@ -8,7 +8,7 @@ from chat_events import USAGE, called, chunk, encode, piece, said
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localagent.wire.joining import join_events, split_document
+from localagent.schema.joining import join_events, split_document
 
 # The same examples in every run, however busy the machine is.
 repeatable = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from localagent.errors import ResponseTooLarge
-from localagent.wire.streams import NDJSONParser, SSEEvent, SSEParser
+from localagent.schema.streams import NDJSONParser, SSEEvent, SSEParser
 from localagent_testing.sse_vectors import SSE_VECTORS, SSEVector
 
 BOM = b"\xef\xbb\xbf"

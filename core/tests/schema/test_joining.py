@@ -8,7 +8,7 @@ import pytest
 from chat_events import ARGUMENTS, HEAD, USAGE, chunk, encode, message, said
 
 from localagent.errors import UpstreamProtocol
-from localagent.wire.joining import Joiner, join_events, split_document
+from localagent.schema.joining import Joiner, join_events, split_document
 
 # The whole document
 

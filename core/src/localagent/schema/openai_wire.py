@@ -18,13 +18,13 @@ from localagent.errors import (
     StreamInterrupted,
     UpstreamProtocol,
 )
+from localagent.http_answers.answer_shapes import LOOKED_AT, document_of
+from localagent.http_answers.density import LARGE, refuse_dense
+from localagent.http_answers.translation import error_from_document
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, Usage
+from localagent.schema.joining import Joiner, join_events, split_document
+from localagent.schema.streams import SSEParser
 from localagent.streaming import Chunk, Decoder
-from localagent.wire.answer_shapes import LOOKED_AT, document_of
-from localagent.wire.density import LARGE, refuse_dense
-from localagent.wire.joining import Joiner, join_events, split_document
-from localagent.wire.streams import SSEParser
-from localagent.wire.translation import error_from_document
 
 if TYPE_CHECKING:
     from localagent.attempt import Attempt

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from server_answers import KEY
 
-from localagent.wire.answer_shapes import LOOKED_AT
-from localagent.wire.redaction import ADDRESS_LOOKED_AT, clean_header, redact, redact_address
+from localagent.http_answers.answer_shapes import LOOKED_AT
+from localagent.http_answers.redaction import ADDRESS_LOOKED_AT, clean_header, redact, redact_address
 
 
 @pytest.mark.parametrize("value", [None, "", "a\nb", "a\x00", "\x1b[31mred", "a" * 201, "\udcff", "a\u202eb", KEY])

@@ -30,7 +30,7 @@ from localagent.errors import (
     UpstreamServerError,
     UpstreamTimeout,
 )
-from localagent.wire.translation import error_from_answer, error_from_document
+from localagent.http_answers.translation import error_from_answer, error_from_document
 
 WALL = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
 TARGET = "openai/gpt-5-mini at openai@api.openai.com"

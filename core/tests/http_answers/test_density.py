@@ -7,8 +7,8 @@ import tracemalloc
 import pytest
 
 from localagent import LocalAgentError, ResponseTooLarge
-from localagent.wire.density import LARGE, refuse_dense
-from localagent.wire.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
+from localagent.http_answers.density import LARGE, refuse_dense
+from localagent.schema.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
 from localagent_testing import FakeCore
 
 MIB = 1024 * 1024

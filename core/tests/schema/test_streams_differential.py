@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from localagent.wire.streams import SSEEvent, SSEParser
+from localagent.schema.streams import SSEEvent, SSEParser
 from localagent_testing.sse_vectors import SSE_VECTORS, SSEVector
 
 BOM = b"\xef\xbb\xbf"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from chat_events import HEAD, USAGE
 
-from localagent.wire.joining import split_document
+from localagent.schema.joining import split_document
 
 
 @pytest.fixture

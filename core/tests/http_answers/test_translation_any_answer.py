@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from server_answers import KEY, TARGET, WALL, answer
 
 from localagent.errors import LocalAgentError
-from localagent.wire.translation import error_from_answer, error_from_document
+from localagent.http_answers.translation import error_from_answer, error_from_document
 
 
 def shown(error: LocalAgentError) -> str:

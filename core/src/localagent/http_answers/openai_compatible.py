@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent.errors import UpstreamProtocol
+from localagent.http_answers.model_rows import model_info
 from localagent.instances import Instance
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
+from localagent.schema.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
 from localagent.streaming import Decoder
 from localagent.timer import Watch
 from localagent.transport import read_up_to
-from localagent.wire.model_rows import model_info
-from localagent.wire.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
 
 if TYPE_CHECKING:
     from localagent.attempt import Attempt

@@ -28,7 +28,7 @@ from localagent.errors import (
     RateLimited,
     UpstreamAuth,
 )
-from localagent.wire.answer_shapes import (
+from localagent.http_answers.answer_shapes import (
     PAGE,
     Said,
     document_of,
@@ -38,9 +38,9 @@ from localagent.wire.answer_shapes import (
     sentence_in,
     unanswered,
 )
-from localagent.wire.error_rules import MENDS, NO_ANSWER, OTHERWISE, PASSED_ON, SAYS, TABLE, Rule
-from localagent.wire.redaction import KEY, clean_header, redact
-from localagent.wire.retry_hints import asked_wait, retry_after, should_retry
+from localagent.http_answers.error_rules import MENDS, NO_ANSWER, OTHERWISE, PASSED_ON, SAYS, TABLE, Rule
+from localagent.http_answers.redaction import KEY, clean_header, redact
+from localagent.http_answers.retry_hints import asked_wait, retry_after, should_retry
 
 __all__ = ["error_from_answer", "error_from_document"]
 

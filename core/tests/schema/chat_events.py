@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from localagent.wire.joining import join_events
+from localagent.schema.joining import join_events
 
 HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "tiny"}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}

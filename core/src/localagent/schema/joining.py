@@ -30,7 +30,7 @@ from typing import Any
 import msgspec
 
 from localagent.errors import ResponseTooLarge, UpstreamProtocol
-from localagent.wire.folding import finished, fold, of_choice, of_delta, of_head
+from localagent.schema.folding import finished, fold, of_choice, of_delta, of_head
 
 MOST_REPEATED = 8 * 1024 * 1024
 """Bytes that the events of a document may repeat, all together: id and model stand in each."""
