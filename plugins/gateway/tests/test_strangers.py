@@ -187,6 +187,20 @@ async def test_where_places_are_short_the_longest_idle_connection_is_closed(serv
             assert (await answered(first))[0] == 200
 
 
+async def test_a_request_that_came_with_its_connection_gives_no_way_to_later_ones(serve: Any) -> None:
+    """A busy event loop finds all of them at once; the one that waits for an answer is not idle."""
+    async with serve(plugins=[Counting], max_connections=2) as served, contextlib.AsyncExitStack() as stack:
+        host, _, port = served.url.removeprefix("http://").rpartition(":")
+        asking, *idle = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(3)]
+        asking.sendall(GET)  # nothing has been accepted yet: the event loop stands still meanwhile
+        loop = asyncio.get_running_loop()
+        for sock in (asking, *idle):
+            sock.setblocking(False)
+        assert (await loop.sock_recv(asking, 65536)).startswith(b"HTTP/1.1 200")
+        with contextlib.suppress(ConnectionResetError):
+            assert await loop.sock_recv(idle[0], 65536) == b""
+
+
 async def test_unfinished_bodies_and_heads_give_way_and_answers_do_not(serve: Any) -> None:
     """Who sends too slowly is closed for others; where all places are at work, a new client is told to come back."""
     async with (

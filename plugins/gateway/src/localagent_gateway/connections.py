@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from localagent import is_stale
 from localagent_gateway.descriptors import descriptor_limit
 from localagent_gateway.malformed import Connection
 from localagent_gateway.unread import UnreadClients
@@ -113,8 +114,12 @@ class CountedServer(web.Server):
             self._waiting[handler] = None
 
     def make_room(self) -> bool:
-        """Close the connection that has waited for longest; return whether there was one."""
-        handler = next(iter(self._waiting), None)
+        """Close the connection that has waited for longest; return whether there was one.
+
+        One whose client has sent something waits for us. It is passed over: on a busy machine a request may have arrived
+        with its connection, and many more connections behind it, before the event loop reads it.
+        """
+        handler = next((waiting for waiting in self._waiting if not is_stale(waiting.transport)), None)
         if handler is None:
             return False
         del self._waiting[handler]
