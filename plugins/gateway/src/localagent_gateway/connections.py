@@ -116,8 +116,8 @@ class CountedServer(web.Server):
     def make_room(self) -> bool:
         """Close the connection that has waited for longest; return whether there was one.
 
-        One whose client has sent something waits for us. It is passed over: on a busy machine a request may have arrived
-        with its connection, and many more connections behind it, before the event loop reads it.
+        One whose client has sent something waits for us. It is passed over: on a busy machine a request may have
+        arrived with its connection, and many more connections behind it, before the event loop reads it.
         """
         handler = next((waiting for waiting in self._waiting if not is_stale(waiting.transport)), None)
         if handler is None:
