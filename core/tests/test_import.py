@@ -57,7 +57,7 @@ def test_a_client_that_was_not_opened_has_loaded_no_http() -> None:
 
 @pytest.mark.parametrize(
     ("statement", "found"),
-    [("import localagent.wire.aiohttp_transport", "aiohttp"), ("import localagent_testing.pytest_plugin", "pytest")],
+    [("import localagent_connect_aiohttp.transport", "aiohttp"), ("import localagent_testing.pytest_plugin", "pytest")],
 )
 def test_what_is_heavy_is_found(statement: str, found: str) -> None:
     """The tests above can fail."""

@@ -19,7 +19,7 @@ from localagent import (
 from localagent.runtime import Runtime
 
 HEADER = "X-Attempt"
-TRANSPORTS = ("aiohttp", "connect-pool", "connect-fast")
+TRANSPORTS = ("aiohttp", "connect-aiohttp", "connect-fast")
 
 
 class Book(Plugin):
@@ -72,14 +72,14 @@ class Numbering:
 
 def plugins_of(transport: str, *, retry: bool) -> list[type[Plugin]]:
     """Return the plugins of a client that uses a transport, with failure-retry or without."""
+    from localagent_connect_aiohttp import AiohttpConnectPlugin
     from localagent_connect_fast import FastConnectPlugin
-    from localagent_connect_pool import ConnectPoolPlugin
     from localagent_failure_retry import RetryPlugin
     from localagent_provider_openai import OpenAIPlugin
     from localagent_select_least_busy import LeastBusyPlugin
 
     connect: dict[str, list[type[Plugin]]] = {
-        "aiohttp": [], "connect-pool": [ConnectPoolPlugin], "connect-fast": [FastConnectPlugin],
+        "aiohttp": [], "connect-aiohttp": [AiohttpConnectPlugin], "connect-fast": [FastConnectPlugin],
     }  # fmt: skip
     return [OpenAIPlugin, LeastBusyPlugin, *connect[transport], *([RetryPlugin] if retry else [])]
 

@@ -26,7 +26,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "cache-memory": {"small": {"max_entries": 2, "ttl": "1 min"}},
     "cache-sqlite": {"small": {"max_entries": 2, "max_size": "64 KiB"}},
     "cache-valkey": {"compressed": {"compress_above": 1}},
-    "connect-pool": {"spare": {"spare": 1}},
+    "connect-aiohttp": {"spare": {"spare": 1}},
 }
 CORE: dict[str, dict[str, dict[str, Any]]] = {
     "sharing": {"default": {}, "all": {"sharing": {"policy": "all"}}, "no flights": {"sharing": {"flights": False}}},

@@ -11,7 +11,7 @@ from combo_parts import ASKED, SMALL, active
 from localagent import Client
 from localagent_testing.real_servers import llama_server, ollama_proxy
 
-SET = ["cache-memory", "catalog", "connect-pool", "failure-retry", "provider-llamacpp", "provider-ollama",
+SET = ["cache-memory", "catalog", "connect-aiohttp", "failure-retry", "provider-llamacpp", "provider-ollama",
        "provider-openai", "select-least-busy"]  # fmt: skip
 
 

@@ -76,6 +76,7 @@ _GIVES = {
     "metric": ("Metric",),
     "http_answers.openai_compatible": ("OpenAICompatible",),
     "private_files": ("create_private_file",),
+    "permits": ("Permits",),
     "plugins": ("NoSettings", "Plugin"),
     "providers": ("Provider", "ProviderSetup", "ProviderType"),
     "settings.quantities": ("Amount", "Bytes", "Count", "Positive", "PositiveSeconds", "Seconds", "Share"),
@@ -93,11 +94,8 @@ _GIVES = {
     "timer": ("Clocks", "Watch"),
     "tokens": ("Tokenizer",),
     "transport": ("Caps", "ConnectSettings", "HttpAnswer", "PoolStats", "Pooled", "Transport"),
-    "wire.aiohttp_sessions": ("Sessions",),
-    "wire.aiohttp_transport": ("AiohttpTransport",),
     "http_answers.idle_connections": ("ends_after_stream", "is_stale", "kept_for"),
     "http_answers.inflating": ("Inflater", "inflater_for"),
-    "wire.permits": ("Permits",),
     "http_answers.tls": ("tls_context",),
 }
 _HOME = {name: module for module, names in _GIVES.items() for name in names}
@@ -287,6 +285,7 @@ if TYPE_CHECKING:
     )
     from localagent.metric import Metric as Metric
     from localagent.model_names import check_model_name as check_model_name
+    from localagent.permits import Permits as Permits
     from localagent.plugins import NoSettings as NoSettings
     from localagent.plugins import Plugin as Plugin
     from localagent.private_files import create_private_file as create_private_file
@@ -350,9 +349,6 @@ if TYPE_CHECKING:
     from localagent.transport import Pooled as Pooled
     from localagent.transport import PoolStats as PoolStats
     from localagent.transport import Transport as Transport
-    from localagent.wire.aiohttp_sessions import Sessions as Sessions
-    from localagent.wire.aiohttp_transport import AiohttpTransport as AiohttpTransport
-    from localagent.wire.permits import Permits as Permits
 
 
 def __getattr__(name: str) -> Any:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from localagent.registry import Source
     from localagent.stream_run import StreamRun
     from localagent.transport import ConnectSettings, Transport
-    from localagent.wire.aiohttp_sessions import Sessions
+    from localagent_connect_aiohttp.sessions import Sessions
 
 log = logging.getLogger("localagent")
 
@@ -360,8 +360,8 @@ class Runtime:
             finally:
                 timer.close()
         if brought is None:
-            from localagent.wire.aiohttp_sessions import Sessions
-            from localagent.wire.aiohttp_transport import AiohttpTransport
+            from localagent_connect_aiohttp.sessions import Sessions
+            from localagent_connect_aiohttp.transport import AiohttpTransport
 
             self._sessions = self._sessions or Sessions()
             common = self.provider_of(state.instance).common

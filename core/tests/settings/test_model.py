@@ -16,7 +16,7 @@ from localagent.settings.secret_refs import SecretRef
 from localagent_testing.canaries import CANARY_KEY, Canaries
 
 EXAMPLE = """
-use = ["connect-pool", "cache-memory", "rate-limit", "failure-retry", "provider-ollama", "provider-openai"]
+use = ["connect-aiohttp", "cache-memory", "rate-limit", "failure-retry", "provider-ollama", "provider-openai"]
 default_model = "fast"
 
 [models.fast]
@@ -69,7 +69,7 @@ def test_the_settings_of_the_documentation_are_read() -> None:
     """The whole of what a settings file usually holds."""
     read = settings()
     assert read.use is not None
-    assert read.use[:2] == ("connect-pool", "cache-memory")
+    assert read.use[:2] == ("connect-aiohttp", "cache-memory")
     assert read.models == {"fast": Alias(("ollama/llama3.2:3b", "vllm/qwen3-8b", "openai/gpt-5-mini"))}
     assert [(name, provider.type) for name, provider in read.providers.items()] == [
         ("ollama", "ollama"), ("vllm", "openai"), ("openai", "openai"),

@@ -8,7 +8,7 @@ from localagent import Client, Instance, Settings
 from localagent_connect_fast import FastConnectPlugin, FastConnectSettings, FastTransport
 from localagent_testing import ConnectContract, FakeCore
 
-LAZY = "it opens connections when they are needed; connect-pool can open them before"
+LAZY = "it opens connections when they are needed; connect-aiohttp can open them before"
 
 
 class TestConnectFast(ConnectContract):

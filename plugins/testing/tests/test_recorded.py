@@ -14,7 +14,7 @@ from localagent import Client, ConnectFailed, LocalAgentError, OpenAICompatible,
 from localagent.errors import ResponseTooLarge, UpstreamServerError
 from localagent.plugins import NoSettings
 from localagent.transport import Caps
-from localagent.wire.aiohttp_transport import AiohttpTransport, sessions
+from localagent_connect_aiohttp.transport import AiohttpTransport, sessions
 from localagent_testing import (
     CANARY_KEY,
     Close,

@@ -15,9 +15,9 @@ from localagent.errors import UpstreamServerError
 from localagent.instances import PoolProfile
 from localagent.timer import Watch
 from localagent.transport import Caps, HttpAnswer
-from localagent.wire import aiohttp_connector
-from localagent.wire.aiohttp_sessions import Sessions
-from localagent.wire.aiohttp_transport import AiohttpTransport, sessions
+from localagent_connect_aiohttp import connector
+from localagent_connect_aiohttp.sessions import Sessions
+from localagent_connect_aiohttp.transport import AiohttpTransport, sessions
 from localagent_testing import TransportContract
 from localagent_testing.contracts.exchanging import CAPS, HERE, POOL
 from localagent_testing.contracts.transport import CUT_BODIES, GONE_BEFORE_AN_ANSWER, NO_HTTP
@@ -178,7 +178,7 @@ def mutated(kind: type[AiohttpTransport]) -> TransportContract:
 
 def blind(patch: pytest.MonkeyPatch) -> type[AiohttpTransport]:
     """Looks at no socket before it writes."""
-    patch.setattr(aiohttp_connector, "is_stale", lambda transport: False)
+    patch.setattr(connector, "is_stale", lambda transport: False)
     return AiohttpTransport
 
 

@@ -1,4 +1,4 @@
-"""Calls through connect-pool beside a session for every request: latency, sockets, handshakes, throughput."""
+"""Calls through connect-aiohttp beside a session for every request: latency, sockets, handshakes, throughput."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from report import Row
 
 from cases import bare
 from localagent import Client
-from localagent_connect_pool import ConnectPoolPlugin
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_openai import OpenAIPlugin
 
 CASE = "pool"
-FRESH, SHARED, POOL = "a session for every request", "one bare session", "Client.chat, connect-pool"
+FRESH, SHARED, POOL = "a session for every request", "one bare session", "Client.chat, connect-aiohttp"
 ADDED_TARGET = 0.4  # S10: 60 to 80 % less overhead
 PACE_TARGET = 0.1  # S66: 10 times the requests a second
 AT_ONCE = 500  # S71
@@ -104,7 +104,7 @@ def pooled(place: Place, url: str) -> Client:
         "type": "openai", "instances": [f"{url}/v1"], "keys": [{"env": "BENCH_KEY"}], "pool": {"limit": AT_ONCE},
         "authority": str(place.authority),
     }  # fmt: skip
-    plugins = [OpenAIPlugin, ConnectPoolPlugin]
+    plugins = [OpenAIPlugin, AiohttpConnectPlugin]
     return Client({"providers": {"local": provider}}, plugins=plugins, environment={"BENCH_KEY": KEY})
 
 

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 import attrs
 
 from localagent import Caps, ConnectSettings, Permits, PoolProfile
-from localagent_connect_pool import ConnectPoolPlugin, ConnectPoolSettings, PoolTransport
+from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, PoolTransport
 from localagent_testing import ConnectContract, FakeCore, TransportContract
 from localagent_testing.contracts.exchanging import CAPS, HERE, POOL
 
 
 class TestConnectPool(ConnectContract):
-    plugin = ConnectPoolPlugin
+    plugin = AiohttpConnectPlugin
     one_ready = {"warm": 1}  # noqa: RUF012 - a contract's class says what it is
 
 
@@ -24,7 +24,7 @@ class TestPoolTransport(TransportContract):
         instance = attrs.evolve(HERE, pool=pool)
         async with FakeCore() as core:
             made = PoolTransport(
-                instance, ConnectPoolSettings(spare=0), ConnectSettings(caps), Permits(1000), core.spawn
+                instance, AiohttpConnectSettings(spare=0), ConnectSettings(caps), Permits(1000), core.spawn
             )
             try:
                 yield made

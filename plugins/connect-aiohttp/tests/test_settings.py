@@ -8,14 +8,14 @@ import pytest
 
 from localagent import Client, LocalAgentError, PoolProfile
 from localagent.settings.structuring import structure
-from localagent_connect_pool import ConnectPoolPlugin, ConnectPoolSettings, PoolTransport
+from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, PoolTransport
 from localagent_testing import fake_provider_plugin
 
 NOBODY_CHOSE = PoolProfile(chosen=frozenset())
 
 
-def settings(**profiles: Any) -> ConnectPoolSettings:
-    return structure(ConnectPoolSettings, {"profiles": profiles}, where="test")
+def settings(**profiles: Any) -> AiohttpConnectSettings:
+    return structure(AiohttpConnectSettings, {"profiles": profiles}, where="test")
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ async def test_what_the_provider_itself_says_wins_field_by_field() -> None:
     fake = fake_provider_plugin(["answer"])
     given = {
         "providers": {"fake": {"pool": {"limit": 3}}},
-        "plugins": {"connect-pool": {"profiles": {"fake": {"limit": 9, "keepalive": "50 s"}}}},
+        "plugins": {"connect-aiohttp": {"profiles": {"fake": {"limit": 9, "keepalive": "50 s"}}}},
     }
-    async with Client(given, plugins=[fake, ConnectPoolPlugin], environment={}) as client:
+    async with Client(given, plugins=[fake, AiohttpConnectPlugin], environment={}) as client:
         runtime = await client.runtime()
         for instance in runtime.instances:
             transport = await runtime.connect(instance)
@@ -66,4 +66,4 @@ async def test_what_the_provider_itself_says_wins_field_by_field() -> None:
 def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     """At the start, with the place."""
     with pytest.raises(LocalAgentError, match="plugins"):
-        structure(ConnectPoolSettings, wrong, where="[plugins.connect-pool]")
+        structure(AiohttpConnectSettings, wrong, where="[plugins.connect-aiohttp]")

@@ -10,18 +10,18 @@ from typing import Any
 import attrs
 
 from localagent import (
-    AiohttpTransport,
     ConnectSettings,
     HttpAnswer,
     Instance,
     LocalAgentError,
     Permits,
     PoolProfile,
-    Sessions,
     Watch,
 )
-from localagent_connect_pool.permits import PoolPermits
-from localagent_connect_pool.settings import ConnectPoolSettings
+from localagent_connect_aiohttp.permits import PoolPermits
+from localagent_connect_aiohttp.sessions import Sessions
+from localagent_connect_aiohttp.settings import AiohttpConnectSettings
+from localagent_connect_aiohttp.transport import AiohttpTransport
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 
@@ -43,7 +43,7 @@ class PoolTransport(AiohttpTransport):
     def __init__(
         self,
         instance: Instance,
-        settings: ConnectPoolSettings,
+        settings: AiohttpConnectSettings,
         keep_to: ConnectSettings,
         total: Permits,
         spawn: Spawn,

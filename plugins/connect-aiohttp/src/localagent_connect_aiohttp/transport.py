@@ -15,19 +15,27 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from yarl import URL
 
-from localagent.errors import ResponseTooLarge, SettingsError, UpstreamProtocol
-from localagent.http_answers.idle_connections import ends_after_stream, kept_for
-from localagent.http_answers.inflating import Inflater, inflater_for
-from localagent.http_answers.tls import tls_context
-from localagent.instances import Instance
-from localagent.transport import Caps, HttpAnswer, PoolStats
-from localagent.wire.aiohttp_connector import Counts, Exchange, current
-from localagent.wire.aiohttp_errors import broken, translated
-from localagent.wire.aiohttp_sessions import Sessions
-from localagent.wire.permits import Permits
+from localagent import (
+    Caps,
+    HttpAnswer,
+    Inflater,
+    Instance,
+    Permits,
+    PoolStats,
+    ResponseTooLarge,
+    SettingsError,
+    UpstreamProtocol,
+    ends_after_stream,
+    inflater_for,
+    kept_for,
+    tls_context,
+)
+from localagent_connect_aiohttp.connector import Counts, Exchange, current
+from localagent_connect_aiohttp.errors import broken, translated
+from localagent_connect_aiohttp.sessions import Sessions
 
 if TYPE_CHECKING:
-    from localagent.timer import Watch
+    from localagent import Watch
 
 SMALL_BODY = 64 * 1024
 

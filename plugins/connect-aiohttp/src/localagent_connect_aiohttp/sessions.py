@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from localagent.instances import PoolProfile
-from localagent.wire.aiohttp_connector import Connector, Counts, Exchange, Nobody, Resolver, current, system_resolver
+from localagent import PoolProfile
+from localagent_connect_aiohttp.connector import Connector, Counts, Exchange, Nobody, Resolver, current, system_resolver
 
 if TYPE_CHECKING:
     import ssl

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from localagent.http_answers.idle_connections import is_stale
-from localagent.threads import resolve_name
+from localagent import is_stale, resolve_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

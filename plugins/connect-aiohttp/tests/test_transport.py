@@ -12,7 +12,7 @@ import pytest
 from localagent.errors import ConnectFailed, SettingsError
 from localagent.instances import PoolProfile
 from localagent.transport import Caps
-from localagent.wire.aiohttp_transport import AiohttpTransport, sessions
+from localagent_connect_aiohttp.transport import AiohttpTransport, sessions
 from localagent_testing import Authority, FaultServer, ReadRequest, Send, TransportContract, answer
 from localagent_testing.contracts.exchanging import CAPS, HERE, POOL, fetch
 

@@ -11,14 +11,14 @@ import os
 import aiohttp
 from aiohttp.http_exceptions import BadStatusLine
 
-from localagent.errors import (
-    Advice,
+from localagent import (
     ConnectFailed,
     InternalError,
     LocalAgentError,
     UpstreamProtocol,
     UpstreamServerError,
 )
+from localagent.errors import Advice
 
 _BROKE = Advice(next=True, later=True, billed="unknown", breaker="failure")
 _STALE = Advice(same=True, next=True, later=True, billed="unknown", stale=True)

@@ -21,8 +21,8 @@ SPOKEN_BY_MANY: Mapping[str, PoolProfile] = {"openai": PoolProfile(limit=50)}
 
 
 @attrs.frozen
-class ConnectPoolSettings:
-    """``[plugins.connect-pool]``.
+class AiohttpConnectSettings:
+    """``[plugins.connect-aiohttp]``.
 
     Attributes:
         limit: The most connections at a time, of all instances together.

@@ -7,16 +7,16 @@ from types import TracebackType
 from typing import Literal, Self
 
 from localagent import Instance, Permits, Plugin, PoolStats, Settings, hookimpl
-from localagent_connect_pool.settings import ConnectPoolSettings
-from localagent_connect_pool.transport import PoolTransport
+from localagent_connect_aiohttp.pool_transport import PoolTransport
+from localagent_connect_aiohttp.settings import AiohttpConnectSettings
 
 
-class ConnectPoolPlugin(Plugin):
+class AiohttpConnectPlugin(Plugin):
     """Brings a pool of connections for every instance."""
 
-    name = "connect-pool"
-    settings_class = ConnectPoolSettings
-    settings: ConnectPoolSettings
+    name = "connect-aiohttp"
+    settings_class = AiohttpConnectSettings
+    settings: AiohttpConnectSettings
 
     async def __aenter__(self) -> Self:
         self._total = Permits(self.settings.limit)

@@ -12,7 +12,7 @@ import pytest
 
 from localagent import Instance, PoolProfile, Settings
 from localagent.settings.structuring import structure
-from localagent_connect_pool import ConnectPoolPlugin, ConnectPoolSettings, PoolTransport
+from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, PoolTransport
 from localagent_testing import FakeCore, FaultServer, Hold, ReadRequest, Send, answer
 from localagent_testing.contracts.connect import NAME, resolve_to
 from localagent_testing.contracts.exchanging import fetch
@@ -23,8 +23,8 @@ HELD = (ReadRequest(), Hold(60.0), Send(answer(200, b"good")))
 
 @asynccontextmanager
 async def pooled(url: str, limit: int = 10, **settings: Any) -> AsyncIterator[tuple[FakeCore, PoolTransport]]:
-    filled = structure(ConnectPoolSettings, settings, where="test")
-    async with FakeCore() as core, core.plugged(ConnectPoolPlugin, filled) as plugged:
+    filled = structure(AiohttpConnectSettings, settings, where="test")
+    async with FakeCore() as core, core.plugged(AiohttpConnectPlugin, filled) as plugged:
         instance = Instance("here", "here", "openai", url, pool=PoolProfile(limit))
         core.instances.add(instance)
         yield core, await plugged.ask("connect", instance)
@@ -75,8 +75,8 @@ async def test_there_are_never_more_connections_than_the_limit_with_those_that_a
 
 async def test_all_instances_keep_the_total_limit() -> None:
     """Two instances, three connections in total: of twenty requests three are on their way, and all are answered."""
-    filled = ConnectPoolSettings(limit=3, spare=0)
-    async with FaultServer(HELD) as server, FakeCore() as core, core.plugged(ConnectPoolPlugin, filled) as plugged:
+    filled = AiohttpConnectSettings(limit=3, spare=0)
+    async with FaultServer(HELD) as server, FakeCore() as core, core.plugged(AiohttpConnectPlugin, filled) as plugged:
         instances = [Instance(name, name, "openai", server.url) for name in ("one", "two")]
         one, two = [await plugged.ask("connect", instance) for instance in instances]
         tasks = [asyncio.ensure_future(fetch(transport, server.url)) for transport in (one, two) * 10]
@@ -121,8 +121,8 @@ async def answers_once(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 async def test_an_instance_that_goes_takes_its_connections_along() -> None:
     """Also when the core never asked for its transport."""
-    filled = ConnectPoolSettings(warm=2)
-    async with FaultServer(GOOD) as server, FakeCore() as core, core.plugged(ConnectPoolPlugin, filled) as plugged:
+    filled = AiohttpConnectSettings(warm=2)
+    async with FaultServer(GOOD) as server, FakeCore() as core, core.plugged(AiohttpConnectPlugin, filled) as plugged:
         instance = Instance("here", "here", "openai", server.url)
         core.instances.add(instance)
         await core.settled()
@@ -135,7 +135,7 @@ async def test_an_instance_that_goes_takes_its_connections_along() -> None:
 def test_explain_tells_what_holds_for_each_provider() -> None:
     """Limit and keep-alive, with what the provider itself says."""
     settings = Settings().with_provider("ollama", {}, "test").with_provider("v", {"pool": {"limit": 7}}, "test")
-    assert list(ConnectPoolPlugin().remarks(settings)) == [
+    assert list(AiohttpConnectPlugin().remarks(settings)) == [
         "ollama has at most 10 connections at a time, kept idle for 60 s.",
         "v has at most 7 connections at a time, kept idle for 4 s.",
     ]

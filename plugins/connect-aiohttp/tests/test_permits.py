@@ -8,7 +8,7 @@ import random
 import pytest
 
 from localagent import Permits
-from localagent_connect_pool.permits import PoolPermits
+from localagent_connect_aiohttp.permits import PoolPermits
 
 
 async def hold(permits: PoolPermits, turns: int, held: list[int]) -> None:
