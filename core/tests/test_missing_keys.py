@@ -11,6 +11,7 @@ import pytest
 
 from localagent import Client, Plugin, ProviderSetup, ProviderType, Secret, SettingsError, hookimpl
 from localagent.settings.secret_refs import SecretRef
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import FaultServer, ReadRequest, Send, WirePlugin, answer
 from localagent_testing.faults.dialects import DIALECTS
 
@@ -46,7 +47,7 @@ def client(url: str, lacking: dict[str, Any], environment: dict[str, str] | None
         "there": {"type": "wire", "instances": [url]},
     }
     settings = {"providers": providers, "health": {"enabled": False}, **settings}
-    return Client(settings, plugins=[WirePlugin, TokenPlugin], environment=environment or {})
+    return Client(settings, plugins=[AiohttpConnectPlugin, WirePlugin, TokenPlugin], environment=environment or {})
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ async def test_an_alias_skips_a_provider_that_is_left_out(caplog: pytest.LogCapt
 async def test_alone_it_is_the_error_of_a_request_that_names_no_model(default: dict[str, str]) -> None:
     """Opening is no error: nothing was asked yet."""
     settings = {"providers": {"gone": {"type": "wire", "keys": [UNSET]}}, "health": {"enabled": False}, **default}
-    async with Client(settings, plugins=[WirePlugin], environment={}) as made:
+    async with Client(settings, plugins=[AiohttpConnectPlugin, WirePlugin], environment={}) as made:
         with pytest.raises(SettingsError, match="NOT_THERE"):
             await made.chat("Hello.")
         assert await made.models() == []
@@ -140,7 +141,9 @@ async def test_a_key_that_is_there_after_a_reload_is_used() -> None:
             await old.chat("Hello.", model="gone/m")
         providers = {"gone": {"type": "wire", "instances": [server.url], "keys": [{"env": "NOW"}]}}
         settings = {"providers": providers, "health": {"enabled": False}}
-        async with Client(settings, plugins=[WirePlugin], environment={"NOW": "k"}, replaces=old) as new:
+        async with Client(
+            settings, plugins=[AiohttpConnectPlugin, WirePlugin], environment={"NOW": "k"}, replaces=old
+        ) as new:
             assert (await new.chat("Hello.", model="gone/m")).text == "Red."
 
 

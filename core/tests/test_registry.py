@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from localagent import (
     NotAllowed,
     Plugin,
     PluginError,
+    PoolProfile,
     Principal,
     ProviderType,
     SettingsError,
@@ -155,6 +156,24 @@ async def refused(*plugins: type[Plugin], **settings: Any) -> LocalAgentError:
         async with registry(*plugins, **settings):
             pass
     return caught.value
+
+
+async def test_a_type_whose_pool_cannot_be_named_is_refused() -> None:
+    """The type is named, and the class of what it raised."""
+
+    def raising(addresses: Sequence[str]) -> PoolProfile:
+        raise KeyError(addresses)
+
+    kind = type("Odd", (Plugin,), {"name": "provider-odd", "provide": hookimpl(_providing(raising))})
+    error = await refused(kind, providers={"odd": {}})
+    assert (type(error), error.message) == (PluginError, "Provider type odd failed to name its pool: KeyError.")
+
+
+def _providing(pool: Callable[[Sequence[str]], PoolProfile]) -> Any:
+    def provide(self: Any) -> Sequence[ProviderType]:
+        return [ProviderType("odd", NoSettings, lambda setup: None, pool=pool)]  # type: ignore[arg-type,return-value]
+
+    return provide
 
 
 async def test_a_type_that_no_plugin_brings_is_refused() -> None:

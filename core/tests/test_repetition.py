@@ -10,6 +10,7 @@ from localagent import Client, LocalAgentError, StreamInterrupted, UpstreamServe
 from localagent.errors import InvalidRequest
 from localagent.repetition import LARGE, LEFT_OUT, without_repetition
 from localagent.requests import ChatRequest
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import FaultServer, ReadRequest, Send, WirePlugin, answer, chunked, head, sse
 
 PROMPT = "Tell nobody that the caf\u00e9 opens\nonly at nine in winter."
@@ -75,7 +76,7 @@ async def ended_by(script: tuple[Any, ...], *, stream: bool) -> LocalAgentError:
     """Return the error that ends a call at a server."""
     async with FaultServer(script) as server:
         settings = {"providers": {"wire": {"instances": [server.url + "/v1"]}}, "health": {"enabled": False}}
-        async with Client(settings, plugins=[WirePlugin]) as client:
+        async with Client(settings, plugins=[AiohttpConnectPlugin, WirePlugin]) as client:
             with pytest.raises(LocalAgentError) as caught:
                 await ask(client, stream=stream)
     return caught.value
@@ -106,7 +107,7 @@ async def test_an_instance_s_last_error_and_the_log_say_what_its_server_said(cap
     """``localagent instances`` and a log line for each failed attempt show why a server fails."""
     async with FaultServer(failing(500, "The fan stopped.")) as server:
         settings = {"providers": {"wire": {"instances": [server.url + "/v1"]}}, "health": {"enabled": False}}
-        async with Client(settings, plugins=[WirePlugin]) as client:
+        async with Client(settings, plugins=[AiohttpConnectPlugin, WirePlugin]) as client:
             with pytest.raises(UpstreamServerError):
                 await client.chat("Hi", model="wire/m")
             (state,) = (await client.runtime()).instances.of("wire")

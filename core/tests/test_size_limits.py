@@ -24,6 +24,7 @@ from localagent import (
 from localagent.http_answers.inflating import Inflater
 from localagent.schema.joining import split_document
 from localagent.schema.openai_wire import MOST_CHOICES, OpenAIDecoder, chat_response
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import FakeCore, FaultServer, Repeat, Reply, Send, fake_provider_plugin, sse
 from localagent_testing.fake_provider import FakeProvider, FakeProviderPlugin
 from localagent_testing.http_bytes import answer, chunk, head
@@ -285,7 +286,7 @@ def endless(start: bytes, piece: bytes) -> Script:
 async def served(script: Script) -> AsyncIterator[tuple[FaultServer, Client]]:
     async with FaultServer(script) as server:
         settings = {"wire": {"instances": [server.url], "caps": SMALL}}
-        async with client_of(WirePlugin, providers=settings, default_model="wire/m") as client:
+        async with client_of(AiohttpConnectPlugin, WirePlugin, providers=settings, default_model="wire/m") as client:
             yield server, client
             if len(script) > 2:  # of a bomb all was received, and its connection may be kept
                 await server.all_closed()

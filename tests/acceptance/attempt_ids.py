@@ -19,7 +19,7 @@ from localagent import (
 from localagent.runtime import Runtime
 
 HEADER = "X-Attempt"
-TRANSPORTS = ("aiohttp", "connect-aiohttp", "connect-fast")
+TRANSPORTS = ("connect-aiohttp", "spare connections", "connect-fast")
 
 
 class Book(Plugin):
@@ -79,8 +79,10 @@ def plugins_of(transport: str, *, retry: bool) -> list[type[Plugin]]:
     from localagent_select_least_busy import LeastBusyPlugin
 
     connect: dict[str, list[type[Plugin]]] = {
-        "aiohttp": [], "connect-aiohttp": [AiohttpConnectPlugin], "connect-fast": [FastConnectPlugin],
-    }  # fmt: skip
+        "connect-aiohttp": [AiohttpConnectPlugin],
+        "spare connections": [AiohttpConnectPlugin],
+        "connect-fast": [FastConnectPlugin],
+    }
     return [OpenAIPlugin, LeastBusyPlugin, *connect[transport], *([RetryPlugin] if retry else [])]
 
 
@@ -92,6 +94,7 @@ def client_of(
         "default_model": "up/m",
         "providers": {"up": {"type": "openai", "instances": urls}},
         "health": {"enabled": False},
+        "plugins": {"connect-aiohttp": {"limit": 1000, "spare": 1}} if transport == "spare connections" else {},
         **settings,
     }
     return Client(given, plugins=[*plugins_of(transport, retry=retry_plugin), book], environment={}, seed=7)

@@ -146,7 +146,8 @@ def write_settings(folder: Path, url: str, more: str = "", **gateway: Any) -> Pa
     own = "\n".join(f"{name} = {_toml(value)}" for name, value in {"log": "none", **gateway}.items())
     path = folder / "localagent.toml"
     path.write_text(
-        f'use = ["gateway", "provider-openai"]\ndefault_model = "up/m"\nstate_folder = "{folder}/state"\n'
+        f'use = ["gateway", "connect-aiohttp", "provider-openai"]\n'
+        f'default_model = "up/m"\nstate_folder = "{folder}/state"\n'
         f'[providers.up]\ntype = "openai"\ninstances = ["{url}"]\n{more}\n[plugins.gateway]\n{own}\n'
     )
     return path

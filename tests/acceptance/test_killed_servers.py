@@ -17,6 +17,7 @@ from typing import Self
 import attrs
 
 from localagent import Attempt, Call, Client, Metric, Outcome, Plugin, StreamInterrupted, hookimpl
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import tiny_gguf
 
 FULL = os.environ.get("LOCALAGENT_FULL") == "1"
@@ -102,7 +103,9 @@ def client_of(model: Path) -> Client:
         "retry": {"ratio": 1.0},
         "health": {"interval": "1 s"},
     }  # fmt: skip
-    return Client(settings, plugins=[LlamaCppPlugin, LeastBusyPlugin, RetryPlugin, Ledger], seed=7)
+    return Client(
+        settings, plugins=[AiohttpConnectPlugin, LlamaCppPlugin, LeastBusyPlugin, RetryPlugin, Ledger], seed=7
+    )
 
 
 async def killer(client: Client, tally: Tally) -> None:

@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from localagent import Client
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_ollama import OllamaPlugin
 from localagent_provider_openai import OpenAIPlugin
 from localagent_testing.real_servers import llama_server, ollama_proxy
@@ -58,7 +59,9 @@ def servers() -> Iterator[Servers]:
 async def test_both_providers_answer_alike_whole_and_streamed(servers: Servers) -> None:
     """Greedy decoding of one model: the text does not depend on the protocol, nor on the way it comes."""
     texts: dict[str, str] = {}
-    async with Client(servers.settings, plugins=[OpenAIPlugin, OllamaPlugin], environment={}) as client:
+    async with Client(
+        servers.settings, plugins=[AiohttpConnectPlugin, OpenAIPlugin, OllamaPlugin], environment={}
+    ) as client:
         for model in servers.models:
             whole = await client.chat(QUESTION, model=model, **GREEDY)
             texts[f"{model} whole"] = whole.text
@@ -74,7 +77,9 @@ async def test_both_providers_answer_alike_whole_and_streamed(servers: Servers) 
 async def test_an_answer_of_one_provider_goes_on_at_the_other(servers: Servers) -> None:
     """The conversation is in one schema, whoever said what."""
     first, second = servers.models
-    async with Client(servers.settings, plugins=[OpenAIPlugin, OllamaPlugin], environment={}) as client:
+    async with Client(
+        servers.settings, plugins=[AiohttpConnectPlugin, OpenAIPlugin, OllamaPlugin], environment={}
+    ) as client:
         answer = await client.chat(QUESTION, model=first, **GREEDY)
         conversation = [*QUESTION, answer.message, {"role": "user", "content": "And of Italy?"}]
         texts = [(await client.chat(conversation, model=model, **GREEDY)).text for model in (first, second)]

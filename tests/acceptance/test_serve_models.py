@@ -33,7 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(folder: Path, model: Path) -> Path:
     path = folder / "localagent.toml"
     path.write_text(
-        f'use = ["gateway", "provider-llamacpp", "failure-retry"]\nstate_folder = "{folder}/state"\n'
+        f'use = ["gateway", "connect-aiohttp", "provider-llamacpp", "failure-retry"]\nstate_folder = "{folder}/state"\n'
         f'[providers.llamacpp]\nmodel = "{model}"\ncontext = 256\nthreads = 1\nbatch = 64\n'
         '[plugins.gateway]\nlog = "none"\n'
     )
@@ -113,7 +113,7 @@ def with_upstream(path: Path, url: str, *, context: int, odd: str = "") -> None:
     model = re.search(r'model = "(.*)"', text)
     assert model is not None
     path.write_text(
-        'use = ["gateway", "provider-llamacpp", "provider-openai", "odd"]\n'
+        'use = ["gateway", "connect-aiohttp", "provider-llamacpp", "provider-openai", "odd"]\n'
         f'state_folder = "{path.parent}/state"\n{odd}\n'
         f'[providers.llamacpp]\nmodel = "{model[1]}"\ncontext = {context}\nthreads = 1\nbatch = 64\n'
         f'[providers.up]\ntype = "openai"\ninstances = ["{url}"]\n[plugins.gateway]\nlog = "none"\n'

@@ -9,6 +9,7 @@ import ollama
 import pytest
 
 from localagent import Client
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_gateway import GatewayPlugin, GatewaySettings
 from localagent_gateway.ollama.requests import chat_request, embed_request, generate_request
 from localagent_gateway.sockets import bind
@@ -38,7 +39,7 @@ async def serving(behind: str) -> AsyncIterator[str]:
     host, port = sockets[0].getsockname()[:2]
     providers = {"providers": {"ollama": {"instances": [behind]}}}
     async with (
-        Client(providers, plugins=[GatewayPlugin, OllamaPlugin]) as client,
+        Client(providers, plugins=[GatewayPlugin, AiohttpConnectPlugin, OllamaPlugin]) as client,
         running(client, settings, sockets),
     ):
         yield f"http://{host}:{port}"

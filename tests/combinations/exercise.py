@@ -14,6 +14,7 @@ from covering import Row
 from stage import TEXT, Stage
 
 from localagent import Client, Plugin, UpstreamServerError
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import WirePlugin
 
 OFF, ON = "off", "on"
@@ -73,9 +74,11 @@ def settings_of(row: Row, stage: Stage, prefix: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def opened(row: Row, plugins: dict[str, type[Plugin]], stage: Stage, prefix: str) -> AsyncIterator[Client]:
-    """Open a client with a row's plugins; a provider that belongs to no distribution is always there."""
-    on = [plugins[name] for name in plugins if row[name] != OFF]
-    async with Client(settings_of(row, stage, prefix), plugins=[WirePlugin, *on], environment={}) as client:
+    """Open a client with a row's plugins; a provider of the test kit and a transport are always there."""
+    on = {name: plugins[name] for name in plugins if row[name] != OFF}
+    if not any(name.startswith("connect-") for name in on):
+        on["connect-aiohttp"] = AiohttpConnectPlugin
+    async with Client(settings_of(row, stage, prefix), plugins=[WirePlugin, *on.values()], environment={}) as client:
         yield client
 
 

@@ -8,7 +8,7 @@ from combo_parts import SMALL, active, localagent
 
 from localagent import Client
 
-SET = ["provider-llamacpp"]
+SET = ["connect-aiohttp", "provider-llamacpp"]
 
 
 async def test_a_program_asks_a_model_of_this_machine(tiny_model: Path) -> None:

@@ -13,7 +13,7 @@ from localagent.pipeline import Pipeline
 from localagent.plugins import find_plugins, load_plugins
 from localagent_testing import FaultServer, ReadRequest, Repeat, Send, answer
 
-PROVIDER = "provider-openai"
+NEEDED = {"connect-aiohttp", "provider-openai"}
 PAIRS = list(itertools.combinations(find_plugins(), 2))
 
 WHOLE = {
@@ -38,7 +38,7 @@ async def test_requests_pass_a_pair(pair: tuple[str, str]) -> None:
     """A whole answer comes through, and a stream that the server answers in one piece; nothing else is active."""
     async with FaultServer((Repeat((ReadRequest(), Send(answer(200, WHOLE)))),)) as server:
         settings = settings_for(pair, server.url)
-        assert set(assemble(settings, None, {})[1].plugins) == {*pair, PROVIDER}
+        assert set(assemble(settings, None, {})[1].plugins) == {*pair, *NEEDED}
         async with Client(settings, environment={}) as client:
             assert (await client.chat("Hello.")).text == "Hello."
             async with client.stream("Hello.") as stream:
@@ -47,7 +47,7 @@ async def test_requests_pass_a_pair(pair: tuple[str, str]) -> None:
 
 def settings_for(pair: tuple[str, str], url: str) -> dict[str, Any]:
     return {
-        "use": sorted({*pair, PROVIDER}),
+        "use": sorted({*pair, *NEEDED}),
         "default_model": "wire/m",
         "providers": {"wire": {"type": "openai", "instances": [url + "/v1"]}},
     }

@@ -62,7 +62,8 @@ async def connect(instance: Instance) -> Transport | None:
 
     When: before the instance's first attempt; the result is remembered, a failure is not.
     Result: a transport; the core closes it with the instance.
-    None: the next plugin is asked; if all say None, the core's own transport is used.
+    None: the next plugin is asked; if all say None, the provider's first request ends with a ``PluginError`` that says
+        what to install.
     Raise: ends the attempt.
     """
 

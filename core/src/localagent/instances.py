@@ -46,10 +46,10 @@ class PoolProfile:
         return attrs.evolve(read, chosen=frozenset(value if isinstance(value, Mapping) else ()))
 
     def over(self, other: PoolProfile) -> PoolProfile:
-        """Return ``other``, with what somebody chose for this one in its place."""
+        """Return ``other``, with what somebody chose for this one in its place; that, and no more, stays chosen."""
         if self.chosen is None:
             return self
-        return attrs.evolve(other, **{name: getattr(self, name) for name in self.chosen})
+        return attrs.evolve(other, chosen=self.chosen, **{name: getattr(self, name) for name in self.chosen})
 
 
 NOT_CHOSEN = PoolProfile(chosen=frozenset())

@@ -6,10 +6,11 @@ import difflib
 from collections.abc import Iterable
 
 from localagent.errors import PluginError
-from localagent.installing import install, known_plugins
+from localagent.installing import install, install_one_of, known_plugins
 
 SEE = "See: localagent plugins"
 PROVIDER = "provider-"
+CONNECT = "connect-"
 
 
 def missing_plugin(name: str, installed: Iterable[str]) -> PluginError:
@@ -75,6 +76,20 @@ def missing_type(kind: str, active: Iterable[str], installed: Iterable[str]) -> 
     if near[0] in active or types[near[0]] in installed:
         return f'Did you mean "{near[0]}"?'
     return _did_you_mean(f'"{near[0]}"', types[near[0]])
+
+
+def missing_transport(installed: Iterable[str]) -> str:
+    """Return what to do where no active plugin brings a transport.
+
+    Args:
+        installed: Names of the installed plugins, active or not.
+    """
+    known = [plugin for name, plugin in known_plugins().items() if name.startswith(CONNECT)]
+    there = [name for name in installed if name.startswith(CONNECT)]
+    if not there:
+        return install_one_of(known)
+    name = next((plugin.name for plugin in known if plugin.name in there), there[0])
+    return f'Add "{name}" to use = [...], or its class to the plugins that the program passes.'
 
 
 def missing_command(name: str, commands: Iterable[str], installed: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from collections import deque
 class Permits:
     """Connection slots of one instance, given out in the order of asking.
 
-    aiohttp's own limit is not used: waiting there looks like a connect timeout.
+    A limit of an HTTP client's own does not do: waiting there looks like a connect timeout.
 
     Args:
         limit: Slots.

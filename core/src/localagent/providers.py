@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from localagent.instances import Instance
+from localagent.instances import NOT_CHOSEN, Instance, PoolProfile
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
 
 if TYPE_CHECKING:
@@ -180,6 +180,8 @@ class ProviderType:
             configured, or None: a key in the environment, or a model that is built in.
         share: Given a provider's filled ``settings`` and the path of a Unix socket, runs once, as an async context
             manager, what the providers of several processes would otherwise run once each. None: there is nothing.
+        pool: Given the addresses of a provider as its settings have them (none: where its servers usually are), returns
+            how connections to them are kept. What the settings choose for the provider wins, field by field.
     """
 
     name: str
@@ -187,3 +189,4 @@ class ProviderType:
     make: Callable[[ProviderSetup], Provider]
     default: Callable[[Mapping[str, str]], Mapping[str, Any] | None] = lambda environment: None
     share: Callable[[Any, Path], AbstractAsyncContextManager[object]] | None = None
+    pool: Callable[[Sequence[str]], PoolProfile] = lambda addresses: NOT_CHOSEN

@@ -8,11 +8,12 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import msgspec
 
 from localagent.call import Principal
 from localagent.errors import Draining, LocalAgentError, ModelNotFound, NotAllowed, PluginError, SettingsError
-from localagent.instances import Target
+from localagent.instances import PoolProfile, Target
 from localagent.missing_keys import MissingKeys, left_out, missing_keys
 from localagent.missing_plugins import missing_type
 from localagent.model_names import check_model_name
@@ -127,7 +128,28 @@ def with_defaults(
         given = _found_by(kind, environment)
         if given is not None and name not in settings.providers:
             settings = settings.with_provider(name, given, where=f"the defaults of {name}")
-    return settings
+    return with_pools(settings, types)
+
+
+def with_pools(settings: Settings, types: Mapping[str, tuple[ProviderType, str]]) -> Settings:
+    """Return the settings with the pool profile of each provider's type, where they choose nothing themselves.
+
+    Raises:
+        PluginError: A provider type failed.
+    """
+    providers = {
+        name: attrs.evolve(common, pool=common.pool.over(_pool_of(types[common.type][0], common)))
+        for name, common in settings.providers.items()
+        if common.type in types
+    }
+    return attrs.evolve(settings, providers={**settings.providers, **providers})
+
+
+def _pool_of(kind: ProviderType, common: ProviderSettings) -> PoolProfile:
+    try:
+        return kind.pool([instance.url for instance in common.instances])
+    except Exception as error:  # the plugin's code
+        raise PluginError(f"Provider type {kind.name} failed to name its pool: {type(error).__name__}.") from error
 
 
 def _found_by(kind: ProviderType, environment: Mapping[str, str]) -> Mapping[str, Any] | None:

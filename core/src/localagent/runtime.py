@@ -27,6 +27,7 @@ from localagent.handle import Handle
 from localagent.health import Health
 from localagent.hooks import OPERATIONS
 from localagent.instances import Instance, Instances, InstanceState, Target, removed
+from localagent.missing_transport import MissingTransport
 from localagent.model_lists import ModelLists
 from localagent.pipeline import Pipeline
 from localagent.plan import first
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from localagent.registry import Source
     from localagent.stream_run import StreamRun
     from localagent.transport import ConnectSettings, Transport
-    from localagent_connect_aiohttp.sessions import Sessions
 
 log = logging.getLogger("localagent")
 
@@ -115,7 +115,6 @@ class Runtime:
             flights = any(plan.cache_lookup for plan in self._plans.values())
         self.flights = Flights(self) if flights else None
         self._transports: dict[Instance, Transport] = {}
-        self._sessions: Sessions | None = None
         self._prefix = f"la-{secrets.token_hex(4)}-"
         self._numbers = itertools.count(1)
         self._closed = False
@@ -210,8 +209,6 @@ class Runtime:
     async def _close_transports(self) -> None:
         """Close all connections, also those that were made while the rest ended."""
         closing = AsyncExitStack()
-        if self._sessions is not None:
-            closing.push_async_callback(self._sessions.aclose)
         for transport in self._transports.values():
             closing.push_async_callback(transport.aclose)
         await closing.aclose()
@@ -360,12 +357,7 @@ class Runtime:
             finally:
                 timer.close()
         if brought is None:
-            from localagent_connect_aiohttp.sessions import Sessions
-            from localagent_connect_aiohttp.transport import AiohttpTransport
-
-            self._sessions = self._sessions or Sessions()
-            common = self.provider_of(state.instance).common
-            brought = AiohttpTransport(state.instance, self._sessions, common.caps, common.authority)
+            brought = MissingTransport(state.instance)
         if self.instances.find(state.instance) is not state:  # it went away meanwhile
             await brought.aclose()
             raise removed(state.instance)

@@ -151,3 +151,11 @@ def test_a_pool_remembers_what_was_chosen() -> None:
     assert provider({"pool": {}}, "v").pool.over(other) == other
     assert provider({}, "v").pool.over(other) == other
     assert PoolProfile(limit=50).over(other) == PoolProfile(limit=50, keepalive=4.0)
+
+
+def test_what_stands_beneath_a_profile_is_not_chosen() -> None:
+    """So a further profile may come between the two: the settings of a plugin between the provider's and its type's."""
+    of_its_type, between = PoolProfile(limit=10, keepalive=60.0), provider({"pool": {"limit": 20, "keepalive": 9}}, "p")
+    merged = provider({"pool": {"limit": 50}}, "v").pool.over(of_its_type)
+    assert merged == PoolProfile(limit=50, keepalive=60.0)
+    assert merged.over(between.pool.over(merged)) == PoolProfile(limit=50, keepalive=9.0)

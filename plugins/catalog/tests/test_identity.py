@@ -10,6 +10,7 @@ import pytest
 
 from localagent import Attempt, Client, ModelInfo, ModelNotFound, Plugin, Retry, Secret, hookimpl
 from localagent_catalog import CatalogPlugin
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import FaultServer, ReadRequest, Reply, Send, WirePlugin, answer, fake_provider_plugin
 
 LISTS = (ReadRequest(), Send(answer(200, {"data": [{"id": "m"}]})))
@@ -29,7 +30,9 @@ async def asked(server: FaultServer, folder: Path, provider: dict[str, Any], env
         "health": {"enabled": False},
     }
     before = len(server.requests)
-    async with Client(settings, plugins=[WirePlugin, CatalogPlugin], environment=environment) as client:
+    async with Client(
+        settings, plugins=[AiohttpConnectPlugin, WirePlugin, CatalogPlugin], environment=environment
+    ) as client:
         assert {model.id for model in await client.models()} == {"m"}
     return len(server.requests) - before
 
@@ -83,7 +86,7 @@ async def test_a_reload_with_another_key_asks_at_once(tmp_path: Path) -> None:
             provider = {"type": "wire", "instances": [server.url], **keys(key)}
             return {"state_folder": tmp_path, "providers": {"up": provider}, "health": {"enabled": False}}
 
-        plugins = [WirePlugin, CatalogPlugin]
+        plugins = [AiohttpConnectPlugin, WirePlugin, CatalogPlugin]
         async with Client(settings("one"), plugins=plugins, environment={}) as old:
             await old.models()
             async with Client(settings("two"), plugins=plugins, environment={}, replaces=old) as new:

@@ -151,7 +151,7 @@ class Shell:
     def use(self, *urls: str, plugins: tuple[str, ...] = (), more: str = "") -> None:
         """Write settings with the provider ``wire`` at these addresses and the model ``wire/m`` as default."""
         self.settings(
-            f'use = {["provider-wire", *plugins]}\ndefault_model = "wire/m"\n{more}\n'
+            f'use = {["connect-aiohttp", "provider-wire", *plugins]}\ndefault_model = "wire/m"\n{more}\n'
             f"[providers.wire]\ninstances = {list(urls)}\n"
         )
 

@@ -12,7 +12,7 @@ import pytest
 
 from localagent import Instance, PoolProfile, Settings
 from localagent.settings.structuring import structure
-from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, PoolTransport
+from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, AiohttpTransport
 from localagent_testing import FakeCore, FaultServer, Hold, ReadRequest, Send, answer
 from localagent_testing.contracts.connect import NAME, resolve_to
 from localagent_testing.contracts.exchanging import fetch
@@ -22,7 +22,7 @@ HELD = (ReadRequest(), Hold(60.0), Send(answer(200, b"good")))
 
 
 @asynccontextmanager
-async def pooled(url: str, limit: int = 10, **settings: Any) -> AsyncIterator[tuple[FakeCore, PoolTransport]]:
+async def pooled(url: str, limit: int = 10, **settings: Any) -> AsyncIterator[tuple[FakeCore, AiohttpTransport]]:
     filled = structure(AiohttpConnectSettings, settings, where="test")
     async with FakeCore() as core, core.plugged(AiohttpConnectPlugin, filled) as plugged:
         instance = Instance("here", "here", "openai", url, pool=PoolProfile(limit))
@@ -134,8 +134,9 @@ async def test_an_instance_that_goes_takes_its_connections_along() -> None:
 
 def test_explain_tells_what_holds_for_each_provider() -> None:
     """Limit and keep-alive, with what the provider itself says."""
-    settings = Settings().with_provider("ollama", {}, "test").with_provider("v", {"pool": {"limit": 7}}, "test")
-    assert list(AiohttpConnectPlugin().remarks(settings)) == [
-        "ollama has at most 10 connections at a time, kept idle for 60 s.",
+    settings = Settings().with_provider("a", {}, "test").with_provider("v", {"pool": {"limit": 7}}, "test")
+    own = AiohttpConnectSettings(profiles={"a": PoolProfile(10, 60.0)})
+    assert list(AiohttpConnectPlugin(own).remarks(settings)) == [
+        "a has at most 10 connections at a time, kept idle for 60 s.",
         "v has at most 7 connections at a time, kept idle for 4 s.",
     ]

@@ -8,32 +8,25 @@ import pytest
 
 from localagent import Client, LocalAgentError, PoolProfile
 from localagent.settings.structuring import structure
-from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, PoolTransport
+from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, AiohttpTransport
 from localagent_testing import fake_provider_plugin
 
 NOBODY_CHOSE = PoolProfile(chosen=frozenset())
+OF_ITS_TYPE = PoolProfile(10, 60.0, chosen=frozenset())
 
 
 def settings(**profiles: Any) -> AiohttpConnectSettings:
     return structure(AiohttpConnectSettings, {"profiles": profiles}, where="test")
 
 
-@pytest.mark.parametrize(
-    ("kind", "limit", "keepalive"),
-    [("ollama", 10, 60.0), ("openai", 50, 4.0), ("gemini", 20, 45.0), ("perplexity", 15, 30.0), ("other", 100, 4.0)],
-)
-def test_each_provider_has_the_profile_of_its_type(kind: str, limit: int, keepalive: float) -> None:
-    """The roadmap's table; the core's own profile for types that nobody knows.
-
-    The type openai is many servers, some of which close after 5 s; what is known of OpenAI's own holds by its name.
-    """
-    assert settings().profile("mine", kind, NOBODY_CHOSE) == PoolProfile(limit, keepalive)
+def test_without_a_profile_the_instances_own_holds() -> None:
+    """What the provider's type brings, or the core's default."""
+    assert settings().profile("mine", "any", OF_ITS_TYPE) == PoolProfile(10, 60.0)
+    assert settings().profile("mine", "any", NOBODY_CHOSE) == PoolProfile(100, 4.0)
 
 
 def test_the_providers_name_comes_before_its_type() -> None:
-    """Perplexity speaks the protocol of the type openai, and is found by its name."""
-    assert settings().profile("perplexity", "openai", NOBODY_CHOSE) == PoolProfile(15, 30.0)
-    assert settings().profile("openai", "openai", NOBODY_CHOSE) == PoolProfile(50, 30.0)
+    """Two providers of one type may have profiles of their own."""
     own = settings(fast={"limit": 200}, openai={"limit": 80})
     assert own.profile("fast", "openai", NOBODY_CHOSE).limit == 200
     assert own.profile("slow", "openai", NOBODY_CHOSE).limit == 80
@@ -41,7 +34,13 @@ def test_the_providers_name_comes_before_its_type() -> None:
 
 def test_what_a_profile_leaves_out_stays() -> None:
     """A limit of one's own does not lose the keep-alive of the type."""
-    assert settings(ollama={"limit": 4}).profile("ollama", "ollama", NOBODY_CHOSE) == PoolProfile(4, 60.0)
+    assert settings(ollama={"limit": 4}).profile("ollama", "ollama", OF_ITS_TYPE) == PoolProfile(4, 60.0)
+
+
+def test_by_default_nothing_is_opened_that_no_request_needs() -> None:
+    """No connection ahead, and no limit beside those of the instances."""
+    defaults = AiohttpConnectSettings()
+    assert (defaults.limit, defaults.warm, defaults.spare) == (None, 0, 0)
 
 
 async def test_what_the_provider_itself_says_wins_field_by_field() -> None:
@@ -55,7 +54,7 @@ async def test_what_the_provider_itself_says_wins_field_by_field() -> None:
         runtime = await client.runtime()
         for instance in runtime.instances:
             transport = await runtime.connect(instance)
-            assert isinstance(transport, PoolTransport)
+            assert isinstance(transport, AiohttpTransport)
             assert transport.profile == PoolProfile(3, 50.0)
             stats = runtime.state(instance).pool
             assert stats is not None

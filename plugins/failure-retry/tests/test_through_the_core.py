@@ -24,6 +24,7 @@ from localagent import (
     UpstreamServerError,
     hookimpl,
 )
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_failure_retry import RetryPlugin
 from localagent_testing import (
     Close,
@@ -76,7 +77,9 @@ async def client_of(
         "health": {"enabled": False},
     }
     environment = {key: key.lower() for key in keys}
-    async with Client(given, plugins=[WirePlugin, RetryPlugin, *also], environment=environment, seed=3) as client:
+    async with Client(
+        given, plugins=[AiohttpConnectPlugin, WirePlugin, RetryPlugin, *also], environment=environment, seed=3
+    ) as client:
         yield client
 
 

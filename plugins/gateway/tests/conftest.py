@@ -16,6 +16,7 @@ import pytest
 
 from localagent import Client, Plugin
 from localagent.settings.model import Settings
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_gateway import GatewayPlugin, GatewaySettings
 from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.keys.store import KeyStore
@@ -54,7 +55,8 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeyStore:
 def serve() -> Serve:
     """Return what starts a gateway: ``async with serve(settings, plugins=[...], port=0, ...) as served``.
 
-    ``settings`` are the client's, ``plugins`` those beside the gateway, further names the gateway's own settings.
+    ``settings`` are the client's, ``plugins`` those beside the gateway and the default transport, further names the
+    gateway's own settings.
     """
 
     @contextlib.asynccontextmanager
@@ -67,7 +69,9 @@ def serve() -> Serve:
         async with contextlib.AsyncExitStack() as stack:
             for sock in sockets:
                 stack.callback(sock.close)  # a gateway that does not start leaves them to us
-            client = await stack.enter_async_context(Client(settings or {}, plugins=[GatewayPlugin, *plugins]))
+            client = await stack.enter_async_context(
+                Client(settings or {}, plugins=[GatewayPlugin, AiohttpConnectPlugin, *plugins])
+            )
             worker = await stack.enter_async_context(running(client, own, sockets))
             yield Served(f"http://{host}:{port}", worker, client)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from localagent import Client, ContextLengthExceeded, LocalAgentError, ModelNotFound, SettingsError
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_llamacpp.plugin import LlamaCppPlugin
 from localagent_testing import tiny_gguf
 
@@ -25,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def client(**provider: Any) -> Client:
     settings = {"providers": {"llamacpp": {**SMALL, **provider}}}
-    return Client(settings, plugins=[LlamaCppPlugin], environment={})
+    return Client(settings, plugins=[AiohttpConnectPlugin, LlamaCppPlugin], environment={})
 
 
 async def servers_of(made: Client) -> list[Any]:

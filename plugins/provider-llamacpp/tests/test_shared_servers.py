@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from localagent import Client, LocalAgentError, SettingsError
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_llamacpp.plugin import LlamaCppPlugin, LlamaCppSettings
 from localagent_provider_llamacpp.shared_servers import SharedServers
 from localagent_provider_llamacpp.supervisor import ModelServer
@@ -32,7 +33,7 @@ async def shared(model: Path, folder: Path) -> AsyncIterator[SharedServers]:
 def client(model: Path, folder: Path) -> Client:
     settings = {"providers": {"llamacpp": {**SMALL, "model": str(model)}}}
     environment = {"LOCALAGENT_SHARED": msgspec.json.encode({"llamacpp": f"{folder}/s"}).decode()}
-    return Client(settings, plugins=[LlamaCppPlugin], environment=environment)
+    return Client(settings, plugins=[AiohttpConnectPlugin, LlamaCppPlugin], environment=environment)
 
 
 async def ask(made: Client) -> str:

@@ -15,10 +15,12 @@ from localagent import (
     InvalidRequest,
     ModelInfo,
     ModelNotFound,
+    PoolProfile,
     UpstreamProtocol,
     UpstreamServerError,
     UpstreamTimeout,
 )
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_ollama import OllamaPlugin
 from localagent_provider_ollama import provider as provider_module
 from localagent_testing import (
@@ -49,7 +51,7 @@ async def client(server: FaultServer, **provider: Any) -> AsyncIterator[Client]:
         "providers": {"ollama": {"instances": [server.url], **provider}},
         "health": {"enabled": False},
     }
-    async with Client(settings, plugins=[OllamaPlugin], environment={"KEY": "abc"}) as opened:
+    async with Client(settings, plugins=[AiohttpConnectPlugin, OllamaPlugin], environment={"KEY": "abc"}) as opened:
         yield opened
 
 
@@ -364,5 +366,13 @@ async def test_the_variable_is_enough() -> None:
     """``OLLAMA_HOST`` alone makes ``ollama/...`` a model."""
     async with FaultServer(says(SAID)) as server:
         environment = {"OLLAMA_HOST": server.url.removeprefix("http://")}
-        async with Client({}, plugins=[OllamaPlugin], environment=environment) as opened:
+        async with Client({}, plugins=[AiohttpConnectPlugin, OllamaPlugin], environment=environment) as opened:
             assert (await opened.chat(ASK, model="ollama/m")).text == "Hello"
+
+
+async def test_connections_are_kept_as_suits_the_server() -> None:
+    """Ten at a time, for a minute; what the settings choose wins."""
+    settings = {"providers": {"ollama": {}, "patient": {"type": "ollama", "pool": {"keepalive": "5 min"}}}}
+    async with Client(settings, plugins=[OllamaPlugin], environment={}) as opened:
+        pools = [instance.pool for instance in (await opened.runtime()).instances]
+    assert pools == [PoolProfile(limit=10, keepalive=60.0), PoolProfile(limit=10, keepalive=300.0)]

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from localagent import Client
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_ollama import OllamaPlugin
 from localagent_testing.real_servers import RealServer
 
@@ -18,7 +19,9 @@ GREEDY = {"temperature": 0, "max_tokens": 8}
 async def client(server: RealServer) -> AsyncIterator[Client]:
     """A client whose only provider is the server."""
     async with Client(
-        {"providers": {"ollama": {"instances": [server.url]}}}, plugins=[OllamaPlugin], environment={}
+        {"providers": {"ollama": {"instances": [server.url]}}},
+        plugins=[AiohttpConnectPlugin, OllamaPlugin],
+        environment={},
     ) as opened:
         yield opened
 

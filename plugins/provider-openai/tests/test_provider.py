@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from localagent import Client, SettingsError
+from localagent import Client, PoolProfile, SettingsError
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_openai import OpenAIPlugin
+from localagent_provider_openai.plugin import pool
 from localagent_testing import FaultServer, ReadRequest, Repeat, Send, answer
 
 GOOD = {
@@ -20,7 +22,7 @@ WELL = (Repeat((ReadRequest(), Send(answer(200, GOOD)))),)
 
 def client(providers: Mapping[str, Any], environment: Mapping[str, str] | None = None, model: str = "mine/m") -> Client:
     settings = {"default_model": model, "providers": providers}
-    return Client(settings, plugins=[OpenAIPlugin], environment=environment or {})
+    return Client(settings, plugins=[AiohttpConnectPlugin, OpenAIPlugin], environment=environment or {})
 
 
 async def ids(made: Client) -> list[str]:
@@ -30,14 +32,16 @@ async def ids(made: Client) -> list[str]:
 
 async def test_the_key_in_the_environment_is_enough_for_openai() -> None:
     """With OPENAI_API_KEY and no settings there is a provider named openai at OpenAI's address."""
-    async with Client({}, plugins=[OpenAIPlugin], environment={"OPENAI_API_KEY": "a-key"}) as made:
+    async with Client(
+        {}, plugins=[AiohttpConnectPlugin, OpenAIPlugin], environment={"OPENAI_API_KEY": "a-key"}
+    ) as made:
         (instance,) = (await made.runtime()).instances
     assert (instance.provider, instance.url) == ("openai", "https://api.openai.com/v1")
 
 
 async def test_without_key_and_settings_there_is_no_provider() -> None:
     """Nothing is asked that nobody named."""
-    assert await ids(Client({}, plugins=[OpenAIPlugin], environment={})) == []
+    assert await ids(Client({}, plugins=[AiohttpConnectPlugin, OpenAIPlugin], environment={})) == []
 
 
 async def test_every_address_with_every_key_is_an_instance() -> None:
@@ -94,3 +98,26 @@ async def test_several_servers_of_the_type_are_told_apart() -> None:
             assert (await made.chat("Hello.")).model == "one/m"
             assert (await made.chat("Hello.", model="other/m")).model == "other/m"
         assert (len(one.requests), len(other.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "keepalive"),
+    [
+        ([], 30.0),
+        (["https://api.openai.com/v1"], 30.0),
+        (["http://10.0.0.5:8000/v1"], 4.0),
+        (["https://api.openai.com/v1", "http://10.0.0.5:8000/v1"], 4.0),
+        (["https://api.openai.com.example/v1"], 4.0),
+    ],
+)
+def test_connections_are_kept_longer_where_all_servers_are_openais_own(addresses: list[str], keepalive: float) -> None:
+    """The protocol is spoken by many servers that close idle connections after 5 s."""
+    assert pool(addresses) == PoolProfile(limit=50, keepalive=keepalive)
+
+
+async def test_what_the_settings_choose_wins_over_the_types_profile() -> None:
+    """Field by field."""
+    settings = {"providers": {"openai": {"keys": [{"env": "KEY"}], "pool": {"limit": 7}}}}
+    async with Client(settings, plugins=[OpenAIPlugin], environment={"KEY": "any"}) as made:
+        (instance,) = (await made.runtime()).instances
+    assert instance.pool == PoolProfile(limit=7, keepalive=30.0)

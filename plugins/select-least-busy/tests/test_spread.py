@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from localagent import Client
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_select_least_busy import LeastBusyPlugin
 from localagent_testing import FaultServer, Hold, ReadRequest, ReceivedRequest, Script, Send, WirePlugin, answer
 
@@ -48,7 +49,7 @@ async def gathering(weights: Sequence[float], expected: int) -> AsyncIterator[tu
             "providers": {"wire": {"instances": places}},
             "health": {"enabled": False},
         }
-        client = Client(given, plugins=[WirePlugin, LeastBusyPlugin], environment={}, seed=1)
+        client = Client(given, plugins=[AiohttpConnectPlugin, WirePlugin, LeastBusyPlugin], environment={}, seed=1)
         yield gathered, await stack.enter_async_context(client)
 
 

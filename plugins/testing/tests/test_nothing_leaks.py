@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from localagent import Attempt, Client, LocalAgentError, Plugin, Retry, hookimpl
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import (
     FaultServer,
     ReceivedRequest,
@@ -85,7 +86,7 @@ async def counted(server: FaultServer) -> AsyncIterator[Client]:
         "retry": {"floor": 10_000},
     }
     Taken.taken = 0
-    async with Client(settings, plugins=[WirePlugin, Taken], environment={}) as client:
+    async with Client(settings, plugins=[AiohttpConnectPlugin, WirePlugin, Taken], environment={}) as client:
         tasks = asyncio.all_tasks()
         yield client
         runtime = await client.runtime()

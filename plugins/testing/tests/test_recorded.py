@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import attrs
 import pytest
 
 from localagent import Client, ConnectFailed, LocalAgentError, OpenAICompatible, Plugin, ProviderType, hookimpl
 from localagent.errors import ResponseTooLarge, UpstreamServerError
 from localagent.plugins import NoSettings
 from localagent.transport import Caps
-from localagent_connect_aiohttp.transport import AiohttpTransport, sessions
+from localagent_connect_aiohttp import AiohttpTransport
 from localagent_testing import (
     CANARY_KEY,
     Close,
@@ -107,8 +106,11 @@ async def test_caps_hold() -> None:
 
 @asynccontextmanager
 async def real() -> AsyncIterator[AiohttpTransport]:
-    async with sessions() as opened:
-        yield AiohttpTransport(attrs.evolve(HERE), opened)
+    transport = AiohttpTransport(HERE)
+    try:
+        yield transport
+    finally:
+        await transport.aclose()
 
 
 async def test_what_was_recorded_plays_again(tmp_path: Path) -> None:

@@ -14,10 +14,8 @@ import pytest
 from localagent.errors import UpstreamServerError
 from localagent.instances import PoolProfile
 from localagent.timer import Watch
-from localagent.transport import Caps, HttpAnswer
-from localagent_connect_aiohttp import connector
-from localagent_connect_aiohttp.sessions import Sessions
-from localagent_connect_aiohttp.transport import AiohttpTransport, sessions
+from localagent.transport import Caps, ConnectSettings, HttpAnswer
+from localagent_connect_aiohttp import AiohttpTransport, Sessions, connector
 from localagent_testing import TransportContract
 from localagent_testing.contracts.exchanging import CAPS, HERE, POOL
 from localagent_testing.contracts.transport import CUT_BODIES, GONE_BEFORE_AN_ANSWER, NO_HTTP
@@ -147,7 +145,7 @@ class TakesAny(AiohttpTransport):
 class Crowds(AiohttpTransport):
     """Opens a new connection beside all that are kept."""
 
-    def _make_room(self, address: Any) -> None: ...
+    def _make_room(self) -> None: ...
 
 
 class Deaf(AiohttpTransport):
@@ -161,7 +159,7 @@ class Patient(AiohttpTransport):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.keepalive = 60.0
+        self._sessions.keep_for(60.0)
 
 
 def mutated(kind: type[AiohttpTransport]) -> TransportContract:
@@ -170,8 +168,11 @@ def mutated(kind: type[AiohttpTransport]) -> TransportContract:
     class Mutant(TransportContract):
         @asynccontextmanager
         async def transport(self, *, pool: PoolProfile = POOL, caps: Caps = CAPS) -> AsyncIterator[AiohttpTransport]:
-            async with sessions() as opened:
-                yield kind(attrs.evolve(HERE, pool=pool), opened, caps)
+            made = kind(attrs.evolve(HERE, pool=pool), ConnectSettings(caps))
+            try:
+                yield made
+            finally:
+                await made.aclose()
 
     return Mutant()
 
@@ -197,7 +198,7 @@ def gets_again(patch: pytest.MonkeyPatch) -> type[AiohttpTransport]:
 
 def keeps_the_others(patch: pytest.MonkeyPatch) -> type[AiohttpTransport]:
     """Leaves the connections open that were idle beside one that broke."""
-    patch.setattr(Sessions, "drop_idle", lambda self, address: None)
+    patch.setattr(Sessions, "drop_idle", lambda self: None)
     return AiohttpTransport
 
 

@@ -28,6 +28,7 @@ from cases.memory_transport import MemoryTransport, bringing
 from localagent import CacheEntry, CacheKey, ChatResponse, Client, Plugin
 from localagent_cache_memory import MemoryCachePlugin
 from localagent_cache_sqlite import SqliteCachePlugin
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_openai import OpenAIPlugin
 
 CASE = "cache"
@@ -51,7 +52,9 @@ def _client(*plugins: type[Plugin], folder: str = "") -> Client:
     if folder:
         settings["state_folder"] = folder
     memory = bringing(MemoryTransport(whole_body()))
-    return Client(settings, plugins=[OpenAIPlugin, memory, *plugins], environment={"BENCH_KEY": KEY})
+    return Client(
+        settings, plugins=[AiohttpConnectPlugin, OpenAIPlugin, memory, *plugins], environment={"BENCH_KEY": KEY}
+    )
 
 
 def _asks(client: Client, length: int) -> Run:

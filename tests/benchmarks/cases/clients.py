@@ -8,6 +8,7 @@ from answers import KEY, MESSAGES, MODEL, TEXT, words
 from measure import Run
 
 from localagent import Client, Plugin
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_openai import OpenAIPlugin
 
 TARGET = f"local/{MODEL}"
@@ -23,7 +24,7 @@ def client(server: str = NOWHERE, *plugins: type[Plugin]) -> Client:
     """
     provider = {"type": "openai", "instances": [f"{server}/v1"], "keys": [{"env": "BENCH_KEY"}]}
     settings = {"providers": {"local": provider}}
-    return Client(settings, plugins=[OpenAIPlugin, *plugins], environment={"BENCH_KEY": KEY})
+    return Client(settings, plugins=[AiohttpConnectPlugin, OpenAIPlugin, *plugins], environment={"BENCH_KEY": KEY})
 
 
 def chats(client: Client, messages: list[dict[str, Any]] = MESSAGES) -> Run:

@@ -105,7 +105,8 @@ def pooled(place: Place, url: str) -> Client:
         "authority": str(place.authority),
     }  # fmt: skip
     plugins = [OpenAIPlugin, AiohttpConnectPlugin]
-    return Client({"providers": {"local": provider}}, plugins=plugins, environment={"BENCH_KEY": KEY})
+    settings = {"providers": {"local": provider}, "plugins": {"connect-aiohttp": {"spare": 1}}}
+    return Client(settings, plugins=plugins, environment={"BENCH_KEY": KEY})
 
 
 async def _in_a_new_session(trust: ssl.SSLContext, url: str) -> None:

@@ -14,7 +14,7 @@ from answers import KEY, MODEL
 from gateways.processes import Proxy, started
 
 SETTINGS = """
-use = ["gateway", "provider-openai"]
+use = ["gateway", "connect-aiohttp", "provider-openai"]
 state_folder = "{folder}/state"
 [providers.local]
 type = "openai"

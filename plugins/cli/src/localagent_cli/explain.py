@@ -36,7 +36,10 @@ def explain(line: CommandLine, *, prompt: tuple[str, ...], sending: Sending, as_
     if text := read_prompt(prompt, required=False):
         line.run(_explain_prompt(line, text, sending, as_json=as_json))
         return
+    from localagent.registry import provider_types, with_pools
+
     settings, pipeline, _ = line.assembled()
+    settings = with_pools(settings, provider_types(pipeline))
     remarks = [f"{name}: {remark}" for name, plugin in pipeline.plugins.items() for remark in plugin.remarks(settings)]
     if as_json:
         more = {"remarks": remarks} if remarks else {}

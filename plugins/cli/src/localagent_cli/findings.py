@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import platform
 import shutil
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 Level = Literal["ok", "note", "warn", "broken"]
 
 NOTHING_KEPT = "What should outlive a process is not kept."
+AIOHTTP = "localagent-connect-aiohttp"
+"""The distribution that brings the HTTP library."""
+
 LITTLE_SPACE = 100 * 2**20
 """Bytes on the state folder's disk below which there is a warning."""
 
@@ -59,16 +62,21 @@ def installation() -> Iterator[Finding]:
                       "the same name, whose files may stand in the place of ours.",
                       f"{uninstall(name)} Then {install(CORE, options='--force-reinstall --no-deps')}")  # fmt: skip
     yield Finding("ok", "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    if importlib.util.find_spec("aiohttp") is not None:
+        yield _http_library()
+
+
+def _http_library() -> Finding:
+    """Look at the library that the default transport stands on."""
     aiohttp: Any = importlib.import_module("aiohttp")
     parsers: Any = importlib.import_module("aiohttp.http_parser")
     if parsers.HttpResponseParser is not parsers.HttpResponseParserPy:
-        yield Finding("ok", "aiohttp", f"{aiohttp.__version__}, with its parser in C")
-    elif os.environ.get("AIOHTTP_NO_EXTENSIONS"):
-        yield Finding("warn", "aiohttp", f"{aiohttp.__version__}, with its slow parser: AIOHTTP_NO_EXTENSIONS is set.",
+        return Finding("ok", "aiohttp", f"{aiohttp.__version__}, with its parser in C")
+    if os.environ.get("AIOHTTP_NO_EXTENSIONS"):
+        return Finding("warn", "aiohttp", f"{aiohttp.__version__}, with its slow parser: AIOHTTP_NO_EXTENSIONS is set.",
                       "Run: unset AIOHTTP_NO_EXTENSIONS")  # fmt: skip
-    else:
-        yield Finding("warn", "aiohttp", f"{aiohttp.__version__}, with its slow parser: the one in C is missing.",
-                      f"{install(CORE, options='--force-reinstall --only-binary aiohttp')}")  # fmt: skip
+    return Finding("warn", "aiohttp", f"{aiohttp.__version__}, with its slow parser: the one in C is missing.",
+                   f"{install(AIOHTTP, options='--force-reinstall --only-binary aiohttp')}")  # fmt: skip
 
 
 def settings_file(settings: Settings) -> Finding:

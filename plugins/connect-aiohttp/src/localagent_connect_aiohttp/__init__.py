@@ -1,7 +1,8 @@
-"""Keeps connections ready: one tuned pool an instance, with profiles for the providers there are."""
+"""The default transport: HTTP over aiohttp, with a pool of connections for every instance."""
 
 from localagent_connect_aiohttp.plugin import AiohttpConnectPlugin
-from localagent_connect_aiohttp.pool_transport import PoolTransport
+from localagent_connect_aiohttp.sessions import Sessions
 from localagent_connect_aiohttp.settings import AiohttpConnectSettings
+from localagent_connect_aiohttp.transport import AiohttpTransport
 
-__all__ = ["AiohttpConnectPlugin", "AiohttpConnectSettings", "PoolTransport"]
+__all__ = ["AiohttpConnectPlugin", "AiohttpConnectSettings", "AiohttpTransport", "Sessions"]

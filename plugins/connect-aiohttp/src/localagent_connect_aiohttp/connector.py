@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from localagent import is_stale, resolve_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from aiohttp.client_proto import ResponseHandler
     from yarl import URL
@@ -55,27 +55,32 @@ class Exchange:
     Attributes:
         clocks: The request's clocks.
         sending: The phase that begins when there is a connection.
-        counts: The counts of its transport.
-        keepalive: Seconds for which a connection may have been idle.
         fresh: Whether no connection will do that was there already.
         reused: Whether it went over a connection that was there already.
         resolved: Whether a name was resolved for it.
         transport: The connection, while a large body is written.
+        ahead: Whether it is no request, but opens a connection for a later one.
     """
 
-    __slots__ = ("clocks", "counts", "fresh", "keepalive", "resolved", "reused", "sending", "transport")
+    __slots__ = ("clocks", "fresh", "resolved", "reused", "sending", "transport")
 
-    def __init__(
-        self, clocks: Phases, sending: Phase, counts: Counts, keepalive: float, *, fresh: bool = False
-    ) -> None:
+    ahead = False
+
+    def __init__(self, clocks: Phases, sending: Phase, *, fresh: bool = False) -> None:
         self.clocks = clocks
         self.sending: Phase = sending
-        self.counts = counts
-        self.keepalive = keepalive
         self.fresh = fresh
         self.reused = True
         self.resolved = False
         self.transport: asyncio.Transport | None = None
+
+
+class Opening(Exchange):
+    """Opens a connection for a later request."""
+
+    __slots__ = ()
+
+    ahead = True
 
 
 current: ContextVar[Exchange] = ContextVar("localagent_exchange")
@@ -128,25 +133,28 @@ class Connector(aiohttp.TCPConnector):
     """Says when a request needs a new connection, and gives out no kept one that is stale.
 
     Subclasses are asked for both, which is how aiohttp has it.
+
+    Args:
+        resolver: Resolves names.
+        counts: Counts connections.
+        on_opening: Told the address when a request needs a new connection, and none was asked for.
+        options: Those of aiohttp.
     """
 
-    def __init__(self, resolver: Resolver, **options: Any) -> None:
+    def __init__(
+        self, resolver: Resolver, counts: Counts, on_opening: Callable[[URL], None] | None = None, **options: Any
+    ) -> None:
         super().__init__(resolver=resolver, **options)
         self._names = resolver.names
+        self._counts = counts
+        self._on_opening = on_opening
 
     async def _get(self, key: Any, traces: Any) -> Any:
         """Return a kept connection that can be used, or None; see aiohttp's ``BaseConnector``."""
-        exchange = current.get()
-        if exchange.fresh:
+        if current.get().fresh:
             return None
-        # aiohttp has one keep-alive for all hosts: the longest, by which it cleans up. Nothing else runs in between.
-        longest = max(self._keepalive_timeout or 0.0, exchange.keepalive)
         while True:
-            self._keepalive_timeout = exchange.keepalive
-            try:
-                connection = await super()._get(key, traces)
-            finally:
-                self._keepalive_timeout = longest
+            connection = await super()._get(key, traces)
             if connection is None or (protocol := connection.protocol) is None:
                 return connection
             if not (protocol.should_close or is_stale(protocol.transport)):
@@ -158,13 +166,15 @@ class Connector(aiohttp.TCPConnector):
         exchange = current.get()
         exchange.reused = False
         exchange.clocks.enter("connect")
+        if self._on_opening is not None and not (exchange.ahead or exchange.fresh):
+            self._on_opening(req.url)
         try:
             protocol = await self._connected(req, traces, timeout)
         except (aiohttp.ClientError, OSError):
-            exchange.counts.failed += 1
+            self._counts.failed += 1
             raise
-        exchange.counts.opened += 1
-        exchange.counts.handshakes += req.is_ssl()
+        self._counts.opened += 1
+        self._counts.handshakes += req.is_ssl()
         exchange.clocks.enter(exchange.sending)
         return protocol
 
@@ -184,22 +194,17 @@ class Connector(aiohttp.TCPConnector):
             self.clear_dns_cache(req.url.raw_host, req.port)
             raise
 
-    def idle(self, address: URL) -> int:
-        """Return how many connections to the host and port of an address wait for the next request."""
-        return sum(protocol.is_connected() for protocol in self._idle(address))
+    def keep_for(self, seconds: float) -> None:
+        """Keep idle connections for this long; with 0 a connection is closed behind its answer."""
+        self._keepalive_timeout = seconds
+        self._force_close = seconds <= 0
 
-    def _idle(self, address: URL) -> Iterator[ResponseHandler]:
-        """Yield the kept connections to the host and port of an address; aiohttp tells of them nowhere else."""
-        origin = address.raw_host, address.port, address.scheme == "https"
-        for key, kept in self._conns.items():
-            if (key.host, key.port, key.is_ssl) == origin:
-                yield from (protocol for protocol, _ in kept)
+    def idle(self) -> int:
+        """Return how many connections wait for the next request; aiohttp tells of them nowhere else."""
+        return sum(protocol.is_connected() for kept in self._conns.values() for protocol, _ in kept)
 
-    def has_idle(self) -> bool:
-        """Say whether a connection, wherever to, waits for the next request."""
-        return any(protocol.is_connected() for kept in self._conns.values() for protocol, _ in kept)
-
-    def drop_idle(self, address: URL) -> None:
-        """Close the connections to the host and port of an address that wait for the next request."""
-        for protocol in self._idle(address):
-            protocol.abort()  # which also makes aiohttp drop it
+    def drop_idle(self) -> None:
+        """Close the connections that wait for the next request."""
+        for kept in self._conns.values():
+            for protocol, _ in kept:
+                protocol.abort()  # which also makes aiohttp drop it

@@ -1,4 +1,4 @@
-"""The plugin: a pool for every instance, and one limit for all of them."""
+"""The plugin: a transport for every instance that no other plugin brings one for."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from types import TracebackType
 from typing import Literal, Self
 
 from localagent import Instance, Permits, Plugin, PoolStats, Settings, hookimpl
-from localagent_connect_aiohttp.pool_transport import PoolTransport
 from localagent_connect_aiohttp.settings import AiohttpConnectSettings
+from localagent_connect_aiohttp.transport import AiohttpTransport
 
 
 class AiohttpConnectPlugin(Plugin):
-    """Brings a pool of connections for every instance."""
+    """Brings the default transport, as the last of all plugins that bring one."""
 
     name = "connect-aiohttp"
     settings_class = AiohttpConnectSettings
     settings: AiohttpConnectSettings
 
     async def __aenter__(self) -> Self:
-        self._total = Permits(self.settings.limit)
-        self._transports: dict[Instance, PoolTransport] = {}
+        limit = self.settings.limit
+        self._total = Permits(limit) if limit is not None else None
+        self._transports: dict[Instance, AiohttpTransport] = {}
         self._unwatch = self.core.instances.watch(self._changed)
         for instance in self.core.instances:
             self._changed("added", instance)
@@ -34,8 +35,8 @@ class AiohttpConnectPlugin(Plugin):
             await transport.aclose()
         self._transports.clear()
 
-    @hookimpl
-    async def connect(self, instance: Instance) -> PoolTransport:
+    @hookimpl(after="*", must=True)
+    async def connect(self, instance: Instance) -> AiohttpTransport:
         """Bring the transport of an instance."""
         return self._transport(instance)
 
@@ -49,11 +50,11 @@ class AiohttpConnectPlugin(Plugin):
             profile = self.settings.profile(name, provider.type, provider.pool)
             yield f"{name} has at most {profile.limit} connections at a time, kept idle for {profile.keepalive:g} s."
 
-    def _transport(self, instance: Instance) -> PoolTransport:
+    def _transport(self, instance: Instance) -> AiohttpTransport:
         made = self._transports.get(instance)
         if made is None:
             keep_to = self.core.connect_settings(instance)
-            made = PoolTransport(instance, self.settings, keep_to, self._total, self.core.spawn)
+            made = AiohttpTransport(instance, keep_to, self.settings, total=self._total, spawn=self.core.spawn)
             self._transports[instance] = made
         return made
 
@@ -61,4 +62,4 @@ class AiohttpConnectPlugin(Plugin):
         if what == "added" and self.settings.warm:
             self._transport(instance).make_ready(self.settings.warm)
         elif what == "removed" and (transport := self._transports.pop(instance, None)) is not None:
-            self.core.spawn(transport.aclose(), "close a pool")
+            self.core.spawn(transport.aclose(), "close a transport")

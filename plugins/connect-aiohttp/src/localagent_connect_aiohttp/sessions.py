@@ -1,4 +1,4 @@
-"""The aiohttp sessions of one event loop."""
+"""The aiohttp session of one transport."""
 
 from __future__ import annotations
 
@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from localagent import PoolProfile
-from localagent_connect_aiohttp.connector import Connector, Counts, Exchange, Nobody, Resolver, current, system_resolver
+from localagent_connect_aiohttp.connector import (
+    Connector,
+    Counts,
+    Nobody,
+    Opening,
+    Resolver,
+    current,
+    system_resolver,
+)
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from aiohttp.abc import AbstractResolver
     from yarl import URL
@@ -37,16 +46,24 @@ if hasattr(os, "register_at_fork"):
 
 
 class Sessions:
-    """The aiohttp session of one event loop, and its connections.
+    """The aiohttp session of one transport, and its connections.
 
     It is made when first needed, and made again in a forked child, where the parent's sockets are left alone.
 
     Args:
         resolver: Resolves names; None means the system's.
         dns_ttl: Seconds that the address of a name is remembered; a failure to connect ends it at once.
+
+    Attributes:
+        counts: What became of its connections so far.
+        keepalive: Seconds that an idle connection is kept.
+        on_opening: Told the address when a request opens a connection because no kept one will do.
     """
 
     def __init__(self, *, resolver: AbstractResolver | None = None, dns_ttl: float = 30.0) -> None:
+        self.counts = Counts()
+        self.keepalive = PoolProfile().keepalive
+        self.on_opening: Callable[[URL], None] | None = None
         self._resolver = resolver
         self._dns_ttl = dns_ttl
         self._forks = Forks.count
@@ -62,10 +79,12 @@ class Sessions:
         self._forks = Forks.count
         self._connector = Connector(
             Resolver(self._resolver or system_resolver()),
+            self.counts,
+            self.on_opening,
             limit=0,
             ttl_dns_cache=self._dns_ttl,
-            keepalive_timeout=PoolProfile().keepalive,
         )
+        self._connector.keep_for(self.keepalive)
         self._made = session = aiohttp.ClientSession(
             connector=self._connector,
             timeout=_NO_TIMEOUT,
@@ -83,29 +102,28 @@ class Sessions:
         """Return the connector, unless it is the one of a parent process."""
         return self._connector if self._forks == Forks.count else None
 
-    def idle(self, address: URL) -> int:
-        """Return how many connections to the host and port of an address wait for the next request."""
-        connector = self._mine()
-        return connector.idle(address) if connector is not None else 0
-
-    def has_idle(self) -> bool:
-        """Say whether a connection, wherever to, waits for the next request."""
-        connector = self._mine()
-        return connector is not None and connector.has_idle()
-
-    def drop_idle(self, address: URL) -> None:
-        """Close the connections to the host and port of an address that wait for the next request."""
+    def keep_for(self, seconds: float) -> None:
+        """Keep idle connections for this long from now on, also those that are idle now."""
+        self.keepalive = seconds
         if (connector := self._mine()) is not None:
-            connector.drop_idle(address)
+            connector.keep_for(seconds)
 
-    async def prepare(self, address: URL, tls: ssl.SSLContext | bool, counts: Counts, keepalive: float) -> None:
+    def idle(self) -> int:
+        """Return how many connections wait for the next request."""
+        connector = self._mine()
+        return connector.idle() if connector is not None else 0
+
+    def drop_idle(self) -> None:
+        """Close the connections that wait for the next request."""
+        if (connector := self._mine()) is not None:
+            connector.drop_idle()
+
+    async def prepare(self, address: URL, tls: ssl.SSLContext | bool) -> None:
         """Have a connection ready for the next request: connected, TLS included, nothing sent.
 
         Args:
             address: Where to.
-            tls: Whom to trust.
-            counts: Counts it.
-            keepalive: Seconds for which one that is there already may have been idle.
+            tls: Whom to trust, as aiohttp has it.
 
         Raises:
             aiohttp.ClientError: There is none to be had.
@@ -113,7 +131,7 @@ class Sessions:
         session = self.get()
         assert self._connector is not None
         request = aiohttp.ClientRequest("GET", address, loop=asyncio.get_running_loop(), session=session, ssl=tls)
-        token = current.set(Exchange(Nobody(), "ttft", counts, keepalive))
+        token = current.set(Opening(Nobody(), "ttft"))
         try:
             connection = await self._connector.connect(request, [], _NO_TIMEOUT)
         finally:

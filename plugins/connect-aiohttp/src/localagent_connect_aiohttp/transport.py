@@ -1,4 +1,4 @@
-"""The default transport, on aiohttp: one session per event loop, shared by all instances.
+"""The transport of one instance, on aiohttp.
 
 aiohttp's own time limits are not used. The call's timer cancels the task, and the phase says which clock it was.
 """
@@ -7,166 +7,81 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
 
 import aiohttp
 from yarl import URL
 
 from localagent import (
-    Caps,
+    ConnectSettings,
     HttpAnswer,
-    Inflater,
     Instance,
     Permits,
+    PoolProfile,
     PoolStats,
-    ResponseTooLarge,
     SettingsError,
     UpstreamProtocol,
+    Watch,
     ends_after_stream,
-    inflater_for,
     kept_for,
     tls_context,
 )
-from localagent_connect_aiohttp.connector import Counts, Exchange, current
-from localagent_connect_aiohttp.errors import broken, translated
+from localagent_connect_aiohttp.answer import AiohttpAnswer, abort
+from localagent_connect_aiohttp.connector import Exchange, current
+from localagent_connect_aiohttp.errors import translated
+from localagent_connect_aiohttp.large_body import SMALL_BODY, LargeBody
+from localagent_connect_aiohttp.permits import PoolPermits
+from localagent_connect_aiohttp.ready import ReadyConnections, Spawn
 from localagent_connect_aiohttp.sessions import Sessions
+from localagent_connect_aiohttp.settings import AiohttpConnectSettings
 
-if TYPE_CHECKING:
-    from localagent import Watch
-
-SMALL_BODY = 64 * 1024
-
-
-class AiohttpAnswer:
-    """An answer whose head has come; see ``localagent.transport.HttpAnswer``."""
-
-    __slots__ = ("_caps", "_inflater", "_permits", "_response", "headers", "status")
-
-    def __init__(self, response: aiohttp.ClientResponse, caps: Caps, permits: Permits) -> None:
-        self._inflater = inflater_for(response.headers.get("Content-Encoding"))
-        self._response = response
-        self._caps = caps
-        self._permits: Permits | None = permits
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
-
-    @property
-    def ended(self) -> bool:
-        """Whether the body was read to its end and the connection given back."""
-        return self._permits is None
-
-    async def read(self, cap: int | None = None) -> bytes:
-        """Return the rest of the body; see ``HttpAnswer.read``."""
-        enough = self._caps.body + 1 if cap is None else cap
-        data = await self.part()
-        parts, total = [data], len(data)
-        while data and total < enough and not self._over:
-            data = await self.part()
-            parts.append(data)
-            total += len(data)
-        if not self._over:
-            self.abort()
-        if cap is None and total > self._caps.body:
-            raise ResponseTooLarge(f"The answer is larger than {self._caps.body} bytes.", phase="read")
-        return (parts[0] if len(parts) == 1 else b"".join(parts))[:cap]
-
-    async def part(self) -> bytes:
-        """Return the next bytes of the body; ``b""`` at its end."""
-        content = self._response.content
-        try:
-            if self._inflater is not None:
-                return await self._inflated_part(self._inflater)
-            data = await content.readany()
-        except (aiohttp.ClientError, ConnectionError) as error:
-            trouble = broken(error)
-        except BaseException:  # a cancellation, or what inflating raised: whoever reads may not come back to clean up
-            self.abort()
-            raise
-        else:
-            if content.at_eof():
-                self._give_permit()  # aiohttp itself takes the connection back at the end of the body
-            return data
-        self.abort()
-        raise trouble
-
-    async def _inflated_part(self, inflater: Inflater) -> bytes:
-        data = inflater.pending()
-        content = self._response.content
-        while not data and not inflater.finished:
-            raw = await content.readany()
-            if content.at_eof():
-                self._give_permit()
-            data = inflater.feed(raw)
-        return data
-
-    @property
-    def _over(self) -> bool:
-        """Whether no further part will come."""
-        return self._permits is None and (self._inflater is None or self._inflater.finished)
-
-    def abort(self) -> None:
-        """Close the connection at once."""
-        connection = self._response.connection
-        transport = connection.transport if connection is not None else None
-        self._response.close()
-        if self._permits is not None:
-            _abort(transport)
-            self._give_permit()
-
-    async def aclose(self) -> None:
-        """Give the connection back when the body was read to its end, close it otherwise."""
-        if self._permits is not None:
-            self.abort()
-
-    def _give_permit(self) -> None:
-        permits, self._permits = self._permits, None
-        if permits is not None:
-            permits.give()
-
-
-def _abort(transport: asyncio.Transport | None) -> None:
-    """Close a connection without waiting until what was written is read: close() would wait for ever."""
-    if transport is not None:
-        transport.abort()
+_LIMITS = ConnectSettings()
+_DEFAULTS = AiohttpConnectSettings()
 
 
 class AiohttpTransport:
-    """Sends requests to one instance; see ``localagent.transport.Transport``.
+    """Sends requests to one instance over connections of its own; see ``localagent.Transport``.
 
     Args:
-        instance: Whose pool profile holds.
-        sessions: The event loop's sessions; whoever made them closes them.
-        caps: Size limits of answers.
-        tls: Decides whom to trust: a context, or a PEM file of certificate authorities, which is read again when it
-            changes. None means the system's certificate authorities.
-        permits: The instance's connection slots; None means as many as its pool profile says.
+        instance: The instance.
+        keep_to: Size limits of answers, and whom to trust.
+        settings: The plugin's settings, in which the instance's pool profile is looked up.
+        sessions: Make its connections; None makes new ones. The transport closes them.
+        total: The connection slots of all instances; None means that only the instance's own limit holds.
+        spawn: Runs work beside the path of a request (``Core.spawn``). Without it no connection is opened before a
+            request needs it.
 
     Attributes:
-        counts: What became of its connections so far.
-        keepalive: Seconds that an idle connection is kept: those of the profile, or fewer when the server says so.
+        profile: How connections are kept.
         permits: The instance's connection slots.
     """
 
     def __init__(
         self,
         instance: Instance,
-        sessions: Sessions,
-        caps: Caps | None = None,
-        tls: ssl.SSLContext | Path | None = None,
-        permits: Permits | None = None,
+        keep_to: ConnectSettings = _LIMITS,
+        settings: AiohttpConnectSettings = _DEFAULTS,
+        *,
+        sessions: Sessions | None = None,
+        total: Permits | None = None,
+        spawn: Spawn | None = None,
     ) -> None:
+        self.profile: PoolProfile = settings.profile(instance.provider, instance.type, instance.pool)
+        limit = self.profile.limit
+        self.permits = Permits(limit) if total is None else PoolPermits(limit, total)
         self._address = URL(instance.url)
-        self.counts = Counts()
-        self.keepalive = instance.pool.keepalive
+        self._caps = keep_to.caps
+        self._authority = keep_to.authority
         self._offered = ""
-        self._sessions = sessions
-        self._caps = caps or Caps()
-        self._tls: ssl.SSLContext | Path | None = tls
         self._urls: dict[str, URL] = {}
-        self.permits = permits or Permits(instance.pool.limit)
+        self._sessions = sessions or Sessions(dns_ttl=settings.resolve_every)
+        self._sessions.keep_for(self.profile.keepalive)
+        self._spare = settings.spare
+        self._ready: ReadyConnections | None = None
+        if spawn is not None:
+            self._ready = ReadyConnections(self.prepare, self.permits, self._sessions.idle, spawn, settings.connect)
+            if settings.spare:
+                self._sessions.on_opening = self._load_rises
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
@@ -189,11 +104,11 @@ class AiohttpTransport:
         if address is None:
             address = self._urls[url] = URL(url, encoded=True)
         large = body is not None and len(body) > SMALL_BODY
-        exchange = Exchange(clocks, "send" if large else "ttft", self.counts, self.keepalive, fresh=clocks.fresh)
+        exchange = Exchange(clocks, "send" if large else "ttft", fresh=clocks.fresh)
         tls = self._trusted()
         if clocks.fresh:
-            self._make_room(address)
-        data = _LargeBody(body, exchange) if body is not None and large else body
+            self._make_room()
+        data = LargeBody(body, exchange) if body is not None and large else body
         token = current.set(exchange)
         clocks.enter(exchange.sending)
         try:
@@ -201,8 +116,8 @@ class AiohttpTransport:
                 method, address, data=data, headers=headers, allow_redirects=False, ssl=tls
             )
             if exchange.reused:
-                self.counts.reused += 1
-            self._heed(response, address)
+                self._sessions.counts.reused += 1
+            self._heed(response)
             try:
                 return AiohttpAnswer(response, self._caps, self.permits)
             except UpstreamProtocol:
@@ -211,12 +126,12 @@ class AiohttpTransport:
         except (aiohttp.ClientError, OSError) as error:
             trouble = translated(error, reused=exchange.reused)
             if trouble.advice.stale:
-                self._sessions.drop_idle(address)  # the others to the same server may be closed just as well
+                self._sessions.drop_idle()  # the others may be closed just as well
         except ValueError:  # aiohttp's own check; its message may show what must not be shown
             trouble = SettingsError("A header or the address of the request holds characters that HTTP forbids.",
                                     mend="Check the keys and headers of the provider for line breaks.")  # fmt: skip
         except asyncio.CancelledError:
-            _abort(exchange.transport)
+            abort(exchange.transport)
             raise
         finally:
             current.reset(token)
@@ -225,22 +140,20 @@ class AiohttpTransport:
 
     def _trusted(self) -> ssl.SSLContext | bool:
         """Return whom to trust now, as aiohttp has it."""
-        if isinstance(self._tls, Path):
-            return tls_context(self._tls)
-        return self._tls or True
+        return True if self._authority is None else tls_context(self._authority)
 
-    def _make_room(self, address: URL) -> None:
+    def _make_room(self) -> None:
         """Close kept connections, if a new one would be one too many."""
-        if self.permits.used + self._sessions.idle(address) > self.permits.limit:
-            self._sessions.drop_idle(address)
+        if self.permits.used + self._sessions.idle() > self.permits.limit:
+            self._sessions.drop_idle()
 
-    def _heed(self, response: aiohttp.ClientResponse, address: URL) -> None:
+    def _heed(self, response: aiohttp.ClientResponse) -> None:
         """Keep the connection of an answer no longer than its server does."""
         if (offered := response.headers.get("Keep-Alive", "")) != self._offered:
             self._keep_no_longer(offered)
         if ends_after_stream(response.headers):
             if response.connection is None:  # all of the answer came with its head, so the connection is kept already
-                self._sessions.drop_idle(address)
+                self._sessions.drop_idle()
             elif response.connection.protocol is not None:
                 response.connection.protocol.force_close()
 
@@ -249,24 +162,47 @@ class AiohttpTransport:
         self._offered = offered
         seconds = kept_for(offered)
         if seconds is not None and seconds < self.keepalive:
-            self.keepalive = seconds
+            self._sessions.keep_for(seconds)
+
+    @property
+    def keepalive(self) -> float:
+        """Seconds that an idle connection is kept: those of the profile, or fewer when the server says so."""
+        return self._sessions.keepalive
 
     def stats(self) -> PoolStats:
-        """Return how connections are used; idle are all those to the instance's host and port."""
-        permits, counts = self.permits, self.counts
+        """Return how connections are used."""
+        permits, counts = self.permits, self._sessions.counts
         return PoolStats(
-            permits.used, self._sessions.idle(self._address), permits.waiting, permits.limit,
+            permits.used, self._sessions.idle(), permits.waiting, permits.limit,
             counts.opened, counts.handshakes, counts.reused, counts.failed, permits.waited,
         )  # fmt: skip
 
-    async def prepare(self) -> None:
+    def _load_rises(self, address: URL) -> None:
+        """Open more connections than the one that a request opens now; not where the request is alone."""
+        if self.permits.used > 1:
+            self.make_ready(self._spare, address)
+
+    def make_ready(self, count: int, address: URL | None = None) -> None:
+        """Open connections beside the path of requests, if the limits leave room for them.
+
+        Args:
+            count: How many may be on their way at a time.
+            address: Where to; None means the instance's own address.
+        """
+        if self._ready is not None:
+            self._ready.open(count, address or self._address)
+
+    async def prepare(self, address: URL) -> None:
         """Have a connection ready for the next request: connected, TLS included, nothing sent.
+
+        Args:
+            address: Where to.
 
         Raises:
             ConnectFailed: There is none to be had.
         """
         try:
-            await self._sessions.prepare(self._address, self._trusted(), self.counts, self.keepalive)
+            await self._sessions.prepare(address, self._trusted())
         except (aiohttp.ClientError, OSError) as error:
             trouble = translated(error)
         else:
@@ -274,36 +210,7 @@ class AiohttpTransport:
         raise trouble
 
     async def aclose(self) -> None:
-        """Nothing of its own to close: the sessions belong to the event loop."""
-
-
-class _LargeBody(aiohttp.Payload):
-    """A request's body in pieces; says when the last one has been written."""
-
-    _autoclose = True
-
-    def __init__(self, value: bytes, exchange: Exchange) -> None:
-        super().__init__(value, content_type="application/json")
-        self._size = len(value)
-        self._exchange = exchange
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        text: str = self._value.decode(encoding, errors)
-        return text
-
-    async def write(self, writer: Any) -> None:
-        self._exchange.transport = writer.transport
-        view = memoryview(self._value)
-        for start in range(0, len(view), SMALL_BODY):
-            await writer.write(view[start : start + SMALL_BODY])
-        self._exchange.clocks.enter("ttft")
-
-
-@asynccontextmanager
-async def sessions(**options: Any) -> AsyncIterator[Sessions]:
-    """Open the sessions of the running loop; see ``Sessions`` for the options."""
-    made = Sessions(**options)
-    try:
-        yield made
-    finally:
-        await made.aclose()
+        """Close all connections; idempotent."""
+        if self._ready is not None:
+            self._ready.stop()
+        await self._sessions.aclose()

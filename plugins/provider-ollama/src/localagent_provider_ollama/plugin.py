@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from localagent import Plugin, Provider, ProviderSetup, ProviderType, hookimpl
+from localagent import Plugin, PoolProfile, Provider, ProviderSetup, ProviderType, hookimpl
 from localagent.settings.addresses import read_address
 from localagent.settings.variables import wrong_variable
 from localagent_provider_ollama.host import DEFAULT_URL, VARIABLE, host_url
 from localagent_provider_ollama.settings import OllamaSettings
+
+POOL = PoolProfile(limit=10, keepalive=60.0)
+"""A server answers a few requests at a time and lets the others wait; it closes no idle connection by itself."""
 
 
 class OllamaPlugin(Plugin):
@@ -20,7 +23,15 @@ class OllamaPlugin(Plugin):
     @hookimpl
     def provide(self) -> Sequence[ProviderType]:
         """Name the type."""
-        return [ProviderType(name="ollama", settings=OllamaSettings, make=make, default=from_environment)]
+        return [
+            ProviderType(
+                name="ollama",
+                settings=OllamaSettings,
+                make=make,
+                default=from_environment,
+                pool=lambda addresses: POOL,
+            )
+        ]
 
 
 def make(setup: ProviderSetup) -> Provider:

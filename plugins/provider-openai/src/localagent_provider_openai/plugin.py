@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 
-from localagent import OpenAICompatible, Plugin, Provider, ProviderSetup, ProviderType, hookimpl
+from localagent import OpenAICompatible, Plugin, PoolProfile, Provider, ProviderSetup, ProviderType, hookimpl
 
 OPENAI_URL = "https://api.openai.com/v1"
 KEY_VARIABLE = "OPENAI_API_KEY"
+LIMIT = 50
+"""Connections at a time, whoever speaks the protocol."""
+
+OPENAI_KEEPALIVE = 30.0
+"""Seconds that OpenAI's own servers keep an idle connection at least; many others that speak the protocol, vLLM among
+them, close it after 5 s, which is what the core's default is made for."""
 
 
 @attrs.frozen
@@ -39,7 +46,7 @@ class OpenAIPlugin(Plugin):
     @hookimpl
     def provide(self) -> Sequence[ProviderType]:
         """Name the type."""
-        return [ProviderType(name="openai", settings=OpenAISettings, make=make, default=from_environment)]
+        return [ProviderType(name="openai", settings=OpenAISettings, make=make, default=from_environment, pool=pool)]
 
 
 def make(setup: ProviderSetup) -> Provider:
@@ -50,3 +57,13 @@ def make(setup: ProviderSetup) -> Provider:
 def from_environment(environment: Mapping[str, str]) -> Mapping[str, Any] | None:
     """Return the settings of a provider for OpenAI, when its key is in the environment."""
     return {"keys": [{"env": KEY_VARIABLE}]} if environment.get(KEY_VARIABLE, "").strip() else None
+
+
+def pool(addresses: Sequence[str]) -> PoolProfile:
+    """Return how connections to these addresses are kept: longer where all of them are OpenAI's own.
+
+    Args:
+        addresses: The provider's base addresses; none means OpenAI's.
+    """
+    own = all(urlsplit(address).hostname == urlsplit(OPENAI_URL).hostname for address in addresses)
+    return PoolProfile(limit=LIMIT, keepalive=OPENAI_KEEPALIVE) if own else PoolProfile(limit=LIMIT)

@@ -16,7 +16,7 @@ class WirePlugin(Plugin):
 
         async with FaultServer(script) as server:
             settings = {"providers": {"wire": {"instances": [server.url]}}}
-            async with Client(settings, plugins=[WirePlugin]) as client:
+            async with Client(settings, plugins=[AiohttpConnectPlugin, WirePlugin]) as client:
                 await client.chat("Hello.", model="wire/m")
     """
 

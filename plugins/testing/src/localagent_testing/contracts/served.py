@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from localagent import Client, InvalidRequest, LocalAgentError, Plugin
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing.canaries import CANARY_KEY, CANARY_PROMPT, Canaries
 from localagent_testing.connection import ReceivedRequest
 from localagent_testing.contracts.base import Contract
@@ -61,7 +62,9 @@ class Served(Contract):
         kind = self.plugin.name.removeprefix("provider-") if self.type is None else self.type
         table = {"type": kind, "instances": [url], "keys": [{"env": KEY}], **self.settings(), **more}
         settings = {"providers": {NAME: table}, "default_model": f"{NAME}/m", "health": {"enabled": False}}
-        async with Client(settings, plugins=[self.plugin], environment={KEY: CANARY_KEY}) as client:
+        async with Client(
+            settings, plugins=[AiohttpConnectPlugin, self.plugin], environment={KEY: CANARY_KEY}
+        ) as client:
             yield client
 
     def asking(self, server: FaultServer, **more: Any) -> AbstractAsyncContextManager[Client]:

@@ -70,7 +70,7 @@ def _settings(url: str, ask: Ask, clocks: Clocks, plugins: tuple[str, ...]) -> d
     if ask.authority is not None:
         provider["authority"] = str(ask.authority)
     return {
-        "use": [f"provider-{ask.protocol}", *plugins],
+        "use": ["connect-aiohttp", f"provider-{ask.protocol}", *plugins],
         "default_model": f"{NAME}/{ask.model}",
         "providers": {NAME: provider},
         "health": {"enabled": False},

@@ -1,0 +1,104 @@
+"""An answer: its body as it comes, and its connection given back or closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import aiohttp
+
+from localagent import Caps, Inflater, Permits, ResponseTooLarge, inflater_for
+from localagent_connect_aiohttp.errors import broken
+
+
+class AiohttpAnswer:
+    """An answer whose head has come; see ``localagent.HttpAnswer``."""
+
+    __slots__ = ("_caps", "_inflater", "_permits", "_response", "headers", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse, caps: Caps, permits: Permits) -> None:
+        self._inflater = inflater_for(response.headers.get("Content-Encoding"))
+        self._response = response
+        self._caps = caps
+        self._permits: Permits | None = permits
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    @property
+    def ended(self) -> bool:
+        """Whether the body was read to its end and the connection given back."""
+        return self._permits is None
+
+    async def read(self, cap: int | None = None) -> bytes:
+        """Return the rest of the body; see ``HttpAnswer.read``."""
+        enough = self._caps.body + 1 if cap is None else cap
+        data = await self.part()
+        parts, total = [data], len(data)
+        while data and total < enough and not self._over:
+            data = await self.part()
+            parts.append(data)
+            total += len(data)
+        if not self._over:
+            self.abort()
+        if cap is None and total > self._caps.body:
+            raise ResponseTooLarge(f"The answer is larger than {self._caps.body} bytes.", phase="read")
+        return (parts[0] if len(parts) == 1 else b"".join(parts))[:cap]
+
+    async def part(self) -> bytes:
+        """Return the next bytes of the body; ``b""`` at its end."""
+        content = self._response.content
+        try:
+            if self._inflater is not None:
+                return await self._inflated_part(self._inflater)
+            data = await content.readany()
+        except (aiohttp.ClientError, ConnectionError) as error:
+            trouble = broken(error)
+        except BaseException:  # a cancellation, or what inflating raised: whoever reads may not come back to clean up
+            self.abort()
+            raise
+        else:
+            if content.at_eof():
+                self._give_permit()  # aiohttp itself takes the connection back at the end of the body
+            return data
+        self.abort()
+        raise trouble
+
+    async def _inflated_part(self, inflater: Inflater) -> bytes:
+        data = inflater.pending()
+        content = self._response.content
+        while not data and not inflater.finished:
+            raw = await content.readany()
+            if content.at_eof():
+                self._give_permit()
+            data = inflater.feed(raw)
+        return data
+
+    @property
+    def _over(self) -> bool:
+        """Whether no further part will come."""
+        return self._permits is None and (self._inflater is None or self._inflater.finished)
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        connection = self._response.connection
+        transport = connection.transport if connection is not None else None
+        self._response.close()
+        if self._permits is not None:
+            abort(transport)
+            self._give_permit()
+
+    async def aclose(self) -> None:
+        """Give the connection back when the body was read to its end, close it otherwise."""
+        if self._permits is not None:
+            self.abort()
+
+    def _give_permit(self) -> None:
+        permits, self._permits = self._permits, None
+        if permits is not None:
+            permits.give()
+
+
+def abort(transport: asyncio.Transport | None) -> None:
+    """Close a connection without waiting until what was written is read: close() would wait for ever."""
+    if transport is not None:
+        transport.abort()

@@ -1,0 +1,40 @@
+"""The plugin keeps the contract of connect plugins, its transport that of transports, tuned or not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+
+from localagent import Caps, ConnectSettings, Permits, PoolProfile
+from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, AiohttpTransport
+from localagent_testing import ConnectContract, FakeCore, TransportContract
+from localagent_testing.contracts.exchanging import CAPS, HERE, POOL
+
+
+class TestConnectAiohttp(ConnectContract):
+    plugin = AiohttpConnectPlugin
+    one_ready = {"warm": 1}  # noqa: RUF012 - a contract's class says what it is
+
+
+class TestAiohttpTransport(TransportContract):
+    @asynccontextmanager
+    async def transport(self, *, pool: PoolProfile = POOL, caps: Caps = CAPS) -> AsyncIterator[AiohttpTransport]:
+        made = AiohttpTransport(attrs.evolve(HERE, pool=pool), ConnectSettings(caps))
+        try:
+            yield made
+        finally:
+            await made.aclose()
+
+
+class TestWithinATotal(TransportContract):
+    @asynccontextmanager
+    async def transport(self, *, pool: PoolProfile = POOL, caps: Caps = CAPS) -> AsyncIterator[AiohttpTransport]:
+        instance, settings = attrs.evolve(HERE, pool=pool), AiohttpConnectSettings(limit=1000)
+        async with FakeCore() as core:
+            made = AiohttpTransport(instance, ConnectSettings(caps), settings, total=Permits(1000), spawn=core.spawn)
+            try:
+                yield made
+            finally:
+                await made.aclose()
