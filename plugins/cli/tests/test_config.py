@@ -29,7 +29,7 @@ async def test_right_settings_are_told_to_be_right(shell: Any) -> None:
     shell.use("http://127.0.0.1:9/v1")
     result = await shell.run("config", "check")
     assert (result.code, result.err) == (0, "")
-    assert result.out.endswith(": right. 1 provider named, 0 aliases, 1 plugin active.\n")
+    assert result.out.endswith(": right. 1 provider named, 0 aliases, 2 plugins active.\n")
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ async def test_a_wrong_key(shell: Any, refuses: Any) -> None:
     shell.environment["WIRE_KEY"] = CANARY_KEY
     async with FaultServer(refuses(401, f"Incorrect API key provided: {CANARY_KEY}")) as server:
         shell.settings(f"""
-            use = ["provider-wire"]
+            use = ["connect-aiohttp", "provider-wire"]
             default_model = "wire/m"
             [providers.wire]
             instances = ["{server.url}/v1"]

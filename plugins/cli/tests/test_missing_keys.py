@@ -20,7 +20,7 @@ SAID = (
 def settings(shell: Any, url: str) -> None:
     """Write settings like the README's sample: an alias over providers, one of which lacks its key."""
     shell.settings(f"""
-        use = ["provider-wire"]
+        use = ["connect-aiohttp", "provider-wire"]
         default_model = "fast"
         [models]
         fast = ["gone/m", "there/m"]

@@ -187,8 +187,12 @@ async def test_explain_shows_what_plugins_remark(shell: Any) -> None:
     """A sentence of a plugin stands beneath the steps with its name; in JSON there is a list of them."""
     shell.plugin("request-a", "Shy", SHY)
     shell.use("http://127.0.0.1:9/v1", plugins=("request-a",))
-    assert (await shell.run("explain")).out.splitlines()[-1] == "request-a: leaves wire alone."
-    assert json.loads((await shell.run("explain", "--json")).out)["remarks"] == ["request-a: leaves wire alone."]
+    said = [
+        "connect-aiohttp: wire has at most 100 connections at a time, kept idle for 4 s.",
+        "request-a: leaves wire alone.",
+    ]
+    assert (await shell.run("explain")).out.splitlines()[-2:] == said
+    assert json.loads((await shell.run("explain", "--json")).out)["remarks"] == said
 
 
 async def test_explain_with_a_prompt_shows_the_receipt(shell: Any, answers: Any) -> None:

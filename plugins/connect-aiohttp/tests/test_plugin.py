@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import localagent_connect_aiohttp
 from localagent import Instance, PoolProfile, Settings
 from localagent.settings.structuring import structure
 from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, AiohttpTransport
@@ -130,6 +132,18 @@ async def test_an_instance_that_goes_takes_its_connections_along() -> None:
         core.instances.drain(instance)
         await server.all_closed()
         assert plugged.plugin.figures() == {}
+
+
+def test_the_http_client_is_loaded_with_the_first_transport() -> None:
+    """Overviews, and programs whose answers come from a cache, do not wait for the import."""
+    program = "import sys, localagent_connect_aiohttp as one; {}; print('aiohttp' in sys.modules)"
+    loaded = [
+        subprocess.run([sys.executable, "-c", program.format(line)], capture_output=True, text=True, check=True).stdout
+        for line in ("one.AiohttpConnectPlugin()", "one.AiohttpTransport", "one.Sessions")
+    ]
+    assert loaded == ["False\n", "True\n", "True\n"]
+    with pytest.raises(AttributeError, match="no attribute 'Other'"):
+        assert localagent_connect_aiohttp.Other
 
 
 def test_explain_tells_what_holds_for_each_provider() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from localagent import Instance, Permits, Plugin, PoolStats, Settings, hookimpl
 from localagent_connect_aiohttp.settings import AiohttpConnectSettings
-from localagent_connect_aiohttp.transport import AiohttpTransport
+
+if TYPE_CHECKING:
+    from localagent_connect_aiohttp.transport import AiohttpTransport
 
 
 class AiohttpConnectPlugin(Plugin):
@@ -53,6 +55,8 @@ class AiohttpConnectPlugin(Plugin):
     def _transport(self, instance: Instance) -> AiohttpTransport:
         made = self._transports.get(instance)
         if made is None:
+            from localagent_connect_aiohttp.transport import AiohttpTransport
+
             keep_to = self.core.connect_settings(instance)
             made = AiohttpTransport(instance, keep_to, self.settings, total=self._total, spawn=self.core.spawn)
             self._transports[instance] = made
