@@ -83,7 +83,6 @@ COMMON_WORDS = {"openai", "sqlite", "memory", "pool", "fast", "savings", "busy",
 # Files of the core that still name what belongs to one plugin. The list may shrink and not grow.
 NAMING = {
     "http_answers/answer_shapes.py", "http_answers/error_rules.py", "http_answers/translation.py", "schema/joining.py",
-    "settings/text.py",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ A name that somebody mistyped is never part of such a command: on the index it m
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -68,14 +68,6 @@ def install(distribution: str, *, extra: str = "", options: str = "") -> str:
     return f"Run: pip install {options} {name}" if options else f"Run: pip install {name}"
 
 
-def install_one_of(plugins: Iterable[KnownPlugin]) -> str:
-    """Return the sentence that says how to install one of several plugins."""
-    first, *others = [plugin.distribution for plugin in plugins]
-    if is_checkout() or not others:
-        return install(first)
-    return f"{install(first)} (or {', '.join(others)})"
-
-
 def upgrade(distribution: str) -> str:
     """Return what to do about an installed distribution that is broken; a command only for one of this repository."""
     if not is_known(distribution):
@@ -107,24 +99,6 @@ def _is_workspace(direct_url: str) -> bool:
         return "[tool.uv.workspace]" in (folder.parent / "pyproject.toml").read_text(encoding="utf-8")
     except (ValueError, KeyError, TypeError, OSError):
         return False
-
-
-def uninstall(distribution: str) -> str:
-    """Return the sentence that says how to remove a distribution, whoever it is from."""
-    return f"Run: uv pip uninstall {distribution}" if is_checkout() else f"Run: pip uninstall {distribution}"
-
-
-def strangers() -> list[str]:
-    """Return the installed distributions that are not ours and bring an import package of the core's name.
-
-    One is on the index, under the very name that somebody might type for this project.
-    """
-    from importlib.metadata import distributions, packages_distributions
-
-    package = __name__.partition(".")[0]
-    installed = {_plain(found.name) for found in distributions() if found.name}
-    bringers = {_plain(name) for name in packages_distributions().get(package, ())}
-    return sorted((bringers | ({package} & installed)) - {CORE})
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What is said of a plugin, provider type or command that is not there: the nearest right name, or how to get it."""
+"""What is said of a plugin or provider type that is not there: the nearest right name, or how to get it."""
 
 from __future__ import annotations
 
@@ -90,22 +90,3 @@ def missing_transport(installed: Iterable[str]) -> str:
         return install_one_of(known)
     name = next((plugin.name for plugin in known if plugin.name in there), there[0])
     return f'Add "{name}" to use = [...], or its class to the plugins that the program passes.'
-
-
-def missing_command(name: str, commands: Iterable[str], installed: Iterable[str]) -> str:
-    """Return what to do about a command that is not there.
-
-    Args:
-        name: The command that was typed.
-        commands: The commands that are there.
-        installed: Names of the installed plugins, active or not.
-    """
-    commands = list(commands)
-    bringers = {command: plugin for plugin in known_plugins().values() for command in plugin.commands}
-    if name in bringers and name not in commands:
-        bringer = bringers[name]
-        if bringer.name in installed:
-            return f"It comes with the plugin {bringer.name}, which is not active. Name it in: use = [...]"
-        return f"It comes with {bringer.distribution}. {install(bringer.distribution)}"
-    near = difflib.get_close_matches(name, [*commands, *bringers], n=1)
-    return f"Did you mean {near[0]}?" if near else ""

@@ -63,8 +63,8 @@ class Commands(click.Group):
         name = args[0]
         found = self.get_command(ctx, name)
         if found is None:
-            from localagent.missing_plugins import missing_command
             from localagent.plugins import find_plugins
+            from localagent_cli.hints import missing_command
             from localagent_cli.plugin_commands import brought_commands
 
             commands = [*COMMANDS, *brought_commands(ctx.ensure_object(CommandLine))]

@@ -24,7 +24,7 @@ def config() -> None:
 @command("show", help="Print the settings that are in force, defaults included, as TOML; keys stay hidden.")
 def show(line: CommandLine) -> None:
     """Print the settings."""
-    from localagent.settings.text import show as as_toml
+    from localagent_cli.settings_text import show as as_toml
 
     settings = line.settings()
     line.terminal.line(f"# {settings.source or 'There is no settings file; these are the defaults.'}")
@@ -75,7 +75,7 @@ def init(line: CommandLine, path: Path | None, user: bool, force: bool) -> None:
     """Write a settings file to start from."""
     from localagent.settings.files import FILE_NAME
     from localagent.settings.folders import config_folder
-    from localagent.settings.text import sample_settings
+    from localagent_cli.settings_text import sample_settings
 
     path = path or (config_folder(os.environ) / FILE_NAME if user else Path(FILE_NAME))
     try:

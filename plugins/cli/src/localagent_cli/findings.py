@@ -14,8 +14,9 @@ import attrs
 
 import localagent
 from localagent import Diagnosed, LocalAgentError
-from localagent.installing import CORE, install, install_one_of, known_plugins, strangers, uninstall
+from localagent.installing import CORE, install, known_plugins
 from localagent.missing_plugins import PROVIDER, missing_plugin
+from localagent_cli.hints import install_one_of, strangers, uninstall
 
 if TYPE_CHECKING:
     from localagent import Settings

@@ -16,10 +16,10 @@ from localagent.secrets import Secret
 from localagent.settings.fields import reading_of, setting_fields
 from localagent.settings.model import Alias, HealthSettings, RetryBudgetSettings, Settings, Sharing
 from localagent.settings.provider import InstanceSettings, ProviderSettings
-from localagent.settings.text import sample_settings, show
-from localagent.settings.toml_writing import write_toml
 from localagent.timer import Clocks
 from localagent.transport import Caps
+from localagent_cli.settings_text import sample_settings, show
+from localagent_cli.toml_writing import write_toml
 from localagent_testing.canaries import CANARY_KEY, Canaries
 
 PAGE = Path(__file__).parents[3] / "docs/reference/settings.md"

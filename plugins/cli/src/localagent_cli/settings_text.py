@@ -8,13 +8,10 @@ from typing import Any, get_args
 
 import attrs
 
-from localagent.secrets import Secret
+from localagent import Secret, SecretRef, Settings
 from localagent.settings.fields import reading_of, setting_fields
-from localagent.settings.model import Settings
 from localagent.settings.place import NAME_RUN, looks_secret, names_secret
-from localagent.settings.provider import ProviderSettings
-from localagent.settings.secret_refs import SecretRef
-from localagent.settings.toml_writing import write_toml
+from localagent_cli.toml_writing import write_toml
 
 HIDDEN = "***"
 # Under these keys stand names of models, which are long and mixed as keys are.
@@ -108,7 +105,10 @@ def show(settings: Settings) -> str:
 
     A text that may be a key, in the table of a plugin or in the settings of a provider type, is shown as ``***``.
     """
-    return write_toml(_table(settings))
+    table = _table(settings)
+    for name, provider in settings.providers.items():
+        table["providers"][name] |= _raw(provider.extra, ())
+    return write_toml(table)
 
 
 def _plain(value: Any, kind: Any, key: str) -> Any:
@@ -134,8 +134,6 @@ def _table(settings: Any) -> dict[str, Any]:
         value = getattr(settings, field.attribute)
         unread = isinstance(settings, Settings) and key == "plugins"
         table[key] = _raw(value, (key,)) if unread else _plain(value, field.kind, key)
-    if isinstance(settings, ProviderSettings):
-        table |= _raw(settings.extra, ())
     return table
 
 

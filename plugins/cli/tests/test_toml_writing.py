@@ -6,10 +6,10 @@ import datetime as dt
 import tomllib
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localagent.settings.toml_writing import write_toml
+from localagent_cli.toml_writing import write_toml
 
 # TOML is Unicode text, which has no lone halves of surrogate pairs.
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -26,6 +26,7 @@ def full(value: Any) -> Any:
     return {key: item for key, item in kept.items() if item != {}}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the first draw makes tables of Unicode
 @given(tables)
 def test_what_is_written_reads_as_itself(table: dict[str, Any]) -> None:
     """Names and texts of any characters, numbers, dates, lists and tables."""

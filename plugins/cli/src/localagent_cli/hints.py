@@ -1,0 +1,59 @@
+"""What the command line says of commands and distributions: the nearest right name, how to install, how to remove."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from localagent.installing import CORE, KnownPlugin, install, is_checkout, known_plugins, upgrade
+
+PACKAGE = "localagent"
+
+
+def missing_command(name: str, commands: Iterable[str], installed: Iterable[str]) -> str:
+    """Return what to do about a command that is not there.
+
+    Args:
+        name: The command that was typed.
+        commands: The commands that are there.
+        installed: Names of the installed plugins.
+    """
+    commands = list(commands)
+    bringers = {command: plugin for plugin in known_plugins().values() for command in plugin.commands}
+    if name in bringers and name not in commands:
+        distribution = bringers[name].distribution
+        if bringers[name].name in installed:
+            return f"It comes with {distribution}, which is installed without it. {upgrade(distribution)}"
+        return f"It comes with {distribution}. {install(distribution)}"
+    near = difflib.get_close_matches(name, [*commands, *bringers], n=1)
+    return f"Did you mean {near[0]}?" if near else ""
+
+
+def install_one_of(plugins: Iterable[KnownPlugin]) -> str:
+    """Return the sentence that says how to install one of several plugins."""
+    first, *others = [plugin.distribution for plugin in plugins]
+    if is_checkout() or not others:
+        return install(first)
+    return f"{install(first)} (or {', '.join(others)})"
+
+
+def uninstall(distribution: str) -> str:
+    """Return the sentence that says how to remove a distribution, whoever it is from."""
+    return f"Run: uv pip uninstall {distribution}" if is_checkout() else f"Run: pip uninstall {distribution}"
+
+
+def strangers() -> list[str]:
+    """Return the installed distributions that are not ours and bring an import package of the core's name.
+
+    One is on the index, under the very name that somebody might type for this project.
+    """
+    from importlib.metadata import distributions, packages_distributions
+
+    installed = {_plain(found.name) for found in distributions() if found.name}
+    bringers = {_plain(name) for name in packages_distributions().get(PACKAGE, ())}
+    return sorted((bringers | ({PACKAGE} & installed)) - {CORE})
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
