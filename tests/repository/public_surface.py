@@ -9,27 +9,24 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import Any, get_args, get_origin
 
 import attrs
 import click
 
-import localagent
 from localagent.settings.fields import expected, setting_fields
 from localagent.settings.model import Settings
+from localagent_cli import CommandLine, Terminal, logs
 from localagent_cli.application import localagent as application
-from localagent_cli.line import CommandLine
-from localagent_cli.logs import logs
-from localagent_cli.plugin_commands import commands_of
-from localagent_cli.terminal import Terminal
 
 WIDTH = 80
 
 
-def public_names() -> Iterator[str]:
+def public_names(package: ModuleType) -> Iterator[str]:
     """Yield each public name with its signature; a class with its bases, properties and public methods."""
-    for name in localagent.__all__:
-        value = getattr(localagent, name)
+    for name in package.__all__:
+        value = getattr(package, name)
         if inspect.isclass(value):
             bases = ", ".join(base.__name__ for base in value.__bases__)
             yield f"class {name}({bases}): {_signature(value)}"
@@ -95,22 +92,19 @@ def _default(default: Any) -> str:
 def help_of_commands() -> Iterator[str]:
     """Yield the help of every command, those of plugins included."""
     terminal = Terminal()
-    with logs(terminal) as log:
-        line = CommandLine(terminal, log)
-        _, pipeline, _ = line.assembled()
-        brought = [command.name for _, command in commands_of(pipeline)]
-        with click.Context(application, info_name="localagent", obj=line, terminal_width=WIDTH) as context:
-            yield from _help(application, context, brought)
+    shown: dict[str, Any] = {"info_name": "localagent", "terminal_width": WIDTH, **application.context_settings}
+    with logs(terminal) as log, click.Context(application, obj=CommandLine(terminal, log), **shown) as context:
+        yield from _help(application, context)
 
 
-def _help(command: click.Command, context: click.Context, brought: list[str]) -> Iterator[str]:
+def _help(command: click.Command, context: click.Context) -> Iterator[str]:
     yield f"$ {context.command_path} --help\n{command.get_help(context)}\n"
     if isinstance(command, click.Group):
-        for name in [*command.list_commands(context), *brought]:
+        for name in command.list_commands(context):
             inner = command.get_command(context, name)
             assert inner is not None, name
             with click.Context(inner, info_name=name, parent=context, terminal_width=WIDTH) as below:
-                yield from _help(inner, below, [])
+                yield from _help(inner, below)
 
 
 def loaded_by_import() -> list[str]:

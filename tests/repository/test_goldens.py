@@ -9,6 +9,9 @@ from pathlib import Path
 from golden_files import check
 from public_surface import help_of_commands, loaded_by_import, public_names, settings_reference
 
+import localagent
+import localagent_cli
+
 SETTINGS = """
 [providers.openai]
 keys = [{ env = "ANY" }]
@@ -16,8 +19,9 @@ keys = [{ env = "ANY" }]
 
 
 def test_the_public_api() -> None:
-    """Every public name with its signature."""
-    check("public_api.txt", "\n".join(public_names()) + "\n")
+    """Every public name with its signature: of the core, and of the command line, whose names commands may use."""
+    lines = [*public_names(localagent), "", "localagent_cli:", *public_names(localagent_cli)]
+    check("public_api.txt", "\n".join(lines) + "\n")
 
 
 def test_the_settings() -> None:

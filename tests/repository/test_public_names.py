@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import subprocess
 import sys
@@ -111,6 +112,26 @@ def test_nothing_private_crosses_a_distribution(plugins: list[Path]) -> None:
     ]
 
     assert hidden == []
+
+
+def test_a_distribution_that_others_import_from_has_one_front_door(plugins: list[Path], core_source: Path) -> None:
+    """What a distribution takes from a plugin stands in the ``__all__`` of its package, sorted and documented."""
+    packages = {path_package(plugin) for plugin in plugins}
+    folders = {core_source.name: core_source} | {path_package(plugin): plugin / "src" for plugin in plugins}
+    taken = {
+        (importer, module, name)
+        for importer, folder in folders.items()
+        for path in folder.rglob("*.py")
+        for module, name in imports(path)
+        if module.partition(".")[0] in packages - {importer}
+    }
+    doors = {module: importlib.import_module(module) for _, module, _ in taken if module in packages}
+
+    assert "localagent_cli" in doors
+    assert sorted(one for one in taken if one[2] not in getattr(doors.get(one[1]), "__all__", ())) == []
+    for door in doors.values():
+        assert door.__all__ == sorted(set(door.__all__))
+        assert [name for name in door.__all__ if not inspect.getdoc(getattr(door, name))] == []
 
 
 def test_private_names_are_recognised() -> None:

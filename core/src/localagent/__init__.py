@@ -32,7 +32,6 @@ _GIVES = {
     "caching": ("CacheEntry",),
     "call": ("CachePolicy", "Call", "Principal"),
     "client": ("Client",),
-    "commands": ("Command",),
     "conditions": ("Condition", "Diagnosed", "InstanceCondition", "LiveProcesses", "Trouble"),
     "core": ("Core",),
     "errors": (
@@ -149,7 +148,6 @@ if TYPE_CHECKING:
     from localagent.call import Call as Call
     from localagent.call import Principal as Principal
     from localagent.client import Client as Client
-    from localagent.commands import Command as Command
     from localagent.conditions import Condition as Condition
     from localagent.conditions import Diagnosed as Diagnosed
     from localagent.conditions import InstanceCondition as InstanceCondition

@@ -11,7 +11,7 @@ import msgspec
 if TYPE_CHECKING:
     from localagent.runtime import Runtime
     from localagent.settings.model import Settings
-    from localagent_cli.findings import Finding
+    from localagent_cli import Finding
 
 
 class Trouble(msgspec.Struct, frozen=True):

@@ -12,7 +12,6 @@ from localagent.attempt import Attempt, Continue, GiveUp, Outcome, Refused, Retr
 from localagent.cache_keys import CacheKey
 from localagent.caching import CacheEntry
 from localagent.call import Call
-from localagent.commands import Command
 from localagent.errors import LocalAgentError
 from localagent.hooks import Kind, OnRaise, hook
 from localagent.instances import Instance, Target
@@ -28,9 +27,9 @@ if TYPE_CHECKING:
     from localagent.core import Core
 
 __all__ = [
-    "Core", "add_commands", "after_attempt", "cache_lookup", "cache_store", "check_answer", "connect", "hedge_after",
-    "list_models", "models_listed", "on_failure", "pre_request", "prepare_attempt", "provide", "rate_check",
-    "record_metric", "select_instance", "tokenize", "wrap_stream",
+    "Core", "after_attempt", "cache_lookup", "cache_store", "check_answer", "connect", "hedge_after", "list_models",
+    "models_listed", "on_failure", "pre_request", "prepare_attempt", "provide", "rate_check", "record_metric",
+    "select_instance", "tokenize", "wrap_stream",
 ]  # fmt: skip
 
 
@@ -42,17 +41,6 @@ def provide() -> Sequence[ProviderType]:  # type: ignore[empty-body]
     Result: the types. Each speaks one wire protocol; providers in the settings use a type by its name.
     None: the plugin brings none.
     Raise: refused at start, with the plugin's name.
-    """
-
-
-@hook(Kind.COLLECT, phase="start", sync=True, scope="process", on_raise=OnRaise.REFUSE, result=(list, tuple))
-def add_commands() -> Sequence[Command]:  # type: ignore[empty-body]
-    """Add commands to the command line.
-
-    When: once, when the command line starts; never in a program that only uses ``Client``.
-    Result: the commands. A name that exists already is refused.
-    None: no command.
-    Raise: the command line goes on without the plugin's commands and says so.
     """
 
 

@@ -133,14 +133,24 @@ class Shell:
         }  # fmt: skip
         self.plugin("provider-wire", "Wire", WIRE)
 
-    def plugin(self, name: str, kind: str, source: str, *, module: str = "") -> None:
-        """Install a plugin: a module, and the metadata of a distribution that names it."""
+    def plugin(self, name: str, kind: str, source: str, *, module: str = "", commands: str = "") -> None:
+        """Install a plugin: a module, and the metadata of a distribution ``the-NAME`` that names it.
+
+        Args:
+            name: The plugin's name; empty for a distribution ``the-MODULE`` that brings commands only.
+            kind: Its class.
+            source: What the module holds.
+            module: The module's name; without it that of the plugin.
+            commands: Names of commands, each a name in the module.
+        """
         module = module or name.replace("-", "_")
         (self.modules / f"{module}.py").write_text(textwrap.dedent(source))
         metadata = self.modules / f"{module}-1.0.dist-info"
         metadata.mkdir()
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: the-{name}\nVersion: 1.0\n")
-        (metadata / "entry_points.txt").write_text(f"[localagent]\n{name} = {module}:{kind}\n")
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: the-{name or module}\nVersion: 1.0\n")
+        entries = [f"[localagent]\n{name} = {module}:{kind}"] if name else []
+        entries += ["[localagent.commands]", *(f"{one} = {module}:{one}" for one in commands.split())]
+        (metadata / "entry_points.txt").write_text("\n".join(entries) + "\n")
 
     def settings(self, text: str) -> Path:
         """Write ``localagent.toml``."""

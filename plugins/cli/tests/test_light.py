@@ -13,7 +13,9 @@ from localagent_cli import main
 try:
     main(sys.argv[1:])
 finally:
-    print(*sorted({"aiohttp", "rich", "localagent.client", "localagent.plugins"} & set(sys.modules)), file=sys.stderr)
+    heavy = {"aiohttp", "rich", "localagent.client", "localagent.plugins"} & set(sys.modules)
+    plugins = {name for name in sys.modules if name.startswith("localagent_") and not name.startswith("localagent_cli")}
+    print(*sorted(heavy | plugins), file=sys.stderr)
 """
 
 
@@ -24,17 +26,28 @@ async def program(shell: Any, *words: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("ask", "--help"), ("version",)])
+@pytest.mark.parametrize(
+    "arguments", [(), ("--help",), ("-h",), ("help",), ("ask", "--help"), ("help", "ask"), ("version",)]
+)
 async def test_help_loads_neither_the_http_library_nor_the_plugins(shell: Any, arguments: tuple[str, ...]) -> None:
     """Nor rich, nor the client."""
     code, _, loaded = await program(shell, SHOW_MODULES, *arguments)
     assert (code, loaded) == (0, "\n")
 
 
+async def test_the_package_loads_nothing_but_itself(shell: Any) -> None:
+    """``import localagent_cli`` finds its public names when they are used."""
+    names = "print(*sorted(n for n in sys.modules if n.partition('.')[0] in ('localagent_cli', 'click', 'localagent')))"
+    code, loaded, _ = await program(shell, f"import sys, localagent_cli; {names}")
+    assert (code, loaded) == (0, "localagent_cli\n")
+
+
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [
         ("localagent mo", ["models"]),
+        ("localagent help mo", ["models"]),
+        ("localagent help cache pu", ["purge"]),
         ("localagent ask --mod", ["--model"]),
         ("localagent ask --model ", ["fast", "other/x", "wire/"]),
         ("localagent ask --model f", ["fast"]),

@@ -18,9 +18,7 @@ import pytest
 
 from localagent import Attempt, LocalAgentError, Plugin, Refused, hookimpl
 from localagent.assembly import assemble_with_reports
-from localagent_cli.line import CommandLine
-from localagent_cli.logs import Log
-from localagent_cli.terminal import Terminal
+from localagent_cli import CommandLine, Log, Terminal
 from localagent_gateway import GatewayPlugin
 from localagent_gateway.keys.command import keys as group
 from localagent_gateway.keys.options import end
@@ -236,6 +234,18 @@ async def test_the_installed_command_makes_a_key(
     assert again.code != 0
     assert again.out == ""
     assert "There is a key named laptop already." in again.err
+
+
+async def test_serve_without_the_active_gateway_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found all the same, and says what to do; keys can be made."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "localagent.toml").write_text("use = []")
+    refused = await _localagent("serve", "--port", "0")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == "error: gateway is not active, so nothing can be served. Name it in use = [...].\n"
+    assert (await _localagent("keys", "create", "--name", "laptop")).code == 0
 
 
 async def test_serve_beyond_loopback_without_keys_is_one_sentence(

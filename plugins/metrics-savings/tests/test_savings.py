@@ -203,6 +203,47 @@ def adding(path: Path, name: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", ADDING, path, str(DAY), name])
 
 
+COMMAND = """
+import sys
+from localagent_cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print("localagent_metrics_savings" in sys.modules, file=sys.stderr)
+"""
+
+
+def run_command(folder: Path, *words: str) -> tuple[int, str, list[str]]:
+    """Run ``localagent``; return exit code, output and the lines of errors, and whether the plugin was imported."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    command = [sys.executable, "-c", COMMAND, *words]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr.splitlines()
+
+
+def test_the_command_is_listed_without_an_import(tmp_path: Path) -> None:
+    """With the line that click shows, also where a wheel is installed."""
+    code, out, told = run_command(tmp_path, "--help")
+    (command,) = entry_points(group="localagent.commands", name="savings")
+    assert (code, told) == (0, ["False"])
+    assert f"savings {command.load().get_short_help_str(200)}" in " ".join(out.split())
+
+
+def test_the_command_runs(tmp_path: Path) -> None:
+    """Nothing was saved yet."""
+    code, out, told = run_command(tmp_path, "savings", "--json")
+    assert (code, told) == (0, ["True"])
+    assert msgspec.json.decode(out)["total"]["calls"] == 0
+
+
+def test_the_command_without_the_active_plugin_is_one_sentence(tmp_path: Path) -> None:
+    """A plugin that is not active counts nothing."""
+    (tmp_path / "localagent.toml").write_text("use = []")
+    code, out, (sentence, _) = run_command(tmp_path, "savings")
+    assert (code, out) == (2, "")
+    assert sentence == "error: metrics-savings is not active, so nothing is counted. Name it in use = [...]."
+
+
 def test_processes_add_to_one_file(tmp_path: Path) -> None:
     """Three at the same time, and nothing is lost."""
     path = tmp_path / FILE_NAME

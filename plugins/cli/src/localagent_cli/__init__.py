@@ -1,18 +1,53 @@
-"""The command line: ``localagent``.
+"""The command line: ``localagent``, and what the commands of plugins may use of it.
 
-A plugin that adds commands (``add_commands``) finds what the command line offers to it in ``current()``.
+A plugin brings a command by an entry point of the group ``localagent.commands``, which names a ``click.Command``::
+
+    from localagent_cli import CommandLine, command
+
+    @command("capital", help="Tell the capital of a country.")
+    @click.argument("country")
+    def capital(line: CommandLine, country: str) -> None:
+        line.terminal.line(...)
+
+Names are imported when they are first used, so that ``import localagent_cli`` stays light.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+# What each module gives to the public; the imports below say the same to type checkers.
+_GIVES = {
+    "exit_codes": ("ExitCode", "exit_code"),
+    "findings": ("Finding", "broken"),
+    "interrupts": ("PressedTwice", "run_until_interrupted"),
+    "line": ("CommandLine",),
+    "log": ("Log", "logs"),
+    "options": ("command",),
+    "sentences": ("sentence",),
+    "terminal": ("Styled", "Terminal"),
+}
+_HOME = {name: module for module, names in _GIVES.items() for name in names}
+
+__all__ = sorted([*_HOME, "current", "main"])  # noqa: PLE0605
 
 if TYPE_CHECKING:
-    from localagent_cli.line import CommandLine
-
-__all__ = ["current", "main"]
+    from localagent_cli.exit_codes import ExitCode as ExitCode
+    from localagent_cli.exit_codes import exit_code as exit_code
+    from localagent_cli.findings import Finding as Finding
+    from localagent_cli.findings import broken as broken
+    from localagent_cli.interrupts import PressedTwice as PressedTwice
+    from localagent_cli.interrupts import run_until_interrupted as run_until_interrupted
+    from localagent_cli.line import CommandLine as CommandLine
+    from localagent_cli.log import Log as Log
+    from localagent_cli.log import logs as logs
+    from localagent_cli.options import command as command
+    from localagent_cli.sentences import sentence as sentence
+    from localagent_cli.terminal import Styled as Styled
+    from localagent_cli.terminal import Terminal as Terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -44,3 +79,16 @@ def current() -> CommandLine:
     if line is None:
         raise RuntimeError("No command of localagent is running.")
     return line
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'localagent_cli' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"localagent_cli.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,4 +1,4 @@
-"""The tree of commands. A command's module is imported when the command is used, a plugin when its command is."""
+"""The tree of commands. The module of a command is imported when the command is used, also that of a plugin's."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ COMMANDS = {
     "doctor": "Look for what is broken, and say what mends it.",
     "config": "Show, check or begin the settings.",
     "version": "Print the version.",
+    "help": "Show the help of a command.",
 }
-"""Every command of the core, with its line of help; the command ``ask`` is ``ask`` in the module ``ask``."""
+"""Every command of the command line's own, with its line of help; ``ask`` is ``ask`` in the module ``ask``."""
 
 EPILOG = """\
-Plugins bring commands of their own: `localagent plugins` names them.
+`localagent help COMMAND` says more; `localagent plugins` names the plugins.
 
 \b
 Completion of commands, options and models, for the file that your shell reads:
@@ -37,20 +38,24 @@ Completion of commands, options and models, for the file that your shell reads:
 
 
 class Commands(click.Group):
-    """The commands of the core by their names, and any other name from the plugins."""
+    """The commands of the command line's own, and those that plugins bring."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands of the core; to name those of plugins, these would have to be imported."""
-        return list(COMMANDS)
+        """Name all commands: our own, then those of plugins. None is imported."""
+        return [*COMMANDS, *_brought()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command of the core, or ask the plugins for one."""
+        """Import a command; None when there is none of that name.
+
+        Raises:
+            PluginError: It is a plugin's, and cannot be imported.
+        """
         if cmd_name in COMMANDS:
             found: click.Command = getattr(importlib.import_module(f"localagent_cli.{cmd_name}"), cmd_name)
             return found
-        from localagent_cli.plugin_commands import find_command
+        from localagent_cli.plugin_commands import load_command
 
-        return find_command(ctx.ensure_object(CommandLine), cmd_name)
+        return load_command(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -62,25 +67,33 @@ class Commands(click.Group):
         """
         name = args[0]
         found = self.get_command(ctx, name)
-        if found is None:
+        if found is None and not ctx.resilient_parsing:  # a shell that completes asks for no sentence
             from localagent.plugins import find_plugins
             from localagent_cli.hints import missing_command
-            from localagent_cli.plugin_commands import brought_commands
 
-            commands = [*COMMANDS, *brought_commands(ctx.ensure_object(CommandLine))]
-            mend = missing_command(name, commands, find_plugins())
+            mend = missing_command(name, self.list_commands(ctx), find_plugins())
             ctx.fail(f"There is no command {name}. {mend}".rstrip())
-        return name, found, args[1:]
+        return name if found else None, found, args[1:]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands, without importing one."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """Write the lists of commands, without importing one."""
+        for title, commands in (("Commands", COMMANDS), ("Commands of plugins", _brought())):
+            if commands:
+                with formatter.section(title):
+                    formatter.write_dl(list(commands.items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete a command's name, without importing one."""
-        names = (CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete))
+        commands = {**COMMANDS, **_brought()}
+        names = (CompletionItem(name, help=text) for name, text in commands.items() if name.startswith(incomplete))
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def _brought() -> dict[str, str]:
+    """Return the commands of plugins, each with its line of help."""
+    from localagent_cli.plugin_commands import listed_commands
+
+    return listed_commands()
 
 
 def _overview(context: click.Context) -> None:
@@ -111,4 +124,5 @@ localagent = Commands(
     params=list(_parameters()),
     callback=click.pass_context(_overview),
     invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},  # commands below inherit them
 )

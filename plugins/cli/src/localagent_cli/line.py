@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from localagent import Client, Settings
     from localagent.pipeline import Pipeline
     from localagent.plugins import Report
-    from localagent_cli.logs import Log
+    from localagent_cli.log import Log
 
 T = TypeVar("T")
 

@@ -1,86 +1,112 @@
-"""Commands that plugins bring."""
+"""Commands that plugins bring: entry points of the group ``localagent.commands``, each of which names a click command.
+
+They are read as metadata. A plugin's module is imported when its command is used, and not before.
+"""
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
 
+import attrs
 import click
 
 from localagent import LocalAgentError, PluginError
 from localagent_cli.application import COMMANDS
-
-if TYPE_CHECKING:
-    from localagent import Command
-    from localagent.pipeline import Pipeline
-    from localagent.plan import Step
-    from localagent_cli.line import CommandLine
+from localagent_cli.unimported import read_command
 
 log = logging.getLogger("localagent")
 
+GROUP = "localagent.commands"
+OWN = "localagent-cli"
 
-def find_command(line: CommandLine, name: str) -> click.Command | None:
-    """Return a command that a plugin brings; None when there is none of that name.
+
+@attrs.frozen
+class FoundCommand:
+    """A command that a plugin brings, as its metadata describes it; nothing of it is imported.
+
+    Attributes:
+        name: As it is typed.
+        distribution: The distribution that brings it.
+        version: That distribution's version.
+        entry: The entry point.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    entry: EntryPoint
+
+
+@functools.cache
+def find_commands() -> Mapping[str, FoundCommand]:
+    """Return the commands of plugins by name. A warning tells of one whose name is taken, which is left out.
+
+    Reads metadata only; the result is kept for the life of the process.
+    """
+    found: dict[str, FoundCommand] = {}
+    for one in sorted(map(_found, entry_points(group=GROUP)), key=lambda one: (one.name, one.distribution)):
+        known = OWN if one.name in COMMANDS else found[one.name].distribution if one.name in found else ""
+        if known:
+            log.warning(
+                "%s brings a command %s, which %s has already; it is left out.", one.distribution, one.name, known
+            )
+        else:
+            found[one.name] = one
+    return found
+
+
+def _found(entry: EntryPoint) -> FoundCommand:
+    if entry.dist is None:
+        return FoundCommand(entry.name, "?", "?", entry)
+    return FoundCommand(entry.name, entry.dist.name, entry.dist.version, entry)
+
+
+def listed_commands() -> dict[str, str]:
+    """Return the commands of plugins, each with its line of help; hidden ones are left out. No plugin is imported."""
+    read = {name: (found, read_command(name, found.entry.value)) for name, found in find_commands().items()}
+    return {name: _line(found, command) for name, (found, command) in read.items() if not (command and command.hidden)}
+
+
+def _line(found: FoundCommand, command: click.Command | None) -> str:
+    """Return the line that click would show, as long as it is; where there is none to read, who brings the command."""
+    line = command.get_short_help_str(limit=1000) if command is not None else ""
+    return line or f"A command of {found.distribution}."
+
+
+def load_command(name: str) -> click.Command | None:
+    """Import a plugin's command and return it; None when there is none of that name.
 
     Raises:
-        PluginError: The plugin cannot make it.
+        PluginError: It cannot be imported, or is no click command.
     """
-    try:
-        _, pipeline, _ = line.assembled()
-    except LocalAgentError as error:
-        log.warning("The plugins cannot be asked for the command %s: %s", name, error)
+    found = find_commands().get(name)
+    if found is None:
         return None
-    for plugin, brought in commands_of(pipeline):
-        if brought.name == name:
-            return _made(plugin, brought)
-    return None
-
-
-def brought_commands(line: CommandLine) -> list[str]:
-    """Return the names of the commands that plugins bring; none where the plugins cannot be asked."""
     try:
-        _, pipeline, _ = line.assembled()
-    except LocalAgentError:  # it has been told
-        return []
-    return [brought.name for _, brought in commands_of(pipeline)]
-
-
-def commands_of(pipeline: Pipeline) -> Iterator[tuple[str, Command]]:
-    """Yield the plugins' commands, each with its plugin. What is broken, or there already, is left out and told."""
-    known = dict.fromkeys(COMMANDS, "the core")
-    for step in pipeline.steps["add_commands"]:
-        for brought in _brought_by(step):
-            if brought.name in known:
-                log.warning(
-                    "Plugin %s brings a command %s, which %s has already; it is left out.",
-                    step.plugin, brought.name, known[brought.name],
-                )  # fmt: skip
-                continue
-            known[brought.name] = step.plugin
-            yield step.plugin, brought
-
-
-def _brought_by(step: Step) -> list[Command]:
-    try:
-        return list(step.check(step.call()) or ())
-    except Exception as error:  # the plugin's code: the command line goes on without it
-        text = str(error) if isinstance(error, LocalAgentError) else type(error).__name__
-        log.warning("Plugin %s failed in add_commands (%s); its commands are missing.", step.plugin, text)
-        return []
-
-
-def _made(plugin: str, brought: Command) -> click.Command:
-    try:
-        made = brought.make()
-    except LocalAgentError:
-        raise
-    except Exception as error:  # the plugin's code
+        loaded = found.entry.load()
+    except Exception as error:  # the plugin's own module code, and what it imports
+        raise _unusable(found, error) from error
+    if not isinstance(loaded, click.Command):
         raise PluginError(
-            f"Plugin {plugin} cannot make its command {brought.name}: {type(error).__name__}: {error}.",
-            mend=f"Upgrade it, or tell the author of {plugin}.",
-        ) from error
-    if not isinstance(made, click.Command):
-        raise PluginError(f"Plugin {plugin} made {type(made).__name__} for {brought.name}, which is no click.Command.",
-                          mend=f"Tell the author of {plugin}.")  # fmt: skip
-    return made
+            f"The command {name} of {_source(found)} cannot be used: {found.entry.value} is no click.Command.",
+            mend=f"Tell the author of {found.distribution}.",
+        )
+    return loaded
+
+
+def _unusable(found: FoundCommand, error: Exception) -> PluginError:
+    from localagent.installing import upgrade
+
+    what = f"The command {found.name} of {_source(found)} cannot be imported"
+    if isinstance(error, LocalAgentError):
+        return PluginError(f"{what}: {error.message}", mend=error.mend)
+    return PluginError(
+        f"{what}: {type(error).__name__}: {error}.", mend=f"{upgrade(found.distribution)}, or uninstall it."
+    )
+
+
+def _source(found: FoundCommand) -> str:
+    return f"{found.distribution} {found.version}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import attrs
 import click
@@ -19,6 +20,9 @@ from localagent_cli.line import CommandLine
 from localagent_cli.options import command
 from localagent_cli.sentences import sentence
 from localagent_cli.terminal import Piece, Styled, Terminal, is_terminal, one_line
+
+if TYPE_CHECKING:
+    from localagent_cli.plugin_commands import FoundCommand
 
 STATE_COLORS = {"active": "green", "idle": "bright_black", "failed": "red"}
 
@@ -52,7 +56,7 @@ class PluginView:
     Attributes:
         report: What became of it.
         places: Its steps.
-        commands: The commands that it brings.
+        commands: The commands that its distribution brings.
     """
 
     report: Report
@@ -69,25 +73,40 @@ def plugins(line: CommandLine, as_json: bool) -> None:
         settings, pipeline, reports = line.assembled()
     except StartError:
         # Why nothing can be assembled is said behind what is installed.
-        _show(line.terminal, _installed(), as_json=as_json)
+        _show(line.terminal, _with_commands(_installed()), as_json=as_json)
         raise
-    _show(line.terminal, views(pipeline, reports), as_json=as_json)
+    _show(line.terminal, _with_commands(views(pipeline, reports)), as_json=as_json)
     for missing in all_missing_keys(settings, os.environ):
         line.terminal.note(sentence(missing.error), label="warning")
 
 
 def views(pipeline: Pipeline, reports: Iterable[Report]) -> list[PluginView]:
-    """Return what is shown of the plugins."""
-    from localagent_cli.plugin_commands import commands_of
-
-    commands: dict[str, list[str]] = {}
-    for plugin, brought in commands_of(pipeline):
-        commands.setdefault(plugin, []).append(brought.name)
+    """Return what is shown of the plugins and of their steps."""
     return [
-        PluginView(report, (*_places(pipeline, report.name), *_idle_places(pipeline, report.name)),
-                   tuple(commands.get(report.name, ())))
+        PluginView(report, (*_places(pipeline, report.name), *_idle_places(pipeline, report.name)))
         for report in reports
     ]  # fmt: skip
+
+
+def _with_commands(shown: Iterable[PluginView]) -> list[PluginView]:
+    """Return the same with the commands, which work whether a plugin is active or not.
+
+    They stand at the first plugin of their distribution. One that brings no plugin is shown like a plugin.
+    """
+    from localagent_cli.plugin_commands import find_commands
+
+    brought: dict[str, list[FoundCommand]] = {}
+    for found in find_commands().values():
+        brought.setdefault(found.distribution, []).append(found)
+    views = [attrs.evolve(view, commands=_names(brought.pop(view.report.distribution, ()))) for view in shown]
+    for distribution, commands in brought.items():
+        report = Report(distribution, distribution, commands[0].version, "active", "brings commands only")
+        views.append(PluginView(report, commands=_names(commands)))
+    return views
+
+
+def _names(commands: Iterable[FoundCommand]) -> tuple[str, ...]:
+    return tuple(command.name for command in commands)
 
 
 def _places(pipeline: Pipeline, plugin: str) -> Iterator[Place]:

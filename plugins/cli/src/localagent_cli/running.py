@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -14,7 +15,7 @@ from localagent import LocalAgentError
 from localagent_cli.application import localagent
 from localagent_cli.exit_codes import ExitCode, exit_code
 from localagent_cli.line import CommandLine
-from localagent_cli.logs import logs
+from localagent_cli.log import logs
 from localagent_cli.sentences import defect, sentence, usage
 from localagent_cli.terminal import Terminal, is_terminal
 
@@ -45,8 +46,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _complete(instruction: str) -> int:
+    logging.disable()  # what is written to a shell stands in the line that the user types
     try:
         return shell_complete(localagent, {}, PROGRAM, COMPLETE, instruction)
+    except LocalAgentError:  # a plugin's command that cannot be imported: nothing can be completed behind it
+        return ExitCode.FAILED
     except (KeyError, ValueError):  # the variables that a shell sets beside it are not there, or hold something else
         sys.stderr.write(f"{COMPLETE} is for shells, which also set COMP_WORDS and COMP_CWORD. Run: unset {COMPLETE}\n")
         return ExitCode.FAILED

@@ -18,9 +18,7 @@ import msgspec
 
 from localagent.errors import LocalAgentError
 from localagent.supervision import raised_at, tell_failure
-from localagent_cli.line import CommandLine
-from localagent_cli.logs import logs
-from localagent_cli.terminal import Terminal
+from localagent_cli import CommandLine, Terminal, logs
 from localagent_gateway.defects import tell_defect
 from localagent_gateway.event_loops import loop_factory
 from localagent_gateway.figures import figures

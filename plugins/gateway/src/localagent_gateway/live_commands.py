@@ -10,8 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from localagent_cli.line import CommandLine
-from localagent_cli.options import command
+from localagent_cli import CommandLine, command
 from localagent_gateway.control import nothing_serves, serving_now
 from localagent_gateway.keys.place import keys_folder
 

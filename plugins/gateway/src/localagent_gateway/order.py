@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from localagent.settings.files import SettingsFile
-from localagent_cli.line import CommandLine
+from localagent_cli import CommandLine
 from localagent_gateway.serving import Serving
 
 

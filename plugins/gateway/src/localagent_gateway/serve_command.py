@@ -11,11 +11,7 @@ from typing import Any
 import click
 
 from localagent.errors import LocalAgentError
-from localagent_cli.exit_codes import ExitCode, exit_code
-from localagent_cli.interrupts import run_until_interrupted
-from localagent_cli.line import CommandLine
-from localagent_cli.options import command
-from localagent_cli.sentences import sentence
+from localagent_cli import CommandLine, ExitCode, command, exit_code, run_until_interrupted, sentence
 from localagent_gateway.defects import tell_defect
 from localagent_gateway.event_loops import loop_factory
 from localagent_gateway.json_log import json_log

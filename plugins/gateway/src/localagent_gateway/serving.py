@@ -13,7 +13,7 @@ from typing import Any, Self
 import attrs
 import msgspec
 
-from localagent import Client
+from localagent import Client, PluginError
 from localagent.missing_keys import all_missing_keys
 from localagent.pipeline import Pipeline
 from localagent.registry import SHARED_VARIABLE
@@ -21,7 +21,7 @@ from localagent.runtime import PROCESSES_VARIABLE
 from localagent.settings.files import SettingsFile, read_settings_file
 from localagent.settings.model import Settings
 from localagent.state_folder import StateFolder
-from localagent_cli.line import CommandLine
+from localagent_cli import CommandLine
 from localagent_gateway.control import Gather, control
 from localagent_gateway.keys.authentication import need_keys
 from localagent_gateway.keys.place import keys_folder
@@ -59,11 +59,13 @@ class Serving:
 
         Raises:
             SettingsError: The settings are wrong.
-            PluginError: A plugin is missing, broken, or ordered in a contradiction.
+            PluginError: A plugin is missing, broken, or ordered in a contradiction; or the gateway is not active.
             StartError: They name an address beyond loopback, and there is no key.
         """
         serving = cls.of(line, options, read_settings_file(line.config, os.environ))
         settings, pipeline = serving.assembled()
+        if "gateway" not in pipeline.plugins:
+            raise PluginError("gateway is not active, so nothing can be served.", mend="Name it in use = [...].")
         need_keys(serving.gateway, keys_folder(settings, os.environ), pipeline)
         return attrs.evolve(serving, workers=serving.gateway.workers)
 

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Iterator
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from localagent_cli.interrupts import PressedTwice
+from localagent_cli import PressedTwice
 
 ENDS = (signal.SIGTERM, signal.SIGINT)
 FOR_THE_SUPERVISOR = (signal.SIGINT, signal.SIGHUP)  # Ctrl-C, and to read the settings

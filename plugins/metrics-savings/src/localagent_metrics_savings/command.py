@@ -12,8 +12,7 @@ import click
 import msgspec
 
 from localagent import PluginError
-from localagent_cli.line import CommandLine
-from localagent_cli.options import command
+from localagent_cli import CommandLine, command
 from localagent_metrics_savings.ledger import DAY_SECONDS, Amount, Line
 
 COLUMNS = ("Calls", "Tokens in", "Tokens out", "Time")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from localagent import Command, LocalAgentError, Metric, Plugin, hookimpl, in_thread
+from localagent import LocalAgentError, Metric, Plugin, hookimpl, in_thread
 from localagent_metrics_savings.ledger import DAY_SECONDS, FILE_NAME, OTHERS, Amount, Line, add, read
 from localagent_metrics_savings.settings import SavingsSettings
 
@@ -42,11 +41,6 @@ class SavingsPlugin(Plugin):
             self._timer.cancel()
             self._timer = None
         await self.flushed()
-
-    @hookimpl
-    def add_commands(self) -> Sequence[Command]:
-        """Add ``savings``."""
-        return [Command("savings", "Show the calls, tokens and time that caches and shared work saved.", _savings)]
 
     @hookimpl
     def record_metric(self, metric: Metric) -> None:
@@ -116,9 +110,3 @@ class SavingsPlugin(Plugin):
             log.warning("Savings cannot be added to their file, and are counted in memory alone: %s.", error)
         else:
             self.core.not_kept("what was saved", error)
-
-
-def _savings() -> object:
-    from localagent_metrics_savings.command import savings
-
-    return savings

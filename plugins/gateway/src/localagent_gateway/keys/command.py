@@ -10,8 +10,7 @@ from time import time as wall
 import click
 import msgspec
 
-from localagent_cli.line import CommandLine
-from localagent_cli.options import command
+from localagent_cli import CommandLine, command
 from localagent_gateway.keys.options import Limit, Models, Name, Until, end
 from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.keys.record import KeyRecord
