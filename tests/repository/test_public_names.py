@@ -64,7 +64,6 @@ UNDOCUMENTED = {
     "localagent.settings.fields",
     "localagent.settings.files",
     "localagent.settings.folders",
-    "localagent.settings.model",
     "localagent.settings.place",
     "localagent.settings.quantities",
     "localagent.settings.secret_refs",

@@ -17,7 +17,6 @@ from localagent_cli.sentences import sentence
 
 if TYPE_CHECKING:
     from localagent import ModelInfo
-    from localagent.settings.model import Alias
 
 SECONDS = 10.0
 COLUMNS = ("Model", "Window", "Owner", "Instances")
@@ -45,7 +44,7 @@ def models(line: CommandLine, provider: str | None, timeout: float, *, refresh: 
 
 async def _listed(
     line: CommandLine, provider: str | None, timeout: float, *, refresh: bool
-) -> tuple[list[ModelInfo], dict[str, LocalAgentError], Mapping[str, Alias]]:
+) -> tuple[list[ModelInfo], dict[str, LocalAgentError], Mapping[str, Sequence[str]]]:
     async with line.client() as client:
         runtime = await client.runtime()
         sources = runtime.registry.sources
@@ -70,7 +69,8 @@ async def _listed(
     }
     listed = {model.name for model in found}
     found += [model for model in runtime.models.configured(errors) if model.name not in listed]
-    return found, errors, runtime.settings.models if provider is None else {}
+    aliases = {name: alias.targets for name, alias in runtime.settings.models.items()} if provider is None else {}
+    return found, errors, aliases
 
 
 async def _models_or_error(listed: Awaitable[Sequence[ModelInfo]]) -> Sequence[ModelInfo] | LocalAgentError:
@@ -97,14 +97,16 @@ def _window(offers: Iterable[ModelInfo]) -> str:
     return str(min(known)) if known else ""
 
 
-def _alias_rows(aliases: Mapping[str, Alias]) -> list[tuple[str, ...]]:
-    return [(name, "", "", f"= {', '.join(alias.targets)}") for name, alias in aliases.items()]
+def _alias_rows(aliases: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
+    return [(name, "", "", f"= {', '.join(targets)}") for name, targets in aliases.items()]
 
 
-def _as_json(found: Iterable[ModelInfo], errors: Mapping[str, LocalAgentError], aliases: Mapping[str, Alias]) -> str:
+def _as_json(
+    found: Iterable[ModelInfo], errors: Mapping[str, LocalAgentError], aliases: Mapping[str, Sequence[str]]
+) -> str:
     document: dict[str, Any] = {
         "models": [{"name": model.name, **msgspec.structs.asdict(model)} for model in found],
-        "aliases": {name: alias.targets for name, alias in aliases.items()},
+        "aliases": aliases,
         "unreachable": [
             {"instance": instance, "code": error.code, "error": sentence(error)} for instance, error in errors.items()
         ],

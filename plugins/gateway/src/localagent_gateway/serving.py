@@ -13,13 +13,12 @@ from typing import Any, Self
 import attrs
 import msgspec
 
-from localagent import Client, PluginError
+from localagent import Client, PluginError, Settings
 from localagent.missing_keys import all_missing_keys
 from localagent.pipeline import Pipeline
 from localagent.registry import SHARED_VARIABLE
 from localagent.runtime import PROCESSES_VARIABLE
 from localagent.settings.files import SettingsFile, read_settings_file
-from localagent.settings.model import Settings
 from localagent.state_folder import StateFolder
 from localagent_cli import CommandLine
 from localagent_gateway.control import Gather, control

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from localagent.settings.folders import state_folder
 
 if TYPE_CHECKING:
-    from localagent.settings.model import Settings
+    from localagent import Settings
 
 
 def keys_folder(settings: Settings, environment: Mapping[str, str]) -> Path:
