@@ -92,6 +92,7 @@ _GIVES = {
     "threads": ("in_thread", "resolve_name"),
     "timer": ("Clocks", "Watch"),
     "tokens": ("Tokenizer",),
+    "turns": ("let_others_run",),
     "transport": ("Caps", "ConnectSettings", "HttpAnswer", "PoolStats", "Pooled", "Transport"),
     "http_answers.idle_connections": ("ends_after_stream", "is_stale", "kept_for"),
     "http_answers.inflating": ("Inflater", "inflater_for"),
@@ -347,6 +348,7 @@ if TYPE_CHECKING:
     from localagent.transport import Pooled as Pooled
     from localagent.transport import PoolStats as PoolStats
     from localagent.transport import Transport as Transport
+    from localagent.turns import let_others_run as let_others_run
 
 
 def __getattr__(name: str) -> Any:

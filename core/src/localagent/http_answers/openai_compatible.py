@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent.errors import UpstreamProtocol
+from localagent.http_answers.density import LARGE, looked_through
 from localagent.http_answers.model_rows import model_info
 from localagent.instances import Instance
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
@@ -62,17 +63,23 @@ class OpenAICompatible:
     async def chat(self, attempt: Attempt, transport: Transport) -> ChatResponse:
         """Send a chat and return the complete answer."""
         answer = await self._post(attempt, transport, "/chat/completions")
-        return chat_response(await answer.read(), attempt)
+        raw = await answer.read()
+        checked = len(raw) > LARGE and await looked_through(raw)
+        return chat_response(raw, attempt, checked=checked)
 
     async def complete(self, attempt: Attempt, transport: Transport) -> CompletionResponse:
         """Send a text completion and return the complete answer."""
         answer = await self._post(attempt, transport, "/completions")
-        return completion_response(await answer.read(), attempt)
+        raw = await answer.read()
+        checked = len(raw) > LARGE and await looked_through(raw)
+        return completion_response(raw, attempt, checked=checked)
 
     async def embed(self, attempt: Attempt, transport: Transport) -> EmbedResponse:
         """Send inputs and return their embeddings."""
         answer = await self._post(attempt, transport, "/embeddings")
-        return embed_response(await answer.read(), attempt)
+        raw = await answer.read()
+        checked = len(raw) > LARGE and await looked_through(raw, numbers=True)
+        return embed_response(raw, attempt, checked=checked)
 
     async def stream(self, attempt: Attempt, transport: Transport) -> tuple[HttpAnswer, Decoder]:
         """Send a chat or completion to be streamed."""

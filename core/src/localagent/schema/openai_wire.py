@@ -113,12 +113,13 @@ def _detail(details: Any, name: str) -> int:
     return _count(details.get(name)) if isinstance(details, dict) else 0
 
 
-def chat_response(raw: bytes, attempt: Attempt, **more: Any) -> ChatResponse:
+def chat_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> ChatResponse:
     """Read the bytes of a complete chat answer.
 
     Args:
         raw: The body. Server-sent events, which some servers send unasked, are joined.
         attempt: Whose answer it is.
+        checked: Whether ``looked_through`` has said that the body is in order; a small one is checked here.
         more: Further fields of the response, such as ``facts``.
 
     Raises:
@@ -126,7 +127,7 @@ def chat_response(raw: bytes, attempt: Attempt, **more: Any) -> ChatResponse:
         EmptyResponse: It is one without any choice.
         LocalAgentError: It is an error in the body of a 200, translated.
     """
-    raw, answer = _read(raw, attempt)
+    raw, answer = _read(raw, attempt, checked=checked)
     choices = _choices(answer, attempt)
     message = choices[0].message or _NOTHING
     return ChatResponse(
@@ -141,9 +142,9 @@ def chat_response(raw: bytes, attempt: Attempt, **more: Any) -> ChatResponse:
     )
 
 
-def completion_response(raw: bytes, attempt: Attempt, **more: Any) -> CompletionResponse:
+def completion_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> CompletionResponse:
     """Read the bytes of a complete text completion; errors as in ``chat_response``."""
-    raw, answer = _read(raw, attempt)
+    raw, answer = _read(raw, attempt, checked=checked)
     choices = _choices(answer, attempt)
     return CompletionResponse(
         raw=raw,
@@ -157,9 +158,9 @@ def completion_response(raw: bytes, attempt: Attempt, **more: Any) -> Completion
     )
 
 
-def embed_response(raw: bytes, attempt: Attempt, **more: Any) -> EmbedResponse:
+def embed_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> EmbedResponse:
     """Read the bytes of embeddings; errors as in ``chat_response``."""
-    raw, answer = _read(raw, attempt, _decode_embeddings)
+    raw, answer = _read(raw, attempt, _decode_embeddings, checked=checked)
     if not _present(answer.data):
         raise UpstreamProtocol("The server's answer holds no embeddings.", target=str(attempt.target))
     return EmbedResponse(
@@ -200,18 +201,20 @@ def chunk_of(data: bytes) -> Chunk:
     return Chunk(data, _text(choices[0]) if choices and choices[0].index == 0 else "")
 
 
-def _read(raw: bytes, attempt: Attempt, decode: Callable[[bytes], Any] = _decode) -> tuple[bytes, Any]:
+def _read(
+    raw: bytes, attempt: Attempt, decode: Callable[[bytes], Any] = _decode, *, checked: bool = False
+) -> tuple[bytes, Any]:
     """Return the JSON object of a body, and what it says.
 
     Raises:
         LocalAgentError: It is none, or an error.
     """
-    if len(raw) > LARGE:
+    if not checked and len(raw) > LARGE:
         refuse_dense(raw, numbers=decode is _decode_embeddings)
     if not raw.startswith(b"{"):
         raw = _unwrapped(raw, attempt)
     try:
-        if not raw.isascii():
+        if not (checked or raw.isascii()):
             raw.decode()  # what msgspec skips it does not check
         answer = decode(raw)
     except msgspec.DecodeError as error:

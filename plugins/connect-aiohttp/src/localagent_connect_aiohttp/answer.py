@@ -32,17 +32,26 @@ class AiohttpAnswer:
     async def read(self, cap: int | None = None) -> bytes:
         """Return the rest of the body; see ``HttpAnswer.read``."""
         enough = self._caps.body + 1 if cap is None else cap
-        data = await self.part()
-        parts, total = [data], len(data)
-        while data and total < enough and not self._over:
-            data = await self.part()
-            parts.append(data)
-            total += len(data)
+        data = body = await self.part()
+        total = len(data)
+        if data and total < enough and not self._over:
+            body, total = await self._rest(data, enough)
         if not self._over:
             self.abort()
         if cap is None and total > self._caps.body:
             raise ResponseTooLarge(f"The answer is larger than {self._caps.body} bytes.", phase="read")
-        return (parts[0] if len(parts) == 1 else b"".join(parts))[:cap]
+        return body[:cap]
+
+    async def _rest(self, data: bytes, enough: int) -> tuple[bytes, int]:
+        """Return all that comes, and how much it is; it is copied as it comes, so that no long copying is left."""
+        parts, total = io.BytesIO(), 0
+        while data:
+            parts.write(data)
+            total += len(data)
+            if total >= enough or self._over:
+                break
+            data = await self.part()
+        return parts.getvalue(), total
 
     async def part(self) -> bytes:
         """Return the next bytes of the body; ``b""`` at its end."""
@@ -65,6 +74,8 @@ class AiohttpAnswer:
 
     async def _inflated_part(self, inflater: Inflater) -> bytes:
         data = inflater.pending()
+        if data:
+            await asyncio.sleep(0)  # nothing is waited for, and decompressing a MiB takes milliseconds
         content = self._response.content
         while not data and not inflater.finished:
             raw = await content.readany()

@@ -105,6 +105,8 @@ class FastAnswer:
             raise self.error
         try:
             data = inflater.pending()
+            if data:
+                await self._turn()
             while not data and not inflater.finished:
                 data = inflater.feed(await self._next())
         except LocalAgentError as error:
@@ -112,6 +114,14 @@ class FastAnswer:
             self.error = error
             raise
         return data
+
+    async def _turn(self) -> None:
+        """Let others run where nothing is waited for: decompressing a MiB takes milliseconds."""
+        try:
+            await asyncio.sleep(0)
+        except BaseException:  # a cancellation: whoever reads may not come back to clean up
+            self.abort()
+            raise
 
     async def _received(self, wanted: int) -> None:
         """Wait until so many bytes were received, or no more will be."""

@@ -23,7 +23,6 @@ from localagent_gateway.defects import defect
 from localagent_gateway.errors import NotFound, WrongMethod
 from localagent_gateway.openai.errors import openai_error
 from localagent_gateway.routing import Routes
-from localagent_gateway.service import let_others_in
 
 NOBODY = Principal()
 ReadBody = Callable[[], Awaitable[bytes]]
@@ -56,7 +55,6 @@ class Dispatcher:
                 raise self._missing(request, methods)
             principal = await self._principal(request, route)
             request.body = await read()
-            await let_others_in(request)
             answer: Any = await route.handler(request, principal)  # perhaps a plugin's
             if isinstance(answer, FrontAnswer | FrontStream):
                 return answer

@@ -17,6 +17,7 @@ from localagent import (
     Principal,
     Request,
     Response,
+    let_others_run,
 )
 from localagent_gateway.bodies import BodyLimits
 from localagent_gateway.body_shape import BLOCK, ShapeCount
@@ -63,6 +64,7 @@ class Service:
         for start in range(0, len(body), BLOCK):
             count.add(body[start : start + BLOCK])
             await asyncio.sleep(0)
+        await let_others_run(len(body))
         return limits.decode(body)
 
     async def answer(self, request: Request, front: FrontRequest, principal: Principal) -> Response:
@@ -72,7 +74,7 @@ class Service:
             LocalAgentError: What ended the call.
         """
         check_scope(request, principal)
-        await let_others_in(front)
+        await let_others_run(len(front.body))
         return await self.client.send(
             request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)
         )
@@ -86,7 +88,7 @@ class Service:
             LocalAgentError: What ended the call before any content.
         """
         check_scope(request, principal)
-        await let_others_in(front)
+        await let_others_run(len(front.body))
         stream = self.client.send_stream(
             request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)
         )
@@ -130,12 +132,6 @@ class Service:
         """Return the models that instances list; instances that do not answer are left out."""
         models, _ = await (await self.client.runtime()).models.all(LIST_SECONDS)
         return models
-
-
-async def let_others_in(front: FrontRequest) -> None:
-    """Let other requests go on between two steps that take long with a large body."""
-    if len(front.body) > LARGE:
-        await asyncio.sleep(0)
 
 
 def cache_policy(headers: Mapping[str, str]) -> CachePolicy:

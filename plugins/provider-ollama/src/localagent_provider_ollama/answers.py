@@ -40,19 +40,20 @@ _decode = msgspec.json.Decoder(Answer).decode
 _decode_embeddings = msgspec.json.Decoder(Embeddings).decode
 
 
-def chat_response(raw: bytes, attempt: Attempt) -> ChatResponse:
+def chat_response(raw: bytes, attempt: Attempt, *, checked: bool = False) -> ChatResponse:
     """Read the body of a complete chat answer; the lines of a stream, which some servers send unasked, are joined.
 
     Args:
         raw: The body.
         attempt: Whose answer it is.
+        checked: Whether ``looked_through`` has said that the body is in order; a small one is checked here.
 
     Raises:
         UpstreamProtocol: It is no answer to a chat.
         EmptyResponse: It says no more than that the model was loaded.
         LocalAgentError: It is an error in the body of a 200, translated.
     """
-    answer = _answer(raw, attempt)
+    answer = _answer(raw, attempt, checked=checked)
     if answer is None:
         joined, facts = _joined(raw, attempt, chat=True)
         return read_chat(joined, attempt, facts=facts)
@@ -69,9 +70,9 @@ def chat_response(raw: bytes, attempt: Attempt) -> ChatResponse:
     return ChatResponse(text=message.content or "", **fields)
 
 
-def completion_response(raw: bytes, attempt: Attempt) -> CompletionResponse:
+def completion_response(raw: bytes, attempt: Attempt, *, checked: bool = False) -> CompletionResponse:
     """Read the body of a complete text completion; errors as in ``chat_response``."""
-    answer = _answer(raw, attempt)
+    answer = _answer(raw, attempt, checked=checked)
     if answer is None:
         joined, facts = _joined(raw, attempt, chat=False)
         return read_completion(joined, attempt, facts=facts)
@@ -84,19 +85,21 @@ def completion_response(raw: bytes, attempt: Attempt) -> CompletionResponse:
     return CompletionResponse(text=answer.response, **fields)
 
 
-def embed_response(raw: bytes, attempt: Attempt, *, asked: int) -> EmbedResponse:
+def embed_response(raw: bytes, attempt: Attempt, *, asked: int, checked: bool = False) -> EmbedResponse:
     """Read the body of embeddings.
 
     Args:
         raw: The body.
         attempt: Whose answer it is; its request says in which encoding the vectors are wanted.
         asked: How many inputs were sent.
+        checked: Whether ``looked_through`` has said that the body is in order; a small one is checked here.
 
     Raises:
         UpstreamProtocol: It holds no embeddings, or not one for each input.
         LocalAgentError: It is an error in the body of a 200, translated.
     """
-    refuse_dense(raw, numbers=True)
+    if not checked:
+        refuse_dense(raw, numbers=True)
     try:
         answer = _decode_embeddings(raw)
     except BROKEN_JSON as error:
@@ -118,9 +121,10 @@ def embed_response(raw: bytes, attempt: Attempt, *, asked: int) -> EmbedResponse
     return EmbedResponse(raw=encode(document), usage=cost, facts=timings(answer), **_origin(attempt))
 
 
-def _answer(raw: bytes, attempt: Attempt) -> Answer | None:
+def _answer(raw: bytes, attempt: Attempt, *, checked: bool) -> Answer | None:
     """Return the answer in a body; None when it is a stream."""
-    refuse_dense(raw)
+    if not checked:
+        refuse_dense(raw)
     try:
         answer = _decode(raw)
     except BROKEN_JSON as error:

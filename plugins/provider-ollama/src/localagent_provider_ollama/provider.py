@@ -22,6 +22,7 @@ from localagent import (
     UpstreamProtocol,
     Watch,
 )
+from localagent.http_answers.density import LARGE, looked_through
 from localagent.transport import read_up_to
 from localagent_provider_ollama.answers import chat_response, completion_response, embed_response
 from localagent_provider_ollama.bodies import chat_body, completion_body, embedding_body
@@ -84,18 +85,20 @@ class OllamaProvider:
     async def chat(self, attempt: Attempt, transport: Transport) -> ChatResponse:
         """Send a chat and return the complete answer."""
         body = chat_body(attempt.request.document, attempt.target.model, self._settings, stream=False)
-        return chat_response(await self._whole(attempt, transport, "/api/chat", body), attempt)
+        raw, checked = await self._whole(attempt, transport, "/api/chat", body)
+        return chat_response(raw, attempt, checked=checked)
 
     async def complete(self, attempt: Attempt, transport: Transport) -> CompletionResponse:
         """Send a text completion and return the complete answer."""
         body = completion_body(attempt.request.document, attempt.target.model, self._settings, stream=False)
-        return completion_response(await self._whole(attempt, transport, "/api/generate", body), attempt)
+        raw, checked = await self._whole(attempt, transport, "/api/generate", body)
+        return completion_response(raw, attempt, checked=checked)
 
     async def embed(self, attempt: Attempt, transport: Transport) -> EmbedResponse:
         """Send inputs and return their embeddings."""
         body = embedding_body(attempt.request.document, attempt.target.model, self._settings)
-        raw = await self._whole(attempt, transport, "/api/embed", body)
-        return embed_response(raw, attempt, asked=len(body["input"]))
+        raw, checked = await self._whole(attempt, transport, "/api/embed", body, numbers=True)
+        return embed_response(raw, attempt, asked=len(body["input"]), checked=checked)
 
     async def stream(self, attempt: Attempt, transport: Transport) -> tuple[HttpAnswer, Decoder]:
         """Send a chat or completion to be streamed."""
@@ -180,10 +183,14 @@ class OllamaProvider:
         except BROKEN_JSON:
             raise UpstreamProtocol(f"What the server says at {path} cannot be read.", target=instance.id) from None
 
-    async def _whole(self, attempt: Attempt, transport: Transport, path: str, body: Mapping[str, Any]) -> bytes:
+    async def _whole(
+        self, attempt: Attempt, transport: Transport, path: str, body: Mapping[str, Any], *, numbers: bool = False
+    ) -> tuple[bytes, bool]:
+        """Return the whole body of an answer, and whether it was looked through: a large one was."""
         answer = await self._post(attempt, transport, path, body)
         attempt.clocks.enter("read")
-        return await answer.read()
+        raw = await answer.read()
+        return raw, len(raw) > LARGE and await looked_through(raw, numbers=numbers)
 
     async def _post(self, attempt: Attempt, transport: Transport, path: str, body: Mapping[str, Any]) -> HttpAnswer:
         """Send a request and return the answer if its status says that it is one; the model is loaded then."""
