@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import tracemalloc
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
-from localagent import LocalAgentError, ResponseTooLarge
-from localagent.http_answers.density import LARGE, refuse_dense
+from localagent import Attempt, HttpAnswer, LocalAgentError, OpenAICompatible, ResponseTooLarge, UpstreamProtocol
+from localagent.http_answers.density import (
+    BLOCK,
+    LARGE,
+    MOST_COMMAS,
+    MOST_MEMBERS,
+    DensityCount,
+    looked_through,
+    refuse_dense,
+)
 from localagent.schema.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
 from localagent_testing import FakeCore
 
@@ -103,3 +115,126 @@ def test_what_is_small_is_not_counted() -> None:
     refuse_dense(b"[" * LARGE)
     with pytest.raises(ResponseTooLarge):
         refuse_dense(b"[" * (LARGE + 1))
+
+
+class Watched(bytes):
+    """A body that counts how often it is read."""
+
+    slices = whole = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        self.slices += 1
+        return super().__getitem__(key)
+
+    def isascii(self) -> bool:
+        self.whole += 1
+        return super().isascii()
+
+    def decode(self, *arguments: Any, **named: Any) -> str:
+        self.whole += 1
+        return super().decode(*arguments, **named)
+
+
+class Whole:
+    """An answer that has come."""
+
+    status = 200
+    headers: Mapping[str, str] = {}
+    ended = True
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    async def read(self, cap: int | None = None) -> bytes:
+        return self.body
+
+    async def part(self) -> bytes:
+        raise NotImplementedError
+
+    def abort(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+class AnswersWith(OpenAICompatible):
+    """A provider whose server has answered."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def _post(self, attempt: Attempt, transport: Any, path: str, **fields: Any) -> HttpAnswer:
+        return Whole(self._body)
+
+
+ASK = ["chat", "complete", "embed"]
+
+
+def long_answer(ask: str, text: bytes) -> bytes:
+    body = {
+        "chat": b'{"choices": [{"message": {"content": "%b"}}]}',
+        "complete": b'{"choices": [{"text": "%b"}]}',
+        "embed": b'{"data": [{"embedding": "%b"}]}',
+    }[ask]
+    return body % text
+
+
+@pytest.mark.parametrize("ask", ASK)
+async def test_a_large_answer_is_looked_through_once_and_others_run_meanwhile(ask: str) -> None:
+    """Block by block, with a turn of the event loop for each; then it is decoded, and no other pass is made."""
+    raw = Watched(long_answer(ask, "“Hé”, it said. ".encode() * 400_000))
+    blocks = -(-len(raw) // BLOCK)
+    turns, loop = 0, asyncio.get_running_loop()
+
+    def turn() -> None:
+        nonlocal turns, handle
+        turns += 1
+        handle = loop.call_soon(turn)
+
+    handle = loop.call_soon(turn)
+    response = await getattr(AnswersWith(raw), ask)(FakeCore().attempt(), None)
+    handle.cancel()
+    assert response.raw is raw
+    assert (raw.slices, raw.whole) == (blocks, 0)
+    assert turns >= blocks
+
+
+@pytest.mark.parametrize("ask", ASK)
+async def test_a_small_answer_is_read_at_once(ask: str) -> None:
+    """Nothing is waited for, and nothing is counted."""
+    raw = Watched(long_answer(ask, b"Hi"))
+    with pytest.raises(StopIteration) as ended:
+        getattr(AnswersWith(raw), ask)(FakeCore().attempt(), None).send(None)
+    assert ended.value.value.raw is raw
+    assert (raw.slices, raw.whole) == (0, 1)
+
+
+@pytest.mark.parametrize("ask", ASK)
+@pytest.mark.parametrize("fault", ["lists", "no UTF-8", "half a character", "half a character at the end"])
+async def test_a_large_answer_of_a_provider_is_refused_as_any(ask: str, fault: str) -> None:
+    """For too many values, and for bytes that are no UTF-8, wherever they stand."""
+    text = {
+        "lists": DENSE["lists"] * (8 * MIB // 3),
+        "no UTF-8": b"a" * (3 * MIB) + b"\xff",
+        "half a character": b"a" * (3 * MIB) + "é".encode()[:1] + b"a" * MIB,
+        "half a character at the end": b"a" * (3 * MIB),
+    }[fault]
+    raw = long_answer(ask, text) + ("é".encode()[:1] if fault.endswith("end") else b"")
+    with pytest.raises(ResponseTooLarge if fault == "lists" else UpstreamProtocol):
+        await getattr(AnswersWith(raw), ask)(FakeCore().attempt(), None)
+
+
+async def test_a_character_may_stand_between_two_blocks() -> None:
+    """Its bytes are looked at together."""
+    for shift in range(3):
+        assert await looked_through(b"a" * shift + "“".encode() * (MIB // 2))
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+@pytest.mark.parametrize("more", [b"", b"{", b"[", b":", b","])
+def test_the_limits_themselves_are_let_in(numbers: bool, more: bytes) -> None:
+    """One value more is refused, in whichever block it stands; commas count for nothing among numbers."""
+    count = DensityCount(numbers=numbers)
+    count.add(b"{[:a" * (MOST_MEMBERS // 3) + b"{" * (MOST_MEMBERS % 3))
+    count.add(b",x" * MOST_COMMAS)
+    with pytest.raises(ResponseTooLarge) if more and not (numbers and more == b",") else nullcontext():
+        count.add(b"x" + more)

@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from localagent.errors import UpstreamServerError
+from localagent.http_answers.inflating import Inflater
 from localagent.instances import PoolProfile
 from localagent.timer import Watch
 from localagent.transport import Caps, ConnectSettings, HttpAnswer
@@ -202,6 +203,17 @@ def keeps_the_others(patch: pytest.MonkeyPatch) -> type[AiohttpTransport]:
     return AiohttpTransport
 
 
+def hogs(patch: pytest.MonkeyPatch) -> type[AiohttpTransport]:
+    """Lets nobody else run while it decompresses what has come."""
+    inflated = AiohttpAnswer._inflated_part
+
+    async def at_once(self: AiohttpAnswer, inflater: Inflater) -> bytes:
+        return inflater.pending() or await inflated(self, inflater)
+
+    patch.setattr(AiohttpAnswer, "_inflated_part", at_once)
+    return AiohttpTransport
+
+
 BREAK = kept_breaks()
 BREAKING = "test_a_kept_connection_that_breaks_is_not_tried_again"
 COMES = "test_what_comes_on_a_kept_connection_is_seen_before_it_is_used"
@@ -215,6 +227,7 @@ MUTANTS: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "crowds": (lambda _: Crowds, "test_a_fresh_request_keeps_to_the_limit", {}),
     "keeps the others": (keeps_the_others, "test_when_a_kept_connection_breaks_the_others_are_closed", {}),
     "deaf": (lambda _: Deaf, "test_a_connection_is_not_kept_longer_than_the_server_says", {"said": "timeout=0"}),
+    "hogs": (hogs, "test_others_run_while_a_bomb_is_read", {}),
     "patient": (lambda _: Patient, "test_a_connection_that_was_idle_too_long_is_not_used", {}),
 }  # fmt: skip
 

@@ -132,6 +132,27 @@ class Bodies(MakesTransports):
                 sizes.append(len(part))
         assert (max(sizes) <= MIB, sum(sizes)) == (True, 10 * MIB)
 
+    async def test_others_run_while_a_bomb_is_read(self) -> None:
+        """What has come is not decompressed in one go: the event loop goes on between most parts."""
+        loop, turns, seen = asyncio.get_running_loop(), 0, []
+
+        def turn() -> None:
+            nonlocal turns, handle
+            turns += 1
+            handle = loop.call_soon(turn)
+
+        handle = loop.call_soon(turn)
+        bomb = gzip.compress(bytes(32 * MIB))
+        async with (
+            FaultServer(compressed(bomb)) as server,
+            self.transport() as transport,
+            exchange(transport, server.url) as got,
+        ):
+            while await got.part():
+                seen.append(turns)
+        handle.cancel()
+        assert len(set(seen)) > len(seen) // 2
+
     async def test_reading_stops_at_the_cap(self) -> None:
         """An endless body is ``ResponseTooLarge`` as soon as the cap is passed, and its connection is closed."""
         endless = (
