@@ -3,40 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
 
 from localagent import let_others_run
 from localagent.turns import EACH, MOST
-
-
-class Turns:
-    """Counts the turns of the running event loop."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._loop = asyncio.get_running_loop()
-        self._next = self._loop.call_soon(self._turn)
-
-    def _turn(self) -> None:
-        self.count += 1
-        self._next = self._loop.call_soon(self._turn)
-
-    def stop(self) -> None:
-        self._next.cancel()
-
-
-@contextmanager
-def counting() -> Iterator[Turns]:
-    """Count the turns of the event loop meanwhile."""
-    turns = Turns()
-    try:
-        yield turns
-    finally:
-        turns.stop()
+from localagent_testing.turns import Turns, counting_turns
 
 
 @pytest.mark.parametrize("size", [0, 1000, EACH - 1])
@@ -49,7 +22,7 @@ def test_a_short_step_waits_for_nothing(size: int) -> None:
 @pytest.mark.parametrize(("size", "turns"), [(EACH, 1), (3 * EACH, 3), (MOST * EACH, MOST), (1000 * EACH, MOST)])
 async def test_others_get_turns_before_a_long_step_as_it_is_long(size: int, turns: int) -> None:
     """One for each MB, and no more than a short request needs."""
-    with counting() as counted:
+    with counting_turns() as counted:
         await let_others_run(size)
         assert counted.count == turns
 
@@ -63,7 +36,7 @@ async def test_long_steps_of_several_tasks_are_kept_apart() -> None:
             await let_others_run(MOST * EACH)
             taken.append(counted.count)
 
-    with counting() as counted:
+    with counting_turns() as counted:
         await asyncio.gather(*(work(counted) for _ in range(4)))
     assert len(taken) == 12
     assert all(later - earlier >= MOST for earlier, later in pairwise(taken))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tracemalloc
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -22,6 +21,7 @@ from localagent.http_answers.density import (
 )
 from localagent.schema.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
 from localagent_testing import FakeCore
+from localagent_testing.turns import counting_turns
 
 MIB = 1024 * 1024
 HEAD = b'{"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "a"}'
@@ -183,19 +183,11 @@ async def test_a_large_answer_is_looked_through_once_and_others_run_meanwhile(as
     """Block by block, with a turn of the event loop for each; then it is decoded, and no other pass is made."""
     raw = Watched(long_answer(ask, "“Hé”, it said. ".encode() * 400_000))
     blocks = -(-len(raw) // BLOCK)
-    turns, loop = 0, asyncio.get_running_loop()
-
-    def turn() -> None:
-        nonlocal turns, handle
-        turns += 1
-        handle = loop.call_soon(turn)
-
-    handle = loop.call_soon(turn)
-    response = await getattr(AnswersWith(raw), ask)(FakeCore().attempt(), None)
-    handle.cancel()
+    with counting_turns() as turns:
+        response = await getattr(AnswersWith(raw), ask)(FakeCore().attempt(), None)
     assert response.raw is raw
     assert (raw.slices, raw.whole) == (blocks, 0)
-    assert turns >= blocks
+    assert turns.count >= blocks
 
 
 @pytest.mark.parametrize("ask", ASK)

@@ -17,6 +17,7 @@ from localagent.instances import PoolProfile
 from localagent.timer import Watch
 from localagent.transport import Caps, ConnectSettings, HttpAnswer
 from localagent_connect_aiohttp import AiohttpTransport, Sessions, connector
+from localagent_connect_aiohttp.answer import AiohttpAnswer
 from localagent_testing import TransportContract
 from localagent_testing.contracts.exchanging import CAPS, HERE, POOL
 from localagent_testing.contracts.transport import CUT_BODIES, GONE_BEFORE_AN_ANSWER, NO_HTTP

@@ -17,6 +17,7 @@ from localagent_testing.contracts.exchanging import MakesTransports, exchange, f
 from localagent_testing.fault_server import FaultServer
 from localagent_testing.http_bytes import answer, chunk, chunked, head
 from localagent_testing.steps import ReadRequest, Repeat, Script, Send, Stall
+from localagent_testing.turns import counting_turns
 
 __all__ = ["Bodies"]
 
@@ -134,23 +135,15 @@ class Bodies(MakesTransports):
 
     async def test_others_run_while_a_bomb_is_read(self) -> None:
         """What has come is not decompressed in one go: the event loop goes on between most parts."""
-        loop, turns, seen = asyncio.get_running_loop(), 0, []
-
-        def turn() -> None:
-            nonlocal turns, handle
-            turns += 1
-            handle = loop.call_soon(turn)
-
-        handle = loop.call_soon(turn)
-        bomb = gzip.compress(bytes(32 * MIB))
+        bomb, seen = gzip.compress(bytes(32 * MIB)), []
         async with (
             FaultServer(compressed(bomb)) as server,
             self.transport() as transport,
             exchange(transport, server.url) as got,
         ):
-            while await got.part():
-                seen.append(turns)
-        handle.cancel()
+            with counting_turns() as turns:
+                while await got.part():
+                    seen.append(turns.count)
         assert len(set(seen)) > len(seen) // 2
 
     async def test_reading_stops_at_the_cap(self) -> None:
