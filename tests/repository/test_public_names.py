@@ -40,12 +40,12 @@ def test_importing_localagent_is_light() -> None:
 UNDOCUMENTED = {
     "localagent.assembly",
     "localagent.attempt",
-    "localagent.attempts",
     "localagent.cache_keys",
     "localagent.caching",
     "localagent.call",
     "localagent.conditions",
     "localagent.errors",
+    "localagent.guard",
     "localagent.hooks",
     "localagent.installing",
     "localagent.instances",

@@ -9,24 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from localagent.attempt import Attempt, Continue, GiveUp, Outcome, Refused, Retry, Status
-from localagent.errors import (
-    Advice,
-    ConnectFailed,
-    InternalError,
-    LocalAgentError,
-    ModelNotFound,
-    PoolTimeout,
-    UpstreamTimeout,
-)
-from localagent.guard import defect
-from localagent.instances import Instance, Target
-from localagent.plan import Step, first, gate, notify, out_of_time, pipe, tell
+from localagent.errors import InternalError, LocalAgentError, ModelNotFound
+from localagent.guard import exchange_failure
+from localagent.instances import Target
+from localagent.plan import Step, first, gate, notify, pipe, tell
 from localagent.repetition import without_repetition
 from localagent.responses import Usage
-from localagent.timer import NEVER, SHARE, STRAY, Watch
+from localagent.timer import NEVER, Watch
 
 if TYPE_CHECKING:
     from localagent.call import Call
@@ -136,28 +128,24 @@ class Attempts:
             refusals: list[Refused] = []
             chosen = self._choose()
             if isinstance(chosen, Refused):
-                refusals.append(chosen)
+                refusals, chosen = [chosen], ()
+            for target in chosen:
+                if refusals and not self._core.instances.serves(target.instance):
+                    continue  # it went away while another candidate's gates were asked
+                # No await between the choice and this count: the next chooser must see it.
+                state = self._core.state(target.instance)
+                attempt = Attempt(self._call, target, state, self._call.request, self._core.clock())
+                if not (plan.prepare_attempt or plan.rate_check):
+                    self._count(attempt)
+                    return attempt
+                refused = await self._ask_gates(attempt)
+                if refused is None:
+                    return attempt
+                if not isinstance(refused, Refused):
+                    break  # it failed, and is to be tried again
+                refusals.append(refused)
             else:
-                for target in chosen:
-                    if refusals and not self._core.instances.serves(target.instance):
-                        continue  # it went away while another candidate's gates were asked
-                    # No await between the choice and this count: the next chooser must see it.
-                    state = self._core.state(target.instance)
-                    attempt = Attempt(self._call, target, state, self._call.request, self._core.clock())
-                    if not (plan.prepare_attempt or plan.rate_check):
-                        self._count(attempt)
-                        return attempt
-                    refused = await self._ask_gates(attempt)
-                    if refused is None:
-                        return attempt
-                    if isinstance(refused, Refused):
-                        refusals.append(refused)
-                    else:
-                        break
-                else:
-                    await self._wait_for(refusals)
-                continue
-            await self._wait_for(refusals)
+                await self._wait_for(refusals)
 
     def _choose(self) -> tuple[Target, ...] | Refused:
         call = self._call
@@ -245,15 +233,11 @@ class Attempts:
                 transport = await core.connect(attempt.target.instance)
             clocks.phase = "ttft"  # unless a transport says otherwise: something may have been sent
             return await exchange(attempt, transport)
-        except asyncio.CancelledError:
-            fired = timer.claim()
-            if fired is None:
+        except BaseException as error:  # the provider's and the transport's code
+            failure = exchange_failure(error, attempt)
+            if failure is None or failure is error:
                 raise
-            raise clock_error(fired, attempt) from None
-        except LocalAgentError:
-            raise
-        except Exception as error:  # the provider's and the transport's code
-            raise defect(error, f"Provider {attempt.target.instance.provider}") from error
+            raise failure from failure.__cause__
         finally:
             if several:
                 timer.leave_time(NEVER)
@@ -335,15 +319,8 @@ class Attempts:
         await self._sleep(max(seconds, 0.001))
 
     async def _sleep(self, seconds: float) -> None:
-        timer = self._call.timer
-        timer.deadline_only()
-        try:
-            await asyncio.sleep(seconds)
-        except asyncio.CancelledError:
-            fired = timer.claim()
-            if fired is None:
-                raise
-            raise out_of_time(fired) from None
+        self._call.timer.deadline_only()
+        await asyncio.sleep(seconds)
 
 
 def _select(call: Call, candidates: tuple[Target, ...]) -> tuple[Target, ...] | Refused:
@@ -375,40 +352,3 @@ def complete(error: LocalAgentError, attempt: Attempt) -> None:
     error.target = error.target or str(attempt.target)
     error.request_id = attempt.call.id
     error.attempts = attempt.number
-
-
-def clock_error(fired: Any, attempt: Attempt) -> LocalAgentError:
-    """Return the error of an exchange in which a clock ran out."""
-    if fired == "total" or isinstance(fired, LocalAgentError):
-        return out_of_time(fired)
-    return clock_error_for(attempt.clocks.phase if fired is SHARE else fired, attempt.target.instance)
-
-
-_TIMEOUTS = {
-    "connect": Advice(next=True, breaker="failure", sent=False),
-    "send": Advice(next=True, breaker="failure"),
-}
-_PHASES = {
-    "dns": "its name was not resolved in time",
-    "connect": "no connection was made in time",
-    "send": "the request could not be written in time",
-    "load": "the model was not loaded in time",
-    "ttft": "no content came in time",
-    "idle": "the stream stood still",
-    "total": "it did not answer in time",
-}
-
-
-def clock_error_for(fired: Any, instance: Instance) -> LocalAgentError:
-    """Return the error of an instance at which a clock ran out; ``fired`` is the phase, or the late step."""
-    if fired is STRAY:
-        return InternalError(f"Provider {instance.provider} was cancelled by itself.")
-    if isinstance(fired, Step):
-        return fired.overdue(fired)
-    if fired == "pool":
-        return PoolTimeout(f"All connections to {instance.id} are busy.", phase="pool", retry_after=1.0,
-                           mend="Raise pool.limit of the provider.")  # fmt: skip
-    message = f"{instance.id}: {_PHASES.get(fired, 'it took too long')}."
-    if fired == "dns":
-        return ConnectFailed(message, phase="dns")
-    return UpstreamTimeout(message, phase=fired, advice=_TIMEOUTS.get(fired))

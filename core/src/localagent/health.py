@@ -12,13 +12,15 @@ import contextlib
 import math
 from typing import TYPE_CHECKING
 
-from localagent.attempts import clock_error_for
 from localagent.errors import Draining, LocalAgentError
 from localagent.instances import Instance, InstanceState, Target, removed
-from localagent.timer import Timer, Watch
+from localagent.questions import ask_instance
 
 if TYPE_CHECKING:
+    from localagent.providers import Provider
     from localagent.runtime import Runtime
+    from localagent.timer import Watch
+    from localagent.transport import Transport
 
 CHECK_SECONDS = 10.0
 
@@ -88,27 +90,12 @@ class Health:
         state = core.instances.find(instance)
         if state is None:
             raise removed(instance)
-        source = core.provider_of(instance)
-        timer = Timer(core.loop, core.clock() + timeout, core.wheel)
-        timer.enter()
-        clocks = Watch(timer, source.clocks, streamed=False)
-        clocks.fresh = True  # a kept connection that breaks says nothing of the server
         try:
-            await source.open()
-            await source.provider.check(instance, await core.connect(instance), clocks)
+            await ask_instance(core, instance, timeout, _check)
         except LocalAgentError as error:
             state.health, state.error = "unhealthy", str(error)
-        except asyncio.CancelledError:
-            fired = timer.claim()
-            if fired is None:
-                raise
-            state.health, state.error = "unhealthy", str(clock_error_for(fired, instance))
-        except Exception as error:  # the provider's and the transport's code
-            state.health, state.error = "unhealthy", f"Provider {instance.provider} failed: {type(error).__name__}."
         else:
             state.health, state.error = "healthy", ""
-        finally:
-            timer.close()
         state.seen = core.clock()
         state.sick = state.seen if state.health == "unhealthy" else None
         return state
@@ -132,6 +119,11 @@ class Health:
             return state
         await self.check(instance, timeout)
         return self._core.instances.find(instance)
+
+
+async def _check(provider: Provider, instance: Instance, transport: Transport, clocks: Watch) -> None:
+    clocks.fresh = True  # a kept connection that breaks says nothing of the server
+    await provider.check(instance, transport, clocks)
 
 
 def _is_unfit(state: InstanceState, since: float) -> bool:

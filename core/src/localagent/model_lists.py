@@ -7,18 +7,19 @@ import functools
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from localagent.attempts import clock_error_for
-from localagent.errors import Draining, InternalError, LocalAgentError
+from localagent.errors import Draining, LocalAgentError
 from localagent.flight import own_error
-from localagent.guard import defect
+from localagent.guard import clock_error_for, defect
 from localagent.instances import Instance, removed
 from localagent.plan import first, notify
+from localagent.questions import ask_instance
 from localagent.responses import ModelInfo
-from localagent.timer import Timer, Watch
+from localagent.timer import Timer
 
 if TYPE_CHECKING:
-    from localagent.registry import Source
+    from localagent.providers import Provider
     from localagent.runtime import Runtime
+    from localagent.timer import Watch
     from localagent.transport import Transport
 
 SECONDS = 30.0
@@ -162,39 +163,23 @@ class _Question:
         except Exception as error:  # the provider's list may be none
             self._error = defect(error, f"Provider {self._instance.provider}")
 
-    async def _listed(self, source: Source, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
-        """Ask; once more if a kept connection broke, which is safe: nothing is changed by asking."""
-        try:
-            return await source.provider.list_models(self._instance, transport, clocks)
-        except LocalAgentError as error:
-            if not error.advice.stale:
-                raise
-        clocks.fresh = True
-        return await source.provider.list_models(self._instance, transport, clocks)
-
     async def _ask(self) -> Sequence[ModelInfo]:
         core, instance = self._core, self._instance
-        source = core.provider_of(instance)
-        timer = Timer(core.loop, core.clock() + SECONDS, core.wheel)
-        timer.enter()
-        clocks = Watch(timer, source.clocks, streamed=False)
-        try:
-            await source.open()
-            models = await self._listed(source, await core.connect(instance), clocks)
-        except asyncio.CancelledError:
-            fired = timer.claim()
-            if fired is None:
-                raise
-            raise clock_error_for(fired, instance) from None
-        except LocalAgentError:
-            raise
-        except Exception as error:  # the provider's and the transport's code
-            raise InternalError(f"Provider {instance.provider} failed: {type(error).__name__}.") from error
-        finally:
-            timer.close()
+        models = await ask_instance(core, instance, SECONDS, _list)
         state = core.instances.find(instance)
         if state is None:
             raise removed(instance)
         state.models = frozenset(model.id for model in models)
         notify(core.pipeline.steps["models_listed"], instance, models)
         return models
+
+
+async def _list(provider: Provider, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
+    """Ask; once more if a kept connection broke, which is safe: nothing is changed by asking."""
+    try:
+        return await provider.list_models(instance, transport, clocks)
+    except LocalAgentError as error:
+        if not error.advice.stale:
+            raise
+    clocks.fresh = True
+    return await provider.list_models(instance, transport, clocks)

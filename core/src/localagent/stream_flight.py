@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,9 +12,8 @@ from localagent.errors import Advice, LocalAgentError, StreamInterrupted
 from localagent.flight import Flight, own_error
 from localagent.flight_log import Cursor, FlightLog
 from localagent.guard import failure_of
-from localagent.plan import out_of_time
 from localagent.stream_source import Pulled, Upstream, interruption
-from localagent.streaming import Chunk
+from localagent.streaming import Chunk, Decoder
 
 if TYPE_CHECKING:
     from localagent.caching import CacheEntry
@@ -73,9 +72,11 @@ class StreamFlight(Flight):
         upstream = self.upstream
         try:
             await self._stream()
-            entry, usage = upstream.entry(), upstream.usage
+            entry, usage = upstream.entry(), upstream.decoder.usage
         except BaseException as error:
             failure = upstream.failure_of(error)
+            if failure is not None and self.begun:
+                failure = interruption(failure)
             upstream.end(failure, cancelled=failure is None)
             if failure is None:
                 await upstream.aclose()
@@ -97,7 +98,7 @@ class StreamFlight(Flight):
             chunks, error = await upstream.pull()
             self._publish(chunks)
         if error is not None:
-            raise interruption(error)
+            raise error
 
     def _publish(self, chunks: Sequence[Chunk]) -> None:
         if not chunks:
@@ -108,16 +109,10 @@ class StreamFlight(Flight):
 
     async def _until_read(self) -> None:
         """Wait for the fastest reader; the server's clocks stand still, the deadline does not."""
-        timer = self.call.timer
-        timer.deadline_only()
+        self.call.timer.deadline_only()
         self._room = self._core.loop.create_future()
         try:
             await self._room
-        except asyncio.CancelledError:
-            fired = timer.claim()
-            if fired is None:
-                raise
-            raise interruption(out_of_time(fired)) from None
         finally:
             self._room = None
 
@@ -147,19 +142,9 @@ class FlightReader:
         return self._flight.upstream.model
 
     @property
-    def usage(self) -> Usage | None:
-        """Tokens, when the stream has ended well and the server reported them."""
-        return self._flight.upstream.usage
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why the first choice ended."""
-        return self._flight.upstream.finish_reason
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """Further figures that the server reported; the reader's own."""
-        return dict(self._flight.upstream.facts)
+    def decoder(self) -> Decoder:
+        """What read the stream; there once content has come."""
+        return self._flight.upstream.decoder
 
     @property
     def done(self) -> bool:
@@ -181,16 +166,10 @@ class FlightReader:
         raise own_error(flight.error)
 
     async def pull(self) -> Pulled:
-        """Wait for what comes next; the call's own deadline is an error that is returned, as is the flight's."""
+        """Wait for what comes next; the flight's error is returned."""
         flight = self._flight
-        try:
-            while self._cursor.events == flight.log.events and not flight.over:
-                await flight.news(self._call)
-        except asyncio.CancelledError:
-            fired = self._call.timer.claim()
-            if fired is None:
-                raise
-            return (), out_of_time(fired)
+        while self._cursor.events == flight.log.events and not flight.over:
+            await flight.news(self._call)
         return self._read()
 
     def idle(self) -> None:

@@ -228,7 +228,8 @@ class StreamRun:
         return None
 
     def _succeed(self, source: Upstream | FlightReader) -> None:
-        self.usage, self.finish_reason, self.facts = source.usage, source.finish_reason, source.facts
+        decoder = source.decoder
+        self.usage, self.finish_reason, self.facts = decoder.usage, decoder.finish_reason, dict(decoder.facts)
         try:
             if self._steps is not None:
                 self.ready.extend(self._steps.end(self.finish_reason or "stop"))

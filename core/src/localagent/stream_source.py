@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localagent.attempts import Attempts, clock_error
+from localagent.attempts import Attempts
 from localagent.errors import InternalError, LocalAgentError, ResponseTooLarge, StreamInterrupted
-from localagent.guard import defect, failure_of
+from localagent.guard import exchange_failure, failure_of
 from localagent.repetition import without_repetition
 from localagent.run import entry_of
 from localagent.schema.openai_wire import joined_response
@@ -46,11 +46,12 @@ class Upstream:
         call: The call; its request has left pre_request.
 
     Attributes:
+        decoder: What reads the stream; there once ``open`` has returned.
         model: The model that answers, as ``provider/name``; empty before the first content.
     """
 
-    __slots__ = ("_answer", "_attempt", "_attempts", "_call", "_core", "_decoder", "_kept", "_most", "_pending",
-                 "_size", "_taken", "model")  # fmt: skip
+    __slots__ = ("_answer", "_attempt", "_attempts", "_call", "_core", "_kept", "_most", "_pending", "_size", "_taken",
+                 "decoder", "model")  # fmt: skip
 
     def __init__(self, core: Runtime, call: Call) -> None:
         self.model = ""
@@ -59,7 +60,7 @@ class Upstream:
         self._attempts = Attempts(core, call)
         self._attempt: Attempt | None = None
         self._answer: HttpAnswer | None = None
-        self._decoder: Decoder | None = None
+        self.decoder: Decoder
         self._pending: LocalAgentError | None = None
         self._kept: list[bytes] | None = [] if call.keys and call.plan.cache_store and call.cache.store else None
         self._size = 0
@@ -69,22 +70,7 @@ class Upstream:
     @property
     def done(self) -> bool:
         """Whether the stream's terminator has come."""
-        return self._decoder is not None and self._decoder.done
-
-    @property
-    def usage(self) -> Usage | None:
-        """Tokens, when the stream has ended well and the server reported them."""
-        return self._decoder.usage if self._decoder is not None and self._decoder.done else None
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why the first choice ended."""
-        return None if self._decoder is None else self._decoder.finish_reason
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """Further figures that the server reported."""
-        return {} if self._decoder is None else self._decoder.facts
+        return self.decoder.done
 
     async def open(self) -> Pulled:
         """Try until an attempt brings content, which commits the call to it.
@@ -102,22 +88,16 @@ class Upstream:
         return chunks, self._pending
 
     async def pull(self) -> Pulled:
-        """Wait for the next bytes; a clock that runs out is an error that is returned, as is what a server did."""
-        answer, decoder, attempt = self._answer, self._decoder, self._attempt
+        """Wait for the next bytes; what a server did is an error that is returned.
+
+        What else may be raised here, ``failure_of`` translates: by a clock that runs out, a decoder, a transport.
+        """
+        answer, attempt = self._answer, self._attempt
         assert answer is not None
-        assert decoder is not None
         assert attempt is not None
-        try:
-            chunks, error, size = await _read(answer, decoder)
-            if self._kept is not None:
-                self._keep(chunks)
-        except asyncio.CancelledError:
-            fired = self._call.timer.claim()
-            if fired is None:
-                raise
-            return (), clock_error(fired, attempt)
-        except Exception as failure:  # the provider's decoder and the transport's code
-            return (), defect(failure, self.who)
+        chunks, error, size = await _read(answer, self.decoder)
+        if self._kept is not None:
+            self._keep(chunks)
         self._taken += size
         if self._taken > self._most:
             return chunks, _too_large(self._most, "All that came of the stream")
@@ -139,7 +119,7 @@ class Upstream:
         except LocalAgentError:
             return None
         if joined.usage is None:  # the event with the tokens is not handed on to whoever did not ask for it
-            joined = msgspec.structs.replace(joined, usage=self.usage)
+            joined = msgspec.structs.replace(joined, usage=self.decoder.usage)
         return entry_of(self._core, self._call, self._attempt, joined, joined.streamed)
 
     @property
@@ -149,7 +129,8 @@ class Upstream:
 
     def failure_of(self, error: BaseException) -> LocalAgentError | None:
         """Return the typed error of what ended the stream; see ``guard``."""
-        return failure_of(error, self._call.timer, self.who)
+        attempt = self._attempt
+        return failure_of(error, self._call.timer) if attempt is None else exchange_failure(error, attempt)
 
     def end(self, error: LocalAgentError | None, usage: Usage | None = None, *, cancelled: bool = False) -> None:
         """End the attempt; close the connection, or after a good end read what follows. Once."""
@@ -183,9 +164,7 @@ class Upstream:
     async def _commit(self, attempt: Attempt, transport: Transport) -> list[Chunk]:
         """The exchange of one attempt: until its first meaningful chunk, which commits."""
         source = self._core.provider_of(attempt.target.instance)
-        self._answer, self._decoder = answer, decoder = _opened(
-            source, await source.provider.stream(attempt, transport)
-        )
+        self._answer, self.decoder = answer, decoder = _opened(source, await source.provider.stream(attempt, transport))
         caps = source.common.caps
         self._most = caps.stream
         buffered: list[Chunk] = []

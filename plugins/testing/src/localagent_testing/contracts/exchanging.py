@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 from localagent import Caps, Clocks, HttpAnswer, Instance, PoolProfile, Transport, Watch
-from localagent.attempts import clock_error_for
+from localagent.guard import clock_error_for
 from localagent.timer import NEVER, Timer
 from localagent_testing.contracts.base import Contract
 
