@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import tracemalloc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sse_standard import BOM, as_the_standard_says
 
 from localagent.errors import ResponseTooLarge
-from localagent.schema.streams import NDJSONParser, SSEEvent, SSEParser
+from localagent.schema.streams import NDJSONParser, SSEParser
 from localagent_testing.sse_vectors import SSE_VECTORS, SSEVector
 
-BOM = b"\xef\xbb\xbf"
 CHAT_EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"a b"}}]}\n\n'
 
 unhurried = settings(deadline=None)  # how long an example takes is no verdict
@@ -34,11 +34,6 @@ def in_two(stream: bytes) -> list[list[bytes]]:
 
 def every_cut(stream: bytes) -> list[list[bytes]]:
     return [[stream], bytewise(stream), *in_two(stream)]
-
-
-def events(pieces: Iterable[bytes]) -> list[SSEEvent]:
-    parser = SSEParser()
-    return [event for piece in pieces for event in parser.events(piece)]
 
 
 def payloads(pieces: Iterable[bytes]) -> list[bytes]:
@@ -79,44 +74,12 @@ def cut_streams(draw: st.DrawFn, streams: st.SearchStrategy[bytes] = any_stream)
     return [stream[a:b] for a, b in zip([0, *places], [*places, len(stream)], strict=True)]
 
 
-def as_the_standard_says(stream: bytes) -> list[SSEEvent]:
-    """The standard's algorithm, word by word, for a whole stream."""
-    *whole_lines, _ = re.split(rb"\r\n|\r|\n", stream.removeprefix(BOM))
-    dispatched: list[SSEEvent] = []
-    data, kind, last_id, retry = b"", "", "", None
-    for line in whole_lines:
-        field, _, value = line.partition(b":")
-        value = value[1:] if value[:1] == b" " else value
-        match field:
-            case b"" if not line:
-                if data:
-                    dispatched.append(SSEEvent(data[:-1], kind or "message", last_id, retry))
-                    retry = None
-                data, kind = b"", ""
-            case b"data":
-                data += value + b"\n"
-            case b"event":
-                kind = value.decode(errors="replace")
-            case b"id" if b"\0" not in value:
-                last_id = value.decode(errors="replace")
-            case b"retry" if re.fullmatch(rb"[0-9]{1,18}", value):
-                retry = int(value)
-    return dispatched
-
-
 # Server-sent events
 
 
 @each_vector
-def test_vector_gives_its_events_at_every_cut(vector: SSEVector) -> None:
-    """Whole, byte by byte and at every two-way split, a vector gives the events of the standard."""
-    for pieces in every_cut(vector.stream):
-        assert events(pieces) == list(vector.events), vector.rule
-
-
-@each_vector
-def test_feed_gives_the_payloads_of_the_same_events(vector: SSEVector) -> None:
-    """``feed`` returns what ``events`` returns, without type, id and retry."""
+def test_vector_gives_its_payloads_at_every_cut(vector: SSEVector) -> None:
+    """Whole, byte by byte and at every two-way split, a vector gives the payloads of the standard's events."""
     for pieces in every_cut(vector.stream):
         assert payloads(pieces) == [data for _, data in vector.pairs], vector.rule
 
@@ -125,9 +88,9 @@ def test_feed_gives_the_payloads_of_the_same_events(vector: SSEVector) -> None:
 def test_vector_behind_plain_events_gives_its_events(vector: SSEVector) -> None:
     """A vector is read the same in the middle of a stream; only a byte order mark means something else there."""
     stream = b"x" * 3 + vector.stream if vector.stream.startswith(BOM[:2]) else vector.stream
-    expected = events([CHAT_EVENT]) + as_the_standard_says(stream)
+    expected = payloads([CHAT_EVENT]) + [event.data for event in as_the_standard_says(stream)]
     for pieces in every_cut(stream):
-        assert events([CHAT_EVENT, *pieces]) == expected, vector.rule
+        assert payloads([CHAT_EVENT, *pieces]) == expected, vector.rule
 
 
 def test_vectors_are_many_and_named_apart() -> None:
@@ -148,30 +111,16 @@ def test_vector_agrees_with_the_standards_algorithm(vector: SSEVector) -> None:
 @example([BOM[:1], BOM[1:] + CHAT_EVENT, b": note\n", CHAT_EVENT])
 @example([b"retry: 7\n\n", CHAT_EVENT])
 def test_any_stream_at_any_cuts_is_read_as_the_standard_says(pieces: list[bytes]) -> None:
-    """Wherever a stream is cut, its events are those of the whole, and those of the standard."""
-    expected = as_the_standard_says(b"".join(pieces))
-    assert events(pieces) == expected
-    assert payloads(pieces) == [event.data for event in expected]
+    """Wherever a stream is cut, its payloads are those of the whole, and those of the standard."""
+    assert payloads(pieces) == [event.data for event in as_the_standard_says(b"".join(pieces))]
 
 
 @unhurried
 @given(cut_streams(plain_stream), st.binary(max_size=10))
 def test_short_cut_and_full_grammar_agree(pieces: list[bytes], tail: bytes) -> None:
-    """One-line data events give the same events from large pieces (short cut) and byte by byte (full grammar)."""
+    """One-line data events give the same payloads from large pieces (short cut) and byte by byte (full grammar)."""
     pieces = [b"\n", *pieces, tail]
-    assert events(pieces) == events(bytewise(b"".join(pieces)))
     assert payloads(pieces) == payloads(bytewise(b"".join(pieces)))
-
-
-@unhurried
-@given(cut_streams(), st.lists(st.booleans(), min_size=9, max_size=9))
-def test_feed_and_events_may_be_mixed(pieces: list[bytes], choices: list[bool]) -> None:
-    """A stream may be read by ``feed`` and ``events`` in turn; nothing is lost or read twice."""
-    parser = SSEParser()
-    mixed: list[bytes] = []
-    for piece, typed in zip(pieces, choices, strict=False):
-        mixed += [event.data for event in parser.events(piece)] if typed else parser.feed(piece)
-    assert mixed == payloads(pieces)
 
 
 class LineCounting(SSEParser):
@@ -179,7 +128,7 @@ class LineCounting(SSEParser):
 
     slow = 0
 
-    def _read_lines(self, text: bytes) -> list[SSEEvent]:
+    def _read_lines(self, text: bytes) -> list[bytes]:
         self.slow += text != b""
         return super()._read_lines(text)
 
@@ -196,13 +145,10 @@ class LineCounting(SSEParser):
         pytest.param([b"event: a\n" + CHAT_EVENT, CHAT_EVENT], 1, id="only the piece with the type"),
     ],
 )
-@pytest.mark.parametrize("method", [SSEParser.feed, SSEParser.events])
-def test_plain_events_are_never_read_line_by_line(
-    pieces: list[bytes], slow: int, method: Callable[[SSEParser, bytes], Sequence[object]]
-) -> None:
+def test_plain_events_are_never_read_line_by_line(pieces: list[bytes], slow: int) -> None:
     """Pieces of one-line data events take the short cut; one odd piece makes no later piece slow."""
     parser = LineCounting()
-    assert sum(len(method(parser, piece)) for piece in pieces) == b"".join(pieces).count(b"data: ")
+    assert sum(len(parser.feed(piece)) for piece in pieces) == b"".join(pieces).count(b"data: ")
     assert parser.slow == slow
 
 
@@ -222,28 +168,17 @@ def test_event_is_dispatched_at_the_first_byte_that_ends_it(pieces: list[bytes],
     assert [len(parser.feed(piece)) for piece in pieces] == counts
 
 
-def test_comments_are_counted_as_their_lines_end() -> None:
-    """A comment counts as soon as its line is complete, with no empty line behind it."""
-    parser = SSEParser()
-    counts = []
-    for piece in [b":\n", b": a", b"\n", b":\r", b"\ndata: :b\nother: c\n", b":d\n\n"]:
-        parser.feed(piece)
-        counts.append(parser.comments)
-    assert counts == [1, 1, 2, 3, 3, 4]
-
-
 def test_retry_of_absurd_length_is_ignored() -> None:
-    """More than 18 digits are no reconnection time; they cost nothing and raise nothing."""
-    stream = b"retry: " + b"9" * 100_000 + b"\nretry: " + b"9" * 18 + b"\ndata: a\n\n"
-    assert events([stream]) == [SSEEvent(b"a", retry=10**18 - 1)]
+    """It costs nothing and raises nothing."""
+    assert payloads([b"retry: " + b"9" * 100_000 + b"\ndata: a\n\n"]) == [b"a"]
 
 
 def test_payload_bytes_come_as_they_were_sent() -> None:
     """Escapes, invalid UTF-8 and odd spaces of a payload are not touched; text decoding replaces what is invalid."""
     payload = b'{"a":"\\u00e4 \xff \xf0\x9f"}  '
-    [event] = events([b"data: " + payload + b"\n\n"])
-    assert event.data == payload
-    assert event.data.decode(errors="replace") == '{"a":"\\u00e4 \ufffd \ufffd"}  '
+    [read] = payloads([b"data: " + payload + b"\n\n"])
+    assert read == payload
+    assert read.decode(errors="replace") == '{"a":"\\u00e4 \ufffd \ufffd"}  '
 
 
 CAPPED = 20

@@ -16,32 +16,13 @@ from __future__ import annotations
 
 from itertools import takewhile
 
-import msgspec
-
 from localagent.errors import ResponseTooLarge
 
-__all__ = ["NDJSONParser", "SSEEvent", "SSEParser"]
+__all__ = ["NDJSONParser", "SSEParser"]
 
 _BOM = b"\xef\xbb\xbf"
-# As numbers: `in` with bytes on its left first tries to read them as a number, which costs an exception inside CPython.
-_NUL, _CR = b"\0\r"
-_RETRY_DIGITS = 18  # a longer number of milliseconds is nonsense, and int() takes quadratic time for it
-
-
-class SSEEvent(msgspec.Struct, frozen=True, gc=False):
-    """One dispatched event.
-
-    Attributes:
-        data: The payload as it came, several ``data`` lines joined with LF; may hold invalid UTF-8.
-        type: The ``event`` field, ``message`` where it is missing or empty.
-        id: The last event id of the stream so far. It holds until the stream sets another.
-        retry: Milliseconds that the stream set as its reconnection time since the event before; None if it did not.
-    """
-
-    data: bytes
-    type: str = "message"
-    id: str = ""
-    retry: int | None = None
+# A number: `in` with bytes on its left first tries to read them as a number, which costs an exception inside CPython.
+_CR = 13
 
 
 class _Unfinished(bytearray):
@@ -75,9 +56,8 @@ def _plain_payloads(text: bytes, limit: int) -> list[bytes] | None:
 class SSEParser:
     """Parses one event stream, piece by piece.
 
-    ``feed`` and ``events`` read the same stream and may be mixed. ``feed`` returns the payloads alone, which is all
-    that a protocol needs whose events carry their type inside the JSON. ``events`` wraps each payload in an
-    ``SSEEvent`` with type, id and retry.
+    ``feed`` returns the payloads alone: model servers put all that matters inside the JSON. Types, ids, reconnection
+    times and comments are read as lines of their event and otherwise ignored.
 
     A piece of whole events of one ``data: `` line each, the everyday case, is split without a step per event in
     Python. Everything else is read line by line. The results are equal.
@@ -88,13 +68,9 @@ class SSEParser:
     Args:
         max_event: Bytes that the lines of one event may have together, field names and comments included, line ends
             not. Default 8 MiB.
-
-    Attributes:
-        comments: Number of comment lines so far. Servers send them to keep a connection alive.
     """
 
     def __init__(self, *, max_event: int = 8 * 1024 * 1024) -> None:
-        self.comments = 0
         self._max = max_event
         self._clean = False  # the next byte begins an event, and nothing read so far bears on it
         self._start: bytes | None = b""  # what may yet be a byte order mark; None once that is decided
@@ -102,9 +78,6 @@ class SSEParser:
         self._unfinished = _Unfinished()
         self._size = 0  # bytes of the finished lines of the open event; stays above the cap once it was passed
         self._data: list[bytes] = []
-        self._type = ""
-        self._id = ""
-        self._retry: int | None = None
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes of the stream and return the payload of every event that they complete.
@@ -119,42 +92,21 @@ class SSEParser:
             ResponseTooLarge: An event is longer than ``max_event``; those in front of it have been returned before.
         """
         payloads = _plain_payloads(data, self._max) if self._clean else None
-        return [event.data for event in self._read(data)] if payloads is None else payloads
+        return self._read(data) if payloads is None else payloads
 
-    def events(self, data: bytes) -> list[SSEEvent]:
-        """Take the next bytes of the stream and return every event that they complete.
-
-        Args:
-            data: The next bytes, cut anywhere.
-
-        Returns:
-            Events in order; empty when none is complete yet.
-
-        Raises:
-            ResponseTooLarge: An event is longer than ``max_event``; those in front of it have been returned before.
-        """
-        payloads = _plain_payloads(data, self._max) if self._clean else None
-        return self._read(data) if payloads is None else self._messages(payloads)
-
-    def _messages(self, payloads: list[bytes]) -> list[SSEEvent]:
-        return [SSEEvent(payload, "message", self._id) for payload in payloads]
-
-    def _read(self, data: bytes) -> list[SSEEvent]:
+    def _read(self, data: bytes) -> list[bytes]:
         """Read a piece of any kind in any state."""
         self._refuse_oversize()
         text = self._unfinished.whole_lines(self._text(data))
-        payloads = None if self._is_open() else _plain_payloads(text, self._max)
-        events = self._read_lines(text) if payloads is None else self._messages(payloads)
+        payloads = None if self._size else _plain_payloads(text, self._max)
+        if payloads is None:
+            payloads = self._read_lines(text)
         if self._size + len(self._unfinished) > self._max:
             self._size = self._max + 1
-        self._clean = not (self._unfinished or self._after_cr or self._start is not None or self._is_open())
-        if not events:
+        self._clean = not (self._unfinished or self._after_cr or self._start is not None or self._size)
+        if not payloads:
             self._refuse_oversize()
-        return events
-
-    def _is_open(self) -> bool:
-        """Whether lines that were read bear on the next event."""
-        return self._size > 0 or self._retry is not None
+        return payloads
 
     def _text(self, data: bytes) -> bytes:
         """Drop the byte order mark and make every line end an LF."""
@@ -179,42 +131,23 @@ class SSEParser:
         self._after_cr = data.endswith(b"\r")
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _read_lines(self, text: bytes) -> list[SSEEvent]:
+    def _read_lines(self, text: bytes) -> list[bytes]:
         """Read whole lines and return what they dispatch, up to an event that passes the cap."""
-        events: list[SSEEvent] = []
+        payloads: list[bytes] = []
         for line in text.split(b"\n")[:-1]:
             if not line:
-                self._dispatch(events)
+                if self._data:
+                    payloads.append(b"\n".join(self._data))
+                    self._data.clear()
+                self._size = 0
                 continue
             self._size += len(line)
             if self._size > self._max:
                 break
-            self._field(line)
-        return events
-
-    def _field(self, line: bytes) -> None:
-        name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if name == b"data":
-            self._data.append(value)
-        elif name == b"event":
-            self._type = value.decode(errors="replace")
-        elif name == b"id":
-            if _NUL not in value:
-                self._id = value.decode(errors="replace")
-        elif name == b"retry":
-            if value.isdigit() and len(value) <= _RETRY_DIGITS:
-                self._retry = int(value)
-        elif not name:
-            self.comments += 1
-
-    def _dispatch(self, events: list[SSEEvent]) -> None:
-        if self._data:
-            events.append(SSEEvent(b"\n".join(self._data), self._type or "message", self._id, self._retry))
-            self._data.clear()
-            self._retry = None
-        self._type = ""
-        self._size = 0
+            name, _, value = line.partition(b":")
+            if name == b"data":
+                self._data.append(value.removeprefix(b" "))
+        return payloads
 
     def _refuse_oversize(self) -> None:
         if self._size > self._max:

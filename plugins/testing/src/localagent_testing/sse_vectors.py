@@ -14,9 +14,24 @@ from __future__ import annotations
 
 import attrs
 
-from localagent.schema.streams import SSEEvent
+__all__ = ["SSE_VECTORS", "SSEEvent", "SSEVector"]
 
-__all__ = ["SSE_VECTORS", "SSEVector"]
+
+@attrs.frozen
+class SSEEvent:
+    """One dispatched event.
+
+    Attributes:
+        data: The payload as it came, several ``data`` lines joined with LF; may hold invalid UTF-8.
+        type: The ``event`` field, ``message`` where it is missing or empty.
+        id: The last event id of the stream so far. It holds until the stream sets another.
+        retry: Milliseconds that the stream set as its reconnection time since the event before; None if it did not.
+    """
+
+    data: bytes
+    type: str = "message"
+    id: str = ""
+    retry: int | None = None
 
 
 @attrs.frozen
