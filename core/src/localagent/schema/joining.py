@@ -23,6 +23,7 @@ Null never replaces a value, and no field is dropped because nobody knows it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
@@ -51,7 +52,7 @@ class Joiner:
     def __init__(self) -> None:
         self.size = 0
         self._head: dict[str, Any] = {}
-        self._choices: dict[int, _Choice] = {}
+        self._choices: defaultdict[int, _Choice] = defaultdict(_Choice)
 
     def add(self, data: bytes) -> None:
         """Take the next event.
@@ -68,7 +69,7 @@ class Joiner:
         self.size += len(data)
         try:
             for position, choice in enumerate(_objects(event.pop("choices", None))):
-                self._choice(_index(choice, position)).add(choice)
+                self._choices[_index(choice, position)].add(choice)
             fold(self._head, event, of_head)
         except RecursionError:
             raise _too_deep() from None
@@ -90,12 +91,6 @@ class Joiner:
             return {**finished(self._head), "object": kind, "choices": choices}
         except RecursionError:
             raise _too_deep() from None
-
-    def _choice(self, index: int) -> _Choice:
-        known = self._choices.get(index)
-        if known is None:
-            known = self._choices[index] = _Choice()
-        return known
 
 
 def join_events(events: Iterable[bytes]) -> dict[str, Any]:

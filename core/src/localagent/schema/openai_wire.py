@@ -5,8 +5,8 @@ Pure functions and a sans-I/O decoder. Unknown fields stay in the bytes; only wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -22,7 +22,7 @@ from localagent.http_answers.answer_shapes import LOOKED_AT, document_of
 from localagent.http_answers.density import LARGE, refuse_dense
 from localagent.http_answers.translation import error_from_document
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, Usage
-from localagent.schema.joining import Joiner, join_events, split_document
+from localagent.schema.joining import join_events, split_document
 from localagent.schema.streams import SSEParser
 from localagent.streaming import Chunk, Decoder
 
@@ -68,6 +68,8 @@ class _Embeddings(msgspec.Struct, gc=False):
 
 MOST_CHOICES = 1024
 PIECE = 64 * 1024
+
+AnyView = TypeVar("AnyView", ChatResponse, CompletionResponse, EmbedResponse)
 
 _decode = msgspec.json.Decoder(_Answer).decode
 _decode_embeddings = msgspec.json.Decoder(_Embeddings).decode
@@ -130,46 +132,37 @@ def chat_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more
     raw, answer = _read(raw, attempt, checked=checked)
     choices = _choices(answer, attempt)
     message = choices[0].message or _NOTHING
-    return ChatResponse(
-        raw=raw,
-        text=message.content if isinstance(message.content, str) else "",
-        finish_reasons=tuple([choice.finish_reason for choice in choices]),
-        usage=usage_of(answer.usage),
-        model=attempt.target.name,
-        instance=attempt.target.instance.id,
-        request_id=attempt.call.id,
-        **more,
-    )
+    text = message.content if isinstance(message.content, str) else ""
+    reasons = tuple([choice.finish_reason for choice in choices])
+    return _view(ChatResponse, raw, attempt, answer.usage, text=text, finish_reasons=reasons, **more)
 
 
 def completion_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> CompletionResponse:
     """Read the bytes of a complete text completion; errors as in ``chat_response``."""
     raw, answer = _read(raw, attempt, checked=checked)
     choices = _choices(answer, attempt)
-    return CompletionResponse(
-        raw=raw,
-        text=choices[0].text or "",
-        finish_reasons=tuple([choice.finish_reason for choice in choices]),
-        usage=usage_of(answer.usage),
-        model=attempt.target.name,
-        instance=attempt.target.instance.id,
-        request_id=attempt.call.id,
-        **more,
-    )
+    text, reasons = choices[0].text or "", tuple([choice.finish_reason for choice in choices])
+    return _view(CompletionResponse, raw, attempt, answer.usage, text=text, finish_reasons=reasons, **more)
 
 
 def embed_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> EmbedResponse:
     """Read the bytes of embeddings; errors as in ``chat_response``."""
     raw, answer = _read(raw, attempt, _decode_embeddings, checked=checked)
     if not _present(answer.data):
-        raise UpstreamProtocol("The server's answer holds no embeddings.", target=str(attempt.target))
-    return EmbedResponse(
+        raise _protocol_error(attempt, "The server's answer holds no embeddings.")
+    return _view(EmbedResponse, raw, attempt, _small(answer.usage), **more)
+
+
+def _view(kind: Callable[..., AnyView], raw: bytes, attempt: Attempt, usage: Any, **fields: Any) -> AnyView:
+    """Return a response of a kind; what all kinds have in common is filled in here."""
+    target = attempt.target
+    return kind(
         raw=raw,
-        usage=usage_of(_small(answer.usage)),
-        model=attempt.target.name,
-        instance=attempt.target.instance.id,
+        usage=usage_of(usage),
+        model=target.name,
+        instance=target.instance.id,
         request_id=attempt.call.id,
-        **more,
+        **fields,
     )
 
 
@@ -178,21 +171,17 @@ def joined_response(events: Sequence[bytes], attempt: Attempt) -> ChatResponse:
     return chat_response(_encode(join_events(events)), attempt, streamed=tuple(events))
 
 
-def joined_pieces(decoder: Decoder, raw: bytes) -> dict[str, Any]:
-    """Return the whole answer that a stream's bytes make, read bit by bit so that no chunk of it has to be held.
+def events_of(decoder: Decoder, raw: bytes) -> Iterator[bytes]:
+    """Yield the data of the events of a stream's bytes, read bit by bit so that no chunk of it has to be held.
 
     Raises:
         LocalAgentError: The decoder's, or the stream did not end well.
     """
-    joiner = Joiner()
     for start in range(0, len(raw), PIECE):
-        for chunk in decoder.feed(raw[start : start + PIECE]):
-            joiner.add(chunk.data)
+        yield from [chunk.data for chunk in decoder.feed(raw[start : start + PIECE])]
         if decoder.done:
-            return joiner.document()
-    for chunk in decoder.end():
-        joiner.add(chunk.data)
-    return joiner.document()
+            return
+    yield from [chunk.data for chunk in decoder.end()]
 
 
 def chunk_of(data: bytes) -> Chunk:
@@ -232,24 +221,24 @@ def _unwrapped(raw: bytes, attempt: Attempt) -> bytes:
     if start.startswith(b"{"):
         return start
     if start.startswith((b"data:", b"event:", b":", b"id:", b"\xef\xbb\xbf")):
-        return _encode(joined_pieces(OpenAIDecoder(attempt), raw))
+        return _encode(join_events(events_of(OpenAIDecoder(attempt), raw)))
     if start.startswith(b"<"):
         raise _web_page(attempt)
     raise _not_json(attempt, "it begins with no object" if start else "it is empty", again=True)
 
 
 def _not_json(attempt: Attempt, why: str, *, again: bool = False) -> UpstreamProtocol:
-    return UpstreamProtocol(f"The server's answer is not the JSON that was asked for ({why}).", phase="read",
-                            target=str(attempt.target), advice=_AGAIN if again else None)  # fmt: skip
-
-
-def _too_large(cap: int) -> ResponseTooLarge:
-    return ResponseTooLarge(f"The answer is larger than {cap} bytes.", phase="read")
+    message = f"The server's answer is not the JSON that was asked for ({why})."
+    return _protocol_error(attempt, message, advice=_AGAIN if again else None)
 
 
 def _web_page(attempt: Attempt) -> UpstreamProtocol:
-    return UpstreamProtocol("The server's answer is a web page.", phase="read", target=str(attempt.target),
-                            advice=_UNBILLED, mend="Check the url in the settings.")  # fmt: skip
+    mend = "Check the url in the settings."
+    return _protocol_error(attempt, "The server's answer is a web page.", advice=_UNBILLED, mend=mend)
+
+
+def _protocol_error(attempt: Attempt, message: str, **more: Any) -> UpstreamProtocol:
+    return UpstreamProtocol(message, phase="read", target=str(attempt.target), **more)
 
 
 def _inner_error(raw: bytes, attempt: Attempt) -> LocalAgentError:
@@ -260,7 +249,7 @@ def _inner_error(raw: bytes, attempt: Attempt) -> LocalAgentError:
 
 def _choices(answer: _Answer, attempt: Attempt) -> list[_Choice]:
     if answer.choices is None:
-        raise UpstreamProtocol("The server's answer holds no choices.", target=str(attempt.target), phase="read")
+        raise _protocol_error(attempt, "The server's answer holds no choices.")
     if not answer.choices:
         raise EmptyResponse("The server answered without a choice.", target=str(attempt.target))
     return answer.choices
@@ -346,7 +335,7 @@ class OpenAIDecoder:
     def _hold(self, whole: bytearray, data: bytes) -> None:
         if len(whole) + len(data) > self._max_body:
             self._whole = bytearray()
-            raise _too_large(self._max_body)
+            raise ResponseTooLarge(f"The answer is larger than {self._max_body} bytes.", phase="read")
         whole += data
 
     def _sniff(self, start: bytes) -> None:
@@ -363,24 +352,17 @@ class OpenAIDecoder:
         except UnicodeDecodeError:
             return self._chunk(payload.decode(errors="replace").encode())
         except _BAD:
-            raise UpstreamProtocol("An event of the stream is no valid JSON.", target=str(self._attempt.target),
-                                   phase="read") from None  # fmt: skip
+            raise _protocol_error(self._attempt, "An event of the stream is no valid JSON.") from None
         if event.error is not None:
             raise _inner_error(payload, self._attempt)
         if event.usage is not None:
             self.usage = usage_of(event.usage) or self.usage
         choices = event.choices
-        if (
-            choices
-            and len(choices) == 1
-            and (choice := choices[0]).finish_reason is None
-            and choice.index in self._begun
-        ):
-            return Chunk(payload, _text(choice) if choice.index == 0 else "")
         if not choices:
             return Chunk(payload) if self._with_usage and event.usage is not None else None
-        self._note(choices)
         first = choices[0]
+        if len(choices) > 1 or first.finish_reason is not None or first.index not in self._begun:
+            self._note(choices)
         return Chunk(payload, _text(first) if first.index == 0 else "")
 
     def _note(self, choices: list[_Choice]) -> None:

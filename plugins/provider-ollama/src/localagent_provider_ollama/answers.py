@@ -12,9 +12,10 @@ import msgspec
 from localagent import ChatResponse, CompletionResponse, EmbedResponse
 from localagent.http_answers.answer_shapes import document_of
 from localagent.http_answers.density import refuse_dense
+from localagent.schema.joining import join_events
 from localagent.schema.openai_wire import chat_response as read_chat
 from localagent.schema.openai_wire import completion_response as read_completion
-from localagent.schema.openai_wire import joined_pieces
+from localagent.schema.openai_wire import events_of
 from localagent_provider_ollama.decoder import LOADED, OllamaDecoder
 from localagent_provider_ollama.documents import (
     Choice,
@@ -141,7 +142,7 @@ def _answer(raw: bytes, attempt: Attempt, *, checked: bool) -> Answer | None:
 def _joined(raw: bytes, attempt: Attempt, *, chat: bool) -> tuple[bytes, dict[str, Any]]:
     """Return the whole answer that a stream makes, in the OpenAI schema, and where the time went."""
     decoder = OllamaDecoder(attempt, max_line=len(raw), with_usage=True, chat=chat)
-    return encode(joined_pieces(decoder, raw)), dict(decoder.facts)
+    return encode(join_events(events_of(decoder, raw))), dict(decoder.facts)
 
 
 def _refuse_loaded(answer: Answer, attempt: Attempt) -> None:
