@@ -217,7 +217,7 @@ class Attempts:
         call, core = self._call, self._core
         timer = call.timer
         source = core.provider_of(attempt.target.instance)
-        attempt.clocks = clocks = Watch(timer, source.clocks, streamed=call.stream)
+        attempt.clocks = clocks = Watch(timer, source.common.clocks, streamed=call.stream)
         clocks.fresh = self._last is not None and self._last.advice.stale
         timer.deadline_only()
         several = len(call.candidates) > 1

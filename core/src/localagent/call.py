@@ -119,11 +119,11 @@ class Call:
         self.skipped: frozenset[str] = NONE_SKIPPED
         self.records: list[Any] | None = None
         self.candidates: tuple[Target, ...] = ()
-        self.count: Callable[[Call, Target], Awaitable[int | None]] | None = None
+        self.count: Callable[[Request, Target], Awaitable[int | None]] | None = None
 
     async def prompt_tokens(self, target: Target) -> int | None:
         """Count the request's tokens for a target; None when no plugin counts for it."""
-        return None if self.count is None else await self.count(self, target)
+        return None if self.count is None else await self.count(self.request, target)
 
     def __repr__(self) -> str:
         return f"<Call {self.id} {self.operation}>"

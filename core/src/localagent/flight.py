@@ -12,7 +12,6 @@ carries the flight's attempts.
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,7 +19,7 @@ import msgspec
 
 from localagent.call import Call
 from localagent.errors import Draining, LocalAgentError
-from localagent.guard import failure_of
+from localagent.guard import failure_of, own_error
 from localagent.run import entry_of, fresh, keep_now, offer
 from localagent.timer import Timer
 
@@ -255,17 +254,9 @@ class WholeFlight(Flight):
             LocalAgentError: What ended the flight, as an error of the waiter's own.
         """
         if self.response is None:
-            raise own_error(self.error)
+            raise own_error(self.error or _gone())
         facts = dict(self.response.facts)
         return msgspec.structs.replace(self.response, request_id=call.id, facts=facts, coalesced=call.coalesced)
-
-
-def own_error(error: LocalAgentError | None) -> LocalAgentError:
-    """Return a copy of a flight's error, into which a waiter's own call may write."""
-    shared = error or _gone()
-    own = copy.copy(shared)
-    own.__cause__ = shared.__cause__
-    return own.with_traceback(shared.__traceback__)
 
 
 def _own_call(core: Runtime, opener: Call) -> Call:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from localagent.errors import (
     Advice,
@@ -20,6 +21,8 @@ from localagent.timer import SHARE, STRAY, Timer
 if TYPE_CHECKING:
     from localagent.attempt import Attempt
     from localagent.instances import Instance
+
+AnyError = TypeVar("AnyError", bound=LocalAgentError)
 
 _TIMEOUTS = {
     "connect": Advice(next=True, breaker="failure", sent=False),
@@ -87,6 +90,13 @@ def clock_error_for(fired: Any, instance: Instance) -> LocalAgentError:
     if fired == "dns":
         return ConnectFailed(message, phase="dns")
     return UpstreamTimeout(message, phase=fired, advice=_TIMEOUTS.get(fired))
+
+
+def own_error(error: AnyError) -> AnyError:
+    """Return a copy of an error that several calls share, into which one of them may write."""
+    own = copy.copy(error)
+    own.__cause__ = error.__cause__
+    return own.with_traceback(error.__traceback__)
 
 
 def defect(error: BaseException, who: str = "LocalAgent") -> InternalError:

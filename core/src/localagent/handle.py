@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from localagent.errors import InternalError
+
 if TYPE_CHECKING:
     import random
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from localagent.responses import Response
     from localagent.runtime import Runtime
     from localagent.transport import ConnectSettings
+
+DEEPEST = 2
+"""Calls that a plugin may send on behalf of calls that plugins sent."""
 
 
 class Handle:
@@ -106,7 +111,10 @@ class Handle:
 
     def connect_settings(self, instance: Instance) -> ConnectSettings:
         """Return what a transport keeps to that is brought for an instance."""
-        return self._runtime.connect_settings(instance)
+        from localagent.transport import ConnectSettings
+
+        common = self._runtime.provider_of(instance).common
+        return ConnectSettings(common.caps, common.authority)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run work beside the path of a request."""
@@ -117,7 +125,11 @@ class Handle:
 
     async def send(self, request: Request, *, parent: Call) -> Response:
         """Send a request on behalf of a call."""
-        return await self._runtime.send(request, parent=parent, sender=self._plugin)
+        runtime, sender = self._runtime, self._plugin
+        if parent.depth >= DEEPEST:
+            raise InternalError(f"Plugin {sender} sent a call more than {DEEPEST} calls deep.")
+        call = runtime.call(request, principal=parent.principal, parent=parent, sender=sender)
+        return await runtime.answer(call)
 
     def hook(self, name: str) -> Callable[..., Any]:
         """Return the caller of a hook that this plugin brings itself."""

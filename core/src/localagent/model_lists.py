@@ -8,8 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from localagent.errors import Draining, LocalAgentError
-from localagent.flight import own_error
-from localagent.guard import clock_error_for, defect
+from localagent.guard import clock_error_for, defect, own_error
 from localagent.instances import Instance, removed
 from localagent.plan import first, notify
 from localagent.questions import ask_instance

@@ -36,7 +36,8 @@ async def ask_instance(core: Runtime, instance: Instance, seconds: float, questi
     try:
         await source.open()
         transport = await core.connect(instance)
-        return await question(source.provider, instance, transport, Watch(timer, source.clocks, streamed=False))
+        clocks = Watch(timer, source.common.clocks, streamed=False)
+        return await question(source.provider, instance, transport, clocks)
     except BaseException as error:  # the provider's and the transport's code
         failure = failure_of(
             error, timer, f"Provider {instance.provider}", lambda fired: clock_error_for(fired, instance)

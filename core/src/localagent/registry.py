@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,6 +13,8 @@ import msgspec
 
 from localagent.call import Principal
 from localagent.errors import Draining, LocalAgentError, ModelNotFound, NotAllowed, PluginError, SettingsError
+from localagent.guard import own_error
+from localagent.handle import Handle
 from localagent.instances import PoolProfile, Target
 from localagent.missing_keys import MissingKeys, left_out, missing_keys
 from localagent.missing_plugins import missing_type
@@ -38,6 +40,7 @@ KNOWN_AT_MOST = 2_000
 """Names whose targets are remembered; with 256 characters and a few instances each they take a few megabytes."""
 
 
+@attrs.define(eq=False)
 class Source:
     """A configured provider in service.
 
@@ -45,28 +48,19 @@ class Source:
         name: Its name in the settings.
         type: Its type.
         provider: What the plugin made.
-        clocks: Time limits of its exchanges.
-        common: What every provider has in the settings.
-        opened: Whether ``Provider.open`` has succeeded.
-        methods: What answers each operation that is not streamed.
+        common: What every provider has in the settings, the time limits of its exchanges among it.
         why: Why it is there: named in the settings, or found in the environment.
+        opened: Whether ``Provider.open`` has succeeded.
     """
 
-    def __init__(self, name: str, kind: ProviderType, provider: Provider, common: ProviderSettings, why: str) -> None:
-        self.name = name
-        self.type = kind
-        self.provider = provider
-        self.clocks = common.clocks
-        self.common = common
-        self.why = why
-        self.opened = False
-        self.methods: dict[str, Callable[..., Awaitable[Any]]] = {
-            "chat": provider.chat,
-            "complete": provider.complete,
-            "embed": provider.embed,
-        }
-        self._opening: asyncio.Task[None] | None = None
-        self._closed = False
+    name: str
+    type: ProviderType
+    provider: Provider
+    common: ProviderSettings
+    why: str
+    opened: bool = False
+    _opening: asyncio.Task[None] | None = None
+    _closed: bool = False
 
     async def open(self) -> None:
         """Open the provider once; whoever comes meanwhile waits for the same opening. A failure is not remembered."""
@@ -178,11 +172,6 @@ def _shared(environment: Mapping[str, str]) -> Mapping[str, str]:
     raise wrong_variable(SHARED_VARIABLE, given or "", 'a JSON object of texts, such as {"mine": "/run/mine.sock"}')
 
 
-def _own(error: SettingsError) -> SettingsError:
-    """Return the same error as the caller's own, who writes into it."""
-    return SettingsError(error.message, mend=error.mend)
-
-
 class Registry:
     """The providers of one client.
 
@@ -231,7 +220,7 @@ class Registry:
             settings=settings.for_provider(name, kind.settings),
             common=common,
             environment=self._core.environment,
-            core=self._core.handle(plugin),
+            core=Handle(self._core, plugin),
             shared=_shared(self._core.environment).get(name, ""),
         )
         provider = self._made(kind, setup)
@@ -257,10 +246,8 @@ class Registry:
         return provider
 
     def _some_default(self) -> str | None:
-        for name, source in self.sources.items():
-            if source.provider.default_model is not None:
-                return f"{name}/{source.provider.default_model}"
-        return None
+        models = ((name, source.provider.default_model) for name, source in self.sources.items())
+        return next((f"{name}/{model}" for name, model in models if model is not None), None)
 
     def targets(self, model: str, principal: Principal) -> tuple[Target, ...]:
         """Return the targets of a model's name: an alias, ``provider/name``, or empty for the default.
@@ -295,7 +282,7 @@ class Registry:
     def _resolve(self, model: str, principal: Principal) -> Sequence[tuple[str, str]]:
         asked = model or self.default_model
         if not asked and self.missing and not self.sources:
-            raise _own(next(iter(self.missing.values())).error)
+            raise own_error(next(iter(self.missing.values())).error)
         if not asked:
             raise ModelNotFound("No model was named and there is no default.", mend=self._mend(""))
         alias = self._core.settings.models.get(asked)
@@ -321,7 +308,7 @@ class Registry:
     def _split(self, name: str) -> tuple[str, str]:
         provider, slash, model = name.partition("/")
         if slash and self._is_left_out(provider):
-            raise _own(self.missing[provider].error)
+            raise own_error(self.missing[provider].error)
         if not slash or provider not in self.sources:
             what = f"no provider named {provider}" if slash else f"no alias named {name}"
             raise ModelNotFound(f"There is {what}.", mend=self._mend(name))

@@ -83,7 +83,7 @@ async def exchange(core: Runtime, attempt: Attempt, transport: Transport) -> Res
     """Have the provider answer, and the steps look at the answer."""
     call = attempt.call
     source = core.provider_of(attempt.target.instance)
-    response: Response = await source.methods[call.operation](attempt, transport)
+    response: Response = await getattr(source.provider, call.operation)(attempt, transport)
     if not isinstance(response, Response):
         raise InternalError(f"Provider {source.name} returned {type(response).__name__}, which is no Response.")
     if call.plan.check_answer:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from localagent.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
 from localagent.closing import Leaving
 from localagent.eager import begun
-from localagent.errors import Draining, InternalError, LocalAgentError, PluginError
+from localagent.errors import Draining, LocalAgentError, PluginError
 from localagent.flight import Flights
 from localagent.handle import Handle
 from localagent.health import Health
@@ -33,7 +33,6 @@ from localagent.pipeline import Pipeline
 from localagent.plan import first
 from localagent.registry import Registry
 from localagent.requests import Request
-from localagent.responses import Response
 from localagent.retry_budget import RetryBudget
 from localagent.run import answer, exchange
 from localagent.settings.model import Settings
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("localagent")
 
-DEEPEST = 2
 BACKGROUND_AT_MOST = 1000
 CLOSING_SECONDS = 5.0
 PROCESSES_VARIABLE = "LOCALAGENT_PROCESSES"
@@ -99,7 +97,7 @@ class Runtime:
         self.health = Health(self)
         self.registry = Registry(self)
         # Bound once: a bound method made for every call is not free.
-        self._count = self.tokens.of_call
+        self._count = self.tokens.of
         self._wall = self.wall
         self.answer = functools.partial(answer, self)
         self.exchange = functools.partial(exchange, self)
@@ -300,12 +298,6 @@ class Runtime:
         """Return the id of one more call."""
         return self._prefix + str(next(self._numbers))
 
-    async def send(self, request: Request, *, parent: Call, sender: str) -> Response:
-        """Send a plugin's request on behalf of a call."""
-        if parent.depth >= DEEPEST:
-            raise InternalError(f"Plugin {sender} sent a call more than {DEEPEST} calls deep.")
-        return await self.answer(self.call(request, principal=parent.principal, parent=parent, sender=sender))
-
     def targets(self, call: Call) -> tuple[Target, ...]:
         """Return the targets that could answer a call now, in the user's order."""
         return self.registry.targets(call.request.model, call.principal)
@@ -313,13 +305,6 @@ class Runtime:
     def provider_of(self, instance: Instance) -> Source:
         """Return the configured provider of an instance."""
         return self.registry.sources[instance.provider]
-
-    def connect_settings(self, instance: Instance) -> ConnectSettings:
-        """Return what a transport of an instance has to keep to."""
-        from localagent.transport import ConnectSettings
-
-        common = self.provider_of(instance).common
-        return ConnectSettings(common.caps, common.authority)
 
     def state(self, instance: Instance) -> InstanceState:
         """Return the core's counts and health of an instance."""
@@ -430,10 +415,6 @@ class Runtime:
     def wall(self) -> float:
         """Return the seconds since the epoch; the only place that asks."""
         return time.time()
-
-    def handle(self, plugin: str) -> Handle:
-        """Return a plugin's view of this core."""
-        return Handle(self, plugin)
 
     def hook(self, plugin: str, name: str) -> Callable[..., Any]:
         """Return the caller of a hook that a plugin brings."""

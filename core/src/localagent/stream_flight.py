@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from localagent.errors import Advice, LocalAgentError, StreamInterrupted
-from localagent.flight import Flight, own_error
+from localagent.flight import Flight
 from localagent.flight_log import Cursor, FlightLog
-from localagent.guard import failure_of
+from localagent.guard import failure_of, own_error
 from localagent.stream_source import Pulled, Upstream, interruption
 from localagent.streaming import Chunk, Decoder
 
@@ -163,6 +163,7 @@ class FlightReader:
             await flight.news(self._call)
         if flight.begun:
             return self._read()
+        assert flight.error is not None
         raise own_error(flight.error)
 
     async def pull(self) -> Pulled:

@@ -96,8 +96,6 @@ class StreamRun:
             raise failure from failure.__cause__
         finally:
             timer.leave()
-            if self.open:
-                timer.deadline_only()
 
     async def next(self) -> Chunk:
         """Return the next chunk.
@@ -160,8 +158,6 @@ class StreamRun:
             self._break(failure)
         finally:
             timer.leave()
-            if self.open:
-                timer.deadline_only()
 
     def abandon(self) -> None:
         """End the run because nobody reads on; the connection is closed. Idempotent, callable from any callback."""

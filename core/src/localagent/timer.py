@@ -100,8 +100,9 @@ class Timer:
         self._cancelling = task.cancelling()
 
     def leave(self) -> None:
-        """Note that the task is outside again; the clocks go on."""
+        """Note that the task is outside again; of the clocks, the call's deadline goes on."""
         self._task = None
+        self.deadline_only()
 
     def watch(self, seconds: float, what: Any) -> None:
         """Limit what happens from now on to this many seconds; ``what`` names it when it is over."""

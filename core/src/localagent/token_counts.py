@@ -10,7 +10,6 @@ from localagent.threads import in_thread
 from localagent.tokens import Tokenizer
 
 if TYPE_CHECKING:
-    from localagent.call import Call
     from localagent.requests import Request
     from localagent.runtime import Runtime
 
@@ -30,10 +29,6 @@ class TokenCounts:
     def __init__(self, core: Runtime) -> None:
         self._core = core
         self._tokenizers: dict[str, Tokenizer | None] = {}
-
-    async def of_call(self, call: Call, target: Target) -> int | None:
-        """Count the tokens of a call's request for a target; None when no plugin counts for it."""
-        return await self.of(call.request, target)
 
     async def of(self, request: Request, target: Target) -> int | None:
         """Count the tokens of a request for a target; None when no plugin counts for it."""
