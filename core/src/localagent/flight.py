@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from localagent.cache_steps import entry_of, keep_now, offer
 from localagent.call import Call
 from localagent.errors import Draining, LocalAgentError
 from localagent.guard import failure_of, own_error
-from localagent.run import entry_of, fresh, keep_now, offer
+from localagent.run import fresh
 from localagent.timer import Timer
 
 if TYPE_CHECKING:
@@ -166,18 +167,21 @@ class Flight:
         """Do what the waiters wait for; return what caches shall keep."""
         raise NotImplementedError
 
+    async def _failed(self, error: BaseException) -> LocalAgentError | None:
+        """Clean up behind work that raised; return the typed error of it as ``guard`` makes it."""
+        return failure_of(error, self.call.timer)
+
     def _wake(self) -> None:
         for future in self._waiters.values():
             if future is not None and not future.done():
                 future.set_result(None)
 
     async def _run(self) -> None:
-        timer = self.call.timer
-        timer.enter()
+        self.call.timer.enter()
         try:
             entry = await self._work()
         except BaseException as error:  # a defect of anybody's is typed, too, and reaches every waiter
-            failure = failure_of(error, timer)
+            failure = await self._failed(error)
             self._end(failure or _gone())
             if failure is None:
                 raise

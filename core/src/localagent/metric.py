@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from localagent.responses import Usage
+
+if TYPE_CHECKING:
+    from localagent.call import Call
+    from localagent.errors import LocalAgentError
 
 MetricStatus = Literal["ok", "failed", "refused", "cancelled"]
 
@@ -49,3 +53,40 @@ class Metric(msgspec.Struct, frozen=True):
     parent: str
     tenant: str
     saved: float = 0.0
+
+
+def metric_of(call: Call, error: LocalAgentError | None, usage: Usage | None, *, cancelled: bool, now: float) -> Metric:
+    """Return the metric of a call that has ended.
+
+    Args:
+        call: The call.
+        error: What ended it, if an error did.
+        usage: Tokens, when reported.
+        cancelled: Whether it was left before its end.
+        now: The clock's time.
+    """
+    last, hit = call.attempts[-1] if call.attempts else None, call.hit
+    status: MetricStatus = "ok"
+    if cancelled:
+        status = "cancelled"
+    elif error is not None:
+        status = "refused" if last is None else "failed"
+    seconds = now - call.started
+    model = last.target.name if last else "" if hit is None else hit.key.model
+    return Metric(
+        operation=call.operation,
+        status=status,
+        model=model,
+        instance=last.target.instance.id if last else "",
+        seconds=seconds,
+        first=max(0.0, last.first - call.started) if last and last.first is not None else None,
+        attempts=0 if call.coalesced else len(call.attempts),
+        usage=usage,
+        cached=call.cached,
+        coalesced=call.coalesced,
+        code=error.code if error else "",
+        call=call.id,
+        parent=call.parent.id if call.parent else "",
+        tenant=call.principal.tenant,
+        saved=0.0 if hit is None else max(0.0, hit.seconds - seconds),
+    )

@@ -155,22 +155,19 @@ class _Question:
         return self._models
 
     async def _run(self) -> None:
+        core, instance = self._core, self._instance
         try:
-            self._models = await self._ask()
+            models = await ask_instance(core, instance, SECONDS, _list)
+            state = core.instances.find(instance)
+            if state is None:
+                raise removed(instance)
+            state.models = frozenset(model.id for model in models)
+            notify(core.pipeline.steps["models_listed"], instance, models)
+            self._models = models
         except LocalAgentError as error:
             self._error = error
         except Exception as error:  # the provider's list may be none
-            self._error = defect(error, f"Provider {self._instance.provider}")
-
-    async def _ask(self) -> Sequence[ModelInfo]:
-        core, instance = self._core, self._instance
-        models = await ask_instance(core, instance, SECONDS, _list)
-        state = core.instances.find(instance)
-        if state is None:
-            raise removed(instance)
-        state.models = frozenset(model.id for model in models)
-        notify(core.pipeline.steps["models_listed"], instance, models)
-        return models
+            self._error = defect(error, f"Provider {instance.provider}")
 
 
 async def _list(provider: Provider, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from localagent.errors import LocalAgentError
+
+if TYPE_CHECKING:
+    from localagent.attempt import Attempt
+    from localagent.call import Call
 
 
 class StepRecord(msgspec.Struct, frozen=True):
@@ -79,3 +83,33 @@ class Receipt(msgspec.Struct, frozen=True):
     milliseconds: float
     cached: str
     coalesced: bool = False
+
+
+def receipt_of(call: Call, now: float) -> Receipt:
+    """Return the receipt of a call that recorded its steps.
+
+    Args:
+        call: The call.
+        now: The clock's time.
+    """
+    return Receipt(
+        call=call.id,
+        steps=tuple(call.records or ()),
+        attempts=tuple(_attempt_record(attempt) for attempt in call.attempts),
+        milliseconds=(now - call.started) * 1000,
+        cached=call.cached,
+        coalesced=call.coalesced,
+    )
+
+
+def _attempt_record(attempt: Attempt) -> AttemptRecord:
+    outcome = attempt.outcome
+    ended = outcome.ended if outcome else attempt.started
+    return AttemptRecord(
+        number=attempt.number,
+        target=str(attempt.target),
+        status=outcome.status if outcome else "open",
+        code=outcome.error.code if outcome and outcome.error else "",
+        milliseconds=(ended - attempt.started) * 1000,
+        first_milliseconds=None if attempt.first is None else (attempt.first - attempt.started) * 1000,
+    )

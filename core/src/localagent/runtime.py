@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from localagent.plugins import Plugin
     from localagent.registry import Source
     from localagent.stream_run import StreamRun
-    from localagent.transport import ConnectSettings, Transport
+    from localagent.transport import Transport
 
 log = logging.getLogger("localagent")
 
@@ -176,7 +176,8 @@ class Runtime:
         somebody else does waits for the same end.
         """
         if self._closed:
-            await self._wait_until_closed()
+            if self.loop is asyncio.get_running_loop() and self._closer is not asyncio.current_task():
+                await self._end.wait()
             return
         self._closed = True
         self._closer = asyncio.current_task()
@@ -184,10 +185,6 @@ class Runtime:
             await self._close()
         finally:
             self._end.set()
-
-    async def _wait_until_closed(self) -> None:
-        if self.loop is asyncio.get_running_loop() and self._closer is not asyncio.current_task():
-            await self._end.wait()
 
     async def _close(self) -> None:
         for handle in self._handles.values():

@@ -70,23 +70,6 @@ class StreamFlight(Flight):
 
     async def _work(self) -> CacheEntry | None:
         upstream = self.upstream
-        try:
-            await self._stream()
-            entry, usage = upstream.entry(), upstream.decoder.usage
-        except BaseException as error:
-            failure = upstream.failure_of(error)
-            if failure is not None and self.begun:
-                failure = interruption(failure)
-            upstream.end(failure, cancelled=failure is None)
-            if failure is None:
-                await upstream.aclose()
-                raise
-            raise failure from failure.__cause__
-        upstream.end(None, usage)
-        return entry
-
-    async def _stream(self) -> None:
-        upstream = self.upstream
         chunks, error = await upstream.open()
         self.begun = True
         self._publish(chunks)
@@ -99,6 +82,18 @@ class StreamFlight(Flight):
             self._publish(chunks)
         if error is not None:
             raise error
+        entry, usage = upstream.entry(), upstream.decoder.usage
+        upstream.end(None, usage)
+        return entry
+
+    async def _failed(self, error: BaseException) -> LocalAgentError | None:
+        failure = self.upstream.failure_of(error)
+        if failure is not None and self.begun:
+            failure = interruption(failure)
+        self.upstream.end(failure, cancelled=failure is None)
+        if failure is None:
+            await self.upstream.aclose()
+        return failure
 
     def _publish(self, chunks: Sequence[Chunk]) -> None:
         if not chunks:

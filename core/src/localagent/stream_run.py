@@ -11,12 +11,14 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from localagent.cache_steps import lookup, may_join, store
 from localagent.errors import InternalError, LocalAgentError
 from localagent.guard import failure_of
 from localagent.partial_text import PartialText
 from localagent.plan import out_of_time, pipe
+from localagent.receipt import receipt_of
 from localagent.responses import EmbedResponse, Usage
-from localagent.run import finish, lookup, may_join, receipt, store
+from localagent.run import finish
 from localagent.schema.joining import split_document
 from localagent.schema.openai_wire import chunk_of
 from localagent.stream_source import Upstream, interruption
@@ -70,7 +72,7 @@ class StreamRun:
     @property
     def receipt(self) -> Receipt | None:
         """What became of the call so far; None unless it was asked for."""
-        return None if self.call.records is None else receipt(self._core, self.call)
+        return None if self.call.records is None else receipt_of(self.call, self._core.clock())
 
     async def start(self) -> None:
         """Run until the first content; does nothing the second time.

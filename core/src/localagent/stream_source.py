@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent.attempts import Attempts
+from localagent.cache_steps import entry_of
 from localagent.errors import InternalError, LocalAgentError, ResponseTooLarge, StreamInterrupted
 from localagent.guard import exchange_failure, failure_of
 from localagent.repetition import without_repetition
-from localagent.run import entry_of
 from localagent.schema.openai_wire import joined_response
 from localagent.streaming import Chunk, Decoder
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localagent import AnswerStream
-from localagent.run import answer, receipt
+from localagent.receipt import receipt_of
+from localagent.run import answer
 from localagent.stream_run import StreamRun
 
 if TYPE_CHECKING:
@@ -47,4 +48,4 @@ class Question:
     @property
     def receipt(self) -> Receipt:
         """What became of it so far."""
-        return receipt(self._runtime, self._call)
+        return receipt_of(self._call, self._runtime.clock())
