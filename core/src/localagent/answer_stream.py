@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Coroutine, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from localagent.responses import Usage
@@ -45,9 +44,7 @@ class AnswerStream:
         await self._run.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *ended: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

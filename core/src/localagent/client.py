@@ -6,11 +6,10 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from localagent.call import CACHE, NO_CACHE, NOBODY, CachePolicy, Principal
-from localagent.errors import LocalAgentError, StartError
+from localagent.errors import StartError
 from localagent.opening import Opening, was_closed
 from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest, Request, as_messages
 
@@ -68,9 +67,7 @@ class Client:
         await self.runtime()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *ended: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -316,6 +313,3 @@ def _policy(cache: bool | CachePolicy) -> CachePolicy:
     if isinstance(cache, CachePolicy):
         return cache
     return CACHE if cache else NO_CACHE
-
-
-__all__ = ["Client", "LocalAgentError", "Messages"]
