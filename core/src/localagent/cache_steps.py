@@ -37,9 +37,10 @@ async def lookup(core: Runtime, call: Call) -> CacheEntry | None:
     if call.keys and policy.lookup and steps:
         keys = call.keys[:LOOKED_UP]
         entry, step = await first(steps, call.timer, call, keys)
+        oldest = policy.max_age
         if entry is not None and step is not None:
             try:
-                if entry.key in keys and _young(core, call, entry):
+                if entry.key in keys and (oldest is None or core.wall() - entry.stored <= oldest):
                     return _hit(core, call, entry, step)
             except Exception as error:  # the plugin's entry: its fields may hold anything
                 raise step.blame(error) from error
@@ -61,10 +62,6 @@ def _hit(core: Runtime, call: Call, entry: CacheEntry, step: Step) -> CacheEntry
     found = entry.response
     response = msgspec.structs.replace(found, cached=call.cached, request_id=call.id, facts=dict(found.facts), age=age)
     return CacheEntry(entry.key, response, entry.events, entry.stored, call.cached, entry.seconds)
-
-
-def _young(core: Runtime, call: Call, entry: CacheEntry) -> bool:
-    return call.cache.max_age is None or core.wall() - entry.stored <= call.cache.max_age
 
 
 def may_join(call: Call) -> bool:

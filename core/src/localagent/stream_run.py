@@ -229,8 +229,7 @@ class StreamRun:
         decoder = source.decoder
         self.usage, self.finish_reason, self.facts = decoder.usage, decoder.finish_reason, dict(decoder.facts)
         try:
-            if self._steps is not None:
-                self.ready.extend(self._steps.end(self.finish_reason or "stop"))
+            self._last_words()
         except LocalAgentError as error:
             self._break(error)
             return
@@ -238,6 +237,10 @@ class StreamRun:
         if entry is not None:
             store(self._core, self.call, entry, self.call.plan.cache_store)
         self._end(None)
+
+    def _last_words(self) -> None:
+        if self._steps is not None:
+            self.ready.extend(self._steps.end(self.finish_reason or "stop"))
 
     def _break(self, error: LocalAgentError) -> None:
         """End a stream whose content had begun to arrive: what waits is handed out, then StreamInterrupted."""
@@ -272,10 +275,9 @@ class StreamRun:
         if self.call.plan.wrap_stream:
             self._steps = StreamSteps(self.call.plan.wrap_stream, self.call)
         error = self._accept(_replayed(entry))
-        if error is None and self._steps is not None:
-            self.ready.extend(self._steps.end(self.finish_reason or "stop"))
         if error is not None:
             raise error
+        self._last_words()
         self._end(None)
 
     def interrupt(self, error: LocalAgentError) -> None:

@@ -306,7 +306,6 @@ def test_a_broken_event_changes_nothing() -> None:
         joiner.add(b'{"choices": [')
     joiner.add(chunk(said(content="b")))
     assert joiner.document() == join_events([chunk(said(content="a")), chunk(said(content="b"))])
-    assert joiner.size == 2 * len(chunk(said(content="a")))
 
 
 def test_bytes_that_are_no_utf_8_become_replacement_characters() -> None:
@@ -329,15 +328,6 @@ def test_nesting_that_no_one_could_read_is_refused() -> None:
 
 
 # The joiner itself
-
-
-def test_size_counts_the_bytes_of_the_events() -> None:
-    """So that the caller can stop in time."""
-    joiner, events = Joiner(), [chunk(said(content="ä")), encode({})]
-    assert joiner.size == 0
-    for event in events:
-        joiner.add(event)
-    assert joiner.size == sum(map(len, events))
 
 
 def test_a_document_is_the_callers_own() -> None:

@@ -41,16 +41,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Joiner:
-    """Makes one document of the events of a stream, one event at a time.
+    """Makes one document of the events of a stream, one event at a time."""
 
-    Attributes:
-        size: Bytes of the events taken so far, so that the caller can stop in time.
-    """
-
-    __slots__ = ("_choices", "_head", "size")
+    __slots__ = ("_choices", "_head")
 
     def __init__(self) -> None:
-        self.size = 0
         self._head: dict[str, Any] = {}
         self._choices: defaultdict[int, _Choice] = defaultdict(_Choice)
 
@@ -66,7 +61,6 @@ class Joiner:
                 after which this joiner is of no more use.
         """
         event = _object(_decoded(data))
-        self.size += len(data)
         try:
             for position, choice in enumerate(_objects(event.pop("choices", None))):
                 self._choices[_index(choice, position)].add(choice)
