@@ -22,6 +22,7 @@ from localagent.timer import NEVER, Watch
 
 if TYPE_CHECKING:
     from localagent.call import Call
+    from localagent.registry import Source
     from localagent.requests import Request
     from localagent.runtime import Runtime
     from localagent.transport import Transport
@@ -32,7 +33,7 @@ T = TypeVar("T")
 SHORTEST_SHARE = 1.0
 """Seconds that an attempt may take, however little is left for the others."""
 
-Exchange = Callable[[Attempt, "Transport"], Awaitable[T]]
+Exchange = Callable[[Attempt, "Source", "Transport"], Awaitable[T]]
 
 
 class Attempts:
@@ -232,7 +233,7 @@ class Attempts:
             if transport is None:
                 transport = await core.connect(attempt.target.instance)
             clocks.phase = "ttft"  # unless a transport says otherwise: something may have been sent
-            return await exchange(attempt, transport)
+            return await exchange(attempt, source, transport)
         except BaseException as error:  # the provider's and the transport's code
             failure = exchange_failure(error, attempt)
             if failure is None or failure is error:

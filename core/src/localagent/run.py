@@ -18,6 +18,7 @@ from localagent.responses import Response, Usage
 if TYPE_CHECKING:
     from localagent.attempt import Attempt
     from localagent.call import Call
+    from localagent.registry import Source
     from localagent.runtime import Runtime
     from localagent.transport import Transport
 
@@ -67,15 +68,14 @@ async def fresh(core: Runtime, call: Call) -> tuple[Attempt, Response]:
     """Have a model answer; return the attempt, which is closed, and the answer."""
     attempts = Attempts(core, call)
     core.budget.deposit()
-    attempt, response = await attempts.run(core.exchange)
+    attempt, response = await attempts.run(exchange)
     attempts.close(attempt, "ok", usage=response.usage)
     return attempt, response
 
 
-async def exchange(core: Runtime, attempt: Attempt, transport: Transport) -> Response:
+async def exchange(attempt: Attempt, source: Source, transport: Transport) -> Response:
     """Have the provider answer, and the steps look at the answer."""
     call = attempt.call
-    source = core.provider_of(attempt.target.instance)
     response: Response = await getattr(source.provider, call.operation)(attempt, transport)
     if not isinstance(response, Response):
         raise InternalError(f"Provider {source.name} returned {type(response).__name__}, which is no Response.")

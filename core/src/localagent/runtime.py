@@ -34,7 +34,7 @@ from localagent.plan import first
 from localagent.registry import Registry
 from localagent.requests import Request
 from localagent.retry_budget import RetryBudget
-from localagent.run import answer, exchange
+from localagent.run import answer
 from localagent.settings.model import Settings
 from localagent.settings.variables import read_count
 from localagent.state_folder import StateFolder
@@ -100,7 +100,6 @@ class Runtime:
         self._count = self.tokens.of
         self._wall = self.wall
         self.answer = functools.partial(answer, self)
-        self.exchange = functools.partial(exchange, self)
         self.wheel = Wheel(self.loop)
         self._stack = AsyncExitStack()
         self._handles: dict[str, Handle] = {}

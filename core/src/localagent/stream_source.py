@@ -161,9 +161,8 @@ class Upstream:
                 raise
             log.exception("A connection to %s could not be closed.", self.model or "a model")
 
-    async def _commit(self, attempt: Attempt, transport: Transport) -> list[Chunk]:
+    async def _commit(self, attempt: Attempt, source: Source, transport: Transport) -> list[Chunk]:
         """The exchange of one attempt: until its first meaningful chunk, which commits."""
-        source = self._core.provider_of(attempt.target.instance)
         self._answer, self.decoder = answer, decoder = _opened(source, await source.provider.stream(attempt, transport))
         caps = source.common.caps
         self._most = caps.stream

@@ -69,7 +69,7 @@ class _Embeddings(msgspec.Struct, gc=False):
 MOST_CHOICES = 1024
 PIECE = 64 * 1024
 
-AnyView = TypeVar("AnyView", ChatResponse, CompletionResponse, EmbedResponse)
+AnyView = TypeVar("AnyView", ChatResponse, CompletionResponse)
 
 _decode = msgspec.json.Decoder(_Answer).decode
 _decode_embeddings = msgspec.json.Decoder(_Embeddings).decode
@@ -133,16 +133,14 @@ def chat_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more
     choices = _choices(answer, attempt)
     message = choices[0].message or _NOTHING
     text = message.content if isinstance(message.content, str) else ""
-    reasons = tuple([choice.finish_reason for choice in choices])
-    return _view(ChatResponse, raw, attempt, answer.usage, text=text, finish_reasons=reasons, **more)
+    return _view(ChatResponse, raw, attempt, text, answer, more)
 
 
 def completion_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> CompletionResponse:
     """Read the bytes of a complete text completion; errors as in ``chat_response``."""
     raw, answer = _read(raw, attempt, checked=checked)
     choices = _choices(answer, attempt)
-    text, reasons = choices[0].text or "", tuple([choice.finish_reason for choice in choices])
-    return _view(CompletionResponse, raw, attempt, answer.usage, text=text, finish_reasons=reasons, **more)
+    return _view(CompletionResponse, raw, attempt, choices[0].text or "", answer, more)
 
 
 def embed_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> EmbedResponse:
@@ -150,19 +148,29 @@ def embed_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **mor
     raw, answer = _read(raw, attempt, _decode_embeddings, checked=checked)
     if not _present(answer.data):
         raise _protocol_error(attempt, "The server's answer holds no embeddings.")
-    return _view(EmbedResponse, raw, attempt, _small(answer.usage), **more)
+    return EmbedResponse(
+        raw=raw,
+        usage=usage_of(_small(answer.usage)),
+        model=attempt.target.name,
+        instance=attempt.target.instance.id,
+        request_id=attempt.call.id,
+        **more,
+    )
 
 
-def _view(kind: Callable[..., AnyView], raw: bytes, attempt: Attempt, usage: Any, **fields: Any) -> AnyView:
-    """Return a response of a kind; what all kinds have in common is filled in here."""
-    target = attempt.target
+def _view(
+    kind: type[AnyView], raw: bytes, attempt: Attempt, text: str, answer: _Answer, more: dict[str, Any]
+) -> AnyView:
+    """Return the view of an answer that holds choices. Arguments by place: names would cost thousands of instructions."""
     return kind(
         raw=raw,
-        usage=usage_of(usage),
-        model=target.name,
-        instance=target.instance.id,
+        text=text,
+        finish_reasons=tuple([choice.finish_reason for choice in answer.choices or ()]),
+        usage=usage_of(answer.usage),
+        model=attempt.target.name,
+        instance=attempt.target.instance.id,
         request_id=attempt.call.id,
-        **fields,
+        **more,
     )
 
 
