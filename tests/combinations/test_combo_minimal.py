@@ -22,6 +22,12 @@ async def test_a_program_asks_a_model_of_this_machine(tiny_model: Path) -> None:
         assert len((await client.embed("word")).vectors) == 1
 
 
+async def test_a_key_in_the_environment_brings_no_provider_that_was_not_chosen() -> None:
+    """Only the chosen provider is there, although the key of another service is set."""
+    async with Client({"use": SET}, environment={"OPENAI_API_KEY": "a-key"}) as client:
+        assert {state.instance.provider for state in await client.health()} == {"llamacpp"}
+
+
 async def test_the_command_line_asks_it(tiny_model: Path, tmp_path: Path) -> None:
     """With a settings file and nothing else."""
     path = tmp_path / "localagent.toml"

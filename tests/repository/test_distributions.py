@@ -31,6 +31,20 @@ def test_the_core_lists_every_command_of_a_plugin(plugins: list[Path]) -> None:
     assert {"serve", "savings"} <= set(brought)
 
 
+def test_no_provider_depends_on_another(plugins: list[Path]) -> None:
+    """An installed plugin is an active plugin, so installing one provider must not bring another."""
+    needed: dict[str, list[str]] = {}
+    for plugin in plugins:
+        project = tomllib.loads((plugin / "pyproject.toml").read_text())["project"]
+        if plugin.name.startswith("provider-"):
+            extras = project.get("optional-dependencies", {}).values()
+            needed[plugin.name] = [*project.get("dependencies", []), *(one for extra in extras for one in extra)]
+    assert {"provider-llamacpp", "provider-ollama", "provider-openai"} <= set(needed)
+    assert {name: [one for one in found if "localagent-provider-" in one] for name, found in needed.items()} == {
+        name: [] for name in needed
+    }
+
+
 def test_no_source_writes_an_install_command_of_its_own(sources: list[Path]) -> None:
     """``localagent.installing`` makes them all."""
     own = [path for path in sources if path.name != "installing.py" and "pip install" in path.read_text()]

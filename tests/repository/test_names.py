@@ -80,10 +80,6 @@ def test_every_package_is_typed(plugins: list[Path], core_source: Path) -> None:
 
 # What a plugin's name says of a technique, of the schema that all share, or in plain English, is not its alone.
 COMMON_WORDS = {"openai", "sqlite", "memory", "pool", "fast", "savings", "busy", "least", "retry", "gateway", "catalog"}
-# Files of the core that still name what belongs to one plugin. The list may shrink and not grow.
-NAMING = {
-    "http_answers/answer_shapes.py", "http_answers/error_rules.py", "http_answers/translation.py", "schema/joining.py",
-}  # fmt: skip
 
 
 def test_the_core_names_no_plugin(plugins: list[Path], core_source: Path) -> None:
@@ -96,7 +92,6 @@ def test_the_core_names_no_plugin(plugins: list[Path], core_source: Path) -> Non
     names |= {word for plugin in steps for word in plugin.name.split("-")} - {*ROLES} - COMMON_WORDS
     words = re.compile(rf"(?i)\b(?:{'|'.join(sorted(map(re.escape, names)))})\b")
     files = [path for path in core_source.rglob("*.py") if words.search(path.read_text())]
-    naming = {path.relative_to(core_source).as_posix() for path in files}
 
     assert {"ollama", "llamacpp", "valkey"} <= names
-    assert naming == NAMING
+    assert [path.relative_to(core_source).as_posix() for path in files] == []

@@ -73,7 +73,11 @@ _GIVES = {
     "hooks": ("Kind", "OnRaise", "hook", "hookimpl"),
     "instances": ("Instance", "InstanceState", "PoolProfile", "Target"),
     "metric": ("Metric",),
+    "http_answers.error_rules": ("ErrorRule",),
     "http_answers.openai_compatible": ("OpenAICompatible",),
+    "installing": ("install",),
+    "settings.addresses": ("read_address",),
+    "settings.variables": ("wrong_variable",),
     "private_files": ("create_private_file",),
     "permits": ("Permits",),
     "plugins": ("NoSettings", "Plugin"),
@@ -92,8 +96,8 @@ _GIVES = {
     "threads": ("in_thread", "resolve_name"),
     "timer": ("Clocks", "Watch"),
     "tokens": ("Tokenizer",),
+    "transport": ("Caps", "ConnectSettings", "HttpAnswer", "PoolStats", "Pooled", "Transport", "read_up_to"),
     "turns": ("let_others_run",),
-    "transport": ("Caps", "ConnectSettings", "HttpAnswer", "PoolStats", "Pooled", "Transport"),
     "http_answers.idle_connections": ("ends_after_stream", "is_stale", "kept_for"),
     "http_answers.inflating": ("Inflater", "inflater_for"),
     "http_answers.tls": ("tls_context",),
@@ -263,6 +267,7 @@ if TYPE_CHECKING:
     from localagent.hooks import OnRaise as OnRaise
     from localagent.hooks import hook as hook
     from localagent.hooks import hookimpl as hookimpl
+    from localagent.http_answers.error_rules import ErrorRule as ErrorRule
     from localagent.http_answers.idle_connections import ends_after_stream as ends_after_stream
     from localagent.http_answers.idle_connections import is_stale as is_stale
     from localagent.http_answers.idle_connections import kept_for as kept_for
@@ -270,6 +275,7 @@ if TYPE_CHECKING:
     from localagent.http_answers.inflating import inflater_for as inflater_for
     from localagent.http_answers.openai_compatible import OpenAICompatible as OpenAICompatible
     from localagent.http_answers.tls import tls_context as tls_context
+    from localagent.installing import install as install
     from localagent.instances import (
         Instance as Instance,
     )
@@ -324,6 +330,7 @@ if TYPE_CHECKING:
     )
     from localagent.scripts import ask as ask
     from localagent.secrets import Secret as Secret
+    from localagent.settings.addresses import read_address as read_address
     from localagent.settings.files import load_settings as load_settings
     from localagent.settings.model import Settings as Settings
     from localagent.settings.quantities import Amount as Amount
@@ -334,6 +341,7 @@ if TYPE_CHECKING:
     from localagent.settings.quantities import Seconds as Seconds
     from localagent.settings.quantities import Share as Share
     from localagent.settings.secret_refs import SecretRef as SecretRef
+    from localagent.settings.variables import wrong_variable as wrong_variable
     from localagent.streaming import Chunk as Chunk
     from localagent.streaming import Decoder as Decoder
     from localagent.streaming import StreamStep as StreamStep
@@ -348,6 +356,7 @@ if TYPE_CHECKING:
     from localagent.transport import Pooled as Pooled
     from localagent.transport import PoolStats as PoolStats
     from localagent.transport import Transport as Transport
+    from localagent.transport import read_up_to as read_up_to
     from localagent.turns import let_others_run as let_others_run
 
 

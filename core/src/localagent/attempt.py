@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from asyncio import CancelledError, Future
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
@@ -15,6 +15,7 @@ from localagent.responses import Usage
 
 if TYPE_CHECKING:
     from localagent.call import Call
+    from localagent.http_answers.error_rules import ErrorRule
     from localagent.requests import Request
     from localagent.timer import Watch
 
@@ -111,10 +112,11 @@ class Attempt:
         state: The instance's counts.
         ticket: The ticket that a gate gave for this target, when it is asked again.
         clocks: Lets the provider say which phase of the exchange begins.
+        error_rules: The provider type's own rules that say which error an answer is.
     """
 
-    __slots__ = ("_deferred", "call", "clocks", "first", "number", "outcome", "request", "started", "state",
-                 "target", "ticket")  # fmt: skip
+    __slots__ = ("_deferred", "call", "clocks", "error_rules", "first", "number", "outcome", "request", "started",
+                 "state", "target", "ticket")  # fmt: skip
 
     def __init__(self, call: Call, target: Target, state: InstanceState, request: Request, now: float) -> None:
         self.call = call
@@ -126,6 +128,7 @@ class Attempt:
         self.outcome: Outcome | None = None
         self.ticket: Ticket | None = None
         self.clocks: Watch
+        self.error_rules: Sequence[ErrorRule] = ()
         self._deferred: list[Callable[[Outcome], None]] = []
         self.state = state
         state.in_flight += 1

@@ -219,6 +219,7 @@ class Attempts:
         timer = call.timer
         source = core.provider_of(attempt.target.instance)
         attempt.clocks = clocks = Watch(timer, source.common.clocks, streamed=call.stream)
+        attempt.error_rules = source.type.error_rules
         clocks.fresh = self._last is not None and self._last.advice.stale
         timer.deadline_only()
         several = len(call.candidates) > 1

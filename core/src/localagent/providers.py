@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from localagent.attempt import Attempt
     from localagent.core import Core
     from localagent.errors import LocalAgentError
+    from localagent.http_answers.error_rules import ErrorRule
     from localagent.secrets import Secret
     from localagent.settings.provider import ProviderSettings
     from localagent.settings.secret_refs import SecretRef
@@ -37,6 +38,7 @@ class ProviderSetup:
         environment: The environment, for secrets that the settings name.
         core: The core's handle.
         shared: Where to reach what ``ProviderType.share`` runs for all processes; empty when nothing is run elsewhere.
+        error_rules: The type's own rules that say which error an answer is.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ProviderSetup:
     environment: Mapping[str, str]
     core: Core
     shared: str = ""
+    error_rules: Sequence[ErrorRule] = ()
 
     def instances(
         self, default_url: str, *, extra_headers: Mapping[str, str] | None = None, scheme: str = "Bearer"
@@ -119,9 +122,8 @@ class ProviderSetup:
             body = await answer.read(self.common.caps.error)
         finally:
             await answer.aclose()
-        return error_from_answer(
-            answer.status, answer.headers, body, provider=self.name, target=target, wall=self.core.wall()
-        )
+        return error_from_answer(answer.status, answer.headers, body, provider=self.name, target=target,
+                                 wall=self.core.wall(), rules=self.error_rules)  # fmt: skip
 
 
 def _header(value: str | SecretRef, environment: Mapping[str, str]) -> str:
@@ -182,6 +184,8 @@ class ProviderType:
             manager, what the providers of several processes would otherwise run once each. None: there is nothing.
         pool: Given the addresses of a provider as its settings have them (none: where its servers usually are), returns
             how connections to them are kept. What the settings choose for the provider wins, field by field.
+        error_rules: Which errors this protocol's servers mean by their own codes and sentences; asked before the core's
+            rules, for all answers: whole ones, errors inside a 200 or a stream, model lists and checks.
     """
 
     name: str
@@ -190,3 +194,4 @@ class ProviderType:
     default: Callable[[Mapping[str, str]], Mapping[str, Any] | None] = lambda environment: None
     share: Callable[[Any, Path], AbstractAsyncContextManager[object]] | None = None
     pool: Callable[[Sequence[str]], PoolProfile] = lambda addresses: NOT_CHOSEN
+    error_rules: Sequence[ErrorRule] = ()

@@ -222,6 +222,7 @@ class Registry:
             environment=self._core.environment,
             core=Handle(self._core, plugin),
             shared=_shared(self._core.environment).get(name, ""),
+            error_rules=kind.error_rules,
         )
         provider = self._made(kind, setup)
         if provider is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_answers import KEY
 
 from localagent.http_answers.answer_shapes import LOOKED_AT
 from localagent.http_answers.redaction import ADDRESS_LOOKED_AT, clean_header, redact, redact_address
+from localagent_testing.common_answers import KEY
 
 
 @pytest.mark.parametrize("value", [None, "", "a\nb", "a\x00", "\x1b[31mred", "a" * 201, "\udcff", "a\u202eb", KEY])

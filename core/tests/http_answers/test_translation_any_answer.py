@@ -7,10 +7,11 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from server_answers import KEY, TARGET, WALL, answer
 
 from localagent.errors import LocalAgentError
 from localagent.http_answers.translation import error_from_answer, error_from_document
+from localagent_testing.common_answers import KEY
+from localagent_testing.translated import TARGET, WALL, answered
 
 
 def shown(error: LocalAgentError) -> str:
@@ -66,6 +67,6 @@ def test_no_document_raises_and_none_shows_a_key(headers: dict[str, str], docume
 @given(STATUSES, st.binary(max_size=200), st.binary(max_size=50))
 def test_no_bytes_raise_and_none_show_a_key(status: int, before: bytes, behind: bytes) -> None:
     """Any bytes give a typed error, with a key among them or not."""
-    error = answer(status, before + KEY.encode() + b" " + behind)()
+    error = answered(status, before + KEY.encode() + b" " + behind)()
     assert isinstance(error, LocalAgentError)
     assert KEY not in shown(error)

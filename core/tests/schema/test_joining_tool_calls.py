@@ -29,7 +29,10 @@ def test_tool_calls_are_ordered_by_index_however_they_come() -> None:
 
 
 def test_an_index_that_is_used_for_several_calls_keeps_them_apart() -> None:
-    """A named piece with another id is another call; pieces without an id belong to the one spoken of last."""
+    """A named piece with another id is another call; pieces without an id belong to the one spoken of last.
+
+    Ollama did so (ollama/ollama#15457), and has sent calls without an index (ollama/ollama#7881).
+    """
     events = [
         called(piece("a", "{", index=0, id="1")),
         called(piece(None, "}", index=0)),

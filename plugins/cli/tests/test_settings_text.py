@@ -105,7 +105,7 @@ def test_the_sample_is_a_settings_file_that_changes_nothing() -> None:
 def test_every_line_of_the_sample_may_be_used() -> None:
     """With all lines uncommented it is a valid file."""
     sample = read(uncommented(sample_settings()))
-    assert list(sample.providers) == ["ollama", "openai", "vllm"]
+    assert list(sample.providers) == ["home", "openai", "vllm"]
 
 
 def test_what_the_sample_calls_a_default_is_the_default() -> None:

@@ -11,6 +11,7 @@ from localagent import Attempt, Call, Instance, InstanceState, Principal, Target
 from localagent.call import CACHE
 from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest
 from localagent.timer import NEVER, Timer
+from localagent_provider_ollama.error_rules import RULES
 from localagent_testing.real_servers import RealServer, llama_server, ollama_proxy
 from localagent_testing.tiny_gguf import tiny_gguf
 
@@ -36,7 +37,9 @@ def attempt_of() -> Callable[..., Attempt]:
             wall=lambda: WALL,
         )
         instance = Instance("ollama@here", "ollama", "ollama", "http://here")
-        return Attempt(call, Target(instance, "llama3.2"), InstanceState(instance), request, 0.0)
+        attempt = Attempt(call, Target(instance, "llama3.2"), InstanceState(instance), request, 0.0)
+        attempt.error_rules = RULES
+        return attempt
 
     return make
 

@@ -15,7 +15,7 @@ from localagent.http_answers.openai_compatible import OpenAICompatible
 from localagent.plugins import NoSettings, Plugin
 from localagent.providers import ProviderType
 from localagent.responses import ChatResponse, EmbedResponse
-from localagent.schema.openai_wire import OpenAIDecoder, chat_response
+from localagent.schema import OpenAIDecoder, chat_response
 from localagent.streaming import Chunk, Decoder
 from localagent.transport import HttpAnswer, Transport
 from localagent_testing import CANARY_KEY, OpenAIServer, ProviderContract

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from localagent import Attempt, CacheEntry, Chunk, Client, Plugin, hookimpl
-from localagent.schema.joining import join_events
+from localagent.schema import join_events
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.fake_provider import DONE
 

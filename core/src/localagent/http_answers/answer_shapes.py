@@ -1,4 +1,4 @@
-"""What an answer says, whichever shape it has: OpenAI's, Anthropic's, Gemini's, Ollama's, vLLM's, or a web page."""
+"""What an answer says, whichever shape it has: ``{"error": {...}}``, ``{"error": "..."}``, a web page, and others."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ class Said(msgspec.Struct, frozen=True):
         names: Codes and types, the most telling first.
         message: The server's message, as it came.
         inside: Whether this came inside a 200: then nobody knows what the provider charges.
+        document: The decoded body.
     """
 
     status: int | None
     names: tuple[str, ...]
     message: str
     inside: bool
+    document: Any
 
 
 def document_of(body: bytes) -> Any:
@@ -50,14 +52,13 @@ def document_of(body: bytes) -> Any:
 
 def part_of(document: Any) -> dict[str, Any]:
     """Return the object that tells about the error, whichever shape it has."""
-    if isinstance(document, list):  # Gemini answers a stream's error with an array
+    if isinstance(document, list):
         document = document[0] if document else None
     if isinstance(document, str):
         return {"message": document}
     if not isinstance(document, dict):
         return {}
-    response = document.get("response")  # OpenAI's response.failed
-    error = response.get("error") if isinstance(response, dict) else document.get("error")
+    error = document.get("error")
     if isinstance(error, dict):
         return error
     return {**document, "message": error} if isinstance(error, str) else document
@@ -65,40 +66,15 @@ def part_of(document: Any) -> dict[str, Any]:
 
 def names_in(part: dict[str, Any]) -> Iterator[str]:
     """Give the codes and types that the error of a document names, the most telling first."""
-    details = _dicts(part.get("details"))
-    inner = _dicts(part.get("innererror"))
-    for holder in (part, *details, *inner):
+    for holder in (part, *_dicts(part.get("details")), *_dicts(part.get("innererror"))):
         for key in ("error_code", "code", "type", "error_type", "status", "reason"):
             value = holder.get(key)
             if isinstance(value, str) and value:
                 yield value.lower()
-    if any("PerDay" in limit for limit in _limits(details)):
-        yield "quota per day"
-
-
-def _limits(details: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield the names of the quotas that Gemini says are spent."""
-    for detail in details:
-        quotas = [entry.get("quotaId") for entry in _dicts(detail.get("violations"))]
-        quotas += [entry.get("quota_limit") for entry in _dicts(detail.get("metadata"))]
-        yield from (quota for quota in quotas if isinstance(quota, str))
-
-
-def unanswered(document: Any) -> Iterator[str]:
-    """Yield our own names, which hold a space and are never shown, for how an answer can end without one."""
-    for whole in _dicts(document):
-        if any(feedback.get("blockReason") for feedback in _dicts(whole.get("promptFeedback"))):
-            yield "prompt blocked"
-        if any(one.get("finishReason") == "MALFORMED_FUNCTION_CALL" for one in _dicts(whole.get("candidates"))):
-            yield "malformed function call"
-        if whole.get("choices") == []:
-            yield "no choices"
-        if whole.get("done_reason") == "load":
-            yield "only loaded"
 
 
 def inner_status(part: dict[str, Any]) -> int | None:
-    """Return a numeric code of the server that is an HTTP status of failure, as OpenRouter and Gemini send it."""
+    """Return a numeric code of the server that is an HTTP status of failure."""
     codes = (_STATUSES.get(value) for value in (part.get("code"), part.get("status")) if isinstance(value, str | int))
     return next(filter(None, codes), None)
 
@@ -107,7 +83,7 @@ def sentence_in(part: dict[str, Any]) -> str:
     """Return the message that the error of a document holds; empty when it holds none."""
     for key in ("message", "detail", "msg"):
         value = part.get(key)
-        if isinstance(value, dict):  # Mistral: {"message": {"detail": [...]}}
+        if isinstance(value, dict):
             value = value.get("detail") or value.get("message")
         if isinstance(value, list):
             value = "; ".join(filter(None, map(_complaint, value[:5])))

@@ -1,9 +1,12 @@
-"""The table that says which error an answer is, and the sentences that errors are made of."""
+"""The rules that say which error an answer is, and the sentences that errors are made of.
+
+Here stand the statuses, and the codes, types and sentences that several kinds of servers share. What one vendor alone
+says stands with its provider, as ``ProviderType.error_rules``.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import attrs
@@ -27,30 +30,38 @@ from localagent.errors import (
 )
 
 
-def _pattern(source: str | None) -> re.Pattern[str] | None:
-    return re.compile(source, re.IGNORECASE | re.DOTALL) if source else None
-
-
 @attrs.frozen
-class Rule:
-    """One line of the table. It fits when all that it names fits.
+class ErrorRule:
+    r"""Says which error an answer of a model server is; it fits when all that it names fits.
+
+    The first rule that fits decides: those of the provider type in their order, then the core's. Patterns are regular
+    expressions without case, whose dot matches line ends too. What a user writes may come back in a server's message:
+    let ``text`` look further than the beginning only for errors that harm no request but the user's own.
+
+    ::
+
+        ErrorRule(QuotaExhausted, {402, 429}, names="credits_spent")
+        ErrorRule(ModelNotFound, {400}, text="no berth for (?P<model>\S+)", mend="Run: harbour fetch {model}.")
 
     Attributes:
         kind: The class of the error.
-        status: Statuses; None among them stands for an error inside a 200 that names no status.
-        names: Pattern of a whole code or type of the server, without case.
-        text: Pattern that the server's message begins with, without case.
+        status: Statuses; None among them stands for an error inside a 200 that names no status. Without, all but 401,
+            which is about the key unless a rule says otherwise.
+        names: Pattern of a whole code or type that the answer names.
+        text: Pattern that the server's message begins with.
+        body: Says of the decoded body whether the rule fits it; must not raise, whatever the body is.
         code: The error's code, where it is not the class's own.
         client: The status that the client sees, where it is not the class's own.
         says: What the error says instead of the class's sentence; groups of ``text`` may be named in braces.
         mend: What to do, instead of the class's; the same groups, and ``{provider}``.
-        advice: Fields of the class's advice that are different here.
+        advice: Fields of the class's ``Advice`` that are different here.
     """
 
     kind: type[LocalAgentError]
     status: Container[int | None] | None = None
-    names: re.Pattern[str] | None = attrs.field(default=None, converter=_pattern, kw_only=True)
-    text: re.Pattern[str] | None = attrs.field(default=None, converter=_pattern, kw_only=True)
+    names: str = attrs.field(default="", kw_only=True)
+    text: str = attrs.field(default="", kw_only=True)
+    body: Callable[[Any], bool] | None = attrs.field(default=None, kw_only=True)
     code: str | None = attrs.field(default=None, kw_only=True)
     client: int | None = attrs.field(default=None, kw_only=True)
     says: str | None = attrs.field(default=None, kw_only=True)
@@ -58,22 +69,23 @@ class Rule:
     advice: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
-_ELSEWHERE = {"same": False, "next": True}
-_WRONG_ADDRESS = Rule(
+_WRONG_ADDRESS = ErrorRule(
     UpstreamProtocol,
     says="There is no model server at this address",
     mend="Check the URL of provider '{provider}'.",
     advice={"billed": "no", "breaker": "neutral"},
 )
-_CONFLICT = Rule(
+_CONFLICT = ErrorRule(
     UpstreamServerError,
     says="The server is busy with a conflicting request",
     advice={"same": True, "next": False, "billed": "no", "breaker": "neutral"},
 )
-_TOO_LARGE = Rule(InvalidRequest, code="request_too_large", client=413, says="The request is too large for the server")
-_UNSUPPORTED = Rule(InvalidRequest, code="unsupported", advice={"next": True})
+_TOO_LARGE = ErrorRule(
+    InvalidRequest, code="request_too_large", client=413, says="The request is too large for the server"
+)
+_UNSUPPORTED = ErrorRule(InvalidRequest, code="unsupported", advice={"next": True})
 # What servers answer with a 500 although only the request is wrong. These lines may look into the middle of a message:
-# whoever writes such words harms no request but their own.
+# such words harm no request but that of the user who writes them.
 _FEATURE = (
     r"(?:images?|audio|videos?|vision|multi-?modal\w*|files?|documents?|tools?|tool[ _](?:choice|use|calls?)|functions?"
     r"|function calling|system (?:role|messages?|prompt)|embeddings?|rerank\w*|log_?probs|response_format|json_schema"
@@ -84,7 +96,7 @@ _IS_UNSUPPORTED = r"(?:(?:is|are|was) )?(?:currently )?(?:not|un)(?: currently| 
 _LACKS = r"(?:(?:does not|do not|doesn't|don't|cannot|can't|not currently) support|unsupported)"
 _MISSING_FEATURE = (
     rf".{{0,200}}?(?:\b{_FEATURE}\b.{{0,40}}? {_IS_UNSUPPORTED}|{_LACKS} .{{0,30}}?\b{_FEATURE}\b"
-    rf"|does not support \w{{1,40}}\.?\Z|no endpoints found that support|missing data required for {_FEATURE})"
+    r"|does not support \w{1,40}\.?\Z)"
 )
 _UNREADABLE = (
     r"(?:failed|unable|could not|cannot|can't) (?:to )?(?:parse|convert|compile|decode|load|identify|process|open) "
@@ -93,152 +105,68 @@ _UNREADABLE = (
 )
 _INVALID = (
     r"(?:invalid|illegal|unknown|corrupt(?:ed)?|malformed|bad) (?:json[ _]schema|schema in|grammar|image|audio|base64"
-    r"|data url|tool)|json schema (?:conversion|error)|image: unknown format"
+    r"|data url|tool)|json schema (?:conversion|error)"
 )
 _TEMPLATE = (
     r"conversation roles must|only user and assistant roles|param(?:eter)? requires|roles must alternate"
     r"|(?:template|jinja) (?:exception|error)"
 )
 
-TABLE: tuple[Rule, ...] = (
-    Rule(UpstreamAuth, {401}),
-    # Codes and types that mean one thing at any status.
-    Rule(UpstreamAuth, names="invalid_api_key|api_key_invalid|authentication_error|unauthenticated"),
-    Rule(UpstreamAuth, {400, 403, None}, text=r"(?:incorrect|invalid|wrong) api.?key|api key not valid"),
-    Rule(
-        QuotaExhausted,
-        names="insufficient_quota|credit_balance_exhausted|project_spend_limit_exceeded|billing_(?:error|not_active)"
-        r"|organization_(?!rate)\w+_limit_exceeded|billing_hard_limit_reached|enforced_spend_limit_reached"
-        "|insufficient_credits|quota per day",
-    ),
-    Rule(
-        QuotaExhausted,
-        {400, 403, 429, None},
-        text=r"your credit balance is too low|you have reached your specified (?:\w+ )?api usage limits"
-        r"|your [\w ]{1,60}n't have any credits|rate limit exceeded: [\w-]{1,60}-per-day"
-        r"|quota exceeded for quota metric .{1,200} per day",
-    ),
-    Rule(RateLimited, names="slow_down", code="slow_down"),
-    Rule(RateLimited, {413}, names="rate_limit_exceeded", advice=_ELSEWHERE),
-    Rule(RateLimited, {413, 429}, text="request too large for .{1,200} tokens per min", advice=_ELSEWHERE),
-    Rule(
-        Overloaded, {503}, text="loading model", says="The server is loading the model", advice={"breaker": "neutral"}
-    ),
-    Rule(Overloaded, names="overloaded(?:_error)?|server_is_overloaded|engine_overloaded(?:_error)?"),
-    Rule(Overloaded, names="(?:service_)?unavailable(?:_error)?"),
-    Rule(UpstreamTimeout, names="(?:request_)?timeout(?:_error)?|deadline_exceeded", advice={"same": True}),
-    Rule(ContextLengthExceeded, {400, 413, 422, None}, names="context_length_exceeded|exceed_context_size_error"),
-    Rule(ContextLengthExceeded, {500}, text="input .{0,200}is too large to process"),
-    Rule(
-        ContextLengthExceeded,
-        {400, 413, 422, 500, None},
-        text=r"(?:the )?input length (?:and `?max_tokens`? )?exceeds?(?: the)? (?:maximum )?context (?:length|limit)",
-    ),
-    Rule(
-        ContextLengthExceeded,
-        {400, 413, 422, None},
-        text=r".{0,300}?(?:maximum context length|context window|available context size|maximum model length"
-        r"|prompt is too long|input token count .{1,40} exceeds the maximum|model's context length is"
-        r"|max_new_tokens. must be)",
-    ),
-    Rule(
-        ContentFiltered,
-        names="content_filter|content_policy_violation|responsibleaipolicyviolation|moderation_blocked|invalid_prompt"
-        "|data_inspection_failed",
-    ),
-    Rule(ContentFiltered, {400, 403, None}, text=".{0,300}?(?:requires moderation|input was flagged)"),
-    Rule(ContentFiltered, names="prompt blocked", advice={"billed": "yes"}),
-    Rule(
-        EmptyResponse,
-        names="malformed function call",
-        advice={"same": False, "next": False, "billed": "yes", "breaker": "alive"},
-    ),
-    Rule(EmptyResponse, names="no choices"),
-    Rule(EmptyResponse, names="only loaded", advice={"breaker": "failure"}),
-    Rule(PermissionDenied, {400}, text="user location is not supported|this organization has been disabled"),
-    Rule(
-        ModelNotFound,
-        {400, 404, None},
-        text=r"model ['\"](?P<model>[\w.:/@-]{1,200})['\"] not found",
-        mend="Run: ollama pull {model}.",
-    ),
-    Rule(ModelNotFound, names="model_not_found|invalid_model|deploymentnotfound"),
-    Rule(ModelNotFound, {400}, text=r"\S{1,200} is not a valid model id|invalid model\b|model not exist"),
-    # Ollama speaks in sentences.
-    Rule(Overloaded, {503, None}, text="server busy", advice={**_ELSEWHERE, "breaker": "neutral"}),
-    Rule(
-        UpstreamServerError,
-        {500, None},
-        text=r"model requires more system memory \((?P<needs>[\d.]{1,12} [KMGT]?i?B)\)",
-        says="The model needs {needs} of memory, more than the server has",
-        advice=_ELSEWHERE,
-    ),
-    Rule(
-        UpstreamServerError,
-        {500, None},
-        text="timed out waiting for|unable to load model|error loading model|model requires more",
-        says="The server could not load the model",
-        advice=_ELSEWHERE,
-    ),
-    Rule(
-        UpstreamServerError,
-        {500, None},
-        text="llama runner process|model runner has|an error was encountered while running the model",
-        says="The process that ran the model ended",
-    ),
+TABLE: tuple[ErrorRule, ...] = (
+    # Codes and types that mean one thing at any status, and sentences that many servers share.
+    ErrorRule(UpstreamAuth, names="invalid_api_key|authentication_error"),
+    ErrorRule(UpstreamAuth, {400, 403, None}, text=r"(?:incorrect|invalid|wrong) api.?key|api key not valid"),
+    ErrorRule(QuotaExhausted, names="insufficient_quota"),
+    ErrorRule(Overloaded, names="overloaded(?:_error)?|(?:service_)?unavailable(?:_error)?"),
+    ErrorRule(UpstreamTimeout, names="(?:request_)?timeout(?:_error)?", advice={"same": True}),
+    ErrorRule(ContextLengthExceeded, {400, 413, 422, None}, names="context_length_exceeded"),
+    ErrorRule(ContextLengthExceeded, {400, 413, 422, None}, text=".{0,300}?(?:maximum context length|context window)"),
+    ErrorRule(ContentFiltered, names="content_filter|content_policy_violation"),
+    ErrorRule(ModelNotFound, names="model_not_found"),
     attrs.evolve(_UNSUPPORTED, status={400, 404, 415, 422, 500, 501, None}, text=_MISSING_FEATURE),
-    Rule(
+    ErrorRule(
         InvalidRequest,
         {500, 501, None},
         text=rf".{{0,200}}?\b(?:{_UNREADABLE}|{_INVALID}|{_TEMPLATE})\b",
         advice={"next": True},
     ),
-    attrs.evolve(_UNSUPPORTED, names="not_supported_error|unsupported_operation"),
     # Statuses.
-    Rule(EmptyResponse, {204, 205}, advice={"breaker": "failure"}),
-    Rule(
+    ErrorRule(UpstreamAuth, {401}),
+    ErrorRule(EmptyResponse, {204, 205}, advice={"breaker": "failure"}),
+    ErrorRule(
         UpstreamProtocol,
         range(300, 400),
         says="The server redirects, and redirects are never followed",
         mend="Check the URL of provider '{provider}'.",
         advice={"billed": "no"},
     ),
-    Rule(QuotaExhausted, {402}),
-    Rule(PermissionDenied, {403, 451}),
+    ErrorRule(QuotaExhausted, {402}),
+    ErrorRule(PermissionDenied, {403, 451}),
     attrs.evolve(_WRONG_ADDRESS, status={404}, names="html page|unknown_url"),
     attrs.evolve(
         _WRONG_ADDRESS, status={404}, text=r"(?:404 page |file |resource )?not found\.?\Z|invalid url|cannot post "
     ),
     attrs.evolve(_WRONG_ADDRESS, status={405}),
-    Rule(ModelNotFound, {404, 410}),
-    Rule(UpstreamTimeout, {408}, advice={"same": True}),
+    ErrorRule(ModelNotFound, {404, 410}),
+    ErrorRule(UpstreamTimeout, {408}, advice={"same": True}),
     attrs.evolve(_CONFLICT, status={409}),
     attrs.evolve(_TOO_LARGE, status={413}),
-    Rule(RateLimited, {429}),
-    Rule(ClientGone, {499}),
-    Rule(InvalidRequest, range(400, 500)),
+    ErrorRule(RateLimited, {429}),
+    ErrorRule(ClientGone, {499}),
+    ErrorRule(InvalidRequest, range(400, 500)),
     attrs.evolve(_UNSUPPORTED, status={501}),
-    Rule(Overloaded, {503, 529}),
-    Rule(UpstreamServerError, range(500, 600)),
+    ErrorRule(Overloaded, {503, 529}),
+    ErrorRule(UpstreamServerError, range(500, 600)),
     # Types that are vaguer than a status, and read only where no status is.
-    Rule(RateLimited, {None}, names="rate_limit_(?:error|exceeded)|resource_exhausted|too_many_requests"),
-    Rule(
-        PermissionDenied,
-        {None},
-        names="permission_error|permission_denied|forbidden|unsupported_country_region_territory",
-    ),
+    ErrorRule(RateLimited, {None}, names="rate_limit_(?:error|exceeded)|too_many_requests"),
+    ErrorRule(PermissionDenied, {None}, names="permission_error|forbidden"),
     attrs.evolve(_TOO_LARGE, status={None}, names="request_too_large"),
-    Rule(ModelNotFound, {None}, names="not_found_error|not_found|notfounderror"),
+    ErrorRule(ModelNotFound, {None}, names="not_found(?:_error)?"),
     attrs.evolve(_CONFLICT, status={None}, names="conflict_error"),
-    Rule(
-        InvalidRequest,
-        {None},
-        names="invalid_request(?:_error)?|invalid_argument|failed_precondition|bad_?request(?:_?error)?"
-        "|validation(?:_error)?",
-    ),
+    ErrorRule(InvalidRequest, {None}, names="(?:invalid_|bad_)request(?:_error)?|validation(?:_error)?"),
 )
-OTHERWISE = Rule(UpstreamServerError)
-NO_ANSWER = Rule(UpstreamProtocol)
+OTHERWISE = ErrorRule(UpstreamServerError)
+NO_ANSWER = ErrorRule(UpstreamProtocol)
 
 SAYS: Mapping[type[LocalAgentError], str] = {
     UpstreamAuth: "The provider does not accept the key",

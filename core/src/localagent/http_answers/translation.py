@@ -1,13 +1,14 @@
 """The one place where what a model server answers becomes a typed error.
 
-An answer is read into what it *said*: a status, names (codes and types), a message. The first line of ``TABLE`` that
-fits decides the class, and where an answer calls for other consequences than its class does, the ``Advice``.
+An answer is read into what it *said*: a status, names (codes and types), a message. The first rule that fits, of the
+provider type's and then of the core's ``TABLE``, decides the class, and where an answer calls for other consequences
+than its class does, the ``Advice``.
 
 Two rules keep strangers out of it:
 
 - What a user writes may come back in a server's message. A pattern of a message therefore matches from its first
-  character, so that nobody can write the words that park a key for all others; only lines that concern nobody but
-  the request itself look further in.
+  character, so that no user can write the words that park a key for all others; only rules that concern the request
+  alone look further in.
 - A server's own sentence is the error's ``detail``, after ``redact``. It is also the message where the user must change
   the request; everything else is said in our own words, with the server's code. What is said of a wrong key is never
   kept: it may show the key. The core drops a detail that repeats the request (``localagent.repetition``).
@@ -15,9 +16,10 @@ Two rules keep strangers out of it:
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -36,13 +38,13 @@ from localagent.http_answers.answer_shapes import (
     names_in,
     part_of,
     sentence_in,
-    unanswered,
 )
-from localagent.http_answers.error_rules import MENDS, NO_ANSWER, OTHERWISE, PASSED_ON, SAYS, TABLE, Rule
+from localagent.http_answers.error_rules import MENDS, NO_ANSWER, OTHERWISE, PASSED_ON, SAYS, TABLE, ErrorRule
 from localagent.http_answers.redaction import KEY, clean_header, redact
 from localagent.http_answers.retry_hints import asked_wait, retry_after, should_retry
 
-__all__ = ["error_from_answer", "error_from_document"]
+if TYPE_CHECKING:
+    from localagent.attempt import Attempt
 
 PARKED = 300.0  # seconds; a shorter hint beside a spent quota is one of the rate limit and would end the parking
 
@@ -51,7 +53,14 @@ _REQUEST_IDS = ("x-request-id", "request-id", "x-ms-request-id")
 
 
 def error_from_answer(
-    status: int, headers: Mapping[str, str], body: bytes, *, provider: str, target: str, wall: float
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    provider: str,
+    target: str,
+    wall: float,
+    rules: Sequence[ErrorRule] = (),
 ) -> LocalAgentError:
     """Return the error that an answer without success stands for.
 
@@ -62,38 +71,54 @@ def error_from_answer(
         provider: Name of the provider, as configured.
         target: The target, as text.
         wall: Seconds since 1970 now, for dates in hints.
+        rules: The provider type's own, which are asked first.
     """
     document = document_of(body)
     part = part_of(document)
-    said = Said(status, tuple(names_in(part)), sentence_in(part), inside=False)
-    return _error(said, headers, document, provider=provider, target=target, wall=wall)
+    said = Said(status, tuple(names_in(part)), sentence_in(part), inside=False, document=document)
+    return _error(said, headers, rules, provider=provider, target=target, wall=wall)
 
 
 def error_from_document(
-    document: Any, *, provider: str, target: str, wall: float, headers: Mapping[str, str] | None = None
+    document: Any,
+    *,
+    provider: str,
+    target: str,
+    wall: float,
+    rules: Sequence[ErrorRule] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> LocalAgentError:
-    """Return the error that a document inside a 200 stands for: its ``error``, or that it is an answer without one.
-
-    Ask only where there is one: a document with ``error`` (an object or a string), OpenAI's ``response.failed``, or
-    one that ends without content: Gemini's ``blockReason``, ``choices: []``, Ollama's ``done_reason: "load"``.
+    """Return the error that a document inside a 200 stands for; ask only where there is one.
 
     Args:
         document: The decoded body, or the decoded event of a stream.
         provider: Name of the provider, as configured.
         target: The target, as text.
         wall: Seconds since 1970 now, for dates in hints.
+        rules: The provider type's own, which are asked first.
         headers: The headers of the answer, for hints and the request's id.
     """
     part = part_of(document)
-    names = (*names_in(part), *unanswered(document))
-    said = Said(inner_status(part), names, sentence_in(part), inside=True)
-    return _error(said, headers or {}, document, provider=provider, target=target, wall=wall)
+    said = Said(inner_status(part), tuple(names_in(part)), sentence_in(part), inside=True, document=document)
+    return _error(said, headers or {}, rules, provider=provider, target=target, wall=wall)
+
+
+def inner_error(raw: bytes, attempt: Attempt) -> LocalAgentError:
+    """Return the error that a body with status 200, or an event of a stream, holds; the provider type's rules count.
+
+    Args:
+        raw: The body or the event's data.
+        attempt: Whose answer it is.
+    """
+    target = attempt.target
+    return error_from_document(document_of(raw), provider=target.instance.provider, target=str(target),
+                               wall=attempt.call.wall(), rules=attempt.error_rules)  # fmt: skip
 
 
 def _error(
-    said: Said, headers: Mapping[str, str], document: Any, *, provider: str, target: str, wall: float
+    said: Said, headers: Mapping[str, str], rules: Sequence[ErrorRule], *, provider: str, target: str, wall: float
 ) -> LocalAgentError:
-    rule, groups = _rule(said)
+    rule, groups = _rule(said, rules)
     mend = rule.mend or MENDS.get(rule.kind)
     detail = _detail(rule, said)
     error = rule.kind(
@@ -103,7 +128,7 @@ def _error(
         provider=provider,
         target=target,
         phase="read",
-        retry_after=_hint(rule.kind, headers, document, wall),
+        retry_after=_hint(rule.kind, headers, said.document, wall),
         upstream_request_id=_request_id(headers),
         advice=_advice(rule, said, should_retry(headers)),
         detail=detail,
@@ -113,43 +138,49 @@ def _error(
     return error
 
 
-def _rule(said: Said) -> tuple[Rule, dict[str, str]]:
-    """Return the first line that fits, and the groups of its text."""
-    for rule in TABLE:
+def _rule(said: Said, own: Sequence[ErrorRule]) -> tuple[ErrorRule, dict[str, str]]:
+    """Return the first rule that fits, and the groups of its text."""
+    for rule in (*own, *TABLE):
         groups = _fit(rule, said)
         if groups is not None:
             return rule, groups
     return (OTHERWISE if said.inside else NO_ANSWER), {}
 
 
-def _fit(rule: Rule, said: Said) -> dict[str, str] | None:
-    if rule.status is not None and said.status not in rule.status:
+def _fit(rule: ErrorRule, said: Said) -> dict[str, str] | None:
+    if said.status == 401 if rule.status is None else said.status not in rule.status:
         return None
-    if rule.names is not None and not any(rule.names.fullmatch(name) for name in said.names):
+    if rule.names and not any(map(_pattern(rule.names).fullmatch, said.names)):
         return None
-    if rule.text is None:
-        return {}
-    found = rule.text.match(said.message)
-    return {name: redact(text) for name, text in found.groupdict().items()} if found else None
+    if rule.body is not None and not rule.body(said.document):
+        return None
+    found = _pattern(rule.text).match(said.message)
+    return {name: redact(text) for name, text in found.groupdict("").items()} if found else None
 
 
-def _detail(rule: Rule, said: Said) -> str | None:
+@functools.cache
+def _pattern(source: str) -> re.Pattern[str]:
+    """Return a rule's pattern; few processes ever need any."""
+    return re.compile(source, re.IGNORECASE | re.DOTALL)
+
+
+def _detail(rule: ErrorRule, said: Said) -> str | None:
     """Return what the server said, as far as it may be shown."""
-    if rule.kind is UpstreamAuth or not said.message or PAGE.search(said.message):
+    if rule.kind is UpstreamAuth or said.status == 401 or not said.message or PAGE.search(said.message):
         return None
     return redact(said.message)
 
 
-def _message(rule: Rule, said: Said, groups: Mapping[str, str]) -> str:
-    """Return our own sentence for a line of the table."""
+def _message(rule: ErrorRule, said: Said, groups: Mapping[str, str]) -> str:
+    """Return our own sentence for a rule."""
     shown = [f"HTTP {said.status}"] if said.status else []
     shown += [name for name in said.names if _CODE.fullmatch(name) and not KEY.search(name)][:1]
     sentence = (rule.says or SAYS[rule.kind]).format(**groups)
     return f"{sentence} ({', '.join(shown)})." if shown else f"{sentence}."
 
 
-def _advice(rule: Rule, said: Said, told: bool | None) -> Advice:
-    """Return the class's advice with the line's changes and what ``x-should-retry`` says about this target."""
+def _advice(rule: ErrorRule, said: Said, told: bool | None) -> Advice:
+    """Return the class's advice with the rule's changes and what ``x-should-retry`` says about this target."""
     advice = msgspec.structs.replace(rule.kind.default_advice, **rule.advice)
     if said.inside and advice.billed == "no":
         advice = msgspec.structs.replace(advice, billed="unknown")

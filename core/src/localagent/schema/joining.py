@@ -184,9 +184,9 @@ class _Choice:
 class _ToolCalls:
     """The tool calls of one message.
 
-    Pieces of a call share its index. Servers exist that give all calls the index 0, or none (ollama/ollama#15457 and
-    #7881), so a named piece with another id, or with another name once arguments have begun, is another call; it
-    stands behind the calls that had the index before it. A piece without an index has that of its id, else its place.
+    Pieces of a call share its index. Some servers give all calls the index 0, or none, so a named piece with another
+    id, or with another name once arguments have begun, is another call; it stands behind the calls that had the index
+    before it. A piece without an index has that of its id, else its place.
     """
 
     __slots__ = ("_all", "_index_of", "_known")

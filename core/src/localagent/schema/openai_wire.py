@@ -20,7 +20,7 @@ from localagent.errors import (
 )
 from localagent.http_answers.answer_shapes import LOOKED_AT, document_of
 from localagent.http_answers.density import LARGE, refuse_dense
-from localagent.http_answers.translation import error_from_document
+from localagent.http_answers.translation import inner_error
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, Usage
 from localagent.schema.joining import join_events, split_document
 from localagent.schema.streams import SSEParser
@@ -219,7 +219,7 @@ def _read(
     except (UnicodeDecodeError, RecursionError) as error:
         raise _not_json(attempt, type(error).__name__) from None
     if answer.error is not None and answer.error not in (_ABSENT, _NULL):
-        raise _inner_error(raw, attempt)
+        raise inner_error(raw, attempt)
     return raw, answer
 
 
@@ -247,12 +247,6 @@ def _web_page(attempt: Attempt) -> UpstreamProtocol:
 
 def _protocol_error(attempt: Attempt, message: str, **more: Any) -> UpstreamProtocol:
     return UpstreamProtocol(message, phase="read", target=str(attempt.target), **more)
-
-
-def _inner_error(raw: bytes, attempt: Attempt) -> LocalAgentError:
-    document = document_of(raw)
-    return error_from_document(document, provider=attempt.target.instance.provider, target=str(attempt.target),
-                               wall=attempt.call.wall())  # fmt: skip
 
 
 def _choices(answer: _Answer, attempt: Attempt) -> list[_Choice]:
@@ -362,7 +356,7 @@ class OpenAIDecoder:
         except _BAD:
             raise _protocol_error(self._attempt, "An event of the stream is no valid JSON.") from None
         if event.error is not None:
-            raise _inner_error(payload, self._attempt)
+            raise inner_error(payload, self._attempt)
         if event.usage is not None:
             self.usage = usage_of(event.usage) or self.usage
         choices = event.choices

@@ -36,11 +36,12 @@ SAMPLE = """\
 
 # One name for several models; the first that can answer does.
 #[models.fast]
-#targets = ["ollama/llama3.2:3b", "openai/gpt-5-mini"]
+#targets = ["home/llama3.2:3b", "openai/gpt-5-mini"]
 
 # A provider: where models answer. Its type is its own name where none is given.
-#[providers.ollama]
-#instances = ["http://127.0.0.1:11434", { url = "http://10.0.0.6:11434", weight = 2, name = "big" }]
+#[providers.home]
+#type = "openai"
+#instances = ["http://127.0.0.1:8080/v1", { url = "http://10.0.0.6:8080/v1", weight = 2, name = "big" }]
 
 # Keys are named, never written: by an environment variable or a file.
 #[providers.openai]

@@ -10,9 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from localagent import errors
-from localagent.errors import Draining, LocalAgentError, UpstreamServerError
-from localagent.secrets import Secret
+from localagent import Draining, LocalAgentError, Secret, UpstreamServerError, errors
 from localagent.supervision import tell_failure
 from localagent_provider_llamacpp.loading import Endpoint
 

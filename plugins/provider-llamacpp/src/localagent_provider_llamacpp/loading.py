@@ -9,9 +9,15 @@ from typing import Any
 
 import attrs
 
-from localagent.errors import LocalAgentError, SettingsError, StartError, UpstreamServerError, UpstreamTimeout
-from localagent.installing import install
-from localagent.secrets import Secret
+from localagent import (
+    LocalAgentError,
+    Secret,
+    SettingsError,
+    StartError,
+    UpstreamServerError,
+    UpstreamTimeout,
+    install,
+)
 from localagent_provider_llamacpp.health import is_healthy
 from localagent_provider_llamacpp.process import ModelProcess
 from localagent_provider_llamacpp.settings import ModelServerSettings

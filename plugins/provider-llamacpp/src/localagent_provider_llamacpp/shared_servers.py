@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from localagent.errors import LocalAgentError
+from localagent import LocalAgentError
 from localagent.supervision import tell_failure
 from localagent_provider_llamacpp.loading import Endpoint
 from localagent_provider_llamacpp.supervisor import ModelServer

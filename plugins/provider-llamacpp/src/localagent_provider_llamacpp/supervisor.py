@@ -27,9 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from localagent import in_thread
-from localagent.errors import Draining, LocalAgentError, StartError, UpstreamServerError
-from localagent.secrets import Secret
+from localagent import Draining, LocalAgentError, Secret, StartError, UpstreamServerError, in_thread
 from localagent.supervision import Liveness, raised_at
 from localagent_provider_llamacpp.backoff import Backoff
 from localagent_provider_llamacpp.health import silence

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent import ChatResponse, CompletionResponse, EmbedResponse
-from localagent.http_answers.answer_shapes import document_of
-from localagent.http_answers.density import refuse_dense
-from localagent.schema.joining import join_events
-from localagent.schema.openai_wire import chat_response as read_chat
-from localagent.schema.openai_wire import completion_response as read_completion
-from localagent.schema.openai_wire import events_of
+from localagent.http_answers import inner_error, refuse_dense
+from localagent.schema import chat_response as read_chat
+from localagent.schema import completion_response as read_completion
+from localagent.schema import events_of, join_events
 from localagent_provider_ollama.decoder import LOADED, OllamaDecoder
 from localagent_provider_ollama.documents import (
     Choice,
@@ -29,7 +27,7 @@ from localagent_provider_ollama.documents import (
     tokens,
     usage,
 )
-from localagent_provider_ollama.failures import BROKEN_JSON, broken, inner_error, not_the_protocol, only_loaded
+from localagent_provider_ollama.failures import BROKEN_JSON, broken, not_the_protocol, only_loaded
 from localagent_provider_ollama.native import NOTHING, NULL, Answer, Embeddings
 
 if TYPE_CHECKING:
@@ -106,7 +104,7 @@ def embed_response(raw: bytes, attempt: Attempt, *, asked: int, checked: bool = 
     except BROKEN_JSON as error:
         raise broken(raw, attempt, cut="truncated" in str(error)) from None
     if answer.error not in (NOTHING, NULL):
-        raise inner_error(document_of(raw), attempt)
+        raise inner_error(raw, attempt)
     vectors = answer.embeddings or []
     if len(vectors) != asked:
         raise not_the_protocol(f"The server sent {len(vectors)} embeddings for {asked} inputs.", attempt)
@@ -133,7 +131,7 @@ def _answer(raw: bytes, attempt: Attempt, *, checked: bool) -> Answer | None:
             return None
         raise broken(raw, attempt, cut="truncated" in str(error)) from None
     if answer.error is not None:
-        raise inner_error(document_of(raw), attempt)
+        raise inner_error(raw, attempt)
     if answer.done is False:
         raise not_the_protocol("The server's answer is only the beginning of one.", attempt, again=True)
     return answer

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent import Chunk, LocalAgentError, StreamInterrupted, UpstreamProtocol, Usage
-from localagent.http_answers.answer_shapes import document_of
-from localagent.http_answers.density import LARGE, refuse_dense
-from localagent.schema.streams import NDJSONParser
+from localagent.http_answers import inner_error, refuse_dense
+from localagent.schema import NDJSONParser
 from localagent_provider_ollama.documents import (
     Choice,
     Delta,
@@ -23,7 +22,7 @@ from localagent_provider_ollama.documents import (
     tokens,
     usage,
 )
-from localagent_provider_ollama.failures import BROKEN_JSON, broken, inner_error, only_loaded
+from localagent_provider_ollama.failures import BROKEN_JSON, broken, only_loaded
 from localagent_provider_ollama.native import Answer, ToolCall
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ class OllamaDecoder:
         chunks: list[Chunk] = []
         try:
             lines = self._lines.feed(data)
-            if lines and len(lines[0]) > LARGE:
+            if lines:
                 refuse_dense(lines[0])  # only the first can be larger than what came at once
             for line in lines:
                 if self.done:
@@ -153,7 +152,7 @@ class OllamaDecoder:
         except BROKEN_JSON:
             raise broken(line, self._attempt) from None
         if answer.error is not None:
-            raise inner_error(document_of(line), self._attempt)
+            raise inner_error(line, self._attempt)
         if answer.model and len(answer.model) <= LONGEST_NAME:
             self._model = answer.model
         if self._chat:

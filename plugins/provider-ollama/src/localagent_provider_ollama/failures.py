@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from localagent import LocalAgentError, UpstreamProtocol
-from localagent.http_answers.translation import error_from_document
+from localagent import EmptyResponse, UpstreamProtocol
 
 if TYPE_CHECKING:
     from localagent import Attempt
@@ -15,19 +14,14 @@ if TYPE_CHECKING:
 BROKEN_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _DEFAULT = UpstreamProtocol.default_advice
 _AGAIN = msgspec.structs.replace(_DEFAULT, same=True)
+_FAILURE = msgspec.structs.replace(EmptyResponse.default_advice, breaker="failure")
 _UNBILLED = msgspec.structs.replace(_DEFAULT, billed="no")
 
 
-def inner_error(document: Any, attempt: Attempt) -> LocalAgentError:
-    """Return the error that a document inside a 200 stands for."""
-    return error_from_document(
-        document, provider=attempt.target.instance.provider, target=str(attempt.target), wall=attempt.call.wall()
-    )
-
-
-def only_loaded(attempt: Attempt) -> LocalAgentError:
+def only_loaded(attempt: Attempt) -> EmptyResponse:
     """Return the error for an answer that says no more than that the model was loaded, or put out of memory."""
-    return inner_error({"done_reason": "load"}, attempt)
+    return EmptyResponse("The answer holds no content.", provider=attempt.target.instance.provider,
+                         target=str(attempt.target), phase="read", advice=_FAILURE)  # fmt: skip
 
 
 def not_the_protocol(what: str, attempt: Attempt, *, again: bool = False) -> UpstreamProtocol:

@@ -21,7 +21,7 @@ from typing import Any
 
 from localagent import InvalidRequest
 from localagent.errors import Advice
-from localagent.http_answers.redaction import redact
+from localagent.http_answers import redact
 
 
 class Draft:

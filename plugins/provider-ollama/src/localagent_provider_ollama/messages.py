@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from localagent.http_answers.redaction import redact
+from localagent.http_answers import redact
 from localagent_provider_ollama.fields import unsupported, wrong
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from localagent import Plugin, PoolProfile, Provider, ProviderSetup, ProviderType, hookimpl
-from localagent.settings.addresses import read_address
-from localagent.settings.variables import wrong_variable
+from localagent import Plugin, PoolProfile, Provider, ProviderSetup, ProviderType, hookimpl, read_address, wrong_variable
+from localagent_provider_ollama.error_rules import RULES
 from localagent_provider_ollama.host import DEFAULT_URL, VARIABLE, host_url
 from localagent_provider_ollama.settings import OllamaSettings
 
@@ -30,6 +29,7 @@ class OllamaPlugin(Plugin):
                 make=make,
                 default=from_environment,
                 pool=lambda addresses: POOL,
+                error_rules=RULES,
             )
         ]
 

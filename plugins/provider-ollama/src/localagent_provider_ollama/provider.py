@@ -21,9 +21,9 @@ from localagent import (
     RequestRejected,
     UpstreamProtocol,
     Watch,
+    read_up_to,
 )
-from localagent.http_answers.density import LARGE, looked_through
-from localagent.transport import read_up_to
+from localagent.http_answers import LARGE, looked_through
 from localagent_provider_ollama.answers import chat_response, completion_response, embed_response
 from localagent_provider_ollama.bodies import chat_body, completion_body, embedding_body
 from localagent_provider_ollama.decoder import LONGEST_NAME, OllamaDecoder

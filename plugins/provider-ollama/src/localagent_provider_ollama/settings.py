@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from localagent.settings.quantities import Count
+from localagent import Count
 
 DEFAULT_KEEP_ALIVE = 300.0  # seconds that Ollama keeps an unused model when nobody says otherwise
 

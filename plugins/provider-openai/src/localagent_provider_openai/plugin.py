@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from localagent import OpenAICompatible, Plugin, PoolProfile, Provider, ProviderSetup, ProviderType, hookimpl
+from localagent_provider_openai.error_rules import RULES
 
 OPENAI_URL = "https://api.openai.com/v1"
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -46,7 +47,16 @@ class OpenAIPlugin(Plugin):
     @hookimpl
     def provide(self) -> Sequence[ProviderType]:
         """Name the type."""
-        return [ProviderType(name="openai", settings=OpenAISettings, make=make, default=from_environment, pool=pool)]
+        return [
+            ProviderType(
+                name="openai",
+                settings=OpenAISettings,
+                make=make,
+                default=from_environment,
+                pool=pool,
+                error_rules=RULES,
+            )
+        ]
 
 
 def make(setup: ProviderSetup) -> Provider:

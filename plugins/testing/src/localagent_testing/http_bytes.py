@@ -15,6 +15,8 @@ JSON = "application/json"
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
 
+MIB = 1024 * 1024
+
 
 def encoded(body: Body) -> bytes:
     """Return bytes as they are, text as UTF-8, and anything else as JSON."""

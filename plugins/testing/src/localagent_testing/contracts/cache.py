@@ -25,7 +25,7 @@ from localagent import (
 )
 from localagent.cache_keys import cache_keys
 from localagent.caching import AnyResponse
-from localagent.schema.openai_wire import chat_response, completion_response, embed_response, joined_response
+from localagent.schema import chat_response, completion_response, embed_response, joined_response
 from localagent_testing.canaries import CANARY_PROMPT, Canaries
 from localagent_testing.contracts.cached_calls import CachedCalls
 from localagent_testing.fake_core import EPOCH, FakeCore, Plugged

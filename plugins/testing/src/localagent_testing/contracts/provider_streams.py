@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from localagent import Client, LocalAgentError, StreamInterrupted, Usage
-from localagent.schema.joining import join_events
+from localagent.schema import join_events
 from localagent_testing.canaries import CANARY_PROMPT, Canaries
 from localagent_testing.contracts.base import CLOSING_SECONDS
 from localagent_testing.contracts.served import NAME, Served, error_of, says

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from localagent import Caps, LocalAgentError, ResponseTooLarge, UpstreamProtocol
-from localagent.transport import MIB
 from localagent_testing.contracts.base import CLOSING_SECONDS
 from localagent_testing.contracts.exchanging import MakesTransports, exchange, fetch
 from localagent_testing.fault_server import FaultServer
-from localagent_testing.http_bytes import answer, chunk, chunked, head
+from localagent_testing.http_bytes import MIB, answer, chunk, chunked, head
 from localagent_testing.steps import ReadRequest, Repeat, Script, Send, Stall
 from localagent_testing.turns import counting_turns
 

@@ -11,10 +11,9 @@ import pytest
 from localagent import Clocks, PoolProfile, Transport, UpstreamProtocol, Watch
 from localagent.errors import Phase
 from localagent.timer import NEVER, Timer
-from localagent.transport import MIB
 from localagent_testing.contracts.exchanging import MakesTransports, exchange, fetch
 from localagent_testing.fault_server import FaultServer
-from localagent_testing.http_bytes import Headers, answer, chunk, chunked, head
+from localagent_testing.http_bytes import MIB, Headers, answer, chunk, chunked, head
 from localagent_testing.steps import Drip, ReadHead, ReadRequest, Script, Send, Stall
 
 __all__ = ["Framing"]

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from localagent import LocalAgentError, PoolProfile, Transport, UpstreamServerError
-from localagent.transport import MIB
 from localagent_testing.contracts.base import often
 from localagent_testing.contracts.exchanging import BODY, MakesTransports, fetch
 from localagent_testing.fault_server import FaultServer
-from localagent_testing.http_bytes import answer, chunked, head
+from localagent_testing.http_bytes import MIB, answer, chunked, head
 from localagent_testing.steps import (
     Close,
     Fin,

@@ -10,11 +10,10 @@ from typing import TypeAlias
 import pytest
 
 from localagent import Clocks, LocalAgentError, PoolProfile, PoolTimeout, Transport
-from localagent.transport import MIB
 from localagent_testing.contracts.exchanging import MakesTransports, exchange, fetch, nobody_listens
 from localagent_testing.contracts.transport_bodies import SMALL, TEXT, compressed
 from localagent_testing.fault_server import FaultServer
-from localagent_testing.http_bytes import answer, chunk, head
+from localagent_testing.http_bytes import MIB, answer, chunk, head
 from localagent_testing.steps import Close, ReadRequest, Reset, Script, Send, Stall
 
 __all__ = ["Pool"]

@@ -39,7 +39,7 @@ class ThroughClient:
 
     async def _streamed(self, messages: list[dict[str, Any]], ask: Ask, clocks: Clocks, more: dict[str, Any]) -> Heard:
         assert self._client is not None
-        from localagent.schema.joining import join_events
+        from localagent.schema import join_events
 
         chunks: list[Chunk] = []
         async with self._client.stream(messages, timeout=clocks.total, **more) as stream:
