@@ -8,18 +8,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def lazily(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+def lazily(package: str, gives: Mapping[str, str]) -> Callable[[str], Any]:
     """Return the ``__getattr__`` of a package.
 
     Args:
         package: Its name.
-        homes: The module that each public name is in.
+        gives: The names that each of its modules gives to the public, with blanks between them.
     """
 
     def __getattr__(name: str) -> Any:  # noqa: N807
-        if name not in homes:
+        home = next((module for module, names in gives.items() if name in names.split()), None)
+        if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(homes[name]), name)
+        value = getattr(importlib.import_module(f"{package}.{home}"), name)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -12,7 +12,6 @@ import msgspec
 
 from localagent.errors import UpstreamProtocol
 from localagent.http_answers.density import LARGE, looked_through
-from localagent.http_answers.model_rows import model_info
 from localagent.instances import Instance
 from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
 from localagent.schema.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
@@ -103,7 +102,16 @@ class OpenAICompatible:
             rows = msgspec.json.decode(body, type=_ModelList).data
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise UpstreamProtocol("The server's model list cannot be read.", target=instance.id) from None
-        return [model_info(row, instance) for row in rows if isinstance(row, dict) and row.get("id")]
+        return [self.model_info(row, instance) for row in rows if isinstance(row, dict) and row.get("id")]
+
+    def model_info(self, row: Mapping[str, Any], instance: Instance) -> ModelInfo:
+        """Return what a row of the model list tells: name and owner. Override it for servers that tell more.
+
+        Args:
+            row: The row; it has an ``id``.
+            instance: The instance that sent it.
+        """
+        return ModelInfo(str(row["id"]), instance.provider, instance.id, owner=str(row.get("owned_by") or ""))
 
     async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
         """Ask for the model list, which costs nothing."""

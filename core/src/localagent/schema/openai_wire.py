@@ -151,9 +151,7 @@ def embed_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **mor
     return EmbedResponse(
         raw=raw,
         usage=usage_of(_small(answer.usage)),
-        model=attempt.target.name,
-        instance=attempt.target.instance.id,
-        request_id=attempt.call.id,
+        **_origin(attempt),
         **more,
     )
 

@@ -8,8 +8,19 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from localagent import OpenAICompatible, Plugin, PoolProfile, Provider, ProviderSetup, ProviderType, hookimpl
+from localagent import (
+    Instance,
+    ModelInfo,
+    OpenAICompatible,
+    Plugin,
+    PoolProfile,
+    Provider,
+    ProviderSetup,
+    ProviderType,
+    hookimpl,
+)
 from localagent_provider_openai.error_rules import RULES
+from localagent_provider_openai.model_rows import model_info
 
 OPENAI_URL = "https://api.openai.com/v1"
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -59,9 +70,17 @@ class OpenAIPlugin(Plugin):
         ]
 
 
+class OpenAIProvider(OpenAICompatible):
+    """Understands what the model lists of many servers tell beyond names."""
+
+    def model_info(self, row: Mapping[str, Any], instance: Instance) -> ModelInfo:
+        """Return what a row tells."""
+        return model_info(row, instance)
+
+
 def make(setup: ProviderSetup) -> Provider:
     """Make a provider: an instance for every address with every key."""
-    return OpenAICompatible(setup, *setup.instances(OPENAI_URL, extra_headers=setup.settings.headers()))
+    return OpenAIProvider(setup, *setup.instances(OPENAI_URL, extra_headers=setup.settings.headers()))
 
 
 def from_environment(environment: Mapping[str, str]) -> Mapping[str, Any] | None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from localagent.instances import Instance
-from localagent.responses import ModelInfo
+from localagent import Instance, ModelInfo
 
 _WINDOWS = ("context_length", "max_model_len", "max_context_length")
 _TOOLS, _SCHEMA = frozenset({"tools", "tool_choice"}), frozenset({"structured_outputs"})
