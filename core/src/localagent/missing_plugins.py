@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 from localagent.errors import PluginError
-from localagent.installing import install, install_one_of, known_plugins
+from localagent.installing import install, known_plugins
 
 SEE = "See: localagent plugins"
 PROVIDER = "provider-"
@@ -87,6 +87,6 @@ def missing_transport(installed: Iterable[str]) -> str:
     known = [plugin for name, plugin in known_plugins().items() if name.startswith(CONNECT)]
     there = [name for name in installed if name.startswith(CONNECT)]
     if not there:
-        return install_one_of(known)
+        return install(known[0].distribution)
     name = next((plugin.name for plugin in known if plugin.name in there), there[0])
     return f'Add "{name}" to use = [...], or its class to the plugins that the program passes.'

@@ -129,18 +129,18 @@ def chat_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more
         EmptyResponse: It is one without any choice.
         LocalAgentError: It is an error in the body of a 200, translated.
     """
-    raw, answer = _read(raw, attempt, checked=checked)
-    choices = _choices(answer, attempt)
+    read = _read(raw, attempt, checked=checked)
+    choices = _choices(read[1], attempt)
     message = choices[0].message or _NOTHING
     text = message.content if isinstance(message.content, str) else ""
-    return _view(ChatResponse, raw, attempt, text, answer, more)
+    return _view(ChatResponse, attempt, read, text, more)
 
 
 def completion_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> CompletionResponse:
     """Read the bytes of a complete text completion; errors as in ``chat_response``."""
-    raw, answer = _read(raw, attempt, checked=checked)
-    choices = _choices(answer, attempt)
-    return _view(CompletionResponse, raw, attempt, choices[0].text or "", answer, more)
+    read = _read(raw, attempt, checked=checked)
+    choices = _choices(read[1], attempt)
+    return _view(CompletionResponse, attempt, read, choices[0].text or "", more)
 
 
 def embed_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> EmbedResponse:
@@ -151,15 +151,16 @@ def embed_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **mor
     return EmbedResponse(
         raw=raw,
         usage=usage_of(_small(answer.usage)),
-        **_origin(attempt),
+        model=attempt.target.name,
+        instance=attempt.target.instance.id,
+        request_id=attempt.call.id,
         **more,
     )
 
 
-def _view(
-    kind: type[AnyView], raw: bytes, attempt: Attempt, text: str, answer: _Answer, more: dict[str, Any]
-) -> AnyView:
-    """Return the view of an answer that holds choices. Arguments by place: names would cost thousands of instructions."""
+def _view(kind: type[AnyView], attempt: Attempt, read: tuple[bytes, _Answer], text: str, more: Any) -> AnyView:
+    """Return the view of an answer that holds choices; arguments by place, because names cost more here."""
+    raw, answer = read
     return kind(
         raw=raw,
         text=text,
