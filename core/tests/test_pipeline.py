@@ -18,7 +18,8 @@ from localagent.errors import InternalError, PluginError
 from localagent.hooks import Kind, OnRaise, hook, hookimpl
 from localagent.pipeline import Pipeline, core_specs
 from localagent.plan import CALL_HOOKS
-from localagent.plugins import Loaded, Plugin, Report, as_loaded
+from localagent.plugin import Plugin
+from localagent.plugins import Loaded, Report, as_loaded
 from localagent_testing import FakeCore
 
 pluggy_marker = pluggy.HookimplMarker("localagent")
@@ -46,7 +47,7 @@ def plugin(name: str, **steps: Any) -> type[Plugin]:
 
 def installed(kind: type[Plugin]) -> list[Loaded]:
     """The plugin, as if a distribution had brought it."""
-    return [Loaded(kind.name, kind, Report(kind.name, f"localagent-{kind.name}", "1.2", "active", "installed"))]
+    return [Loaded(kind.name, kind, kind, Report(kind.name, f"localagent-{kind.name}", "1.2", "active", "installed"))]
 
 
 def refused(kind: type[Plugin]) -> str:

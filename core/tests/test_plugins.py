@@ -15,9 +15,31 @@ from localagent import plugins
 from localagent.errors import PluginError
 from localagent.installing import install as how_to_install
 from localagent.missing_plugins import missing_plugin
-from localagent.plugins import Plugin, as_loaded, find_plugins, load_plugins
+from localagent.pipeline import Pipeline
+from localagent.plugin import Plugin
+from localagent.plugins import as_loaded, find_plugins, load_plugins
 
 Install = Callable[..., None]
+
+FORMS = {
+    "factory": """
+from localagent import Plugin
+
+class Tiny(Plugin):
+    default = False
+
+def TinyPlugin(settings) -> Tiny:
+    return Tiny(settings)
+""",
+    "object": """
+from localagent import Plugin
+
+class Tiny(Plugin):
+    default = False
+
+TinyPlugin = Tiny()
+""",
+}
 
 GOOD = """
 from localagent import Plugin, hookimpl
@@ -103,13 +125,25 @@ def test_a_plugin_may_be_off_by_default(install: Install) -> None:
     assert [item.name for item in load_plugins(["guard-tiny"])[0]] == ["guard-tiny"]
 
 
+@pytest.mark.parametrize("source", FORMS.values(), ids=FORMS)
+def test_an_entry_point_may_name_a_factory_or_an_object(install: Install, source: str) -> None:
+    """What a class says of itself is read from the class of what it gives; the entry point names the plugin."""
+    install("localagent-guard-tiny", source)
+    assert [report.state for report in load_plugins(None)[1]] == ["idle"]
+    loaded, _ = load_plugins(["guard-tiny"])
+    plugin = Pipeline(loaded).plugins["guard-tiny"]
+    assert (type(plugin).__name__, plugin.name) == ("Tiny", "guard-tiny")
+
+
 BROKEN = {
     "raises": ("1 / 0", "ZeroDivisionError: division by zero"),
     "lacks a module": ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
     "has no such name": ("x = 1", "has no attribute 'TinyPlugin'"),
     "syntax": ("def broken(:", "SyntaxError"),
     "no subclass": ("class TinyPlugin: pass", "no subclass of localagent.Plugin"),
-    "no class": ("TinyPlugin = 3", "no subclass of localagent.Plugin"),
+    "no class": ("TinyPlugin = 3", "is an object of the type int; expected a subclass of localagent.Plugin"),
+    "a module": ("import json as TinyPlugin", "is the module json; expected a subclass"),
+    "a function that says nothing": ("def TinyPlugin(settings): ...", "write: def make(settings: MySettings) -> "),
 }
 
 

@@ -23,7 +23,7 @@ from localagent import (
     hookimpl,
 )
 from localagent.call import NOBODY
-from localagent.plugins import NoSettings
+from localagent.plugin import NoSettings
 from localagent.registry import Registry
 from localagent_testing import fake_provider_plugin
 

@@ -80,7 +80,7 @@ _GIVES = {
     "settings.variables": ("wrong_variable",),
     "private_files": ("create_private_file",),
     "permits": ("Permits",),
-    "plugins": ("NoSettings", "Plugin"),
+    "plugin": ("NoSettings", "Plugin"),
     "providers": ("Provider", "ProviderSetup", "ProviderType"),
     "settings.quantities": ("Amount", "Bytes", "Count", "Positive", "PositiveSeconds", "Seconds", "Share"),
     "receipt": ("Receipt",),
@@ -291,8 +291,8 @@ if TYPE_CHECKING:
     from localagent.metric import Metric as Metric
     from localagent.model_names import check_model_name as check_model_name
     from localagent.permits import Permits as Permits
-    from localagent.plugins import NoSettings as NoSettings
-    from localagent.plugins import Plugin as Plugin
+    from localagent.plugin import NoSettings as NoSettings
+    from localagent.plugin import Plugin as Plugin
     from localagent.private_files import create_private_file as create_private_file
     from localagent.providers import Provider as Provider
     from localagent.providers import ProviderSetup as ProviderSetup

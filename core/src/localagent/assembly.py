@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localagent.errors import PluginError
-from localagent.moving import moved_plugins
+from localagent.errors import PluginError, SettingsError
 from localagent.pipeline import Pipeline
-from localagent.plugins import Loaded, Plugin, Report, as_loaded, load_plugins
+from localagent.plugin import Plugin
+from localagent.plugin_sources import PluginSource, used_twice
+from localagent.plugins import Loaded, Report, as_loaded, load_plugins
 from localagent.settings.files import PLUGINS_VARIABLE, chosen_plugins, load_settings
 from localagent.settings.model import Settings
 
@@ -34,7 +35,7 @@ def read_settings(given: Given, environment: Mapping[str, str]) -> Settings:
 
 def assemble(
     given: Given,
-    plugins: Sequence[type[Plugin]] | None,
+    plugins: Sequence[PluginSource] | None,
     environment: Mapping[str, str],
     former: Runtime | None = None,
 ) -> tuple[Settings, Pipeline]:
@@ -42,7 +43,7 @@ def assemble(
 
     Args:
         given: The settings in whatever form.
-        plugins: The classes of the plugins; None means the installed ones.
+        plugins: The classes, factories or objects of the plugins; None means the installed ones.
         environment: The environment, in which the settings file may be named.
         former: A running core whose place is taken; plugins of its that can be moved are not made anew.
 
@@ -56,7 +57,7 @@ def assemble(
 
 def assemble_with_reports(
     given: Given,
-    plugins: Sequence[type[Plugin]] | None,
+    plugins: Sequence[PluginSource] | None,
     environment: Mapping[str, str],
     former: Runtime | None = None,
 ) -> tuple[Settings, Pipeline, list[Report]]:
@@ -67,8 +68,8 @@ def assemble_with_reports(
     else:
         loaded = as_loaded(plugins)
         reports = [item.report for item in loaded]
-    filled: dict[str, Any] = {item.name: settings.for_plugin(item.name, item.kind.settings_class) for item in loaded}
-    moved = moved_plugins(former, settings, loaded, filled) if former is not None else {}
+    filled: dict[str, Any] = {item.name: _filled(settings, item) for item in loaded}
+    moved = _moved_plugins(former, settings, loaded, filled) if former is not None else {}
     pipeline = Pipeline(loaded, filled, settings.order, settings.limits, moved=moved)
     return settings, pipeline, reports
 
@@ -80,3 +81,42 @@ def _loaded(settings: Settings, environment: Mapping[str, str]) -> tuple[list[Lo
         if settings.use and settings.use == chosen_plugins(environment):
             raise PluginError(f"{PLUGINS_VARIABLE}: {error.message}", mend=error.mend) from error.__cause__
         raise
+
+
+def _filled(settings: Settings, item: Loaded) -> Any:
+    """Return the settings of a plugin; an object has its own, and its table may only say the same."""
+    own = item.source.settings if isinstance(item.source, Plugin) else None
+    if own is not None and item.name not in settings.plugins:
+        return own
+    filled: Any = settings.for_plugin(item.name, item.kind.settings_class)
+    if own is not None and filled != own:
+        raise SettingsError(
+            f"{settings.where}: plugins.{item.name} differs from the settings of the object that was given as plugin.",
+            mend="Take this table out, or give the plugin's class, which is made with it.",
+        )
+    return filled
+
+
+def _moved_plugins(
+    former: Runtime, settings: Settings, loaded: Sequence[Loaded], filled: Mapping[str, Any]
+) -> dict[str, Plugin]:
+    """Return the plugins of a running core that are moved, by name.
+
+    They offer it, and are given by the same class, factory or object with equal settings. A class is imported once a
+    process, so the same class is the same version. None is moved when the state folder is another one: their files
+    would stay in the old.
+
+    Raises:
+        PluginError: An object that was given to both cannot be moved.
+    """
+    moved: dict[str, Plugin] = {}
+    same_folder = former.settings.state_folder == settings.state_folder
+    for item in loaded:
+        plugin = former.pipeline.plugins.get(item.name)
+        if plugin is None or former.pipeline.sources[item.name] is not item.source:
+            continue
+        if same_folder and plugin.moves and plugin.settings == filled[item.name]:
+            moved[item.name] = plugin
+        elif plugin is item.source:
+            raise used_twice(item.name)
+    return moved

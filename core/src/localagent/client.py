@@ -16,7 +16,7 @@ from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest, Re
 if TYPE_CHECKING:
     from localagent.answer_stream import AnswerStream
     from localagent.instances import InstanceState
-    from localagent.plugins import Plugin
+    from localagent.plugin_sources import PluginSource
     from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo, Response
     from localagent.runtime import Runtime
     from localagent.settings.model import Settings
@@ -33,7 +33,8 @@ class Client:
     Args:
         settings: A ``Settings`` object, a mapping of the same shape as the settings file, or the file's path. None
             looks for the file as the command line does.
-        plugins: Plugin classes instead of the installed plugins (their ``name`` attribute names them).
+        plugins: Plugins instead of the installed ones: classes, factories or objects (see ``Plugin``; their ``name``
+            attribute names them).
         environment: The environment, for keys that the settings name; None means the process's own.
         seed: Seeds the source of randomness of all plugins, so that a run can be repeated.
         replaces: An open client whose place this one takes, on the same event loop: plugins that can be moved
@@ -48,7 +49,7 @@ class Client:
         self,
         settings: Settings | Mapping[str, Any] | Path | str | None = None,
         *,
-        plugins: Sequence[type[Plugin]] | None = None,
+        plugins: Sequence[PluginSource] | None = None,
         environment: Mapping[str, str] | None = None,
         seed: int | None = None,
         replaces: Client | None = None,

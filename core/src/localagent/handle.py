@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from localagent.plugin_sources import used_twice
 
 from localagent.errors import InternalError
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from localagent.call import Call
     from localagent.instances import Instance, Instances, InstanceState
     from localagent.model_lists import ModelLists
+    from localagent.plugin import Plugin
     from localagent.requests import Request
     from localagent.responses import Response
     from localagent.runtime import Runtime
@@ -40,6 +43,19 @@ class Handle:
         self._plugin = plugin
         self._spawned: set[asyncio.Task[None]] = set()
         self.clock = runtime.clock  # the event loop's, whichever core asks
+
+    @classmethod
+    def given_to(cls, plugin: Plugin, name: str, runtime: Runtime) -> Self:
+        """Return a new handle and give it to a plugin that is about to be entered.
+
+        Raises:
+            PluginError: The plugin is one object, and another core has it open.
+        """
+        former = vars(plugin).get("core")
+        if isinstance(former, Handle) and not all(owner.is_over for owner in (*former._owners, former._runtime)):
+            raise used_twice(name)
+        handle = plugin.core = cls(runtime, name)
+        return handle
 
     # How it is moved
 

@@ -36,7 +36,9 @@ from localagent.plan import (
     pipe_now,
     tell,
 )
-from localagent.plugins import Loaded, Plugin
+from localagent.plugin import Plugin
+from localagent.plugin_sources import PluginSource
+from localagent.plugins import Loaded, make_plugin
 from localagent.receipt import StepRecord
 from localagent.timer import NEVER, Timer
 
@@ -91,8 +93,9 @@ class Pipeline:
         moved = moved or {}
         self.troubles = Troubles(clock)
         self.reports = {item.name: item.report for item in loaded}
+        self.sources: dict[str, PluginSource] = {item.name: item.source for item in loaded}
         self.plugins: dict[str, Plugin] = {
-            item.name: moved[item.name] if item.name in moved else _build(item, settings.get(item.name))
+            item.name: moved[item.name] if item.name in moved else make_plugin(item, settings.get(item.name))
             for item in sorted(loaded, key=lambda item: item.name)
         }
         self._order = dict(order or {})
@@ -235,27 +238,10 @@ class Pipeline:
         )
 
     def _error(self, name: str, reason: str) -> PluginError:
-        report = self.reports[name]
-        where = f" (distribution {report.distribution} {report.version})" if report.distribution else ""
         return PluginError(
-            f"Plugin {name}{where} does not fit: {reason}.",
+            f"Plugin {self.reports[name]} does not fit: {reason}.",
             mend=f"Upgrade it, or leave it out: see localagent plugins, or tell the author of {name}.",
         )
-
-
-def _build(item: Loaded, settings: Any) -> Plugin:
-    try:
-        plugin = item.kind(settings)
-    except PluginError:
-        raise
-    except Exception as error:  # the plugin's constructor
-        raise PluginError(
-            f"Plugin {item.name} (distribution {item.report.distribution} {item.report.version}) cannot be made: "
-            f"{type(error).__name__}: {error}.",
-            mend="Upgrade it, or leave it out of the settings.",
-        ) from error
-    plugin.name = item.name
-    return plugin
 
 
 def _reason(error: pluggy.PluginValidationError, specs: Mapping[str, HookSpec]) -> str:

@@ -1,4 +1,4 @@
-"""Plugins: the base class, how they are found, chosen and loaded, and what is said of those that are not.
+"""How plugins are found, chosen and loaded, and what is said of those that are not.
 
 Entry points of the group ``localagent`` are read as metadata, once a process; only chosen plugins are imported.
 """
@@ -8,82 +8,22 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from localagent.errors import LocalAgentError, PluginError
 from localagent.installing import upgrade
 from localagent.missing_plugins import missing_plugin
+from localagent.plugin import Plugin
+from localagent.plugin_sources import PluginSource, described, plugin_class
 
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
 
-    from localagent.core import Core
-    from localagent.settings.model import Settings
-
 log = logging.getLogger("localagent")
 
 GROUP = "localagent"
-
-
-@attrs.frozen
-class NoSettings:
-    """The settings class of a plugin that has none."""
-
-
-class Plugin:
-    """The base of every plugin.
-
-    The core makes it with its own settings, sets ``core``, and enters it: what is opened in ``__aenter__`` is closed
-    in ``__aexit__``. Hooks are methods with ``@hookimpl``.
-
-    A server that reads its settings again builds a new pipeline beside the one that is in use, and new plugins with it.
-    A plugin that keeps something worth keeping (entries, counts, open breakers) says ``moves = True``: it is then moved
-    as it is to the new pipeline, as long as its settings are the same. It serves both until the calls of the old one
-    have ended; ``__aexit__`` comes when the last of them leaves. What it keeps of an instance it keeps by its ``id``,
-    because the new pipeline has objects of its own; and it asks ``core`` each time for ``instances``, ``models``,
-    ``random`` and ``hook``, and watches no instances, because what it got before belongs to the old one.
-
-    Attributes:
-        settings_class: attrs class of ``[plugins.NAME]``.
-        default: False for a plugin that is active only when it is named.
-        moves: True for a plugin that lives on when settings are read again and its own have not changed.
-        needs_usage: True when its hooks need token counts, so that streams ask the server for them.
-        hookspecs: A module (or object) with hook specifications that this plugin brings.
-        name: The plugin's name: that of its entry point.
-        settings: The filled ``settings_class``.
-        core: The core's handle; there from ``__aenter__`` on.
-    """
-
-    settings_class: ClassVar[type] = NoSettings
-    default: ClassVar[bool] = True
-    moves: ClassVar[bool] = False
-    needs_usage: ClassVar[bool] = False
-    hookspecs: ClassVar[Any] = None
-
-    name: str = ""
-    core: Core
-
-    def __init__(self, settings: Any = None) -> None:
-        self.settings = self.settings_class() if settings is None else settings
-
-    def remarks(self, settings: Settings) -> Iterable[str]:
-        """Return sentences that ``explain`` shows beneath the steps: what the plugin leaves out, and why.
-
-        Args:
-            settings: The settings of everything; the plugin has not been entered yet.
-        """
-        return ()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
 
 @attrs.frozen
@@ -101,6 +41,9 @@ class Found:
     distribution: str
     version: str
     entry: EntryPoint
+
+    def __str__(self) -> str:
+        return named(self.name, self.distribution, self.version)
 
 
 @attrs.frozen
@@ -122,6 +65,14 @@ class Report:
     state: Literal["active", "idle", "failed"]
     why: str
     mend: str = ""
+
+    def __str__(self) -> str:
+        return named(self.name, self.distribution, self.version)
+
+
+def named(name: str, distribution: str, version: str) -> str:
+    """Return how errors call a plugin: its name, and the distribution that brings it, if one does."""
+    return f"{name} (distribution {distribution} {version})" if distribution else name
 
 
 @functools.cache
@@ -149,15 +100,17 @@ def find_plugins() -> Mapping[str, Found]:
 
 @attrs.frozen
 class Loaded:
-    """The class of a chosen plugin.
+    """A chosen plugin that is not made yet, or an object that a program made.
 
     Attributes:
         name: The plugin's name.
-        kind: The class.
+        source: The class, factory or object that gives it.
+        kind: Its class.
         report: What is said of it.
     """
 
     name: str
+    source: PluginSource
     kind: type[Plugin]
     report: Report
 
@@ -189,7 +142,8 @@ def load_plugins(
             reports.append(_report(plugin, "idle", "not among the plugins that the settings name"))
             continue
         try:
-            kind = _load(plugin)
+            source = _load(plugin)
+            kind = plugin_class(source, f"Plugin {plugin}: its entry point {plugin.entry.value}", "Tell its author.")
         except PluginError as error:
             if names is not None:
                 raise
@@ -200,7 +154,7 @@ def load_plugins(
             reports.append(_report(plugin, "idle", "off by default; active when the settings name it"))
             continue
         report = _report(plugin, "active", "named in the settings" if names is not None else "installed")
-        loaded.append(Loaded(name, kind, report))
+        loaded.append(Loaded(name, source, kind, report))
         reports.append(report)
     return loaded, reports
 
@@ -209,25 +163,66 @@ def _report(plugin: Found, state: Literal["active", "idle", "failed"], why: str,
     return Report(plugin.name, plugin.distribution, plugin.version, state, why, mend)
 
 
-def _load(plugin: Found) -> type[Plugin]:
-    where = f"{plugin.name} (distribution {plugin.distribution} {plugin.version})"
+def _load(plugin: Found) -> PluginSource:
+    """Import what an entry point names; whether it is a plugin is not known yet."""
     try:
-        kind = plugin.entry.load()
+        source: PluginSource = plugin.entry.load()
     except LocalAgentError as error:
-        raise PluginError(f"Plugin {where} cannot be imported: {error.message}", mend=error.mend) from error
+        raise PluginError(f"Plugin {plugin} cannot be imported: {error.message}", mend=error.mend) from error
     except Exception as error:  # the plugin's own module code, and what it imports
         raise PluginError(
-            f"Plugin {where} cannot be imported: {type(error).__name__}: {error}.",
+            f"Plugin {plugin} cannot be imported: {type(error).__name__}: {error}.",
             mend=f"{upgrade(plugin.distribution)}, or leave it out of the settings.",
         ) from error
-    if not (isinstance(kind, type) and issubclass(kind, Plugin)):
-        raise PluginError(
-            f"Plugin {where}: its entry point names {plugin.entry.value}, which is no subclass of localagent.Plugin.",
-            mend="Tell its author.",
-        )
-    return kind
+    return source
 
 
-def as_loaded(plugins: Sequence[type[Plugin]]) -> list[Loaded]:
-    """Wrap classes that a program passes itself (in tests, say); their ``name`` attribute names them."""
-    return [Loaded(kind.name, kind, Report(kind.name, "", "", "active", "passed by the program")) for kind in plugins]
+def as_loaded(plugins: Sequence[PluginSource]) -> list[Loaded]:
+    """Wrap what a program passes itself (in tests, say); their ``name`` attributes name them.
+
+    Raises:
+        PluginError: One is no plugin or has no name, or two have the same.
+    """
+    loaded: dict[str, Loaded] = {}
+    for place, source in enumerate(plugins):
+        subject = f"plugins[{place}] of the client"
+        kind = plugin_class(source, subject)
+        name = source.name if isinstance(source, Plugin) else kind.name
+        if not name:
+            raise PluginError(f"{subject} has no name.", mend=f'Write name = "ROLE-NAME" in {kind.__name__}.')
+        if name in loaded:
+            raise PluginError(f"{subject} is the second one named {name}.", mend="Give each a name of its own.")
+        loaded[name] = Loaded(name, source, kind, Report(name, "", "", "active", "passed by the program"))
+    return list(loaded.values())
+
+
+def make_plugin(item: Loaded, settings: Any) -> Plugin:
+    """Return the plugin that a class or factory makes of its settings, or the object that was given.
+
+    Args:
+        item: The plugin.
+        settings: Its filled settings; None means the defaults.
+
+    Raises:
+        PluginError: It cannot be made, or a factory returned something else.
+    """
+    if isinstance(item.source, Plugin):
+        plugin: object = item.source
+    else:
+        try:
+            plugin = item.source(item.kind.settings_class() if settings is None else settings)
+        except PluginError:
+            raise
+        except Exception as error:  # the plugin's constructor or factory
+            raise _unmade(item, f"{type(error).__name__}: {error}") from error
+    if not isinstance(plugin, item.kind):
+        returned = "None" if plugin is None else type(plugin).__name__
+        raise _unmade(item, f"{described(item.source)} returned {returned}; expected {item.kind.__name__}")
+    plugin.name = item.name
+    return plugin
+
+
+def _unmade(item: Loaded, why: str) -> PluginError:
+    return PluginError(
+        f"Plugin {item.report} cannot be made: {why}.", mend="Upgrade it, or leave it out of the settings."
+    )

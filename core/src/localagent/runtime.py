@@ -44,7 +44,7 @@ from localagent.token_counts import TokenCounts
 from localagent.wheel import Wheel
 
 if TYPE_CHECKING:
-    from localagent.plugins import Plugin
+    from localagent.plugin import Plugin
     from localagent.registry import Source
     from localagent.stream_run import StreamRun
     from localagent.transport import Transport
@@ -153,8 +153,7 @@ class Runtime:
         return list(self._handles.values())
 
     async def _enter(self, name: str, plugin: Plugin) -> None:
-        handle = Handle(self, name)
-        plugin.core = handle
+        handle = Handle.given_to(plugin, name, self)
         try:
             await plugin.__aenter__()
         except LocalAgentError:
@@ -184,6 +183,11 @@ class Runtime:
             await self._close()
         finally:
             self._end.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has closed, or nobody can close it any more: its event loop has ended, or this is a fork."""
+        return self._end.is_set() or self.loop.is_closed() or self.process != os.getpid()
 
     async def _close(self) -> None:
         for handle in self._handles.values():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from localagent import Client, LocalAgentError, Plugin, PluginError, ProviderType, SettingsError, hookimpl
-from localagent.plugins import NoSettings
+from localagent.plugin import NoSettings
 from localagent.settings.files import find_settings
 from localagent.settings.variables import read_count, wrong_variable
 from localagent_testing import CANARY_KEY, Canaries, fake_provider_plugin

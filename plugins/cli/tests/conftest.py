@@ -27,7 +27,7 @@ PROGRAM = ("-m", "localagent_cli")
 IN_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 WIRE = """
     from localagent import OpenAICompatible, Plugin, ProviderType, hookimpl
-    from localagent.plugins import NoSettings
+    from localagent.plugin import NoSettings
 
     class Wire(Plugin):
         @hookimpl

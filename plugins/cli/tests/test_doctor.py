@@ -16,7 +16,7 @@ from localagent_testing import FaultServer, ReadRequest, Send, Stall, answer
 MODELS = {"data": [{"id": "m"}]}
 FOUND = """
     from localagent import OpenAICompatible, Plugin, ProviderType, hookimpl
-    from localagent.plugins import NoSettings
+    from localagent.plugin import NoSettings
 
     def given(environment):
         return {"instances": [environment["FOUND_AT"]]} if "FOUND_AT" in environment else None

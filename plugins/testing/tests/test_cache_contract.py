@@ -13,7 +13,7 @@ from localagent.cache_keys import CacheKey
 from localagent.caching import CacheEntry
 from localagent.call import Call
 from localagent.hooks import hookimpl
-from localagent.plugins import Plugin
+from localagent.plugin import Plugin
 from localagent_testing import CacheContract, Canaries
 
 

@@ -12,7 +12,7 @@ from localagent.attempt import Attempt
 from localagent.errors import UpstreamServerError
 from localagent.hooks import hookimpl
 from localagent.http_answers.openai_compatible import OpenAICompatible
-from localagent.plugins import NoSettings, Plugin
+from localagent.plugin import NoSettings, Plugin
 from localagent.providers import ProviderType
 from localagent.responses import ChatResponse, EmbedResponse
 from localagent.schema import OpenAIDecoder, chat_response

@@ -11,7 +11,7 @@ import pytest
 
 from localagent import Client, ConnectFailed, LocalAgentError, OpenAICompatible, Plugin, ProviderType, hookimpl
 from localagent.errors import ResponseTooLarge, UpstreamServerError
-from localagent.plugins import NoSettings
+from localagent.plugin import NoSettings
 from localagent.transport import Caps
 from localagent_connect_aiohttp import AiohttpTransport
 from localagent_testing import (

@@ -357,18 +357,21 @@ class FakeCore:
         attempt.run_deferred()
 
     @asynccontextmanager
-    async def plugged(self, kind: type[P], settings: Any = None) -> AsyncIterator[Plugged[P]]:
+    async def plugged(
+        self, source: type[P] | Callable[[Any], P] | P, settings: Any = None
+    ) -> AsyncIterator[Plugged[P]]:
         """Make a plugin, as the core does, and begin its life; it ends with the context.
 
         Args:
-            kind: The plugin's class.
-            settings: Its filled settings class; None means the defaults.
+            source: The plugin's class, a factory of it, or a plugin that was made already.
+            settings: Its filled settings class; None means the defaults. A plugin that was made already has its own.
 
         Raises:
             PluginError: The plugin does not fit the hooks.
         """
-        pipeline = Pipeline(as_loaded([kind]), {kind.name: settings}, clock=self.clock)
-        plugin: Any = pipeline.plugins[kind.name]
+        loaded = as_loaded([source])
+        pipeline = Pipeline(loaded, {loaded[0].name: settings}, clock=self.clock)
+        plugin: Any = pipeline.plugins[loaded[0].name]
         plugin.core = self
         async with plugin:
             yield Plugged(plugin, pipeline)
