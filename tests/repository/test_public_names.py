@@ -38,6 +38,21 @@ def test_every_name_of_a_documented_room_is_there_and_documented(room: str) -> N
         assert inspect.getdoc(getattr(module, name)), f"localagent.{room}.{name} has no docstring"
 
 
+def test_type_checkers_see_the_public_names() -> None:
+    """What the package imports for type checkers is what it gives at run time, from the same modules."""
+    tree = ast.parse(Path(localagent.__file__).read_text())
+    typed = [
+        (alias.name, alias.asname, node.module)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+
+    assert sorted(typed) == [(name, name, f"localagent.{localagent._HOME[name]}") for name in localagent.__all__]
+
+
 def test_importing_localagent_is_light() -> None:
     """``import localagent`` loads neither aiohttp, click nor rich."""
     program = "import localagent, sys; print(*sorted({'aiohttp', 'click', 'rich'} & set(sys.modules)))"
