@@ -1,4 +1,4 @@
-"""The six ways in which the answers of a hook become one, and what becomes of steps that do not answer well."""
+"""The ways in which the answers of a hook become one, and what becomes of steps that do not answer well."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from localagent.plan import (
     ask,
     first,
     first_now,
-    gate,
-    gate_now,
     notify,
     notify_all,
     pipe,
@@ -257,15 +255,15 @@ async def test_a_gate_asks_until_one_refuses(awaits: bool) -> None:
         return step_of(later if awaits else now)
 
     steps = [gatekeeper(1, None), gatekeeper(2, 7), gatekeeper(3, None)]
-    assert await gate(steps, timer(), "x") == (7, steps[1])
+    assert await first(steps, timer(), "x") == (7, steps[1])
     assert asked == [1, 2]
-    assert await gate([steps[0], steps[2]], timer(), "x") == (None, None)
+    assert await first([steps[0], steps[2]], timer(), "x") == (None, None)
 
 
 def test_a_plain_gate_gives_the_first_objection() -> None:
-    """``gate_now`` is the same without an await."""
-    assert gate_now([step_of(gives(value, awaits=False)) for value in (None, 5, 6)], "x") == 5
-    assert gate_now([], "x") is None
+    """``first_now`` is the same without an await."""
+    assert first_now([step_of(gives(value, awaits=False)) for value in (None, 5, 6)], "x") == 5
+    assert first_now([], "x") is None
 
 
 # NOTIFY ---------------------------------------------------------------------------------------------------------------
@@ -328,11 +326,12 @@ def test_troubles_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_plan_can_be_changed_step_by_step() -> None:
-    """``mapped`` makes another plan; None leaves a step out."""
+    """``mapped`` makes another plan."""
     steps = tuple(step_of(gives(number, awaits=False)) for number in range(3))
-    plan = Plan("chat", {"rate_check": steps}, needs_usage=True)
-    fewer = plan.mapped(lambda step: step if step is not steps[1] else None)
-    assert (fewer.rate_check, fewer.needs_usage, plan.rate_check) == ((steps[0], steps[2]), True, steps)
+    plan = Plan("chat", rate_check=steps, needs_usage=True)
+    changed = plan.mapped(lambda step: steps[2] if step is steps[0] else step)
+    assert (changed.rate_check, changed.needs_usage) == ((steps[2], *steps[1:]), True)
+    assert (changed.operation, changed.pre_request, plan.rate_check) == ("chat", (), steps)
 
 
 # What a step may do ---------------------------------------------------------------------------------------------------

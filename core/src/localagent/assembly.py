@@ -38,7 +38,7 @@ def assemble(
     plugins: Sequence[PluginSource] | None,
     environment: Mapping[str, str],
     former: Runtime | None = None,
-) -> tuple[Settings, Pipeline]:
+) -> tuple[Settings, Pipeline, list[Report]]:
     """Read the settings, load the chosen plugins and compile their order.
 
     Args:
@@ -47,21 +47,13 @@ def assemble(
         environment: The environment, in which the settings file may be named.
         former: A running core whose place is taken; plugins of its that can be moved are not made anew.
 
+    Returns:
+        The settings, the pipeline, and a report on every plugin that is known.
+
     Raises:
         SettingsError: The settings are wrong.
         PluginError: A plugin is missing, broken, or ordered in a contradiction.
     """
-    settings, pipeline, _ = assemble_with_reports(given, plugins, environment, former)
-    return settings, pipeline
-
-
-def assemble_with_reports(
-    given: Given,
-    plugins: Sequence[PluginSource] | None,
-    environment: Mapping[str, str],
-    former: Runtime | None = None,
-) -> tuple[Settings, Pipeline, list[Report]]:
-    """The same, with a report on every plugin that is known."""
     settings = read_settings(given, environment)
     if plugins is None:
         loaded, reports = _loaded(settings, environment)

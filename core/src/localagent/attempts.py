@@ -15,7 +15,7 @@ from localagent.attempt import Attempt, Continue, GiveUp, Outcome, Refused, Retr
 from localagent.errors import InternalError, LocalAgentError, ModelNotFound
 from localagent.guard import exchange_failure
 from localagent.instances import Target
-from localagent.plan import Step, first, gate, notify, pipe, tell
+from localagent.plan import Step, first, notify, pipe, tell
 from localagent.repetition import without_repetition
 from localagent.responses import Usage
 from localagent.timer import NEVER, Watch
@@ -186,7 +186,7 @@ class Attempts:
             if plan.prepare_attempt:
                 attempt.request = await self._prepare(attempt)
             if plan.rate_check:
-                refused, step = await gate(plan.rate_check, call.timer, attempt)
+                refused, step = await first(plan.rate_check, call.timer, attempt)
                 if refused is not None:
                     _check_refusal(refused, step)
                     self.close(attempt, "refused", refused.error)

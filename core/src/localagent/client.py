@@ -284,7 +284,7 @@ class Client:
         if self._runtime is not None:
             return self._runtime
         former = self._replaces._runtime if self._replaces is not None else None
-        settings, pipeline = assemble(self._given, self._plugins, self._environment, former)
+        settings, pipeline, _ = assemble(self._given, self._plugins, self._environment, former)
         runtime = Runtime(settings, pipeline, self._environment, self._seed)
         await runtime.open(former)
         return await self._take(runtime)

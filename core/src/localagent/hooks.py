@@ -181,13 +181,8 @@ def hookimpl(
         operations: Active for these operations only ("chat", "complete", "embed").
         of: The plugin that brings the specification, when it is not the core's own.
     """
-    impl = HookImpl(
-        before=_names(before),
-        after=_names(after),
-        must=must,
-        operations=None if operations is None else _names(operations),
-        of=of,
-    )
+    narrowed = None if operations is None else _names(operations)
+    impl = HookImpl(_names(before), _names(after), must, narrowed, of)
     # A hook of another plugin is unknown to pluggy until its bringer is active, so it must not be an error by itself.
     mark = pluggy.HookimplMarker(PROJECT)(optionalhook=of is not None)
 

@@ -38,19 +38,6 @@ class Entry:
 
 
 @attrs.frozen
-class Placed:
-    """A step that has its place.
-
-    Attributes:
-        name: The plugin's name.
-        why: Why it stands there, in a few words.
-    """
-
-    name: str
-    why: str
-
-
-@attrs.frozen
 class _Edge:
     first: str
     second: str
@@ -62,7 +49,7 @@ def role_of(name: str) -> str:
     return name.partition("-")[0]
 
 
-def order_steps(entries: Sequence[Entry], settled: Sequence[str] = (), *, hook: str = "") -> list[Placed]:
+def order_steps(entries: Sequence[Entry], settled: Sequence[str] = (), *, hook: str = "") -> dict[str, str]:
     """Put the steps of one hook into order.
 
     Args:
@@ -71,7 +58,7 @@ def order_steps(entries: Sequence[Entry], settled: Sequence[str] = (), *, hook: 
         hook: The hook's name, for errors.
 
     Returns:
-        The steps in order, each with the reason for its place.
+        The names in order, each with the reason for its place, in a few words.
 
     Raises:
         PluginError: Constraints contradict each other; the message shows the circle.
@@ -147,7 +134,7 @@ class _Graph:
                     stack.append((other, [*reasons, reason]))
         return None
 
-    def sorted(self) -> list[Placed]:
+    def sorted(self) -> dict[str, str]:
         waiting = dict.fromkeys(self._names, 0)
         reasons: dict[str, list[str]] = {name: [] for name in self._names}
         for after in self._next.values():
@@ -158,10 +145,10 @@ class _Graph:
             reasons[name].extend(reason for reason in after.values() if reason.startswith(name))
         free = [name for name in self._names if not waiting[name]]
         heapq.heapify(free)
-        placed: list[Placed] = []
+        placed: dict[str, str] = {}
         while free:
             name = heapq.heappop(free)
-            placed.append(Placed(name, "; ".join(dict.fromkeys(reasons[name])) or "by name"))
+            placed[name] = "; ".join(dict.fromkeys(reasons[name])) or "by name"
             for other in self._next[name]:
                 waiting[other] -= 1
                 if not waiting[other]:

@@ -7,10 +7,12 @@ and mend. The compiled steps never go through it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -29,7 +31,6 @@ from localagent.plan import (
     ask,
     first,
     first_now,
-    gate_now,
     notify,
     notify_all,
     pipe,
@@ -142,7 +143,7 @@ class Pipeline:
             for name in CALL_HOOKS
         }
         needs_usage = any(plugin.needs_usage for name, plugin in self.plugins.items() if name not in without)
-        return Plan(operation, steps, needs_usage=needs_usage)
+        return Plan(operation, **steps, needs_usage=needs_usage)
 
     def _active(self, step: Step, operation: str) -> bool:
         narrowed = self._operations[(step.plugin, step.spec.name)]
@@ -226,15 +227,15 @@ class Pipeline:
         limit = self._limits.get(spec.name, spec.limit)
         return tuple(
             Step(
-                call=_adapted(by_name[place.name]),
-                plugin=place.name,
+                call=_adapted(by_name[name]),
+                plugin=name,
                 spec=spec,
-                awaits=inspect.iscoroutinefunction(by_name[place.name].function),
+                awaits=inspect.iscoroutinefunction(by_name[name].function),
                 limit=limit,
-                why=place.why,
+                why=why,
                 troubles=self.troubles,
             )
-            for place in placed
+            for name, why in placed.items()
         )
 
     def _error(self, name: str, reason: str) -> PluginError:
@@ -259,20 +260,13 @@ def _adapted(item: _Implementation) -> Callable[..., Any]:
     if wanted == offered:
         return function
     places = tuple(offered.index(name) for name in wanted)
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def awaiting(*arguments: Any) -> Any:
-            return await function(*[arguments[place] for place in places])
-
-        return awaiting
     return lambda *arguments: function(*[arguments[place] for place in places])
 
 
 def _call_now(kind: Kind, steps: Sequence[Step], *arguments: Any) -> Any:
     if kind is Kind.COLLECT:
         return [result for step in steps if (result := tell(step, *arguments)) is not None]
-    ways = {Kind.PIPE: pipe_now, Kind.FIRST: first_now, Kind.GATE: gate_now, Kind.NOTIFY: notify}
+    ways = {Kind.PIPE: pipe_now, Kind.FIRST: first_now, Kind.GATE: first_now, Kind.NOTIFY: notify}
     return ways[kind](steps, *arguments)
 
 
@@ -296,37 +290,35 @@ def _recorded(step: Step) -> Step:
     """Return the step, writing what it decides and what it costs to the records of its call."""
     inner = step.call
 
-    def note(subject: Any, result: Any, started: int) -> None:
+    async def awaiting(*arguments: Any) -> Any:
+        with _noting(step, arguments[0]) as noted:
+            noted.result = await inner(*arguments)
+            return noted.result
+
+    def plain(*arguments: Any) -> Any:
+        with _noting(step, arguments[0]) as noted:
+            noted.result = inner(*arguments)
+            return noted.result
+
+    return attrs.evolve(step, call=awaiting if step.awaits else plain)
+
+
+@contextlib.contextmanager
+def _noting(step: Step, subject: Any) -> Iterator[SimpleNamespace]:
+    """Write what comes of a step to the records of its call: the ``result`` that is set, or what is raised."""
+    started = time.perf_counter_ns()
+    noted = SimpleNamespace(result=None)
+    try:
+        yield noted
+    except BaseException as error:  # noted and passed on, whoever raised it
+        noted.result = error
+        raise
+    finally:
         call = subject.call if isinstance(subject, Attempt) else subject
         if call.records is not None:
             spent = time.perf_counter_ns() - started
-            call.records.append(StepRecord(step.spec.name, step.plugin, StepRecord.describe(result), spent / 1000))
-
-    async def awaiting(*arguments: Any) -> Any:
-        started = time.perf_counter_ns()
-        result: Any = None
-        try:
-            result = await inner(*arguments)
-        except BaseException as error:  # noted and passed on, whoever raised it
-            result = error
-            raise
-        finally:
-            note(arguments[0], result, started)
-        return result
-
-    def plain(*arguments: Any) -> Any:
-        started = time.perf_counter_ns()
-        result: Any = None
-        try:
-            result = inner(*arguments)
-        except BaseException as error:  # noted and passed on, whoever raised it
-            result = error
-            raise
-        finally:
-            note(arguments[0], result, started)
-        return result
-
-    return attrs.evolve(step, call=awaiting if step.awaits else plain)
+            record = StepRecord(step.spec.name, step.plugin, StepRecord.describe(noted.result), spent / 1000)
+            call.records.append(record)
 
 
 assert set(CALL_HOOKS) <= set(core_specs())

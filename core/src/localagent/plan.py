@@ -1,4 +1,4 @@
-"""The compiled order of all steps for one operation, and the six ways in which the answers of a hook become one.
+"""The compiled order of all steps for one operation, and the ways in which the answers of a hook become one.
 
 pluggy registers and checks; it never calls. With asynchronous implementations its ``firstresult`` stops at the first
 coroutine and its wrappers finish before the work starts. So a pipeline reads the implementations once, and a ``Plan``
@@ -114,15 +114,13 @@ def out_of_time(fired: Any = None) -> LocalAgentError:
     )
 
 
+@attrs.define(eq=False)
 class Waiting:
     """A step that was begun and waits for something; ``rest`` goes on with it."""
 
-    __slots__ = ("step", "waits_for", "work")
-
-    def __init__(self, step: Step, work: Coroutine[Any, Any, Any], waits_for: Any) -> None:
-        self.step = step
-        self.work = work
-        self.waits_for = waits_for
+    step: Step
+    work: Coroutine[Any, Any, Any]
+    waits_for: Any
 
 
 def begin(step: Step, timer: Timer, *arguments: Any) -> Any:
@@ -220,7 +218,7 @@ async def pipe(steps: Sequence[Step], timer: Timer, subject: Any, value: T) -> T
 
 
 async def first(steps: Sequence[Step], timer: Timer, *arguments: Any) -> tuple[Any, Step | None]:
-    """FIRST: the first result that is not None, with the step that gave it."""
+    """FIRST and GATE: the first result, or refusal, that is not None, with the step that gave it."""
     for step in steps:
         try:
             result = begin(step, timer, *arguments)
@@ -236,26 +234,6 @@ async def first(steps: Sequence[Step], timer: Timer, *arguments: Any) -> tuple[A
     return None, None
 
 
-async def gate(steps: Sequence[Step], timer: Timer, subject: Any) -> tuple[Any, Step | None]:
-    """GATE: the first refusal, with the step that gave it."""
-    for step in steps:
-        result = begin(step, timer, subject)
-        if type(result) is Waiting:
-            result = await rest(result, timer)
-        if result is not None:
-            return result, step
-    return None, None
-
-
-def gate_now(steps: Sequence[Step], *arguments: Any) -> Any:
-    """GATE of a synchronous hook: the first objection."""
-    for step in steps:
-        result = tell(step, *arguments)
-        if result is not None:
-            return result
-    return None
-
-
 def pipe_now(steps: Sequence[Step], subject: Any, value: Any) -> Any:
     """PIPE of a synchronous hook."""
     for step in steps:
@@ -266,7 +244,7 @@ def pipe_now(steps: Sequence[Step], subject: Any, value: Any) -> Any:
 
 
 def first_now(steps: Sequence[Step], *arguments: Any) -> Any:
-    """FIRST of a synchronous hook."""
+    """FIRST and GATE of a synchronous hook."""
     for step in steps:
         try:
             result = tell(step, *arguments)
@@ -298,12 +276,7 @@ async def notify_all(steps: Sequence[Step], timer: Timer, *arguments: Any) -> No
             step.troubles.note(step, error)
 
 
-CALL_HOOKS = (
-    "pre_request", "cache_lookup", "select_instance", "prepare_attempt", "rate_check", "hedge_after", "check_answer",
-    "after_attempt", "on_failure", "cache_store", "wrap_stream", "record_metric",
-)  # fmt: skip
-
-
+@attrs.frozen(eq=False)
 class Plan:
     """All steps of one operation, in order. An empty tuple costs one truth test.
 
@@ -312,35 +285,29 @@ class Plan:
         needs_usage: Whether some plugin needs token counts, so that streams ask for them.
     """
 
-    __slots__ = (*CALL_HOOKS, "needs_usage", "operation")
-
-    pre_request: tuple[Step, ...]
-    cache_lookup: tuple[Step, ...]
-    select_instance: tuple[Step, ...]
-    prepare_attempt: tuple[Step, ...]
-    rate_check: tuple[Step, ...]
-    hedge_after: tuple[Step, ...]
-    check_answer: tuple[Step, ...]
-    after_attempt: tuple[Step, ...]
-    on_failure: tuple[Step, ...]
-    cache_store: tuple[Step, ...]
-    wrap_stream: tuple[Step, ...]
-    record_metric: tuple[Step, ...]
-
-    def __init__(self, operation: str, steps: dict[str, tuple[Step, ...]], *, needs_usage: bool = False) -> None:
-        self.operation = operation
-        self.needs_usage = needs_usage
-        for name in CALL_HOOKS:
-            setattr(self, name, steps.get(name, ()))
+    operation: str
+    pre_request: tuple[Step, ...] = ()
+    cache_lookup: tuple[Step, ...] = ()
+    select_instance: tuple[Step, ...] = ()
+    prepare_attempt: tuple[Step, ...] = ()
+    rate_check: tuple[Step, ...] = ()
+    hedge_after: tuple[Step, ...] = ()
+    check_answer: tuple[Step, ...] = ()
+    after_attempt: tuple[Step, ...] = ()
+    on_failure: tuple[Step, ...] = ()
+    cache_store: tuple[Step, ...] = ()
+    wrap_stream: tuple[Step, ...] = ()
+    record_metric: tuple[Step, ...] = ()
+    needs_usage: bool = False
 
     def steps(self) -> dict[str, tuple[Step, ...]]:
         """Return the steps by hook, in the order of a request's life."""
         return {name: getattr(self, name) for name in CALL_HOOKS}
 
-    def mapped(self, change: Callable[[Step], Step | None]) -> Plan:
-        """Return a plan whose steps went through ``change``; None leaves a step out."""
-        changed = {
-            name: tuple(new for step in steps if (new := change(step)) is not None)
-            for name, steps in self.steps().items()
-        }
-        return Plan(self.operation, changed, needs_usage=self.needs_usage)
+    def mapped(self, change: Callable[[Step], Step]) -> Plan:
+        """Return a plan whose steps went through ``change``."""
+        changed: dict[str, Any] = {name: tuple(map(change, steps)) for name, steps in self.steps().items()}
+        return attrs.evolve(self, **changed)
+
+
+CALL_HOOKS = tuple(field.name for field in attrs.fields(Plan) if field.default == ())

@@ -11,7 +11,7 @@ from localagent.cache_steps import entry_of, lookup, may_join, store
 from localagent.errors import InternalError, LocalAgentError
 from localagent.guard import failure_of
 from localagent.metric import metric_of
-from localagent.plan import gate_now, notify, pipe
+from localagent.plan import first_now, notify, pipe
 from localagent.receipt import receipt_of
 from localagent.responses import Response, Usage
 
@@ -80,7 +80,7 @@ async def exchange(attempt: Attempt, source: Source, transport: Transport) -> Re
     if not isinstance(response, Response):
         raise InternalError(f"Provider {source.name} returned {type(response).__name__}, which is no Response.")
     if call.plan.check_answer:
-        objection = gate_now(call.plan.check_answer, attempt, response)
+        objection = first_now(call.plan.check_answer, attempt, response)
         if objection is not None:
             raise objection
     return response

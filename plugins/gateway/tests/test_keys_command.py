@@ -17,7 +17,7 @@ import click
 import pytest
 
 from localagent import Attempt, LocalAgentError, Plugin, Refused, hookimpl
-from localagent.assembly import assemble_with_reports
+from localagent.assembly import assemble
 from localagent_cli import CommandLine, Log, Terminal
 from localagent_gateway import GatewayPlugin
 from localagent_gateway.keys.command import keys as group
@@ -203,7 +203,7 @@ class Limiter(Plugin):
 def test_a_limit_that_nothing_enforces_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
     """Until a plugin is installed that does; the limit is kept all the same."""
     plugins = [GatewayPlugin, *([Limiter] if installed else [])]
-    assembled = assemble_with_reports(None, plugins, os.environ)
+    assembled = assemble(None, plugins, os.environ)
     monkeypatch.setattr(CommandLine, "assembled", lambda line: assembled)
     made = run("create", "--limit", "rpm=60", "--json")
     assert json.loads(made.out)["limits"] == {"rpm": 60}

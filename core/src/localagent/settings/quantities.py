@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import attrs
@@ -16,16 +17,9 @@ import attrs
 # Each unit as an exact ratio, so that "3 ms" is the same number as 0.003.
 DURATIONS = {"d": (86_400, 1), "h": (3_600, 1), "min": (60, 1), "s": (1, 1), "ms": (1, 1_000)}
 SIZES = {
-    "TiB": (2**40, 1),
-    "GiB": (2**30, 1),
-    "MiB": (2**20, 1),
-    "KiB": (2**10, 1),
-    "TB": (10**12, 1),
-    "GB": (10**9, 1),
-    "MB": (10**6, 1),
-    "kB": (10**3, 1),
-    "B": (1, 1),
-}
+    "TiB": (2**40, 1), "GiB": (2**30, 1), "MiB": (2**20, 1), "KiB": (2**10, 1),
+    "TB": (10**12, 1), "GB": (10**9, 1), "MB": (10**6, 1), "kB": (10**3, 1), "B": (1, 1),
+}  # fmt: skip
 DIGITS = 18  # the most that stand before or behind the point
 _WRITTEN = re.compile(rf"([0-9]{{1,{DIGITS}}})(?:\.([0-9]{{1,{DIGITS}}}))? ?([A-Za-z]+)")
 
@@ -114,10 +108,6 @@ def _whole(value: object, least: int) -> int:
     return value
 
 
-def _count(value: object) -> int:
-    return _whole(value, 1)
-
-
 def _share(value: object) -> float:
     number = _number(value)
     if number > 1:
@@ -125,15 +115,8 @@ def _share(value: object) -> float:
     return number
 
 
-def _positive(value: object) -> float:
-    return _above_zero(_number(value))
-
-
-def _positive_seconds(value: object) -> float:
-    return _above_zero(read_seconds(value))
-
-
-def _above_zero(number: float) -> float:
+def _positive(value: object, read: Callable[[object], float]) -> float:
+    number = read(value)
     if number == 0:
         raise ValueError("zero")
     return number
@@ -142,9 +125,11 @@ def _above_zero(number: float) -> float:
 _DURATION = 'a duration such as 30, "250 ms", "30 s", "5 min", "1 h" or "2 d"'
 
 Seconds = Annotated[float, Reading(read_seconds, _DURATION, show_seconds)]
-PositiveSeconds = Annotated[float, Reading(_positive_seconds, f"{_DURATION}, above zero", show_seconds)]
+PositiveSeconds = Annotated[
+    float, Reading(partial(_positive, read=read_seconds), f"{_DURATION}, above zero", show_seconds)
+]
 Bytes = Annotated[int, Reading(read_bytes, 'a size such as 1024, "64 KiB", "256 MiB" or "1 GB"', show_bytes)]
-Count = Annotated[int, Reading(_count, "a whole number from 1 up")]
+Count = Annotated[int, Reading(partial(_whole, least=1), "a whole number from 1 up")]
 Share = Annotated[float, Reading(_share, "a number from 0 to 1")]
 Amount = Annotated[float, Reading(_number, "a number from 0 up")]
-Positive = Annotated[float, Reading(_positive, "a number above zero")]
+Positive = Annotated[float, Reading(partial(_positive, read=_number), "a number above zero")]

@@ -68,9 +68,9 @@ class CommandLine:
             SettingsError: The settings are wrong.
             PluginError: A plugin is missing, broken, or ordered in a contradiction.
         """
-        from localagent.assembly import assemble_with_reports
+        from localagent.assembly import assemble
 
-        return assemble_with_reports(self.config if settings is None else settings, None, os.environ)
+        return assemble(self.config if settings is None else settings, None, os.environ)
 
     def without_warnings(self) -> None:
         """Write no warnings from now on: the command shows what they say."""

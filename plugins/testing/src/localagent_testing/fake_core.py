@@ -327,7 +327,7 @@ class FakeCore:
         return Call(
             id=f"la-test-{next(self._numbers)}",
             request=request,
-            plan=Plan(request.operation, {}),
+            plan=Plan(request.operation),
             timer=Timer(asyncio.get_running_loop(), now + timeout),
             principal=principal,
             cache=cache,
