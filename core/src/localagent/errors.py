@@ -159,15 +159,6 @@ class LocalAgentError(Exception):
         """Whether the provider charges for the failed attempt."""
         return self.advice.billed
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, dict(self.__dict__))
-
-
-def _rebuild(kind: type[LocalAgentError], message: str, state: dict[str, Any]) -> LocalAgentError:
-    error = kind(message)
-    error.__dict__.update(state)
-    return error
-
 
 class StartError(LocalAgentError):
     """Nothing was sent: what is installed or configured is wrong."""

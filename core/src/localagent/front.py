@@ -15,6 +15,7 @@ from localagent.call import Principal
 from localagent.errors import LocalAgentError
 
 
+@attrs.define(eq=False)
 class FrontRequest:
     """A request that came in, body included.
 
@@ -30,28 +31,15 @@ class FrontRequest:
         params: What the route's ``{name}`` stands for.
     """
 
-    __slots__ = ("body", "headers", "id", "method", "params", "path", "peer", "query", "raw_query")
-
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
-        peer: str = "",
-        id: str = "",
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.query = query or {}
-        self.raw_query = ""
-        self.headers = headers or {}
-        self.body = body
-        self.peer = peer
-        self.id = id
-        self.params: Mapping[str, str] = {}
+    method: str
+    path: str
+    query: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+    raw_query: str = attrs.field(default="", kw_only=True)
+    headers: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+    body: bytes = attrs.field(default=b"", kw_only=True)
+    peer: str = attrs.field(default="", kw_only=True)
+    id: str = attrs.field(default="", kw_only=True)
+    params: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
 
 
 class FrontAnswer(msgspec.Struct, frozen=True):

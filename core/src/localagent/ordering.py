@@ -37,13 +37,6 @@ class Entry:
     must: bool = False
 
 
-@attrs.frozen
-class _Edge:
-    first: str
-    second: str
-    reason: str
-
-
 def role_of(name: str) -> str:
     """Return the role of a plugin: what stands before the first hyphen of its name."""
     return name.partition("-")[0]
@@ -66,17 +59,18 @@ def order_steps(entries: Sequence[Entry], settled: Sequence[str] = (), *, hook: 
     names = sorted(entry.name for entry in entries)
     graph = _Graph(names, hook)
     for edge in _declared(entries, must=True):
-        graph.add(edge)
+        graph.add(*edge)
     chain = [name for name in settled if name in names]
     for first, second in itertools.pairwise(chain):
-        graph.add(_Edge(first, second, f"settings put {first} before {second}"))
+        graph.add(first, second, f"settings put {first} before {second}")
     graph.freeze_strong()
     for edge in _declared(entries, must=False):
-        graph.add_weak(edge)
+        graph.add_weak(*edge)
     return graph.sorted()
 
 
-def _declared(entries: Sequence[Entry], *, must: bool) -> Iterable[_Edge]:
+def _declared(entries: Sequence[Entry], *, must: bool) -> Iterable[tuple[str, str, str]]:
+    """Yield what entries want: which step stands before which, and the reason."""
     names = sorted(entry.name for entry in entries)
     word = "must stand" if must else "stands"
     for entry in sorted(entries, key=lambda entry: entry.name):
@@ -84,10 +78,10 @@ def _declared(entries: Sequence[Entry], *, must: bool) -> Iterable[_Edge]:
             continue
         for wanted in entry.before:
             for other in _matching(wanted, names, entry.name):
-                yield _Edge(entry.name, other, f"{entry.name} {word} before {wanted}")
+                yield entry.name, other, f"{entry.name} {word} before {wanted}"
         for wanted in entry.after:
             for other in _matching(wanted, names, entry.name):
-                yield _Edge(other, entry.name, f"{entry.name} {word} after {wanted}")
+                yield other, entry.name, f"{entry.name} {word} after {wanted}"
 
 
 def _matching(wanted: str, names: Sequence[str], own: str) -> list[str]:
@@ -101,22 +95,22 @@ class _Graph:
         self._next: dict[str, dict[str, str]] = {name: {} for name in names}
         self._strong: dict[str, dict[str, str]] = {}
 
-    def add(self, edge: _Edge) -> None:
-        circle = self._path(self._next, edge.second, edge.first)
+    def add(self, first: str, second: str, reason: str) -> None:
+        circle = self._path(self._next, second, first)
         if circle is not None:
-            reasons = [*circle, edge.reason]
+            reasons = [*circle, reason]
             raise PluginError(
                 f"The steps of {self._hook or 'a hook'} cannot be put into order: {'; '.join(reasons)}.",
                 mend=f"Change [order] {self._hook} in the settings, or leave one of these plugins out.",
             )
-        self._next[edge.first].setdefault(edge.second, edge.reason)
+        self._next[first].setdefault(second, reason)
 
     def freeze_strong(self) -> None:
         self._strong = {name: dict(after) for name, after in self._next.items()}
 
-    def add_weak(self, edge: _Edge) -> None:
-        if self._path(self._strong, edge.second, edge.first) is None:
-            self.add(edge)
+    def add_weak(self, first: str, second: str, reason: str) -> None:
+        if self._path(self._strong, second, first) is None:
+            self.add(first, second, reason)
 
     def _path(self, graph: dict[str, dict[str, str]], start: str, goal: str) -> list[str] | None:
         """Return the reasons along a way from start to goal; None where there is none."""

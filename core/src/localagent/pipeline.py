@@ -56,15 +56,6 @@ def _specs_in(holder: Any) -> dict[str, HookSpec]:
     return {spec.name: spec for spec in specs if isinstance(spec, HookSpec)}
 
 
-@attrs.frozen
-class _Implementation:
-    plugin: Plugin
-    spec: HookSpec
-    marks: HookImpl
-    function: Callable[..., Any]
-    arguments: tuple[str, ...]
-
-
 class Pipeline:
     """Plugins in order, and the plans made of them.
 
@@ -104,12 +95,8 @@ class Pipeline:
         self._manager = pluggy.PluginManager(PROJECT)
         self.specs = self._add_specs()
         self._check_named_hooks()
-        implementations = self._register()
-        self.steps: dict[str, tuple[Step, ...]] = {
-            name: self._steps(spec, [item for item in implementations if item.spec is spec])
-            for name, spec in self.specs.items()
-        }
-        self._operations = {(item.plugin.name, item.spec.name): item.marks.operations for item in implementations}
+        self._register()
+        self.steps: dict[str, tuple[Step, ...]] = {name: self._steps(spec) for name, spec in self.specs.items()}
         self._plans: dict[tuple[str, bool, frozenset[str]], Plan] = {}
 
     def plan(self, operation: str, *, recording: bool = False, without: frozenset[str] = frozenset()) -> Plan:
@@ -138,16 +125,12 @@ class Pipeline:
     def _make_plan(self, operation: str, without: frozenset[str]) -> Plan:
         steps = {
             name: tuple(
-                step for step in self.steps[name] if step.plugin not in without and self._active(step, operation)
+                step for step in self.steps[name] if step.plugin not in without and operation in step.operations
             )
             for name in CALL_HOOKS
         }
         needs_usage = any(plugin.needs_usage for name, plugin in self.plugins.items() if name not in without)
         return Plan(operation, **steps, needs_usage=needs_usage)
-
-    def _active(self, step: Step, operation: str) -> bool:
-        narrowed = self._operations[(step.plugin, step.spec.name)]
-        return operation in step.spec.operations and (narrowed is None or operation in narrowed)
 
     def _add_specs(self) -> dict[str, HookSpec]:
         self._manager.add_hookspecs(hookspecs)
@@ -173,18 +156,13 @@ class Pipeline:
                         mend=f"Hooks are: {', '.join(self.specs)}.",
                     )
 
-    def _register(self) -> list[_Implementation]:
+    def _register(self) -> None:
         for name, plugin in self.plugins.items():
             self._check_marks(name, plugin)
             try:
                 self._manager.register(plugin, name)
             except pluggy.PluginValidationError as error:
                 raise self._error(name, _reason(error, self.specs)) from error
-        return [
-            self._implementation(impl, spec)
-            for name, spec in self.specs.items()
-            for impl in getattr(self._manager.hook, name).get_hookimpls()
-        ]
 
     def _check_marks(self, name: str, plugin: Plugin) -> None:
         for attribute in dir(type(plugin)):
@@ -215,25 +193,21 @@ class Pipeline:
                     name, f"{spec.name} gives {parameter.name} a default value; pluggy would never pass it"
                 )
 
-    def _implementation(self, impl: pluggy.HookImpl, spec: HookSpec) -> _Implementation:
-        marks = getattr(impl.function, IMPL_ATTRIBUTE)
-        plugin = self.plugins[impl.plugin_name]
-        return _Implementation(plugin, spec, marks, impl.function, impl.argnames)
-
-    def _steps(self, spec: HookSpec, items: Sequence[_Implementation]) -> tuple[Step, ...]:
-        by_name = {item.plugin.name: item for item in items}
-        entries = [Entry(name, item.marks.before, item.marks.after, item.marks.must) for name, item in by_name.items()]
+    def _steps(self, spec: HookSpec) -> tuple[Step, ...]:
+        found = {impl.plugin_name: impl for impl in getattr(self._manager.hook, spec.name).get_hookimpls()}
+        marks: dict[str, HookImpl] = {name: getattr(impl.function, IMPL_ATTRIBUTE) for name, impl in found.items()}
+        entries = [Entry(name, mark.before, mark.after, mark.must) for name, mark in marks.items()]
         placed = order_steps(entries, self._order.get(spec.name, ()), hook=spec.name)
-        limit = self._limits.get(spec.name, spec.limit)
         return tuple(
             Step(
-                call=_adapted(by_name[name]),
+                call=_adapted(found[name].function, found[name].argnames, spec.arguments),
                 plugin=name,
                 spec=spec,
-                awaits=inspect.iscoroutinefunction(by_name[name].function),
-                limit=limit,
+                awaits=inspect.iscoroutinefunction(found[name].function),
+                limit=self._limits.get(spec.name, spec.limit),
                 why=why,
                 troubles=self.troubles,
+                operations=spec.operations if (narrowed := marks[name].operations) is None else narrowed,
             )
             for name, why in placed.items()
         )
@@ -254,9 +228,8 @@ def _reason(error: pluggy.PluginValidationError, specs: Mapping[str, HookSpec]) 
     return text.splitlines()[-1]
 
 
-def _adapted(item: _Implementation) -> Callable[..., Any]:
-    """Return a callable that takes the hook's arguments by position, whatever subset the implementation takes."""
-    function, wanted, offered = item.function, item.arguments, item.spec.arguments
+def _adapted(function: Callable[..., Any], wanted: tuple[str, ...], offered: tuple[str, ...]) -> Callable[..., Any]:
+    """Return a callable that takes the offered arguments by position and passes on those that are wanted."""
     if wanted == offered:
         return function
     places = tuple(offered.index(name) for name in wanted)

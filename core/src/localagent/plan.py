@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import attrs
 
 from localagent.errors import InternalError, LocalAgentError, UpstreamTimeout
-from localagent.hooks import HookSpec, OnRaise
+from localagent.hooks import OPERATIONS, HookSpec, OnRaise
 from localagent.supervision import place_of
 from localagent.timer import STRAY, Timer
 
@@ -38,6 +38,7 @@ class Step:
         limit: Seconds that it may take, when it awaits.
         why: Why it stands where it stands.
         troubles: Counts failures of NOTIFY and skipped steps, by plugin and hook; ``doctor`` shows them.
+        operations: The operations for which it is asked.
     """
 
     call: Callable[..., Any]
@@ -47,6 +48,7 @@ class Step:
     limit: float
     why: str
     troubles: Troubles
+    operations: tuple[str, ...] = OPERATIONS
 
     def blame(self, error: BaseException) -> LocalAgentError:
         """Return the error that a step's own exception becomes."""
