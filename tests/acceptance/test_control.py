@@ -16,7 +16,7 @@ from odd_plugin import installed
 from processes import BODY, STREAM, serving, upstream, write_settings
 from test_supervisor import children
 
-from localagent import Condition
+from localagent_cli import Condition
 from localagent_cli.server_findings import of_process
 from localagent_gateway.control import control, serving_now
 from localagent_gateway.live_commands import summed

@@ -71,7 +71,6 @@ UNDOCUMENTED = {
     "localagent.cache_keys",
     "localagent.caching",
     "localagent.call",
-    "localagent.conditions",
     "localagent.hooks",
     "localagent.installing",
     "localagent.instances",

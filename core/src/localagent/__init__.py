@@ -32,7 +32,6 @@ _GIVES = {
     "caching": "CacheEntry",
     "call": "CachePolicy Call Principal",
     "client": "Client",
-    "conditions": "Condition Diagnosed InstanceCondition LiveProcesses Trouble",
     "core": "Core",
     "errors": (
         "BudgetExceeded CircuitOpen ClientGone ConnectFailed ContentFiltered ContextLengthExceeded Draining "
@@ -96,10 +95,6 @@ if TYPE_CHECKING:
     from localagent.caching import CacheEntry as CacheEntry
     from localagent.call import CachePolicy as CachePolicy, Call as Call, Principal as Principal
     from localagent.client import Client as Client
-    from localagent.conditions import (
-        Condition as Condition, Diagnosed as Diagnosed, InstanceCondition as InstanceCondition,
-        LiveProcesses as LiveProcesses, Trouble as Trouble,
-    )
     from localagent.core import Core as Core
     from localagent.errors import (
         BudgetExceeded as BudgetExceeded, CircuitOpen as CircuitOpen, ClientGone as ClientGone,

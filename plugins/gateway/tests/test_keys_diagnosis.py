@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from localagent import Diagnosed
-from localagent_cli import Finding
+from localagent_cli import Diagnosed, Finding
 from localagent_gateway import GatewayPlugin, GatewaySettings
 from localagent_gateway.keys.diagnosis import diagnosis
 from localagent_gateway.keys.store import KeyStore

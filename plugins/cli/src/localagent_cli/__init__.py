@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 # What each module gives to the public; the imports below say the same to type checkers.
 _GIVES = {
+    "conditions": ("Condition", "Diagnosed", "InstanceCondition", "LiveProcesses", "Trouble", "condition"),
     "exit_codes": ("ExitCode", "exit_code"),
     "findings": ("Finding", "broken"),
     "interrupts": ("PressedTwice", "run_until_interrupted"),
@@ -35,6 +36,12 @@ _HOME = {name: module for module, names in _GIVES.items() for name in names}
 __all__ = sorted([*_HOME, "current", "main"])  # noqa: PLE0605
 
 if TYPE_CHECKING:
+    from localagent_cli.conditions import Condition as Condition
+    from localagent_cli.conditions import Diagnosed as Diagnosed
+    from localagent_cli.conditions import InstanceCondition as InstanceCondition
+    from localagent_cli.conditions import LiveProcesses as LiveProcesses
+    from localagent_cli.conditions import Trouble as Trouble
+    from localagent_cli.conditions import condition as condition
     from localagent_cli.exit_codes import ExitCode as ExitCode
     from localagent_cli.exit_codes import exit_code as exit_code
     from localagent_cli.findings import Finding as Finding

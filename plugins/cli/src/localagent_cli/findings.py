@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 import localagent
-from localagent import Diagnosed, LocalAgentError
+from localagent import LocalAgentError
 from localagent.installing import CORE, install, known_plugins
 from localagent.missing_plugins import PROVIDER, missing_plugin
+from localagent_cli.conditions import Diagnosed
 from localagent_cli.hints import install_one_of, strangers, uninstall
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from localagent import Condition, InstanceCondition, LiveProcesses, LocalAgentError
+from localagent import LocalAgentError
 from localagent.plugins import find_plugins
+from localagent_cli.conditions import Condition, InstanceCondition, LiveProcesses
 from localagent_cli.findings import Finding, Level, broken
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from localagent import InstanceState, PoolStats
-from localagent.conditions import condition
+from localagent_cli import condition
 from localagent_gateway.worker import Worker
 
 STATM = Path("/proc/self/statm")

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from localagent import Condition, Settings
+from localagent import Settings
+from localagent_cli import Condition
 from localagent_gateway.control import nothing_serves, serving_now
 from localagent_gateway.keys.place import keys_folder
 

@@ -6,13 +6,13 @@ import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from localagent import Condition, FrontRequest, Plugin, Principal, Settings, hookimpl
+from localagent import FrontRequest, Plugin, Principal, Settings, hookimpl
 from localagent_gateway import hookspecs
 from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
-    from localagent_cli import Finding
+    from localagent_cli import Condition, Finding
     from localagent_gateway.keys.authentication import KeyStep
 
 

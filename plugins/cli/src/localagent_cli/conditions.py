@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 
+import localagent
+
 if TYPE_CHECKING:
+    from localagent import Settings
     from localagent.runtime import Runtime
-    from localagent.settings.model import Settings
-    from localagent_cli import Finding
+    from localagent_cli.findings import Finding
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -102,8 +104,6 @@ def condition(runtimes: Sequence[Runtime]) -> Condition:
     Args:
         runtimes: The one in use first, behind it those whose calls have not ended. Instances are the first one's.
     """
-    from localagent import __version__
-
     newest = runtimes[0]
     versions = {name: report.version for name, report in newest.pipeline.reports.items()}
     troubles: Counter[tuple[str, str]] = Counter()
@@ -111,7 +111,7 @@ def condition(runtimes: Sequence[Runtime]) -> Condition:
         troubles.update(runtime.pipeline.troubles.counts)
     states = [newest.state(instance) for instance in newest.instances]
     return Condition(
-        versions={"core": __version__, **versions},
+        versions={"core": localagent.__version__, **versions},
         troubles=tuple(Trouble(plugin, hook, count) for (plugin, hook), count in troubles.items()),
         instances=tuple(InstanceCondition(state.instance.id, state.health, state.error) for state in states),
         background=sum(runtime.background for runtime in runtimes),
