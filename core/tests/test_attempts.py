@@ -33,6 +33,7 @@ from localagent import (
     UpstreamTimeout,
     hookimpl,
 )
+from localagent.plugin_sources import PluginSource
 from localagent.runtime import Runtime
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.fake_provider import FakeProviderPlugin
@@ -52,7 +53,7 @@ def plugin(name: str, **steps: Callable[..., Any]) -> Kind:
 
 
 @asynccontextmanager
-async def client_of(fake: type[FakeProviderPlugin], *plugins: Kind, **settings: Any) -> AsyncIterator[Client]:
+async def client_of(fake: type[FakeProviderPlugin], *plugins: PluginSource, **settings: Any) -> AsyncIterator[Client]:
     """A client of a scripted provider, without health checks; at the end nothing is in flight."""
     settings = {"health": {"enabled": False}, **settings}
     async with Client(settings, plugins=[fake, *plugins], environment={}, seed=1) as client:
@@ -75,60 +76,55 @@ class Gate(Plugin):
     """Refuses what ``refuse`` says; takes a slot for what it admits and gives it back."""
 
     name = "rate-gate"
-    refuse: Callable[[Attempt], Refused | None] = staticmethod(lambda attempt: None)
-    taken: list[str]
-    ended: list[tuple[str, str, int]]
+
+    def __init__(self, refuse: Callable[[Attempt], Refused | None] = lambda attempt: None) -> None:
+        super().__init__()
+        self.refuse = refuse
+        self.taken: list[str] = []
+        self.ended: list[tuple[str, str, int]] = []
 
     @hookimpl
     async def rate_check(self, attempt: Attempt) -> Refused | None:
         instance = attempt.target.instance.id
-        type(self).taken.append(instance)
-        attempt.defer(lambda outcome: type(self).ended.append((instance, outcome.status, attempt.number)))
-        return type(self).refuse(attempt)
-
-
-def gate(refuse: Callable[[Attempt], Refused | None] = lambda attempt: None) -> type[Gate]:
-    return type("Made", (Gate,), {"refuse": staticmethod(refuse), "taken": [], "ended": []})
+        self.taken.append(instance)
+        attempt.defer(lambda outcome: self.ended.append((instance, outcome.status, attempt.number)))
+        return self.refuse(attempt)
 
 
 class Observer(Plugin):
     """Hears how attempts and calls end."""
 
     name = "metrics-observer"
-    outcomes: list[tuple[str, str, int]]
-    metrics: list[Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outcomes: list[tuple[str, str, int]] = []
+        self.metrics: list[Any] = []
 
     @hookimpl
     def after_attempt(self, attempt: Attempt, outcome: Outcome) -> None:
-        type(self).outcomes.append((attempt.target.instance.id, outcome.status, attempt.number))
+        self.outcomes.append((attempt.target.instance.id, outcome.status, attempt.number))
 
     @hookimpl
     def record_metric(self, metric: Any) -> None:
-        type(self).metrics.append(metric)
+        self.metrics.append(metric)
 
 
-def observer() -> type[Observer]:
-    return type("Made", (Observer,), {"outcomes": [], "metrics": []})
-
-
-def retry(*verdicts: Any) -> Kind:
+class Decides(Plugin):
     """Answers failures with these verdicts, in order; the last one stays."""
-    left = list(verdicts)
 
-    class Decides(Plugin):
-        name = "failure-decides"
-        asked: list[LocalAgentError] = []  # noqa: RUF012
-        verdicts: tuple[Any, ...] = ()
+    name = "failure-decides"
 
-        @hookimpl
-        async def on_failure(self, attempt: Attempt, error: LocalAgentError) -> Any:
-            self.asked.append(error)
-            verdict = left.pop(0) if len(left) > 1 else left[0]
-            return verdict(attempt) if callable(verdict) else verdict
+    def __init__(self, *verdicts: Any) -> None:
+        super().__init__()
+        self.left = list(verdicts)
+        self.asked: list[LocalAgentError] = []
 
-    Decides.asked = []
-    Decides.verdicts = verdicts
-    return Decides
+    @hookimpl
+    async def on_failure(self, attempt: Attempt, error: LocalAgentError) -> Any:
+        self.asked.append(error)
+        verdict = self.left.pop(0) if len(self.left) > 1 else self.left[0]
+        return verdict(attempt) if callable(verdict) else verdict
 
 
 NEXT, SAME = Retry("next"), Retry("same")
@@ -140,8 +136,8 @@ NEXT, SAME = Retry("next"), Retry("same")
 async def test_a_refused_candidate_gives_everything_back() -> None:
     """The next one is asked. The refused one has no number, runs its deferred functions, and nobody else hears."""
     error = LocalRateLimited("full")
-    guard = gate(lambda attempt: Refused(error, 9.0) if attempt.target.instance.id == "a" else None)
-    fake, sees = fake_provider_plugin({"a": Reply(), "b": Reply()}), observer()
+    guard = Gate(lambda attempt: Refused(error, 9.0) if attempt.target.instance.id == "a" else None)
+    fake, sees = fake_provider_plugin({"a": Reply(), "b": Reply()}), Observer()
     async with client_of(fake, guard, sees) as client:
         response = await client.chat("Hello.")
         state = {
@@ -163,7 +159,7 @@ async def test_all_refused_waits_for_the_earliest_time() -> None:
         seconds = waits[attempt.target.instance.id]
         return Refused(LocalRateLimited("full"), seconds) if now() < begun + 2.9 else None
 
-    guard = gate(refuse)
+    guard = Gate(refuse)
     async with client_of(fake_provider_plugin({"a": Reply(), "b": Reply()}), guard) as client:
         runtime = await client.runtime()
         task = asyncio.ensure_future(client.chat("Hello."))
@@ -177,10 +173,10 @@ async def test_all_refused_waits_for_the_earliest_time() -> None:
 async def test_refused_for_longer_than_the_call_has_is_an_error_at_once() -> None:
     """The refusal with the smallest wait is what the user sees, with that wait."""
     errors = {"a": LocalRateLimited("a is full"), "b": LocalRateLimited("b is full")}
-    guard = gate(
+    guard = Gate(
         lambda attempt: Refused(errors[attempt.target.instance.id], 30.0 if attempt.target.instance.id == "a" else 20.0)
     )
-    sees = observer()
+    sees = Observer()
     async with client_of(fake_provider_plugin({"a": Reply(), "b": Reply()}), guard, sees) as client:
         begun = now()
         error = await failure(client, timeout=10.0)
@@ -192,14 +188,14 @@ async def test_refused_for_longer_than_the_call_has_is_an_error_at_once() -> Non
 async def test_refused_without_a_time_is_the_first_candidates_error() -> None:
     """Nobody knows when asking again would help."""
     errors = {"a": LocalRateLimited("a is full"), "b": LocalRateLimited("b is full")}
-    guard = gate(lambda attempt: Refused(errors[attempt.target.instance.id]))
+    guard = Gate(lambda attempt: Refused(errors[attempt.target.instance.id]))
     async with client_of(fake_provider_plugin({"a": Reply(), "b": Reply()}), guard) as client:
         assert await failure(client) is errors["a"]
 
 
 async def test_waiting_again_and_again_ends_with_the_deadline() -> None:
     """Each wait fits the call's time; when one does not, the refusal is the error."""
-    guard = gate(lambda attempt: Refused(LocalRateLimited("full"), 4.0))
+    guard = Gate(lambda attempt: Refused(LocalRateLimited("full"), 4.0))
     async with client_of(fake_provider_plugin(), guard) as client:
         begun = now()
         assert isinstance(await failure(client, timeout=10.0), LocalRateLimited)
@@ -233,7 +229,7 @@ async def test_a_ticket_is_refused_by_name() -> None:
         def fired(self) -> asyncio.Future[None]: ...  # type: ignore[empty-body]
         def cancel(self) -> None: ...
 
-    guard = gate(lambda attempt: Refused(LocalRateLimited("full"), None, Place()))
+    guard = Gate(lambda attempt: Refused(LocalRateLimited("full"), None, Place()))
     async with client_of(fake_provider_plugin(), guard) as client:
         error = await failure(client)
     assert "rate-gate gave a ticket" in error.message
@@ -255,7 +251,7 @@ async def test_next_leaves_out_what_failed() -> None:
     """In the user's order; when none is left, all may be tried again."""
     error = UpstreamServerError("broken")
     fake = fake_provider_plugin({"a": [error, Reply("a at last")], "b": error, "c": error})
-    async with client_of(fake, retry(NEXT)) as client:
+    async with client_of(fake, Decides(NEXT)) as client:
         response = await client.chat("Hello.")
     assert [asked.instance for asked in fake.asked] == ["a", "b", "c", "a"]
     assert response.text == "a at last"
@@ -264,7 +260,7 @@ async def test_next_leaves_out_what_failed() -> None:
 async def test_same_asks_the_same_target_first() -> None:
     """Although it failed."""
     fake = fake_provider_plugin({"a": [Overloaded("busy"), Reply()], "b": Reply()})
-    async with client_of(fake, retry(SAME)) as client:
+    async with client_of(fake, Decides(SAME)) as client:
         await client.chat("Hello.")
     assert [asked.instance for asked in fake.asked] == ["a", "a"]
 
@@ -276,7 +272,7 @@ async def test_a_target_may_be_named() -> None:
     def third(attempt: Attempt) -> Retry:
         return Retry(Target(attempt.call.candidates[2].instance, "other"))
 
-    async with client_of(fake, retry(third)) as client:
+    async with client_of(fake, Decides(third)) as client:
         response = await client.chat("Hello.")
     assert (response.instance, response.model) == ("c", "fake/other")
 
@@ -284,12 +280,12 @@ async def test_a_target_may_be_named() -> None:
 async def test_a_retry_waits_its_time() -> None:
     """On the loop's clock; not at all when the call has not that long."""
     fake = fake_provider_plugin({"a": [Overloaded("busy"), Overloaded("busy"), Reply()]})
-    async with client_of(fake, retry(Retry("same", 3.0), Retry("same", 4.0))) as client:
+    async with client_of(fake, Decides(Retry("same", 3.0), Retry("same", 4.0))) as client:
         begun = now()
         await client.chat("Hello.")
         assert now() - begun == pytest.approx(7.0, abs=0.1)
     fake = fake_provider_plugin(Overloaded("busy"))
-    async with client_of(fake, retry(Retry("same", 30.0))) as client:
+    async with client_of(fake, Decides(Retry("same", 30.0))) as client:
         begun = now()
         assert isinstance(await failure(client, timeout=20.0), Overloaded)
         assert now() == begun
@@ -298,7 +294,7 @@ async def test_a_retry_waits_its_time() -> None:
 async def test_the_deadline_ends_a_wait() -> None:
     """A wait that fits is begun; whatever else takes time, the call ends at its deadline."""
     fake = fake_provider_plugin({"a": Reply(error=Overloaded("busy"), after=3.0)})
-    async with client_of(fake, retry(Retry("same", 3.0))) as client:
+    async with client_of(fake, Decides(Retry("same", 3.0))) as client:
         begun = now()
         error = await failure(client, timeout=8.0)
         assert now() - begun == pytest.approx(8.0, abs=0.1)
@@ -309,7 +305,7 @@ async def test_there_are_at_most_so_many_attempts() -> None:
     """``max_attempts`` holds whatever a step advises, also for failures that were never sent."""
     for error in (Overloaded("busy"), ConnectFailed("nobody there")):
         fake = fake_provider_plugin({str(number): error for number in range(9)})
-        async with client_of(fake, retry(NEXT), max_attempts=4) as client:
+        async with client_of(fake, Decides(NEXT), max_attempts=4) as client:
             assert (await failure(client)).attempts == 4
         assert len(fake.asked) == 4
 
@@ -317,7 +313,7 @@ async def test_there_are_at_most_so_many_attempts() -> None:
 async def test_retries_draw_from_the_budget() -> None:
     """When it is spent the error is the user's; the plan to retry changes nothing."""
     fake = fake_provider_plugin(Overloaded("busy"))
-    async with client_of(fake, retry(SAME), retry={"ratio": 0.0, "floor": 0.2, "window": "10 s"}) as client:
+    async with client_of(fake, Decides(SAME), retry={"ratio": 0.0, "floor": 0.2, "window": "10 s"}) as client:
         for attempts in (3, 1, 1):
             assert (await failure(client)).attempts == attempts
 
@@ -332,22 +328,22 @@ async def spent(client: Client, work: Callable[[], Awaitable[Any]]) -> float:
 
 SPENDING = {"ratio": 0.0, "floor": 5.0, "window": "10 s"}
 FORBIDDEN: list[Any] = [
-    pytest.param(retry(Retry("same", 9.0)), {}, 1, id="a pause beyond the deadline"),
-    pytest.param(retry(Retry("same", 5.0)), {}, 1, id="a pause up to the deadline"),
-    pytest.param(retry(Retry("same", float("inf"))), {}, 1, id="an endless pause"),
-    pytest.param(retry(SAME), {"max_attempts": 1}, 1, id="the only attempt"),
-    pytest.param(retry(SAME), {"max_attempts": 3}, 3, id="the last attempt"),
-    pytest.param(retry(GiveUp()), {}, 1, id="giving up"),
-    pytest.param(retry(None), {}, 1, id="no advice"),
-    pytest.param(retry(SAME, GiveUp()), {}, 2, id="giving up later"),
-    pytest.param(retry(Continue("Hel")), {}, 1, id="a continuation"),
+    pytest.param((Retry("same", 9.0),), {}, 1, id="a pause beyond the deadline"),
+    pytest.param((Retry("same", 5.0),), {}, 1, id="a pause up to the deadline"),
+    pytest.param((Retry("same", float("inf")),), {}, 1, id="an endless pause"),
+    pytest.param((SAME,), {"max_attempts": 1}, 1, id="the only attempt"),
+    pytest.param((SAME,), {"max_attempts": 3}, 3, id="the last attempt"),
+    pytest.param((GiveUp(),), {}, 1, id="giving up"),
+    pytest.param((None,), {}, 1, id="no advice"),
+    pytest.param((SAME, GiveUp()), {}, 2, id="giving up later"),
+    pytest.param((Continue("Hel"),), {}, 1, id="a continuation"),
 ]
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(("decides", "settings", "attempts"), FORBIDDEN)
+@pytest.mark.parametrize(("verdicts", "settings", "attempts"), FORBIDDEN)
 async def test_what_is_not_tried_again_costs_no_budget(
-    decides: Any, settings: dict[str, Any], attempts: int, stream: bool
+    verdicts: tuple[Any, ...], settings: dict[str, Any], attempts: int, stream: bool
 ) -> None:
     """Each attempt after the first draws once; a retry that something else forbids draws nothing."""
     asked = fake_provider_plugin(Overloaded("busy"))
@@ -363,9 +359,7 @@ async def test_what_is_not_tried_again_costs_no_budget(
         with pytest.raises(LocalAgentError):
             await ask()
 
-    # Each play has advice of its own, which is used up.
-    again = retry(*decides.verdicts)
-    async with client_of(asked, again, retry=SPENDING, **settings) as client:
+    async with client_of(asked, Decides(*verdicts), retry=SPENDING, **settings) as client:
         assert await spent(client, work) == attempts - 1
     assert len(asked.asked) == attempts
 
@@ -404,9 +398,9 @@ async def test_where_no_target_is_left_no_budget_is_drawn(advice: Retry) -> None
 async def test_a_retry_that_never_comes_to_be_gives_back_what_it_drew(end: str) -> None:
     """Cancelled or closed in its pause, or refused by a gate: the budget is as it was."""
     error = LocalRateLimited("full")
-    guard = gate(lambda attempt: Refused(error) if end == "gate" and attempt.call.attempts else None)
+    guard = Gate(lambda attempt: Refused(error) if end == "gate" and attempt.call.attempts else None)
     async with client_of(
-        fake_provider_plugin(Overloaded("busy")), retry(Retry("same", 4.0)), guard, retry=SPENDING
+        fake_provider_plugin(Overloaded("busy")), Decides(Retry("same", 4.0)), guard, retry=SPENDING
     ) as client:
 
         async def work() -> None:
@@ -433,7 +427,7 @@ async def test_a_retry_that_fails_before_it_is_sent_is_drawn_once() -> None:
         return request
 
     fake = fake_provider_plugin(Reply())
-    async with client_of(fake, retry(SAME), plugin("fit-fails", prepare_attempt=prepares), retry=SPENDING) as client:
+    async with client_of(fake, Decides(SAME), plugin("fit-fails", prepare_attempt=prepares), retry=SPENDING) as client:
         assert await spent(client, lambda: client.chat("Hello.")) == 1
     assert len(tries) == 3
 
@@ -441,7 +435,7 @@ async def test_a_retry_that_fails_before_it_is_sent_is_drawn_once() -> None:
 async def test_a_failure_that_was_never_sent_is_free_once_a_target() -> None:
     """Moving on costs nothing where no server worked; the second time it draws."""
     fake = fake_provider_plugin({"a": ConnectFailed("nobody there"), "b": ConnectFailed("nobody there")})
-    async with client_of(fake, retry(NEXT), retry={"ratio": 0.0, "floor": 0.0}) as client:
+    async with client_of(fake, Decides(NEXT), retry={"ratio": 0.0, "floor": 0.0}) as client:
         assert (await failure(client)).attempts == 3
     assert [asked.instance for asked in fake.asked] == ["a", "b", "a"]
 
@@ -449,16 +443,16 @@ async def test_a_failure_that_was_never_sent_is_free_once_a_target() -> None:
 async def test_giving_up_may_say_why() -> None:
     """The step's error instead of the attempt's, which is its cause."""
     instead, own = InvalidRequest("Do not ask that."), Overloaded("busy")
-    async with client_of(fake_provider_plugin(own), retry(GiveUp(instead))) as client:
+    async with client_of(fake_provider_plugin(own), Decides(GiveUp(instead))) as client:
         error = await failure(client)
     assert (error, error.__cause__) == (instead, own)
-    async with client_of(fake_provider_plugin(own), retry(GiveUp())) as client:
+    async with client_of(fake_provider_plugin(own), Decides(GiveUp())) as client:
         assert await failure(client) is own
 
 
 async def test_a_continuation_is_refused_by_name() -> None:
     """This version has none; the plugin that asks for one is named."""
-    async with client_of(fake_provider_plugin(Overloaded("busy")), retry(Continue("Hel"))) as client:
+    async with client_of(fake_provider_plugin(Overloaded("busy")), Decides(Continue("Hel"))) as client:
         error = await failure(client)
     assert "failure-decides asked for a continuation" in error.message
 
@@ -483,7 +477,7 @@ async def test_failure_steps_hear_of_every_error_of_an_attempt(hook: str) -> Non
     error = RateLimited("slowly")
     fake = fake_provider_plugin(error if hook == "provider" else Reply())
     steps = [] if hook == "provider" else [plugin("request-x", **{hook: takes_attempt(error)})]
-    decides, sees = retry(None), observer()
+    decides, sees = Decides(None), Observer()
     async with client_of(fake, decides, sees, *steps) as client:
         assert await failure(client) is error
     assert decides.asked == [error]  # type: ignore[attr-defined]
@@ -496,7 +490,7 @@ async def test_failure_steps_hear_of_a_connection_that_was_not_brought() -> None
     def connect(instance: Any) -> Any:
         raise ConnectFailed("no tunnel")
 
-    decides = retry(None)
+    decides = Decides(None)
     async with client_of(fake_provider_plugin(), decides, plugin("connect-x", connect=connect)) as client:
         assert isinstance(await failure(client), ConnectFailed)
     assert len(decides.asked) == 1  # type: ignore[attr-defined]
@@ -504,8 +498,8 @@ async def test_failure_steps_hear_of_a_connection_that_was_not_brought() -> None
 
 async def test_failure_steps_hear_nothing_of_refusals_deadlines_and_cancellations() -> None:
     """There is nothing to decide."""
-    decides = retry(NEXT)
-    guard = gate(lambda attempt: Refused(LocalRateLimited("full")))
+    decides = Decides(NEXT)
+    guard = Gate(lambda attempt: Refused(LocalRateLimited("full")))
     async with client_of(fake_provider_plugin(), decides, guard) as client:
         await failure(client)
     async with client_of(fake_provider_plugin(Reply(after=60.0)), decides) as client:
@@ -522,8 +516,8 @@ async def test_an_objection_makes_the_attempt_a_failed_one() -> None:
     """``check_answer`` may refuse an answer; the next target is asked."""
     fake = fake_provider_plugin({"a": Reply("bad"), "b": Reply("good")})
     checker = plugin("request-x", check_answer=lambda response: Overloaded("bad") if response.text == "bad" else None)
-    sees = observer()
-    async with client_of(fake, checker, retry(NEXT), sees) as client:
+    sees = Observer()
+    async with client_of(fake, checker, Decides(NEXT), sees) as client:
         assert (await client.chat("Hello.")).text == "good"
     assert sees.outcomes == [("a", "failed", 1), ("b", "ok", 2)]
 
@@ -540,9 +534,9 @@ async def test_what_was_prepared_is_kept_for_each_target() -> None:
         return request.replace(fitted=attempt.target.instance.id)
 
     begun = now()
-    guard = gate(lambda attempt: Refused(LocalRateLimited("full"), 1.0) if now() < begun + 1.9 else None)
+    guard = Gate(lambda attempt: Refused(LocalRateLimited("full"), 1.0) if now() < begun + 1.9 else None)
     fake = fake_provider_plugin({"a": [Overloaded("busy"), Reply()], "b": Reply()})
-    async with client_of(fake, guard, retry(SAME), plugin("request-fit", prepare_attempt=prepare_attempt)) as client:
+    async with client_of(fake, guard, Decides(SAME), plugin("request-fit", prepare_attempt=prepare_attempt)) as client:
         await client.chat("Hello.")
     assert prepared == ["a", "b"]
     assert [asked.attempt.request.get("fitted") for asked in fake.asked] == ["a", "a"]
@@ -611,16 +605,16 @@ async def test_cancelling_at_any_point_leaves_nothing(phase: str) -> None:
     async def hangs(attempt: Attempt) -> None:
         await asyncio.sleep(60.0)
 
-    steps: dict[str, list[Kind]] = {
+    steps: dict[str, list[PluginSource]] = {
         "prepare_attempt": [plugin("request-x", prepare_attempt=hangs)],
         "rate_check": [plugin("rate-x", rate_check=hangs)],
         "provider": [],
-        "waiting": [gate(lambda attempt: Refused(LocalRateLimited("full"), 60.0))],
+        "waiting": [Gate(lambda attempt: Refused(LocalRateLimited("full"), 60.0))],
         "on_failure": [plugin("failure-x", on_failure=hangs)],
-        "pause": [retry(Retry("same", 60.0))],
+        "pause": [Decides(Retry("same", 60.0))],
     }
     said: Any = Overloaded("busy") if phase in ("on_failure", "pause") else Reply(after=60.0)
-    sees = observer()
+    sees = Observer()
     limits = {"prepare_attempt": 100.0, "rate_check": 100.0, "on_failure": 100.0}
     async with client_of(fake_provider_plugin(said), sees, *steps[phase], limits=limits) as client:
         task = asyncio.ensure_future(client.chat("Hello."))
@@ -709,7 +703,7 @@ def least_in_flight(runtime: Callable[[], Runtime]) -> Kind:
 
 async def test_a_hundred_calls_spread_evenly() -> None:
     """100 calls at once over 4 instances go 25 to each: the next chooser sees the last choice, gates or not."""
-    for guards in ([], [gate()]):
+    for guards in ([], [Gate()]):
         fake = fake_provider_plugin({name: Reply(after=1.0) for name in "abcd"})
         holder: list[Runtime] = []
         async with client_of(fake, least_in_flight(lambda: holder[0]), *guards) as client:  # noqa: B023
@@ -723,7 +717,7 @@ async def test_an_alias_is_tried_in_the_users_order() -> None:
     """All instances of the first model, then those of the second."""
     fake = fake_provider_plugin({"a": Overloaded("busy"), "b": Overloaded("busy")}, models=("big", "small"))
     settings = {"models": {"fast": ["fake/big", "fake/small"]}, "retry": {"floor": 100}}
-    async with client_of(fake, retry(NEXT), **settings) as client:
+    async with client_of(fake, Decides(NEXT), **settings) as client:
         assert (await failure(client, model="fast")).attempts == 6
     asked = [(asked.attempt.target.model, asked.instance) for asked in fake.asked]
     assert asked[:4] == [("big", "a"), ("big", "b"), ("small", "a"), ("small", "b")]
@@ -737,7 +731,7 @@ async def test_an_alias_is_tried_in_the_users_order() -> None:
 async def test_an_instance_may_go_away_while_a_call_waits_for_it(where: Retry) -> None:
     """The call goes on with what is left."""
     fake = fake_provider_plugin({"a": Overloaded("busy"), "b": Reply()})
-    async with client_of(fake, retry(Retry(where.where, 5.0))) as client:
+    async with client_of(fake, Decides(Retry(where.where, 5.0))) as client:
         task = asyncio.ensure_future(client.chat("Hello."))
         await asyncio.sleep(1.0)
         instances = (await client.runtime()).instances
@@ -757,7 +751,7 @@ async def test_an_instance_may_go_away_while_another_ones_gate_is_asked() -> Non
         instances.drain(next(instance for instance in instances if instance.id == "b"))
         return Refused(LocalRateLimited("full"), 1.0)
 
-    async with client_of(fake, gate(refuse)) as client:
+    async with client_of(fake, Gate(refuse)) as client:
         holder.append(await client.runtime())
         assert (await client.chat("Hello.")).instance == "c"
 

@@ -33,6 +33,7 @@ from localagent import (
     hookimpl,
 )
 from localagent.errors import Draining
+from localagent.plugin_sources import PluginSource
 from localagent_testing import Reply, fake_provider_plugin
 
 pytestmark = pytest.mark.virtual
@@ -46,41 +47,39 @@ class Observer(Plugin):
     """Writes down metrics and outcomes."""
 
     name = "metrics-observer"
-    metrics: list[Metric]
-    outcomes: list[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metrics: list[Metric] = []
+        self.outcomes: list[str] = []
 
     @hookimpl
     def after_attempt(self, outcome: Outcome) -> None:
-        type(self).outcomes.append(outcome.status)
+        self.outcomes.append(outcome.status)
 
     @hookimpl
     def record_metric(self, metric: Metric) -> None:
-        type(self).metrics.append(metric)
-
-
-def observer() -> type[Observer]:
-    return type("Made", (Observer,), {"metrics": [], "outcomes": []})
+        self.metrics.append(metric)
 
 
 class Cache(Plugin):
     """A dictionary that needs ``slow`` seconds to store."""
 
     name = "cache-dict"
-    slow = 0.0
-    entries: dict[Any, CacheEntry]
+
+    def __init__(self, slow: float = 0.0) -> None:
+        super().__init__()
+        self.slow = slow
+        self.entries: dict[Any, CacheEntry] = {}
 
     @hookimpl
     async def cache_lookup(self, keys: tuple[Any, ...]) -> CacheEntry | None:
-        return next((entry for key in keys if (entry := type(self).entries.get(key))), None)
+        return next((entry for key in keys if (entry := self.entries.get(key))), None)
 
     @hookimpl
     async def cache_store(self, entry: CacheEntry) -> None:
         await asyncio.sleep(self.slow)
-        type(self).entries[entry.key] = entry
-
-
-def cache(slow: float = 0.0) -> type[Cache]:
-    return type("Made", (Cache,), {"entries": {}, "slow": slow})
+        self.entries[entry.key] = entry
 
 
 def plugin(name: str, **steps: Callable[..., Any]) -> Kind:
@@ -92,7 +91,7 @@ def plugin(name: str, **steps: Callable[..., Any]) -> Kind:
 
 
 @asynccontextmanager
-async def client_of(*plugins: Kind, **settings: Any) -> AsyncIterator[Client]:
+async def client_of(*plugins: PluginSource, **settings: Any) -> AsyncIterator[Client]:
     """A client that shares; at the end no flight is open and nothing is in flight."""
     settings = {"health": {"enabled": False}, "sharing": ON, **settings}
     async with Client(settings, plugins=plugins, environment={}, seed=1) as client:
@@ -141,7 +140,7 @@ async def test_the_setting_or_a_cache_switches_flights_on(shares: bool | None, c
     """Left out, they are there where a cache is."""
     fake = fake_provider_plugin(Reply(after=1.0))
     sharing = {} if shares is None else {"flights": shares}
-    async with Client({"sharing": sharing}, plugins=[fake, *([cache()] if cached else [])], environment={}) as client:
+    async with Client({"sharing": sharing}, plugins=[fake, *([Cache()] if cached else [])], environment={}) as client:
         await asyncio.gather(chat(client), chat(client))
     assert len(fake.asked) == (1 if shares or (shares is None and cached) else 2)
 
@@ -194,7 +193,7 @@ async def test_every_operation_has_flights() -> None:
 
 async def test_what_a_user_does_to_an_answer_touches_no_other() -> None:
     """The facts of an answer are each user's own; so are those of a cache's entry."""
-    known = cache()
+    known = Cache()
     facts: dict[str, Any] = {"load_seconds": 1.0}
     fake = fake_provider_plugin(Reply(after=1.0))
     inner = fake._make
@@ -241,7 +240,7 @@ async def test_a_leaver_touches_nobody() -> None:
 
 async def test_the_last_to_leave_ends_the_flight() -> None:
     """The server is told at once, and who comes then is asked anew."""
-    sees, fake = observer(), fake_provider_plugin([Reply(after=9.0), Reply("two")])
+    sees, fake = Observer(), fake_provider_plugin([Reply(after=9.0), Reply("two")])
     async with client_of(fake, sees) as client:
         tasks = [chat(client), chat(client)]
         await asyncio.sleep(1.0)
@@ -297,7 +296,7 @@ async def test_the_flight_lasts_as_long_as_its_most_patient_waiter() -> None:
 
 async def test_the_last_waiters_deadline_is_the_flights() -> None:
     """The attempt then fails by the deadline, as that of a call alone does."""
-    sees, fake = observer(), fake_provider_plugin(Reply(after=9.0))
+    sees, fake = Observer(), fake_provider_plugin(Reply(after=9.0))
     async with client_of(fake, sees) as client:
         assert {type(one) for one in await outcomes(chat(client, timeout=1.0), chat(client, timeout=2.0))} == {
             UpstreamTimeout
@@ -332,7 +331,7 @@ async def test_a_flight_is_tried_again_as_a_call_is() -> None:
     async def on_failure(attempt: Attempt) -> Retry:
         return Retry("same", after=1.0)
 
-    sees, fake = observer(), fake_provider_plugin([Overloaded("busy"), Reply("second")])
+    sees, fake = Observer(), fake_provider_plugin([Overloaded("busy"), Reply("second")])
     async with client_of(fake, sees, plugin("failure-x", on_failure=on_failure)) as client:
         assert [one.text for one in await asyncio.gather(chat(client), chat(client))] == ["second", "second"]
         state = (await client.runtime()).state(next(iter((await client.runtime()).instances)))
@@ -378,7 +377,7 @@ async def test_closing_the_client_ends_flights() -> None:
 
 async def test_the_answer_is_stored_behind_the_waiters() -> None:
     """Who comes until it is stored gets the flight's answer, and then the cache's; it is stored once."""
-    fake, known = fake_provider_plugin([Reply("one", after=1.0), Reply("two")]), cache(slow=3.0)
+    fake, known = fake_provider_plugin([Reply("one", after=1.0), Reply("two")]), Cache(slow=3.0)
     async with client_of(fake, known) as client:
         begun = client_time()
         await asyncio.gather(chat(client), chat(client))
@@ -396,7 +395,7 @@ async def test_the_answer_is_stored_behind_the_waiters() -> None:
 
 async def test_an_answer_that_is_being_stored_may_be_too_old() -> None:
     """A call that wants it fresher is asked anew."""
-    fake, known = fake_provider_plugin([Reply("one"), Reply("two")]), cache(slow=3.0)
+    fake, known = fake_provider_plugin([Reply("one"), Reply("two")]), Cache(slow=3.0)
     async with client_of(fake, known) as client:
         await chat(client)
         assert (await chat(client, cache=CachePolicy(max_age=0.0))).text == "two"
@@ -404,7 +403,7 @@ async def test_an_answer_that_is_being_stored_may_be_too_old() -> None:
 
 async def test_what_is_not_stored_is_shared_at_the_same_time_only() -> None:
     """An answer that was cut by its length serves those who wait for it, and nobody after them."""
-    fake, known = fake_provider_plugin([Reply("cut", after=1.0, finish="length"), Reply("whole")]), cache()
+    fake, known = fake_provider_plugin([Reply("cut", after=1.0, finish="length"), Reply("whole")]), Cache()
     async with client_of(fake, known) as client:
         assert [one.text for one in await asyncio.gather(chat(client), chat(client))] == ["cut", "cut"]
         assert (await chat(client)).text == "whole"
@@ -426,7 +425,7 @@ async def test_a_call_that_only_a_cache_may_answer_joins_no_flight() -> None:
 
 async def test_exactly_one_metric_of_a_flight_carries_its_attempts() -> None:
     """Each waiter has a metric; those who left before the end and all but one of the others are coalesced."""
-    sees, fake = observer(), fake_provider_plugin(Reply("one", after=2.0))
+    sees, fake = Observer(), fake_provider_plugin(Reply("one", after=2.0))
     async with client_of(fake, sees) as client:
         tasks = [chat(client) for _ in range(4)]
         await asyncio.sleep(1.0)
@@ -441,7 +440,7 @@ async def test_exactly_one_metric_of_a_flight_carries_its_attempts() -> None:
 
 async def test_a_flight_that_all_left_is_carried_by_the_last() -> None:
     """So its attempt is in somebody's figures."""
-    sees, fake = observer(), fake_provider_plugin(Reply(after=9.0))
+    sees, fake = Observer(), fake_provider_plugin(Reply(after=9.0))
     async with client_of(fake, sees) as client:
         tasks = [chat(client) for _ in range(3)]
         await asyncio.sleep(1.0)

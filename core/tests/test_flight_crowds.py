@@ -27,26 +27,32 @@ class Cache(Plugin):
     """A dictionary."""
 
     name = "cache-dict"
-    entries: dict[Any, CacheEntry]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: dict[Any, CacheEntry] = {}
 
     @hookimpl
     async def cache_lookup(self, keys: tuple[Any, ...]) -> CacheEntry | None:
-        return type(self).entries.get(keys[0])
+        return self.entries.get(keys[0])
 
     @hookimpl
     async def cache_store(self, entry: CacheEntry) -> None:
-        type(self).entries[entry.key] = entry
+        self.entries[entry.key] = entry
 
 
 class Observer(Plugin):
     """Writes metrics down."""
 
     name = "metrics-observer"
-    metrics: list[Metric]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metrics: list[Metric] = []
 
     @hookimpl
     def record_metric(self, metric: Metric) -> None:
-        type(self).metrics.append(metric)
+        self.metrics.append(metric)
 
 
 async def whole(client: Client) -> tuple[str, Any]:
@@ -96,8 +102,8 @@ async def test_a_crowd_costs_one_answer_beside_failures_and_what_all_left(ask: A
             return None
 
     fake = fake_provider_plugin(reply)
-    cache = type("Made", (Cache,), {"entries": {}})
-    observer = type("Made", (Observer,), {"metrics": []})
+    cache = Cache()
+    observer = Observer()
     settings = {"health": {"enabled": False}}
     async with Client(settings, plugins=[fake, cache, observer], environment={}) as client:
         told = await asyncio.gather(*(user(client, number) for number in range(crowd)))

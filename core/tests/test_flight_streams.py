@@ -28,6 +28,7 @@ from localagent import (
     hookimpl,
 )
 from localagent.errors import Draining
+from localagent.plugin_sources import PluginSource
 from localagent_testing import Reply, fake_provider_plugin
 
 pytestmark = pytest.mark.virtual
@@ -42,39 +43,37 @@ class Observer(Plugin):
     """Writes down metrics and outcomes."""
 
     name = "metrics-observer"
-    metrics: list[Metric]
-    outcomes: list[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metrics: list[Metric] = []
+        self.outcomes: list[str] = []
 
     @hookimpl
     def after_attempt(self, outcome: Outcome) -> None:
-        type(self).outcomes.append(outcome.status)
+        self.outcomes.append(outcome.status)
 
     @hookimpl
     def record_metric(self, metric: Metric) -> None:
-        type(self).metrics.append(metric)
-
-
-def observer() -> type[Observer]:
-    return type("Made", (Observer,), {"metrics": [], "outcomes": []})
+        self.metrics.append(metric)
 
 
 class Cache(Plugin):
     """A dictionary."""
 
     name = "cache-dict"
-    entries: dict[Any, CacheEntry]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: dict[Any, CacheEntry] = {}
 
     @hookimpl
     async def cache_lookup(self, keys: tuple[Any, ...]) -> CacheEntry | None:
-        return next((entry for key in keys if (entry := type(self).entries.get(key))), None)
+        return next((entry for key in keys if (entry := self.entries.get(key))), None)
 
     @hookimpl
     async def cache_store(self, entry: CacheEntry) -> None:
-        type(self).entries[entry.key] = entry
-
-
-def cache() -> type[Cache]:
-    return type("Made", (Cache,), {"entries": {}})
+        self.entries[entry.key] = entry
 
 
 def plugin(name: str, **steps: Callable[..., Any]) -> Kind:
@@ -90,7 +89,7 @@ def pieces(*said: str | float | bytes | Exception, **more: Any) -> Reply:
 
 
 @asynccontextmanager
-async def client_of(*plugins: Kind, **settings: Any) -> AsyncIterator[Client]:
+async def client_of(*plugins: PluginSource, **settings: Any) -> AsyncIterator[Client]:
     """A client that shares; at the end no flight is open and nothing is in flight."""
     settings = {"health": {"enabled": False}, "sharing": ON, **settings}
     async with Client(settings, plugins=plugins, environment={}, seed=1) as client:
@@ -157,7 +156,7 @@ async def test_a_late_reader_gets_the_past_and_then_the_live_tail() -> None:
 
 async def test_a_stream_and_a_whole_answer_share_entries_but_no_flight() -> None:
     """Who wants the answer whole must not wait for a reader."""
-    fake, known = fake_provider_plugin(pieces("a", 1.0, "b")), cache()
+    fake, known = fake_provider_plugin(pieces("a", 1.0, "b")), Cache()
     async with client_of(fake, known) as client:
         _, whole = await asyncio.gather(texts(client), client.chat("Hello.", **SHARED))
         assert len(fake.asked) == 2
@@ -177,7 +176,7 @@ async def test_streams_with_other_options_are_asked_apart() -> None:
 
 async def test_a_streams_answer_is_stored_once() -> None:
     """With its events; the next one is its replay."""
-    fake, known = fake_provider_plugin(pieces("a", 1.0, "b")), cache()
+    fake, known = fake_provider_plugin(pieces("a", 1.0, "b")), Cache()
     async with client_of(fake, known) as client:
         live = await asyncio.gather(events(client), events(client))
         await asyncio.sleep(1.0)
@@ -227,7 +226,7 @@ async def test_a_step_that_fails_ends_its_own_consumers_stream() -> None:
     def wrap_stream(call: Call) -> StreamStep | None:
         return made.pop(0)  # type: ignore[no-any-return]
 
-    sees, known = observer(), cache()
+    sees, known = Observer(), Cache()
     fake = fake_provider_plugin(pieces("a", 1.0, "b", 1.0, "c"))
     async with client_of(fake, sees, known, plugin("guard-x", wrap_stream=wrap_stream)) as client:
         failed, whole = await asyncio.gather(reading(client), reading(client), return_exceptions=True)
@@ -266,7 +265,7 @@ async def test_a_reader_that_leaves_touches_nobody(how: str) -> None:
 
 async def test_the_last_reader_to_leave_closes_the_source() -> None:
     """``aclose`` returns when that is done."""
-    sees, fake = observer(), fake_provider_plugin(pieces("a", 9.0, "b"))
+    sees, fake = Observer(), fake_provider_plugin(pieces("a", 9.0, "b"))
     async with client_of(fake, sees) as client:
         streams = [streamed(client), streamed(client)]
         for stream in streams:
@@ -351,7 +350,7 @@ async def test_a_failure_before_content_moves_on_unseen() -> None:
 )
 async def test_a_failure_behind_content_interrupts_all(failure: Any, cause: type[LocalAgentError]) -> None:
     """Each has what it had read as ``partial``; nothing is stored, and the next one is asked anew."""
-    sees, known = observer(), cache()
+    sees, known = Observer(), Cache()
     fake = fake_provider_plugin([pieces("a", 1.0, "b", 1.0, failure, ends=False), pieces("whole")])
     async with client_of(fake, sees, known) as client:
         errors = await asyncio.gather(reading(client), reading(client), return_exceptions=True)
@@ -399,7 +398,7 @@ async def test_the_source_waits_for_the_fastest_reader() -> None:
 
 async def test_the_deadline_holds_while_the_source_waits() -> None:
     """Nobody reads until it has passed."""
-    sees, fake = observer(), fake_provider_plugin(pieces(*[LONG] * 12))
+    sees, fake = Observer(), fake_provider_plugin(pieces(*[LONG] * 12))
     async with client_of(fake, sees) as client, streamed(client, timeout=5.0) as stream:
         await asyncio.sleep(9.0)
         with pytest.raises(StreamInterrupted):
@@ -409,7 +408,7 @@ async def test_the_deadline_holds_while_the_source_waits() -> None:
 
 async def test_past_a_mebibyte_nobody_joins() -> None:
     """Who comes then opens a flight of its own; those who read are not hurt, and the long answer is not stored."""
-    fake, known = fake_provider_plugin(pieces(*[LONG] * 18, 5.0, "end")), cache()
+    fake, known = fake_provider_plugin(pieces(*[LONG] * 18, 5.0, "end")), Cache()
     async with client_of(fake, known) as client:
         first = reading(client)
         await asyncio.sleep(1.0)
@@ -422,7 +421,7 @@ async def test_past_a_mebibyte_nobody_joins() -> None:
 
 async def test_a_reader_that_falls_too_far_behind_is_ended() -> None:
     """With an error that says so; the others read on."""
-    sees, fake = observer(), fake_provider_plugin(pieces(*[LONG] * 40))
+    sees, fake = Observer(), fake_provider_plugin(pieces(*[LONG] * 40))
     async with client_of(fake, sees) as client, streamed(client) as slow:
         fast = reading(client)
         assert len("".join(await fast)) == 40 * 64 * KIB
@@ -438,7 +437,7 @@ async def test_a_reader_that_falls_too_far_behind_is_ended() -> None:
 
 async def test_exactly_one_metric_of_a_flight_carries_its_attempts() -> None:
     """Time to the first content is each reader's own, and never negative."""
-    sees, fake = observer(), fake_provider_plugin(pieces(1.0, "a", 2.0, "b"))
+    sees, fake = Observer(), fake_provider_plugin(pieces(1.0, "a", 2.0, "b"))
     async with client_of(fake, sees) as client:
         early = reading(client)
         await asyncio.sleep(2.0)

@@ -37,8 +37,11 @@ class Watcher(Plugin):
     """Hears how attempts and calls end."""
 
     name = "metrics-watcher"
-    attempts: list[str]
-    metrics: list[Metric]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attempts: list[str] = []
+        self.metrics: list[Metric] = []
 
     @hookimpl
     def after_attempt(self, attempt: Attempt, outcome: Outcome) -> None:
@@ -118,7 +121,7 @@ def provider(
 
 @asynccontextmanager
 async def client_of(*plugins: Kind, **settings: Any) -> AsyncIterator[tuple[Client, Watcher]]:
-    watcher = type("Made", (Watcher,), {"attempts": [], "metrics": []})
+    watcher = Watcher()
     settings = {"health": {"enabled": False}, **settings}
     async with Client(settings, plugins=[*plugins, watcher], environment={}, seed=1) as client:
         runtime = await client.runtime()

@@ -33,6 +33,7 @@ from localagent import (
 )
 from localagent.hooks import HookSpec, OnRaise
 from localagent.pipeline import core_specs
+from localagent.plugin_sources import PluginSource
 from localagent.runtime import Runtime
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.fake_provider import FakeProviderPlugin
@@ -55,43 +56,40 @@ class Observer(Plugin):
     """Hears how calls end, and which failures are decided about."""
 
     name = "metrics-observer"
-    metrics: list[Metric]
-    failures: list[LocalAgentError]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metrics: list[Metric] = []
+        self.failures: list[LocalAgentError] = []
 
     @hookimpl
     def record_metric(self, metric: Metric) -> None:
-        type(self).metrics.append(metric)
+        self.metrics.append(metric)
 
     @hookimpl(before="failure")
     async def on_failure(self, error: LocalAgentError) -> None:
-        type(self).failures.append(error)
-
-
-def observer() -> type[Observer]:
-    return type("Made", (Observer,), {"metrics": [], "failures": []})
+        self.failures.append(error)
 
 
 class Cache(Plugin):
     """A dictionary."""
 
-    name = "cache-first"
-    entries: dict[Any, CacheEntry]
+    def __init__(self, name: str = "cache-first") -> None:
+        super().__init__()
+        self.name = name
+        self.entries: dict[Any, CacheEntry] = {}
 
     @hookimpl
     async def cache_lookup(self, keys: tuple[Any, ...]) -> CacheEntry | None:
-        return next((entry for key in keys if (entry := type(self).entries.get(key))), None)
+        return next((entry for key in keys if (entry := self.entries.get(key))), None)
 
     @hookimpl
     async def cache_store(self, entry: CacheEntry) -> None:
-        type(self).entries[entry.key] = entry
-
-
-def cache(name: str = "cache-first") -> type[Cache]:
-    return type("Made", (Cache,), {"name": name, "entries": {}})
+        self.entries[entry.key] = entry
 
 
 @asynccontextmanager
-async def client_of(*plugins: Kind, **settings: Any) -> AsyncIterator[Client]:
+async def client_of(*plugins: PluginSource, **settings: Any) -> AsyncIterator[Client]:
     """A client without health checks; at the end nothing is in flight, and what was stored behind is stored."""
     settings = {"health": {"enabled": False}, **settings}
     async with Client(settings, plugins=plugins, environment={}, seed=1) as client:
@@ -208,7 +206,7 @@ async def test_a_step_that_misbehaves_does_what_its_hook_says(
     spec: HookSpec, behaviour: str, use: Callable[[Client], Awaitable[Any]], result: Any
 ) -> None:
     """Every hook, whether its step raises, hangs, returns nonsense or raises a cancellation, keeps its contract."""
-    sees, bad = observer(), misbehaving(spec, behaviour)
+    sees, bad = Observer(), misbehaving(spec, behaviour)
     said = Overloaded("busy") if spec.name == "on_failure" else Reply()
     fake = fake_provider_plugin(said)
     if spec.on_raise is OnRaise.REFUSE and spec.name == "provide":
@@ -216,7 +214,7 @@ async def test_a_step_that_misbehaves_does_what_its_hook_says(
             async with client_of(fake, sees, bad):
                 pass
         return
-    async with client_of(fake, sees, bad, cache()) as client:
+    async with client_of(fake, sees, bad, Cache()) as client:
         outcome = await outcome_of(client, use)
         await stored()
         troubles = (await client.runtime()).pipeline.troubles.counts[("request-bad", spec.name)]
@@ -239,9 +237,9 @@ async def test_a_step_that_misbehaves_does_what_its_hook_says(
 
 async def test_every_operation_is_recorded_once() -> None:
     """Answers, failures, refusals and cancellations, with what is known of each."""
-    sees = observer()
+    sees = Observer()
     fake = fake_provider_plugin([Reply(after=2.0), Overloaded("busy"), Reply(after=60.0), Reply()])
-    async with client_of(fake, sees, cache()) as client:
+    async with client_of(fake, sees, Cache()) as client:
         await client.chat("Hello.", tenant="t")
         await outcome_of(client, chatted)
         task = asyncio.ensure_future(client.chat("Hello."))
@@ -276,7 +274,7 @@ async def test_a_refused_request_is_recorded() -> None:
     async def pre_request(call: Call, request: Request) -> Request:
         raise NotAllowed("Not you.")
 
-    sees = observer()
+    sees = Observer()
     async with client_of(fake_provider_plugin(), sees, plugin("guard-x", pre_request=pre_request)) as client:
         assert isinstance(await outcome_of(client, chatted), NotAllowed)
     assert [(metric.status, metric.code) for metric in sees.metrics] == [("refused", "not_allowed")]
@@ -287,7 +285,7 @@ async def test_a_refused_request_is_recorded() -> None:
 
 async def test_the_first_cache_that_knows_answers() -> None:
     """It costs nothing, and the later caches are not asked; the earlier ones hear of the entry, and whose it is."""
-    first, second = cache("cache-a"), cache("cache-b")
+    first, second = Cache("cache-a"), Cache("cache-b")
     async with client_of(fake_provider_plugin(), first, second) as client:
         await client.chat("Hello.", **SHARED)
         await stored()
@@ -301,15 +299,14 @@ async def test_the_first_cache_that_knows_answers() -> None:
 
 async def test_an_entry_under_another_key_is_no_answer() -> None:
     """A cache that mixes entries up does not reach the user."""
-    other = cache()
     fake = fake_provider_plugin([Reply("one"), Reply("two")])
 
-    class Mixed(other):  # type: ignore[misc, valid-type]
+    class Mixed(Cache):
         @hookimpl
         async def cache_lookup(self, keys: tuple[Any, ...]) -> CacheEntry | None:
-            return next(iter(type(self).entries.values()), None)
+            return next(iter(self.entries.values()), None)
 
-    async with client_of(fake, Mixed) as client:
+    async with client_of(fake, Mixed()) as client:
         assert (await client.chat("Hello.", **SHARED)).text == "one"
         await stored()
         assert (await client.chat("Something else.", **SHARED)).text == "two"
@@ -317,7 +314,7 @@ async def test_an_entry_under_another_key_is_no_answer() -> None:
 
 async def test_answers_are_stored_under_the_target_that_answered() -> None:
     """What the second model of an alias said is no answer of the first one."""
-    known = cache()
+    known = Cache()
     fake = fake_provider_plugin([Overloaded("busy"), Reply("from small")], models=("big", "small"))
 
     async def on_failure(attempt: Any) -> Retry:
@@ -376,25 +373,21 @@ async def test_only_a_cache_may_answer() -> None:
 class Summariser(Plugin):
     """Asks a model before every call, as deep as it may."""
 
-    name = "request-summary"
-    deepest: list[int]
-    children: list[Call]
-    seconds = 0.0
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.children: list[Call] = []
 
     @hookimpl
     async def pre_request(self, call: Call, request: Request) -> Request | None:
-        type(self).children.append(call)
+        self.children.append(call)
         summary = await self.core.send(ChatRequest({"messages": request.document["messages"]}), parent=call)
         return request.replace(summary=summary.text)  # type: ignore[attr-defined]
 
 
-def summariser(name: str) -> type[Summariser]:
-    return type("Made", (Summariser,), {"name": name, "children": [], "deepest": []})
-
-
 async def test_a_child_call_skips_its_senders_steps() -> None:
     """Otherwise it would ask itself for ever. Principal and deadline are the parent's; the metric names the parent."""
-    one, sees = summariser("request-one"), observer()
+    one, sees = Summariser("request-one"), Observer()
     fake = fake_provider_plugin([Reply("summary"), Reply("answer")])
     async with client_of(fake, one, sees) as client:
         request = ChatRequest({"messages": [{"role": "user", "content": "Hello."}]})
@@ -410,7 +403,7 @@ async def test_a_child_call_skips_its_senders_steps() -> None:
 
 async def test_a_child_of_a_child_skips_both_senders() -> None:
     """Two plugins that each send a call go two deep and then end, instead of round and round."""
-    one, two = summariser("request-one"), summariser("request-two")
+    one, two = Summariser("request-one"), Summariser("request-two")
     async with client_of(fake_provider_plugin(), one, two) as client:
         await client.chat("Hello.")
     assert sorted(call.depth for call in one.children + two.children) == [0, 0, 1, 1]
@@ -418,7 +411,7 @@ async def test_a_child_of_a_child_skips_both_senders() -> None:
 
 async def test_calls_go_at_most_two_deep() -> None:
     """The third is refused by name."""
-    kinds = [summariser(f"request-{name}") for name in ("one", "two", "three")]
+    kinds = [Summariser(f"request-{name}") for name in ("one", "two", "three")]
     async with client_of(fake_provider_plugin(), *kinds) as client:
         error = await outcome_of(client, chatted)
     assert isinstance(error, InternalError)
@@ -427,8 +420,8 @@ async def test_calls_go_at_most_two_deep() -> None:
 
 async def test_a_childs_deadline_is_its_parents() -> None:
     """It cannot take longer than whoever waits for it; both end at once, with one error for the user."""
-    sees = observer()
-    async with client_of(fake_provider_plugin(Reply(after=60.0)), summariser("request-one"), sees,
+    sees = Observer()
+    async with client_of(fake_provider_plugin(Reply(after=60.0)), Summariser("request-one"), sees,
                          limits={"pre_request": 50.0}) as client:  # fmt: skip
         begun = asyncio.get_running_loop().time()
         with pytest.raises(UpstreamTimeout) as caught:

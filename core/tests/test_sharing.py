@@ -15,6 +15,7 @@ from localagent import Attempt, CacheEntry, CacheKey, CachePolicy, Client, Local
 from localagent.cache_keys import IGNORED, cache_keys
 from localagent.hooks import hookimpl
 from localagent.instances import Instance, Target
+from localagent.plugin_sources import PluginSource
 from localagent.requests import ChatRequest
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.contracts.base import often
@@ -29,37 +30,39 @@ TARGET = Target(Instance("one", "fake", "fake", "http://one.invalid"), "m")
 class Cache(Plugin):
     """A dictionary that writes down what it was asked and told."""
 
-    entries: dict[CacheKey, CacheEntry]
-    told: list[CacheEntry]
-    asked: list[tuple[CacheKey, ...]]
+    def __init__(self, name: str = "cache-dict") -> None:
+        super().__init__()
+        self.name = name
+        self.entries: dict[CacheKey, CacheEntry] = {}
+        self.told: list[CacheEntry] = []
+        self.asked: list[tuple[CacheKey, ...]] = []
 
     @hookimpl
     async def cache_lookup(self, keys: tuple[CacheKey, ...]) -> CacheEntry | None:
-        type(self).asked.append(keys)
-        return next((entry for key in keys if (entry := type(self).entries.get(key))), None)
+        self.asked.append(keys)
+        return next((entry for key in keys if (entry := self.entries.get(key))), None)
 
     @hookimpl
     async def cache_store(self, entry: CacheEntry) -> None:
-        type(self).told.append(entry)
-        type(self).entries[entry.key] = entry
-
-
-def cache(name: str = "cache-dict") -> type[Cache]:
-    return type("Made", (Cache,), {"name": name, "entries": {}, "told": [], "asked": []})
+        self.told.append(entry)
+        self.entries[entry.key] = entry
 
 
 class Observer(Plugin):
     """Writes metrics down."""
 
     name = "metrics-observer"
-    metrics: list[Metric]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metrics: list[Metric] = []
 
     @hookimpl
     def record_metric(self, metric: Metric) -> None:
-        type(self).metrics.append(metric)
+        self.metrics.append(metric)
 
 
-def client_with(*plugins: type[Plugin], **settings: Any) -> Client:
+def client_with(*plugins: PluginSource, **settings: Any) -> Client:
     return Client({"health": {"enabled": False}, **settings}, plugins=plugins, environment={}, seed=1)
 
 
@@ -144,8 +147,8 @@ async def _one_batch(chance: random.Random, operations: int) -> None:
             return
         assert text == f"<{tenant}|{prompt}>"
 
-    fake, known = fake_provider_plugin(reply), cache()
-    observer = type("Made", (Observer,), {"metrics": []})
+    fake, known = fake_provider_plugin(reply), Cache()
+    observer = Observer()
     async with client_with(fake, known, observer) as client:
         await asyncio.gather(*(user(client) for _ in range(operations)))
         await asyncio.sleep(10.0)
@@ -166,7 +169,7 @@ async def _one_batch(chance: random.Random, operations: int) -> None:
 async def test_three_targets_of_an_alias_are_looked_up_in_order() -> None:
     """Not more; an answer of the fourth is kept all the same, for who asks for that model."""
     names = ("m1", "m2", "m3", "m4", "m5")
-    fake, known = fake_provider_plugin(Reply("ok"), models=names), cache()
+    fake, known = fake_provider_plugin(Reply("ok"), models=names), Cache()
     targets = [f"fake/{name}" for name in names]
     async with client_with(fake, known, models={"fast": targets}) as client:
         runtime = await client.runtime()
@@ -183,7 +186,7 @@ async def test_three_targets_of_an_alias_are_looked_up_in_order() -> None:
 async def test_an_answer_is_kept_for_the_target_that_gave_it() -> None:
     """Also for one that is not looked up."""
     names = ("m1", "m2", "m3", "m4")
-    fake, known = fake_provider_plugin(Reply("ok"), models=names), cache()
+    fake, known = fake_provider_plugin(Reply("ok"), models=names), Cache()
 
     class Last(Plugin):
         name = "select-last"
@@ -204,7 +207,7 @@ async def test_an_answer_is_kept_for_the_target_that_gave_it() -> None:
 
 async def test_a_hit_is_told_to_the_caches_that_were_asked_before() -> None:
     """Neither to the one that had it, nor to those behind it."""
-    caches = [cache(name) for name in ("cache-a", "cache-b", "cache-c")]
+    caches = [Cache(name) for name in ("cache-a", "cache-b", "cache-c")]
     fake = fake_provider_plugin(Reply("ok"))
     async with client_with(fake, *caches) as client:
         await chat(client)
@@ -230,7 +233,7 @@ async def test_a_hit_says_how_old_it_is() -> None:
         def record_metric(self, call: Any) -> None:
             ages.append(call.facts.get("age"))
 
-    known = cache()
+    known = Cache()
     async with client_with(fake_provider_plugin(Reply("ok")), known, Watches) as client:
         assert (await chat(client)).age is None
         (key, entry), *_ = known.entries.items()
@@ -252,7 +255,7 @@ def numbered() -> type[Any]:
 async def test_several_answers_to_one_request_are_kept() -> None:
     """So many as the setting says are asked for; from then on one of them answers."""
     fake = numbered()
-    async with client_with(fake, cache(), sharing={"policy": "all", "samples": 3}) as client:
+    async with client_with(fake, Cache(), sharing={"policy": "all", "samples": 3}) as client:
         told = [(await chat(client, temperature=1)).text for _ in range(60)]
     assert len(fake.asked) == 3
     assert set(told) == {"0", "1", "2"}
@@ -262,7 +265,7 @@ async def test_several_answers_to_one_request_are_kept() -> None:
 async def test_a_call_may_name_its_sample() -> None:
     """The same sample is the same answer, at the same time as well; another one is another."""
     fake = numbered()
-    async with client_with(fake, cache(), sharing={"policy": "all"}) as client:
+    async with client_with(fake, Cache(), sharing={"policy": "all"}) as client:
         named = [CachePolicy(sample=number) for number in (1, 2, 1, 2)]
         told = await asyncio.gather(*(client.chat("Hello.", cache=one) for one in named))
         assert told[0].text == told[2].text != told[1].text == told[3].text
@@ -274,5 +277,5 @@ async def test_a_call_may_name_its_sample() -> None:
 async def test_a_deterministic_request_has_one_answer() -> None:
     """Several of them would be the same."""
     fake = numbered()
-    async with client_with(fake, cache(), sharing={"policy": "all", "samples": 5}) as client:
+    async with client_with(fake, Cache(), sharing={"policy": "all", "samples": 5}) as client:
         assert {(await chat(client)).text for _ in range(10)} == {"0"}

@@ -30,6 +30,7 @@ from localagent import (
     UpstreamTimeout,
     hookimpl,
 )
+from localagent.plugin_sources import PluginSource
 from localagent_testing import Reply, fake_provider_plugin, sse
 from localagent_testing.fake_provider import DONE, FakeProviderPlugin
 
@@ -53,25 +54,24 @@ class Observer(Plugin):
     """Hears how attempts, what they deferred, and calls end."""
 
     name = "metrics-observer"
-    heard: list[tuple[str, str]]
-    metrics: list[Metric]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[tuple[str, str]] = []
+        self.metrics: list[Metric] = []
 
     @hookimpl
     async def rate_check(self, attempt: Attempt) -> None:
-        attempt.defer(lambda outcome: type(self).heard.append(("deferred", outcome.status)))
+        attempt.defer(lambda outcome: self.heard.append(("deferred", outcome.status)))
 
     @hookimpl
     def after_attempt(self, attempt: Attempt, outcome: Outcome) -> None:
-        type(self).heard.append(("attempt", outcome.status))
+        self.heard.append(("attempt", outcome.status))
 
     @hookimpl
     def record_metric(self, metric: Metric) -> None:
-        type(self).heard.append(("metric", metric.status))
-        type(self).metrics.append(metric)
-
-
-def observer() -> type[Observer]:
-    return type("Made", (Observer,), {"heard": [], "metrics": []})
+        self.heard.append(("metric", metric.status))
+        self.metrics.append(metric)
 
 
 def ended(status: str, metric: str = "") -> list[tuple[str, str]]:
@@ -88,23 +88,22 @@ RETRY = plugin("failure-next", on_failure=next_target)
 
 class Cache(Plugin):
     name = "cache-dict"
-    entries: dict[Any, CacheEntry]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: dict[Any, CacheEntry] = {}
 
     @hookimpl
     async def cache_lookup(self, keys: tuple[Any, ...]) -> CacheEntry | None:
-        return next((entry for key in keys if (entry := type(self).entries.get(key))), None)
+        return next((entry for key in keys if (entry := self.entries.get(key))), None)
 
     @hookimpl
     async def cache_store(self, entry: CacheEntry) -> None:
-        type(self).entries[entry.key] = entry
-
-
-def cache() -> type[Cache]:
-    return type("Made", (Cache,), {"entries": {}})
+        self.entries[entry.key] = entry
 
 
 @asynccontextmanager
-async def client_of(*plugins: Kind, **settings: Any) -> AsyncIterator[Client]:
+async def client_of(*plugins: PluginSource, **settings: Any) -> AsyncIterator[Client]:
     """A client without health checks; at the end nothing is in flight and no stream is open."""
     settings = {"health": {"enabled": False}, **settings}
     async with Client(settings, plugins=plugins, environment={}, seed=1) as client:
@@ -212,7 +211,7 @@ async def test_events_before_content_come_with_it() -> None:
 )
 async def test_a_failure_behind_content_interrupts(failure: Any, cause: type[LocalAgentError]) -> None:
     """No step is asked; the error holds what arrived and names the cause; the attempt has failed."""
-    sees = observer()
+    sees = Observer()
     fake = fake_provider_plugin({"a": pieces("Hel", "lo", failure), "b": Reply()})
     async with client_of(fake, RETRY, sees) as client:
         error = await interrupted(client)
@@ -288,7 +287,7 @@ async def test_a_slow_consumer_is_no_stall() -> None:
 
 async def test_a_deadline_that_passes_while_the_consumer_is_elsewhere_ends_the_source() -> None:
     """At once; the consumer is not cancelled, and hears of it at its next read."""
-    sees, fake = observer(), fake_provider_plugin(pieces("a", "b", 60.0, "c"))
+    sees, fake = Observer(), fake_provider_plugin(pieces("a", "b", 60.0, "c"))
     async with client_of(fake, sees) as client, client.stream("Hello.", timeout=5.0) as stream:
         assert (await anext(stream)).text == "a"
         await asyncio.sleep(8.0)
@@ -344,7 +343,7 @@ async def elsewhere(stream: AnswerStream) -> None:
 @pytest.mark.parametrize("way", [leave, close, cancelled, elsewhere])
 async def test_leaving_a_stream_ends_everything(way: Callable[[AnswerStream], Any]) -> None:
     """The source is closed; the attempt, what it deferred and the call hear of it, once and in this order."""
-    sees, fake = observer(), fake_provider_plugin(pieces("a", 60.0, "b"))
+    sees, fake = Observer(), fake_provider_plugin(pieces("a", 60.0, "b"))
     async with client_of(fake, sees) as client:
         await way(client.stream("Hello."))
         assert fake.asked[0].ended == "cancelled"
@@ -353,7 +352,7 @@ async def test_leaving_a_stream_ends_everything(way: Callable[[AnswerStream], An
 
 async def test_a_stream_that_is_dropped_is_ended_with_a_warning() -> None:
     """The last reference is enough; the loop closes the source at its next turn."""
-    sees, fake = observer(), fake_provider_plugin(pieces("a", 60.0, "b"))
+    sees, fake = Observer(), fake_provider_plugin(pieces("a", 60.0, "b"))
     async with client_of(fake, sees) as client:
         stream = client.stream("Hello.")
         await anext(stream)
@@ -393,7 +392,7 @@ async def test_a_stream_that_was_never_entered_leaves_nothing() -> None:
 
 async def test_a_stream_may_be_closed_before_it_begins_and_after_it_ended() -> None:
     """Closing is idempotent in every state."""
-    sees = observer()
+    sees = Observer()
     async with client_of(fake_provider_plugin(), sees) as client:
         await client.stream("Hello.").aclose()
         stream = client.stream("Hello.")
@@ -424,7 +423,7 @@ async def test_a_client_that_closes_interrupts_its_streams() -> None:
 
 async def test_a_stream_that_ended_well_tells_what_it_cost() -> None:
     """Usage, finish reason, model and the time of the first content are known at the end."""
-    sees = observer()
+    sees = Observer()
     async with client_of(fake_provider_plugin(pieces(2.0, "a", 3.0, "b", finish="length")), sees) as client:
         async with client.stream("Hello.") as stream:
             assert (stream.usage, stream.finish_reason, stream.model) == (None, None, "fake/m")
@@ -563,7 +562,7 @@ class Fails:
 @pytest.mark.parametrize("where", ["feed", "last", "end"])
 async def test_a_step_that_fails_ends_the_stream(where: str) -> None:
     """With an error that names the plugin; what had come is handed out; everything is closed, and nothing is kept."""
-    sees, known, fake = observer(), cache(), fake_provider_plugin(pieces("he", "llo"))
+    sees, known, fake = Observer(), Cache(), fake_provider_plugin(pieces("he", "llo"))
     alone = {"flights": False}
     async with client_of(fake, sees, known, wraps("guard-x", lambda: Fails(where)), sharing=alone) as client:
         with pytest.raises(LocalAgentError) as caught:
@@ -583,7 +582,7 @@ async def test_a_step_that_fails_ends_the_stream(where: str) -> None:
 async def test_a_stored_stream_is_replayed() -> None:
     """Event for event, with the same finish reason, tokens and model; nobody is asked."""
     fake = fake_provider_plugin(pieces(ROLE, "he", "llo"))
-    async with client_of(fake, cache()) as client:
+    async with client_of(fake, Cache()) as client:
         told = []
         for _ in range(2):
             async with client.stream("Hello.", temperature=0) as stream:
@@ -595,7 +594,7 @@ async def test_a_stored_stream_is_replayed() -> None:
 
 async def test_a_stored_answer_is_replayed_as_a_stream() -> None:
     """What came whole may be read as a stream."""
-    async with client_of(fake_provider_plugin(Reply("hello")), cache()) as client:
+    async with client_of(fake_provider_plugin(Reply("hello")), Cache()) as client:
         await client.chat("Hello.", temperature=0)
         await stored()
         async with client.stream("Hello.", temperature=0) as stream:
@@ -604,7 +603,7 @@ async def test_a_stored_answer_is_replayed_as_a_stream() -> None:
 
 async def test_a_replay_passes_the_steps_too() -> None:
     """What a step takes out of a stream is not there in a replay either; what is stored is what the server said."""
-    async with client_of(fake_provider_plugin(pieces("he", "llo")), cache(), wraps("a-upper", Upper)) as client:
+    async with client_of(fake_provider_plugin(pieces("he", "llo")), Cache(), wraps("a-upper", Upper)) as client:
         assert await texts(client, temperature=0) == ["HE", "LLO"]
         await stored()
         assert await texts(client, temperature=0) == ["HE", "LLO"]
@@ -614,7 +613,7 @@ async def test_a_replay_passes_the_steps_too() -> None:
 async def test_what_is_not_whole_is_not_stored(how: str) -> None:
     """Broken streams, streams that were left, and answers cut by length."""
     said = {"broken": pieces("he", ends=False), "left": pieces("he", 60.0), "cut": pieces("he", finish="length")}
-    known = cache()
+    known = Cache()
     async with client_of(fake_provider_plugin(said[how]), known) as client:
         if how == "left":
             await leave(client.stream("Hello.", temperature=0))
@@ -627,7 +626,7 @@ async def test_what_is_not_whole_is_not_stored(how: str) -> None:
 async def test_a_stream_that_cannot_be_joined_is_not_stored() -> None:
     """Odd fields that nobody had to understand so far spoil no stream; there is just nothing to store."""
     odd = sse([{"choices": [{"index": 0, "delta": {"content": "a", "tool_calls": tools}}]} for tools in (5, [5])])
-    known = cache()
+    known = Cache()
     async with client_of(fake_provider_plugin(pieces(odd)), known) as client:
         assert await texts(client, temperature=0) == ["a", "a"]
         await stored()
@@ -636,7 +635,7 @@ async def test_a_stream_that_cannot_be_joined_is_not_stored() -> None:
 
 async def test_a_stream_that_is_too_long_is_not_kept() -> None:
     """At most 1 MiB is held for a cache; the stream itself goes on."""
-    known, long = cache(), "x" * 100_000
+    known, long = Cache(), "x" * 100_000
     async with client_of(fake_provider_plugin(pieces(*[long] * 12)), known) as client:
         assert sum(map(len, await texts(client, temperature=0))) == 1_200_000
         await stored()
