@@ -7,9 +7,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from localagent.plugin_sources import used_twice
-
 from localagent.errors import InternalError
+from localagent.plugin_sources import used_twice
 
 if TYPE_CHECKING:
     import random

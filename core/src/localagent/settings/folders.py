@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,28 +34,6 @@ def state_folder(environment: Mapping[str, str], platform: str = "") -> Path:
     ``XDG_STATE_HOME`` decides wherever it holds an absolute path. For arguments and errors see ``config_folder``.
     """
     return _folder(environment, platform or sys.platform, "XDG_STATE_HOME", "LOCALAPPDATA", ".local/state")
-
-
-def open_to_others(folder: Path) -> Path | None:
-    """Return the folder in which other users of the machine could replace a file; None where they cannot.
-
-    It is the folder itself, or one above it in which they may rename what is not theirs. On Windows it is always None.
-
-    Args:
-        folder: An absolute path; what of it is not there is passed over.
-    """
-    if os.name != "posix":
-        return None
-    for place in (folder, *folder.parents):
-        try:
-            found = place.stat()
-        except OSError:
-            continue
-        foreign = found.st_uid not in (0, os.geteuid()) or bool(found.st_mode & 0o022)
-        loose = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
-        if foreign if place == folder else loose:
-            return place
-    return None
 
 
 def _folder(environment: Mapping[str, str], platform: str, xdg: str, windows: str, elsewhere: str) -> Path:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 _GIVES = {
     "conditions": ("Condition", "Diagnosed", "InstanceCondition", "LiveProcesses", "Trouble", "condition"),
     "exit_codes": ("ExitCode", "exit_code"),
-    "findings": ("Finding", "broken"),
+    "findings": ("Finding", "broken", "open_to_others"),
     "interrupts": ("PressedTwice", "run_until_interrupted"),
     "line": ("CommandLine",),
     "log": ("Log", "logs"),
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from localagent_cli.exit_codes import exit_code as exit_code
     from localagent_cli.findings import Finding as Finding
     from localagent_cli.findings import broken as broken
+    from localagent_cli.findings import open_to_others as open_to_others
     from localagent_cli.interrupts import PressedTwice as PressedTwice
     from localagent_cli.interrupts import run_until_interrupted as run_until_interrupted
     from localagent_cli.line import CommandLine as CommandLine

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -91,7 +92,6 @@ def settings_file(settings: Settings) -> Finding:
 
 def state_folder(settings: Settings) -> Finding:
     """Look whether files that outlive the process can be kept; nothing else needs them. Nothing is made."""
-    from localagent.settings.folders import open_to_others
     from localagent.settings.folders import state_folder as usual_folder
 
     try:
@@ -111,6 +111,28 @@ def state_folder(settings: Settings) -> Finding:
         return Finding("warn", "state folder", f"{folder}: other users may write to {place}.",
                        f"Run: chmod go-w {place}")  # fmt: skip
     return Finding("ok", "state folder", str(folder))
+
+
+def open_to_others(folder: Path) -> Path | None:
+    """Return the folder in which other users of the machine could replace a file; None where they cannot.
+
+    It is the folder itself, or one above it in which they may rename what is not theirs. On Windows it is always None.
+
+    Args:
+        folder: An absolute path; what of it is not there is passed over.
+    """
+    if os.name != "posix":
+        return None
+    for place in (folder, *folder.parents):
+        try:
+            found = place.stat()
+        except OSError:
+            continue
+        foreign = found.st_uid not in (0, os.geteuid()) or bool(found.st_mode & 0o022)
+        loose = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+        if foreign if place == folder else loose:
+            return place
+    return None
 
 
 def _exists(path: Path) -> bool:

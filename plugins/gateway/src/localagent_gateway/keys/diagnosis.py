@@ -10,8 +10,7 @@ from pathlib import Path
 from time import time as wall
 
 from localagent import StartError
-from localagent.settings.folders import open_to_others
-from localagent_cli import Finding, broken
+from localagent_cli import Finding, broken, open_to_others
 from localagent_gateway.keys import database, pepper, revocations
 from localagent_gateway.keys.reader import KeyReader
 from localagent_gateway.settings import GatewaySettings
