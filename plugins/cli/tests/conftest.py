@@ -26,13 +26,17 @@ PROGRAM = ("-m", "localagent_cli")
 # A shell's part: a session of its own whose terminal is standard input; then the program takes over the process.
 IN_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 WIRE = """
-    from localagent import OpenAICompatible, Plugin, ProviderType, hookimpl
-    from localagent.plugin import NoSettings
+    from localagent import ModelInfo, NoSettings, OpenAICompatible, Plugin, ProviderType, hookimpl
+
+    class WireProvider(OpenAICompatible):
+        def model_info(self, row, instance):
+            window, owner = row.get("context_length"), row.get("owned_by", "")
+            return ModelInfo(row["id"], instance.provider, instance.id, window, owner=owner)
 
     class Wire(Plugin):
         @hookimpl
         def provide(self):
-            return [ProviderType("wire", NoSettings, lambda setup: OpenAICompatible(setup, *setup.instances("http://w")))]
+            return [ProviderType("wire", NoSettings, lambda setup: WireProvider(setup, *setup.instances("http://w")))]
 """
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from localagent_testing import CANARY_PROMPT, FaultServer, ReadRequest, Send, answer
 
 MODELS = {"object": "list", "data": [
-    {"id": "small", "owned_by": "somebody", "meta": {"n_ctx_train": 2048}}, {"id": "large"},
+    {"id": "small", "owned_by": "somebody", "context_length": 2048}, {"id": "large"},
 ]}  # fmt: skip
 GUARD = """
     from localagent import Plugin, hookimpl

@@ -120,7 +120,11 @@ TABLE: tuple[ErrorRule, ...] = (
     ErrorRule(Overloaded, names="overloaded(?:_error)?|(?:service_)?unavailable(?:_error)?"),
     ErrorRule(UpstreamTimeout, names="(?:request_)?timeout(?:_error)?", advice={"same": True}),
     ErrorRule(ContextLengthExceeded, {400, 413, 422, None}, names="context_length_exceeded"),
-    ErrorRule(ContextLengthExceeded, {400, 413, 422, None}, text=".{0,300}?(?:maximum context length|context window)"),
+    ErrorRule(
+        ContextLengthExceeded,
+        {400, 413, 422, None},
+        text=".{0,300}?(?:maximum context length|context window|available context size)",
+    ),
     ErrorRule(ContentFiltered, names="content_filter|content_policy_violation"),
     ErrorRule(ModelNotFound, names="model_not_found"),
     attrs.evolve(_UNSUPPORTED, status={400, 404, 415, 422, 500, 501, None}, text=_MISSING_FEATURE),
