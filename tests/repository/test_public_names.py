@@ -94,8 +94,6 @@ UNDOCUMENTED = {
     "localagent.state_folder",
     "localagent.stream_run",
     "localagent.timer",
-    "localagent.schema.joining",
-    "localagent.http_answers.redaction",
 }
 
 

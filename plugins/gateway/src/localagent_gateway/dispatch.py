@@ -18,7 +18,7 @@ from localagent import (
     Route,
     Unauthenticated,
 )
-from localagent.http_answers.redaction import redact_address
+from localagent.http_answers import redact_address
 from localagent_gateway.defects import defect
 from localagent_gateway.errors import NotFound, WrongMethod
 from localagent_gateway.openai.errors import openai_error

@@ -11,7 +11,7 @@ import unicodedata
 from typing import Any
 
 from localagent import NotAllowed, Principal, Request
-from localagent.http_answers.redaction import redact
+from localagent.http_answers import redact
 
 ROUTING = re.compile(
     r"model|fallback|rout(?:e|ing)|provider|litellm|extra|target|deployment|engine|endpoint|upstream|plugin|transform"

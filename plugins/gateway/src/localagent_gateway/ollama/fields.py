@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from localagent.http_answers.redaction import redact
+from localagent.http_answers import redact
 from localagent_gateway.ollama.errors import unsupported, wrong
 
 Document = dict[str, Any]

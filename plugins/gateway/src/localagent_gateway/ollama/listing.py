@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from localagent import LocalAgentError, ModelInfo, ModelNotFound, Principal, check_model_name
-from localagent.http_answers.redaction import redact_address
+from localagent.http_answers import redact_address
 from localagent_gateway.openai.api import shown
 from localagent_gateway.service import Service
 

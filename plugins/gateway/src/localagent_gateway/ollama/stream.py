@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from localagent import AnswerStream, Chunk, LocalAgentError
-from localagent.schema.joining import Joiner
+from localagent.schema import Joiner
 from localagent_gateway.ollama.answers import decoded, durations, finish, message, piece, timestamp
 from localagent_gateway.ollama.documents import Choice, Spoken
 from localagent_gateway.ollama.errors import error_line

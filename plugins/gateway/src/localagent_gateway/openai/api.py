@@ -22,7 +22,7 @@ from localagent import (
     check_model_name,
     in_thread,
 )
-from localagent.http_answers.redaction import redact_address
+from localagent.http_answers import redact_address
 from localagent_gateway.anthropic.models import asked_by_anthropic, model_page, model_row
 from localagent_gateway.openai.embeddings import LARGE, converted, differs
 from localagent_gateway.openai.responses import ResponsesApi
