@@ -13,7 +13,7 @@ from localagent_testing import FaultServer, ReadRequest, Script, Send, answer
 TITLE, LINK = "\x1b]0;owned\x07title", "\x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\"
 HOSTILE = f"\x1b[31mred {TITLE} {LINK} \x1b]52;c;b3duZWQ=\x07clip \x9b31mC1\x9d0;x\x9c good\rbad\x08\x7f"
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
-TABLE_OR_CURSOR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+TABLE_OR_CURSOR = re.compile(r"\r?\x1b\[[0-9;?]*[A-Za-z]")
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
 TALKER = """
     import logging

@@ -63,7 +63,8 @@ class Waiting(logging.Handler):
         if self._status is not None:
             self._status.update(shown)
             return
-        self._status = Status(shown, console=self._terminal.console(sys.stderr), spinner_style="dim")
+        style = "dim" if self._terminal.colored else ""
+        self._status = Status(shown, console=self._terminal.console(sys.stderr), spinner_style=style)
         self._status.start()
 
     def _show_something(self) -> None:
