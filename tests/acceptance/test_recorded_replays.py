@@ -18,6 +18,7 @@ import pytest
 
 from localagent import Chunk, Client
 from localagent.schema.joining import join_events
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import tiny_gguf
 from localagent_testing.real_servers import RealServer, llama_server
 
@@ -83,7 +84,7 @@ async def cached(server: RealServer, folder: Path, cache: Any) -> AsyncIterator[
         "health": {"enabled": False},
         "state_folder": str(folder),
     }
-    async with Client(settings, plugins=[OpenAIPlugin, cache], environment={}) as client:
+    async with Client(settings, plugins=[AiohttpConnectPlugin, OpenAIPlugin, cache], environment={}) as client:
         yield client
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from combo_parts import SMALL, asked_by_everybody, asked_by_openai
 from processes import serving
 
-SET = ["cache-memory", "cache-sqlite", "gateway", "provider-llamacpp"]
+SET = ["cache-memory", "cache-sqlite", "connect-aiohttp", "gateway", "provider-llamacpp"]
 
 
 async def test_official_clients_get_answers_from_several_workers(tiny_model: Path, tmp_path: Path) -> None:
