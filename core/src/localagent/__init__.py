@@ -43,15 +43,11 @@ _GIVES = {
     "front": "FrontAnswer FrontRequest FrontStream Parts Route",
     "hooks": "Kind OnRaise hook hookimpl",
     "http_answers.error_rules": "ErrorRule",
-    "http_answers.idle_connections": "ends_after_stream is_stale kept_for",
-    "http_answers.inflating": "Inflater inflater_for",
     "http_answers.openai_compatible": "OpenAICompatible",
-    "http_answers.tls": "tls_context",
     "installing": "install",
     "instances": "Instance InstanceState PoolProfile Target",
     "metric": "Metric",
     "model_names": "check_model_name",
-    "permits": "Permits",
     "plugin": "NoSettings Plugin",
     "private_files": "create_private_file",
     "providers": "Provider ProviderSetup ProviderType",
@@ -116,19 +112,13 @@ if TYPE_CHECKING:
     )
     from localagent.hooks import Kind as Kind, OnRaise as OnRaise, hook as hook, hookimpl as hookimpl
     from localagent.http_answers.error_rules import ErrorRule as ErrorRule
-    from localagent.http_answers.idle_connections import (
-        ends_after_stream as ends_after_stream, is_stale as is_stale, kept_for as kept_for,
-    )
-    from localagent.http_answers.inflating import Inflater as Inflater, inflater_for as inflater_for
     from localagent.http_answers.openai_compatible import OpenAICompatible as OpenAICompatible
-    from localagent.http_answers.tls import tls_context as tls_context
     from localagent.installing import install as install
     from localagent.instances import (
         Instance as Instance, InstanceState as InstanceState, PoolProfile as PoolProfile, Target as Target,
     )
     from localagent.metric import Metric as Metric
     from localagent.model_names import check_model_name as check_model_name
-    from localagent.permits import Permits as Permits
     from localagent.plugin import NoSettings as NoSettings, Plugin as Plugin
     from localagent.private_files import create_private_file as create_private_file
     from localagent.providers import Provider as Provider, ProviderSetup as ProviderSetup, ProviderType as ProviderType

@@ -149,8 +149,8 @@ class Transport(Protocol):
         Redirects are not followed, proxy variables of the environment are not read.
 
         A kept connection is looked at before the first byte is written: when the server has closed it, or anything
-        waits to be read from it, it is closed and another one is used (``localagent.is_stale`` says so). From the first
-        byte on nothing is sent again, whatever the method: the server may have begun to work. When a kept connection
+        waits to be read from it, it is closed and another one is used. From the first byte on
+        nothing is sent again, whatever the method: the server may have begun to work. When a kept connection
         breaks before an answer, the other kept ones to the same server are closed, too.
 
         Args:

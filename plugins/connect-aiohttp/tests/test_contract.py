@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import attrs
 
-from localagent import Caps, ConnectSettings, Permits, PoolProfile
-from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, AiohttpTransport
+from localagent import Caps, ConnectSettings, PoolProfile
+from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, AiohttpTransport, Permits
 from localagent_testing import ConnectContract, FakeCore, TransportContract
 from localagent_testing.contracts.exchanging import CAPS, HERE, POOL
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from localagent import Permits
+from localagent_connect_aiohttp import Permits
 from localagent_connect_aiohttp.permits import PoolPermits
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from localagent import Client, Instance, Settings
@@ -50,3 +53,10 @@ def test_it_is_active_when_it_is_installed() -> None:
     """Nobody needs to name it."""
     assert FastConnectPlugin.default
     assert Client is not None
+
+
+def test_it_takes_parts_of_the_default_transport_and_not_its_client() -> None:
+    """Connection slots and decompression come from there; aiohttp is not imported for them."""
+    program = "import sys, localagent_connect_fast.transport; print('aiohttp' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert shown == "False\n"

@@ -12,11 +12,10 @@ import attrs
 import pytest
 
 from localagent.errors import UpstreamServerError
-from localagent.http_answers.inflating import Inflater
 from localagent.instances import PoolProfile
 from localagent.timer import Watch
 from localagent.transport import Caps, ConnectSettings, HttpAnswer
-from localagent_connect_aiohttp import AiohttpTransport, Sessions, connector
+from localagent_connect_aiohttp import AiohttpTransport, Inflater, Sessions, connector
 from localagent_connect_aiohttp.answer import AiohttpAnswer
 from localagent_testing import TransportContract
 from localagent_testing.contracts.exchanging import CAPS, HERE, POOL

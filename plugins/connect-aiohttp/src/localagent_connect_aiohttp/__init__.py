@@ -1,6 +1,7 @@
 """The default transport: HTTP over aiohttp, with a pool of connections for every instance.
 
-aiohttp is imported with the first transport, so that a program that sends nothing does not load it.
+aiohttp is imported with the first transport, so that a program that sends nothing does not load it. What other
+transports need as well comes without aiohttp: connection slots, decompression, trust, and rules for kept connections.
 """
 
 from __future__ import annotations
@@ -8,14 +9,30 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from localagent_connect_aiohttp.idle_connections import ends_after_stream, is_stale, kept_for
+from localagent_connect_aiohttp.inflating import Inflater, inflater_for
+from localagent_connect_aiohttp.permits import Permits
 from localagent_connect_aiohttp.plugin import AiohttpConnectPlugin
 from localagent_connect_aiohttp.settings import AiohttpConnectSettings
+from localagent_connect_aiohttp.tls import tls_context
 
 if TYPE_CHECKING:
     from localagent_connect_aiohttp.sessions import Sessions
     from localagent_connect_aiohttp.transport import AiohttpTransport
 
-__all__ = ["AiohttpConnectPlugin", "AiohttpConnectSettings", "AiohttpTransport", "Sessions"]
+__all__ = [
+    "AiohttpConnectPlugin",
+    "AiohttpConnectSettings",
+    "AiohttpTransport",
+    "Inflater",
+    "Permits",
+    "Sessions",
+    "ends_after_stream",
+    "inflater_for",
+    "is_stale",
+    "kept_for",
+    "tls_context",
+]
 
 _HEAVY = {"AiohttpTransport": "transport", "Sessions": "sessions"}
 

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from localagent import Caps, Inflater, Permits, ResponseTooLarge, inflater_for
+from localagent import Caps, ResponseTooLarge
 from localagent_connect_aiohttp.errors import broken
+from localagent_connect_aiohttp.inflating import Inflater, inflater_for
+from localagent_connect_aiohttp.permits import Permits
 
 
 class AiohttpAnswer:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from localagent import is_stale, resolve_name
+from localagent import resolve_name
+from localagent_connect_aiohttp.idle_connections import is_stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable

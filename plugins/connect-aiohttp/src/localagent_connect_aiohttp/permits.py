@@ -1,10 +1,74 @@
-"""Connection slots of one instance, each of which takes a slot of all instances, too."""
+"""Connection slots: of one instance, and of one instance within the slots of all."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
-from localagent import Permits
+
+class Permits:
+    """Connection slots of one instance, given out in the order of asking.
+
+    A limit of an HTTP client's own does not do: waiting there looks like a connect timeout.
+
+    Args:
+        limit: Slots.
+
+    Attributes:
+        waited: Seconds that all who had to wait have waited together, those included who gave up.
+    """
+
+    __slots__ = ("_free", "_waiting", "limit", "waited")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._free = limit
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self.waited = 0.0
+
+    @property
+    def used(self) -> int:
+        """Slots that are taken now."""
+        return self.limit - self._free
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a slot."""
+        return len(self._waiting)
+
+    def take(self) -> bool:
+        """Take a slot if one is free and nobody waits."""
+        if self._free > 0 and not self._waiting:
+            self._free -= 1
+            return True
+        return False
+
+    async def wait(self) -> None:
+        """Wait for a slot and take it."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if not future.cancelled():
+                # The slot came in the same turn of the loop as the cancellation. A subclass may give back more.
+                Permits.give(self)
+            elif future in self._waiting:  # ``give`` may have passed it over by now
+                self._waiting.remove(future)
+            raise
+        finally:
+            self.waited += loop.time() - began
+
+    def give(self) -> None:
+        """Give a slot back, or hand it to whoever waits longest."""
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+        self._free += 1
 
 
 class PoolPermits(Permits):

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 from yarl import URL
 
-from localagent import LocalAgentError, Permits
+from localagent import LocalAgentError
+from localagent_connect_aiohttp.permits import Permits
 
 Spawn: TypeAlias = Callable[[Coroutine[Any, Any, None], str], None]
 

@@ -16,24 +16,22 @@ from localagent import (
     ConnectSettings,
     HttpAnswer,
     Instance,
-    Permits,
     PoolProfile,
     PoolStats,
     SettingsError,
     UpstreamProtocol,
     Watch,
-    ends_after_stream,
-    kept_for,
-    tls_context,
 )
 from localagent_connect_aiohttp.answer import AiohttpAnswer, abort
 from localagent_connect_aiohttp.connector import Exchange, current
 from localagent_connect_aiohttp.errors import translated
+from localagent_connect_aiohttp.idle_connections import ends_after_stream, kept_for
 from localagent_connect_aiohttp.large_body import SMALL_BODY, LargeBody
-from localagent_connect_aiohttp.permits import PoolPermits
+from localagent_connect_aiohttp.permits import Permits, PoolPermits
 from localagent_connect_aiohttp.ready import ReadyConnections, Spawn
 from localagent_connect_aiohttp.sessions import Sessions
 from localagent_connect_aiohttp.settings import AiohttpConnectSettings
+from localagent_connect_aiohttp.tls import tls_context
 
 _LIMITS = ConnectSettings()
 _DEFAULTS = AiohttpConnectSettings()

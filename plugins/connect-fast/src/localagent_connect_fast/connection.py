@@ -7,7 +7,8 @@ from typing import cast
 
 from httptools import HttpParserError, HttpParserInvalidStatusError, HttpResponseParser
 
-from localagent import LocalAgentError, Watch, ends_after_stream, inflater_for, is_stale, kept_for
+from localagent import LocalAgentError, Watch
+from localagent_connect_aiohttp import ends_after_stream, inflater_for, is_stale, kept_for
 from localagent_connect_fast.answer import FastAnswer
 from localagent_connect_fast.errors import closed, cut_body, cut_head, no_http
 from localagent_connect_fast.framing import QUIET, checked, ends_with_connection
@@ -246,7 +247,7 @@ class Connection(asyncio.BufferedProtocol):
         answer.leave(None)
 
     def is_stale(self) -> bool:
-        """Say whether it must not be used again; see ``localagent.is_stale``."""
+        """Say whether it must not be used again; see ``localagent_connect_aiohttp.is_stale``."""
         return is_stale(self._transport)
 
     def read_on(self) -> None:

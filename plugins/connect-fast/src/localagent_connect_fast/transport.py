@@ -7,7 +7,8 @@ import ssl
 from collections.abc import Mapping
 from typing import Literal
 
-from localagent import ConnectSettings, Instance, PoolStats, UpstreamServerError, Watch, tls_context
+from localagent import ConnectSettings, Instance, PoolStats, UpstreamServerError, Watch
+from localagent_connect_aiohttp import tls_context
 from localagent_connect_fast.answer import FastAnswer
 from localagent_connect_fast.connection import PIECE, Connection
 from localagent_connect_fast.errors import unconnected

@@ -7,11 +7,11 @@ closes a connection that was idle for too long over a request that has arrived.
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import Any
 
 from aiohttp import web
 
-from localagent import is_stale
 from localagent_gateway.descriptors import descriptor_limit
 from localagent_gateway.malformed import Connection
 from localagent_gateway.unread import UnreadClients
@@ -119,7 +119,7 @@ class CountedServer(web.Server):
         One whose client has sent something waits for us. It is passed over: on a busy machine a request may have
         arrived with its connection, and many more connections behind it, before the event loop reads it.
         """
-        handler = next((waiting for waiting in self._waiting if not is_stale(waiting.transport)), None)
+        handler = next((waiting for waiting in self._waiting if not _has_sent(waiting.transport)), None)
         if handler is None:
             return False
         del self._waiting[handler]
@@ -153,3 +153,15 @@ class CountedServer(web.Server):
         self.open -= 1
         if not self.open:
             self.none.set()
+
+
+def _has_sent(transport: asyncio.Transport | None) -> bool:
+    """Say whether a client has sent what was not read yet, or is leaving: its connection is not idle."""
+    if transport is None or transport.is_closing():
+        return True
+    descriptor = transport.get_extra_info("socket").fileno()
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from localagent import is_stale, kept_for
+from localagent_connect_aiohttp import is_stale, kept_for
 
 
 @pytest.mark.parametrize(

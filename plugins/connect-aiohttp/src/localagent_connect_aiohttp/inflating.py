@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import zlib
 
-from localagent.errors import Advice, ResponseTooLarge, UpstreamProtocol
-from localagent.transport import MIB
+from localagent import ResponseTooLarge, UpstreamProtocol
+from localagent.errors import Advice
+
+MIB = 1024 * 1024
 
 _AGAIN = Advice(same=True, next=True, billed="unknown", breaker="failure")
 
