@@ -110,7 +110,7 @@ def test_the_line_is_what_click_shows(case: str, tmp_path: Path, monkeypatch: py
     monkeypatch.delitem(sys.modules, name)
     assert isinstance(real, click.Command)
     assert read is not None
-    assert real.get_short_help_str(LIMIT).startswith("Grow ")
+    assert "Grow " in real.get_short_help_str(LIMIT)
     assert (read.get_short_help_str(LIMIT), read.hidden) == (real.get_short_help_str(LIMIT), real.hidden)
 
 
