@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 EACH = 1_000_000
 """Bytes for which others get one turn; to decode or encode so many takes about a millisecond."""
 MOST = 12
-"""Turns at most: from a connection's arrival to the end of a short answer asyncio and aiohttp take nine."""
+"""Turns at most: from a connection's arrival to the end of a short answer a server on asyncio takes nine."""
 
 _steps: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 

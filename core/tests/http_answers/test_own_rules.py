@@ -17,6 +17,7 @@ from localagent import (
     QuotaExhausted,
     hookimpl,
 )
+from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import FaultServer, ReadRequest, Send, answer, sse
 
 EMPTY = {"error": {"message": "Fill it.", "code": "purse_empty"}}
@@ -104,4 +105,4 @@ async def test_own_rules_hold_for_a_check() -> None:
 def client_of(server: FaultServer) -> Client:
     """Return a client of a harbour at a server."""
     settings = {"providers": {"harbour": {"instances": [server.url]}}}
-    return Client(settings, plugins=[HarbourPlugin], environment={})
+    return Client(settings, plugins=[AiohttpConnectPlugin, HarbourPlugin], environment={})
