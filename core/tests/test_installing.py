@@ -10,8 +10,17 @@ from pathlib import Path
 import pytest
 
 from localagent import installing
-from localagent.installing import CLI, CORE, MODEL, install, is_known, known_plugins, upgrade
-from localagent.missing_plugins import missing_plugin, missing_type
+from localagent.installing import (
+    CLI,
+    CORE,
+    MODEL,
+    install,
+    is_known,
+    known_plugins,
+    missing_plugin,
+    missing_type,
+    upgrade,
+)
 
 PLUGINS = ["provider-openai", "provider-ollama", "cache-memory", "somebodys-own"]
 TYPOS = ["provider-opnai", "cache-memroy", "cache_memory", "Cache-Memory", "cache-quantum", "memory", "cache-redis",

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from localagent import Client, Plugin, ProviderSetup, ProviderType, Secret, SettingsError, hookimpl
-from localagent.settings.secret_refs import SecretRef
+from localagent.settings.secrets import SecretRef
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import FaultServer, ReadRequest, Send, WirePlugin, answer
 from localagent_testing.faults.dialects import DIALECTS

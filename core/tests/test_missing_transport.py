@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localagent import Client, Instance, InstanceState, Plugin, PluginError, Transport, hookimpl
-from localagent.installing import install
-from localagent.missing_plugins import missing_transport
+from localagent.installing import install, missing_transport
 from localagent_testing import FaultServer, ReadRequest, Reply, Send, WirePlugin, answer, fake_provider_plugin
 
 CALM = {"health": {"enabled": False}}

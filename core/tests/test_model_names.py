@@ -8,7 +8,7 @@ import pytest
 
 from localagent import Client, InvalidRequest, ModelNotFound, check_model_name
 from localagent.registry import KNOWN_AT_MOST
-from localagent.token_counts import KNOWN_AT_MOST as COUNTED_AT_MOST
+from localagent.tokens import KNOWN_AT_MOST as COUNTED_AT_MOST
 from localagent_testing import fake_provider_plugin
 
 UNFIT = {

@@ -14,7 +14,7 @@ import pytest
 from localagent import plugins
 from localagent.errors import PluginError
 from localagent.installing import install as how_to_install
-from localagent.missing_plugins import missing_plugin
+from localagent.installing import missing_plugin
 from localagent.pipeline import Pipeline
 from localagent.plugin import Plugin
 from localagent.plugins import as_loaded, find_plugins, load_plugins

@@ -11,7 +11,7 @@ import attrs
 import msgspec
 import pytest
 
-from localagent.secrets import Secret
+from localagent.settings.secrets import Secret
 from localagent_testing import CANARY_KEY
 
 SECRET = Secret(CANARY_KEY)

@@ -82,7 +82,7 @@ async def test_without_a_state_folder_one_warning_is_all(
 ) -> None:
     """Whatever the number of plugins and clients; requests are answered."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("localagent.state_folder._told", set())
+    monkeypatch.setattr("localagent.folders._told", set())
     environment = nowhere(tmp_path, monkeypatch)
     for _ in range(2):
         plugins = [fake_provider_plugin(), Keeper, OtherKeeper]
@@ -98,7 +98,7 @@ async def test_another_folder_is_another_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After a change of the settings, say."""
-    monkeypatch.setattr("localagent.state_folder._told", set())
+    monkeypatch.setattr("localagent.folders._told", set())
     (tmp_path / "file").touch()
     for name in ("one", "two", "one"):
         settings = {"state_folder": str(tmp_path / "file" / name)}

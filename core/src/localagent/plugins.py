@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from localagent.errors import LocalAgentError, PluginError
-from localagent.installing import upgrade
-from localagent.missing_plugins import missing_plugin
+from localagent.installing import missing_plugin, upgrade
 from localagent.plugin import Plugin
 from localagent.plugin_sources import PluginSource, described, plugin_class
 

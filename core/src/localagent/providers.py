@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from localagent.core import Core
     from localagent.errors import LocalAgentError
     from localagent.http_answers.error_rules import ErrorRule
-    from localagent.secrets import Secret
     from localagent.settings.provider import ProviderSettings
-    from localagent.settings.secret_refs import SecretRef
+    from localagent.settings.secrets import Secret, SecretRef
     from localagent.streaming import Decoder
     from localagent.timer import Watch
     from localagent.transport import HttpAnswer, Transport
@@ -83,7 +82,7 @@ class ProviderSetup:
 
     def _keys(self) -> list[tuple[int, Secret | None]]:
         """Return the keys that are there, each with its number; what is not there the core has told."""
-        from localagent.settings.secret_refs import SecretMissing
+        from localagent.settings.secrets import SecretMissing
 
         found: list[tuple[int, Secret | None]] = []
         missing: SecretMissing | None = None

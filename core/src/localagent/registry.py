@@ -15,14 +15,13 @@ from localagent.call import Principal
 from localagent.errors import Draining, LocalAgentError, ModelNotFound, NotAllowed, PluginError, SettingsError
 from localagent.guard import own_error
 from localagent.handle import Handle
+from localagent.installing import missing_type
 from localagent.instances import PoolProfile, Target
-from localagent.missing_keys import MissingKeys, left_out, missing_keys
-from localagent.missing_plugins import missing_type
 from localagent.model_names import check_model_name
 from localagent.plugins import find_plugins
 from localagent.providers import Provider, ProviderSetup, ProviderType
-from localagent.settings.secret_refs import SecretMissing
-from localagent.settings.variables import wrong_variable
+from localagent.settings.place import wrong_variable
+from localagent.settings.secrets import MissingKeys, SecretMissing, left_out, missing_keys
 
 if TYPE_CHECKING:
     from localagent.pipeline import Pipeline

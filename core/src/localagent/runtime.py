@@ -23,24 +23,24 @@ from localagent.closing import Leaving
 from localagent.eager import begun
 from localagent.errors import Draining, LocalAgentError, PluginError
 from localagent.flight import Flights
+from localagent.folders import StateFolder
 from localagent.handle import Handle
 from localagent.health import Health
 from localagent.hooks import OPERATIONS
+from localagent.installing import MissingTransport
 from localagent.instances import Instance, Instances, InstanceState, Target, removed
-from localagent.missing_transport import MissingTransport
-from localagent.model_lists import ModelLists
 from localagent.pipeline import Pipeline
 from localagent.plan import first
+from localagent.questions import ModelLists
 from localagent.registry import Registry
 from localagent.requests import Request
 from localagent.retry_budget import RetryBudget
 from localagent.run import answer
 from localagent.settings.model import Settings
-from localagent.settings.variables import read_count
-from localagent.state_folder import StateFolder
+from localagent.settings.place import read_count
 from localagent.supervision import raised_at
 from localagent.timer import NEVER, Timer
-from localagent.token_counts import TokenCounts
+from localagent.tokens import TokenCounts
 from localagent.wheel import Wheel
 
 if TYPE_CHECKING:

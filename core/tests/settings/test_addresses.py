@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.settings.addresses import is_metadata_address, read_address
+from localagent.settings.provider import is_metadata_address, read_address
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from localagent.errors import SettingsError
 from localagent.settings.model import Alias, HealthSettings, RetryBudgetSettings, Settings, Sharing
 from localagent.settings.quantities import Bytes, Seconds
-from localagent.settings.secret_refs import SecretRef
+from localagent.settings.secrets import SecretRef
 from localagent_testing.canaries import CANARY_KEY, Canaries
 
 EXAMPLE = """

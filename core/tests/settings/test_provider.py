@@ -10,7 +10,7 @@ from localagent.errors import SettingsError
 from localagent.instances import PoolProfile
 from localagent.settings.place import Place
 from localagent.settings.provider import InstanceSettings, ProviderSettings
-from localagent.settings.secret_refs import SecretRef
+from localagent.settings.secrets import SecretRef
 from localagent.timer import Clocks
 from localagent.transport import Caps
 from localagent_testing.canaries import CANARY_KEY, Canaries

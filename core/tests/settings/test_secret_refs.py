@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from localagent.errors import SettingsError
-from localagent.secrets import Secret
 from localagent.settings.place import Place
-from localagent.settings.secret_refs import SecretRef
+from localagent.settings.secrets import Secret, SecretRef
 from localagent_testing.canaries import CANARY_KEY, Canaries
 
 KEYS = Place("localagent.toml").key("keys").item(0)

@@ -10,7 +10,7 @@ import pytest
 from localagent import Client, LocalAgentError, Plugin, PluginError, ProviderType, SettingsError, hookimpl
 from localagent.plugin import NoSettings
 from localagent.settings.files import find_settings
-from localagent.settings.variables import read_count, wrong_variable
+from localagent.settings.place import read_count, wrong_variable
 from localagent_testing import CANARY_KEY, Canaries, fake_provider_plugin
 
 COUNT = "expected a whole number from 1 up"

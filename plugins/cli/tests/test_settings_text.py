@@ -12,10 +12,10 @@ import attrs
 import pytest
 
 from localagent.instances import PoolProfile
-from localagent.secrets import Secret
 from localagent.settings.fields import reading_of, setting_fields
 from localagent.settings.model import Alias, HealthSettings, RetryBudgetSettings, Settings, Sharing
 from localagent.settings.provider import InstanceSettings, ProviderSettings
+from localagent.settings.secrets import Secret
 from localagent.timer import Clocks
 from localagent.transport import Caps
 from localagent_cli.settings_text import sample_settings, show

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localagent.lazy import lazily
+from localagent import lazily
 
 if TYPE_CHECKING:
     from localagent.http_answers.density import LARGE, looked_through, refuse_dense

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localagent.lazy import lazily
+from localagent import lazily
 
 if TYPE_CHECKING:
     from localagent.schema.joining import Joiner, join_events

@@ -1,4 +1,4 @@
-"""Where a value stands in the settings, and what an error may say of it.
+"""Where a value stands in the settings or the environment, and what an error may say of it.
 
 Whoever writes a key into the wrong place must not find it in a log: a value is shown only when it is short, stands
 under a name that does not speak of secrets, and does not look like a key itself.
@@ -134,3 +134,34 @@ def _kind(value: object) -> str:
     if isinstance(value, Mapping):
         return "a table"
     return "a list" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
+
+
+# Environment variables that say something else than a key ---------------------------------------------------------
+
+_ENVIRONMENT = Place("the environment")
+
+
+def wrong_variable(name: str, value: str, expected: str) -> SettingsError:
+    """Return the error for a variable that does not hold what was expected: its name, its value, what was expected.
+
+    The value is left out where it may be a secret; an empty one counts as none and is no error.
+    """
+    mend = f"Correct {name}, or unset it."
+    if "@" in value:  # what stands in front of it may be a password
+        return SettingsError(f"{_ENVIRONMENT.key(name)}: expected {expected}.", mend=mend)
+    return _ENVIRONMENT.key(name).wrong(value, expected, mend=mend)
+
+
+def read_count(environment: Mapping[str, str], name: str, default: int) -> int:
+    """Return a variable's whole number from 1 up; the default where it is not set or empty.
+
+    Raises:
+        SettingsError: It holds something else.
+    """
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    if not number:
+        raise wrong_variable(name, text, "a whole number from 1 up")
+    return number

@@ -15,8 +15,7 @@ import attrs
 
 import localagent
 from localagent import LocalAgentError
-from localagent.installing import CORE, install, known_plugins
-from localagent.missing_plugins import PROVIDER, missing_plugin
+from localagent.installing import CORE, PROVIDER, install, known_plugins, missing_plugin
 from localagent_cli.conditions import Diagnosed
 from localagent_cli.hints import install_one_of, strangers, uninstall
 
@@ -92,7 +91,7 @@ def settings_file(settings: Settings) -> Finding:
 
 def state_folder(settings: Settings) -> Finding:
     """Look whether files that outlive the process can be kept; nothing else needs them. Nothing is made."""
-    from localagent.settings.folders import state_folder as usual_folder
+    from localagent.folders import state_folder as usual_folder
 
     try:
         folder = settings.state_folder or usual_folder(os.environ)

@@ -13,9 +13,9 @@ import msgspec
 
 from localagent import StartError
 from localagent.hooks import IMPL_ATTRIBUTE
-from localagent.missing_keys import all_missing_keys
 from localagent.pipeline import Pipeline
 from localagent.plugins import Report, find_plugins
+from localagent.settings.secrets import all_missing_keys
 from localagent_cli.line import CommandLine
 from localagent_cli.options import command
 from localagent_cli.sentences import sentence

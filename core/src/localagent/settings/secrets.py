@@ -1,23 +1,70 @@
-"""Where a key is found. Settings name the place and never hold the key."""
+"""Keys: a value that hides itself, where one is found, and providers some of whose keys are not there.
+
+Settings name the place of a key and never hold it. A provider that lacks keys goes on with the others, or is left out.
+It breaks nothing else: what is wrong is said once, and is an error only for the request that names this provider.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
 import attrs
 
 from localagent.errors import SettingsError
-from localagent.secrets import Secret
 from localagent.settings.fields import NOT_A_SETTING
 from localagent.settings.place import Place, looks_secret
 from localagent.settings.structuring import read_table
 
+if TYPE_CHECKING:
+    from localagent.settings.model import Settings
+    from localagent.settings.provider import ProviderSettings
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY = re.compile(r"[\x21-\x7e]+")
 _NO_KEYS_HERE = "Keys do not belong in the settings: put it into an environment variable and write its name here."
+
+
+class Secret:
+    """Holds a key and shows it to nobody who does not ask by name.
+
+    ``repr``, ``str``, ``format`` show ``***``; pickling and JSON encoding are refused. Comparison is by value.
+
+    Args:
+        value: The key itself.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value itself; call this only where it goes onto the wire."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret cannot be pickled")
 
 
 class SecretMissing(SettingsError):
@@ -94,3 +141,65 @@ class SecretRef:
         # Raised here and not above: the decoder's error holds what the file holds.
         raise SecretMissing(f"{self.named_by}: {self} cannot be read: {why}.",
                             mend="Put the key there, or take it out of the settings.")  # fmt: skip
+
+
+@attrs.frozen
+class MissingKeys:
+    """What a provider lacks.
+
+    Attributes:
+        error: What is said of it.
+        left_out: Whether it cannot be asked: it has none of its keys, or lacks a header.
+    """
+
+    error: SettingsError
+    left_out: bool
+
+
+def missing_keys(name: str, common: ProviderSettings, environment: Mapping[str, str]) -> MissingKeys | None:
+    """Look for the keys of a provider; None when all are there.
+
+    Args:
+        name: The provider's name in the settings.
+        common: Its settings.
+        environment: The environment variables.
+    """
+    keys = _missing(common.keys, environment)
+    headers = _missing([value for value in common.headers.values() if isinstance(value, SecretRef)], environment)
+    if headers or (keys and len(keys) == len(common.keys)):
+        return left_out(name, [*keys, *headers])
+    if not keys:
+        return None
+    what = f"{len(keys)} of its {len(common.keys)} keys"
+    return MissingKeys(_error(f"Provider {name} goes on without {what}", keys), left_out=False)
+
+
+def all_missing_keys(settings: Settings, environment: Mapping[str, str]) -> Iterator[MissingKeys]:
+    """Look for the keys of all providers that the settings name."""
+    found = (missing_keys(name, common, environment) for name, common in settings.providers.items())
+    return (missing for missing in found if missing is not None)
+
+
+def left_out(name: str, missing: list[SecretMissing]) -> MissingKeys:
+    """Return what is said of a provider that cannot be asked.
+
+    Args:
+        name: The provider's name.
+        missing: What it lacks, at least one.
+    """
+    return MissingKeys(_error(f"Provider {name} is left out", missing), left_out=True)
+
+
+def _error(what: str, missing: list[SecretMissing]) -> SettingsError:
+    reasons = "; ".join(error.message.rstrip(".") for error in missing)
+    return SettingsError(f"{what}: {reasons}.", mend=missing[0].mend)
+
+
+def _missing(references: Sequence[SecretRef], environment: Mapping[str, str]) -> list[SecretMissing]:
+    missing = []
+    for reference in references:
+        try:
+            reference.read(environment)
+        except SecretMissing as error:
+            missing.append(error)
+    return missing
