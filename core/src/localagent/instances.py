@@ -40,10 +40,8 @@ class PoolProfile:
         """Read a table, and note what it names."""
         from localagent.settings.structuring import read_table
 
-        if isinstance(value, cls):
-            return value
-        read = read_table(cls, value, place)
-        return attrs.evolve(read, chosen=frozenset(value if isinstance(value, Mapping) else ()))
+        profile = read_table(cls, value, place)
+        return attrs.evolve(profile, chosen=frozenset(value)) if isinstance(value, Mapping) else profile
 
     def over(self, other: PoolProfile) -> PoolProfile:
         """Return ``other``, with what somebody chose for this one in its place; that, and no more, stays chosen."""

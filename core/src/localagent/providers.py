@@ -68,9 +68,10 @@ class ProviderSetup:
         common = self.common
         shared = {name: _header(value, self.environment) for name, value in common.headers.items()}
         places = [(place.url, place.weight, place.name) for place in common.instances] or [(default_url, 1.0, None)]
+        keys = self._keys()
         made: dict[Instance, dict[str, str]] = {}
         for url, weight, name in places:
-            for number, key in self._keys():
+            for number, key in keys.items():
                 base = name or f"{self.name}@{urlsplit(url).netloc}"
                 ident = f"{base}#{number}" if len(common.keys) > 1 else base
                 secret = {"Authorization": f"{scheme} {key.reveal()}"} if key is not None else {}
@@ -80,20 +81,14 @@ class ProviderSetup:
                 made[instance] = headers
         return list(made), made
 
-    def _keys(self) -> list[tuple[int, Secret | None]]:
-        """Return the keys that are there, each with its number; what is not there the core has told."""
-        from localagent.settings.secrets import SecretMissing
+    def _keys(self) -> Mapping[int, Secret | None]:
+        """Return the keys that are there by their number; what is not there the core has told."""
+        from localagent.settings.secrets import read_all
 
-        found: list[tuple[int, Secret | None]] = []
-        missing: SecretMissing | None = None
-        for number, reference in enumerate(self.common.keys, 1):
-            try:
-                found.append((number, reference.read(self.environment)))
-            except SecretMissing as error:
-                missing = missing or error
-        if missing is not None and not found:
-            raise missing
-        return found or [(1, None)]
+        found, missing = read_all(self.common.keys, self.environment)
+        if missing and not found:
+            raise missing[0]
+        return {**found} or {1: None}
 
     def fingerprint(self, headers: Mapping[str, str], *more: object) -> str:
         """Return a hash of what decides an instance's answers beside its type and address, for ``Instance``.

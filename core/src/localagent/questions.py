@@ -49,9 +49,8 @@ async def ask_instance(core: Runtime, instance: Instance, seconds: float, questi
         clocks = Watch(timer, source.common.clocks, streamed=False)
         return await question(source.provider, instance, transport, clocks)
     except BaseException as error:  # the provider's and the transport's code
-        failure = failure_of(
-            error, timer, f"Provider {instance.provider}", lambda fired: clock_error_for(fired, instance)
-        )
+        late = functools.partial(clock_error_for, instance=instance)
+        failure = failure_of(error, timer, f"Provider {instance.provider}", late)
         if failure is None or failure is error:
             raise
         raise failure from failure.__cause__
@@ -173,8 +172,7 @@ class _Question:
     def __init__(self, core: Runtime, instance: Instance) -> None:
         self.waiters = 0
         self.in_background = True
-        self._models: Sequence[ModelInfo] | None = None
-        self._error: LocalAgentError | None = None
+        self._answer: Sequence[ModelInfo] | LocalAgentError = Draining("The client was closed.")
         self._core = core
         self._instance = instance
         self.task = core.begin(self._run(), "list models")
@@ -185,9 +183,9 @@ class _Question:
         Raises:
             LocalAgentError: What happened instead, as an error of the caller's own.
         """
-        if self._models is None:
-            raise own_error(self._error or Draining("The client was closed."))
-        return self._models
+        if isinstance(self._answer, LocalAgentError):
+            raise own_error(self._answer)
+        return self._answer
 
     async def _run(self) -> None:
         core, instance = self._core, self._instance
@@ -198,11 +196,11 @@ class _Question:
                 raise removed(instance)
             state.models = frozenset(model.id for model in models)
             notify(core.pipeline.steps["models_listed"], instance, models)
-            self._models = models
+            self._answer = models
         except LocalAgentError as error:
-            self._error = error
+            self._answer = error
         except Exception as error:  # the provider's list may be none
-            self._error = defect(error, f"Provider {instance.provider}")
+            self._answer = defect(error, f"Provider {instance.provider}")
 
 
 async def _list(provider: Provider, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:

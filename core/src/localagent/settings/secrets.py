@@ -143,6 +143,20 @@ class SecretRef:
                             mend="Put the key there, or take it out of the settings.")  # fmt: skip
 
 
+def read_all(
+    references: Sequence[SecretRef], environment: Mapping[str, str]
+) -> tuple[dict[int, Secret], list[SecretMissing]]:
+    """Return the keys that are there, by their number (from 1), and the errors of those that are not."""
+    found: dict[int, Secret] = {}
+    missing: list[SecretMissing] = []
+    for number, reference in enumerate(references, 1):
+        try:
+            found[number] = reference.read(environment)
+        except SecretMissing as error:
+            missing.append(error)
+    return found, missing
+
+
 @attrs.frozen
 class MissingKeys:
     """What a provider lacks.
@@ -164,8 +178,8 @@ def missing_keys(name: str, common: ProviderSettings, environment: Mapping[str, 
         common: Its settings.
         environment: The environment variables.
     """
-    keys = _missing(common.keys, environment)
-    headers = _missing([value for value in common.headers.values() if isinstance(value, SecretRef)], environment)
+    _, keys = read_all(common.keys, environment)
+    _, headers = read_all([value for value in common.headers.values() if isinstance(value, SecretRef)], environment)
     if headers or (keys and len(keys) == len(common.keys)):
         return left_out(name, [*keys, *headers])
     if not keys:
@@ -193,13 +207,3 @@ def left_out(name: str, missing: list[SecretMissing]) -> MissingKeys:
 def _error(what: str, missing: list[SecretMissing]) -> SettingsError:
     reasons = "; ".join(error.message.rstrip(".") for error in missing)
     return SettingsError(f"{what}: {reasons}.", mend=missing[0].mend)
-
-
-def _missing(references: Sequence[SecretRef], environment: Mapping[str, str]) -> list[SecretMissing]:
-    missing = []
-    for reference in references:
-        try:
-            reference.read(environment)
-        except SecretMissing as error:
-            missing.append(error)
-    return missing

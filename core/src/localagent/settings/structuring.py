@@ -58,13 +58,15 @@ def read(kind: Any, value: object, place: Place) -> Any:
     """
     if kind is Any:
         return value
-    if (origin := get_origin(kind)) is not None:
-        return _reader(origin)(kind, value, place)
-    if hasattr(kind, "from_settings"):
+    origin = get_origin(kind)
+    if origin is None and hasattr(kind, "from_settings"):
         return kind.from_settings(value, place)
-    if attrs.has(kind):
+    if origin is None and attrs.has(kind):
         return read_table(kind, value, place)
-    return _reader(kind)(kind, value, place)
+    reader = _READERS.get(origin or kind)
+    if reader is None:
+        raise TypeError(f"settings cannot hold a {kind!r}")
+    return reader(kind, value, place)
 
 
 def read_table(cls: type[T], value: object, place: Place, also: Iterable[str] = ()) -> T:
@@ -194,12 +196,6 @@ def _read_path(kind: Any, value: object, place: Place) -> Path:
     with contextlib.suppress(RuntimeError):  # "~name", and nobody of that name is here
         return (place.folder or Path()) / Path(value).expanduser()
     raise place.wrong(value, "a path in a home folder that exists")
-
-
-def _reader(kind: Any) -> Callable[[Any, object, Place], Any]:
-    if kind not in _READERS:
-        raise TypeError(f"settings cannot hold a {kind!r}")
-    return _READERS[kind]
 
 
 _READERS: Mapping[Any, Callable[[Any, object, Place], Any]] = {
