@@ -213,7 +213,7 @@ class MissingTransport:
         Raises:
             PluginError: Always.
         """
-        from localagent.plugins import find_plugins
+        from localagent.plugins import find_plugins  # which imports this module
 
         raise PluginError(f"No active plugin brings a transport for {self._instance.id}.",
                           mend=missing_transport(find_plugins()))  # fmt: skip

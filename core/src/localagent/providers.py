@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from localagent.errors import LocalAgentError
     from localagent.http_answers.error_rules import ErrorRule
     from localagent.settings.provider import ProviderSettings
-    from localagent.settings.secrets import Secret, SecretRef
+    from localagent.settings.secrets import Secret
     from localagent.streaming import Decoder
     from localagent.timer import Watch
     from localagent.transport import HttpAnswer, Transport
@@ -66,7 +66,10 @@ class ProviderSetup:
             SecretMissing: None of the keys that the settings name is there, or a header is not.
         """
         common = self.common
-        shared = {name: _header(value, self.environment) for name, value in common.headers.items()}
+        shared = {
+            name: value if isinstance(value, str) else value.read(self.environment).reveal()
+            for name, value in common.headers.items()
+        }
         places = [(place.url, place.weight, place.name) for place in common.instances] or [(default_url, 1.0, None)]
         keys = self._keys()
         made: dict[Instance, dict[str, str]] = {}
@@ -118,10 +121,6 @@ class ProviderSetup:
             await answer.aclose()
         return error_from_answer(answer.status, answer.headers, body, provider=self.name, target=target,
                                  wall=self.core.wall(), rules=self.error_rules)  # fmt: skip
-
-
-def _header(value: str | SecretRef, environment: Mapping[str, str]) -> str:
-    return value if isinstance(value, str) else value.read(environment).reveal()
 
 
 class Provider(Protocol):

@@ -173,9 +173,7 @@ class _Question:
         self.waiters = 0
         self.in_background = True
         self._answer: Sequence[ModelInfo] | LocalAgentError = Draining("The client was closed.")
-        self._core = core
-        self._instance = instance
-        self.task = core.begin(self._run(), "list models")
+        self.task = core.begin(self._run(core, instance), "list models")
 
     def answer(self) -> Sequence[ModelInfo]:
         """Return the models.
@@ -187,8 +185,7 @@ class _Question:
             raise own_error(self._answer)
         return self._answer
 
-    async def _run(self) -> None:
-        core, instance = self._core, self._instance
+    async def _run(self, core: Runtime, instance: Instance) -> None:
         try:
             models = await ask_instance(core, instance, SECONDS, _list)
             state = core.instances.find(instance)

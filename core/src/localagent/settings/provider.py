@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
 METADATA_NETWORKS = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128")
-_EXPECTED = 'an address such as "http://10.0.0.5:8000/v1", without user name, password, ? or #'
+_EXPECTED_ADDRESS = 'an address such as "http://10.0.0.5:8000/v1", without user name, password, ? or #'
 _NETLOC = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Za-z:.%]+\])(:[0-9]+)?")
 # No white space, nothing beyond ASCII (a name in another script is written as xn--...), nothing that clients quote.
-_CHARACTERS = re.compile(r'[^\x00-\x20\x7f-\U0010ffff\\<>"{}|^`]+')
+_ADDRESS_CHARACTERS = re.compile(r'[^\x00-\x20\x7f-\U0010ffff\\<>"{}|^`]+')
 _PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
@@ -47,7 +47,7 @@ def read_address(value: object) -> str:
     """
     from urllib.parse import urlsplit
 
-    if not isinstance(value, str) or not _CHARACTERS.fullmatch(value):
+    if not isinstance(value, str) or not _ADDRESS_CHARACTERS.fullmatch(value):
         raise ValueError("no text, or characters that do not belong there")
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or "?" in value or "#" in value:
@@ -89,7 +89,7 @@ def _ip(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-Address = Annotated[str, Reading(read_address, _EXPECTED)]
+Address = Annotated[str, Reading(read_address, _EXPECTED_ADDRESS)]
 
 
 @attrs.frozen
