@@ -57,11 +57,11 @@ _GIVES = {
     "requests": "ChatRequest CompletionRequest EmbedRequest Request",
     "responses": "ChatResponse CompletionResponse EmbedResponse ModelInfo Response Usage",
     "scripts": "ask",
+    "settings.fields": "Amount Bytes Count Positive PositiveSeconds Seconds Share",
     "settings.files": "load_settings",
     "settings.model": "Settings",
     "settings.place": "wrong_variable",
     "settings.provider": "read_address",
-    "settings.quantities": "Amount Bytes Count Positive PositiveSeconds Seconds Share",
     "settings.secrets": "Secret SecretRef",
     "streaming": "Chunk Decoder StreamStep",
     "threads": "in_thread resolve_name",
@@ -132,14 +132,14 @@ if TYPE_CHECKING:
         ModelInfo as ModelInfo, Response as Response, Usage as Usage,
     )
     from localagent.scripts import ask as ask
+    from localagent.settings.fields import (
+        Amount as Amount, Bytes as Bytes, Count as Count, Positive as Positive, PositiveSeconds as PositiveSeconds,
+        Seconds as Seconds, Share as Share,
+    )
     from localagent.settings.files import load_settings as load_settings
     from localagent.settings.model import Settings as Settings
     from localagent.settings.place import wrong_variable as wrong_variable
     from localagent.settings.provider import read_address as read_address
-    from localagent.settings.quantities import (
-        Amount as Amount, Bytes as Bytes, Count as Count, Positive as Positive, PositiveSeconds as PositiveSeconds,
-        Seconds as Seconds, Share as Share,
-    )
     from localagent.settings.secrets import Secret as Secret, SecretRef as SecretRef
     from localagent.streaming import Chunk as Chunk, Decoder as Decoder, StreamStep as StreamStep
     from localagent.threads import in_thread as in_thread, resolve_name as resolve_name

@@ -8,11 +8,10 @@ asks what the provider offers for free (a model list, a health page), never a mo
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 from typing import TYPE_CHECKING
 
-from localagent.errors import Draining, LocalAgentError
+from localagent.errors import LocalAgentError
 from localagent.instances import Instance, InstanceState, Target, removed
 from localagent.questions import ask_instance
 
@@ -70,11 +69,7 @@ class Health:
             state = self._core.state(instance)
             well = state.health == "healthy" and state.seen is not None and state.seen >= known
             if state.attempts and state.in_flight == 0 and not well:
-                self._core.spawn(self._noted(instance), "health check")
-
-    async def _noted(self, instance: Instance) -> None:
-        with contextlib.suppress(Draining):  # it was removed before its turn came
-            await self.check(instance)
+                self._core.spawn(self._checked(instance), "health check")
 
     async def check(self, instance: Instance, timeout: float = CHECK_SECONDS) -> InstanceState:
         """Check an instance now and return its state; its health says what came of it.
@@ -107,18 +102,17 @@ class Health:
             timeout: Seconds after which one counts as not well.
             max_age: Seconds for which the last success or check of an instance is still good.
         """
-        known = await asyncio.gather(*(self._known(one, timeout, max_age) for one in self._core.instances))
-        return [state for state in known if state is not None]
+        instances = list(self._core.instances)
+        await asyncio.gather(*(self._checked(instance, timeout, max_age) for instance in instances))
+        states = (self._core.instances.find(instance) for instance in instances)
+        return [state for state in states if state is not None]
 
-    async def _known(self, instance: Instance, timeout: float, max_age: float) -> InstanceState | None:
-        """Return the state of an instance, checked if need be; None when it has been removed meanwhile."""
+    async def _checked(self, instance: Instance, timeout: float = CHECK_SECONDS, max_age: float = 0.0) -> None:
+        """Check an instance if need be; nothing happens where it was removed before its turn came."""
         state = self._core.instances.find(instance)
-        if state is None:
-            return None
-        if state.seen is not None and self._core.clock() - state.seen < max_age:
-            return state
+        if state is None or (state.seen is not None and self._core.clock() - state.seen < max_age):
+            return
         await self.check(instance, timeout)
-        return self._core.instances.find(instance)
 
 
 async def _check(provider: Provider, instance: Instance, transport: Transport, clocks: Watch) -> None:

@@ -9,8 +9,7 @@ import attrs
 import msgspec
 
 from localagent.errors import Draining
-from localagent.settings.fields import NOT_A_SETTING
-from localagent.settings.quantities import Count, Seconds
+from localagent.settings.fields import NOT_A_SETTING, Count, Seconds
 from localagent.transport import Pooled, PoolStats
 
 if TYPE_CHECKING:
@@ -99,6 +98,7 @@ class Target(msgspec.Struct, frozen=True):
         return f"{self.instance.provider}/{self.model}"
 
 
+@attrs.define(eq=False, repr=False)
 class InstanceState:
     """The core's counts and health of an instance; plugins read it and never write.
 
@@ -114,25 +114,23 @@ class InstanceState:
         draining: True when it takes no new attempts.
         seen: Clock time of the last success or check; None before the first.
         sick: Clock time of the failure that made it unhealthy; None while it is not, or where its provider says so.
+        models: The ids of its models, as it listed them last; None before the first list.
+        transport: What its requests are sent with; None before the first attempt.
     """
 
-    __slots__ = ("attempts", "draining", "error", "failures", "health", "in_flight", "instance", "latency",
-                 "models", "seen", "sick", "streak", "transport")  # fmt: skip
-
-    def __init__(self, instance: Instance) -> None:
-        self.instance = instance
-        self.in_flight = 0
-        self.attempts = 0
-        self.failures = 0
-        self.streak = 0
-        self.latency: float | None = None
-        self.health: HealthStatus = "unknown"
-        self.error = ""
-        self.draining = False
-        self.seen: float | None = None
-        self.sick: float | None = None
-        self.models: frozenset[str] | None = None
-        self.transport: Any = None
+    instance: Instance
+    in_flight: int = 0
+    attempts: int = 0
+    failures: int = 0
+    streak: int = 0
+    latency: float | None = None
+    health: HealthStatus = "unknown"
+    error: str = ""
+    draining: bool = False
+    seen: float | None = None
+    sick: float | None = None
+    models: frozenset[str] | None = None
+    transport: Any = None
 
     @property
     def pool(self) -> PoolStats | None:

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from localagent.errors import LocalAgentError, Phase
-from localagent.settings.quantities import PositiveSeconds
+from localagent.settings.fields import PositiveSeconds
 from localagent.wheel import FAR, Slot, Wheel
 
 NEVER = math.inf

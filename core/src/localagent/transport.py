@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from localagent.errors import ResponseTooLarge
-from localagent.settings.quantities import Bytes
+from localagent.settings.fields import Bytes
 from localagent.timer import Watch
 
 MIB = 1024 * 1024

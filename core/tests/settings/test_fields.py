@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Literal
 import attrs
 import pytest
 
-from localagent.settings.fields import NOT_A_SETTING, expected, one_of, reading_of, setting_fields
-from localagent.settings.quantities import Seconds
+from localagent.settings.fields import NOT_A_SETTING, Seconds, expected, one_of, reading_of, setting_fields
 
 
 @attrs.frozen

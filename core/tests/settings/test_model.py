@@ -10,8 +10,8 @@ import attrs
 import pytest
 
 from localagent.errors import SettingsError
+from localagent.settings.fields import Bytes, Seconds
 from localagent.settings.model import Alias, HealthSettings, RetryBudgetSettings, Settings, Sharing
-from localagent.settings.quantities import Bytes, Seconds
 from localagent.settings.secrets import SecretRef
 from localagent_testing.canaries import CANARY_KEY, Canaries
 

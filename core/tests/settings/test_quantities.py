@@ -10,8 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from localagent.settings.fields import reading_of
-from localagent.settings.quantities import (
+from localagent.settings.fields import (
     DURATIONS,
     SIZES,
     Amount,
@@ -23,6 +22,7 @@ from localagent.settings.quantities import (
     Share,
     read_bytes,
     read_seconds,
+    reading_of,
     show_bytes,
     show_seconds,
 )

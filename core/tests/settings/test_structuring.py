@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.errors import SettingsError
+from localagent.settings.fields import Bytes, Seconds
 from localagent.settings.place import Place
-from localagent.settings.quantities import Bytes, Seconds
 from localagent.settings.structuring import read, structure
 from localagent_testing.canaries import CANARY_KEY, Canaries
 

@@ -1,6 +1,6 @@
 """The settings of the core, and the common ones of every provider. Each class is one table of the settings file.
 
-``settings_files`` finds and reads the file. What is meant for a plugin or a provider type stays raw here, and is read
+``settings.files`` finds and reads the file. What is meant for a plugin or a provider type stays raw here, and is read
 with the class that the plugin or type declares, by ``Settings.for_plugin`` and ``Settings.for_provider``.
 """
 
@@ -13,10 +13,9 @@ from typing import Annotated, Any, Self, TypeVar
 import attrs
 
 from localagent.caching import Policy
-from localagent.settings.fields import NOT_A_SETTING, setting_fields
+from localagent.settings.fields import NOT_A_SETTING, Amount, Count, PositiveSeconds, Reading, Share, setting_fields
 from localagent.settings.place import Place
 from localagent.settings.provider import ProviderSettings
-from localagent.settings.quantities import Amount, Count, PositiveSeconds, Reading, Share
 from localagent.settings.structuring import read, read_table, structure
 
 T = TypeVar("T")

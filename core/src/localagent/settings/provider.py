@@ -16,9 +16,8 @@ import attrs
 
 from localagent.errors import SettingsError
 from localagent.instances import NOT_CHOSEN, PoolProfile
-from localagent.settings.fields import NOT_A_SETTING, setting_fields
+from localagent.settings.fields import NOT_A_SETTING, Positive, Reading, setting_fields
 from localagent.settings.place import Place, names_secret
-from localagent.settings.quantities import Positive, Reading
 from localagent.settings.secrets import SecretRef
 from localagent.settings.structuring import read, read_table
 from localagent.timer import Clocks

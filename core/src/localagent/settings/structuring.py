@@ -1,7 +1,7 @@
 """Fills attrs classes from the tables of a settings file, and refuses what does not fit in words that help.
 
 What a class says is all there is: field names are the keys, annotations the types, defaults the defaults. A field may
-be text, a number, ``bool``, ``Path``, a ``Literal``, one of the types of ``quantities``, another attrs class, a tuple,
+be text, a number, ``bool``, ``Path``, a ``Literal``, one of the types of ``fields``, another attrs class, a tuple,
 list or dict of these, a union, or ``Any`` (left as it is). A class that is written in a form of its own has a class
 method ``from_settings(value, place)``.
 """
