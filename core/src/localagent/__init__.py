@@ -48,9 +48,8 @@ _GIVES = {
     "http_answers.error_rules": "ErrorRule",
     "http_answers.openai_compatible": "OpenAICompatible",
     "installing": "install",
-    "instances": "Instance InstanceState PoolProfile Target",
+    "instances": "Instance InstanceState PoolProfile Target check_model_name",
     "metric": "Metric",
-    "model_names": "check_model_name",
     "plugin": "NoSettings Plugin",
     "providers": "Provider ProviderSetup ProviderType",
     "receipt": "Receipt",
@@ -117,9 +116,9 @@ if TYPE_CHECKING:
     from localagent.installing import install as install
     from localagent.instances import (
         Instance as Instance, InstanceState as InstanceState, PoolProfile as PoolProfile, Target as Target,
+        check_model_name as check_model_name,
     )
     from localagent.metric import Metric as Metric
-    from localagent.model_names import check_model_name as check_model_name
     from localagent.plugin import NoSettings as NoSettings, Plugin as Plugin
     from localagent.providers import Provider as Provider, ProviderSetup as ProviderSetup, ProviderType as ProviderType
     from localagent.receipt import Receipt as Receipt

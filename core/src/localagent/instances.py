@@ -1,14 +1,18 @@
-"""Where answers come from: the frozen description of an instance, the core's counts, and targets."""
+"""Where answers come from: names of models, targets, the frozen description of an instance, and the core's counts.
+
+Names of models are remembered, logged, and sent on in headers and errors, so not every text is taken for one.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import attrs
 import msgspec
 
-from localagent.errors import Draining
+from localagent.errors import Draining, InvalidRequest
 from localagent.settings.fields import NOT_A_SETTING, Count, Seconds
 from localagent.transport import Pooled, PoolStats
 
@@ -16,6 +20,12 @@ if TYPE_CHECKING:
     from localagent.settings.place import Place
 
 HealthStatus = Literal["unknown", "loading", "healthy", "unhealthy"]
+
+LONGEST = 256
+"""Characters of a model's name."""
+
+# Control characters (C0, DEL, C1), what else ends a line, and halves of characters, which no encoding can say.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @attrs.frozen
@@ -74,6 +84,29 @@ class Instance:
     weight: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
     pool: PoolProfile = NOT_CHOSEN
     fingerprint: str = attrs.field(default="", repr=False)
+
+
+def check_model_name(name: str) -> None:
+    """Refuse a name by which no model can be asked for.
+
+    Args:
+        name: ``provider/name`` or an alias; empty for the default model.
+
+    Raises:
+        InvalidRequest: It is no text, is longer than 256 characters, consists of blanks, lacks the part before or
+            behind its first slash, or holds control characters, line ends or lone surrogates.
+    """
+    if not isinstance(name, str):
+        raise InvalidRequest("The name of the model is no text.")
+    if len(name) > LONGEST:
+        raise InvalidRequest(f"The name of the model is longer than {LONGEST} characters.")
+    if _UNFIT.search(name):
+        raise InvalidRequest("The name of the model holds control characters.")
+    provider, slash, model = name.partition("/")
+    if name and not provider.strip():
+        raise InvalidRequest("The name of the model is blank.", mend="Leave model out for the default model.")
+    if slash and not model.strip():
+        raise InvalidRequest("The name of the model ends behind its provider.", mend="Write it as PROVIDER/NAME.")
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -16,8 +16,7 @@ from localagent.errors import Draining, LocalAgentError, ModelNotFound, NotAllow
 from localagent.guard import own_error
 from localagent.handle import Handle
 from localagent.installing import missing_type
-from localagent.instances import PoolProfile, Target
-from localagent.model_names import check_model_name
+from localagent.instances import PoolProfile, Target, check_model_name
 from localagent.plugins import find_plugins
 from localagent.providers import Provider, ProviderSetup, ProviderType
 from localagent.settings.place import wrong_variable
