@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from localagent import in_thread, resolve_name
-from localagent.threads import NAMES_AT_MOST, WORK_AT_MOST, Threads
+from localagent.work import NAMES_AT_MOST, WORK_AT_MOST, Threads
 from localagent_testing.faults.resolver import SILENT, stub_resolver
 
 MANY = WORK_AT_MOST + 8

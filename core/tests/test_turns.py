@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from localagent import let_others_run
-from localagent.turns import EACH, MOST
+from localagent.work import EACH, MOST
 from localagent_testing.turns import Turns, counting_turns
 
 

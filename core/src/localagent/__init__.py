@@ -24,6 +24,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.1.0"
+
 # What each module gives to the public. The imports below say the same to type checkers; a test holds them equal.
 _GIVES = {
     "answer_stream": "AnswerStream",
@@ -63,15 +65,11 @@ _GIVES = {
     "settings.provider": "read_address",
     "settings.secrets": "Secret SecretRef",
     "streaming": "Chunk Decoder StreamStep",
-    "threads": "in_thread resolve_name",
     "timer": "Clocks Watch",
     "tokens": "Tokenizer",
     "transport": "Caps ConnectSettings HttpAnswer PoolStats Pooled Transport read_up_to",
-    "turns": "let_others_run",
+    "work": "in_thread let_others_run resolve_name",
 }
-
-__all__ = sorted(name for names in _GIVES.values() for name in names.split())  # noqa: PLE0605
-__version__ = "0.1.0"
 
 # fmt: off
 # isort: off
@@ -141,38 +139,40 @@ if TYPE_CHECKING:
     from localagent.settings.provider import read_address as read_address
     from localagent.settings.secrets import Secret as Secret, SecretRef as SecretRef
     from localagent.streaming import Chunk as Chunk, Decoder as Decoder, StreamStep as StreamStep
-    from localagent.threads import in_thread as in_thread, resolve_name as resolve_name
     from localagent.timer import Clocks as Clocks, Watch as Watch
     from localagent.tokens import Tokenizer as Tokenizer
     from localagent.transport import (
         Caps as Caps, ConnectSettings as ConnectSettings, HttpAnswer as HttpAnswer, PoolStats as PoolStats,
         Pooled as Pooled, Transport as Transport, read_up_to as read_up_to,
     )
-    from localagent.turns import let_others_run as let_others_run
+    from localagent.work import (
+        in_thread as in_thread, let_others_run as let_others_run, resolve_name as resolve_name,
+    )
 # isort: on
 # fmt: on
 
 
-def lazily(package: str, gives: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a package whose public names are resolved when they are first asked for.
+def lazily(package: str, gives: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:
+    """Return the ``__getattr__`` and the ``__all__`` of a package whose names are imported when they are first used.
 
     Args:
         package: Its name.
         gives: The names that each of its modules gives to the public, with blanks between them.
     """
+    homes = {name: module for module, names in gives.items() for name in names.split()}
 
     def __getattr__(name: str) -> Any:  # noqa: N807
-        home = next((module for module, names in gives.items() if name in names.split()), None)
+        home = homes.get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(f"{package}.{home}"), name)
         setattr(sys.modules[package], name, value)
         return value
 
-    return __getattr__
+    return __getattr__, sorted(homes)
 
 
-__getattr__ = lazily(__name__, _GIVES)
+__getattr__, __all__ = lazily(__name__, _GIVES)
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from localagent.threads import in_thread
+from localagent.work import in_thread
 
 if TYPE_CHECKING:
     from localagent.errors import LocalAgentError

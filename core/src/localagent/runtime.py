@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from localagent.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
 from localagent.closing import Leaving
-from localagent.eager import begun
 from localagent.errors import Draining, LocalAgentError, PluginError
 from localagent.flight import Flights
 from localagent.folders import StateFolder
@@ -42,6 +41,7 @@ from localagent.supervision import raised_at
 from localagent.timer import NEVER, Timer
 from localagent.tokens import TokenCounts
 from localagent.wheel import Wheel
+from localagent.work import begun
 
 if TYPE_CHECKING:
     from localagent.plugin import Plugin

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from localagent.instances import Target
 from localagent.plan import first_now
 from localagent.requests import Request
-from localagent.threads import in_thread
+from localagent.work import in_thread
 
 if TYPE_CHECKING:
     from localagent.runtime import Runtime

@@ -9,22 +9,20 @@ from typing import TYPE_CHECKING
 
 from localagent import lazily
 
+# fmt: off
+# isort: off
 if TYPE_CHECKING:
-    from localagent.http_answers.density import LARGE, looked_through, refuse_dense
-    from localagent.http_answers.redaction import redact, redact_address
-    from localagent.http_answers.translation import error_from_answer, error_from_document, inner_error
+    from localagent.http_answers.density import (
+        LARGE as LARGE, looked_through as looked_through, refuse_dense as refuse_dense,
+    )
+    from localagent.http_answers.redaction import redact as redact, redact_address as redact_address
+    from localagent.http_answers.translation import (
+        error_from_answer as error_from_answer, error_from_document as error_from_document, inner_error as inner_error,
+    )
+# isort: on
+# fmt: on
 
-__all__ = [
-    "LARGE",
-    "error_from_answer",
-    "error_from_document",
-    "inner_error",
-    "looked_through",
-    "redact",
-    "redact_address",
-    "refuse_dense",
-]
-__getattr__ = lazily(
+__getattr__, __all__ = lazily(
     __name__,
     {
         "density": "LARGE looked_through refuse_dense",

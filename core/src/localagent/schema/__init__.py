@@ -9,31 +9,19 @@ from typing import TYPE_CHECKING
 
 from localagent import lazily
 
+# fmt: off
+# isort: off
 if TYPE_CHECKING:
-    from localagent.schema.joining import Joiner, join_events
+    from localagent.schema.joining import Joiner as Joiner, join_events as join_events
     from localagent.schema.openai_wire import (
-        OpenAIDecoder,
-        chat_response,
-        completion_response,
-        embed_response,
-        events_of,
-        joined_response,
+        OpenAIDecoder as OpenAIDecoder, chat_response as chat_response, completion_response as completion_response,
+        embed_response as embed_response, events_of as events_of, joined_response as joined_response,
     )
-    from localagent.schema.streams import NDJSONParser, SSEParser
+    from localagent.schema.streams import NDJSONParser as NDJSONParser, SSEParser as SSEParser
+# isort: on
+# fmt: on
 
-__all__ = [
-    "Joiner",
-    "NDJSONParser",
-    "OpenAIDecoder",
-    "SSEParser",
-    "chat_response",
-    "completion_response",
-    "embed_response",
-    "events_of",
-    "join_events",
-    "joined_response",
-]
-__getattr__ = lazily(
+__getattr__, __all__ = lazily(
     __name__,
     {
         "joining": "Joiner join_events",

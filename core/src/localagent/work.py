@@ -1,7 +1,12 @@
-"""Work that would hold up the event loop, such as writing a file or asking for the addresses of a name.
+"""Work that would hold up the event loop, and tasks that begin at once.
 
-Nothing here uses the event loop's default executor. That one has few threads, and asyncio and other libraries resolve
-names in them: a handful of names that get no answer would hold up everything else that needs a thread.
+Writing a file, or asking for the addresses of a name, is done in threads. None of them is of the event loop's default
+executor. That one has few threads, and asyncio and other libraries resolve names in them: a handful of names that get
+no answer would hold up everything else that needs a thread.
+
+Decoding a large document holds the interpreter's lock, so a thread would hold up the event loop just as well. What can
+be done is to keep such steps apart: whatever arrives during one is accepted, read and answered before the next one
+begins.
 """
 
 from __future__ import annotations
@@ -10,17 +15,26 @@ import asyncio
 import functools
 import os
 import socket
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future
 from typing import Any, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
 Task: TypeAlias = tuple[Future[Any], Callable[[], Any]]
 
 WORK_AT_MOST = min(32, (os.cpu_count() or 1) + 4)  # as many as the default executor has
 NAMES_AT_MOST = 128
+
+EACH = 1_000_000
+"""Bytes for which others get one turn; to decode or encode so many takes about a millisecond."""
+MOST = 12
+"""Turns at most: from a connection's arrival to the end of a short answer a server on asyncio takes nine."""
+
+_steps: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 class Threads(Executor):
@@ -126,3 +140,35 @@ async def resolve_name(host: str, port: int, **options: Any) -> list[Any]:
         OSError: There is no such name.
     """
     return await in_thread(functools.partial(socket.getaddrinfo, host, port, **options), executor=_NAMES)
+
+
+async def let_others_run(size: int) -> None:
+    """Wait until a step that takes long may be taken; take it at once when this returns, before the next await.
+
+    Others get turns of the event loop before each step, whichever request it belongs to: steps of several requests
+    wait for each other.
+
+    Args:
+        size: Bytes that the step works on. Below 1 MB there is nothing to wait for.
+    """
+    turns = min(size // EACH, MOST)
+    if not turns:
+        return
+    loop = asyncio.get_running_loop()
+    async with _steps.setdefault(loop, asyncio.Lock()):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+
+def begun(work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str) -> asyncio.Task[None]:
+    """Begin a task that runs until it first has to wait before this returns; before 3.12, at the loop's next turn.
+
+    Args:
+        work: What the task does.
+        loop: The running loop.
+        name: The task's name.
+    """
+    if sys.version_info < (3, 12):
+        return loop.create_task(work, name=name)
+    else:  # noqa: RET505 -- mypy understands a check of the version as two branches only
+        return asyncio.Task(work, loop=loop, name=name, eager_start=True)
