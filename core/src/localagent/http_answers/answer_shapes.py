@@ -33,16 +33,25 @@ class Said(msgspec.Struct, frozen=True):
     document: Any
 
 
+def said_in(document: Any, status: int | None = None) -> Said:
+    """Return what an answer said.
+
+    Args:
+        document: The decoded body.
+        status: The status of the status line; None inside a 200.
+    """
+    inside = status is None
+    part = _part_of(document)
+    return Said(_inner_status(part) if inside else status, tuple(_names_in(part)), _sentence_in(part), inside, document)
+
+
 def document_of(body: bytes) -> Any:
     """Decode a body; what is no JSON becomes a document of the same meaning. Never raises."""
     head = bytes(body[:LOOKED_AT]).removeprefix(b"\xef\xbb\xbf")
     try:
         return msgspec.json.decode(head)
-    except (
-        msgspec.MsgspecError,
-        ValueError,
-        RecursionError,
-    ):  # no JSON, no UTF-8, NaN, a number too long; nested too deep
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        # No JSON, no UTF-8, NaN, a number too long; nested too deep.
         text = head.decode("utf-8", "replace").strip()
     if PAGE.search(text):
         return {"code": "html page"}
@@ -50,7 +59,7 @@ def document_of(body: bytes) -> Any:
     return {"message": text} if text[:1] not in "{[<" and len(text) <= 1000 else {}
 
 
-def part_of(document: Any) -> dict[str, Any]:
+def _part_of(document: Any) -> dict[str, Any]:
     """Return the object that tells about the error, whichever shape it has."""
     if isinstance(document, list):
         document = document[0] if document else None
@@ -64,7 +73,7 @@ def part_of(document: Any) -> dict[str, Any]:
     return {**document, "message": error} if isinstance(error, str) else document
 
 
-def names_in(part: dict[str, Any]) -> Iterator[str]:
+def _names_in(part: dict[str, Any]) -> Iterator[str]:
     """Give the codes and types that the error of a document names, the most telling first."""
     for holder in (part, *_dicts(part.get("details")), *_dicts(part.get("innererror"))):
         for key in ("error_code", "code", "type", "error_type", "status", "reason"):
@@ -73,13 +82,13 @@ def names_in(part: dict[str, Any]) -> Iterator[str]:
                 yield value.lower()
 
 
-def inner_status(part: dict[str, Any]) -> int | None:
+def _inner_status(part: dict[str, Any]) -> int | None:
     """Return a numeric code of the server that is an HTTP status of failure."""
     codes = (_STATUSES.get(value) for value in (part.get("code"), part.get("status")) if isinstance(value, str | int))
     return next(filter(None, codes), None)
 
 
-def sentence_in(part: dict[str, Any]) -> str:
+def _sentence_in(part: dict[str, Any]) -> str:
     """Return the message that the error of a document holds; empty when it holds none."""
     for key in ("message", "detail", "msg"):
         value = part.get(key)

@@ -48,9 +48,7 @@ def redact(text: str) -> str:
     Args:
         text: Any text from outside.
     """
-    hidden = _URL.sub(r"\1\2", _LONG.sub("***", KEY.sub("***", text)))
-    shown = "".join(char if char.isprintable() else _escape(char) for char in hidden[: SHOWN + 1])
-    return shown if len(shown) <= SHOWN else shown[: SHOWN - 3] + "..."
+    return _shown(_URL.sub(r"\1\2", _LONG.sub("***", KEY.sub("***", text))))
 
 
 def redact_address(address: str) -> str:
@@ -69,9 +67,7 @@ def redact_address(address: str) -> str:
     hidden = [i for i in range(0, len(parts), 2) if parts[i] and _is_secret(parts[i], parts[i - 2] if i else "")]
     for i in hidden:
         parts[i] = "***"
-    text = "".join(parts) if hidden else text
-    shown = "".join(char if char.isprintable() else _escape(char) for char in text[: SHOWN + 1])
-    return shown if len(shown) <= SHOWN else shown[: SHOWN - 3] + "..."
+    return _shown("".join(parts) if hidden else text)
 
 
 def _decoded(text: str) -> str:
@@ -109,5 +105,8 @@ def clean_header(value: str | None) -> str | None:
     return value
 
 
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
+def _shown(text: str) -> str:
+    """Write what prints nothing, moves the cursor or ends a line as escapes, and cut what is too long."""
+    parts = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[: SHOWN + 1])
+    shown = "".join(parts)
+    return shown if len(shown) <= SHOWN else shown[: SHOWN - 3] + "..."

@@ -54,7 +54,7 @@ def asked_wait(headers: Mapping[str, str], body: Any | None, *, wall: float) -> 
     return (
         _wait(_number(named.get("retry-after-ms", "")), 1e-3)
         or _wait(_number(after))
-        or _wait(_until(_http_date(after), wall))
+        or _wait(_until(parsedate_to_datetime, after, wall))
         or _wait(_retry_info(body))
     )
 
@@ -121,25 +121,14 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _until(moment: datetime | None, wall: float) -> float | None:
-    if moment is None:
+def _until(parse: Callable[[str], datetime], text: str, wall: float) -> float | None:
+    """Return the seconds until a date; None where the parser finds none."""
+    try:
+        moment = parse(text)
+    except (ValueError, TypeError, IndexError, OverflowError):  # the parsers' ways to say that it is none
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return aware.timestamp() - wall
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):  # the parser's ways to say that it is none
-        return None
-
-
-def _rfc3339(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text.strip())
-    except ValueError:
-        return None
 
 
 def _retry_info(body: Any) -> float | None:
@@ -175,8 +164,8 @@ def _duration_or_seconds(text: str, wall: float) -> float | None:
 
 
 def _moment(text: str, wall: float) -> float | None:
-    moment = _rfc3339(text)
-    return _until(moment, wall) if moment else _epoch(text, wall)
+    until = _until(datetime.fromisoformat, text.strip(), wall)
+    return _epoch(text, wall) if until is None else until
 
 
 def _epoch(text: str, wall: float) -> float | None:

@@ -23,22 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localagent.errors import (
-    Advice,
-    LocalAgentError,
-    QuotaExhausted,
-    RateLimited,
-    UpstreamAuth,
-)
-from localagent.http_answers.answer_shapes import (
-    PAGE,
-    Said,
-    document_of,
-    inner_status,
-    names_in,
-    part_of,
-    sentence_in,
-)
+from localagent.errors import Advice, LocalAgentError, QuotaExhausted, RateLimited, UpstreamAuth
+from localagent.http_answers.answer_shapes import PAGE, Said, document_of, said_in
 from localagent.http_answers.error_rules import MENDS, NO_ANSWER, OTHERWISE, PASSED_ON, SAYS, TABLE, ErrorRule
 from localagent.http_answers.redaction import KEY, clean_header, redact
 from localagent.http_answers.retry_hints import asked_wait, retry_after, should_retry
@@ -73,9 +59,7 @@ def error_from_answer(
         wall: Seconds since 1970 now, for dates in hints.
         rules: The provider type's own, which are asked first.
     """
-    document = document_of(body)
-    part = part_of(document)
-    said = Said(status, tuple(names_in(part)), sentence_in(part), inside=False, document=document)
+    said = said_in(document_of(body), status)
     return _error(said, headers, rules, provider=provider, target=target, wall=wall)
 
 
@@ -98,9 +82,7 @@ def error_from_document(
         rules: The provider type's own, which are asked first.
         headers: The headers of the answer, for hints and the request's id.
     """
-    part = part_of(document)
-    said = Said(inner_status(part), tuple(names_in(part)), sentence_in(part), inside=True, document=document)
-    return _error(said, headers or {}, rules, provider=provider, target=target, wall=wall)
+    return _error(said_in(document), headers or {}, rules, provider=provider, target=target, wall=wall)
 
 
 def inner_error(raw: bytes, attempt: Attempt) -> LocalAgentError:
