@@ -33,7 +33,7 @@ from localagent import (
     UpstreamTimeout,
     hookimpl,
 )
-from localagent.plugin_sources import PluginSource
+from localagent.plugin import PluginSource
 from localagent.runtime import Runtime
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.fake_provider import FakeProviderPlugin

@@ -33,7 +33,7 @@ from localagent import (
     hookimpl,
 )
 from localagent.errors import Draining
-from localagent.plugin_sources import PluginSource
+from localagent.plugin import PluginSource
 from localagent_testing import Reply, fake_provider_plugin
 
 pytestmark = pytest.mark.virtual

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import itertools
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.errors import PluginError
-from localagent.ordering import Entry, order_steps, role_of
+from localagent.hooks import HookImpl
+from localagent.ordering import order_steps, role_of
+
+
+@attrs.frozen
+class Entry:
+    """A step that wants a place."""
+
+    name: str
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    must: bool = False
+
 
 SIX = [
     Entry("cache-memory", before=("cache-valkey",)),
@@ -22,17 +35,19 @@ SIX = [
 
 
 def names(entries: list[Entry], settled: tuple[str, ...] = ()) -> list[str]:
-    return list(order_steps(entries, settled, hook="rate_check"))
+    return list(why(entries, settled))
 
 
 def why(entries: list[Entry], settled: tuple[str, ...] = ()) -> dict[str, str]:
-    return order_steps(entries, settled, hook="rate_check")
+    """The order, with its reasons."""
+    marks = {entry.name: HookImpl(entry.before, entry.after, entry.must) for entry in entries}
+    return order_steps(marks, settled, "rate_check")
 
 
 def outcome(entries: list[Entry], settled: tuple[str, ...]) -> object:
     """The order with its reasons, or what the error says."""
     try:
-        return list(order_steps(entries, settled).items())
+        return list(why(entries, settled).items())
     except PluginError as error:
         return str(error)
 
@@ -40,7 +55,7 @@ def outcome(entries: list[Entry], settled: tuple[str, ...]) -> object:
 @given(st.permutations(SIX))
 def test_any_order_of_registration_gives_one_order(entries: list[Entry]) -> None:
     """Six steps, found in any order, stand in one order, for the same reasons."""
-    assert list(order_steps(entries).items()) == list(order_steps(SIX).items())
+    assert list(why(entries).items()) == list(why(SIX).items())
 
 
 @given(st.permutations(SIX), st.permutations([entry.name for entry in SIX]).map(lambda names: tuple(names[:3])))

@@ -15,7 +15,7 @@ import pytest
 
 from localagent import Client, Plugin, PluginError, SettingsError
 from localagent.handle import Handle
-from localagent.plugin_sources import PluginSource
+from localagent.plugin import PluginSource
 from localagent.plugins import as_loaded, make_plugin
 from localagent_testing import FakeCore, fake_provider_plugin
 

@@ -33,7 +33,7 @@ from localagent import (
 )
 from localagent.hooks import HookSpec, OnRaise
 from localagent.pipeline import core_specs
-from localagent.plugin_sources import PluginSource
+from localagent.plugin import PluginSource
 from localagent.runtime import Runtime
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.fake_provider import FakeProviderPlugin

@@ -15,7 +15,7 @@ from localagent import Attempt, CacheEntry, CacheKey, CachePolicy, Client, Local
 from localagent.cache_keys import IGNORED, cache_keys
 from localagent.hooks import hookimpl
 from localagent.instances import Instance, Target
-from localagent.plugin_sources import PluginSource
+from localagent.plugin import PluginSource
 from localagent.requests import ChatRequest
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.contracts.base import often

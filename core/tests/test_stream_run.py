@@ -30,7 +30,7 @@ from localagent import (
     UpstreamTimeout,
     hookimpl,
 )
-from localagent.plugin_sources import PluginSource
+from localagent.plugin import PluginSource
 from localagent_testing import Reply, fake_provider_plugin, sse
 from localagent_testing.fake_provider import DONE, FakeProviderPlugin
 

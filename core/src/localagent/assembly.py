@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from localagent.errors import PluginError, SettingsError
 from localagent.pipeline import Pipeline
-from localagent.plugin import Plugin
-from localagent.plugin_sources import PluginSource, used_twice
+from localagent.plugin import Plugin, PluginSource, used_twice
 from localagent.plugins import Loaded, Report, as_loaded, load_plugins
 from localagent.settings.files import PLUGINS_VARIABLE, chosen_plugins, load_settings
 from localagent.settings.model import Settings
@@ -34,10 +33,7 @@ def read_settings(given: Given, environment: Mapping[str, str]) -> Settings:
 
 
 def assemble(
-    given: Given,
-    plugins: Sequence[PluginSource] | None,
-    environment: Mapping[str, str],
-    former: Runtime | None = None,
+    given: Given, plugins: Sequence[PluginSource] | None, environment: Mapping[str, str], former: Runtime | None = None
 ) -> tuple[Settings, Pipeline, list[Report]]:
     """Read the settings, load the chosen plugins and compile their order.
 

@@ -16,7 +16,7 @@ from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest, Re
 if TYPE_CHECKING:
     from localagent.answer_stream import AnswerStream
     from localagent.instances import InstanceState
-    from localagent.plugin_sources import PluginSource
+    from localagent.plugin import PluginSource
     from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo, Response
     from localagent.runtime import Runtime
     from localagent.settings.model import Settings

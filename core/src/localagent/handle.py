@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from localagent.errors import InternalError
-from localagent.plugin_sources import used_twice
+from localagent.plugin import used_twice
 
 if TYPE_CHECKING:
     import random

@@ -8,33 +8,16 @@ or of settings with a ``must``, is an error that shows the whole circle.
 
 from __future__ import annotations
 
+import copy
 import heapq
 import itertools
-from collections.abc import Iterable, Sequence
-
-import attrs
+from collections.abc import Iterable, Mapping, Sequence
 
 from localagent.errors import PluginError
+from localagent.hooks import HookImpl
 
 EVERY = "*"
 """In ``before`` or ``after``: every other step of the hook."""
-
-
-@attrs.frozen
-class Entry:
-    """A step that wants a place.
-
-    Attributes:
-        name: The plugin's name.
-        before: Plugins or roles before which it must stand; ``*`` means all others.
-        after: Plugins or roles behind which it must stand; ``*`` means all others.
-        must: Settings may not override the two.
-    """
-
-    name: str
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    must: bool = False
 
 
 def role_of(name: str) -> str:
@@ -42,11 +25,11 @@ def role_of(name: str) -> str:
     return name.partition("-")[0]
 
 
-def order_steps(entries: Sequence[Entry], settled: Sequence[str] = (), *, hook: str = "") -> dict[str, str]:
+def order_steps(marks: Mapping[str, HookImpl], settled: Sequence[str], hook: str) -> dict[str, str]:
     """Put the steps of one hook into order.
 
     Args:
-        entries: The steps, in any order.
+        marks: What each step says about itself, by the plugin's name; in any order.
         settled: The order in the settings; names of plugins that are not active are ignored.
         hook: The hook's name, for errors.
 
@@ -56,32 +39,31 @@ def order_steps(entries: Sequence[Entry], settled: Sequence[str] = (), *, hook: 
     Raises:
         PluginError: Constraints contradict each other; the message shows the circle.
     """
-    names = sorted(entry.name for entry in entries)
-    graph = _Graph(names, hook)
-    for edge in _declared(entries, must=True):
+    graph = _Graph(sorted(marks), hook)
+    for edge in _declared(marks, must=True):
         graph.add(*edge)
-    chain = [name for name in settled if name in names]
-    for first, second in itertools.pairwise(chain):
+    for first, second in itertools.pairwise(name for name in settled if name in marks):
         graph.add(first, second, f"settings put {first} before {second}")
-    graph.freeze_strong()
-    for edge in _declared(entries, must=False):
-        graph.add_weak(*edge)
+    strong = copy.deepcopy(graph)
+    for first, second, reason in _declared(marks, must=False):
+        if strong.path(second, first) is None:
+            graph.add(first, second, reason)
     return graph.sorted()
 
 
-def _declared(entries: Sequence[Entry], *, must: bool) -> Iterable[tuple[str, str, str]]:
-    """Yield what entries want: which step stands before which, and the reason."""
-    names = sorted(entry.name for entry in entries)
+def _declared(marks: Mapping[str, HookImpl], *, must: bool) -> Iterable[tuple[str, str, str]]:
+    """Yield what steps want: which one stands before which, and the reason."""
+    names = sorted(marks)
     word = "must stand" if must else "stands"
-    for entry in sorted(entries, key=lambda entry: entry.name):
-        if entry.must != must:
+    for name in names:
+        if marks[name].must != must:
             continue
-        for wanted in entry.before:
-            for other in _matching(wanted, names, entry.name):
-                yield entry.name, other, f"{entry.name} {word} before {wanted}"
-        for wanted in entry.after:
-            for other in _matching(wanted, names, entry.name):
-                yield other, entry.name, f"{entry.name} {word} after {wanted}"
+        for wanted in marks[name].before:
+            for other in _matching(wanted, names, name):
+                yield name, other, f"{name} {word} before {wanted}"
+        for wanted in marks[name].after:
+            for other in _matching(wanted, names, name):
+                yield other, name, f"{name} {word} after {wanted}"
 
 
 def _matching(wanted: str, names: Sequence[str], own: str) -> list[str]:
@@ -93,26 +75,18 @@ class _Graph:
         self._names = names
         self._hook = hook
         self._next: dict[str, dict[str, str]] = {name: {} for name in names}
-        self._strong: dict[str, dict[str, str]] = {}
 
     def add(self, first: str, second: str, reason: str) -> None:
-        circle = self._path(self._next, second, first)
+        circle = self.path(second, first)
         if circle is not None:
             reasons = [*circle, reason]
             raise PluginError(
-                f"The steps of {self._hook or 'a hook'} cannot be put into order: {'; '.join(reasons)}.",
+                f"The steps of {self._hook} cannot be put into order: {'; '.join(reasons)}.",
                 mend=f"Change [order] {self._hook} in the settings, or leave one of these plugins out.",
             )
         self._next[first].setdefault(second, reason)
 
-    def freeze_strong(self) -> None:
-        self._strong = {name: dict(after) for name, after in self._next.items()}
-
-    def add_weak(self, first: str, second: str, reason: str) -> None:
-        if self._path(self._strong, second, first) is None:
-            self.add(first, second, reason)
-
-    def _path(self, graph: dict[str, dict[str, str]], start: str, goal: str) -> list[str] | None:
+    def path(self, start: str, goal: str) -> list[str] | None:
         """Return the reasons along a way from start to goal; None where there is none."""
         if start == goal:
             return []
@@ -120,7 +94,7 @@ class _Graph:
         stack: list[tuple[str, list[str]]] = [(start, [])]
         while stack:
             name, reasons = stack.pop()
-            for other, reason in graph[name].items():
+            for other, reason in self._next[name].items():
                 if other == goal:
                     return [*reasons, reason]
                 if other not in seen:

@@ -21,8 +21,8 @@ import pluggy
 from localagent import hookspecs
 from localagent.attempt import Attempt
 from localagent.errors import PluginError
-from localagent.hooks import IMPL_ATTRIBUTE, OPERATIONS, PROJECT, SPEC_ATTRIBUTE, HookImpl, HookSpec, Kind
-from localagent.ordering import Entry, order_steps
+from localagent.hooks import IMPL_ATTRIBUTE, PROJECT, SPEC_ATTRIBUTE, HookImpl, HookSpec, Kind
+from localagent.ordering import order_steps
 from localagent.plan import (
     CALL_HOOKS,
     Plan,
@@ -37,8 +37,7 @@ from localagent.plan import (
     pipe_now,
     tell,
 )
-from localagent.plugin import Plugin
-from localagent.plugin_sources import PluginSource
+from localagent.plugin import Plugin, PluginSource
 from localagent.plugins import Loaded, make_plugin
 from localagent.receipt import StepRecord
 from localagent.timer import NEVER, Timer
@@ -196,8 +195,7 @@ class Pipeline:
     def _steps(self, spec: HookSpec) -> tuple[Step, ...]:
         found = {impl.plugin_name: impl for impl in getattr(self._manager.hook, spec.name).get_hookimpls()}
         marks: dict[str, HookImpl] = {name: getattr(impl.function, IMPL_ATTRIBUTE) for name, impl in found.items()}
-        entries = [Entry(name, mark.before, mark.after, mark.must) for name, mark in marks.items()]
-        placed = order_steps(entries, self._order.get(spec.name, ()), hook=spec.name)
+        placed = order_steps(marks, self._order.get(spec.name, ()), spec.name)
         return tuple(
             Step(
                 call=_adapted(found[name].function, found[name].argnames, spec.arguments),
@@ -292,7 +290,3 @@ def _noting(step: Step, subject: Any) -> Iterator[SimpleNamespace]:
             spent = time.perf_counter_ns() - started
             record = StepRecord(step.spec.name, step.plugin, StepRecord.describe(noted.result), spent / 1000)
             call.records.append(record)
-
-
-assert set(CALL_HOOKS) <= set(core_specs())
-assert set(OPERATIONS) == {"chat", "complete", "embed"}

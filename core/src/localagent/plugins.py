@@ -14,8 +14,7 @@ import attrs
 
 from localagent.errors import LocalAgentError, PluginError
 from localagent.installing import missing_plugin, upgrade
-from localagent.plugin import Plugin
-from localagent.plugin_sources import PluginSource, described, plugin_class
+from localagent.plugin import Plugin, PluginSource, described, plugin_class
 
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
@@ -26,52 +25,47 @@ GROUP = "localagent"
 
 
 @attrs.frozen
-class Found:
-    """An installed plugin, as its metadata describes it; nothing of it is imported.
-
-    Attributes:
-        name: The entry point's name.
-        distribution: The distribution that brings it.
-        version: That distribution's version.
-        entry: The entry point.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    entry: EntryPoint
-
-    def __str__(self) -> str:
-        return named(self.name, self.distribution, self.version)
-
-
-@attrs.frozen
-class Report:
-    """What became of a plugin.
+class Named:
+    """A plugin as errors name it.
 
     Attributes:
         name: The plugin's name.
         distribution: The distribution that brings it; empty when it is not installed or was passed as an object.
         version: That distribution's version.
-        state: active, idle (not chosen) or failed.
-        why: Why, in a few words.
-        mend: What to do about it; empty when nothing needs to be done.
     """
 
     name: str
     distribution: str
     version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} (distribution {self.distribution} {self.version})" if self.distribution else self.name
+
+
+@attrs.frozen
+class Found(Named):
+    """An installed plugin, as its metadata describes it; nothing of it is imported.
+
+    Attributes:
+        entry: The entry point.
+    """
+
+    entry: EntryPoint
+
+
+@attrs.frozen
+class Report(Named):
+    """What became of a plugin.
+
+    Attributes:
+        state: active, idle (not chosen) or failed.
+        why: Why, in a few words.
+        mend: What to do about it; empty when nothing needs to be done.
+    """
+
     state: Literal["active", "idle", "failed"]
     why: str
     mend: str = ""
-
-    def __str__(self) -> str:
-        return named(self.name, self.distribution, self.version)
-
-
-def named(name: str, distribution: str, version: str) -> str:
-    """Return how errors call a plugin: its name, and the distribution that brings it, if one does."""
-    return f"{name} (distribution {distribution} {version})" if distribution else name
 
 
 @functools.cache

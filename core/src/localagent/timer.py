@@ -234,12 +234,13 @@ class Watch:
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase: its clock starts, the one of the phase before ends."""
+        seconds: float | None = None
         if phase == "ttft":
             seconds = self._first
             if self.cold and self._loads:
                 phase, seconds = "load", self._clocks.load
-        else:
-            seconds = self._seconds(phase)
+        elif phase != "read":
+            seconds = getattr(self._clocks, "connect" if phase in ("dns", "tls") else phase)
         self.phase = phase
         if seconds is None:
             self._timer.deadline_only()
@@ -256,9 +257,3 @@ class Watch:
         if self._timer.what == self.phase:
             self._timer.what = phase
         self.phase = phase
-
-    def _seconds(self, phase: Phase) -> float | None:
-        if phase == "read":
-            return None
-        seconds: float | None = getattr(self._clocks, "connect" if phase in ("dns", "tls") else phase)
-        return seconds
