@@ -12,10 +12,10 @@ import pytest
 
 from localagent.errors import InternalError, RateLimited, UpstreamTimeout
 from localagent.hooks import HookSpec, Kind, OnRaise, hook
+from localagent.pipeline import Troubles
 from localagent.plan import (
     Plan,
     Step,
-    Troubles,
     ask,
     first,
     first_now,

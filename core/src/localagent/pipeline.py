@@ -10,7 +10,9 @@ import asyncio
 import contextlib
 import functools
 import inspect
+import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -21,28 +23,17 @@ import pluggy
 from localagent import hookspecs
 from localagent.attempt import Attempt
 from localagent.errors import PluginError
-from localagent.hooks import IMPL_ATTRIBUTE, PROJECT, SPEC_ATTRIBUTE, HookImpl, HookSpec, Kind
+from localagent.hooks import IMPL_ATTRIBUTE, PROJECT, SPEC_ATTRIBUTE, HookImpl, HookSpec
 from localagent.ordering import order_steps
-from localagent.plan import (
-    CALL_HOOKS,
-    Plan,
-    Step,
-    Troubles,
-    ask,
-    first,
-    first_now,
-    notify,
-    notify_all,
-    pipe,
-    pipe_now,
-    tell,
-)
+from localagent.plan import CALL_HOOKS, Plan, Step, call_hook, call_hook_now
 from localagent.plugin import Plugin, PluginSource
 from localagent.plugins import Loaded, make_plugin
 from localagent.receipt import StepRecord
-from localagent.timer import NEVER, Timer
+from localagent.supervision import place_of
 
-__all__ = ["Pipeline", "core_specs"]
+__all__ = ["Pipeline", "Troubles", "core_specs"]
+
+log = logging.getLogger("localagent")
 
 
 def core_specs() -> dict[str, HookSpec]:
@@ -53,6 +44,27 @@ def core_specs() -> dict[str, HookSpec]:
 def _specs_in(holder: Any) -> dict[str, HookSpec]:
     specs = (getattr(value, SPEC_ATTRIBUTE, None) for value in vars(holder).values())
     return {spec.name: spec for spec in specs if isinstance(spec, HookSpec)}
+
+
+class Troubles:
+    """Failures that did not reach the user: counted, and logged once a minute for each plugin and hook."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self._clock = clock
+        self._logged: dict[tuple[str, str], float] = {}
+
+    def note(self, step: Step, error: BaseException) -> None:
+        """Count a failure; log it unless this pair was logged within the last minute."""
+        pair = (step.plugin, step.spec.name)
+        self.counts[pair] += 1
+        now = self._clock()
+        if now - self._logged.get(pair, -60.0) >= 60.0:
+            self._logged[pair] = now
+            cause = error.__cause__ or error
+            name, place = type(cause).__name__, place_of(cause)  # its text may hold a prompt, and is not for logs
+            where = f" at {place}" if place else ""
+            log.warning("Plugin %s failed in %s: %s%s (further ones are counted).", *pair, name, where)
 
 
 class Pipeline:
@@ -109,17 +121,16 @@ class Pipeline:
         key = (operation, recording, without)
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = self._make_plan(operation, without)
-            if recording:
-                plan = self._plans[key] = plan.mapped(_recorded)
+            made = self._make_plan(operation, without)
+            plan = self._plans[key] = made.mapped(_recorded) if recording else made
         return plan
 
     def caller(self, name: str, loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
         """Return what calls a hook that a plugin brought; it returns an awaitable unless the hook is sync."""
         steps, spec = self.steps[name], self.specs[name]
         if spec.sync:
-            return functools.partial(_call_now, spec.kind, steps)
-        return functools.partial(_call, spec.kind, steps, loop)
+            return functools.partial(call_hook_now, spec.kind, steps)
+        return functools.partial(call_hook, spec.kind, steps, loop)
 
     def _make_plan(self, operation: str, without: frozenset[str]) -> Plan:
         steps = {
@@ -232,29 +243,6 @@ def _adapted(function: Callable[..., Any], wanted: tuple[str, ...], offered: tup
         return function
     places = tuple(offered.index(name) for name in wanted)
     return lambda *arguments: function(*[arguments[place] for place in places])
-
-
-def _call_now(kind: Kind, steps: Sequence[Step], *arguments: Any) -> Any:
-    if kind is Kind.COLLECT:
-        return [result for step in steps if (result := tell(step, *arguments)) is not None]
-    ways = {Kind.PIPE: pipe_now, Kind.FIRST: first_now, Kind.GATE: first_now, Kind.NOTIFY: notify}
-    return ways[kind](steps, *arguments)
-
-
-async def _call(kind: Kind, steps: Sequence[Step], loop: asyncio.AbstractEventLoop, *arguments: Any) -> Any:
-    timer = Timer(loop, NEVER)
-    timer.enter()
-    try:
-        if kind is Kind.COLLECT:
-            results = [await ask(step, timer, *arguments) for step in steps]
-            return [result for result in results if result is not None]
-        if kind is Kind.NOTIFY:
-            return await notify_all(steps, timer, *arguments)
-        if kind is Kind.PIPE:
-            return await pipe(steps, timer, *arguments)
-        return (await first(steps, timer, *arguments))[0]
-    finally:
-        timer.close()
 
 
 def _recorded(step: Step) -> Step:

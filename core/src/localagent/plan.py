@@ -8,20 +8,18 @@ holds frozen tuples of plain callables.
 from __future__ import annotations
 
 import asyncio
-import logging
 import types
-from collections import Counter
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from localagent.errors import InternalError, LocalAgentError, UpstreamTimeout
-from localagent.hooks import OPERATIONS, HookSpec, OnRaise
-from localagent.supervision import place_of
-from localagent.timer import STRAY, Timer
+from localagent.hooks import OPERATIONS, HookSpec, Kind, OnRaise
+from localagent.timer import NEVER, STRAY, Timer
 
-log = logging.getLogger("localagent")
+if TYPE_CHECKING:
+    from localagent.pipeline import Troubles
 
 T = TypeVar("T")
 
@@ -84,27 +82,6 @@ class Step:
         raise InternalError(
             f"Plugin {self.plugin} returned {type(result).__name__} from {self.spec.name}; expected {expected} or None."
         )
-
-
-class Troubles:
-    """Failures that did not reach the user: counted, and logged once a minute for each plugin and hook."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()
-        self._clock = clock
-        self._logged: dict[tuple[str, str], float] = {}
-
-    def note(self, step: Step, error: BaseException) -> None:
-        """Count a failure; log it unless this pair was logged within the last minute."""
-        pair = (step.plugin, step.spec.name)
-        self.counts[pair] += 1
-        now = self._clock()
-        if now - self._logged.get(pair, -60.0) >= 60.0:
-            self._logged[pair] = now
-            cause = error.__cause__ or error
-            name, place = type(cause).__name__, place_of(cause)  # its text may hold a prompt, and is not for logs
-            where = f" at {place}" if place else ""
-            log.warning("Plugin %s failed in %s: %s%s (further ones are counted).", *pair, name, where)
 
 
 def out_of_time(fired: Any = None) -> LocalAgentError:
@@ -276,6 +253,31 @@ async def notify_all(steps: Sequence[Step], timer: Timer, *arguments: Any) -> No
             await ask(step, timer, *arguments)
         except LocalAgentError as error:
             step.troubles.note(step, error)
+
+
+def call_hook_now(kind: Kind, steps: Sequence[Step], *arguments: Any) -> Any:
+    """Call the steps of a synchronous hook of any kind."""
+    if kind is Kind.COLLECT:
+        return [result for step in steps if (result := tell(step, *arguments)) is not None]
+    ways = {Kind.PIPE: pipe_now, Kind.FIRST: first_now, Kind.GATE: first_now, Kind.NOTIFY: notify}
+    return ways[kind](steps, *arguments)
+
+
+async def call_hook(kind: Kind, steps: Sequence[Step], loop: asyncio.AbstractEventLoop, *arguments: Any) -> Any:
+    """Call the steps of a hook of any kind, outside of any call's time."""
+    timer = Timer(loop, NEVER)
+    timer.enter()
+    try:
+        if kind is Kind.COLLECT:
+            results = [await ask(step, timer, *arguments) for step in steps]
+            return [result for result in results if result is not None]
+        if kind is Kind.NOTIFY:
+            return await notify_all(steps, timer, *arguments)
+        if kind is Kind.PIPE:
+            return await pipe(steps, timer, *arguments)
+        return (await first(steps, timer, *arguments))[0]
+    finally:
+        timer.close()
 
 
 @attrs.frozen(eq=False)

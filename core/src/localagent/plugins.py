@@ -79,8 +79,7 @@ def find_plugins() -> Mapping[str, Found]:
 
     found: dict[str, Found] = {}
     for entry in entry_points(group=GROUP):
-        distribution = entry.dist.name if entry.dist else "?"
-        version = entry.dist.version if entry.dist else "?"
+        distribution, version = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "?")
         known = found.get(entry.name)
         if known is not None and known.distribution != distribution:
             raise PluginError(
@@ -128,32 +127,28 @@ def load_plugins(
     for name in names or ():
         if name not in found:
             raise missing_plugin(name, found)
-    loaded: list[Loaded] = []
-    reports: list[Report] = []
-    for name, plugin in found.items():
-        if names is not None and name not in names:
-            reports.append(_report(plugin, "idle", "not among the plugins that the settings name"))
-            continue
-        try:
-            source = _load(plugin)
-            kind = plugin_class(source, f"Plugin {plugin}: its entry point {plugin.entry.value}", "Tell its author.")
-        except PluginError as error:
-            if names is not None:
-                raise
-            log.warning("%s", error)
-            reports.append(_report(plugin, "failed", error.message, error.mend or ""))
-            continue
-        if names is None and not kind.default:
-            reports.append(_report(plugin, "idle", "off by default; active when the settings name it"))
-            continue
-        report = _report(plugin, "active", "named in the settings" if names is not None else "installed")
-        loaded.append(Loaded(name, source, kind, report))
-        reports.append(report)
-    return loaded, reports
+    results = [_loaded(plugin, names) for plugin in found.values()]
+    loaded = [result for result in results if isinstance(result, Loaded)]
+    return loaded, [result.report if isinstance(result, Loaded) else result for result in results]
 
 
-def _report(plugin: Found, state: Literal["active", "idle", "failed"], why: str, mend: str = "") -> Report:
-    return Report(plugin.name, plugin.distribution, plugin.version, state, why, mend)
+def _loaded(plugin: Found, names: Sequence[str] | None) -> Loaded | Report:
+    """Import a plugin if it is among the chosen; a report says why it is not active."""
+    report = functools.partial(Report, plugin.name, plugin.distribution, plugin.version)
+    if names is not None and plugin.name not in names:
+        return report("idle", "not among the plugins that the settings name")
+    try:
+        source = _load(plugin)
+        kind = plugin_class(source, f"Plugin {plugin}: its entry point {plugin.entry.value}", "Tell its author.")
+    except PluginError as error:
+        if names is not None:
+            raise
+        log.warning("%s", error)
+        return report("failed", error.message, error.mend or "")
+    if names is None and not kind.default:
+        return report("idle", "off by default; active when the settings name it")
+    why = "installed" if names is None else "named in the settings"
+    return Loaded(plugin.name, source, kind, report("active", why))
 
 
 def _load(plugin: Found) -> PluginSource:
