@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from localagent.flight_log import Cursor, FlightLog
-from localagent.streaming import Chunk
+from localagent.responses import Chunk
 
 
 def chunk(size: int, letter: str = "x") -> Chunk:

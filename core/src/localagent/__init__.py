@@ -56,7 +56,7 @@ _GIVES = {
     "providers": "Provider ProviderSetup ProviderType",
     "receipt": "Receipt",
     "requests": "ChatRequest CompletionRequest EmbedRequest Request",
-    "responses": "ChatResponse CompletionResponse EmbedResponse ModelInfo Response Usage",
+    "responses": "ChatResponse Chunk CompletionResponse Decoder EmbedResponse ModelInfo Response StreamStep Usage",
     "scripts": "ask",
     "settings.fields": "Amount Bytes Count Positive PositiveSeconds Seconds Share",
     "settings.files": "load_settings",
@@ -64,7 +64,6 @@ _GIVES = {
     "settings.place": "wrong_variable",
     "settings.provider": "read_address",
     "settings.secrets": "Secret SecretRef",
-    "streaming": "Chunk Decoder StreamStep",
     "timer": "Clocks Watch",
     "tokens": "Tokenizer",
     "transport": "Caps ConnectSettings HttpAnswer PoolStats Pooled Transport read_up_to",
@@ -125,8 +124,9 @@ if TYPE_CHECKING:
         Request as Request,
     )
     from localagent.responses import (
-        ChatResponse as ChatResponse, CompletionResponse as CompletionResponse, EmbedResponse as EmbedResponse,
-        ModelInfo as ModelInfo, Response as Response, Usage as Usage,
+        ChatResponse as ChatResponse, Chunk as Chunk, CompletionResponse as CompletionResponse, Decoder as Decoder,
+        EmbedResponse as EmbedResponse, ModelInfo as ModelInfo, Response as Response, StreamStep as StreamStep,
+        Usage as Usage,
     )
     from localagent.scripts import ask as ask
     from localagent.settings.fields import (
@@ -138,7 +138,6 @@ if TYPE_CHECKING:
     from localagent.settings.place import wrong_variable as wrong_variable
     from localagent.settings.provider import read_address as read_address
     from localagent.settings.secrets import Secret as Secret, SecretRef as SecretRef
-    from localagent.streaming import Chunk as Chunk, Decoder as Decoder, StreamStep as StreamStep
     from localagent.timer import Clocks as Clocks, Watch as Watch
     from localagent.tokens import Tokenizer as Tokenizer
     from localagent.transport import (

@@ -6,12 +6,11 @@ import warnings
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from localagent.responses import Usage
+from localagent.responses import Chunk, Usage
 
 if TYPE_CHECKING:
     from localagent.receipt import Receipt
     from localagent.stream_run import StreamRun
-    from localagent.streaming import Chunk
 
 
 class AnswerStream:

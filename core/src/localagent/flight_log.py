@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from localagent.streaming import Chunk
+from localagent.responses import Chunk
 
 KEEP = 1024 * 1024
 AHEAD = 256 * 1024

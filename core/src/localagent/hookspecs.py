@@ -18,8 +18,7 @@ from localagent.instances import Instance, Target
 from localagent.metric import Metric
 from localagent.providers import ProviderType
 from localagent.requests import Request
-from localagent.responses import ModelInfo, Response
-from localagent.streaming import StreamStep
+from localagent.responses import ModelInfo, Response, StreamStep
 from localagent.tokens import Tokenizer
 from localagent.transport import Transport
 

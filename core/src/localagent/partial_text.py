@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from localagent.streaming import Chunk
+from localagent.responses import Chunk
 
 JOINED_AT = 4096
 """Pieces that are kept apart: an empty string takes 50 bytes, and a text of many small ones would take many times its

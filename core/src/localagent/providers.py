@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from localagent.instances import NOT_CHOSEN, Instance, PoolProfile
-from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
+from localagent.responses import ChatResponse, CompletionResponse, Decoder, EmbedResponse, ModelInfo
 
 if TYPE_CHECKING:
     from localagent.attempt import Attempt
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from localagent.http_answers.error_rules import ErrorRule
     from localagent.settings.provider import ProviderSettings
     from localagent.settings.secrets import Secret
-    from localagent.streaming import Decoder
     from localagent.timer import Watch
     from localagent.transport import HttpAnswer, Transport
 

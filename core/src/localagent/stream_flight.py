@@ -12,13 +12,12 @@ from localagent.errors import Advice, LocalAgentError, StreamInterrupted
 from localagent.flight import Flight
 from localagent.flight_log import Cursor, FlightLog
 from localagent.guard import failure_of, own_error
+from localagent.responses import Chunk, Decoder, Usage
 from localagent.stream_source import Pulled, Upstream, interruption
-from localagent.streaming import Chunk, Decoder
 
 if TYPE_CHECKING:
     from localagent.caching import CacheEntry
     from localagent.call import Call
-    from localagent.responses import Usage
     from localagent.runtime import Runtime
     from localagent.stream_run import StreamRun
 

@@ -17,13 +17,12 @@ from localagent.guard import failure_of
 from localagent.partial_text import PartialText
 from localagent.plan import out_of_time, pipe
 from localagent.receipt import receipt_of
-from localagent.responses import EmbedResponse, Usage
+from localagent.responses import Chunk, EmbedResponse, Usage
 from localagent.run import finish
 from localagent.schema.joining import split_document
 from localagent.schema.openai_wire import chunk_of
 from localagent.stream_source import Upstream, interruption
 from localagent.stream_steps import StreamSteps
-from localagent.streaming import Chunk
 
 if TYPE_CHECKING:
     from localagent.caching import CacheEntry

@@ -17,15 +17,14 @@ from localagent.cache_steps import entry_of
 from localagent.errors import InternalError, LocalAgentError, ResponseTooLarge, StreamInterrupted
 from localagent.guard import exchange_failure, failure_of
 from localagent.repetition import without_repetition
+from localagent.responses import Chunk, Decoder, Usage
 from localagent.schema.openai_wire import joined_response
-from localagent.streaming import Chunk, Decoder
 
 if TYPE_CHECKING:
     from localagent.attempt import Attempt, Status
     from localagent.caching import CacheEntry
     from localagent.call import Call
     from localagent.registry import Source
-    from localagent.responses import Usage
     from localagent.runtime import Runtime
     from localagent.transport import HttpAnswer, Transport
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from localagent.errors import LocalAgentError
 from localagent.plan import Step, tell
-from localagent.streaming import Chunk, StreamStep
+from localagent.responses import Chunk, StreamStep
 
 if TYPE_CHECKING:
     from localagent.call import Call

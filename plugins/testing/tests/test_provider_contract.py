@@ -14,9 +14,8 @@ from localagent.hooks import hookimpl
 from localagent.http_answers.openai_compatible import OpenAICompatible
 from localagent.plugin import NoSettings, Plugin
 from localagent.providers import ProviderType
-from localagent.responses import ChatResponse, EmbedResponse
+from localagent.responses import ChatResponse, Chunk, Decoder, EmbedResponse
 from localagent.schema import OpenAIDecoder, chat_response
-from localagent.streaming import Chunk, Decoder
 from localagent.transport import HttpAnswer, Transport
 from localagent_testing import CANARY_KEY, OpenAIServer, ProviderContract
 from localagent_testing.canaries import Canaries

@@ -17,7 +17,6 @@ BLOCK = 256 * 1024
 """Bytes that are looked at in one go, in about 0.2 milliseconds."""
 
 _NO_STRUCTURE = bytes(set(range(256)) - set(b"{[:,"))
-_utf8 = codecs.getincrementaldecoder("utf-8")
 
 
 class DensityCount:
@@ -84,7 +83,7 @@ async def looked_through(raw: bytes, *, numbers: bool = False) -> bool:
     """
     if len(raw) <= LARGE:
         return False
-    count, text = DensityCount(numbers=numbers), _utf8()
+    count, text = DensityCount(numbers=numbers), codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(raw), BLOCK):
             block = raw[start : start + BLOCK]

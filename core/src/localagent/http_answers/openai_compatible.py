@@ -13,9 +13,8 @@ import msgspec
 from localagent.errors import UpstreamProtocol
 from localagent.http_answers.density import LARGE, looked_through
 from localagent.instances import Instance
-from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo
+from localagent.responses import ChatResponse, CompletionResponse, Decoder, EmbedResponse, ModelInfo
 from localagent.schema.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
-from localagent.streaming import Decoder
 from localagent.timer import Watch
 from localagent.transport import read_up_to
 

@@ -132,7 +132,8 @@ def _until(parse: Callable[[str], datetime], text: str, wall: float) -> float | 
 
 
 def _retry_info(body: Any) -> float | None:
-    for detail in _items(_field(_error(body), "details")):
+    details = _field(_error(body), "details")
+    for detail in details if isinstance(details, list) else []:
         delay = _field(detail, "retryDelay")
         if isinstance(delay, str):
             return parse_go_duration(delay)
@@ -152,10 +153,6 @@ def _error(body: Any) -> Any:
 
 def _field(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else None
-
-
-def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _duration_or_seconds(text: str, wall: float) -> float | None:

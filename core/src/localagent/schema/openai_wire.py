@@ -21,10 +21,9 @@ from localagent.errors import (
 from localagent.http_answers.answer_shapes import LOOKED_AT, document_of
 from localagent.http_answers.density import LARGE, refuse_dense
 from localagent.http_answers.translation import inner_error
-from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, Usage
+from localagent.responses import ChatResponse, Chunk, CompletionResponse, Decoder, EmbedResponse, Usage
 from localagent.schema.joining import join_events, split_document
 from localagent.schema.streams import SSEParser
-from localagent.streaming import Chunk, Decoder
 
 if TYPE_CHECKING:
     from localagent.attempt import Attempt
