@@ -49,6 +49,7 @@ import msgspec
 
 Phase = Literal["dns", "connect", "tls", "pool", "send", "ttft", "idle", "total", "read", "load"]
 Billed = Literal["no", "yes", "unknown"]
+BreakerSign = Literal["failure", "neutral", "alive"]
 
 
 class Advice(msgspec.Struct, frozen=True):
@@ -71,7 +72,7 @@ class Advice(msgspec.Struct, frozen=True):
     later: bool = False
     pace: Literal["transient", "throttle"] = "transient"
     billed: Billed = "no"
-    breaker: Literal["failure", "neutral", "alive"] = "neutral"
+    breaker: BreakerSign = "neutral"
     sent: bool = True
     stale: bool = False
 
