@@ -86,7 +86,6 @@ UNDOCUMENTED = {
     "localagent.registry",
     "localagent.run",
     "localagent.runtime",
-    "localagent.settings.fields",
     "localagent.settings.files",
     "localagent.settings.place",
     "localagent.settings.secrets",
