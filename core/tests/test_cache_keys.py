@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from localagent.cache_keys import IGNORED, CacheKey, cache_keys
+from localagent.caching import IGNORED, CacheKey, cache_keys
 from localagent.errors import InvalidRequest
 from localagent.instances import Instance, Target
 from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest

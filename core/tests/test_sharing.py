@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from localagent import Attempt, CacheEntry, CacheKey, CachePolicy, Client, LocalAgentError, Metric, Overloaded, Plugin
-from localagent.cache_keys import IGNORED, cache_keys
+from localagent.caching import IGNORED, cache_keys
 from localagent.hooks import hookimpl
 from localagent.instances import Instance, Target
 from localagent.plugin import PluginSource

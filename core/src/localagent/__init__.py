@@ -31,9 +31,7 @@ _GIVES = {
     "answer_stream": "AnswerStream",
     "attempt": "Attempt Continue GiveUp Outcome Refused Retry Ticket",
     "cache_contents": "CacheContents CacheCounts CacheFigures KeptAnswer Which",
-    "cache_keys": "CacheKey",
-    "cache_records": "pack_entry unpack_entry",
-    "caching": "CacheEntry",
+    "caching": "CacheEntry CacheKey pack_entry unpack_entry",
     "call": "CachePolicy Call Principal",
     "client": "Client",
     "core": "Core",
@@ -51,10 +49,9 @@ _GIVES = {
     "http_answers.openai_compatible": "OpenAICompatible",
     "installing": "install",
     "instances": "Instance InstanceState PoolProfile Target check_model_name",
-    "metric": "Metric",
     "plugin": "NoSettings Plugin",
     "providers": "Provider ProviderSetup ProviderType",
-    "receipt": "Receipt",
+    "reports": "Metric Receipt",
     "requests": "ChatRequest CompletionRequest EmbedRequest Request",
     "responses": "ChatResponse Chunk CompletionResponse Decoder EmbedResponse ModelInfo Response StreamStep Usage",
     "scripts": "ask",
@@ -82,9 +79,9 @@ if TYPE_CHECKING:
         CacheContents as CacheContents, CacheCounts as CacheCounts, CacheFigures as CacheFigures,
         KeptAnswer as KeptAnswer, Which as Which,
     )
-    from localagent.cache_keys import CacheKey as CacheKey
-    from localagent.cache_records import pack_entry as pack_entry, unpack_entry as unpack_entry
-    from localagent.caching import CacheEntry as CacheEntry
+    from localagent.caching import (
+        CacheEntry as CacheEntry, CacheKey as CacheKey, pack_entry as pack_entry, unpack_entry as unpack_entry,
+    )
     from localagent.call import CachePolicy as CachePolicy, Call as Call, Principal as Principal
     from localagent.client import Client as Client
     from localagent.core import Core as Core
@@ -115,10 +112,9 @@ if TYPE_CHECKING:
         Instance as Instance, InstanceState as InstanceState, PoolProfile as PoolProfile, Target as Target,
         check_model_name as check_model_name,
     )
-    from localagent.metric import Metric as Metric
     from localagent.plugin import NoSettings as NoSettings, Plugin as Plugin
     from localagent.providers import Provider as Provider, ProviderSetup as ProviderSetup, ProviderType as ProviderType
-    from localagent.receipt import Receipt as Receipt
+    from localagent.reports import Metric as Metric, Receipt as Receipt
     from localagent.requests import (
         ChatRequest as ChatRequest, CompletionRequest as CompletionRequest, EmbedRequest as EmbedRequest,
         Request as Request,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from localagent.responses import Chunk, Usage
 
 if TYPE_CHECKING:
-    from localagent.receipt import Receipt
+    from localagent.reports import Receipt
     from localagent.stream_run import StreamRun
 
 

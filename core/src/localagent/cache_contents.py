@@ -11,8 +11,7 @@ from typing import Protocol, runtime_checkable
 import attrs
 import msgspec
 
-from localagent.cache_keys import CacheKey
-from localagent.caching import CacheEntry
+from localagent.caching import CacheEntry, CacheKey
 
 
 class CacheCounts(msgspec.Struct):

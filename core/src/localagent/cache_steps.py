@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from localagent.cache_keys import cache_keys
-from localagent.caching import CacheEntry, may_share, may_store, sample_of
+from localagent.caching import CacheEntry, cache_keys, may_share, may_store, sample_of
 from localagent.errors import NotCached
 from localagent.plan import first, notify, notify_all
 from localagent.timer import NEVER, Timer

@@ -10,8 +10,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from localagent.attempt import Attempt
-    from localagent.cache_keys import CacheKey
-    from localagent.caching import CacheEntry
+    from localagent.caching import CacheEntry, CacheKey
     from localagent.instances import Target
     from localagent.plan import Plan
     from localagent.requests import Request

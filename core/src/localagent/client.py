@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from localagent.call import CACHE, NO_CACHE, NOBODY, CachePolicy, Principal
 from localagent.errors import StartError
-from localagent.opening import Opening, was_closed
+from localagent.lifetime import Opening, was_closed
 from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest, Request, as_messages
 
 if TYPE_CHECKING:

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from localagent.attempt import Attempt, Continue, GiveUp, Outcome, Refused, Retry
-from localagent.cache_keys import CacheKey
-from localagent.caching import CacheEntry
+from localagent.caching import CacheEntry, CacheKey
 from localagent.call import Call
 from localagent.errors import LocalAgentError
 from localagent.hooks import Kind, OnRaise, hook
 from localagent.instances import Instance, Target
-from localagent.metric import Metric
 from localagent.providers import ProviderType
+from localagent.reports import Metric
 from localagent.requests import Request
 from localagent.responses import ModelInfo, Response, StreamStep
 from localagent.tokens import Tokenizer

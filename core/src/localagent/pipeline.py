@@ -28,7 +28,7 @@ from localagent.ordering import order_steps
 from localagent.plan import CALL_HOOKS, Plan, Step, call_hook, call_hook_now
 from localagent.plugin import Plugin, PluginSource
 from localagent.plugins import Loaded, make_plugin
-from localagent.receipt import StepRecord
+from localagent.reports import StepRecord
 from localagent.supervision import place_of
 
 __all__ = ["Pipeline", "Troubles", "core_specs"]

@@ -10,9 +10,8 @@ from localagent.attempts import Attempts, complete
 from localagent.cache_steps import entry_of, lookup, may_join, store
 from localagent.errors import InternalError, LocalAgentError
 from localagent.guard import failure_of
-from localagent.metric import metric_of
 from localagent.plan import first_now, notify, pipe
-from localagent.receipt import receipt_of
+from localagent.reports import metric_of, receipt_of
 from localagent.responses import Response, Usage
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from localagent.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
-from localagent.closing import Leaving
 from localagent.errors import Draining, LocalAgentError, PluginError
 from localagent.flight import Flights
 from localagent.folders import StateFolder
@@ -28,6 +27,7 @@ from localagent.health import Health
 from localagent.hooks import OPERATIONS
 from localagent.installing import MissingTransport
 from localagent.instances import Instance, Instances, InstanceState, Target, removed
+from localagent.lifetime import Leaving
 from localagent.pipeline import Pipeline
 from localagent.plan import first
 from localagent.questions import ModelLists

@@ -14,20 +14,19 @@ from typing import TYPE_CHECKING, Any
 from localagent.cache_steps import lookup, may_join, store
 from localagent.errors import InternalError, LocalAgentError
 from localagent.guard import failure_of
-from localagent.partial_text import PartialText
 from localagent.plan import out_of_time, pipe
-from localagent.receipt import receipt_of
+from localagent.reports import receipt_of
 from localagent.responses import Chunk, EmbedResponse, Usage
 from localagent.run import finish
 from localagent.schema.joining import split_document
 from localagent.schema.openai_wire import chunk_of
 from localagent.stream_source import Upstream, interruption
-from localagent.stream_steps import StreamSteps
+from localagent.stream_steps import PartialText, StreamSteps
 
 if TYPE_CHECKING:
     from localagent.caching import CacheEntry
     from localagent.call import Call
-    from localagent.receipt import Receipt
+    from localagent.reports import Receipt
     from localagent.runtime import Runtime
     from localagent.stream_flight import FlightReader
 

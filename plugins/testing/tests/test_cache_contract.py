@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from localagent.cache_keys import CacheKey
-from localagent.caching import CacheEntry
+from localagent.caching import CacheEntry, CacheKey
 from localagent.call import Call
 from localagent.hooks import hookimpl
 from localagent.plugin import Plugin

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localagent import AnswerStream
-from localagent.receipt import receipt_of
+from localagent.reports import receipt_of
 from localagent.run import answer
 from localagent.stream_run import StreamRun
 

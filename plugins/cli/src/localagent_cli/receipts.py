@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from localagent import Receipt
-from localagent.receipt import AttemptRecord
+from localagent.reports import AttemptRecord
 
 
 def receipt_text(receipt: Receipt, *, steps: bool = True) -> str:

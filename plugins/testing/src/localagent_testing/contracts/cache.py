@@ -23,8 +23,7 @@ from localagent import (
     Principal,
     Request,
 )
-from localagent.cache_keys import cache_keys
-from localagent.caching import AnyResponse
+from localagent.caching import AnyResponse, cache_keys
 from localagent.schema import chat_response, completion_response, embed_response, joined_response
 from localagent_testing.canaries import CANARY_PROMPT, Canaries
 from localagent_testing.contracts.cached_calls import CachedCalls

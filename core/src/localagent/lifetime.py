@@ -1,10 +1,10 @@
-"""The opening of a client: one at a time, and it can be ended from elsewhere."""
+"""The two ends of a client's life: opened by one task at a time, closed when what is under way has ended."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from localagent.errors import StartError
@@ -61,3 +61,28 @@ class Opening:
 def was_closed() -> StartError:
     """Return the error for who opens a client that somebody else closes meanwhile."""
     return StartError("The client was closed while it was opened.", mend="Make a new one.")
+
+
+class Leaving(set[T]):
+    """A set that tells when it has become empty; it takes the place of a plain one, which costs calls nothing.
+
+    Args:
+        members: Who is there.
+
+    Attributes:
+        empty: Done when nobody is there any more.
+    """
+
+    def __init__(self, members: Iterable[T]) -> None:
+        super().__init__(members)
+        self.empty: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tell()
+
+    def discard(self, element: object, /) -> None:
+        """Let a member go."""
+        super().discard(element)
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self and not self.empty.done():
+            self.empty.set_result(None)
