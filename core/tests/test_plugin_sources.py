@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from localagent import Client, Plugin, PluginError, SettingsError
-from localagent.handle import Handle
+from localagent.core import Handle
 from localagent.plugin import PluginSource
 from localagent.plugins import as_loaded, make_plugin
 from localagent_testing import FakeCore, fake_provider_plugin

@@ -87,7 +87,7 @@ class Call:
         records: What each step decided, when the call asked for a receipt; None otherwise.
     """
 
-    __slots__ = ("attempts", "cache", "cached", "candidates", "clocks", "coalesced", "count", "deadline", "depth",
+    __slots__ = ("attempts", "cache", "cached", "candidates", "coalesced", "count", "deadline", "depth",
                  "facts", "hit", "id", "keys", "operation", "parent", "plan", "principal", "priority", "records",
                  "request", "skipped", "started", "stream", "timer", "wall")  # fmt: skip
 

@@ -7,14 +7,7 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from localagent.errors import (
-    Advice,
-    ConnectFailed,
-    InternalError,
-    LocalAgentError,
-    PoolTimeout,
-    UpstreamTimeout,
-)
+from localagent.errors import Advice, ConnectFailed, InternalError, LocalAgentError, PoolTimeout, UpstreamTimeout
 from localagent.plan import Step, out_of_time
 from localagent.timer import SHARE, STRAY, Timer
 

@@ -12,9 +12,9 @@ import attrs
 import msgspec
 
 from localagent.call import Principal
+from localagent.core import Handle
 from localagent.errors import Draining, LocalAgentError, ModelNotFound, NotAllowed, PluginError, SettingsError
 from localagent.guard import own_error
-from localagent.handle import Handle
 from localagent.installing import missing_type
 from localagent.instances import PoolProfile, Target, check_model_name
 from localagent.plugins import find_plugins

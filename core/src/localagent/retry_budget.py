@@ -18,9 +18,7 @@ class RetryBudget:
         window: Seconds for which a call counts.
     """
 
-    def __init__(
-        self, clock: Callable[[], float], *, ratio: float = 0.2, floor: float = 10.0, window: float = 10.0
-    ) -> None:
+    def __init__(self, clock: Callable[[], float], *, ratio: float, floor: float, window: float) -> None:
         self._clock = clock
         self._ratio = ratio
         self._reserve = floor * window

@@ -19,10 +19,10 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from localagent.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
+from localagent.core import Handle
 from localagent.errors import Draining, LocalAgentError, PluginError
 from localagent.flight import Flights
 from localagent.folders import StateFolder
-from localagent.handle import Handle
 from localagent.health import Health
 from localagent.hooks import OPERATIONS
 from localagent.installing import MissingTransport
@@ -71,6 +71,8 @@ class Runtime:
         streams: Streams that are open.
         flights: What identical calls share; None where nothing is shared.
         dropped: Pieces of background work that were dropped because too much was under way.
+        clock: Returns monotonic seconds, the event loop's.
+        wall: Returns the seconds since the epoch; the only place that asks.
         processes: How many processes do the same side by side.
         state_folder: Where plugins keep files.
     """
@@ -85,6 +87,7 @@ class Runtime:
         self.environment = environment
         self.processes = read_count(environment, PROCESSES_VARIABLE, 1)
         self.clock = self.loop.time
+        self.wall = time.time
         self.random = random.Random(seed)
         self.state_folder = StateFolder(settings, environment)
         self.instances = Instances()
@@ -96,9 +99,7 @@ class Runtime:
         self.tokens = TokenCounts(self)
         self.health = Health(self)
         self.registry = Registry(self)
-        # Bound once: a bound method made for every call is not free.
-        self._count = self.tokens.of
-        self._wall = self.wall
+        self._count = self.tokens.of  # bound once: a bound method made for every call is not free
         self.answer = functools.partial(answer, self)
         self.wheel = Wheel(self.loop)
         self._stack = AsyncExitStack()
@@ -276,7 +277,7 @@ class Runtime:
             stream=stream,
             started=now,
             parent=parent,
-            wall=self._wall,
+            wall=self.wall,
         )
         call.count = self._count
         if skipped:
@@ -411,10 +412,6 @@ class Runtime:
     def background(self) -> int:
         """How many pieces of background work are under way."""
         return len(self._background)
-
-    def wall(self) -> float:
-        """Return the seconds since the epoch; the only place that asks."""
-        return time.time()
 
     def hook(self, plugin: str, name: str) -> Callable[..., Any]:
         """Return the caller of a hook that a plugin brings."""

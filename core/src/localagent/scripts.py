@@ -46,22 +46,6 @@ class _Shared:
     running: _Loop | None = None
 
     @classmethod
-    def get(cls) -> _Loop:
-        """Return the background loop, made if need be."""
-        with cls.lock:
-            if cls.running is None:
-                cls.running = _Loop()
-                atexit.register(close)
-            return cls.running
-
-    @classmethod
-    def take(cls) -> _Loop | None:
-        """Return the background loop and forget it."""
-        with cls.lock:
-            running, cls.running = cls.running, None
-            return running
-
-    @classmethod
     def forked(cls) -> None:
         """Forget the parent's loop and lock: nothing of them lives in a forked child."""
         cls.lock = threading.Lock()
@@ -83,7 +67,11 @@ def ask(messages: Messages, *, model: str = "", timeout: float | None = None, **
     Raises:
         LocalAgentError: What ended the call.
     """
-    background = _Shared.get()
+    with _Shared.lock:
+        if _Shared.running is None:
+            _Shared.running = _Loop()
+            atexit.register(close)
+        background = _Shared.running
     work = background.client.chat(messages, model=model, timeout=timeout, **fields)
     future = asyncio.run_coroutine_threadsafe(work, background.loop)
     try:
@@ -95,7 +83,8 @@ def ask(messages: Messages, *, model: str = "", timeout: float | None = None, **
 
 def close() -> None:
     """End the background loop; the next ``ask`` starts another. Called at exit by itself."""
-    background = _Shared.take()
+    with _Shared.lock:
+        background, _Shared.running = _Shared.running, None
     if background is not None:
         background.close()
 

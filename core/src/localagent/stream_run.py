@@ -7,6 +7,7 @@ noticed. Parsed chunks that wait are handed out without a further await.
 from __future__ import annotations
 
 import asyncio
+import io
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from localagent.run import finish
 from localagent.schema.joining import split_document
 from localagent.schema.openai_wire import chunk_of
 from localagent.stream_source import Upstream, interruption
-from localagent.stream_steps import PartialText, StreamSteps
+from localagent.stream_steps import StreamSteps
 
 if TYPE_CHECKING:
     from localagent.caching import CacheEntry
@@ -60,7 +61,7 @@ class StreamRun:
         self._error: LocalAgentError | None = None
         self._source: Upstream | FlightReader | None = None
         self._steps: StreamSteps | None = None
-        self._text = PartialText()
+        self._text = io.StringIO()  # takes a byte a letter; a list of small pieces would take many times that
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -213,7 +214,7 @@ class StreamRun:
         try:
             if self._steps is not None:
                 changed = self._steps.feed(chunks)
-            self._text.add(changed)
+            self._text.write("".join([str(chunk.text) for chunk in changed]))
         except LocalAgentError as error:
             return error
         except Exception as error:  # something that is no chunk: the last step's, or else the provider's
@@ -243,7 +244,7 @@ class StreamRun:
     def _break(self, error: LocalAgentError) -> None:
         """End a stream whose content had begun to arrive: what waits is handed out, then StreamInterrupted."""
         interrupted = interruption(error)
-        interrupted.partial = str(self._text)
+        interrupted.partial = self._text.getvalue()
         self._end(interrupted)
 
     def _end(self, error: LocalAgentError | None, *, cancelled: bool = False) -> None:

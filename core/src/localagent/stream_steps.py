@@ -1,4 +1,4 @@
-"""What one consumer has of one stream: the steps that change it (CHAIN), and the text so far."""
+"""CHAIN: the steps that change one stream for one consumer, each feeding the next."""
 
 from __future__ import annotations
 
@@ -13,13 +13,9 @@ from localagent.responses import Chunk, StreamStep
 if TYPE_CHECKING:
     from localagent.call import Call
 
-JOINED_AT = 4096
-"""Pieces that are kept apart: an empty string takes 50 bytes, and a text of many small ones would take many times its
-length."""
-
 
 class StreamSteps:
-    """CHAIN: the objects that the steps of ``wrap_stream`` made for one stream, each feeding the next.
+    """The objects that the steps of ``wrap_stream`` made for one stream.
 
     Args:
         steps: The plan's steps.
@@ -80,29 +76,3 @@ class StreamSteps:
     def blame(self, error: BaseException) -> LocalAgentError:
         """Return the error of the last step, which handed on something that is no chunk."""
         return self._made[-1][0].blame(error)
-
-
-class PartialText:
-    """The text of a stream so far, which the error that ends it early brings along.
-
-    How much there may be is bounded by the cap on the stream.
-    """
-
-    __slots__ = ("_blocks", "_pieces")
-
-    def __init__(self) -> None:
-        self._blocks: list[str] = []
-        self._pieces: list[str] = []
-
-    def add(self, chunks: Sequence[Chunk]) -> None:
-        """Take the text of further chunks."""
-        self._pieces += [chunk.text for chunk in chunks]
-        if len(self._pieces) > JOINED_AT:
-            self._blocks.append(self._joined())
-            self._pieces.clear()
-
-    def _joined(self) -> str:
-        return "".join(map(str, self._pieces))
-
-    def __str__(self) -> str:
-        return "".join((*self._blocks, self._joined()))
