@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import operator
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -201,12 +202,11 @@ class Attempts:
         return None
 
     async def _prepare(self, attempt: Attempt) -> Request:
-        prepared = self._prepared.get(attempt.target)
-        if prepared is None:
-            steps = self._call.plan.prepare_attempt
-            prepared = await pipe(steps, self._call.timer, attempt, self._call.request)
-            self._prepared[attempt.target] = prepared
-        return prepared
+        """Return the request as it is fitted to the attempt's target; the steps are asked once for each target."""
+        target, call = attempt.target, self._call
+        if target not in self._prepared:
+            self._prepared[target] = await pipe(call.plan.prepare_attempt, call.timer, attempt, call.request)
+        return self._prepared[target]
 
     def _count(self, attempt: Attempt) -> None:
         self._tried += 1
@@ -309,13 +309,11 @@ class Attempts:
 
     async def _wait_for(self, refusals: list[Refused]) -> None:
         """Wait until a refusal's time has come; raise its error when there is no time for it."""
-        timed = [refused for refused in refusals if refused.retry_after is not None]
-        soonest = min(timed, key=lambda refused: refused.retry_after or 0.0, default=None)
-        if soonest is None:
+        timed = [(refused.retry_after, refused.error) for refused in refusals if refused.retry_after is not None]
+        if not timed:
             raise refusals[0].error
-        seconds = soonest.retry_after or 0.0
+        seconds, error = min(timed, key=operator.itemgetter(0))
         if seconds >= self._call.timer.left:
-            error = soonest.error
             error.retry_after = seconds if error.retry_after is None else error.retry_after
             raise error
         await self._sleep(max(seconds, 0.001))
