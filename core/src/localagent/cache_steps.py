@@ -97,9 +97,5 @@ def keep_now(call: Call, entry: CacheEntry, steps: Sequence[Step]) -> bool:
 
 async def offer(core: Runtime, call: Call, entry: CacheEntry, steps: Sequence[Step]) -> None:
     """Hand an entry to caches, and wait for them."""
-    timer = Timer(core.loop, NEVER, core.wheel)
-    timer.enter()
-    try:
+    with Timer(core.loop, NEVER, core.wheel) as timer:
         await notify_all(steps, timer, call, entry)
-    finally:
-        timer.close()

@@ -336,12 +336,8 @@ class Runtime:
         steps = self.pipeline.steps["connect"]
         brought = None
         if steps:
-            timer = Timer(self.loop, NEVER, self.wheel)
-            timer.enter()
-            try:
+            with Timer(self.loop, NEVER, self.wheel) as timer:
                 brought, _ = await first(steps, timer, state.instance)
-            finally:
-                timer.close()
         if brought is None:
             brought = MissingTransport(state.instance)
         if self.instances.find(state.instance) is not state:  # it went away meanwhile

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
@@ -51,7 +51,7 @@ class Clocks:
 
 
 class Timer:
-    """The timer of one call; see the module.
+    """The timer of one call; see the module. As a context manager it is entered, and closed at the end.
 
     Args:
         loop: The running loop; its ``time()`` is the clock.
@@ -141,6 +141,13 @@ class Timer:
             self._slot = None
         if self._own:
             self._wheel.close()
+
+    def __enter__(self) -> Self:
+        self.enter()
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self.close()
 
     @property
     def inside(self) -> bool:
