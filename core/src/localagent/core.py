@@ -15,8 +15,8 @@ from localagent.responses import ModelInfo, Response
 
 if TYPE_CHECKING:
     from localagent.call import Call
-    from localagent.questions import ModelLists
     from localagent.plugin import Plugin
+    from localagent.questions import ModelLists
     from localagent.requests import Request
     from localagent.runtime import Runtime
     from localagent.transport import ConnectSettings
