@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localagent import Client, Instance, InstanceState, Plugin, PluginError, Transport, hookimpl
-from localagent.installing import install, missing_transport
+from localagent.installing import CONNECT, install, missing_role
 from localagent_testing import FaultServer, ReadRequest, Reply, Send, WirePlugin, answer, fake_provider_plugin
 
 CALM = {"health": {"enabled": False}}
@@ -29,7 +29,7 @@ async def test_a_request_without_a_transport_is_a_typed_error(plugins: list[type
         async with Client(settings, plugins=[WirePlugin, *plugins], environment={}) as client:
             with pytest.raises(PluginError, match="No active plugin brings a transport for wire@") as caught:
                 await client.chat("Hello.", model="wire/m")
-            assert caught.value.mend == missing_transport(["connect-aiohttp"])
+            assert caught.value.mend == missing_role(CONNECT, ["connect-aiohttp"])
             with pytest.raises(PluginError, match="No active plugin brings a transport"):
                 async with client.stream("Hello.", model="wire/m") as stream:
                     await stream.text()
@@ -60,4 +60,4 @@ async def states(client: Client) -> list[InstanceState]:
 )
 def test_what_to_do_depends_on_what_is_installed(installed: list[str], mend: str) -> None:
     """What is not there is installed, what is there is made active; plugins of this repository come first."""
-    assert missing_transport(installed).startswith(mend)
+    assert missing_role(CONNECT, installed).startswith(mend)

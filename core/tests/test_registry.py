@@ -23,9 +23,11 @@ from localagent import (
     hookimpl,
 )
 from localagent.call import NOBODY
+from localagent.installing import PROVIDER, missing_role
 from localagent.plugin import NoSettings
+from localagent.plugins import find_plugins
 from localagent.registry import Registry
-from localagent_testing import fake_provider_plugin
+from localagent_testing import WirePlugin, fake_provider_plugin
 
 TWO = fake_provider_plugin({"a": [], "b": []}, models=("m", "n"))
 
@@ -89,12 +91,20 @@ async def test_what_nobody_knows_is_refused_with_the_nearest_name() -> None:
 
 
 async def test_without_any_provider_nothing_can_be_asked() -> None:
-    """The error says where to look."""
+    """The error says how to install one, or to name one that is installed."""
     nothing = type("Nothing", (Plugin,), {"name": "request-nothing"})
     async with registry(nothing) as known:
         with pytest.raises(ModelNotFound, match="no default") as caught:
             known.targets("", NOBODY)
-        assert caught.value.mend == "Install a provider: see localagent doctor"
+        assert caught.value.mend == missing_role(PROVIDER, find_plugins())
+
+
+async def test_without_a_configured_provider_the_types_are_named() -> None:
+    """A provider type is there, and nothing says where its servers are."""
+    async with registry(WirePlugin) as known:
+        with pytest.raises(ModelNotFound, match="no default") as caught:
+            known.targets("", NOBODY)
+        assert caught.value.mend == "Write a table [providers.NAME] into the settings, with a type: wire."
 
 
 async def test_a_tenant_may_use_what_it_is_granted() -> None:

@@ -67,13 +67,12 @@ DOCUMENTED = {"localagent.errors", "localagent.http_answers", "localagent.schema
 # Modules of the core that plugins, the command line and the test kit import although they are not documented for
 # authors. It may shrink and not grow.
 UNDOCUMENTED = {
-    "localagent.guard",
-    "localagent.settings.fields",
     "localagent.assembly",
     "localagent.attempt",
     "localagent.caching",
     "localagent.call",
     "localagent.folders",
+    "localagent.guard",
     "localagent.hooks",
     "localagent.installing",
     "localagent.instances",
@@ -85,11 +84,11 @@ UNDOCUMENTED = {
     "localagent.reports",
     "localagent.run",
     "localagent.runtime",
+    "localagent.settings.fields",
     "localagent.settings.files",
     "localagent.settings.place",
     "localagent.settings.secrets",
     "localagent.settings.structuring",
-    "localagent.state_folder",
     "localagent.stream_run",
     "localagent.timer",
 }

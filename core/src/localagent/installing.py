@@ -179,14 +179,15 @@ def missing_type(kind: str, active: Iterable[str], installed: Iterable[str]) -> 
     return _did_you_mean(f'"{near[0]}"', types[near[0]])
 
 
-def missing_transport(installed: Iterable[str]) -> str:
-    """Return what to do where no active plugin brings a transport.
+def missing_role(role: str, installed: Iterable[str]) -> str:
+    """Return what to do where no plugin of a role is active, and one is needed.
 
     Args:
+        role: What the names of its plugins begin with: ``CONNECT`` or ``PROVIDER``.
         installed: Names of the installed plugins, active or not.
     """
-    known = [plugin for name, plugin in known_plugins().items() if name.startswith(CONNECT)]
-    there = [name for name in installed if name.startswith(CONNECT)]
+    known = [plugin for name, plugin in known_plugins().items() if name.startswith(role)]
+    there = [name for name in installed if name.startswith(role)]
     if not there:
         return install(known[0].distribution)
     name = next((plugin.name for plugin in known if plugin.name in there), there[0])
@@ -216,7 +217,7 @@ class MissingTransport:
         from localagent.plugins import find_plugins  # which imports this module
 
         raise PluginError(f"No active plugin brings a transport for {self._instance.id}.",
-                          mend=missing_transport(find_plugins()))  # fmt: skip
+                          mend=missing_role(CONNECT, find_plugins()))  # fmt: skip
 
     async def aclose(self) -> None:
         """Close nothing."""

@@ -265,9 +265,7 @@ def call_hook_now(kind: Kind, steps: Sequence[Step], *arguments: Any) -> Any:
 
 async def call_hook(kind: Kind, steps: Sequence[Step], loop: asyncio.AbstractEventLoop, *arguments: Any) -> Any:
     """Call the steps of a hook of any kind, outside of any call's time."""
-    timer = Timer(loop, NEVER)
-    timer.enter()
-    try:
+    with Timer(loop, NEVER) as timer:
         if kind is Kind.COLLECT:
             results = [await ask(step, timer, *arguments) for step in steps]
             return [result for result in results if result is not None]
@@ -276,8 +274,6 @@ async def call_hook(kind: Kind, steps: Sequence[Step], loop: asyncio.AbstractEve
         if kind is Kind.PIPE:
             return await pipe(steps, timer, *arguments)
         return (await first(steps, timer, *arguments))[0]
-    finally:
-        timer.close()
 
 
 @attrs.frozen(eq=False)

@@ -41,21 +41,18 @@ async def ask_instance(core: Runtime, instance: Instance, seconds: float, questi
         LocalAgentError: It did not answer.
     """
     source = core.provider_of(instance)
-    timer = Timer(core.loop, core.clock() + seconds, core.wheel)
-    timer.enter()
-    try:
-        await source.open()
-        transport = await core.connect(instance)
-        clocks = Watch(timer, source.common.clocks, streamed=False)
-        return await question(source.provider, instance, transport, clocks)
-    except BaseException as error:  # the provider's and the transport's code
-        late = functools.partial(clock_error_for, instance=instance)
-        failure = failure_of(error, timer, f"Provider {instance.provider}", late)
-        if failure is None or failure is error:
-            raise
-        raise failure from failure.__cause__
-    finally:
-        timer.close()
+    with Timer(core.loop, core.clock() + seconds, core.wheel) as timer:
+        try:
+            await source.open()
+            transport = await core.connect(instance)
+            clocks = Watch(timer, source.common.clocks, streamed=False)
+            return await question(source.provider, instance, transport, clocks)
+        except BaseException as error:  # the provider's and the transport's code
+            late = functools.partial(clock_error_for, instance=instance)
+            failure = failure_of(error, timer, f"Provider {instance.provider}", late)
+            if failure is None or failure is error:
+                raise
+            raise failure from failure.__cause__
 
 
 class ModelLists:
@@ -109,12 +106,8 @@ class ModelLists:
         """Return the models of an instance: a catalogue's answer, or its own."""
         steps = self._core.pipeline.steps["list_models"]
         if steps:
-            timer = Timer(self._core.loop, self._core.clock() + timeout, self._core.wheel)
-            timer.enter()
-            try:
+            with Timer(self._core.loop, self._core.clock() + timeout, self._core.wheel) as timer:
                 answer, _ = await first(steps, timer, instance)
-            finally:
-                timer.close()
             if answer is not None:
                 return answer  # type: ignore[no-any-return]
         return await self.refresh(instance, timeout)

@@ -15,7 +15,7 @@ from localagent.call import Principal
 from localagent.core import Handle
 from localagent.errors import Draining, LocalAgentError, ModelNotFound, NotAllowed, PluginError, SettingsError
 from localagent.guard import own_error
-from localagent.installing import missing_type
+from localagent.installing import PROVIDER, missing_role, missing_type
 from localagent.instances import PoolProfile, Target, check_model_name
 from localagent.plugins import find_plugins
 from localagent.providers import Provider, ProviderSetup, ProviderType
@@ -318,8 +318,10 @@ class Registry:
         near = difflib.get_close_matches(provider, [*self._core.settings.models, *self.sources], n=1)
         if near:
             return f"Did you mean {near[0]}{slash}{model}?"
+        if not self.sources and self.types:
+            return f"Write a table [providers.NAME] into the settings, with a type: {', '.join(self.types)}."
         if not self.sources:
-            return "Install a provider: see localagent doctor"
+            return missing_role(PROVIDER, find_plugins())
         known = ", ".join(self.sources)
         return f"A model is written PROVIDER/NAME; providers are: {known}. See: localagent models"
 
