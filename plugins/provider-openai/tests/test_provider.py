@@ -10,7 +10,7 @@ import pytest
 from localagent import Client, PoolProfile, SettingsError
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_openai import OpenAIPlugin
-from localagent_provider_openai.plugin import pool
+from localagent_provider_openai.plugin import OPENAI_POOL, pool
 from localagent_testing import FaultServer, ReadRequest, Repeat, Send, answer
 
 GOOD = {
@@ -101,18 +101,21 @@ async def test_several_servers_of_the_type_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("addresses", "keepalive"),
+    ("addresses", "expected"),
     [
-        ([], 30.0),
-        (["https://api.openai.com/v1"], 30.0),
-        (["http://10.0.0.5:8000/v1"], 4.0),
-        (["https://api.openai.com/v1", "http://10.0.0.5:8000/v1"], 4.0),
-        (["https://api.openai.com.example/v1"], 4.0),
+        ([], OPENAI_POOL),
+        (["https://api.openai.com/v1"], OPENAI_POOL),
+        (["http://10.0.0.5:8000/v1"], PoolProfile()),
+        (["https://api.openai.com/v1", "http://10.0.0.5:8000/v1"], PoolProfile()),
+        (["https://api.openai.com.example/v1"], PoolProfile()),
     ],
 )
-def test_connections_are_kept_longer_where_all_servers_are_openais_own(addresses: list[str], keepalive: float) -> None:
-    """The protocol is spoken by many servers that close idle connections after 5 s."""
-    assert pool(addresses) == PoolProfile(limit=50, keepalive=keepalive)
+def test_connections_are_kept_longer_where_all_servers_are_openais_own(
+    addresses: list[str], expected: PoolProfile
+) -> None:
+    """The protocol is spoken by many servers that close idle connections after 5 s and bear more of them."""
+    assert pool(addresses) == expected
+    assert (OPENAI_POOL.limit, OPENAI_POOL.keepalive) == (50, 30.0)
 
 
 async def test_what_the_settings_choose_wins_over_the_types_profile() -> None:

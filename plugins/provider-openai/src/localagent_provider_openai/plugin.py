@@ -24,12 +24,9 @@ from localagent_provider_openai.model_rows import model_info
 
 OPENAI_URL = "https://api.openai.com/v1"
 KEY_VARIABLE = "OPENAI_API_KEY"
-LIMIT = 50
-"""Connections at a time, whoever speaks the protocol."""
-
-OPENAI_KEEPALIVE = 30.0
-"""Seconds that OpenAI's own servers keep an idle connection at least; many others that speak the protocol, vLLM among
-them, close it after 5 s, which is what the core's default is made for."""
+OPENAI_POOL = PoolProfile(limit=50, keepalive=30.0)
+"""For OpenAI's own servers, which keep an idle connection for 30 s at least. Source: the project's roadmap. Many others
+that speak the protocol, vLLM among them, close it after 5 s, which is what the core's default is made for."""
 
 
 @attrs.frozen
@@ -89,10 +86,10 @@ def from_environment(environment: Mapping[str, str]) -> Mapping[str, Any] | None
 
 
 def pool(addresses: Sequence[str]) -> PoolProfile:
-    """Return how connections to these addresses are kept: longer where all of them are OpenAI's own.
+    """Return how connections to these addresses are kept: as by default, if not all of them are OpenAI's own.
 
     Args:
         addresses: The provider's base addresses; none means OpenAI's.
     """
     own = all(urlsplit(address).hostname == urlsplit(OPENAI_URL).hostname for address in addresses)
-    return PoolProfile(limit=LIMIT, keepalive=OPENAI_KEEPALIVE) if own else PoolProfile(limit=LIMIT)
+    return OPENAI_POOL if own else PoolProfile()
