@@ -11,7 +11,7 @@ import pytest
 from nox import registry
 
 SESSIONS = {
-    "acceptance", "alone", "bench", "combos", "core", "docs", "examples", "full", "lint", "minimums", "pairs", "pins",
+    "acceptance", "alone", "bench", "combos", "core", "docs", "examples", "fresh", "full", "lint", "minimums", "pairs", "pins",
     "repository", "templates", "types",
 }  # fmt: skip
 

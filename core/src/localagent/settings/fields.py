@@ -171,11 +171,11 @@ def _ratio(text: str, units: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
     return int(whole + fraction) * multiplier, 10 ** len(fraction) * divisor
 
 
-def _number(value: object, most: float = sys.float_info.max) -> float:
+def _number(value: object, most: float | None = None) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("no number")
     # Comparing is exact for whole numbers of any length; converting them is not.
-    if not 0 <= value <= most:
+    if not 0 <= value <= (sys.float_info.max if most is None else most):
         raise ValueError("negative, too large, or not finite")
     return float(value)
 
