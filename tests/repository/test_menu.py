@@ -11,8 +11,8 @@ import pytest
 from nox import registry
 
 SESSIONS = {
-    "acceptance", "alone", "bench", "combos", "core", "docs", "examples", "fresh", "full", "lint", "minimums", "pairs", "pins",
-    "repository", "templates", "types",
+    "acceptance", "alone", "bench", "combos", "core", "docs", "examples", "fresh", "full", "lint", "minimums", "pairs",
+    "pins", "repository", "templates", "types",
 }  # fmt: skip
 
 
