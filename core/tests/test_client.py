@@ -28,7 +28,7 @@ from localagent import (
     UpstreamTimeout,
     hookimpl,
 )
-from localagent.responses import ModelInfo
+from localagent.records.responses import ModelInfo
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.fake_provider import FakeProviderPlugin
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from localagent.installing import CLI, install
+from localagent.plugin_api.installing import CLI, install
 
 HEAVY = {"aiohttp", "click", "rich"}
 PROGRAM = """

@@ -13,8 +13,8 @@ import pytest
 HEAD = """
     import asyncio, os, sys, threading
     import localagent
-    from localagent.plugin import Plugin
-    from localagent.plugins import Found
+    from localagent.plugin_api.plugin import Plugin
+    from localagent.plugin_api.discovery import Found
     from localagent_testing.fake_provider import Reply, fake_provider_plugin
 
     # The script's own provider, in place of what is installed here.

@@ -1,6 +1,6 @@
 """A reference of all the hooks that a module specifies, made from the specifications themselves.
 
-In a page, the comment ``<!-- hooks of localagent.hookspecs -->`` becomes one table of all hooks in the order of a
+In a page, the comment ``<!-- hooks of localagent.hooks.hookspecs -->`` becomes one table of all hooks in the order of a
 request's life and one section a hook: its contract, signature, kind, scope, phase, neighbours, and its colour, which
 is whether it may await.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from docutils import nodes
 from sphinx.util.docutils import SphinxRole
 
-from localagent.hooks import SPEC_ATTRIBUTE, HookSpec, Kind
+from localagent.plugin_api.kinds import SPEC_ATTRIBUTE, HookSpec, Kind
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx

@@ -14,7 +14,7 @@ import pytest
 from processes import BODY, STREAM, serving, upstream, write_settings
 
 from localagent import StartError
-from localagent.installing import install
+from localagent.plugin_api.installing import install
 from localagent_gateway.event_loops import loop_factory
 
 

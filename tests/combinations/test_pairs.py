@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from localagent import Client
-from localagent.assembly import assemble
-from localagent.pipeline import Pipeline
-from localagent.plugins import find_plugins, load_plugins
+from localagent.pipeline.assembly import assemble
+from localagent.pipeline.pipeline import Pipeline
+from localagent.plugin_api.discovery import find_plugins, load_plugins
 from localagent_testing import FaultServer, ReadRequest, Repeat, Send, answer
 
 NEEDED = {"connect-aiohttp", "provider-openai"}

@@ -9,7 +9,7 @@ import pytest
 from combo_parts import localagent
 
 from localagent import Client, PluginError, Pooled
-from localagent.assembly import assemble
+from localagent.pipeline.assembly import assemble
 from localagent_connect_aiohttp import AiohttpTransport
 from localagent_connect_fast import FastTransport
 from localagent_testing import FaultServer, ReadRequest, Repeat, Send, answer

@@ -15,8 +15,8 @@ from typing import Any, get_args, get_origin
 import attrs
 import click
 
-from localagent.settings.fields import expected, setting_fields
 from localagent.settings.model import Settings
+from localagent.structuring.fields import expected, setting_fields
 from localagent_cli import CommandLine, Terminal, logs
 from localagent_cli.application import localagent as application
 

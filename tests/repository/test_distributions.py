@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from localagent.installing import CORE, MODEL, is_known, known_plugins
+from localagent.plugin_api.installing import CORE, MODEL, is_known, known_plugins
 
 
 def test_the_core_lists_every_plugin_with_its_distribution(plugins: list[Path]) -> None:
@@ -46,7 +46,7 @@ def test_no_provider_depends_on_another(plugins: list[Path]) -> None:
 
 
 def test_no_source_writes_an_install_command_of_its_own(sources: list[Path]) -> None:
-    """``localagent.installing`` makes them all."""
+    """``localagent.plugin_api.installing`` makes them all."""
     own = [path for path in sources if path.name != "installing.py" and "pip install" in path.read_text()]
     assert own == []
 

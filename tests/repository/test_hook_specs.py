@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from localagent import hookspecs
-from localagent.hooks import SPEC_ATTRIBUTE, HookSpec, Kind
+from localagent.hooks import hookspecs
+from localagent.plugin_api.kinds import SPEC_ATTRIBUTE, HookSpec, Kind
 
 SPECS: list[HookSpec] = [
     getattr(value, SPEC_ATTRIBUTE) for value in vars(hookspecs).values() if hasattr(value, SPEC_ATTRIBUTE)

@@ -28,13 +28,13 @@ __version__ = "0.1.0"
 
 # What each module gives to the public. The imports below say the same to type checkers; a test holds them equal.
 _GIVES = {
-    "answer_stream": "AnswerStream",
-    "attempt": "Attempt Continue GiveUp Outcome Refused Retry Ticket",
-    "cache_contents": "CacheContents CacheCounts CacheFigures KeptAnswer Which",
-    "caching": "CacheEntry CacheKey pack_entry unpack_entry",
-    "call": "CachePolicy Call Principal",
+    "calls.answer_stream": "AnswerStream",
+    "records.attempt": "Attempt Continue GiveUp Outcome Refused Retry Ticket",
+    "records.cache_contents": "CacheContents CacheCounts CacheFigures KeptAnswer Which",
+    "records.caching": "CacheEntry CacheKey pack_entry unpack_entry",
+    "records.call": "CachePolicy Call Principal",
     "client": "Client",
-    "core": "Core",
+    "plugin_api.core": "Core",
     "errors": (
         "BudgetExceeded CircuitOpen ClientGone ConnectFailed ContentFiltered ContextLengthExceeded Draining "
         "EmptyResponse InternalError InvalidRequest LocalAgentError LocalRateLimited LocalRefusal ModelNotFound "
@@ -42,49 +42,51 @@ _GIVES = {
         "RequestRejected ResponseTooLarge SettingsError StartError StreamInterrupted Unauthenticated UpstreamAuth "
         "UpstreamError UpstreamProtocol UpstreamServerError UpstreamTimeout"
     ),
-    "folders": "create_private_file",
-    "front": "FrontAnswer FrontRequest FrontStream Parts Route",
-    "hooks": "Kind OnRaise hook hookimpl",
+    "settings.folders": "create_private_file",
+    "plugin_api.front": "FrontAnswer FrontRequest FrontStream Parts Route",
+    "plugin_api.kinds": "Kind OnRaise hook hookimpl",
     "http_answers.error_rules": "ErrorRule",
     "http_answers.openai_compatible": "OpenAICompatible",
-    "installing": "install",
-    "instances": "Instance InstanceState PoolProfile Target check_model_name",
-    "plugin": "NoSettings Plugin",
-    "providers": "Provider ProviderSetup ProviderType",
-    "reports": "Metric Receipt",
-    "requests": "ChatRequest CompletionRequest EmbedRequest Request",
-    "responses": "ChatResponse Chunk CompletionResponse Decoder EmbedResponse ModelInfo Response StreamStep Usage",
+    "plugin_api.installing": "install",
+    "records.instances": "Instance InstanceState PoolProfile Target check_model_name",
+    "plugin_api.plugin": "NoSettings Plugin",
+    "plugin_api.providers": "Provider ProviderSetup ProviderType",
+    "records.reports": "Metric Receipt",
+    "records.requests": "ChatRequest CompletionRequest EmbedRequest Request",
+    "records.responses": (
+        "ChatResponse Chunk CompletionResponse Decoder EmbedResponse ModelInfo Response StreamStep Usage"
+    ),
     "scripts": "ask",
-    "settings.fields": "Amount Bytes Count Positive PositiveSeconds Seconds Share",
+    "structuring.fields": "Amount Bytes Count Positive PositiveSeconds Seconds Share",
     "settings.files": "load_settings",
     "settings.model": "Settings",
-    "settings.place": "wrong_variable",
+    "structuring.place": "wrong_variable",
     "settings.provider": "read_address",
-    "settings.secrets": "Secret SecretRef",
-    "timer": "Clocks Watch",
-    "tokens": "Tokenizer",
-    "transport": "Caps ConnectSettings HttpAnswer PoolStats Pooled Transport read_up_to",
-    "work": "in_thread let_others_run resolve_name",
+    "structuring.secrets": "Secret SecretRef",
+    "timing.timer": "Clocks Watch",
+    "instances.tokens": "Tokenizer",
+    "records.transport": "Caps ConnectSettings HttpAnswer PoolStats Pooled Transport read_up_to",
+    "timing.work": "in_thread let_others_run resolve_name",
 }
 
 # fmt: off
 # isort: off
 if TYPE_CHECKING:
-    from localagent.answer_stream import AnswerStream as AnswerStream
-    from localagent.attempt import (
+    from localagent.calls.answer_stream import AnswerStream as AnswerStream
+    from localagent.records.attempt import (
         Attempt as Attempt, Continue as Continue, GiveUp as GiveUp, Outcome as Outcome, Refused as Refused,
         Retry as Retry, Ticket as Ticket,
     )
-    from localagent.cache_contents import (
+    from localagent.records.cache_contents import (
         CacheContents as CacheContents, CacheCounts as CacheCounts, CacheFigures as CacheFigures,
         KeptAnswer as KeptAnswer, Which as Which,
     )
-    from localagent.caching import (
+    from localagent.records.caching import (
         CacheEntry as CacheEntry, CacheKey as CacheKey, pack_entry as pack_entry, unpack_entry as unpack_entry,
     )
-    from localagent.call import CachePolicy as CachePolicy, Call as Call, Principal as Principal
+    from localagent.records.call import CachePolicy as CachePolicy, Call as Call, Principal as Principal
     from localagent.client import Client as Client
-    from localagent.core import Core as Core
+    from localagent.plugin_api.core import Core as Core
     from localagent.errors import (
         BudgetExceeded as BudgetExceeded, CircuitOpen as CircuitOpen, ClientGone as ClientGone,
         ConnectFailed as ConnectFailed, ContentFiltered as ContentFiltered,
@@ -99,48 +101,49 @@ if TYPE_CHECKING:
         UpstreamError as UpstreamError, UpstreamProtocol as UpstreamProtocol,
         UpstreamServerError as UpstreamServerError, UpstreamTimeout as UpstreamTimeout,
     )
-    from localagent.folders import create_private_file as create_private_file
-    from localagent.front import (
+    from localagent.settings.folders import create_private_file as create_private_file
+    from localagent.plugin_api.front import (
         FrontAnswer as FrontAnswer, FrontRequest as FrontRequest, FrontStream as FrontStream, Parts as Parts,
         Route as Route,
     )
-    from localagent.hooks import Kind as Kind, OnRaise as OnRaise, hook as hook, hookimpl as hookimpl
+    from localagent.plugin_api.kinds import Kind as Kind, OnRaise as OnRaise, hook as hook, hookimpl as hookimpl
     from localagent.http_answers.error_rules import ErrorRule as ErrorRule
     from localagent.http_answers.openai_compatible import OpenAICompatible as OpenAICompatible
-    from localagent.installing import install as install
-    from localagent.instances import (
+    from localagent.plugin_api.installing import install as install
+    from localagent.records.instances import (
         Instance as Instance, InstanceState as InstanceState, PoolProfile as PoolProfile, Target as Target,
         check_model_name as check_model_name,
     )
-    from localagent.plugin import NoSettings as NoSettings, Plugin as Plugin
-    from localagent.providers import Provider as Provider, ProviderSetup as ProviderSetup, ProviderType as ProviderType
-    from localagent.reports import Metric as Metric, Receipt as Receipt
-    from localagent.requests import (
+    from localagent.plugin_api.plugin import NoSettings as NoSettings, Plugin as Plugin
+    from localagent.plugin_api.providers import Provider as Provider, ProviderSetup as ProviderSetup
+    from localagent.plugin_api.providers import ProviderType as ProviderType
+    from localagent.records.reports import Metric as Metric, Receipt as Receipt
+    from localagent.records.requests import (
         ChatRequest as ChatRequest, CompletionRequest as CompletionRequest, EmbedRequest as EmbedRequest,
         Request as Request,
     )
-    from localagent.responses import (
+    from localagent.records.responses import (
         ChatResponse as ChatResponse, Chunk as Chunk, CompletionResponse as CompletionResponse, Decoder as Decoder,
         EmbedResponse as EmbedResponse, ModelInfo as ModelInfo, Response as Response, StreamStep as StreamStep,
         Usage as Usage,
     )
     from localagent.scripts import ask as ask
-    from localagent.settings.fields import (
+    from localagent.structuring.fields import (
         Amount as Amount, Bytes as Bytes, Count as Count, Positive as Positive, PositiveSeconds as PositiveSeconds,
         Seconds as Seconds, Share as Share,
     )
     from localagent.settings.files import load_settings as load_settings
     from localagent.settings.model import Settings as Settings
-    from localagent.settings.place import wrong_variable as wrong_variable
+    from localagent.structuring.place import wrong_variable as wrong_variable
     from localagent.settings.provider import read_address as read_address
-    from localagent.settings.secrets import Secret as Secret, SecretRef as SecretRef
-    from localagent.timer import Clocks as Clocks, Watch as Watch
-    from localagent.tokens import Tokenizer as Tokenizer
-    from localagent.transport import (
+    from localagent.structuring.secrets import Secret as Secret, SecretRef as SecretRef
+    from localagent.timing.timer import Clocks as Clocks, Watch as Watch
+    from localagent.instances.tokens import Tokenizer as Tokenizer
+    from localagent.records.transport import (
         Caps as Caps, ConnectSettings as ConnectSettings, HttpAnswer as HttpAnswer, PoolStats as PoolStats,
         Pooled as Pooled, Transport as Transport, read_up_to as read_up_to,
     )
-    from localagent.work import (
+    from localagent.timing.work import (
         in_thread as in_thread, let_others_run as let_others_run, resolve_name as resolve_name,
     )
 # isort: on

@@ -3,7 +3,7 @@
 import importlib.util
 import sys
 
-from localagent.installing import CLI, install
+from localagent.plugin_api.installing import CLI, install
 
 if importlib.util.find_spec("localagent_cli") is None:
     sys.exit(f"The command line is not installed. {install(CLI)}")

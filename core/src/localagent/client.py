@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from localagent.call import CACHE, NO_CACHE, NOBODY, CachePolicy, Principal
 from localagent.errors import StartError
 from localagent.lifetime import Opening, was_closed
-from localagent.requests import ChatRequest, CompletionRequest, EmbedRequest, Request, as_messages
+from localagent.records.call import CACHE, NO_CACHE, NOBODY, CachePolicy, Principal
+from localagent.records.requests import ChatRequest, CompletionRequest, EmbedRequest, Request, as_messages
 
 if TYPE_CHECKING:
-    from localagent.answer_stream import AnswerStream
-    from localagent.instances import InstanceState
-    from localagent.plugin import PluginSource
-    from localagent.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo, Response
+    from localagent.calls.answer_stream import AnswerStream
+    from localagent.plugin_api.plugin import PluginSource
+    from localagent.records.instances import InstanceState
+    from localagent.records.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo, Response
     from localagent.runtime import Runtime
     from localagent.settings.model import Settings
 
@@ -202,8 +202,8 @@ class Client:
         receipt: bool = False,
     ) -> AnswerStream:
         """Send a request that was built elsewhere, to be read as it comes; see ``stream``."""
-        from localagent.answer_stream import AnswerStream
-        from localagent.stream_run import StreamRun
+        from localagent.calls.answer_stream import AnswerStream
+        from localagent.calls.stream_run import StreamRun
 
         runtime = self._runtime
         if runtime is None or runtime.loop is not asyncio.get_running_loop():
@@ -276,7 +276,7 @@ class Client:
 
     async def _open(self) -> Runtime:
         """Open the running core, unless somebody else has by now, or has closed the client."""
-        from localagent.assembly import assemble
+        from localagent.pipeline.assembly import assemble
         from localagent.runtime import Runtime
 
         if self._closed:

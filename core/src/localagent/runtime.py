@@ -18,36 +18,36 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from localagent.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
-from localagent.core import Handle
+from localagent.calls.retry_budget import RetryBudget
+from localagent.calls.run import answer
 from localagent.errors import Draining, LocalAgentError, PluginError
-from localagent.flight import Flights
-from localagent.folders import StateFolder
-from localagent.health import Health
-from localagent.hooks import OPERATIONS
-from localagent.installing import MissingTransport
-from localagent.instances import Instance, Instances, InstanceState, Target, removed
+from localagent.instances.health import Health
+from localagent.instances.questions import ModelLists
+from localagent.instances.registry import Registry
+from localagent.instances.tokens import TokenCounts
 from localagent.lifetime import Leaving
-from localagent.pipeline import Pipeline
-from localagent.plan import first
-from localagent.questions import ModelLists
-from localagent.registry import Registry
-from localagent.requests import Request
-from localagent.retry_budget import RetryBudget
-from localagent.run import answer
+from localagent.pipeline.pipeline import Pipeline
+from localagent.pipeline.plan import first
+from localagent.plugin_api.core import Handle
+from localagent.plugin_api.installing import MissingTransport
+from localagent.plugin_api.kinds import OPERATIONS
+from localagent.records.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
+from localagent.records.instances import Instance, Instances, InstanceState, Target, removed
+from localagent.records.requests import Request
+from localagent.settings.folders import StateFolder
 from localagent.settings.model import Settings
-from localagent.settings.place import read_count
+from localagent.sharing.flight import Flights
+from localagent.structuring.place import read_count
 from localagent.supervision import raised_at
-from localagent.timer import NEVER, Timer
-from localagent.tokens import TokenCounts
-from localagent.wheel import Wheel
-from localagent.work import begun
+from localagent.timing.timer import NEVER, Timer
+from localagent.timing.wheel import Wheel
+from localagent.timing.work import begun
 
 if TYPE_CHECKING:
-    from localagent.plugin import Plugin
-    from localagent.registry import Source
-    from localagent.stream_run import StreamRun
-    from localagent.transport import Transport
+    from localagent.calls.stream_run import StreamRun
+    from localagent.instances.registry import Source
+    from localagent.plugin_api.plugin import Plugin
+    from localagent.records.transport import Transport
 
 log = logging.getLogger("localagent")
 

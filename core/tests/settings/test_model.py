@@ -10,9 +10,9 @@ import attrs
 import pytest
 
 from localagent.errors import SettingsError
-from localagent.settings.fields import Bytes, Seconds
 from localagent.settings.model import Alias, HealthSettings, RetryBudgetSettings, Settings, Sharing
-from localagent.settings.secrets import SecretRef
+from localagent.structuring.fields import Bytes, Seconds
+from localagent.structuring.secrets import SecretRef
 from localagent_testing.canaries import CANARY_KEY, Canaries
 
 EXAMPLE = """

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from localagent.errors import SettingsError
-from localagent.instances import PoolProfile
-from localagent.settings.place import Place
+from localagent.records.instances import PoolProfile
+from localagent.records.transport import Caps
 from localagent.settings.provider import InstanceSettings, ProviderSettings
-from localagent.settings.secrets import SecretRef
-from localagent.timer import Clocks
-from localagent.transport import Caps
+from localagent.structuring.place import Place
+from localagent.structuring.secrets import SecretRef
+from localagent.timing.timer import Clocks
 from localagent_testing.canaries import CANARY_KEY, Canaries
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from localagent.installing import install
-from localagent.plugins import find_plugins
+from localagent.plugin_api.discovery import find_plugins
+from localagent.plugin_api.installing import install
 from localagent_testing import FaultServer, ReadRequest, Send, Stall, answer
 
 MODELS = {"data": [{"id": "m"}]}
 FOUND = """
     from localagent import OpenAICompatible, Plugin, ProviderType, hookimpl
-    from localagent.plugin import NoSettings
+    from localagent.plugin_api.plugin import NoSettings
 
     def given(environment):
         return {"instances": [environment["FOUND_AT"]]} if "FOUND_AT" in environment else None

@@ -13,7 +13,7 @@ from localagent_cli import main
 try:
     main(sys.argv[1:])
 finally:
-    heavy = {"aiohttp", "rich", "localagent.client", "localagent.plugins"} & set(sys.modules)
+    heavy = {"aiohttp", "rich", "localagent.client", "localagent.plugin_api.discovery"} & set(sys.modules)
     plugins = {name for name in sys.modules if name.startswith("localagent_") and not name.startswith("localagent_cli")}
     print(*sorted(heavy | plugins), file=sys.stderr)
 """

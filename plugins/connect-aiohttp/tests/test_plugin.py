@@ -13,7 +13,7 @@ import pytest
 
 import localagent_connect_aiohttp
 from localagent import Instance, PoolProfile, Settings
-from localagent.settings.structuring import structure
+from localagent.structuring.reading import structure
 from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, AiohttpTransport
 from localagent_testing import FakeCore, FaultServer, Hold, ReadRequest, Send, answer
 from localagent_testing.contracts.connect import NAME, resolve_to

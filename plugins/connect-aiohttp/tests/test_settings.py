@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from localagent import Client, LocalAgentError, PoolProfile
-from localagent.settings.structuring import structure
+from localagent.structuring.reading import structure
 from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, AiohttpTransport
 from localagent_testing import fake_provider_plugin
 

@@ -16,7 +16,7 @@ import pytest
 from raw_attacks import CHAT_LINE, HOST
 
 from localagent import OpenAICompatible, Plugin, ProviderType, hookimpl
-from localagent.plugin import NoSettings
+from localagent.plugin_api.plugin import NoSettings
 from localagent_testing import FaultServer, ReceivedRequest, Script, Send, Stall, answer, chunk, chunked, head, sse
 from localagent_testing.contracts.base import CLOSING_SECONDS, often
 

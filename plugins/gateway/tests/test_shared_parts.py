@@ -13,8 +13,8 @@ import attrs
 import pytest
 
 from localagent import Plugin, ProviderType, SettingsError, hookimpl
-from localagent.pipeline import Pipeline
-from localagent.plugins import as_loaded
+from localagent.pipeline.pipeline import Pipeline
+from localagent.plugin_api.discovery import as_loaded
 from localagent.settings.model import Settings
 from localagent_gateway.shared_parts import Lease, SharedParts
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from localagent.settings.secrets import Secret
+from localagent.structuring.secrets import Secret
 from localagent_provider_llamacpp import process as module
 from localagent_provider_llamacpp.loading import order
 from localagent_provider_llamacpp.process import ModelProcess

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent import SettingsError
-from localagent.settings.structuring import structure
+from localagent.structuring.reading import structure
 from localagent_provider_ollama import OllamaSettings
 from localagent_provider_ollama.settings import keep_alive_seconds
 

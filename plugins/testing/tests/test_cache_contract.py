@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from localagent.caching import CacheEntry, CacheKey
-from localagent.call import Call
-from localagent.hooks import hookimpl
-from localagent.plugin import Plugin
+from localagent.plugin_api.kinds import hookimpl
+from localagent.plugin_api.plugin import Plugin
+from localagent.records.caching import CacheEntry, CacheKey
+from localagent.records.call import Call
 from localagent_testing import CacheContract, Canaries
 
 

@@ -18,8 +18,8 @@ from localagent.errors import (
     UpstreamProtocol,
     UpstreamTimeout,
 )
-from localagent.responses import Usage
-from localagent.timer import Clocks
+from localagent.records.responses import Usage
+from localagent.timing.timer import Clocks
 from localagent_testing.canaries import CANARY_KEY, CANARY_PROMPT
 from localagent_testing.faults import NO_HINT, Ask, Expect, Fault, Heard, Hint, Says, driver, play
 from localagent_testing.faults.driver import Call

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from localagent.errors import StreamInterrupted, UpstreamError
-from localagent.timer import Clocks
+from localagent.timing.timer import Clocks
 from localagent_testing.faults import CALM, FAULTS, SECTIONS, Ask, Fault, Heard, fault
 from localagent_testing.faults.dialects import DIALECTS
 from localagent_testing.faults.driver import play

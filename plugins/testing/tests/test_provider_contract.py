@@ -8,15 +8,15 @@ from typing import ClassVar
 import msgspec
 import pytest
 
-from localagent.attempt import Attempt
 from localagent.errors import UpstreamServerError
-from localagent.hooks import hookimpl
 from localagent.http_answers.openai_compatible import OpenAICompatible
-from localagent.plugin import NoSettings, Plugin
-from localagent.providers import ProviderType
-from localagent.responses import ChatResponse, Chunk, Decoder, EmbedResponse
+from localagent.plugin_api.kinds import hookimpl
+from localagent.plugin_api.plugin import NoSettings, Plugin
+from localagent.plugin_api.providers import ProviderType
+from localagent.records.attempt import Attempt
+from localagent.records.responses import ChatResponse, Chunk, Decoder, EmbedResponse
+from localagent.records.transport import HttpAnswer, Transport
 from localagent.schema import OpenAIDecoder, chat_response
-from localagent.transport import HttpAnswer, Transport
 from localagent_testing import CANARY_KEY, OpenAIServer, ProviderContract
 from localagent_testing.canaries import Canaries
 

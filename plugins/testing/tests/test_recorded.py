@@ -11,8 +11,8 @@ import pytest
 
 from localagent import Client, ConnectFailed, LocalAgentError, OpenAICompatible, Plugin, ProviderType, hookimpl
 from localagent.errors import ResponseTooLarge, UpstreamServerError
-from localagent.plugin import NoSettings
-from localagent.transport import Caps
+from localagent.plugin_api.plugin import NoSettings
+from localagent.records.transport import Caps
 from localagent_connect_aiohttp import AiohttpTransport
 from localagent_testing import (
     CANARY_KEY,

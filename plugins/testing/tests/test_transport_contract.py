@@ -12,9 +12,9 @@ import attrs
 import pytest
 
 from localagent.errors import UpstreamServerError
-from localagent.instances import PoolProfile
-from localagent.timer import Watch
-from localagent.transport import Caps, ConnectSettings, HttpAnswer
+from localagent.records.instances import PoolProfile
+from localagent.records.transport import Caps, ConnectSettings, HttpAnswer
+from localagent.timing.timer import Watch
 from localagent_connect_aiohttp import AiohttpTransport, Inflater, Sessions, connector
 from localagent_connect_aiohttp.answer import AiohttpAnswer
 from localagent_testing import TransportContract

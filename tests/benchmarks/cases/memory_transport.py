@@ -8,7 +8,7 @@ from localagent import Instance, Plugin, Transport, Watch, hookimpl
 
 
 class MemoryAnswer:
-    """An answer whose parts are there already; see ``localagent.transport.HttpAnswer``."""
+    """An answer whose parts are there already; see ``localagent.records.transport.HttpAnswer``."""
 
     status = 200
     headers: Mapping[str, str] = {}
@@ -37,7 +37,7 @@ class MemoryAnswer:
 
 
 class MemoryTransport:
-    """Answers every request with the same parts; see ``localagent.transport.Transport``."""
+    """Answers every request with the same parts; see ``localagent.records.transport.Transport``."""
 
     def __init__(self, *parts: bytes) -> None:
         self._parts = parts

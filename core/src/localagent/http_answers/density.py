@@ -6,7 +6,7 @@ import asyncio
 import codecs
 
 from localagent.errors import ResponseTooLarge
-from localagent.work import let_others_run
+from localagent.timing.work import let_others_run
 
 LARGE = 1024 * 1024
 """Bytes up to which nothing is counted: what they can become is bounded enough."""

@@ -12,16 +12,16 @@ import msgspec
 
 from localagent.errors import UpstreamProtocol
 from localagent.http_answers.density import LARGE, looked_through
-from localagent.instances import Instance
-from localagent.responses import ChatResponse, CompletionResponse, Decoder, EmbedResponse, ModelInfo
+from localagent.records.instances import Instance
+from localagent.records.responses import ChatResponse, CompletionResponse, Decoder, EmbedResponse, ModelInfo
+from localagent.records.transport import read_up_to
 from localagent.schema.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
-from localagent.timer import Watch
-from localagent.transport import read_up_to
+from localagent.timing.timer import Watch
 
 if TYPE_CHECKING:
-    from localagent.attempt import Attempt
-    from localagent.providers import ProviderSetup
-    from localagent.transport import HttpAnswer, Transport
+    from localagent.plugin_api.providers import ProviderSetup
+    from localagent.records.attempt import Attempt
+    from localagent.records.transport import HttpAnswer, Transport
 
 JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 

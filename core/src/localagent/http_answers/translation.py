@@ -11,7 +11,7 @@ Two rules keep strangers out of it:
   alone look further in.
 - A server's own sentence is the error's ``detail``, after ``redact``. It is also the message where the user must change
   the request; everything else is said in our own words, with the server's code. What is said of a wrong key is never
-  kept: it may show the key. The core drops a detail that repeats the request (``localagent.repetition``).
+  kept: it may show the key. The core drops a detail that repeats the request (``localagent.calls.repetition``).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from localagent.http_answers.redaction import KEY, clean_header, redact
 from localagent.http_answers.retry_hints import asked_wait, retry_after, should_retry
 
 if TYPE_CHECKING:
-    from localagent.attempt import Attempt
+    from localagent.records.attempt import Attempt
 
 PARKED = 300.0  # seconds; a shorter hint beside a spent quota is one of the rate limit and would end the parking
 

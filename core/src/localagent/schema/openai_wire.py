@@ -21,12 +21,12 @@ from localagent.errors import (
 from localagent.http_answers.answer_shapes import LOOKED_AT, document_of
 from localagent.http_answers.density import LARGE, refuse_dense
 from localagent.http_answers.translation import inner_error
-from localagent.responses import ChatResponse, Chunk, CompletionResponse, Decoder, EmbedResponse, Usage
+from localagent.records.responses import ChatResponse, Chunk, CompletionResponse, Decoder, EmbedResponse, Usage
 from localagent.schema.joining import join_events, split_document
 from localagent.schema.streams import SSEParser
 
 if TYPE_CHECKING:
-    from localagent.attempt import Attempt
+    from localagent.records.attempt import Attempt
 
 
 # A Raw field cannot be optional: msgspec refuses everything but null for ``Raw | None``.

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from localagent.errors import SettingsError
-from localagent.folders import config_folder
+from localagent.settings.folders import config_folder
 from localagent.settings.model import Settings
 
 FILE_NAME = "localagent.toml"

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Self, TypeVar
 
 import attrs
 
-from localagent.caching import Policy
-from localagent.settings.fields import NOT_A_SETTING, Amount, Count, PositiveSeconds, Reading, Share, setting_fields
-from localagent.settings.place import Place
+from localagent.records.caching import Policy
 from localagent.settings.provider import ProviderSettings
-from localagent.settings.structuring import read, read_table, structure
+from localagent.structuring.fields import NOT_A_SETTING, Amount, Count, PositiveSeconds, Reading, Share, setting_fields
+from localagent.structuring.place import Place
+from localagent.structuring.reading import read, read_table, structure
 
 T = TypeVar("T")
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import attrs
 
 from localagent.errors import SettingsError
-from localagent.instances import NOT_CHOSEN, PoolProfile
-from localagent.settings.fields import NOT_A_SETTING, Positive, Reading, setting_fields
-from localagent.settings.place import Place, names_secret
-from localagent.settings.secrets import SecretRef
-from localagent.settings.structuring import read, read_table
-from localagent.timer import Clocks
-from localagent.transport import Caps
+from localagent.records.instances import NOT_CHOSEN, PoolProfile
+from localagent.records.transport import Caps
+from localagent.structuring.fields import NOT_A_SETTING, Positive, Reading, setting_fields
+from localagent.structuring.place import Place, names_secret
+from localagent.structuring.reading import read, read_table
+from localagent.structuring.secrets import SecretRef
+from localagent.timing.timer import Clocks
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address

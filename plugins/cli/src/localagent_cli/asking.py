@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localagent import AnswerStream
-from localagent.reports import receipt_of
-from localagent.run import answer
-from localagent.stream_run import StreamRun
+from localagent.calls.run import answer
+from localagent.calls.stream_run import StreamRun
+from localagent.records.reports import receipt_of
 
 if TYPE_CHECKING:
     from localagent import ChatRequest, ChatResponse, Receipt

@@ -102,7 +102,7 @@ class Chat:
         Raises:
             ModelNotFound: Nobody does.
         """
-        from localagent.call import NOBODY
+        from localagent.records.call import NOBODY
 
         registry = (await self._client.runtime()).registry
         registry.targets(model, NOBODY)

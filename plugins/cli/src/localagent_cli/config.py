@@ -34,8 +34,8 @@ def show(line: CommandLine) -> None:
 @command("check", help="Check the settings, those of plugins and providers included; nobody is asked anything.")
 def check(line: CommandLine) -> None:
     """Check the settings."""
-    from localagent.registry import provider_types
-    from localagent.settings.secrets import all_missing_keys
+    from localagent.instances.registry import provider_types
+    from localagent.structuring.secrets import all_missing_keys
     from localagent_cli.sentences import sentence
 
     settings, pipeline, _ = line.assembled()
@@ -53,8 +53,8 @@ def check(line: CommandLine) -> None:
 
 
 def _check_provider(settings: Settings, name: str, classes: dict[str, type]) -> None:
-    from localagent.installing import missing_type
-    from localagent.plugins import find_plugins
+    from localagent.plugin_api.discovery import find_plugins
+    from localagent.plugin_api.installing import missing_type
 
     provider = settings.providers[name]
     if provider.type not in classes:
@@ -73,8 +73,8 @@ def _counted(count: int, one: str, many: str = "") -> str:
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 def init(line: CommandLine, path: Path | None, user: bool, force: bool) -> None:
     """Write a settings file to start from."""
-    from localagent.folders import config_folder
     from localagent.settings.files import FILE_NAME
+    from localagent.settings.folders import config_folder
     from localagent_cli.settings_text import sample_settings
 
     path = path or (config_folder(os.environ) / FILE_NAME if user else Path(FILE_NAME))

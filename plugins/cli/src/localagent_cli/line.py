@@ -13,8 +13,8 @@ from localagent_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from localagent import Client, Settings
-    from localagent.pipeline import Pipeline
-    from localagent.plugins import Report
+    from localagent.pipeline.pipeline import Pipeline
+    from localagent.plugin_api.discovery import Report
     from localagent_cli.log import Log
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class CommandLine:
         Raises:
             SettingsError: They are wrong.
         """
-        from localagent.assembly import read_settings
+        from localagent.pipeline.assembly import read_settings
 
         return read_settings(self.config, os.environ)
 
@@ -68,7 +68,7 @@ class CommandLine:
             SettingsError: The settings are wrong.
             PluginError: A plugin is missing, broken, or ordered in a contradiction.
         """
-        from localagent.assembly import assemble
+        from localagent.pipeline.assembly import assemble
 
         return assemble(self.config if settings is None else settings, None, os.environ)
 

@@ -98,7 +98,7 @@ def load_command(name: str) -> click.Command | None:
 
 
 def _unusable(found: FoundCommand, error: Exception) -> PluginError:
-    from localagent.installing import upgrade
+    from localagent.plugin_api.installing import upgrade
 
     what = f"The command {found.name} of {_source(found)} cannot be imported"
     if isinstance(error, LocalAgentError):

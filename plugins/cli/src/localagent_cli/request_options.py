@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from localagent import LocalAgentError
-from localagent.settings.fields import read_seconds
+from localagent.structuring.fields import read_seconds
 
 if TYPE_CHECKING:
     from localagent import ChatRequest

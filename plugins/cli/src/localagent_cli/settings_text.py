@@ -9,8 +9,8 @@ from typing import Any, get_args
 import attrs
 
 from localagent import Secret, SecretRef, Settings
-from localagent.settings.fields import reading_of, setting_fields
-from localagent.settings.place import NAME_RUN, looks_secret, names_secret
+from localagent.structuring.fields import reading_of, setting_fields
+from localagent.structuring.place import NAME_RUN, looks_secret, names_secret
 from localagent_cli.toml_writing import write_toml
 
 HIDDEN = "***"

@@ -1,7 +1,7 @@
 """What is shown until the first word of an answer: the newest news about what takes long.
 
-Whoever loads or downloads logs it to ``localagent.progress``. The line stands on standard error, on a terminal only,
-and is gone when the answer begins. Needs a running event loop.
+Code that loads or downloads logs it to the logger ``localagent.progress``. The line stands on standard error, on a
+terminal only, and is gone when the answer begins. Needs a running event loop.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from localagent.progress import progress
+from localagent.plugin_api.progress import progress
 from localagent_cli.terminal import is_terminal, one_line
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ _NONE = Headers([])
 
 
 class FastAnswer:
-    """An answer whose head has come; see ``localagent.transport.HttpAnswer``.
+    """An answer whose head has come; see ``localagent.records.transport.HttpAnswer``.
 
     Whoever reads waits in ``waiter``, which the connection wakes once a read, and only when there is enough.
 

@@ -23,7 +23,7 @@ _DEFAULTS = ConnectSettings()
 
 
 class FastTransport:
-    """Sends requests to one instance; see ``localagent.transport.Transport``.
+    """Sends requests to one instance; see ``localagent.records.transport.Transport``.
 
     Args:
         instance: Whose pool profile holds.

@@ -10,8 +10,8 @@ from localagent import PluginError, Route
 from localagent_gateway.routing import Routes
 
 if TYPE_CHECKING:
-    from localagent.pipeline import Pipeline
-    from localagent.plan import Step
+    from localagent.pipeline.pipeline import Pipeline
+    from localagent.pipeline.plan import Step
 
 HOOK = "gateway_add_routes"
 

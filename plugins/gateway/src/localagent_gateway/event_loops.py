@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from localagent import StartError
-from localagent.installing import install
+from localagent.plugin_api.installing import install
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:

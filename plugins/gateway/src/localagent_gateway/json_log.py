@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from localagent.progress import progress
+from localagent.plugin_api.progress import progress
 from localagent_cli import Log
 from localagent_gateway.defects import way_to
 from localagent_gateway.log_lines import ATOMIC, Lines, standard_error

@@ -14,12 +14,12 @@ import attrs
 import msgspec
 
 from localagent import Client, PluginError, Settings
-from localagent.folders import StateFolder
-from localagent.pipeline import Pipeline
-from localagent.registry import SHARED_VARIABLE
+from localagent.instances.registry import SHARED_VARIABLE
+from localagent.pipeline.pipeline import Pipeline
 from localagent.runtime import PROCESSES_VARIABLE
 from localagent.settings.files import SettingsFile, read_settings_file
-from localagent.settings.secrets import all_missing_keys
+from localagent.settings.folders import StateFolder
+from localagent.structuring.secrets import all_missing_keys
 from localagent_cli import CommandLine
 from localagent_gateway.control import Gather, control
 from localagent_gateway.keys.authentication import need_keys

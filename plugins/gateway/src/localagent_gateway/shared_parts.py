@@ -14,8 +14,8 @@ from typing import Any, Self
 import attrs
 
 from localagent import Settings
-from localagent.pipeline import Pipeline
-from localagent.registry import provider_types, with_defaults
+from localagent.instances.registry import provider_types, with_defaults
+from localagent.pipeline.pipeline import Pipeline
 from localagent.supervision import tell_failure
 from localagent_gateway.temporary import private_folder
 

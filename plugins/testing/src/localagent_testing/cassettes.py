@@ -22,7 +22,7 @@ import attrs
 import msgspec
 
 from localagent import Caps, HttpAnswer, LocalAgentError, Transport, Watch, errors
-from localagent.settings.place import names_secret
+from localagent.structuring.place import names_secret
 from localagent_testing.recorded import Exchange, RecordedTransport, SentRequest
 
 __all__ = ["Recorder", "recording", "replay"]

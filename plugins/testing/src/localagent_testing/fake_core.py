@@ -37,13 +37,13 @@ from localagent import (
     Target,
     Watch,
 )
-from localagent.attempt import Status
-from localagent.call import CACHE, NOBODY
-from localagent.instances import Instances
-from localagent.pipeline import Pipeline
-from localagent.plan import Plan, tell
-from localagent.plugins import as_loaded
-from localagent.timer import NEVER, Timer
+from localagent.pipeline.pipeline import Pipeline
+from localagent.pipeline.plan import Plan, tell
+from localagent.plugin_api.discovery import as_loaded
+from localagent.records.attempt import Status
+from localagent.records.call import CACHE, NOBODY
+from localagent.records.instances import Instances
+from localagent.timing.timer import NEVER, Timer
 
 __all__ = ["FakeCore", "ManualClock", "Plugged", "Sent"]
 

@@ -94,7 +94,7 @@ class Asked:
 
 
 class FakeProvider:
-    """A provider with scripted answers; see ``localagent.providers.Provider``.
+    """A provider with scripted answers; see ``localagent.plugin_api.providers.Provider``.
 
     Args:
         setup: What the core gives.

@@ -61,7 +61,7 @@ class Exchange:
 
 
 class RecordedAnswer:
-    """An answer whose parts come from an ``Exchange``; see ``localagent.transport.HttpAnswer``.
+    """An answer whose parts come from an ``Exchange``; see ``localagent.records.transport.HttpAnswer``.
 
     Attributes:
         aborted: Whether it was aborted before its end.
@@ -112,7 +112,7 @@ class RecordedAnswer:
 
 
 class RecordedTransport:
-    """Answers from a script; see ``localagent.transport.Transport``.
+    """Answers from a script; see ``localagent.records.transport.Transport``.
 
     Args:
         exchanges: What the requests are answered with, in order, or a function of the request. An exchange that was

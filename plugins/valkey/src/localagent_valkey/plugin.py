@@ -24,7 +24,7 @@ from localagent import (
     pack_entry,
     unpack_entry,
 )
-from localagent.settings.secrets import SecretMissing
+from localagent.structuring.secrets import SecretMissing
 from localagent_valkey.breaker import Breaker, Permit
 from localagent_valkey.connections import Connections
 from localagent_valkey.contents import Contents

@@ -19,7 +19,7 @@ from localagent_gateway.plugin import GatewayPlugin
 from localagent_gateway.settings import LOOPBACK, GatewaySettings
 
 if TYPE_CHECKING:
-    from localagent.pipeline import Pipeline
+    from localagent.pipeline.pipeline import Pipeline
     from localagent.runtime import Runtime
 
 HOOK = "gateway_authenticate"

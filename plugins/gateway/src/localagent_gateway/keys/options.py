@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localagent.settings.fields import read_seconds
+from localagent.structuring.fields import read_seconds
 from localagent_gateway.keys.form import PREFIX
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localagent.folders import state_folder
+from localagent.settings.folders import state_folder
 
 if TYPE_CHECKING:
     from localagent import Settings

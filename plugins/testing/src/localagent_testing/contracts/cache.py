@@ -23,7 +23,7 @@ from localagent import (
     Principal,
     Request,
 )
-from localagent.caching import AnyResponse, cache_keys
+from localagent.records.caching import AnyResponse, cache_keys
 from localagent.schema import chat_response, completion_response, embed_response, joined_response
 from localagent_testing.canaries import CANARY_PROMPT, Canaries
 from localagent_testing.contracts.cached_calls import CachedCalls

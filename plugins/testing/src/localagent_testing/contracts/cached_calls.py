@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from localagent import CachePolicy, Client, LocalRefusal, Plugin
-from localagent.settings.structuring import structure
+from localagent.structuring.reading import structure
 from localagent_testing.contracts.base import Contract
 from localagent_testing.fake_core import FakeCore, Plugged
 from localagent_testing.fake_provider import FakeProviderPlugin, Reply, fake_provider_plugin

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 from localagent import Caps, Clocks, HttpAnswer, Instance, PoolProfile, Transport, Watch
-from localagent.guard import clock_error_for
-from localagent.timer import NEVER, Timer
+from localagent.pipeline.guard import clock_error_for
+from localagent.timing.timer import NEVER, Timer
 from localagent_testing.contracts.base import Contract
 
 __all__ = ["BODY", "CAPS", "HERE", "POOL", "MakesTransports", "exchange", "fetch", "nobody_listens"]

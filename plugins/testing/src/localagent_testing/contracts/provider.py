@@ -39,7 +39,7 @@ REFUSALS: list[tuple[int, Mapping[str, str], type[LocalAgentError], float | None
 
 
 class ProviderContract(Streams):
-    """What every provider promises; see ``localagent.providers.Provider``.
+    """What every provider promises; see ``localagent.plugin_api.providers.Provider``.
 
     The author names the plugin and the server whose protocol it speaks::
 

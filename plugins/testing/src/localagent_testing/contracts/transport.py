@@ -40,7 +40,7 @@ NO_HTTP = [
 
 
 class TransportContract(Bodies, Framing, Kept, Pool, Safety):
-    """What every transport promises; see ``localagent.transport``.
+    """What every transport promises; see ``localagent.records.transport``.
 
     The author writes one method::
 

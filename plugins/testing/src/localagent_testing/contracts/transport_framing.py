@@ -10,7 +10,7 @@ import pytest
 
 from localagent import Clocks, PoolProfile, Transport, UpstreamProtocol, Watch
 from localagent.errors import Phase
-from localagent.timer import NEVER, Timer
+from localagent.timing.timer import NEVER, Timer
 from localagent_testing.contracts.exchanging import MakesTransports, exchange, fetch
 from localagent_testing.fault_server import FaultServer
 from localagent_testing.http_bytes import MIB, Headers, answer, chunk, chunked, head

@@ -1,0 +1,1 @@
+"""A call from its request to its answer: attempts, whole answers, streams."""

@@ -1,0 +1,302 @@
+"""The run of one streamed call: the same loop of attempts, pulled by its consumer.
+
+Timer, source and registries hold this run, never the handle that the user has; so a handle that is dropped can be
+noticed. Parsed chunks that wait are handed out without a further await.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from localagent.calls.cache_steps import lookup, may_join, store
+from localagent.calls.run import finish
+from localagent.calls.stream_source import Upstream, interruption
+from localagent.calls.stream_steps import StreamSteps
+from localagent.errors import InternalError, LocalAgentError
+from localagent.pipeline.guard import failure_of
+from localagent.pipeline.plan import out_of_time, pipe
+from localagent.records.reports import receipt_of
+from localagent.records.responses import Chunk, EmbedResponse, Usage
+from localagent.schema.joining import split_document
+from localagent.schema.openai_wire import chunk_of
+
+if TYPE_CHECKING:
+    from localagent.records.caching import CacheEntry
+    from localagent.records.call import Call
+    from localagent.records.reports import Receipt
+    from localagent.runtime import Runtime
+    from localagent.sharing.stream_flight import FlightReader
+
+
+class StreamRun:
+    """One streamed call.
+
+    Attributes:
+        ready: Chunks that were parsed and wait for the consumer.
+        call: The call.
+        usage: Tokens, when the server reported them.
+        finish_reason: Why the first choice ended.
+        facts: Further figures that the server reported, such as ``load_seconds``.
+        model: The model that answers, as ``provider/name``; empty before the first content.
+        open: Whether something would be left behind if nobody read on.
+    """
+
+    __slots__ = ("_core", "_error", "_source", "_started", "_steps", "_text", "call", "facts", "finish_reason",
+                 "model", "open", "ready", "usage")  # fmt: skip
+
+    def __init__(self, core: Runtime, call: Call) -> None:
+        self.call = call
+        self.ready: deque[Chunk] = deque()
+        self.usage: Usage | None = None
+        self.finish_reason: str | None = None
+        self.facts: Mapping[str, Any] = {}
+        self.model = ""
+        self.open = False
+        self._core = core
+        self._started = False
+        self._error: LocalAgentError | None = None
+        self._source: Upstream | FlightReader | None = None
+        self._steps: StreamSteps | None = None
+        self._text = io.StringIO()  # takes a byte a letter; a list of small pieces would take many times that
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop on which the run lives."""
+        return self._core.loop
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """What became of the call so far; None unless it was asked for."""
+        return None if self.call.records is None else receipt_of(self.call, self._core.clock())
+
+    async def start(self) -> None:
+        """Run until the first content; does nothing the second time.
+
+        Raises:
+            LocalAgentError: What ended the call before any content.
+        """
+        if self._started:
+            return
+        self._core.check_open()
+        self._started = self.open = True
+        self._core.streams.add(self)
+        timer = self.call.timer
+        timer.enter()
+        timer.aside = self._out_of_time_aside
+        try:
+            await self._start()
+        except BaseException as error:  # a defect of anybody's is typed, too, and leaves nothing behind
+            failure = self._failure_of(error)
+            self._end(failure, cancelled=failure is None)
+            if failure is None or failure is error:
+                raise
+            raise failure from failure.__cause__
+        finally:
+            timer.leave()
+
+    async def next(self) -> Chunk:
+        """Return the next chunk.
+
+        Raises:
+            StopAsyncIteration: The stream has ended well.
+            StreamInterrupted: It has not; its ``cause`` says why.
+        """
+        ready = self.ready
+        if not ready:
+            await self._fill()
+        if ready:
+            return ready.popleft()
+        if self._error is not None:
+            raise self._error
+        raise StopAsyncIteration
+
+    async def batch(self) -> list[Chunk]:
+        """Return all chunks that wait, at least one; none when the stream has ended well.
+
+        Raises:
+            StreamInterrupted: It has not; its ``cause`` says why.
+        """
+        ready = self.ready
+        if not ready:
+            await self._fill()
+            if not ready and self._error is not None:
+                raise self._error
+        chunks = list(ready)
+        ready.clear()
+        return chunks
+
+    @property
+    def over(self) -> bool:
+        """Whether the stream has ended well and all its chunks were handed out."""
+        return self._started and not self.open and self._error is None and not self.ready
+
+    async def _fill(self) -> None:
+        """Wait until chunks wait or the run is over."""
+        if not self._started:
+            await self.start()
+        ready = self.ready
+        if ready or not self.open:
+            return
+        source, timer = self._source, self.call.timer
+        assert source is not None
+        timer.enter()
+        try:
+            source.idle()
+            while not ready and self.open:
+                chunks, error = await source.pull()
+                self._take(chunks, error)
+                if chunks and not ready and self.open:
+                    source.idle()
+        except BaseException as error:  # as in ``start``; but content has come
+            failure = self._failure_of(error)
+            if failure is None:
+                self._end(None, cancelled=True)
+                raise
+            self._break(failure)
+        finally:
+            timer.leave()
+
+    def abandon(self) -> None:
+        """End the run because nobody reads on; the connection is closed. Idempotent, callable from any callback."""
+        if self.open:
+            self._end(None, cancelled=True)
+
+    async def aclose(self) -> None:
+        """End the run; returns when the source is closed."""
+        if not self.open:
+            return  # it has ended; what follows its terminator is being drained, so that the connection can be kept
+        self.abandon()
+        if self._source is not None:
+            await self._source.aclose()
+
+    async def _start(self) -> None:
+        core, call, plan = self._core, self.call, self.call.plan
+        if plan.pre_request:
+            call.request = await pipe(plan.pre_request, call.timer, call, call.request)
+        if plan.cache_lookup or plan.cache_store or core.flights or call.cache.only:
+            entry = await lookup(core, call)
+            if entry is not None:
+                self._replay(entry)
+                return
+        self._source = source = self._shared() or Upstream(core, call)
+        chunks, error = await source.open()
+        self.model = source.model
+        if plan.wrap_stream:
+            self._steps = StreamSteps(plan.wrap_stream, call)
+        self._take(chunks, error)
+
+    def _shared(self) -> FlightReader | None:
+        """Join the flight of the calls that are the same, if there are flights and this call may."""
+        flights = self._core.flights
+        if not flights or not may_join(self.call):
+            return None
+        from localagent.sharing.stream_flight import FlightReader, StreamFlight
+
+        return FlightReader(flights.of(self.call, StreamFlight), self)
+
+    def _take(self, chunks: Sequence[Chunk], error: LocalAgentError | None) -> None:
+        """Take in what the source brought, and end the run if that was all."""
+        assert self._source is not None
+        if chunks:
+            error = self._accept(chunks) or error
+        if error is not None:
+            self._break(error)
+        elif self._source.done:
+            self._succeed(self._source)
+
+    def _accept(self, chunks: Sequence[Chunk]) -> LocalAgentError | None:
+        """Have chunks changed by the steps and wait; return the error of a step that failed."""
+        changed = chunks
+        try:
+            if self._steps is not None:
+                changed = self._steps.feed(chunks)
+            self._text.write("".join([str(chunk.text) for chunk in changed]))
+        except LocalAgentError as error:
+            return error
+        except Exception as error:  # something that is no chunk: the last step's, or else the provider's
+            if self._steps is not None and all(isinstance(chunk, Chunk) for chunk in chunks):
+                return self._steps.blame(error)
+            return self._failure_of(error)
+        self.ready.extend(changed)
+        return None
+
+    def _succeed(self, source: Upstream | FlightReader) -> None:
+        decoder = source.decoder
+        self.usage, self.finish_reason, self.facts = decoder.usage, decoder.finish_reason, dict(decoder.facts)
+        try:
+            self._last_words()
+        except LocalAgentError as error:
+            self._break(error)
+            return
+        entry = source.entry()
+        if entry is not None:
+            store(self._core, self.call, entry, self.call.plan.cache_store)
+        self._end(None)
+
+    def _last_words(self) -> None:
+        if self._steps is not None:
+            self.ready.extend(self._steps.end(self.finish_reason or "stop"))
+
+    def _break(self, error: LocalAgentError) -> None:
+        """End a stream whose content had begun to arrive: what waits is handed out, then StreamInterrupted."""
+        interrupted = interruption(error)
+        interrupted.partial = self._text.getvalue()
+        self._end(interrupted)
+
+    def _end(self, error: LocalAgentError | None, *, cancelled: bool = False) -> None:
+        if not self.open:
+            return
+        self.open = False
+        self._error = error
+        self._core.streams.discard(self)
+        if self._source is not None:
+            self._source.end(error, self.usage, cancelled=cancelled)
+        finish(self._core, self.call, error, self.usage, cancelled=cancelled)
+
+    def _failure_of(self, error: BaseException) -> LocalAgentError | None:
+        """Return the typed error of what ended the run; see ``guard``."""
+        return failure_of(error, self.call.timer) if self._source is None else self._source.failure_of(error)
+
+    def _out_of_time_aside(self) -> None:
+        """The deadline passed while the consumer is elsewhere: the source ends now, the next read raises."""
+        self.call.timer.fired = None
+        self._break(out_of_time())
+
+    def _replay(self, entry: CacheEntry) -> None:
+        """Hand out what a cache has, as it was streamed or as it would have been."""
+        response = entry.response
+        self.usage, self.model = response.usage, response.model
+        self.finish_reason = None if isinstance(response, EmbedResponse) else response.finish_reason
+        if self.call.plan.wrap_stream:
+            self._steps = StreamSteps(self.call.plan.wrap_stream, self.call)
+        error = self._accept(_replayed(entry))
+        if error is not None:
+            raise error
+        self._last_words()
+        self._end(None)
+
+    def interrupt(self, error: LocalAgentError) -> None:
+        """End the run from outside; whoever reads on is told that the answer is not whole."""
+        if self.call.timer.inside:
+            self.call.timer.end(error)
+        elif self.open:
+            self._break(error)
+
+
+def _replayed(entry: CacheEntry) -> list[Chunk]:
+    """Return the chunks of an entry.
+
+    Raises:
+        InternalError: A cache gave what cannot be replayed.
+    """
+    try:
+        return [chunk_of(event) for event in entry.events or split_document(entry.response.document)]
+    except Exception as error:  # the plugin's entry: its bytes may be anything
+        raise InternalError(
+            f"Plugin {entry.source} failed in cache_lookup: its entry cannot be replayed ({type(error).__name__}).",
+            mend="Purge the cache: localagent cache purge",
+        ) from error

@@ -1,0 +1,246 @@
+"""The answer of a model as it comes: the attempts of one streamed call, then the bytes of the one that began to answer.
+
+A stream's run pulls it, or a flight does for all its readers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from localagent.calls.attempts import Attempts
+from localagent.calls.cache_steps import entry_of
+from localagent.calls.repetition import without_repetition
+from localagent.errors import InternalError, LocalAgentError, ResponseTooLarge, StreamInterrupted
+from localagent.pipeline.guard import exchange_failure, failure_of
+from localagent.records.responses import Chunk, Decoder, Usage
+from localagent.schema.openai_wire import joined_response
+
+if TYPE_CHECKING:
+    from localagent.instances.registry import Source
+    from localagent.records.attempt import Attempt, Status
+    from localagent.records.caching import CacheEntry
+    from localagent.records.call import Call
+    from localagent.records.transport import HttpAnswer, Transport
+    from localagent.runtime import Runtime
+
+log = logging.getLogger("localagent")
+
+KEEP_AT_MOST = 1024 * 1024
+DRAIN_SECONDS = 1.0
+
+Pulled = tuple[Sequence[Chunk], LocalAgentError | None]
+"""Chunks that came, and the error that follows them, if any."""
+
+
+class Upstream:
+    """The source of one streamed call.
+
+    Args:
+        core: The running core.
+        call: The call; its request has left pre_request.
+
+    Attributes:
+        decoder: What reads the stream; there once ``open`` has returned.
+        model: The model that answers, as ``provider/name``; empty before the first content.
+    """
+
+    __slots__ = ("_answer", "_attempt", "_attempts", "_call", "_core", "_kept", "_most", "_pending", "_size", "_taken",
+                 "decoder", "model")  # fmt: skip
+
+    def __init__(self, core: Runtime, call: Call) -> None:
+        self.model = ""
+        self._core = core
+        self._call = call
+        self._attempts = Attempts(core, call)
+        self._attempt: Attempt | None = None
+        self._answer: HttpAnswer | None = None
+        self.decoder: Decoder
+        self._pending: LocalAgentError | None = None
+        self._kept: list[bytes] | None = [] if call.keys and call.plan.cache_store and call.cache.store else None
+        self._size = 0
+        self._taken = 0
+        self._most = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the stream's terminator has come."""
+        return self.decoder.done
+
+    async def open(self) -> Pulled:
+        """Try until an attempt brings content, which commits the call to it.
+
+        Raises:
+            LocalAgentError: What ended the call before any content.
+        """
+        self._core.budget.deposit()
+        self._attempt, chunks = await self._attempts.run(self._commit)
+        self.model = self._attempt.target.name
+        if self._kept is not None:
+            self._keep(chunks)
+        if self._pending is not None:
+            await without_repetition(self._pending, self._attempt.request)
+        return chunks, self._pending
+
+    async def pull(self) -> Pulled:
+        """Wait for the next bytes; what a server did is an error that is returned.
+
+        What else may be raised here, ``failure_of`` translates: by a clock that runs out, a decoder, a transport.
+        """
+        answer, attempt = self._answer, self._attempt
+        assert answer is not None
+        assert attempt is not None
+        chunks, error, size = await _read(answer, self.decoder)
+        if self._kept is not None:
+            self._keep(chunks)
+        self._taken += size
+        if self._taken > self._most:
+            return chunks, _too_large(self._most, "All that came of the stream")
+        if error is not None:
+            await without_repetition(error, attempt.request)
+        return chunks, error
+
+    def idle(self) -> None:
+        """Begin the wait for the next event."""
+        assert self._attempt is not None
+        self._attempt.clocks.idle()
+
+    def entry(self) -> CacheEntry | None:
+        """Return the whole answer as caches keep it; None for one that cannot be joined or may not be kept."""
+        if self._kept is None or self._attempt is None:
+            return None
+        try:
+            joined = joined_response(self._kept, self._attempt)
+        except LocalAgentError:
+            return None
+        if joined.usage is None:  # the event with the tokens is not handed on to whoever did not ask for it
+            joined = msgspec.structs.replace(joined, usage=self.decoder.usage)
+        return entry_of(self._core, self._call, self._attempt, joined, joined.streamed)
+
+    @property
+    def who(self) -> str:
+        """Whose code an exception comes from that nobody expects: the decoder is the provider's."""
+        return "LocalAgent" if self._attempt is None else f"Provider {self._attempt.target.instance.provider}"
+
+    def failure_of(self, error: BaseException) -> LocalAgentError | None:
+        """Return the typed error of what ended the stream; see ``guard``."""
+        attempt = self._attempt
+        return failure_of(error, self._call.timer) if attempt is None else exchange_failure(error, attempt)
+
+    def end(self, error: LocalAgentError | None, usage: Usage | None = None, *, cancelled: bool = False) -> None:
+        """End the attempt; close the connection, or after a good end read what follows. Once."""
+        if self._answer is not None:
+            self._let_go(self._answer, well=error is None and not cancelled)
+        if self._attempt is not None:
+            status: Status = "cancelled" if cancelled else "failed" if error is not None else "ok"
+            self._attempts.close(self._attempt, status, error, usage)
+
+    def _let_go(self, answer: HttpAnswer, *, well: bool) -> None:
+        try:
+            if not well:
+                answer.abort()
+            elif not answer.ended:
+                self._core.begin(_drain(answer), "drain")
+        except (Exception, asyncio.CancelledError):  # the transport's code; the attempt ends all the same
+            log.exception("A connection to %s could not be closed.", self.model or "a model")
+
+    async def aclose(self) -> None:
+        """Return when the connection is closed."""
+        if self._answer is None:
+            return
+        try:
+            await self._answer.aclose()
+        except (Exception, asyncio.CancelledError):  # the transport's code; the run has ended with its own outcome
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            log.exception("A connection to %s could not be closed.", self.model or "a model")
+
+    async def _commit(self, attempt: Attempt, source: Source, transport: Transport) -> list[Chunk]:
+        """The exchange of one attempt: until its first meaningful chunk, which commits."""
+        self._answer, self.decoder = answer, decoder = _opened(source, await source.provider.stream(attempt, transport))
+        caps = source.common.caps
+        self._most = caps.stream
+        buffered: list[Chunk] = []
+        self._taken = held = 0
+        error: LocalAgentError | None = None
+        try:
+            while not decoder.done and error is None:
+                chunks, error, size = await _read(answer, decoder)
+                buffered += chunks
+                self._taken += size
+                if any(decoder.meaningful(chunk) for chunk in chunks):
+                    break
+                if error is not None:
+                    raise error
+                held += sum(len(chunk.data) for chunk in chunks)
+                if self._taken > caps.body or held > caps.event:
+                    raise _too_large(caps.event if held > caps.event else caps.body, "What came before any content")
+        except BaseException:
+            self._answer = None
+            self._let_go(answer, well=False)
+            raise
+        attempt.first = self._core.clock()
+        self._pending = error
+        return buffered
+
+    def _keep(self, chunks: Sequence[Chunk]) -> None:
+        """Keep events for the caches, as long as they are not too many."""
+        assert self._kept is not None
+        self._size += sum(len(chunk.data) for chunk in chunks)
+        if self._size > KEEP_AT_MOST:
+            self._kept = None
+        else:
+            self._kept += [chunk.data for chunk in chunks]
+
+
+def _opened(source: Source, opened: Any) -> tuple[HttpAnswer, Decoder]:
+    """Return what a provider's ``stream`` gave, if that is an answer and a decoder."""
+    if isinstance(opened, tuple) and len(opened) == 2:
+        return opened
+    raise InternalError(
+        f"Provider {source.name} returned {type(opened).__name__} from stream; expected an answer and a decoder."
+    )
+
+
+def interruption(error: LocalAgentError) -> StreamInterrupted:
+    """Return what becomes of an error that ends a stream whose content had begun to arrive."""
+    if isinstance(error, StreamInterrupted):
+        error.advice = msgspec.structs.replace(error.advice, same=False, next=False, billed="yes")
+        return error
+    message = f"The stream broke off: {error.message}"
+    return StreamInterrupted(message, cause=error, phase=error.phase, code=error.code, detail=error.detail)
+
+
+async def _read(answer: HttpAnswer, decoder: Decoder) -> tuple[list[Chunk], LocalAgentError | None, int]:
+    """Return the chunks of the next bytes, the error that follows them, if any, and how many bytes these were."""
+    size = 0
+    try:
+        data = await answer.part()
+        if data:
+            size = len(data)
+            return decoder.feed(data), None, size
+        chunks = decoder.end()
+        return chunks, None if decoder.done else StreamInterrupted("The stream ended without its terminator."), 0
+    except LocalAgentError as error:
+        return decoder.rest, error, size
+
+
+def _too_large(cap: int, what: str) -> ResponseTooLarge:
+    return ResponseTooLarge(f"{what} is larger than {cap} bytes.", phase="read")
+
+
+async def _drain(answer: HttpAnswer) -> None:
+    """Read what follows the terminator, so that the connection can be used again; close it when that takes long."""
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while await answer.part():
+                pass
+    except (TimeoutError, LocalAgentError):
+        answer.abort()
+    finally:
+        await answer.aclose()

@@ -1,0 +1,78 @@
+"""CHAIN: the steps that change one stream for one consumer, each feeding the next."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from localagent.errors import LocalAgentError
+from localagent.pipeline.plan import Step, tell
+from localagent.records.responses import Chunk, StreamStep
+
+if TYPE_CHECKING:
+    from localagent.records.call import Call
+
+
+class StreamSteps:
+    """The objects that the steps of ``wrap_stream`` made for one stream.
+
+    Args:
+        steps: The plan's steps.
+        call: The call.
+
+    Raises:
+        LocalAgentError: A step failed.
+    """
+
+    __slots__ = ("_made",)
+
+    def __init__(self, steps: Sequence[Step], call: Call) -> None:
+        made = [(step, tell(step, call)) for step in steps]
+        self._made: list[tuple[Step, StreamStep]] = [(step, one) for step, one in made if one is not None]
+
+    def feed(self, chunks: Sequence[Chunk], start: int = 0) -> Sequence[Chunk]:
+        """Return what becomes of chunks.
+
+        Args:
+            chunks: The chunks.
+            start: The first step that sees them.
+
+        Raises:
+            LocalAgentError: A step failed; its plugin is named.
+        """
+        for place, (step, one) in enumerate(self._made[start:], start):
+            changed: list[Chunk] = []
+            chunk: Chunk | None = None
+            try:
+                for chunk in chunks:
+                    result = one.feed(chunk)
+                    if result is None:
+                        changed.append(chunk)
+                    else:
+                        changed.extend(result)
+            except (Exception, CancelledError) as error:  # the plugin's code; nobody can cancel a plain function
+                if isinstance(chunk, Chunk):
+                    raise step.blame(error) from error
+                if place:  # the step before handed on something else
+                    raise self._made[place - 1][0].blame(error) from error
+                raise
+            chunks = changed
+        return chunks
+
+    def end(self, reason: str) -> list[Chunk]:
+        """Return the last words of each step, as the later steps pass them on; errors as in ``feed``."""
+        words: list[Chunk] = []
+        for place, (step, one) in enumerate(self._made, 1):
+            try:
+                last = one.end(reason)
+                if last:
+                    words += self.feed(last, place)
+                    _ = [word.text for word in words]
+            except (Exception, CancelledError) as error:  # the plugin's code; nobody can cancel a plain function
+                raise step.blame(error) from error
+        return words
+
+    def blame(self, error: BaseException) -> LocalAgentError:
+        """Return the error of the last step, which handed on something that is no chunk."""
+        return self._made[-1][0].blame(error)

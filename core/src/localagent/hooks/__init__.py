@@ -1,0 +1,1 @@
+"""The specifications of all hooks."""

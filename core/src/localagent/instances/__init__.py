@@ -1,0 +1,1 @@
+"""The configured providers, and what is known of their instances."""

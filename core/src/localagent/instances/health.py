@@ -1,0 +1,124 @@
+"""The health of instances: passive signs from traffic, and checks in the background that cost nothing.
+
+A success is as good a sign as a check, so instances that answer are not checked beside their work.
+Only instances that were used are checked, so that a client that asks one question opens no other connection. A check
+asks what the provider offers for free (a model list, a health page), never a model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING
+
+from localagent.errors import LocalAgentError
+from localagent.instances.questions import ask_instance
+from localagent.records.instances import Instance, InstanceState, Target, removed
+
+if TYPE_CHECKING:
+    from localagent.plugin_api.providers import Provider
+    from localagent.records.transport import Transport
+    from localagent.runtime import Runtime
+    from localagent.timing.timer import Watch
+
+CHECK_SECONDS = 10.0
+
+
+class Health:
+    """The health checks of one client.
+
+    Args:
+        core: The running core.
+    """
+
+    def __init__(self, core: Runtime) -> None:
+        self._core = core
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin checking, unless the settings say no."""
+        settings = self._core.settings.health
+        if settings.enabled:
+            # Jitter keeps many processes from asking the same server at the same moment.
+            wait = settings.interval * self._core.random.uniform(0.8, 1.2)
+            self._handle = self._core.loop.call_later(wait, self._round)
+
+    def stop(self) -> None:
+        """End checking."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def order(self, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        """Return targets with those behind the others whose instance is known as unhealthy; else in their order.
+
+        Where nothing is checked, only a request can tell that an instance is well again: after as long as would
+        lie between two checks, it has its own place again.
+        """
+        checked, now = self._core.settings.health, self._core.clock()
+        since = -math.inf if checked.enabled else now - checked.interval
+        unfit = [target for target in targets if _is_unfit(self._core.state(target.instance), since)]
+        if not unfit or len(unfit) == len(targets):
+            return targets
+        return (*(target for target in targets if target not in unfit), *unfit)
+
+    def _round(self) -> None:
+        self.start()  # first: whatever goes wrong in this round, there is a next one
+        known = self._core.clock() - self._core.settings.health.interval / 2
+        for instance in self._core.instances:
+            state = self._core.state(instance)
+            well = state.health == "healthy" and state.seen is not None and state.seen >= known
+            if state.attempts and state.in_flight == 0 and not well:
+                self._core.spawn(self._checked(instance), "health check")
+
+    async def check(self, instance: Instance, timeout: float = CHECK_SECONDS) -> InstanceState:
+        """Check an instance now and return its state; its health says what came of it.
+
+        Args:
+            instance: The instance.
+            timeout: Seconds after which it counts as not well.
+
+        Raises:
+            Draining: It was removed.
+        """
+        core = self._core
+        state = core.instances.find(instance)
+        if state is None:
+            raise removed(instance)
+        try:
+            await ask_instance(core, instance, timeout, _check)
+        except LocalAgentError as error:
+            state.health, state.error = "unhealthy", str(error)
+        else:
+            state.health, state.error = "healthy", ""
+        state.seen = core.clock()
+        state.sick = state.seen if state.health == "unhealthy" else None
+        return state
+
+    async def check_all(self, timeout: float = CHECK_SECONDS, max_age: float = 0.0) -> list[InstanceState]:
+        """Check all instances at the same time.
+
+        Args:
+            timeout: Seconds after which one counts as not well.
+            max_age: Seconds for which the last success or check of an instance is still good.
+        """
+        instances = list(self._core.instances)
+        await asyncio.gather(*(self._checked(instance, timeout, max_age) for instance in instances))
+        states = (self._core.instances.find(instance) for instance in instances)
+        return [state for state in states if state is not None]
+
+    async def _checked(self, instance: Instance, timeout: float = CHECK_SECONDS, max_age: float = 0.0) -> None:
+        """Check an instance if need be; nothing happens where it was removed before its turn came."""
+        state = self._core.instances.find(instance)
+        if state is None or (state.seen is not None and self._core.clock() - state.seen < max_age):
+            return
+        await self.check(instance, timeout)
+
+
+async def _check(provider: Provider, instance: Instance, transport: Transport, clocks: Watch) -> None:
+    clocks.fresh = True  # a kept connection that breaks says nothing of the server
+    await provider.check(instance, transport, clocks)
+
+
+def _is_unfit(state: InstanceState, since: float) -> bool:
+    return state.health == "unhealthy" and (state.sick is None or state.sick >= since)

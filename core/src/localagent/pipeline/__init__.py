@@ -1,0 +1,1 @@
+"""Plugins put into order, compiled to plans, and dispatched."""

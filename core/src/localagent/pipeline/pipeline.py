@@ -1,0 +1,280 @@
+"""A pipeline owns plugins and makes plans of them.
+
+pluggy keeps the registry and validates names and signatures; its errors are rewritten here with plugin, distribution
+and mend. The compiled steps never go through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pluggy
+
+from localagent.errors import PluginError
+from localagent.hooks import hookspecs
+from localagent.pipeline.ordering import order_steps
+from localagent.pipeline.plan import CALL_HOOKS, Plan, Step, call_hook, call_hook_now
+from localagent.plugin_api.discovery import Loaded, make_plugin
+from localagent.plugin_api.kinds import IMPL_ATTRIBUTE, PROJECT, SPEC_ATTRIBUTE, HookImpl, HookSpec
+from localagent.plugin_api.plugin import Plugin, PluginSource
+from localagent.records.attempt import Attempt
+from localagent.records.reports import StepRecord
+from localagent.supervision import place_of
+
+__all__ = ["Pipeline", "Troubles", "core_specs"]
+
+log = logging.getLogger("localagent")
+
+
+def core_specs() -> dict[str, HookSpec]:
+    """Return the core's hook specifications by name, in the order of a request's life."""
+    return _specs_in(hookspecs)
+
+
+def _specs_in(holder: Any) -> dict[str, HookSpec]:
+    specs = (getattr(value, SPEC_ATTRIBUTE, None) for value in vars(holder).values())
+    return {spec.name: spec for spec in specs if isinstance(spec, HookSpec)}
+
+
+class Troubles:
+    """Failures that did not reach the user: counted, and logged once a minute for each plugin and hook."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self._clock = clock
+        self._logged: dict[tuple[str, str], float] = {}
+
+    def note(self, step: Step, error: BaseException) -> None:
+        """Count a failure; log it unless this pair was logged within the last minute."""
+        pair = (step.plugin, step.spec.name)
+        self.counts[pair] += 1
+        now = self._clock()
+        if now - self._logged.get(pair, -60.0) >= 60.0:
+            self._logged[pair] = now
+            cause = error.__cause__ or error
+            name, place = type(cause).__name__, place_of(cause)  # its text may hold a prompt, and is not for logs
+            where = f" at {place}" if place else ""
+            log.warning("Plugin %s failed in %s: %s%s (further ones are counted).", *pair, name, where)
+
+
+class Pipeline:
+    """Plugins in order, and the plans made of them.
+
+    Args:
+        loaded: The chosen plugins.
+        settings: For each plugin its filled settings object; a missing one means the defaults.
+        order: The settings' ``[order]``: names by hook.
+        limits: The settings' ``[limits]``: seconds by hook, for asynchronous steps.
+        clock: The clock by which repeated failures are logged.
+        moved: Plugins that are there already, and are taken as they are.
+
+    Raises:
+        PluginError: A plugin does not fit its hooks, or the order contradicts itself.
+    """
+
+    def __init__(
+        self,
+        loaded: Sequence[Loaded],
+        settings: Mapping[str, Any] | None = None,
+        order: Mapping[str, Sequence[str]] | None = None,
+        limits: Mapping[str, float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        moved: Mapping[str, Plugin] | None = None,
+    ) -> None:
+        settings = settings or {}
+        moved = moved or {}
+        self.troubles = Troubles(clock)
+        self.reports = {item.name: item.report for item in loaded}
+        self.sources: dict[str, PluginSource] = {item.name: item.source for item in loaded}
+        self.plugins: dict[str, Plugin] = {
+            item.name: moved[item.name] if item.name in moved else make_plugin(item, settings.get(item.name))
+            for item in sorted(loaded, key=lambda item: item.name)
+        }
+        self._order = dict(order or {})
+        self._limits = dict(limits or {})
+        self._manager = pluggy.PluginManager(PROJECT)
+        self.specs = self._add_specs()
+        self._check_named_hooks()
+        self._register()
+        self.steps: dict[str, tuple[Step, ...]] = {name: self._steps(spec) for name, spec in self.specs.items()}
+        self._plans: dict[tuple[str, bool, frozenset[str]], Plan] = {}
+
+    def plan(self, operation: str, *, recording: bool = False, without: frozenset[str] = frozenset()) -> Plan:
+        """Return the plan of an operation; made once and kept.
+
+        Args:
+            operation: chat, complete or embed.
+            recording: Every step also writes what it decided and what it cost to ``call.records``.
+            without: Plugins whose steps are left out.
+        """
+        key = (operation, recording, without)
+        plan = self._plans.get(key)
+        if plan is None:
+            made = self._make_plan(operation, without)
+            plan = self._plans[key] = made.mapped(_recorded) if recording else made
+        return plan
+
+    def caller(self, name: str, loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
+        """Return what calls a hook that a plugin brought; it returns an awaitable unless the hook is sync."""
+        steps, spec = self.steps[name], self.specs[name]
+        if spec.sync:
+            return functools.partial(call_hook_now, spec.kind, steps)
+        return functools.partial(call_hook, spec.kind, steps, loop)
+
+    def _make_plan(self, operation: str, without: frozenset[str]) -> Plan:
+        steps = {
+            name: tuple(
+                step for step in self.steps[name] if step.plugin not in without and operation in step.operations
+            )
+            for name in CALL_HOOKS
+        }
+        needs_usage = any(plugin.needs_usage for name, plugin in self.plugins.items() if name not in without)
+        return Plan(operation, **steps, needs_usage=needs_usage)
+
+    def _add_specs(self) -> dict[str, HookSpec]:
+        self._manager.add_hookspecs(hookspecs)
+        specs = core_specs()
+        for name, plugin in self.plugins.items():
+            if plugin.hookspecs is None:
+                continue
+            brought = _specs_in(plugin.hookspecs)
+            prefix = name.replace("-", "_") + "_"
+            for hook in brought:
+                if not hook.startswith(prefix):
+                    raise self._error(name, f"its hook {hook} must be named {prefix}...")
+            self._manager.add_hookspecs(plugin.hookspecs)
+            specs.update(brought)
+        return specs
+
+    def _check_named_hooks(self) -> None:
+        for table, names in (("order", self._order), ("limits", self._limits)):
+            for name in names:
+                if name not in self.specs:
+                    raise PluginError(
+                        f"[{table}] in the settings names {name}, which is no hook.",
+                        mend=f"Hooks are: {', '.join(self.specs)}.",
+                    )
+
+    def _register(self) -> None:
+        for name, plugin in self.plugins.items():
+            self._check_marks(name, plugin)
+            try:
+                self._manager.register(plugin, name)
+            except pluggy.PluginValidationError as error:
+                raise self._error(name, _reason(error, self.specs)) from error
+
+    def _check_marks(self, name: str, plugin: Plugin) -> None:
+        for attribute in dir(type(plugin)):
+            method = getattr(type(plugin), attribute)
+            marks = getattr(method, IMPL_ATTRIBUTE, None)
+            if marks is None:
+                if isinstance(getattr(method, PROJECT + "_impl", None), dict):
+                    raise self._error(name, f"{attribute} is marked with pluggy's own marker; use localagent.hookimpl")
+                continue
+            spec = self.specs.get(attribute)
+            if spec is None and marks.of is None:
+                raise self._error(name, f"there is no hook named {attribute}")
+            if spec is not None:
+                self._check_method(name, method, marks, spec)
+
+    def _check_method(self, name: str, method: Callable[..., Any], marks: HookImpl, spec: HookSpec) -> None:
+        unknown = [name for name in marks.operations or () if name not in spec.operations]
+        if unknown:
+            offered = ", ".join(spec.operations)
+            raise self._error(name, f"{spec.name} names the operation {unknown[0]}; there are {offered}")
+        if spec.pending:
+            raise self._error(name, f"it uses {spec.name}, but {spec.pending} are not supported by this version")
+        if spec.sync and inspect.iscoroutinefunction(method):
+            raise self._error(name, f"{spec.name} must be a plain function: it runs where an await could be cancelled")
+        for parameter in inspect.signature(method).parameters.values():
+            if parameter.default is not parameter.empty:
+                raise self._error(
+                    name, f"{spec.name} gives {parameter.name} a default value; pluggy would never pass it"
+                )
+
+    def _steps(self, spec: HookSpec) -> tuple[Step, ...]:
+        found = {impl.plugin_name: impl for impl in getattr(self._manager.hook, spec.name).get_hookimpls()}
+        marks: dict[str, HookImpl] = {name: getattr(impl.function, IMPL_ATTRIBUTE) for name, impl in found.items()}
+        placed = order_steps(marks, self._order.get(spec.name, ()), spec.name)
+        return tuple(
+            Step(
+                call=_adapted(found[name].function, found[name].argnames, spec.arguments),
+                plugin=name,
+                spec=spec,
+                awaits=inspect.iscoroutinefunction(found[name].function),
+                limit=self._limits.get(spec.name, spec.limit),
+                why=why,
+                troubles=self.troubles,
+                operations=spec.operations if (narrowed := marks[name].operations) is None else narrowed,
+            )
+            for name, why in placed.items()
+        )
+
+    def _error(self, name: str, reason: str) -> PluginError:
+        return PluginError(
+            f"Plugin {self.reports[name]} does not fit: {reason}.",
+            mend=f"Upgrade it, or leave it out: see localagent plugins, or tell the author of {name}.",
+        )
+
+
+def _reason(error: pluggy.PluginValidationError, specs: Mapping[str, HookSpec]) -> str:
+    text = str(error)
+    for name, spec in specs.items():
+        if f"hook {name!r}" in text:
+            takes = ", ".join(spec.arguments) or "nothing"
+            return f"{name} takes other arguments than the hook offers ({takes})"
+    return text.splitlines()[-1]
+
+
+def _adapted(function: Callable[..., Any], wanted: tuple[str, ...], offered: tuple[str, ...]) -> Callable[..., Any]:
+    """Return a callable that takes the offered arguments by position and passes on those that are wanted."""
+    if wanted == offered:
+        return function
+    places = tuple(offered.index(name) for name in wanted)
+    return lambda *arguments: function(*[arguments[place] for place in places])
+
+
+def _recorded(step: Step) -> Step:
+    """Return the step, writing what it decides and what it costs to the records of its call."""
+    inner = step.call
+
+    async def awaiting(*arguments: Any) -> Any:
+        with _noting(step, arguments[0]) as noted:
+            noted.result = await inner(*arguments)
+            return noted.result
+
+    def plain(*arguments: Any) -> Any:
+        with _noting(step, arguments[0]) as noted:
+            noted.result = inner(*arguments)
+            return noted.result
+
+    return attrs.evolve(step, call=awaiting if step.awaits else plain)
+
+
+@contextlib.contextmanager
+def _noting(step: Step, subject: Any) -> Iterator[SimpleNamespace]:
+    """Write what comes of a step to the records of its call: the ``result`` that is set, or what is raised."""
+    started = time.perf_counter_ns()
+    noted = SimpleNamespace(result=None)
+    try:
+        yield noted
+    except BaseException as error:  # noted and passed on, whoever raised it
+        noted.result = error
+        raise
+    finally:
+        call = subject.call if isinstance(subject, Attempt) else subject
+        if call.records is not None:
+            spent = time.perf_counter_ns() - started
+            record = StepRecord(step.spec.name, step.plugin, StepRecord.describe(noted.result), spent / 1000)
+            call.records.append(record)

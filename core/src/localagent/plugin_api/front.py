@@ -1,0 +1,114 @@
+"""What passes between a front's server and its handlers: plain records that know no web framework.
+
+A front is a plugin that serves them; other plugins add routes and ways to authenticate through the hooks it brings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import attrs
+import msgspec
+
+from localagent.errors import LocalAgentError
+from localagent.records.call import Principal
+
+
+@attrs.define(eq=False)
+class FrontRequest:
+    """A request that came in, body included.
+
+    Attributes:
+        method: Such as ``POST``; upper case.
+        path: Without the query; percent escapes are decoded.
+        query: The query's parameters; the last value of each.
+        raw_query: The query as it was sent, repeated parameters included.
+        headers: By name; asked for in lower case.
+        body: The body as it was sent.
+        peer: The address of whoever asks; empty when unknown.
+        id: Unique id, in logs, errors and answers.
+        params: What the route's ``{name}`` stands for.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+    raw_query: str = attrs.field(default="", kw_only=True)
+    headers: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+    body: bytes = attrs.field(default=b"", kw_only=True)
+    peer: str = attrs.field(default="", kw_only=True)
+    id: str = attrs.field(default="", kw_only=True)
+    params: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+
+
+class FrontAnswer(msgspec.Struct, frozen=True):
+    """An answer that is complete.
+
+    Attributes:
+        status: The status.
+        body: The body.
+        headers: Headers beside the content's type and length.
+        content_type: The body's media type.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = {}
+    content_type: str = "application/json"
+
+
+class Parts(Protocol):
+    """The body of an answer that comes bit by bit.
+
+    It may have an attribute ``ended``: true as soon as ``next`` has nothing further to bring. Where that is known with
+    the last bytes, the end is sent together with them.
+
+    It may have an attribute ``failure``: the ``LocalAgentError`` by which the body ended, for the front's log; None
+    after a good end.
+    """
+
+    async def next(self) -> bytes:
+        """Return the next bytes, b"" at the end. A failure is told in the bytes themselves and never raised."""
+
+    async def aclose(self) -> None:
+        """End the source, read to the end or not; idempotent."""
+
+
+class FrontStream(msgspec.Struct, frozen=True):
+    """An answer that is sent as it comes.
+
+    Attributes:
+        parts: The body.
+        content_type: Its media type.
+        headers: Further headers.
+    """
+
+    parts: Parts
+    content_type: str
+    headers: Mapping[str, str] = {}
+
+
+Handler = Callable[[FrontRequest, Principal], Awaitable[FrontAnswer | FrontStream]]
+ErrorShape = Callable[[LocalAgentError, FrontRequest], FrontAnswer]
+
+
+@attrs.frozen
+class Route:
+    """One thing that is served.
+
+    Attributes:
+        method: Such as ``POST``.
+        path: The path; a last ``{name}`` takes all that is left of it, slashes included.
+        handler: Answers. It raises ``LocalAgentError`` and nothing else.
+        errors: The shape of its errors; None for OpenAI's.
+        open: Whether it answers without a key.
+        describe: Its operation object in the OpenAPI document.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    errors: ErrorShape | None = None
+    open: bool = False
+    describe: Mapping[str, Any] = attrs.field(factory=dict)

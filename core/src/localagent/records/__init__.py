@@ -1,0 +1,1 @@
+"""Records: what plugins and core hand each other."""

@@ -1,0 +1,163 @@
+"""One try at one target, and the records with which steps answer about it."""
+
+from __future__ import annotations
+
+import logging
+from asyncio import CancelledError, Future
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import msgspec
+
+from localagent.errors import LocalAgentError
+from localagent.records.instances import InstanceState, Target
+from localagent.records.responses import Usage
+
+if TYPE_CHECKING:
+    from localagent.http_answers.error_rules import ErrorRule
+    from localagent.records.call import Call
+    from localagent.records.requests import Request
+    from localagent.timing.timer import Watch
+
+log = logging.getLogger("localagent")
+
+Status = Literal["ok", "failed", "cancelled", "superseded", "refused"]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How an attempt ended.
+
+    Attributes:
+        status: ok, failed, cancelled, superseded (another attempt won) or refused (never sent).
+        error: What ended it, unless it is ok.
+        usage: Tokens, when the server reported them.
+        started: Clock time at which it opened.
+        first: Clock time of its first content, if any came.
+        ended: Clock time at which it closed.
+    """
+
+    status: Status
+    error: LocalAgentError | None = None
+    usage: Usage | None = None
+    started: float = 0.0
+    first: float | None = None
+    ended: float = 0.0
+
+
+class Ticket(Protocol):
+    """A place in the queue of a plugin that refused for now."""
+
+    def fired(self) -> Future[None]:
+        """Return the future that is done when it may be worth asking again."""
+
+    def cancel(self) -> None:
+        """Leave the queue; idempotent, and a grant that was not used goes back."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A gate's no.
+
+    Attributes:
+        error: What the user sees if no candidate admits the call.
+        retry_after: Seconds after which asking again may help; None when it is not known.
+        ticket: A place in the plugin's queue.
+    """
+
+    error: LocalAgentError
+    retry_after: float | None = None
+    ticket: Ticket | None = None
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """A failure step's advice: try again.
+
+    Attributes:
+        where: ``same`` target, the ``next`` one, or a target.
+        after: Seconds to wait first.
+    """
+
+    where: Literal["same", "next"] | Target = "next"
+    after: float = 0.0
+
+
+class Continue(msgspec.Struct, frozen=True):
+    """A failure step's advice: let another target go on where a stream broke.
+
+    Attributes:
+        prefix: The text that had arrived.
+        where: ``next``, or a target.
+    """
+
+    prefix: str
+    where: Literal["next"] | Target = "next"
+
+
+class GiveUp(msgspec.Struct, frozen=True):
+    """A failure step's advice: end the call, with this error instead of the attempt's own if one is given."""
+
+    error: LocalAgentError | None = None
+
+
+class Attempt:
+    """One try at one target, with a life and deferred functions of its own. The core makes it.
+
+    Attributes:
+        call: The call.
+        number: 1 for the first attempt that is sent; 0 until all gates have admitted it.
+        target: Where it goes.
+        request: The request as it will be sent, fitted to the target.
+        outcome: How it ended; None while it runs.
+        started: Clock time at which it opened.
+        first: Clock time of its first content; None before.
+        state: The instance's counts.
+        ticket: The ticket that a gate gave for this target, when it is asked again.
+        clocks: Lets the provider say which phase of the exchange begins.
+        error_rules: The provider type's own rules that say which error an answer is.
+    """
+
+    __slots__ = ("_deferred", "call", "clocks", "error_rules", "first", "number", "outcome", "request", "started",
+                 "state", "target", "ticket")  # fmt: skip
+
+    def __init__(self, call: Call, target: Target, state: InstanceState, request: Request, now: float) -> None:
+        self.call = call
+        self.target = target
+        self.request = request
+        self.number = 0
+        self.started = now
+        self.first: float | None = None
+        self.outcome: Outcome | None = None
+        self.ticket: Ticket | None = None
+        self.clocks: Watch
+        self.error_rules: Sequence[ErrorRule] = ()
+        self._deferred: list[Callable[[Outcome], None]] = []
+        self.state = state
+        state.in_flight += 1
+
+    def defer(self, function: Callable[[Outcome], None]) -> None:
+        """Have a function called exactly once when this attempt ends, whatever ends it; the last one first.
+
+        Args:
+            function: Synchronous; takes the outcome. What a gate takes it gives back here.
+        """
+        self._deferred.append(function)
+
+    def close(self, outcome: Outcome) -> bool:
+        """Take the attempt out of the in-flight count; False when it was closed before. The core's."""
+        if self.outcome is not None:
+            return False
+        self.outcome = outcome
+        self.state.in_flight -= 1
+        return True
+
+    def run_deferred(self) -> None:
+        """Call the deferred functions, the last one first, each whatever the others do. The core's."""
+        while self._deferred:
+            function = self._deferred.pop()
+            try:
+                assert self.outcome is not None
+                function(self.outcome)
+            except (Exception, CancelledError):  # a plugin's function; the others must still give back
+                log.exception("A deferred function of %s failed.", getattr(function, "__module__", "a plugin"))
+
+    def __repr__(self) -> str:
+        return f"<Attempt {self.number} of {self.call.id} at {self.target}>"

@@ -1,0 +1,128 @@
+"""A request of a user on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import msgspec
+
+if TYPE_CHECKING:
+    from localagent.pipeline.plan import Plan
+    from localagent.records.attempt import Attempt
+    from localagent.records.caching import CacheEntry, CacheKey
+    from localagent.records.instances import Target
+    from localagent.records.requests import Request
+    from localagent.timing.timer import Timer
+
+
+@attrs.frozen
+class Principal:
+    """Who asks.
+
+    Attributes:
+        tenant: Whose caches, flights and figures these are; two tenants never share any.
+        models: The models that may be used; None means all.
+        limits: Limits by name, for limit plugins.
+    """
+
+    tenant: str = ""
+    models: frozenset[str] | None = None
+    limits: Any = attrs.field(factory=dict)
+
+
+NOBODY = Principal()
+NONE_SKIPPED: frozenset[str] = frozenset()
+
+
+class CachePolicy(msgspec.Struct, frozen=True):
+    """What a call allows caches to do.
+
+    Attributes:
+        lookup: An entry may answer.
+        store: The answer may be kept.
+        only: Only an entry may answer; a miss is an error.
+        max_age: The oldest entry that may answer, in seconds.
+        sample: Which of several answers that are kept for the same request is meant; None lets the settings choose.
+    """
+
+    lookup: bool = True
+    store: bool = True
+    only: bool = False
+    max_age: float | None = None
+    sample: int | None = None
+
+
+CACHE = CachePolicy()
+NO_CACHE = CachePolicy(lookup=False, store=False)
+
+
+class Call:
+    """One request of a user on its way. Plugins read it; what they want to tell others they put into ``facts``.
+
+    Attributes:
+        id: Unique id, in logs, errors and answers.
+        operation: chat, complete or embed.
+        request: The request, as it left the last step.
+        stream: Whether the user reads the answer as a stream.
+        principal: Who asks.
+        deadline: Clock time at which the call is over.
+        priority: Higher goes first where plugins queue; 0 by default.
+        cache: What caches may do.
+        parent: The call of the plugin that sent this one, if any.
+        depth: How many parents it has.
+        attempts: The attempts that were sent, oldest first; none once record_metric has been told, but for calls
+            that record.
+        facts: Facts that plugins leave; fronts turn those with a string or number into headers. The core's own is
+            ``age``: seconds since the answer was made that a cache had.
+        keys: Cache keys, one a target of the alias; empty when the call may not be shared.
+        plan: The compiled order of all steps.
+        started: Clock time of the start.
+        cached: The plugin whose entry answered; empty when a model did.
+        hit: That entry.
+        coalesced: Whether it shared a flight that another call's metric accounts for; set at its end.
+        skipped: Names of the plugins whose steps are skipped (a plugin's own child calls).
+        wall: Returns the seconds since the epoch.
+        records: What each step decided, when the call asked for a receipt; None otherwise.
+    """
+
+    __slots__ = ("attempts", "cache", "cached", "candidates", "coalesced", "count", "deadline", "depth",
+                 "facts", "hit", "id", "keys", "operation", "parent", "plan", "principal", "priority", "records",
+                 "request", "skipped", "started", "stream", "timer", "wall")  # fmt: skip
+
+    def __init__(
+        self, *, id: str, request: Request, plan: Plan, timer: Timer, principal: Principal, cache: CachePolicy,
+        stream: bool, started: float, wall: Callable[[], float], parent: Call | None = None,
+    ) -> None:  # fmt: skip
+        self.id = id
+        self.operation = request.operation
+        self.request = request
+        self.stream = stream
+        self.principal = principal
+        self.priority = 0
+        self.cache = cache
+        self.parent = parent
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        self.attempts: list[Attempt] = []
+        self.facts: dict[str, Any] = {}
+        self.keys: tuple[CacheKey, ...] = ()
+        self.plan = plan
+        self.timer = timer
+        self.deadline = timer.deadline
+        self.started = started
+        self.wall = wall
+        self.cached = ""
+        self.hit: CacheEntry | None = None
+        self.coalesced = False
+        self.skipped: frozenset[str] = NONE_SKIPPED
+        self.records: list[Any] | None = None
+        self.candidates: tuple[Target, ...] = ()
+        self.count: Callable[[Request, Target], Awaitable[int | None]] | None = None
+
+    async def prompt_tokens(self, target: Target) -> int | None:
+        """Count the request's tokens for a target; None when no plugin counts for it."""
+        return None if self.count is None else await self.count(self.request, target)
+
+    def __repr__(self) -> str:
+        return f"<Call {self.id} {self.operation}>"

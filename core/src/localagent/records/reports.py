@@ -1,0 +1,195 @@
+"""What is told of a call: its receipt (what each step decided) and its metric (what is recorded of every operation)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from localagent.errors import LocalAgentError
+from localagent.records.responses import Usage
+
+if TYPE_CHECKING:
+    from localagent.records.attempt import Attempt
+    from localagent.records.call import Call
+
+MetricStatus = Literal["ok", "failed", "refused", "cancelled"]
+
+
+class StepRecord(msgspec.Struct, frozen=True):
+    """One step's line of a receipt. Holds names and types, never text of a user.
+
+    Attributes:
+        hook: The hook.
+        plugin: Whose step it was.
+        decision: What it decided, in a few words.
+        microseconds: What it took, waiting included.
+    """
+
+    hook: str
+    plugin: str
+    decision: str
+    microseconds: float
+
+    @staticmethod
+    def describe(result: Any) -> str:
+        """Name a step's result without showing its content."""
+        if result is None:
+            return "-"
+        if isinstance(result, LocalAgentError):
+            return f"raised {result.code}"
+        if isinstance(result, BaseException):
+            return f"raised {type(result).__name__}"
+        if isinstance(result, tuple):
+            return ", ".join(str(item) for item in result) or "none"
+        error = getattr(result, "error", None)
+        detail = f" ({error.code})" if isinstance(error, LocalAgentError) else ""
+        where = getattr(result, "where", "")
+        return f"{type(result).__name__}{detail}{f' {where}' if where else ''}"
+
+
+class AttemptRecord(msgspec.Struct, frozen=True):
+    """One attempt's line of a receipt.
+
+    Attributes:
+        number: 1 for the first that was sent.
+        target: Where it went.
+        status: How it ended.
+        code: The error's code; empty when ok.
+        milliseconds: From its start to its end.
+        first_milliseconds: To its first content, when streamed.
+    """
+
+    number: int
+    target: str
+    status: str
+    code: str
+    milliseconds: float
+    first_milliseconds: float | None
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What became of a call.
+
+    Attributes:
+        call: The call's id.
+        steps: What each step decided, in the order in which they were asked.
+        attempts: The attempts that were sent.
+        milliseconds: From the start to the end.
+        cached: The cache plugin that answered; empty when a model did.
+        coalesced: Whether the attempts were shared with identical calls, and are accounted for by another.
+    """
+
+    call: str
+    steps: tuple[StepRecord, ...]
+    attempts: tuple[AttemptRecord, ...]
+    milliseconds: float
+    cached: str
+    coalesced: bool = False
+
+
+def receipt_of(call: Call, now: float) -> Receipt:
+    """Return the receipt of a call that recorded its steps.
+
+    Args:
+        call: The call.
+        now: The clock's time.
+    """
+    return Receipt(
+        call=call.id,
+        steps=tuple(call.records or ()),
+        attempts=tuple(_attempt_record(attempt) for attempt in call.attempts),
+        milliseconds=(now - call.started) * 1000,
+        cached=call.cached,
+        coalesced=call.coalesced,
+    )
+
+
+def _attempt_record(attempt: Attempt) -> AttemptRecord:
+    outcome = attempt.outcome
+    ended = outcome.ended if outcome else attempt.started
+    return AttemptRecord(
+        number=attempt.number,
+        target=str(attempt.target),
+        status=outcome.status if outcome else "open",
+        code=outcome.error.code if outcome and outcome.error else "",
+        milliseconds=(ended - attempt.started) * 1000,
+        first_milliseconds=None if attempt.first is None else (attempt.first - attempt.started) * 1000,
+    )
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One operation, as metrics see it. Holds names from the settings and codes only, never text of a user.
+
+    Attributes:
+        operation: chat, complete or embed.
+        status: ok, failed (an attempt's error), refused (before anything was sent) or cancelled.
+        model: The model that answered or was tried last, as ``provider/name``.
+        instance: The id of that instance.
+        seconds: From the start of the call to its end.
+        first: Seconds to the first content of a stream; None when not streamed.
+        attempts: Attempts that were sent.
+        usage: Tokens, when reported.
+        cached: The cache plugin that answered; empty when a model did.
+        coalesced: Whether it shared a flight that another call's metric accounts for; ``attempts`` is 0 then. Exactly
+            one of the calls that share a flight is not coalesced.
+        code: The error's code; empty when ok.
+        call: The call's id.
+        parent: The id of the call whose plugin sent this one; empty for a user's call.
+        tenant: Whose call it was.
+        saved: Seconds that the cached answer had taken when a model made it, less those of this call; 0 otherwise. The
+            tokens of an answer that was cached or coalesced are those in ``usage``.
+    """
+
+    operation: str
+    status: MetricStatus
+    model: str
+    instance: str
+    seconds: float
+    first: float | None
+    attempts: int
+    usage: Usage | None
+    cached: str
+    coalesced: bool
+    code: str
+    call: str
+    parent: str
+    tenant: str
+    saved: float = 0.0
+
+
+def metric_of(call: Call, error: LocalAgentError | None, usage: Usage | None, *, cancelled: bool, now: float) -> Metric:
+    """Return the metric of a call that has ended.
+
+    Args:
+        call: The call.
+        error: What ended it, if an error did.
+        usage: Tokens, when reported.
+        cancelled: Whether it was left before its end.
+        now: The clock's time.
+    """
+    last, hit = call.attempts[-1] if call.attempts else None, call.hit
+    status: MetricStatus = "ok"
+    if cancelled:
+        status = "cancelled"
+    elif error is not None:
+        status = "refused" if last is None else "failed"
+    seconds = now - call.started
+    model = last.target.name if last else "" if hit is None else hit.key.model
+    return Metric(
+        operation=call.operation,
+        status=status,
+        model=model,
+        instance=last.target.instance.id if last else "",
+        seconds=seconds,
+        first=max(0.0, last.first - call.started) if last and last.first is not None else None,
+        attempts=0 if call.coalesced else len(call.attempts),
+        usage=usage,
+        cached=call.cached,
+        coalesced=call.coalesced,
+        code=error.code if error else "",
+        call=call.id,
+        parent=call.parent.id if call.parent else "",
+        tenant=call.principal.tenant,
+        saved=0.0 if hit is None else max(0.0, hit.seconds - seconds),
+    )

@@ -1,0 +1,1 @@
+"""Answers that several calls share: caches and flights."""

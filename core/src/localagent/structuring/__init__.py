@@ -1,0 +1,1 @@
+"""How values are read from settings: fields, places, secrets."""

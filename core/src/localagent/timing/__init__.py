@@ -1,0 +1,1 @@
+"""Clocks, and work beside the event loop."""
