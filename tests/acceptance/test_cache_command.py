@@ -8,13 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-import pytest
-
 from localagent import Client
 from localagent_cache_sqlite import SqliteCachePlugin
 from localagent_testing import CANARY_PROMPT, Reply, fake_provider_plugin
-
-pytest.importorskip("click", reason="the command line is an extra of the core")
 
 
 async def run(folder: Path, *words: str) -> str:
