@@ -155,7 +155,7 @@ async def test_an_unknown_model(shell: Any, refuses: Any, model: str, parts: tup
 async def test_no_model_at_all(shell: Any) -> None:
     """Without settings, keys and a built-in model there is nothing to ask; the sentence says where to begin."""
     shell.settings("use = []")
-    one_sentence(await shell.run("ask", "Hi"), 4, "no default", "see localagent doctor")
+    one_sentence(await shell.run("ask", "Hi"), 4, "no default", "to use = [...]")
 
 
 async def test_a_limit_of_the_provider(shell: Any, refuses: Any) -> None:
