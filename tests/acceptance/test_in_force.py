@@ -19,7 +19,7 @@ from test_reload import AGAIN, BOTH, odd_settings
 from test_rolling import CLIENTS, Load
 from test_supervisor import children
 
-from localagent_gateway.control import serving_now
+from localagent_gateway.status.control import serving_now
 
 FULL = bool(os.environ.get("LOCALAGENT_FULL"))
 # Those that end a worker; it ignores SIGINT and SIGHUP, which are for the supervisor.

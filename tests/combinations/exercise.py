@@ -143,8 +143,8 @@ async def _fails_over(client: Client, *, retries: bool) -> None:
 async def _serves(client: Client, stack: AsyncExitStack) -> None:
     """The gateway answers in each of its APIs."""
     from localagent_gateway import GatewaySettings
-    from localagent_gateway.sockets import bind
-    from localagent_gateway.worker import running
+    from localagent_gateway.http.sockets import bind
+    from localagent_gateway.workers.worker import running
 
     settings = GatewaySettings(port=0, log="none")
     sockets = bind(settings)

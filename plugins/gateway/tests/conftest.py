@@ -18,10 +18,10 @@ from localagent import Client, Plugin
 from localagent.settings.model import Settings
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_gateway import GatewayPlugin, GatewaySettings
+from localagent_gateway.http.sockets import bind
 from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.keys.store import KeyStore
-from localagent_gateway.sockets import bind
-from localagent_gateway.worker import Worker, running
+from localagent_gateway.workers.worker import Worker, running
 
 sys.path.insert(0, str(Path(__file__).parent))  # the corpora beside the tests are imported by their bare names
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from localagent import InvalidRequest
-from localagent_gateway.anthropic.requests import chat_request, counted_request
+from localagent_gateway.apis.anthropic.requests import chat_request, counted_request
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 TOOL = {"name": "weather", "description": "Tell the weather.", "input_schema": SCHEMA}

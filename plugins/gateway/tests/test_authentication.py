@@ -16,12 +16,12 @@ import pytest
 
 from localagent import Client, FrontRequest, Plugin, Principal, StartError, Unauthenticated, hookimpl
 from localagent_gateway import GatewayPlugin, GatewaySettings
+from localagent_gateway.http.sockets import bind
 from localagent_gateway.keys.authentication import KeyStep, shown_key
 from localagent_gateway.keys.store import KeyStore
 from localagent_gateway.keys.table import KeyTable
 from localagent_gateway.settings import LOOPBACK
-from localagent_gateway.sockets import bind
-from localagent_gateway.worker import running
+from localagent_gateway.workers.worker import running
 from localagent_testing import CANARY_KEY, Reply, fake_provider_plugin
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}

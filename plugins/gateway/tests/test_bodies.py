@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent import InvalidRequest
-from localagent_gateway.bodies import DENIED, BodyLimits, decoded
+from localagent_gateway.apis.bodies import DENIED, BodyLimits, decoded
 from localagent_testing import CANARY_PROMPT
 
 LIMITS = BodyLimits(depth=5, messages=3)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localagent_gateway.bodies import BodyLimits
-from localagent_gateway.body_shape import ESCAPES, WHOLE_NUMBERS, ShapeCount, check_shape
+from localagent_gateway.apis.bodies import BodyLimits
+from localagent_gateway.apis.body_shape import ESCAPES, WHOLE_NUMBERS, ShapeCount, check_shape
+from localagent_gateway.apis.ollama.messages import openai_messages
 from localagent_gateway.errors import TooLarge
-from localagent_gateway.ollama.messages import openai_messages
 
 MEBIBYTE = 1024 * 1024
 LIMITS = BodyLimits(depth=100, messages=10_000)

@@ -10,8 +10,8 @@ import pytest
 
 from localagent import CacheEntry, CachePolicy, Plugin, hookimpl
 from localagent.errors import InvalidRequest
-from localagent_gateway.details import cache_headers
-from localagent_gateway.service import cache_policy
+from localagent_gateway.apis.details import cache_headers
+from localagent_gateway.apis.service import cache_policy
 from localagent_testing import Reply, fake_provider_plugin
 
 BODY = {"messages": [{"role": "user", "content": "Hello."}], "temperature": 0}

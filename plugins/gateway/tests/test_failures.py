@@ -26,8 +26,8 @@ from localagent import (
     UpstreamServerError,
     hookimpl,
 )
-from localagent_gateway.anthropic.errors import anthropic_error
-from localagent_gateway.ollama.errors import ollama_error
+from localagent_gateway.apis.anthropic.errors import anthropic_error
+from localagent_gateway.apis.ollama.errors import ollama_error
 from localagent_testing import CANARY_PROMPT, Canaries, Reply, fake_provider_plugin
 
 SHAPES: dict[str, Any] = {"openai": None, "ollama": ollama_error, "anthropic": anthropic_error}

@@ -15,12 +15,12 @@ import pytest
 
 from localagent import FrontAnswer, FrontRequest, FrontStream, LocalAgentError
 from localagent_gateway import GatewaySettings
-from localagent_gateway.access_log import AccessLog
-from localagent_gateway.aiohttp_front import AiohttpFront
-from localagent_gateway.dispatch import ReadBody
-from localagent_gateway.openai.errors import openai_error
-from localagent_gateway.origins import Origins
-from localagent_gateway.sockets import bind
+from localagent_gateway.apis.dispatch import ReadBody
+from localagent_gateway.apis.openai.errors import openai_error
+from localagent_gateway.http.aiohttp_front import AiohttpFront
+from localagent_gateway.http.origins import Origins
+from localagent_gateway.http.sockets import bind
+from localagent_gateway.logs.access_log import AccessLog
 
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 CEILING = 10.0  # seconds; a generous one: what is looked at is what happens, not when

@@ -17,9 +17,9 @@ from typing import Any
 import attrs
 import pytest
 
-from localagent_gateway import json_log as module
-from localagent_gateway.json_log import JsonStream, json_log, line_of
-from localagent_gateway.log_lines import ATOMIC, Lines, pieces
+from localagent_gateway.logs import json_log as module
+from localagent_gateway.logs.json_log import JsonStream, json_log, line_of
+from localagent_gateway.logs.log_lines import ATOMIC, Lines, pieces
 
 WALL = 1_700_000_000.0
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from localagent_gateway import service
+from localagent_gateway.apis import service
 from localagent_gateway.keys.store import KeyStore
 from localagent_testing import FaultServer, ReadRequest, ReceivedRequest, Script, Send, Stall, WirePlugin, answer
 

@@ -13,7 +13,7 @@ import ollama
 import pytest
 
 from localagent import ModelInfo, Overloaded, Plugin
-from localagent_gateway.ollama.api import VERSION
+from localagent_gateway.apis.ollama.api import VERSION
 from localagent_testing import Reply, fake_provider_plugin, sse
 
 HELLO = [{"role": "user", "content": "Hi"}]

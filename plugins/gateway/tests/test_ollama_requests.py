@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent import InvalidRequest
-from localagent_gateway.ollama.messages import openai_messages
-from localagent_gateway.ollama.requests import (
+from localagent_gateway.apis.ollama.messages import openai_messages
+from localagent_gateway.apis.ollama.requests import (
     CHAT,
     EMBED,
     GENERATE,

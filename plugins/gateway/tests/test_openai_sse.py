@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from localagent import AnswerStream, Chunk, Usage
-from localagent_gateway.openai.sse import EventWriter
+from localagent_gateway.apis.openai.sse import EventWriter
 
 TEXT = Chunk(b'{"id":"c-1","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"delta":{}}]}', "Hi")
 USAGE = Chunk(b'{"id":"c-1","choices": [ ],"usage": {"prompt_tokens":3}}')

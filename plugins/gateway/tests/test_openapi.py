@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from localagent import FrontAnswer, FrontRequest, Plugin, Principal, Route, hookimpl
-from localagent_gateway.openapi import OPERATIONS, document
+from localagent_gateway.apis.openapi import OPERATIONS, document
 from localagent_testing import fake_provider_plugin
 
 

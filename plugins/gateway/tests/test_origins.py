@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from localagent_gateway.http.origins import same_origin
 from localagent_gateway.keys.store import KeyStore
-from localagent_gateway.origins import same_origin
 from localagent_testing import fake_provider_plugin
 
 BODY = {"model": "fake/m", "messages": [{"role": "user", "content": "Hi"}]}

@@ -10,8 +10,8 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from localagent import AnswerStream, Chunk, RateLimited, StreamInterrupted, Usage
-from localagent_gateway.openai.responses_answer import Opening
-from localagent_gateway.openai.responses_events import ResponsesWriter
+from localagent_gateway.apis.openai.responses_answer import Opening
+from localagent_gateway.apis.openai.responses_events import ResponsesWriter
 
 VALID: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 

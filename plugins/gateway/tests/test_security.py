@@ -11,7 +11,7 @@ import pytest
 from dialects_under_test import ASKED, NAMES, WAYS, Way
 from openai_upstreams import settings_for
 
-from localagent_gateway.bodies import DENIED
+from localagent_gateway.apis.bodies import DENIED
 from localagent_gateway.keys.store import KeyStore
 from localagent_testing import (
     FaultServer,

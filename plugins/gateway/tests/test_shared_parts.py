@@ -16,7 +16,7 @@ from localagent import Plugin, ProviderType, SettingsError, hookimpl
 from localagent.pipeline.pipeline import Pipeline
 from localagent.plugin_api.discovery import as_loaded
 from localagent.settings.model import Settings
-from localagent_gateway.shared_parts import Lease, SharedParts
+from localagent_gateway.processes.shared_parts import Lease, SharedParts
 
 
 @attrs.frozen
@@ -155,7 +155,7 @@ async def test_a_system_without_a_temporary_folder_is_no_refusal(
 
     async with SharedParts() as parts:
         assert set((await leased(parts, "a")).addresses) == {"p0"}
-    monkeypatch.setattr("localagent_gateway.shared_parts.private_folder", fails)
+    monkeypatch.setattr("localagent_gateway.processes.shared_parts.private_folder", fails)
     async with SharedParts() as parts:
         assert (await leased(parts, "a")).addresses == {}
     (said,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]

@@ -13,10 +13,10 @@ import pytest
 
 from localagent import StartError
 from localagent.supervision import Liveness
-from localagent_gateway.restarts import LONGEST_AFTER_SERVICE, LONGEST_DELAY, Restarts
+from localagent_gateway.processes.restarts import LONGEST_AFTER_SERVICE, LONGEST_DELAY, Restarts
+from localagent_gateway.processes.shared_parts import NO_LEASE, SharedParts
+from localagent_gateway.processes.slot import Slot
 from localagent_gateway.settings import GatewaySettings
-from localagent_gateway.shared_parts import NO_LEASE, SharedParts
-from localagent_gateway.slot import Slot
 
 pytestmark = pytest.mark.virtual
 

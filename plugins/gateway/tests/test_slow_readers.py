@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 
 from localagent import FrontAnswer, FrontRequest, FrontStream, Plugin, Principal, Route, hookimpl
-from localagent_gateway.sending import DRAIN_ABOVE, PIECE
-from localagent_gateway.slow_readers import LEAST_BYTES, LOOK_SECONDS, SlowReaders
+from localagent_gateway.http.sending import DRAIN_ABOVE, PIECE
+from localagent_gateway.http.slow_readers import LEAST_BYTES, LOOK_SECONDS, SlowReaders
 
 LIMIT = 60.0
 LARGE = 30_000_000

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from localagent import StartError
+from localagent_gateway.http.sockets import bind
 from localagent_gateway.settings import GatewaySettings
-from localagent_gateway.sockets import bind
 
 V4 = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
 OTHER = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.2", 0))

@@ -13,7 +13,7 @@ import pytest
 
 from localagent_gateway.keys.reader import KeyReader
 from localagent_gateway.keys.table import KeyTable
-from localagent_gateway.log_lines import Lines
+from localagent_gateway.logs.log_lines import Lines
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads which signals a thread blocks from /proc")
 

@@ -13,8 +13,8 @@ from typing import cast
 
 import pytest
 
-from localagent_gateway.event_loops import loop_factory
-from localagent_gateway.unread import UnreadClients
+from localagent_gateway.http.unread import UnreadClients
+from localagent_gateway.workers.event_loops import loop_factory
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no poll: a leaving is noticed later there")
 

@@ -38,7 +38,7 @@ class GatewayPlugin(Plugin):
 
     async def conditions(self, settings: Settings) -> list[Condition]:
         """Return how the workers of every gateway are that serves from this state folder; for ``doctor --live``."""
-        from localagent_gateway.live_conditions import live_conditions
+        from localagent_gateway.status.live_conditions import live_conditions
 
         return await live_conditions(settings)
 

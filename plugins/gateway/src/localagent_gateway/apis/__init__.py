@@ -1,0 +1,1 @@
+"""The APIs of OpenAI, Anthropic and Ollama, and what they stand on."""

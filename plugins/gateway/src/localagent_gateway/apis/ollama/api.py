@@ -1,0 +1,179 @@
+"""Ollama's API: chats, texts, embeddings and the list of models."""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+from typing import Any
+
+import attrs
+import msgspec
+
+from localagent import (
+    ChatRequest,
+    CompletionRequest,
+    EmbedRequest,
+    FrontAnswer,
+    FrontRequest,
+    FrontStream,
+    Principal,
+    Route,
+)
+from localagent_gateway.apis.ollama.answers import timestamp, whole
+from localagent_gateway.apis.ollama.documents import Line, Message
+from localagent_gateway.apis.ollama.embeddings import embeddings, only_embedding
+from localagent_gateway.apis.ollama.errors import ollama_error, wrong
+from localagent_gateway.apis.ollama.listing import Listing
+from localagent_gateway.apis.ollama.requests import (
+    chat_request,
+    embed_one_request,
+    embed_request,
+    generate_request,
+    only_loads,
+)
+from localagent_gateway.apis.ollama.stream import LineWriter
+from localagent_gateway.apis.openai.api import shown
+from localagent_gateway.apis.service import Service
+
+# The version of Ollama whose API this is: clients compare it with the one that brought what they need. This one
+# brought log probabilities (https://github.com/ollama/ollama/releases/tag/v0.12.11).
+VERSION = "0.12.11"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class OllamaApi:
+    """The handlers.
+
+    Args:
+        service: The way into the pipeline.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._listing = Listing(service, timestamp(service.wall()))
+
+    def routes(self) -> list[Route]:
+        """Return what is served."""
+        routes = [
+            Route("GET", "/", self.root, open=True),
+            Route("HEAD", "/", self.root, open=True),
+            Route("POST", "/api/chat", self.chat),
+            Route("POST", "/api/generate", self.generate),
+            Route("POST", "/api/embed", self.embed),
+            Route("POST", "/api/embeddings", self.embed_one),
+            Route("POST", "/api/show", self.show),
+            Route("GET", "/api/tags", self.tags),
+            Route("GET", "/api/ps", self.running),
+            Route("GET", "/api/version", self.version),
+        ]
+        return [attrs.evolve(route, errors=ollama_error) for route in routes]
+
+    async def root(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+        """Say what clients look for before they ask anything."""
+        return FrontAnswer(200, b"Ollama is running", content_type="text/plain; charset=utf-8")
+
+    async def chat(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
+        """Answer a chat, streamed unless told otherwise."""
+        started = perf_counter_ns()
+        body = await self._body(front, principal)
+        if only_loads(body, "messages"):
+            return await self._loaded(body, principal, Message(content=""))
+        streamed = _streamed(body)
+        return await self._answer(chat_request(body, streamed=streamed), front, principal, streamed, started)
+
+    async def generate(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
+        """Continue or answer a text, streamed unless told otherwise."""
+        started = perf_counter_ns()
+        body = await self._body(front, principal)
+        if only_loads(body, "prompt", "images", "suffix"):
+            return await self._loaded(body, principal, None)
+        streamed = _streamed(body)
+        return await self._answer(
+            generate_request(body, streamed=streamed), front, principal, streamed, started, chat=False
+        )
+
+    async def embed(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+        """Return the embeddings of texts."""
+        started = perf_counter_ns()
+        body = await self._body(front, principal)
+        request = embed_request(body)
+        if not body.get("input"):
+            raise wrong("The field input is missing or empty.")
+        response = await self._service.answer(request, front, principal)
+        return self._service.told(response, embeddings(response, perf_counter_ns() - started))
+
+    async def embed_one(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+        """Return the embedding of one text, by the older API."""
+        request: EmbedRequest = embed_one_request(await self._body(front, principal))
+        if not request.get("input"):
+            raise wrong("The field prompt is missing or empty.")
+        response = await self._service.answer(request, front, principal)
+        return self._service.told(response, only_embedding(response))
+
+    async def show(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+        """Describe one model."""
+        body = await self._service.document(front)
+        asked = body.get("model") or body.get("name")  # the latter is the older one
+        if not isinstance(asked, str):
+            raise wrong("The field model is missing.")
+        return FrontAnswer(200, _encode(await self._listing.show(asked, principal)))
+
+    async def tags(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+        """List the models that may be used."""
+        return FrontAnswer(200, _encode(await self._listing.tags(principal)))
+
+    async def running(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+        """List the models that are in the memory of an instance."""
+        return FrontAnswer(200, _encode(await self._listing.loaded(principal)))
+
+    async def version(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+        """Name the version of Ollama whose API this is."""
+        return FrontAnswer(200, _encode({"version": VERSION}))
+
+    async def _body(self, front: FrontRequest, principal: Principal) -> dict[str, Any]:
+        """Return a request's body, with the model's name as the pipeline knows it."""
+        body = await self._service.document(front)
+        if body.get("model"):
+            body["model"] = await self._listing.name_of(body["model"], principal)
+        return body
+
+    async def _answer(
+        self,
+        request: ChatRequest | CompletionRequest,
+        front: FrontRequest,
+        principal: Principal,
+        streamed: bool,
+        started: int,
+        *,
+        chat: bool = True,
+    ) -> FrontAnswer | FrontStream:
+        service = self._service
+        if streamed:
+            writer = LineWriter(chat=chat, wall=service.wall, started=started)
+            stream = await service.stream(request, front, principal, writer)
+            writer.begin(stream.headers["x-localagent-model"])
+            return stream
+        response = await service.answer(request, front, principal)
+        spent = perf_counter_ns() - started
+        line = whole(response, chat=chat, created=timestamp(service.wall()), nanoseconds=spent)
+        return service.told(response, _encode(line))
+
+    async def _loaded(self, body: dict[str, Any], principal: Principal, message: Message | None) -> FrontAnswer:
+        """Answer who wants a model loaded and nothing said: the model is there; its instance loads it when asked."""
+        if not body.get("model"):
+            raise wrong("The field model is missing.")
+        line = Line(
+            model=shown(await self._listing.find(body["model"], principal)),
+            created_at=timestamp(self._service.wall()),
+            message=message,
+            response="" if message is None else None,
+            done=True,
+            done_reason="load",
+        )
+        kind = LineWriter.content_type if _streamed(body) else "application/json"
+        return FrontAnswer(200, _encode(line) + b"\n", content_type=kind)
+
+
+def _streamed(body: dict[str, Any]) -> bool:
+    """Whether an answer is wanted as a stream; Ollama's are unless told otherwise."""
+    return body.get("stream") is not False

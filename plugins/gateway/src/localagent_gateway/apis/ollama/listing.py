@@ -1,0 +1,151 @@
+"""What Ollama's clients are told of the models: names, sizes, windows, abilities."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from typing import Any
+
+import msgspec
+
+from localagent import LocalAgentError, ModelInfo, ModelNotFound, Principal, check_model_name
+from localagent.http_answers import redact_address
+from localagent_gateway.apis.openai.api import shown
+from localagent_gateway.apis.service import Service
+
+LATEST = ":latest"
+_DETAILS = {"family": "family", "parameter_size": "parameter_size", "quantization_level": "quantization"}
+
+
+class Listing:
+    """The models, as Ollama describes them.
+
+    Args:
+        service: The way into the pipeline.
+        since: What is told as the time of every model's last change, which nobody knows: when the gateway began.
+    """
+
+    def __init__(self, service: Service, since: str) -> None:
+        self._service = service
+        self._since = since
+
+    async def tags(self, principal: Principal) -> dict[str, Any]:
+        """Return what ``/api/tags`` tells: the models that may be used."""
+        models = await self._known(principal)
+        return {"models": [{**_row(model), "modified_at": self._since} for model in models]}
+
+    async def loaded(self, principal: Principal) -> dict[str, Any]:
+        """Return what ``/api/ps`` tells: the models that some instance says to have in memory."""
+        everywhere = await self._service.listed()
+        loaded = {model.name: model for model in everywhere if model.facts.get("loaded")}
+        rows = [
+            {**_row(model), "size_vram": 0, "context_length": model.context_length or 0}
+            for name, model in loaded.items()
+            if principal.models is None or name in principal.models
+        ]
+        return {"models": rows}
+
+    async def show(self, asked: str, principal: Principal) -> dict[str, Any]:
+        """Return what ``/api/show`` tells of one model.
+
+        Raises:
+            ModelNotFound: There is none of this name.
+        """
+        model = await self.find(asked, principal)
+        architecture = str(model.facts.get("family") or "unknown")
+        info: dict[str, Any] = {"general.architecture": architecture, "general.basename": shown(model)}
+        if model.context_length is not None:
+            info[f"{architecture}.context_length"] = model.context_length
+        return {
+            "modelfile": "",
+            "parameters": "",
+            "template": "",
+            "details": _details(model),
+            "model_info": info,
+            # A model of which nobody says what it can do is taken to answer texts.
+            "capabilities": model.facts.get("capabilities") or ["completion"],
+            "modified_at": self._since,
+        }
+
+    async def find(self, asked: str, principal: Principal) -> ModelInfo:
+        """Return a model that may be used, by its name, or that and ``:latest``.
+
+        Raises:
+            InvalidRequest: It is no name of a model.
+            ModelNotFound: There is none of this name.
+        """
+        check_model_name(asked)
+        models = {shown(model): model for model in await self._known(principal)}
+        model = models.get(asked) or models.get(asked.removesuffix(LATEST)) or models.get(asked + LATEST)
+        if model is None:
+            raise ModelNotFound(f"There is no model {redact_address(asked)}.")
+        return model
+
+    async def name_of(self, asked: str, principal: Principal) -> str:
+        """Return the name by which the pipeline knows a model; Ollama's clients append ``:latest`` to names.
+
+        Args:
+            asked: The name as it came; one without ``:latest`` is returned as it is.
+            principal: Who asks.
+
+        Raises:
+            InvalidRequest: It is no name of a model.
+        """
+        check_model_name(asked)
+        short = asked.removesuffix(LATEST)
+        runtime = await self._service.client.runtime()
+        if short == asked or asked in runtime.settings.models:
+            return asked
+        if short in runtime.settings.models:
+            return short
+        provider, _, model = asked.partition("/")
+        lists = [state.models for state in runtime.instances.of(provider)]
+        if any(known is not None and model in known for known in lists):
+            return asked
+        if any(known is not None and model.removesuffix(LATEST) in known for known in lists):
+            return short
+        with contextlib.suppress(LocalAgentError):  # nobody can say now: the instance that is asked will
+            return shown(await self.find(asked, principal))
+        return asked
+
+    async def _known(self, principal: Principal) -> list[ModelInfo]:
+        """Return the models that may be used; an alias is described by the models that it stands for."""
+        models = await self._service.models(principal)
+        aliases = (await self._service.client.runtime()).settings.models
+        by_name = {model.name: model for model in models}
+        return [
+            model
+            if model.provider
+            else _described(model, [by_name[name] for name in aliases[model.id].targets if name in by_name])
+            for model in models
+        ]
+
+
+def _described(alias: ModelInfo, targets: list[ModelInfo]) -> ModelInfo:
+    """Return an alias with what is known of its first target, and the smallest window: any of them may answer."""
+    if not targets:
+        return alias
+    windows = [target.context_length for target in targets if target.context_length is not None]
+    return msgspec.structs.replace(alias, facts=targets[0].facts, context_length=min(windows, default=None))
+
+
+def _row(model: ModelInfo) -> dict[str, Any]:
+    name = shown(model)
+    return {
+        "name": name,
+        "model": name,
+        "size": model.facts.get("size") or 0,
+        # Clients cut it short to show it. No file is meant: it only tells one name from another.
+        "digest": hashlib.sha256(name.encode()).hexdigest(),
+        "details": _details(model),
+    }
+
+
+def _details(model: ModelInfo) -> dict[str, Any]:
+    facts = model.facts
+    said = {name: str(facts.get(fact) or "") for name, fact in _DETAILS.items()}
+    return {"parent_model": "", "format": "", "families": _list(facts.get("family")), **said}
+
+
+def _list(value: Any) -> list[str] | None:
+    return [str(value)] if value else None

@@ -1,0 +1,155 @@
+"""The messages of a conversation, from Ollama's schema to OpenAI's.
+
+=====================  ================================================================================================
+at Ollama              in the OpenAI schema
+=====================  ================================================================================================
+``images``             parts ``image_url`` with ``data:`` addresses, before the text, where Ollama puts them too
+``tool_calls``         the same, ``arguments`` JSON text instead of an object; those without an id get one
+``tool_name``          ``tool_call_id`` of the first call of that name that has no answer yet; else ``name``
+``thinking``           ``reasoning_content``
+=====================  ================================================================================================
+
+Other fields that are not empty pass unchanged.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from localagent_gateway.apis.ollama.errors import wrong
+
+_encode = msgspec.json.Encoder().encode
+_KNOWN = frozenset({"role", "content", "images", "tool_calls", "tool_name", "tool_call_id", "thinking"})
+# The first bytes of image files (https://en.wikipedia.org/wiki/List_of_file_signatures), as base64 says them: decoding
+# takes many times as long, and there may be thousands.
+_SIGNATURES = {
+    "iVBOR": "image/png",
+    "/9j/": "image/jpeg",
+    "R0lGO": "image/gif",
+    "UklGR": "image/webp",
+    "Qk0": "image/bmp",
+    "Qk1": "image/bmp",
+    "Qk2": "image/bmp",
+    "Qk3": "image/bmp",
+}
+
+
+def openai_messages(messages: Any) -> list[dict[str, Any]]:
+    """Return a conversation in the OpenAI schema.
+
+    Args:
+        messages: The ``messages`` of a chat.
+
+    Raises:
+        InvalidRequest: One of them is no message.
+    """
+    if not isinstance(messages, list):
+        raise wrong("The field messages is no list.")
+    calls = _Calls()
+    return [_message(message, f"messages[{number}]", calls) for number, message in enumerate(messages)]
+
+
+def user_message(prompt: str, images: Any, where: str) -> dict[str, Any]:
+    """Return a message of the user.
+
+    Args:
+        prompt: Its text.
+        images: Base64 of images; None for none.
+        where: What errors call it.
+    """
+    return {"role": "user", "content": _content(prompt, images, where)}
+
+
+class _Calls:
+    """The tool calls of a conversation so far; each is found by its id, by its name, or as the first of all."""
+
+    __slots__ = ("_answered", "_seen", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, str], deque[tuple[int, str]]] = {}
+        self._answered: set[int] = set()
+        self._seen = 0
+
+    def add(self, ident: Any, name: str) -> str:
+        """Take note of a call, and return its id; one made here is the same whenever the conversation comes again."""
+        self._seen += 1
+        told = str(ident or f"call_{self._seen}")
+        for key in (("id", told), ("name", name), ("any", "")):
+            self._waiting.setdefault(key, deque()).append((self._seen, told))
+        return told
+
+    def answered(self, ident: Any, name: Any) -> dict[str, Any]:
+        """Return the fields of a tool's message that say which call it answers."""
+        key = ("id", ident) if ident else ("name", name) if name else ("any", "")
+        waiting = self._waiting.get(key) if isinstance(key[1], str) else None
+        while waiting:
+            number, told = waiting.popleft()
+            if number not in self._answered:
+                self._answered.add(number)
+                return {"tool_call_id": told}
+        return {key: value for key, value in (("tool_call_id", ident), ("name", name)) if value}
+
+
+def _message(message: Any, where: str, calls: _Calls) -> dict[str, Any]:
+    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+        raise wrong(f"{where} is no object with a role.")
+    said = {name: value for name, value in message.items() if name not in _KNOWN and value}
+    said["role"] = message["role"]
+    said["content"] = _content(message.get("content") or "", message.get("images"), where)
+    if message.get("thinking"):
+        said["reasoning_content"] = message["thinking"]
+    if message.get("tool_calls"):
+        said["tool_calls"] = _tool_calls(message["tool_calls"], where, calls)
+    if message["role"] == "tool":
+        said |= calls.answered(message.get("tool_call_id"), message.get("tool_name"))
+    return said
+
+
+def _content(text: Any, images: Any, where: str) -> str | list[dict[str, Any]]:
+    if not isinstance(text, str):
+        raise wrong(f"The content of {where} is no text.")
+    if not images:
+        return text
+    if not isinstance(images, list):
+        raise wrong(f"The images of {where} are no list.")
+    parts = [_image(image, f"{where}.images[{number}]") for number, image in enumerate(images)]
+    return [*parts, {"type": "text", "text": text}] if text else parts
+
+
+def _image(image: Any, where: str) -> dict[str, Any]:
+    kind = _kind(image) if isinstance(image, str) else None
+    if kind is None:
+        raise wrong(f"{where} is no base64 of a PNG, JPEG, GIF, WebP or BMP image.")
+    return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{image}"}}
+
+
+def _kind(image: str) -> str | None:
+    """Return the media type of an image, told by its first bytes alone: whoever looks at it reads the rest."""
+    for signature, kind in _SIGNATURES.items():
+        if image.startswith(signature):
+            return kind
+    return None
+
+
+def _tool_calls(given: Any, where: str, calls: _Calls) -> list[dict[str, Any]]:
+    if not isinstance(given, list):
+        raise wrong(f"The tool_calls of {where} are no list.")
+    return [_tool_call(call, f"{where}.tool_calls[{number}]", calls) for number, call in enumerate(given)]
+
+
+def _tool_call(call: Any, where: str, calls: _Calls) -> dict[str, Any]:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise wrong(f"{where} names no function.")
+    arguments = function.get("arguments")
+    if not isinstance(arguments, dict | None):
+        raise wrong(f"The arguments of {where} are no object.")
+    name, text = function["name"], _encode(arguments or {}).decode()
+    return {
+        "id": calls.add(call.get("id"), name),
+        "type": "function",
+        "function": {"name": name, "arguments": text},
+    }

@@ -1,0 +1,122 @@
+"""OpenAI's chat completions, completions, embeddings and models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from localagent import (
+    ChatRequest,
+    CompletionRequest,
+    EmbedRequest,
+    FrontAnswer,
+    FrontRequest,
+    FrontStream,
+    InvalidRequest,
+    ModelInfo,
+    ModelNotFound,
+    Principal,
+    Request,
+    Route,
+    check_model_name,
+    in_thread,
+)
+from localagent.http_answers import redact_address
+from localagent_gateway.apis.anthropic.models import asked_by_anthropic, model_page, model_row
+from localagent_gateway.apis.openai.embeddings import LARGE, converted, differs
+from localagent_gateway.apis.openai.responses import ResponsesApi
+from localagent_gateway.apis.openai.sse import EventWriter
+from localagent_gateway.apis.service import Service
+
+_encode = msgspec.json.Encoder().encode
+
+
+class OpenAIApi:
+    """The handlers.
+
+    Args:
+        service: The way into the pipeline.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._started = int(service.wall())
+
+    def routes(self) -> list[Route]:
+        """Return what is served."""
+        return [
+            Route("POST", "/v1/chat/completions", self.chat),
+            Route("POST", "/v1/completions", self.complete),
+            Route("POST", "/v1/embeddings", self.embed),
+            *ResponsesApi(self._service).routes(),
+            Route("GET", "/v1/models", self.models),
+            Route("GET", "/v1/models/{id}", self.model),
+        ]
+
+    async def chat(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
+        """Answer a chat, streamed or whole."""
+        return await self._generate(ChatRequest, front, principal)
+
+    async def complete(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
+        """Continue a text, streamed or whole."""
+        return await self._generate(CompletionRequest, front, principal)
+
+    async def _generate(
+        self, kind: type[Request], front: FrontRequest, principal: Principal
+    ) -> FrontAnswer | FrontStream:
+        service = self._service
+        document = await service.document(front)
+        streamed = document.pop("stream", None)
+        request = kind(document)
+        request.check()
+        if streamed:
+            asked = (document.get("stream_options") or {}).get("include_usage")
+            return await service.stream(request, front, principal, EventWriter(with_usage=bool(asked)))
+        response = await service.answer(request, front, principal)
+        return service.told(response, response.raw)
+
+    async def embed(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+        """Return embeddings."""
+        document = await self._service.document(front)
+        if not document.get("input"):
+            raise InvalidRequest("The field input is missing or empty.")
+        response = await self._service.answer(EmbedRequest(document), front, principal)
+        return self._service.told(response, await _in_encoding(response.raw, document.get("encoding_format")))
+
+    async def models(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+        """List the models that may be used, in the dialect of whoever asks."""
+        models = await self._service.models(principal)
+        if asked_by_anthropic(front.headers):
+            return FrontAnswer(200, _encode(model_page([shown(model) for model in models], front.query)))
+        rows = [self._row(model) for model in models]
+        return FrontAnswer(200, _encode({"object": "list", "data": rows}))
+
+    async def model(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+        """Describe one model."""
+        wanted = front.params["id"]
+        check_model_name(wanted)
+        for model in await self._service.models(principal):
+            if shown(model) == wanted:
+                row = model_row(wanted) if asked_by_anthropic(front.headers) else self._row(model)
+                return FrontAnswer(200, _encode(row))
+        raise ModelNotFound(f"There is no model {redact_address(wanted)}.")
+
+    def _row(self, model: ModelInfo) -> dict[str, object]:
+        row: dict[str, object] = {"id": shown(model), "object": "model", "created": self._started,
+                                  "owned_by": model.owner or model.provider}  # fmt: skip
+        if model.context_length is not None:
+            row["context_length"] = model.context_length
+        return row
+
+
+async def _in_encoding(raw: bytes, wanted: Any) -> bytes:
+    wanted = wanted or "float"
+    if not differs(raw, wanted):
+        return raw
+    return converted(raw, wanted) if len(raw) < LARGE else await in_thread(converted, raw, wanted)
+
+
+def shown(model: ModelInfo) -> str:
+    """Return the name by which clients ask for a model: an alias, or ``provider/name``."""
+    return model.name if model.provider else model.id

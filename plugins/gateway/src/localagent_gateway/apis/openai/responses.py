@@ -1,0 +1,69 @@
+"""OpenAI's Responses API, without the state that OpenAI keeps for it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from localagent import (
+    ChatRequest,
+    ChatResponse,
+    FrontAnswer,
+    FrontRequest,
+    FrontStream,
+    Principal,
+    Route,
+    UpstreamProtocol,
+)
+from localagent_gateway.apis.openai.errors import WrongField
+from localagent_gateway.apis.openai.responses_answer import Opening, encode, whole_answer
+from localagent_gateway.apis.openai.responses_events import ResponsesWriter
+from localagent_gateway.apis.openai.responses_request import chat_request
+from localagent_gateway.apis.service import Service
+
+
+class ResponsesApi:
+    """The handler.
+
+    Args:
+        service: The way into the pipeline.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def routes(self) -> list[Route]:
+        """Return what is served."""
+        return [Route("POST", "/v1/responses", self.create)]
+
+    async def create(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
+        """Answer an input, streamed or whole; what was asked and answered is forgotten afterwards."""
+        document = await self._service.document(front)
+        self._check_length(document.get("input"))
+        request = chat_request(document)
+        opening = Opening(document, front.id.removeprefix("req-"), self._service.wall())
+        if document.get("stream"):
+            return await self._stream(request, opening, front, principal)
+        response = cast("ChatResponse", await self._service.answer(request, front, principal))
+        opening.model = response.model
+        return self._service.told(response, encode(_told(opening, response)))
+
+    async def _stream(
+        self, request: ChatRequest, opening: Opening, front: FrontRequest, principal: Principal
+    ) -> FrontStream:
+        """Stream; the last event tells the usage, so it is asked of the server."""
+        asking = request.replace(stream_options={"include_usage": True})
+        stream = await self._service.stream(asking, front, principal, ResponsesWriter(opening))
+        opening.model = stream.headers["x-localagent-model"]
+        return stream
+
+    def _check_length(self, items: Any) -> None:
+        most = self._service.settings.max_messages
+        if isinstance(items, list) and len(items) > most:
+            raise WrongField(f"The input has more than {most} items.", param="input")
+
+
+def _told(opening: Opening, response: ChatResponse) -> dict[str, Any]:
+    try:
+        return whole_answer(opening, response)
+    except (AttributeError, KeyError, TypeError):  # the server's document has another shape than a chat's
+        raise UpstreamProtocol("The server's answer is not a chat's.", target=response.model) from None

@@ -1,0 +1,166 @@
+"""Answers of the Responses API: the response object, its items, and a whole chat answer as one of them.
+
+Field by field as in https://platform.openai.com/docs/api-reference/responses/object; the official SDK's models say
+which fields are required.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from localagent import ChatResponse, LocalAgentError, Usage
+from localagent_gateway.apis.openai.errors import sentence
+
+Document = dict[str, Any]
+
+encode = msgspec.json.Encoder().encode
+
+# What an answer repeats of its request, and what it says where the request said nothing.
+_REPEATED: Mapping[str, Any] = {
+    "instructions": None, "max_output_tokens": None, "max_tool_calls": None, "metadata": {},
+    "parallel_tool_calls": True, "prompt_cache_key": None, "reasoning": {"effort": None, "summary": None},
+    "safety_identifier": None, "service_tier": None, "temperature": None, "text": {"format": {"type": "text"}},
+    "tool_choice": "auto", "top_logprobs": None, "top_p": None, "truncation": "disabled", "user": None,
+}  # fmt: skip
+_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_CHAT_ONLY = frozenset({"choices", "created", "usage"})
+
+
+class Opening:
+    """What is known of an answer before its content.
+
+    Args:
+        asked: The decoded body of the request.
+        name: Unique among answers; part of every id in this one.
+        created: Seconds since the epoch.
+
+    Attributes:
+        model: The model that answers, as ``provider/name``; set when it is known.
+    """
+
+    def __init__(self, asked: Document, name: str, created: float) -> None:
+        self._asked = asked
+        self._name = name
+        self._created = int(created)
+        self.model = ""
+
+    def id(self, kind: str, place: int) -> str:
+        """Return the id of the item at a place; ``kind`` is msg, fc or rs."""
+        return f"{kind}_{self._name}_{place}"
+
+    def response(self, status: str, output: list[Document], **more: Any) -> Document:
+        """Return a response object with every field that clients require."""
+        repeated = {name: default if (value := self._asked.get(name)) is None else value
+                    for name, default in _REPEATED.items()}  # fmt: skip
+        return {
+            "id": f"resp_{self._name}", "object": "response", "created_at": self._created, "status": status,
+            "background": False, "completed_at": None, "error": None, "incomplete_details": None,
+            "model": self.model, "output": output, "previous_response_id": None, "store": False, "usage": None,
+            "tools": [_tool(tool) for tool in self._asked.get("tools") or ()], **repeated, **more,
+        }  # fmt: skip
+
+    def ended(self, output: list[Document], finish: str | None, usage: Usage | None, **more: Any) -> Document:
+        """Return the response object of an answer that has ended well, whole or cut short by a limit."""
+        reason = _INCOMPLETE.get(finish or "")
+        details = {"reason": reason} if reason else None
+        return self.response("incomplete" if reason else "completed", output, incomplete_details=details,
+                             usage=usage_object(usage), **more)  # fmt: skip
+
+    def failed(self, output: list[Document], error: LocalAgentError) -> Document:
+        """Return the response object of an answer that broke off."""
+        code = "rate_limit_exceeded" if error.status == 429 else "server_error"
+        return self.response("failed", output, error={"code": code, "message": sentence(error)})
+
+
+def _tool(tool: Document) -> Document:
+    return {"description": None, "parameters": None, "strict": None, **tool}
+
+
+def item_status(finish: str | None) -> str:
+    """Return the status of the last item of an answer with this finish reason."""
+    return "incomplete" if finish in _INCOMPLETE else "completed"
+
+
+def usage_object(usage: Usage | None) -> Document | None:
+    """Return token counts as the Responses API names them."""
+    if usage is None:
+        return None
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
+        "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.total_tokens,
+    }
+
+
+def text_part(text: str) -> Document:
+    """Return a message's part of text."""
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def refusal_part(text: str) -> Document:
+    """Return a message's part that says what the model will not do."""
+    return {"type": "refusal", "refusal": text}
+
+
+def message_item(id: str, parts: list[Document], status: str) -> Document:
+    """Return a message."""
+    return {"id": id, "type": "message", "role": "assistant", "status": status, "content": parts}
+
+
+def reasoning_item(id: str, text: str, status: str) -> Document:
+    """Return what the model thought before it answered."""
+    content = [{"type": "reasoning_text", "text": text}] if text else []
+    return {"id": id, "type": "reasoning", "status": status, "summary": [], "content": content}
+
+
+def call_item(id: str, call_id: str, name: str, arguments: str, status: str) -> Document:
+    """Return a call of a function."""
+    return {"id": id, "type": "function_call", "status": status, "call_id": call_id, "name": name,
+            "arguments": arguments}  # fmt: skip
+
+
+def whole_answer(opening: Opening, response: ChatResponse) -> Document:
+    """Return the response object of a chat's whole answer; fields that nobody here knows are kept."""
+    document = response.document
+    choice = (document.get("choices") or [{}])[0]
+    output = _items(opening, choice.get("message") or {}, item_status(response.finish_reason))
+    ended = opening.ended(output, response.finish_reason, response.usage)
+    return {**{name: value for name, value in document.items() if name not in _CHAT_ONLY}, **ended}
+
+
+def _items(opening: Opening, message: Document, status: str) -> list[Document]:
+    text, thought = texts_of(message)
+    parts = [text_part(text)] if text else []
+    parts += [refusal_part(message["refusal"])] if message.get("refusal") else []
+    calls = message.get("tool_calls") or []
+    items = [reasoning_item(opening.id("rs", 0), thought, "completed")] if thought else []
+    if parts or not calls:
+        items.append(message_item(opening.id("msg", len(items)), parts or [text_part("")], "completed"))
+    for call in calls:
+        function, id = call.get("function") or {}, opening.id("fc", len(items))
+        items.append(call_item(id, call.get("id") or id.replace("fc", "call", 1), function.get("name") or "",
+                               function.get("arguments") or "", "completed"))  # fmt: skip
+    items[-1]["status"] = status
+    return items
+
+
+def texts_of(message: Document) -> tuple[str, str]:
+    """Return what a message or a delta says, and what it thinks; some servers send both as parts of the content."""
+    thought = message.get("reasoning_content") or message.get("reasoning") or ""
+    content = message.get("content") or ""
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, dict)]
+        thought = "".join([thought, *map(_thinking, parts)])
+        content = "".join(part["text"] for part in parts if part.get("type") == "text")
+    return content, thought
+
+
+def _thinking(part: Document) -> str:
+    """Return the thoughts in a part: Mistral sends ``{"type": "thinking", "thinking": [{"type": "text", ...}]}``."""
+    inner = part.get("thinking") or []
+    return inner if isinstance(inner, str) else "".join(piece.get("text", "") for piece in inner)

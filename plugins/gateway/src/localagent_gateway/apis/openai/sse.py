@@ -1,0 +1,75 @@
+"""Writes OpenAI's event streams: the upstream's data bytes, unchanged but for usage that nobody asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from localagent import AnswerStream, Chunk, LocalAgentError, Usage
+from localagent_gateway.apis.openai.errors import error_object
+
+Document = dict[str, Any]
+
+_encode = msgspec.json.Encoder().encode
+_HEAD = ("id", "object", "created", "model")
+
+
+class EventWriter:
+    """Writes one stream of chat or completion chunks.
+
+    Args:
+        with_usage: Whether the client asked for the event that has nothing but token counts.
+    """
+
+    content_type = "text/event-stream; charset=utf-8"
+
+    def __init__(self, *, with_usage: bool = False) -> None:
+        self._with_usage = with_usage
+        self._told = False
+        self._last = b"{}"
+
+    def chunks(self, chunks: Sequence[Chunk]) -> bytes:
+        """Return one event a chunk."""
+        self._last = chunks[-1].data
+        if len(chunks) == 1 and chunks[0].text:
+            return b"data: %b\n\n" % chunks[0].data
+        return b"".join([b"data: %b\n\n" % chunk.data for chunk in chunks if chunk.text or self._wanted(chunk.data)])
+
+    def end(self, stream: AnswerStream) -> bytes:
+        """Return the usage, where it was asked for and no event has told it, and the terminator."""
+        if self._with_usage and not self._told and stream.usage is not None:
+            return b"data: %b\n\ndata: [DONE]\n\n" % _encode(self._usage_event(stream.usage))
+        return b"data: [DONE]\n\n"
+
+    def fail(self, error: LocalAgentError) -> bytes:
+        """Return the error as an event: the only thing that official clients notice. No terminator follows it."""
+        return b"data: %b\n\n" % _encode(error_object(error))
+
+    def _wanted(self, data: bytes) -> bool:
+        """Whether an event without text goes out: all do but usage that stands alone, unless it was asked for."""
+        if b'"usage"' not in data:
+            return True
+        event = msgspec.json.decode(data)
+        if event.get("usage") is None:
+            return True
+        self._told = True
+        return self._with_usage or bool(event.get("choices"))
+
+    def _usage_event(self, usage: Usage) -> Document:
+        """Return the event for a stream that comes from a cache, or from a server that tells usage elsewhere."""
+        last = msgspec.json.decode(self._last)
+        head = {name: last[name] for name in _HEAD if name in last}
+        return {**head, "choices": [], "usage": usage_object(usage)}
+
+
+def usage_object(usage: Usage) -> Document:
+    """Return token counts as chats and completions name them."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }

@@ -1,0 +1,155 @@
+"""What every API of the gateway stands on: a client, its settings, and how a request asks for caches and details."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from localagent import (
+    CachePolicy,
+    Client,
+    FrontAnswer,
+    FrontRequest,
+    FrontStream,
+    InvalidRequest,
+    ModelInfo,
+    Principal,
+    Request,
+    Response,
+    let_others_run,
+)
+from localagent_gateway.apis.bodies import BodyLimits
+from localagent_gateway.apis.body_shape import BLOCK, ShapeCount
+from localagent_gateway.apis.details import cache_headers, details, wants_details
+from localagent_gateway.apis.scope import check_scope
+from localagent_gateway.apis.streaming import StreamParts, StreamWriter
+from localagent_gateway.settings import GatewaySettings
+
+CACHE = CachePolicy()
+LARGE = 1_000_000  # bytes of a body above which decoding and encoding it each take a millisecond and more
+LIST_SECONDS = 5.0  # for an instance to list its models; one that takes longer does not hold up the others' lists
+
+
+class Service:
+    """One worker's way into the pipeline.
+
+    Args:
+        client: The open client.
+        settings: The gateway's settings.
+
+    Attributes:
+        client: The client.
+        settings: The settings.
+        wall: Returns the seconds since the epoch.
+        draining: Whether the end was asked for.
+    """
+
+    def __init__(self, client: Client, settings: GatewaySettings, wall: Callable[[], float]) -> None:
+        self.client = client
+        self.settings = settings
+        self.wall = wall
+        self.draining = False
+        self._limits = BodyLimits(settings.max_depth, settings.max_messages, settings.max_values)
+
+    async def document(self, request: FrontRequest) -> dict[str, Any]:
+        """Return the JSON object of a request's body; see ``BodyLimits.read``.
+
+        What a large body holds is counted in many short steps, between which other requests go on.
+        """
+        body, limits = request.body, self._limits
+        if len(body) <= LARGE:
+            return limits.read(body)
+        count = ShapeCount(limits.values, limits.depth)
+        for start in range(0, len(body), BLOCK):
+            count.add(body[start : start + BLOCK])
+            await asyncio.sleep(0)
+        await let_others_run(len(body))
+        return limits.decode(body)
+
+    async def answer(self, request: Request, front: FrontRequest, principal: Principal) -> Response:
+        """Send a request through the pipeline and return the whole answer.
+
+        Raises:
+            LocalAgentError: What ended the call.
+        """
+        check_scope(request, principal)
+        await let_others_run(len(front.body))
+        return await self.client.send(
+            request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)
+        )
+
+    async def stream(
+        self, request: Request, front: FrontRequest, principal: Principal, writer: StreamWriter
+    ) -> FrontStream:
+        """Send a request through the pipeline; return when the first content has come.
+
+        Raises:
+            LocalAgentError: What ended the call before any content.
+        """
+        check_scope(request, principal)
+        await let_others_run(len(front.body))
+        stream = self.client.send_stream(
+            request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)
+        )
+        try:
+            await stream.__aenter__()
+        except BaseException:
+            await stream.aclose()
+            raise
+        headers = {"x-localagent-model": stream.model, "cache-control": "no-cache"}
+        headers.update(cache_headers(stream.cached, stream.age, stream.coalesced))
+        if stream.receipt is not None:
+            headers.update(details(stream.receipt, stream.model, stream.cached))
+        return FrontStream(StreamParts(stream, writer), writer.content_type, headers)
+
+    def told(self, response: Response, body: bytes) -> FrontAnswer:
+        """Return a whole answer in the bytes of a dialect, with the headers that tell about it."""
+        headers = {"x-localagent-model": response.model}
+        headers.update(cache_headers(response.cached, response.age, response.coalesced))
+        if response.receipt is not None:
+            headers.update(details(response.receipt, response.model, response.cached))
+        return FrontAnswer(200, body, headers)
+
+    async def models(self, principal: Principal) -> list[ModelInfo]:
+        """Return what may be asked for: aliases, then the models of all instances; each name once.
+
+        Aliases are always there, and so are the models that the settings name of providers that do not answer.
+
+        Raises:
+            LocalAgentError: No instance answered, and the settings name no model either.
+        """
+        runtime = await self.client.runtime()
+        listed, errors = await runtime.models.all(LIST_SECONDS)
+        found = {name: ModelInfo(name, owner="localagent") for name in runtime.settings.models}
+        for model in (*listed, *runtime.models.configured(errors)):
+            found.setdefault(model.name, model)
+        if errors and not found:
+            raise next(iter(errors.values()))
+        return [model for name, model in found.items() if principal.models is None or name in principal.models]
+
+    async def listed(self) -> list[ModelInfo]:
+        """Return the models that instances list; instances that do not answer are left out."""
+        models, _ = await (await self.client.runtime()).models.all(LIST_SECONDS)
+        return models
+
+
+def cache_policy(headers: Mapping[str, str]) -> CachePolicy:
+    """Return what ``Cache-Control`` allows: no-cache, no-store, only-if-cached, max-age.
+
+    Raises:
+        InvalidRequest: ``max-age`` is no number.
+    """
+    given = headers.get("cache-control")
+    if not given:
+        return CACHE
+    words = {word.strip().lower() for word in given.split(",")}
+    age = next((word.removeprefix("max-age=") for word in words if word.startswith("max-age=")), None)
+    if age is not None and not (age.isascii() and age.isdigit()):
+        raise InvalidRequest("max-age in Cache-Control is no number of seconds.")
+    return CachePolicy(
+        lookup=words.isdisjoint({"no-cache", "no-store"}),
+        store="no-store" not in words,
+        only="only-if-cached" in words,
+        max_age=float(age) if age is not None else None,
+    )

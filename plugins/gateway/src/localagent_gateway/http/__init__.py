@@ -1,0 +1,1 @@
+"""The HTTP server: connections, bodies, and what keeps clients within bounds."""

@@ -1,0 +1,279 @@
+"""The HTTP server: the only module that knows which one it is.
+
+It stands on aiohttp's low-level ``web.Server``. What its parser lets pass (HTTP/0.9, foreign hosts, upgrades) is
+refused here; bodies have a deadline, and so have clients that do not read on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp.http_parser import RawRequestMessage
+
+from localagent import FrontAnswer, FrontRequest, FrontStream, LocalAgentError
+from localagent_gateway.apis.dispatch import ReadBody
+from localagent_gateway.apis.openai.errors import openai_error
+from localagent_gateway.descriptors import accepted_at_once
+from localagent_gateway.http.accepting import AcceptErrors
+from localagent_gateway.http.body_budget import BodyBudget
+from localagent_gateway.http.body_reading import BodyReading
+from localagent_gateway.http.connections import CountedServer
+from localagent_gateway.http.cross_origin import preflight, readable
+from localagent_gateway.http.malformed import malformed
+from localagent_gateway.http.origins import Origins
+from localagent_gateway.http.sending import Sender, has_left
+from localagent_gateway.http.slow_readers import SlowReaders
+from localagent_gateway.logs.access_log import CLOSED, LEFT, AccessLog, Ending, ending_of
+from localagent_gateway.logs.defects import defect
+from localagent_gateway.settings import GatewaySettings
+
+BACKLOG = 2048
+TURNS = 5  # of the event loop, from a connection's being accepted to its request's being counted; asyncio needs three
+LINGER_SECONDS = 2.0  # for the rest of a body that was refused, so that its sender reads the answer
+
+
+class Answers(Protocol):
+    """Who answers requests."""
+
+    async def handle(self, request: FrontRequest, read: ReadBody) -> FrontAnswer | FrontStream:
+        """Return the answer of a request whose body is still to be read; never raises but for cancellation."""
+
+    def refuse(self, error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
+        """Return the answer of a request that failed outside its handler."""
+
+
+class AiohttpFront:
+    """Serves HTTP/1.1 on sockets.
+
+    Args:
+        answers: Who answers requests.
+        settings: The gateway's settings.
+        origins: Says which hosts and pages may be called and may call.
+        access_log: Hears of every request.
+
+    Attributes:
+        active: Requests that are being answered.
+        draining: Whether connections are closed after their answer.
+    """
+
+    def __init__(self, answers: Answers, settings: GatewaySettings, origins: Origins, access_log: AccessLog) -> None:
+        self._answers = answers
+        self._settings = settings
+        self._origins = origins
+        self._log = access_log
+        self._loop = asyncio.get_running_loop()
+        self._prefix = f"req-{secrets.token_hex(4)}-"
+        self._numbers = itertools.count(1)
+        self._readers = SlowReaders(self._loop, settings.send_timeout)
+        self._sender = Sender(self._readers, access_log.wall)
+        self._budget = BodyBudget(settings.bodies)
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._listeners: list[asyncio.Server] = []
+        self._closing = False
+        self.active = 0
+        self.draining = False
+        self._server = CountedServer(
+            self._serve,
+            self._malformed,
+            settings.connections,
+            request_factory=self._request,
+            handler_cancellation=True,
+            keepalive_timeout=settings.header_timeout,
+            lingering_time=LINGER_SECONDS,
+            access_log=None,
+            auto_decompress=False,
+        )
+
+        self._accept_errors = AcceptErrors(self._loop, self._server.make_room)
+
+    async def listen(self, sockets: list[Any]) -> None:
+        """Begin to take in requests on sockets that are bound."""
+        at_once = accepted_at_once(BACKLOG)  # asyncio takes the backlog for this number, too
+        for sock in sockets:
+            self._listeners.append(await self._loop.create_server(self._server, sock=sock, backlog=at_once))
+            sock.listen(BACKLOG)
+
+    def switch(self, answers: Answers, settings: GatewaySettings, origins: Origins) -> None:
+        """Answer from now on by somebody else; requests that were taken in stay with the one before."""
+        self._answers, self._settings, self._origins = answers, settings, origins
+        self._budget.limit, self._server.most = settings.bodies, settings.connections
+
+    @property
+    def connections(self) -> int:
+        """The connections that are open, idle ones included."""
+        return self._server.open
+
+    def stop_listening(self) -> None:
+        """Take in no further connection; those that are there close after their next answer, and idle ones stay."""
+        self.draining = True
+        for listener in self._listeners:
+            listener.close()
+
+    async def wait_idle(self, seconds: float) -> bool:
+        """Wait until nothing is being answered; return whether that came about in time."""
+        await _turn()
+        return await _within(seconds, self._idle)
+
+    async def wait_unconnected(self, seconds: float) -> bool:
+        """Wait until no connection is open; return whether that came about in time."""
+        await _turn()
+        return await _within(seconds, self._server.none)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        self.stop_listening()
+        self._closing = True
+        self._server.pre_shutdown()
+        await self._server.shutdown(1.0)
+        self._readers.close()
+        self._accept_errors.close()
+
+    def _request(
+        self, message: RawRequestMessage, payload: Any, protocol: Any, writer: Any, task: Any
+    ) -> web.BaseRequest:
+        return web.BaseRequest(message, payload, protocol, writer, task, self._loop)
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        started = self._loop.time()
+        if not self.active:
+            self._idle.clear()
+        self.active += 1
+        front = FrontRequest(request.method, "", id=self._prefix + str(next(self._numbers)))
+        body = BodyReading(request, self._settings, self._budget, self._server)
+        self._server.works(request.protocol)
+        ending = Ending(500)
+        try:
+            answer = await self._answer(request, front, body)
+            response = await self._send(request, front, answer, body)
+            ending = ending_of(answer)
+            return response
+        except asyncio.CancelledError as error:
+            if not _is_cancelled():  # a handler awaited what somebody else had cancelled
+                response, ending = await self._failed(request, front, error, body)
+                return response
+            ending = CLOSED if self._closing else LEFT
+            raise
+        except Exception as error:  # what plugins answer and stream, and defects of our own
+            if has_left(request):
+                ending = LEFT
+                raise ConnectionResetError("The client has left.") from None
+            response, ending = await self._failed(request, front, error, body)
+            return response
+        finally:
+            body.close()
+            self._server.waits(request.protocol)
+            self.active -= 1
+            if not self.active:
+                self._idle.set()
+            self._log.add(front, ending, self._loop.time() - started)
+
+    async def _send(
+        self, request: web.BaseRequest, front: FrontRequest, answer: FrontAnswer | FrontStream, body: BodyReading
+    ) -> web.StreamResponse:
+        origin = request.headers.get("origin")
+        if origin is not None and self._origins.may_ask(origin):
+            answer = readable(answer, origin)
+        return await self._sender.send(request, front, answer, close=self.draining or body.unread)
+
+    async def _failed(
+        self, request: web.BaseRequest, front: FrontRequest, error: BaseException, body: BodyReading
+    ) -> tuple[web.StreamResponse, Ending]:
+        """Tell a client that its request failed, or break its answer off where that has begun."""
+        failure = error if isinstance(error, LocalAgentError) else defect(error, front.id)
+        if request.writer.output_size:
+            return self._sender.break_off(request), Ending(failure.status, sent=200, error=failure.code)
+        for refuse in (self._answers.refuse, openai_error):
+            try:
+                answer = refuse(failure, front)
+                return await self._send(request, front, answer, body), Ending(answer.status)
+            except ConnectionError:
+                raise
+            except Exception as another:  # the shape of errors of a plugin's route; ours is the second
+                defect(another, front.id)
+        raise ConnectionResetError("The client cannot be told.")
+
+    async def _malformed(self, request: web.BaseRequest, status: int) -> web.StreamResponse:
+        """Answer what is no well-formed HTTP request."""
+        front = FrontRequest("", "", peer=request.remote or "", id=self._prefix + str(next(self._numbers)))
+        self._log.add(front, Ending(status), 0.0)
+        return await self._sender.send(request, front, malformed(front, status), close=True)
+
+    async def _answer(
+        self, request: web.BaseRequest, front: FrontRequest, body: BodyReading
+    ) -> FrontAnswer | FrontStream:
+        front.headers = request.headers
+        front.peer = request.remote or ""
+        refused = _framing(request)
+        if refused is None and not self._origins.everyday(request.headers):
+            refused = await self._origins.refusal(request.headers)
+        if refused is not None:
+            return FrontAnswer(refused[0], refused[1].encode(), {"connection": "close"}, "text/plain")
+        _locate(request, front)
+        asked_before = preflight(request.method, request.headers)
+        if asked_before is not None:
+            return asked_before
+        return await self._answers.handle(front, body.read)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _locate(request: web.BaseRequest, front: FrontRequest) -> None:
+    """Note path and query."""
+    raw = request.raw_path
+    if raw.startswith("/") and "%" not in raw and "?" not in raw and "#" not in raw:
+        front.path = raw  # the everyday path is what it looks like
+        return
+    target = request.rel_url
+    front.path = target.path
+    if target.raw_query_string:
+        front.raw_query = target.raw_query_string
+        front.query = dict(target.query.items())  # of a repeated name the last value
+
+
+async def _turn() -> None:
+    """Let what has arrived be taken in: connections that were accepted when the listener closed, and requests."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _framing(request: web.BaseRequest) -> tuple[int, str] | None:
+    """Return status and reason to refuse what aiohttp's parser lets pass."""
+    if request.version not in (HttpVersion11, HttpVersion10):
+        return 505, "HTTP/1.1 is spoken here."
+    headers = request.headers
+    coding = headers.get("transfer-encoding")
+    if coding is not None and (coding.strip().lower() != "chunked" or request.version == HttpVersion10):
+        return 400, "No transfer coding but chunked is understood."
+    if "upgrade" in headers:
+        return 400, "No upgrade is offered."
+    if request.version == HttpVersion11 and "host" not in headers:
+        return 400, "The header Host is missing."
+    return _target(request)
+
+
+def _target(request: web.BaseRequest) -> tuple[int, str] | None:
+    target = request._message.path
+    if target.startswith(("http://", "https://")):
+        if urlsplit(target).netloc.lower() != request.headers.get("host", "").lower():
+            return 400, "The target names another host than the header Host."
+    elif not target.startswith("/"):
+        return 400, "The target is no path."
+    return None

@@ -1,0 +1,164 @@
+"""All that a serving process writes, as one JSON object a line: log records, warnings, and what anybody prints."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from localagent.plugin_api.progress import progress
+from localagent_cli import Log
+from localagent_gateway.logs.defects import way_to
+from localagent_gateway.logs.log_lines import ATOMIC, Lines, standard_error
+
+_encode = msgspec.json.Encoder().encode
+
+
+def wall() -> float:
+    """Return the seconds since the epoch."""
+    return time.time()
+
+
+class JsonLog(logging.Handler):
+    """Writes log records.
+
+    Args:
+        lines: Where they go.
+    """
+
+    def __init__(self, lines: Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; tracebacks and messages about progress only with ``--debug``."""
+        debug = logging.getLogger().isEnabledFor(logging.DEBUG)
+        if record.name == progress.name and not debug:
+            return
+        way = getattr(record, "traceback", "")
+        if not way and debug and record.exc_info and record.exc_info[1] is not None:
+            way = way_to(record.exc_info[1])
+        told = {"request_id": getattr(record, "request_id", ""), "traceback": way}
+        self._lines.put(line_of(record.levelname.lower(), record.name, record.getMessage(), **told))
+
+
+class JsonStream(io.TextIOBase):
+    """Stands in for a standard stream: each line that is printed becomes one of the log.
+
+    Args:
+        lines: Where they go.
+        name: What they are told to come from.
+        descriptor: The stream's own, for child processes that are given it.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self, lines: Lines, name: str, descriptor: int) -> None:
+        self._lines = lines
+        self._name = name
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+        self._begun = ""
+        self.buffer = _Bytes(self)
+
+    def write(self, text: str) -> int:
+        """Write the lines that are whole; the rest waits for its end."""
+        with self._lock:
+            *whole, self._begun = (self._begun + text).split("\n")
+            if len(self._begun) > ATOMIC:
+                whole, self._begun = [*whole, self._begun], ""
+        for line in whole:
+            if line.strip():
+                self._lines.put(line_of("info", self._name, line.rstrip()))
+        return len(text)
+
+    def end(self) -> None:
+        """Write a line that has no end."""
+        if self._begun:
+            self.write("\n")
+
+    def writable(self) -> bool:
+        """Return that it is."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream that it stands in for."""
+        return self._descriptor
+
+
+class _Bytes(io.RawIOBase):
+    """The binary side of a stream."""
+
+    def __init__(self, stream: JsonStream) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        raw = bytes(data)
+        self._stream.write(raw.decode(errors="replace"))
+        return len(raw)
+
+
+def line_of(level: str, logger: str, message: str, **more: str) -> bytes:
+    """Return a line of the log; texts are cut, so that it stays whole among those of other processes.
+
+    Args:
+        level: Such as ``warning``.
+        logger: The logger's name.
+        message: What is said.
+        more: Further fields; empty ones are left out.
+    """
+    head = {"time": round(wall(), 3), "level": level, "logger": logger}
+    texts = {"message": message, **{name: text for name, text in more.items() if text}}
+    texts = {name: text.encode("utf-8", "replace").decode() for name, text in texts.items()}
+    line = _encode({**head, **texts})
+    most = ATOMIC
+    while len(line) >= ATOMIC and most:
+        most //= 2
+        line = _encode({**head, **{name: _cut(name, text, most) for name, text in texts.items()}})
+    return line + b"\n"
+
+
+def _cut(name: str, text: str, most: int) -> str:
+    """Return the beginning of a text, or the end of a traceback: there is what failed."""
+    if len(text) <= most:
+        return text
+    return f"...{text[-most:]}" if name == "traceback" else f"{text[:most]}..."
+
+
+@contextlib.contextmanager
+def json_log() -> Iterator[Lines]:
+    """Write all that this process says as JSON lines, without ever waiting for who reads them.
+
+    Log records, Python's warnings and what is printed to standard output and error go the same way.
+    """
+    lines = standard_error(wall)
+    root = logging.getLogger()
+    before, streams = list(root.handlers), (sys.stdout, sys.stderr)
+    printed = JsonStream(lines, "stdout", 1), JsonStream(lines, "stderr", 2)
+    for handler in before:
+        if isinstance(handler, Log):
+            root.removeHandler(handler)
+    root.addHandler(ours := JsonLog(lines))
+    logging.captureWarnings(True)
+    sys.stdout, sys.stderr = printed
+    try:
+        yield lines
+    finally:
+        sys.stdout, sys.stderr = streams
+        logging.captureWarnings(False)
+        root.removeHandler(ours)
+        for handler in before:
+            root.addHandler(handler)  # one that is there stays where it is
+        for stream in printed:
+            stream.end()
+        lines.close()

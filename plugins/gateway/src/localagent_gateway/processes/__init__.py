@@ -1,0 +1,1 @@
+"""`localagent serve`: the process that binds, starts workers and reads settings again."""

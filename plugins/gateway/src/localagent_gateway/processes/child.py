@@ -1,0 +1,190 @@
+"""The program of a worker process: ``python -m localagent_gateway.processes.child``.
+
+Standard input brings one line of JSON, the ``Order``, then ``Command`` lines, and stays open for as long as the
+supervisor lives: when it closes, the worker drains and ends. Standard output carries ``Report`` lines back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Coroutine
+from typing import IO, Any
+
+import msgspec
+
+from localagent.errors import LocalAgentError
+from localagent.supervision import raised_at, tell_failure
+from localagent_cli import CommandLine, Terminal, logs
+from localagent_gateway.logs.defects import tell_defect
+from localagent_gateway.logs.json_log import json_log
+from localagent_gateway.logs.log_lines import Lines
+from localagent_gateway.processes.order import Command, Order, Report, settings_file
+from localagent_gateway.processes.reloading import reload
+from localagent_gateway.processes.serving import Serving
+from localagent_gateway.processes.signals import ignore
+from localagent_gateway.status.figures import figures
+from localagent_gateway.workers.event_loops import loop_factory
+from localagent_gateway.workers.start_objects import keep_for_good
+from localagent_gateway.workers.worker import Worker, running
+
+log = logging.getLogger("localagent.gateway")
+
+LONGEST_LINE = 64 * 1024 * 1024  # a settings file is sent in one line
+
+
+def main() -> None:
+    """Serve until the supervisor says otherwise, or is gone."""
+    ignore()
+    reports = _reserve_standard_output()
+    commands = os.fdopen(0, "rb", buffering=0)  # what follows the first line is read by the event loop
+    line = commands.readline()
+    if not line:
+        return
+    order = msgspec.json.decode(line, type=Order)
+    terminal = Terminal()
+    with logs(terminal) as log, json_log() as lines:
+        try:
+            _run(order, CommandLine(terminal, log), commands, reports, lines)
+        except LocalAgentError as error:
+            _tell(reports, Report(error=str(error)))
+            raise SystemExit(1) from None
+        except Exception as error:  # whatever it is, it is logged as everything else is
+            tell_defect("The worker failed", error)
+            raise SystemExit(1) from None
+
+
+def _run(order: Order, line: CommandLine, commands: IO[bytes], reports: IO[bytes], lines: Lines) -> None:
+    serving = order.serving(line)
+
+    async def serve() -> None:
+        sockets = [socket.socket(fileno=number) for number in order.sockets]
+        async with serving.client() as client, running(client, serving.gateway, sockets, lines) as worker:
+            keep_for_good()
+            await _Obedience(worker, serving, order.number, reports).until_drained(commands)
+
+    with asyncio.Runner(loop_factory=loop_factory(serving.gateway.loop)) as runner:
+        runner.run(serve())
+
+
+class _Obedience:
+    """Does what the supervisor says.
+
+    Args:
+        worker: Who serves.
+        serving: What it was told to serve.
+        number: The worker's number.
+        reports: Where answers go.
+    """
+
+    def __init__(self, worker: Worker, serving: Serving, number: int, reports: IO[bytes]) -> None:
+        self._worker = worker
+        self._serving = serving
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._number = number
+        self._reports = reports
+        self._drain: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+
+    async def until_drained(self, pipe: IO[bytes]) -> None:
+        """Say that the worker is ready, and obey until it was told to drain and has."""
+        loop = asyncio.get_running_loop()
+        commands = asyncio.StreamReader(LONGEST_LINE)
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), pipe)
+        loop.add_signal_handler(signal.SIGTERM, self._leave)
+        _tell(self._reports, Report(ready=True))
+        reading = loop.create_task(self._obey(commands), name="read commands")
+        reading.add_done_callback(tell_failure(log))
+        try:
+            while self._drain is None or not self._drain.done():
+                await self._news.wait()
+                self._news.clear()
+            await self._drain
+        finally:
+            ending = [reading, *self._under_way]
+            for task in ending:
+                task.cancel()
+            await asyncio.wait(ending)
+            loop.remove_signal_handler(signal.SIGTERM)
+            transport.close()
+
+    async def _obey(self, commands: asyncio.StreamReader) -> None:
+        try:
+            while line := await commands.readline():
+                self._do(msgspec.json.decode(line, type=Command))
+        except (ValueError, msgspec.MsgspecError) as error:  # no supervisor of ours
+            log.error("What the supervisor says is not understood: %s.", raised_at(error))
+        self._drain_now(False, False)  # the supervisor is gone: nobody would take in what comes
+
+    def _do(self, command: Command) -> None:
+        if command.do == "figures":
+            _tell(self._reports, self._figures(command.id))
+        elif command.do == "ping":
+            _tell(self._reports, Report(id=command.id))
+        elif command.do == "reload":
+            self._begin(self._reload(command), "reload the settings")
+        else:
+            self._drain_now(True, command.linger)
+
+    def _figures(self, number: int) -> Report:
+        try:
+            return Report(id=number, figures=figures(self._worker, self._number))
+        except Exception as error:  # the code of plugins, which tell how they are; the worker must go on obeying
+            log.error("The figures of worker %d cannot be told: %s.", self._number, raised_at(error))
+            return Report(id=number, error=raised_at(error))
+
+    async def _reload(self, command: Command) -> None:
+        """Answer by other settings, and say what came of it; the supervisor sends no second order meanwhile."""
+        error = ""
+        try:
+            file = settings_file(command.path, command.text)
+            line, options, workers = self._serving.line, self._serving.options, self._serving.workers
+            await reload(self._worker, Serving.of(line, options, file, command.shared, workers))
+        except LocalAgentError as failure:
+            error = str(failure)
+        except Exception as failure:  # the code of plugins; the worker must go on
+            error = f"{raised_at(failure)}."
+        _tell(self._reports, Report(id=command.id, error=error))
+        if not error:
+            await self._worker.retired()
+            _tell(self._reports, Report(id=command.then))
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(tell_failure(log))
+
+    def _leave(self) -> None:
+        """End in good order, because of a signal: the supervisor starts another worker."""
+        _tell(self._reports, Report(leaving=True))
+        self._drain_now(True, False)
+
+    def _drain_now(self, delay: bool, linger: bool) -> None:
+        """Begin to drain; a second order stands in the place of the first."""
+        if self._drain is not None:
+            self._drain.cancel()
+        self._drain = asyncio.create_task(self._worker.drain(delay=delay, linger=linger), name="drain")
+        self._drain.add_done_callback(lambda _: self._news.set())
+
+
+def _reserve_standard_output() -> IO[bytes]:
+    """Return standard output for our reports, and send what anybody else prints to standard error."""
+    ours = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return ours
+
+
+def _tell(supervisor: IO[bytes], report: Report) -> None:
+    """Write one line; a pipe holds more than that, and the supervisor reads all the time."""
+    try:
+        supervisor.write(msgspec.json.encode(report) + b"\n")
+    except OSError:  # it has left; standard input tells so, too
+        return
+
+
+if __name__ == "__main__":
+    main()

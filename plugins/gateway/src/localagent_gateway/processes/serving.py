@@ -1,0 +1,141 @@
+"""What is served: the command line of ``localagent serve``, and the settings that are in force."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Self
+
+import attrs
+import msgspec
+
+from localagent import Client, PluginError, Settings
+from localagent.instances.registry import SHARED_VARIABLE
+from localagent.pipeline.pipeline import Pipeline
+from localagent.runtime import PROCESSES_VARIABLE
+from localagent.settings.files import SettingsFile, read_settings_file
+from localagent.settings.folders import StateFolder
+from localagent.structuring.secrets import all_missing_keys
+from localagent_cli import CommandLine
+from localagent_gateway.keys.authentication import need_keys
+from localagent_gateway.keys.place import keys_folder
+from localagent_gateway.processes.shared_parts import NO_LEASE, Lease, SharedParts
+from localagent_gateway.settings import GatewaySettings
+from localagent_gateway.status.control import Gather, control
+
+log = logging.getLogger("localagent")
+
+
+@attrs.frozen
+class Serving:
+    """The command line, and one reading of the settings file: that stays in force until it is read ``again``.
+
+    Attributes:
+        line: The command line.
+        options: Names and values of gateway settings, which stand above the file; None where nothing was said.
+        file: The settings file as it was read. Nothing here looks at the file that is there now.
+        gateway: The gateway's settings.
+        shared: Where providers reach what runs once for all workers, by the provider's name.
+        lease: Keeps that running; none in a worker process.
+        workers: How many workers there are.
+    """
+
+    line: CommandLine
+    options: Mapping[str, Any]
+    file: SettingsFile
+    gateway: GatewaySettings
+    shared: Mapping[str, str] = {}
+    lease: Lease = NO_LEASE
+    workers: int = 1
+
+    @classmethod
+    def read(cls, line: CommandLine, options: Mapping[str, Any]) -> Self:
+        """Read the settings file.
+
+        Raises:
+            SettingsError: The settings are wrong.
+            PluginError: A plugin is missing, broken, or ordered in a contradiction; or the gateway is not active.
+            StartError: They name an address beyond loopback, and there is no key.
+        """
+        serving = cls.of(line, options, read_settings_file(line.config, os.environ))
+        settings, pipeline = serving.assembled()
+        if "gateway" not in pipeline.plugins:
+            raise PluginError("gateway is not active, so nothing can be served.", mend="Name it in use = [...].")
+        need_keys(serving.gateway, keys_folder(settings, os.environ), pipeline)
+        return attrs.evolve(serving, workers=serving.gateway.workers)
+
+    @classmethod
+    def of(
+        cls,
+        line: CommandLine,
+        options: Mapping[str, Any],
+        file: SettingsFile,
+        shared: Mapping[str, str] = {},
+        workers: int = 1,
+    ) -> Self:
+        """Return what is served by a settings file that was read before; arguments as the attributes.
+
+        Raises:
+            SettingsError: The settings are wrong.
+        """
+        own = file.settings(os.environ).for_plugin("gateway", GatewaySettings)
+        chosen = {name: value for name, value in options.items() if value is not None}
+        return cls(line, options, file, attrs.evolve(own, **chosen), shared, workers=workers)
+
+    def again(self) -> Self:
+        """Read the settings file again; the number of workers stays. Errors as of ``read``."""
+        return attrs.evolve(self.read(self.line, self.options), workers=self.workers)
+
+    def assembled(self) -> tuple[Settings, Pipeline]:
+        """Return the settings in force, and the compiled pipeline; nothing is started. Errors as of ``read``."""
+        settings, pipeline, _ = self.line.assembled(self.file.settings(os.environ))
+        return settings, pipeline
+
+    def client(self, replaces: Client | None = None) -> Client:
+        """Return a client with the settings in force.
+
+        Args:
+            replaces: The client whose place it takes.
+        """
+        told = {PROCESSES_VARIABLE: str(self.workers)}
+        if self.shared:
+            told[SHARED_VARIABLE] = msgspec.json.encode(self.shared).decode()
+        return Client(self.file.settings(os.environ), environment={**os.environ, **told}, replaces=replaces)
+
+    async def with_shared(self, parts: SharedParts) -> Self:
+        """Return the same with what runs once for all workers, opened as the settings ask for it, and a lease on it.
+
+        Raises:
+            SettingsError: They are wrong.
+            PluginError: A plugin is missing, broken, or ordered in a contradiction.
+        """
+        settings, pipeline = self.assembled()
+        for missing in all_missing_keys(settings, os.environ):
+            log.warning("%s", missing.error)
+        lease = await parts.follow(settings, pipeline, os.environ)
+        return attrs.evolve(self, shared=lease.addresses, lease=lease)
+
+    @contextlib.asynccontextmanager
+    async def told(self, sockets: Sequence[socket.socket], gather: Gather) -> AsyncIterator[None]:
+        """Print where it is served, and answer on the control socket while the context is open.
+
+        Args:
+            sockets: The listening sockets.
+            gather: Returns how each worker stands; see ``control``.
+        """
+        urls = [_url(sock) for sock in sockets]
+        settings = self.file.settings(os.environ)
+        not_kept = partial(StateFolder(settings, os.environ).not_kept, "gateway", "its control socket")
+        async with control(keys_folder(settings, os.environ), urls, gather, not_kept):
+            for url in urls:
+                self.line.terminal.note(f"Serving on {url}/v1")
+            yield
+
+
+def _url(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

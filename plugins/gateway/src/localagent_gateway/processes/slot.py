@@ -1,0 +1,201 @@
+"""One worker's place: there is always a process in it; one that died is started again, one that is old replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from localagent.errors import LocalAgentError, StartError
+from localagent.supervision import Liveness, raised_at
+from localagent_gateway.processes.restarts import Restarts
+from localagent_gateway.processes.serving import Serving
+from localagent_gateway.processes.shared_parts import SharedParts
+from localagent_gateway.processes.worker_process import WorkerProcess
+
+log = logging.getLogger("localagent.gateway")
+
+HANG_SECONDS = 5.0  # beyond the time in which a worker gives up a reload by itself
+
+Start = Callable[[int, Serving], Awaitable[WorkerProcess]]
+SeeOff = Callable[[WorkerProcess], None]
+
+
+class Slot:
+    """A place.
+
+    Args:
+        number: Its number, from 1.
+        serving: What its processes serve; the place holds the lease.
+        start: Starts a process for it.
+        see_off: Kills a process that takes in no more, should it not end in time.
+        on_change: Called when a start has failed here, and when a process has begun to serve.
+        parts: What runs once for all workers.
+
+    Attributes:
+        number: Its number.
+        serving: The settings in force here. Each process that is started gets these, whatever the file says by then.
+        process: The process that serves here; None before the first.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        serving: Serving,
+        start: Start,
+        see_off: SeeOff,
+        *,
+        parts: SharedParts,
+        on_change: Callable[[], object],
+    ) -> None:
+        self.number = number
+        self.serving = serving
+        self.process: WorkerProcess | None = None
+        self._start = start
+        self._see_off = see_off
+        self._parts = parts
+        self._on_change = on_change
+        self._restarts = Restarts()
+        self._changed = asyncio.Event()
+        parts.hold(serving.lease)
+
+    @property
+    def serves(self) -> bool:
+        """Whether a process is here that takes in requests."""
+        return self.process is not None and not self.process.leaving.is_set()
+
+    async def replace(self) -> WorkerProcess | None:
+        """Put a new process here, once it serves; return the one before, which still takes in requests.
+
+        Raises:
+            StartError: The new one does not serve; the one before stays.
+        """
+        new = await self._started()
+        old = self.process
+        self._put(new)
+        return old
+
+    async def reload(self, serving: Serving, *, proven: bool) -> None:
+        """Have the process here answer by other settings, which are then in force here.
+
+        Where none is alive, the next one gets them.
+
+        Args:
+            serving: What is served from now on.
+            proven: Whether another worker answers by these settings: then they are not why a process ended meanwhile.
+
+        Raises:
+            StartError: It stays with the settings before.
+        """
+        told, retired = None, None
+        while told is not self.process:  # once, unless it is replaced meanwhile
+            told = self.process
+            if told is not None and not told.ended.is_set():
+                retired = await self._told(told, serving, proven)
+        self._adopt(serving, retired)
+
+    async def _told(self, process: WorkerProcess, serving: Serving, proven: bool) -> Awaitable[object] | None:
+        try:
+            retired = await process.reload(serving, serving.gateway.start_timeout + HANG_SECONDS)
+        except StartError:
+            if proven and process.ended.is_set():
+                return None
+            raise
+        if process is not self.process:
+            self._let_go(process, serving)
+        return retired
+
+    def _adopt(self, serving: Serving, retired: Awaitable[object] | None) -> None:
+        self._parts.hold(serving.lease)
+        old, self.serving = self.serving, serving
+        if retired is None:
+            self._parts.release(old.lease)
+        else:
+            self._parts.release_after(old.lease, retired)
+
+    def _put(self, process: WorkerProcess) -> None:
+        if self.process is not None:
+            self._let_go(self.process, self.serving)
+        self.process = process
+        self._changed.set()
+        self._changed = asyncio.Event()
+        self._on_change()
+
+    def _let_go(self, process: WorkerProcess, serving: Serving) -> None:
+        """Let a process that another one stands in for end its requests, with all that these need."""
+        self._see_off(process)
+        self._parts.hold(serving.lease)
+        self._parts.release_after(serving.lease, process.ended.wait())
+
+    async def keep(self, liveness: Callable[[], Liveness] = Liveness) -> None:
+        """Start a process again whenever the one here has died or hangs; runs until it is cancelled.
+
+        Args:
+            liveness: Returns what says when a process counts as hanging.
+        """
+        while True:
+            try:
+                await self._keep_one(liveness())
+            except Exception as error:  # a defect of ours: it must neither be silent nor end the supervision
+                log.error("Worker %d: supervision failed: %s. It goes on.", self.number, raised_at(error))
+                await asyncio.sleep(self._restarts.after(None))
+
+    async def _keep_one(self, liveness: Liveness) -> None:
+        process = self.process
+        assert process is not None
+        since = asyncio.get_running_loop().time()
+        if await self._hangs(process, liveness):
+            log.warning("Worker %d has not answered for %.0f s. It is killed.", self.number, liveness.longest)
+            await process.kill()
+        if process is self.process:
+            await self._again(process, asyncio.get_running_loop().time() - since)
+
+    async def _hangs(self, process: WorkerProcess, liveness: Liveness) -> bool:
+        """Wait until a process ends, is replaced, or hangs; return whether it hangs."""
+        hanging = asyncio.create_task(process.unresponsive(liveness), name=f"ask worker {process.pid} how it is")
+        leaving = asyncio.create_task(process.leaving.wait(), name=f"wait for the end of worker {process.pid}")
+        replaced = asyncio.create_task(self._changed.wait(), name=f"wait for a successor of worker {process.pid}")
+        waiting = (hanging, leaving, replaced)
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if leaving.done() or replaced.done():
+                return False
+            hanging.result()
+            return True
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _again(self, gone: WorkerProcess, served: float) -> None:
+        """Start a process in the place of one that is gone, until one serves."""
+        delay = self._restarts.after(served)
+        how = f"ended with {gone.ending}" if gone.ended.is_set() else "was told to end"
+        log.warning("Worker %d %s. It is started again in %.1f s.", self.number, how, delay)
+        while self.process is gone:
+            await asyncio.sleep(delay)
+            try:
+                new = await self._started()
+            except LocalAgentError as error:
+                delay = self._restarts.after(None)
+                log.warning("Worker %d cannot be started: %s It is tried again in %.1f s.", self.number, error, delay)
+                self._on_change()
+                continue
+            if self.process is not gone:  # it was replaced meanwhile
+                await new.kill()
+                return
+            self._put(new)
+
+    async def _started(self) -> WorkerProcess:
+        """Start a process by the settings in force; once more, if others came into force before it served."""
+        while True:
+            serving = self.serving
+            process = await self._start(self.number, serving)
+            try:
+                await process.ready(serving.gateway.start_timeout)
+            except BaseException:
+                await process.kill()
+                raise
+            if serving is self.serving:
+                return process
+            await process.kill()

@@ -1,0 +1,203 @@
+"""A worker process, as its supervisor sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import sys
+from typing import Any, Self
+
+import msgspec
+
+from localagent import StartError
+from localagent.supervision import Liveness, ending, tell_failure
+from localagent_gateway.processes.order import Command, Order, Report, path_of
+from localagent_gateway.processes.serving import Serving
+from localagent_gateway.processes.signals import held_back
+
+log = logging.getLogger("localagent.gateway")
+
+LONGEST_LINE = 16 * 1024 * 1024  # figures of thousands of instances
+
+
+class WorkerProcess:
+    """One process; it ends itself when this one ends, because its standard input closes.
+
+    Args:
+        process: The process, which has its order.
+
+    Attributes:
+        leaving: Set when it takes in no more: it was told to end by somebody else, or has ended.
+        ended: Set when it has ended.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[Report]] = {}
+        self._error = ""
+        self.leaving = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._watching = asyncio.create_task(self._watch(), name=f"watch worker {process.pid}")
+        self._watching.add_done_callback(tell_failure(log))
+
+    @classmethod
+    async def start(cls, order: Order) -> Self:
+        """Start a process; ``ready`` says when it serves.
+
+        Raises:
+            StartError: The system starts no more processes.
+        """
+        try:
+            # -P: no folder that merely happens to be the current one may lend the worker its modules.
+            # A process group of its own: what a terminal sends to its foreground group is for the supervisor.
+            with held_back():
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-P", "-m", "localagent_gateway.processes.child",
+                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LONGEST_LINE,
+                    pass_fds=order.sockets, process_group=0,
+                )  # fmt: skip
+        except OSError as error:
+            raise StartError(f"No worker could be started: {error.strerror}.") from None
+        made = cls(process)
+        made._write(msgspec.json.encode(order))
+        return made
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def ending(self) -> str:
+        """How it ended, such as ``signal SIGKILL`` or ``exit status 1``."""
+        return ending(self._process.returncode or 0)
+
+    async def ready(self, seconds: float) -> None:
+        """Wait until it serves.
+
+        Args:
+            seconds: How long that may take.
+
+        Raises:
+            StartError: It ended before, or does not serve in time.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._ready)
+        except TimeoutError:
+            raise StartError(
+                f"A worker did not begin to serve within {seconds:g} s.",
+                mend="Raise start_timeout in [plugins.gateway], if it needs longer.",
+            ) from None
+
+    async def unresponsive(self, liveness: Liveness) -> None:
+        """Return when it has not answered for so long that it counts as gone: it was stopped, or hangs."""
+        pause = liveness.every
+        while not liveness.gone:
+            await asyncio.sleep(pause)
+            pause = liveness.heard(await self._asked_in_time(Command("ping"), liveness.patience) is not None)
+
+    def drain(self, *, linger: bool) -> None:
+        """Tell it to end in good order; ``ended`` says when it has."""
+        self._write(msgspec.json.encode(Command("drain", linger=linger)))
+
+    async def figures(self, seconds: float) -> dict[str, Any] | None:
+        """Return how things stand there; None when it does not say so in time."""
+        report = await self._asked_in_time(Command("figures"), seconds)
+        return report.figures if report is not None else None
+
+    async def _asked_in_time(self, command: Command, seconds: float) -> Report | None:
+        number, answer = self._question()
+        self._write(msgspec.json.encode(msgspec.structs.replace(command, id=number)))
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        except TimeoutError:
+            return None
+        finally:
+            self._asked.pop(number, None)
+
+    async def reload(self, serving: Serving, seconds: float) -> asyncio.Future[Report]:
+        """Have it answer by other settings; return when it does.
+
+        Args:
+            serving: What it is to serve.
+            seconds: How long that may take. A worker gives up by itself before, unless it hangs.
+
+        Returns:
+            What is done when the requests of the settings before have ended, or the process has.
+
+        Raises:
+            StartError: It stays with the settings before, or has ended.
+        """
+        then, retired = self._question()
+        command = Command(
+            "reload", then=then, path=path_of(serving), text=serving.file.text, shared=dict(serving.shared)
+        )
+        report = await self._asked_in_time(command, seconds)
+        error = f"It did not answer within {seconds:g} s." if report is None else report.error
+        if error:
+            self._asked.pop(then, None)
+            raise StartError(error)
+        return retired
+
+    def _question(self) -> tuple[int, asyncio.Future[Report]]:
+        """Return the number of a new question, and what its answer comes to; its end is an answer, too."""
+        number = next(self._numbers)
+        answer: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
+        if self.ended.is_set():
+            answer.set_result(Report(error="The worker has ended."))
+        else:
+            self._asked[number] = answer
+        return number, answer
+
+    async def kill(self) -> None:
+        """End it at once, and return when it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self.ended.wait()
+
+    def _write(self, line: bytes) -> None:
+        stdin = self._process.stdin
+        if stdin is not None and not stdin.is_closing():
+            stdin.write(line + b"\n")
+
+    async def _watch(self) -> None:
+        try:
+            await self._listen()
+            await self._process.wait()
+        finally:  # whatever went wrong: who waits for its end must not wait for ever
+            if not self._ready.done():
+                self._ready.set_exception(StartError(self._error or f"A worker ended at its start with {self.ending}."))
+                self._ready.exception()  # whoever waits is told; that nobody does is no defect
+            self.leaving.set()
+            self.ended.set()
+            for number in list(self._asked):
+                self._hear(Report(id=number, error="The worker has ended."))
+
+    async def _listen(self) -> None:
+        """Take in what it reports until it closes its standard output."""
+        assert self._process.stdout is not None
+        assert self._process.stdin is not None
+        try:
+            while line := await self._process.stdout.readline():
+                self._hear(msgspec.json.decode(line, type=Report))
+        except (ValueError, msgspec.MsgspecError):  # a line without end, or none of ours: it is no worker any more
+            self._process.kill()
+        self._process.stdin.close()
+
+    def _hear(self, report: Report) -> None:
+        if report.id:
+            asked = self._asked.pop(report.id, None)
+            if asked is not None and not asked.done():
+                asked.set_result(report)
+            return
+        if report.leaving:
+            self.leaving.set()
+        self._error = report.error or self._error
+        if report.ready and not self._ready.done():
+            self._ready.set_result(None)

@@ -1,0 +1,1 @@
+"""How a gateway that serves now stands."""

@@ -1,0 +1,69 @@
+"""How a worker stands: what ``localagent stats`` and ``localagent instances`` show."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from localagent import InstanceState, PoolStats
+from localagent_cli import condition
+from localagent_gateway.workers.worker import Worker
+
+STATM = Path("/proc/self/statm")
+
+
+def figures(worker: Worker, number: int) -> dict[str, Any]:
+    """Return what a worker does now and has done.
+
+    Args:
+        worker: The worker.
+        number: Its number.
+
+    Returns:
+        ``worker`` and ``process`` (numbers), ``draining``, ``calls`` and ``streams`` under way, open ``connections``,
+        ``answered`` (requests by class of status), ``memory`` (resident bytes), ``instances``, ``condition``.
+    """
+    runtimes = [generation.runtime for generation in worker.generations]
+    return {
+        "worker": number,
+        "process": os.getpid(),
+        "draining": worker.service.draining,
+        "calls": sum(len(runtime.calls) for runtime in runtimes),
+        "streams": sum(len(runtime.streams) for runtime in runtimes),
+        "connections": worker.front.connections,
+        "answered": dict(worker.access_log.answered),
+        "memory": resident_bytes(),
+        "instances": [_instance(runtime.state(one)) for runtime in runtimes for one in runtime.instances],
+        "condition": msgspec.to_builtins(condition(runtimes)),
+    }
+
+
+def _instance(state: InstanceState) -> dict[str, Any]:
+    return {
+        "instance": state.instance.id,
+        "health": state.health,
+        "in_flight": state.in_flight,
+        "attempts": state.attempts,
+        "failures": state.failures,
+        "error": state.error,
+        "pool": _pool(state.pool),
+    }
+
+
+def _pool(stats: PoolStats | None) -> dict[str, float]:
+    """Return the figures of an instance's connections; none where nothing tells them."""
+    return msgspec.structs.asdict(stats) if stats is not None else {}
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process that is in RAM; where there is no ``/proc``, the most that it ever was."""
+    try:
+        return int(STATM.read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024  # bytes on macOS, KiB elsewhere (getrusage(2))

@@ -1,0 +1,96 @@
+"""``localagent stats`` and ``localagent instances``: how a gateway stands that serves now."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from localagent_cli import CommandLine, command
+from localagent_gateway.keys.place import keys_folder
+from localagent_gateway.status.control import nothing_serves, serving_now
+
+WORKERS = ("Serves", "Worker", "Process", "Calls", "Streams", "Connections", "Answered", "Memory", "State")
+INSTANCES = ("Serves", "Instance", "Health", "In flight", "Attempts", "Failures", "Connections", "Opened", "Reused",
+             "Last error")  # fmt: skip
+SUMMED = ("in_flight", "attempts", "failures")
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@command("stats", help="Show what the workers of a gateway that serves now do, and have done.")
+@as_json_option
+def stats(line: CommandLine, as_json: bool) -> None:
+    """Show the workers."""
+    gateways = asked(line)
+    if as_json:
+        line.terminal.line(msgspec.json.encode({"gateways": gateways}).decode())
+        return
+    line.terminal.table(WORKERS, [_row(gateway, worker) for gateway in gateways for worker in gateway["workers"]])
+
+
+@command("instances", help="Show the instances of a gateway that serves now, summed up over its workers.")
+@as_json_option
+def instances(line: CommandLine, as_json: bool) -> None:
+    """Show the instances."""
+    gateways = [
+        {"process": gateway["process"], "urls": gateway["urls"], "instances": summed(gateway["workers"])}
+        for gateway in asked(line)
+    ]
+    if as_json:
+        line.terminal.line(msgspec.json.encode({"gateways": gateways}).decode())
+        return
+    rows = [_instance_row(gateway, one) for gateway in gateways for one in gateway["instances"]]
+    line.terminal.table(INSTANCES, rows)
+
+
+def asked(line: CommandLine) -> list[dict[str, Any]]:
+    """Return what every gateway that serves from this state folder says of itself.
+
+    Raises:
+        ConnectFailed: None serves.
+    """
+    gateways = asyncio.run(serving_now(keys_folder(line.settings(), os.environ)))
+    if not gateways:
+        raise nothing_serves()
+    return gateways
+
+
+def summed(workers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return each instance once: counts summed up; health and last error of the worker that sees it worst."""
+    found: dict[str, dict[str, Any]] = {}
+    for worker in workers:
+        for seen in worker["instances"]:
+            known = found.setdefault(seen["instance"], {**seen, **dict.fromkeys(SUMMED, 0), "pool": {}})
+            known.update({name: known[name] + seen[name] for name in SUMMED})
+            known["pool"].update({name: known["pool"].get(name, 0) + count for name, count in seen["pool"].items()})
+            if seen["error"] and not known["error"]:
+                known.update(health=seen["health"], error=seen["error"])
+    return list(found.values())
+
+
+def _row(gateway: dict[str, Any], worker: dict[str, Any]) -> Sequence[str]:
+    answered = " ".join(f"{kind}={count}" for kind, count in sorted(worker["answered"].items()))
+    return (
+        gateway["urls"][0], str(worker["worker"]), str(worker["process"]), str(worker["calls"]),
+        str(worker["streams"]), str(worker["connections"]), answered or "-",
+        f"{worker['memory'] / 1024**2:.0f} MiB", "draining" if worker["draining"] else "serving",
+    )  # fmt: skip
+
+
+def _instance_row(gateway: dict[str, Any], one: dict[str, Any]) -> Sequence[str]:
+    counts = [str(one[name]) for name in SUMMED]
+    return (gateway["urls"][0], one["instance"], one["health"], *counts, *_pool_row(one["pool"]), one["error"] or "-")
+
+
+def _pool_row(pool: dict[str, float]) -> Sequence[str]:
+    """Return the columns of an instance's connections; before the first attempt there is nothing to tell."""
+    if not pool:
+        return "-", "-", "-"
+    waiting = f", {pool['waiting']} waited for" if pool["waiting"] else ""
+    now = f"{pool['active']} of {pool['limit']}, {pool['idle']} idle{waiting}"
+    return now, f"{pool['opened']} ({pool['handshakes']} TLS)", str(pool["reused"])

@@ -1,0 +1,1 @@
+"""One process that answers, and how it is started."""
