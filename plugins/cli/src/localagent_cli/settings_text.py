@@ -22,7 +22,7 @@ SAMPLE = """\
 # use it. Durations: "250 ms", "30 s", "5 min", "1 h". Sizes: "64 KiB", "256 MiB". Keys never stand in this file.
 
 # The plugins that are active. Without this line, all that are installed. The order does not matter here.
-#use = ["provider-NAME", "cache-NAME"]
+#use = ["connect-aiohttp", "provider-NAME", "cache-NAME"]
 
 # The model, or alias, that answers when nobody names one.
 #default_model = "fast"
