@@ -182,7 +182,7 @@ async def test_signals_for_the_supervisor_end_no_worker_that_starts(tmp_path: Pa
 def send(pid: int, number: int) -> None:
     """Send a signal to a worker; between fork and exec it is still called what its parent is called."""
     with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-        if b"gateway.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+        if b"gateway.processes.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
             os.kill(pid, number)
 
 
