@@ -104,7 +104,7 @@ def repository(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def core(session: nox.Session) -> None:
     """The core's own tests, with the test kit and what it declares."""
-    folders = [CORE, *with_declared_plugins(KIT)]
+    folders = with_declared_plugins(CORE, KIT)
     session.install("--group", "test", *(argument for folder in folders for argument in ("-e", str(folder))))
     run_pytest(session, "core/tests", *TWO_WORKERS)
 
@@ -113,10 +113,9 @@ def core(session: nox.Session) -> None:
 @nox.parametrize("plugin", ALONE, ids=ALONE)
 def alone(session: nox.Session, plugin: str) -> None:
     """Built wheels of the core and one plugin in a fresh environment: nothing else is needed."""
-    folders = [CORE, *with_declared_plugins(PLUGINS[plugin])]
-    session.install(*(str(wheel(session, folder)) for folder in folders))
+    install_wheels(session, CORE, PLUGINS[plugin])
     session.run("python", "-c", LOAD_PLUGINS)
-    for_tests = [*folders, *(folder for folder in with_declared_plugins(KIT) if folder not in folders)]
+    for_tests = with_declared_plugins(CORE, PLUGINS[plugin], KIT)
     wheels = [with_extras(folder, wheel(session, folder)) for folder in for_tests]
     session.install(*wheels, "--group", "test", *own_test_group(PLUGINS[plugin]))
     refuse_other_plugins(session, for_tests)
@@ -197,9 +196,8 @@ def templates(session: nox.Session, role: str) -> None:
     existing(session, "templates/plugin/copier.yml")
     with tempfile.TemporaryDirectory() as folder:
         plugin = rendered(session, role, Path(folder))
-        folders = dict.fromkeys([CORE, *with_declared_plugins(plugin), *with_declared_plugins(KIT), PLUGINS["cli"]])
-        wheels = [str(wheel(session, folder)) for folder in folders]
-        session.install(*wheels, *own_test_group(plugin))
+        install_wheels(session, CORE, plugin, KIT, PLUGINS["cli"])
+        session.install(*own_test_group(plugin))
         run_pytest(session, plugin / "tests")
         session.install("mypy")
         session.run("mypy", f"--config-file={plugin / 'pyproject.toml'}", str(plugin / "src"), str(plugin / "tests"))
@@ -273,11 +271,13 @@ def own_test_group(plugin: Path) -> list[str]:
     return ["--group", f"{plugin / 'pyproject.toml'}:test"] if declared else []
 
 
-def with_declared_plugins(plugin: Path) -> list[Path]:
-    """Return a plugin and, behind it, the plugins that its ``pyproject.toml`` says it stands on, each once."""
-    names = [required_name(requirement).removeprefix("localagent-") for requirement in requirements(plugin)]
-    declared = (folder for name in names if name in PLUGINS for folder in with_declared_plugins(PLUGINS[name]))
-    return list(dict.fromkeys([plugin, *declared]))
+def with_declared_plugins(*folders: Path) -> list[Path]:
+    """Return folders, each followed by the plugins that its ``pyproject.toml`` says it stands on; each once."""
+    found: list[Path] = []
+    for folder in folders:
+        names = [required_name(requirement).removeprefix("localagent-") for requirement in requirements(folder)]
+        found += [folder, *with_declared_plugins(*(PLUGINS[name] for name in names if name in PLUGINS))]
+    return list(dict.fromkeys(found))
 
 
 def refuse_other_plugins(session: nox.Session, folders: list[Path]) -> None:
@@ -291,8 +291,7 @@ def refuse_other_plugins(session: nox.Session, folders: list[Path]) -> None:
 
 def install_wheels(session: nox.Session, *wanted: Path) -> None:
     """Install the built wheels of some folders and of what they declare."""
-    folders = dict.fromkeys(found for folder in wanted for found in with_declared_plugins(folder))
-    session.install(*(str(wheel(session, folder)) for folder in folders))
+    session.install(*(str(wheel(session, folder)) for folder in with_declared_plugins(*wanted)))
 
 
 def wheel(session: nox.Session, folder: Path) -> Path:

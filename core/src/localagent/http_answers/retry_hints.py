@@ -125,7 +125,7 @@ def _until(parse: Callable[[str], datetime], text: str, wall: float) -> float | 
     """Return the seconds until a date; None where the parser finds none."""
     try:
         moment = parse(text)
-    except (ValueError, TypeError, IndexError, OverflowError):  # the parsers' ways to say that it is none
+    except (ValueError, TypeError, IndexError, OverflowError):  # what the parsers raise for anything else
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return aware.timestamp() - wall
