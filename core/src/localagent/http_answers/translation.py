@@ -130,7 +130,8 @@ def _rule(said: Said, own: Sequence[ErrorRule]) -> tuple[ErrorRule, dict[str, st
 
 
 def _fit(rule: ErrorRule, said: Said) -> dict[str, str] | None:
-    if said.status == 401 if rule.status is None else said.status not in rule.status:
+    fits = said.status != 401 if rule.status is None else said.status in rule.status
+    if not fits:
         return None
     if rule.names and not any(map(_pattern(rule.names).fullmatch, said.names)):
         return None

@@ -18,8 +18,6 @@ from itertools import takewhile
 
 from localagent.errors import ResponseTooLarge
 
-__all__ = ["NDJSONParser", "SSEParser"]
-
 _BOM = b"\xef\xbb\xbf"
 # A number: `in` with bytes on its left first tries to read them as a number, which costs an exception inside CPython.
 _CR = 13
