@@ -450,7 +450,7 @@ async def test_plugins_are_given_the_core(tmp_path: Path) -> None:
     async with client(None, Keeps, state_folder=str(tmp_path)) as asker:
         core, runtime = handles[0], await asker.runtime()
         (instance,) = core.instances
-        assert core.state(instance) is runtime.state(instance)
+        assert core.state(instance) is runtime.instances.state(instance)
         assert core.folder == tmp_path / "metrics-keeps"
         assert core.folder.is_dir()
         assert core.clock() == pytest.approx(asyncio.get_running_loop().time(), abs=1.0)

@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 
 from localagent import Attempt, Client, Draining, LocalAgentError, Plugin, hookimpl
-from localagent.runtime import CLOSING_SECONDS
+from localagent.timing.background import CLOSING_SECONDS
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.fake_provider import FakeProvider
 
@@ -95,8 +95,8 @@ async def test_closing_waits_without_turning_the_loop(streamed: bool) -> None:
     assert 1.0 < asyncio.get_running_loop().time() - begun < CLOSING_SECONDS
     assert turns.count < FEW
     assert call.done()
-    assert not runtime.calls
-    assert not runtime.streams
+    assert not runtime.engine.calls
+    assert not runtime.engine.streams
 
 
 async def test_closing_waits_for_no_call_for_ever() -> None:

@@ -280,8 +280,8 @@ async def test_an_instance_that_was_removed_before_its_turn_is_left_out() -> Non
         assert await listing == []
         assert await checking == []
         assert isinstance(await outcome(runtime.models.refresh(one)), Draining)
-        assert isinstance(await outcome(runtime.health.check(one)), Draining)
-        assert isinstance(await outcome(runtime.connect(one)), Draining)
+        assert isinstance(await outcome(runtime.fleet.health.check(one)), Draining)
+        assert isinstance(await outcome(runtime.fleet.connections.to(one)), Draining)
 
 
 @pytest.mark.parametrize("said", [None, [1], 5, "text"], ids=repr)
@@ -347,7 +347,7 @@ async def test_the_connection_to_an_instance_that_is_removed_meanwhile_is_closed
     async with client_of(slow_transports(made)) as client:
         runtime = await client.runtime()
         (one,) = runtime.instances
-        connecting = asyncio.create_task(outcome(runtime.connect(one)))
+        connecting = asyncio.create_task(outcome(runtime.fleet.connections.to(one)))
         await asyncio.sleep(0.5)
         runtime.instances.drain(one)
         assert isinstance(await connecting, Draining)

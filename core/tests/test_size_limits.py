@@ -147,8 +147,10 @@ async def client_of(*plugins: Any, flights: bool = False, **settings: Any) -> As
     async with Client(settings, plugins=plugins, environment={}, seed=1) as client:
         yield client
         runtime = await client.runtime()
-        assert not runtime.streams
-        assert [runtime.state(instance).in_flight for instance in runtime.instances] == [0] * len(runtime.instances)
+        assert not runtime.engine.streams
+        assert [runtime.instances.state(instance).in_flight for instance in runtime.instances] == [0] * len(
+            runtime.instances
+        )
 
 
 async def read(client: Client) -> LocalAgentError:

@@ -105,5 +105,6 @@ async def number_attempts(client: Client, book: type[Book]) -> Runtime:
     runtime = await client.runtime()
     numbers = itertools.count(1)
     for instance in runtime.instances:
-        runtime.state(instance).transport = Numbering(await runtime.connect(instance), book, numbers)
+        transport = await runtime.fleet.connections.to(instance)
+        runtime.instances.state(instance).transport = Numbering(transport, book, numbers)
     return runtime

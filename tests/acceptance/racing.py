@@ -73,7 +73,7 @@ async def _called(
     async with FaultServer(script) as server:
         async with client_of([server.url + "/v1"], book, transport, retry_plugin=retry, retry=budget) as client:
             runtime = await number_attempts(client, book)
-            _count_draws(runtime.budget, tally)
+            _count_draws(runtime.engine.budget, tally)
             for _ in range(calls):
                 try:
                     await client.chat("Hello.")

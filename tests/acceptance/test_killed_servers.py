@@ -110,7 +110,7 @@ def client_of(model: Path) -> Client:
 
 async def killer(client: Client, tally: Tally) -> None:
     """Kill a server whenever another lot of calls has ended; never the last one that is well."""
-    provider = (await client.runtime()).registry.sources["local"].provider
+    provider = (await client.runtime()).fleet.registry.providers["local"].provider
     servers = list(provider._servers.values())  # type: ignore[attr-defined]
     chance = random.Random(7)
     while True:
@@ -148,7 +148,7 @@ async def test_no_answer_is_lost_doubled_or_mixed(tmp_path: Path) -> None:
         killing.cancel()
         await asyncio.gather(killing, return_exceptions=True)
         runtime = await client.runtime()
-        in_flight = [runtime.state(instance).in_flight for instance in runtime.instances]
+        in_flight = [runtime.instances.state(instance).in_flight for instance in runtime.instances]
 
     print(f"{CALLS} calls, {tally.kills} kills: {tally.answered} answered, {tally.interrupted} interrupted")
     assert tally.wrong == []

@@ -45,7 +45,7 @@ async def test_the_default_transport_carries_what_no_other_does(
         assert (await client.chat("Hello.")).text == "Hi."
         runtime = await client.runtime()
         (instance,) = runtime.instances
-        assert type(await runtime.connect(instance)) is kind
+        assert type(await runtime.fleet.connections.to(instance)) is kind
 
 
 @pytest.mark.parametrize("connect", BOTH)
@@ -61,7 +61,7 @@ async def test_each_transport_keeps_to_the_profile_of_the_providers_type(connect
         runtime = await client.runtime()
         limits = {}
         for instance in runtime.instances:
-            transport = await runtime.connect(instance)
+            transport = await runtime.fleet.connections.to(instance)
             assert isinstance(transport, Pooled)
             limits[instance.provider] = (instance.pool.keepalive, transport.stats().limit)
     assert limits == {"openai": (30.0, 50), "many": (4.0, 7), "ollama": (60.0, 10)}

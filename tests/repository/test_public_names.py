@@ -67,9 +67,7 @@ DOCUMENTED = {"localagent.errors", "localagent.http_answers", "localagent.schema
 # Modules of the core that plugins, the command line and the test kit import although they are not documented for
 # authors. It may shrink and not grow.
 UNDOCUMENTED = {
-    "localagent.calls.run",
-    "localagent.calls.stream_run",
-    "localagent.instances.registry",
+    "localagent.instances.provider_types",
     "localagent.pipeline.assembly",
     "localagent.pipeline.guard",
     "localagent.pipeline.pipeline",

@@ -64,7 +64,7 @@ _GIVES = {
     "settings.provider": "read_address",
     "structuring.secrets": "Secret SecretRef",
     "timing.timer": "Clocks Watch",
-    "instances.tokens": "Tokenizer",
+    "plugin_api.tokenizer": "Tokenizer",
     "records.transport": "Caps ConnectSettings HttpAnswer PoolStats Pooled Transport read_up_to",
     "timing.work": "in_thread let_others_run resolve_name",
 }
@@ -138,7 +138,7 @@ if TYPE_CHECKING:
     from localagent.settings.provider import read_address as read_address
     from localagent.structuring.secrets import Secret as Secret, SecretRef as SecretRef
     from localagent.timing.timer import Clocks as Clocks, Watch as Watch
-    from localagent.instances.tokens import Tokenizer as Tokenizer
+    from localagent.plugin_api.tokenizer import Tokenizer as Tokenizer
     from localagent.records.transport import (
         Caps as Caps, ConnectSettings as ConnectSettings, HttpAnswer as HttpAnswer, PoolStats as PoolStats,
         Pooled as Pooled, Transport as Transport, read_up_to as read_up_to,

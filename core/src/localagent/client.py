@@ -83,7 +83,7 @@ class Client:
         runtime, self._runtime = self._runtime, None
         self._closing = runtime = runtime or self._closing
         try:
-            if runtime is not None and runtime.process == os.getpid():
+            if runtime is not None and runtime.services.process == os.getpid():
                 await runtime.aclose()
         finally:
             self._closing = None
@@ -187,10 +187,11 @@ class Client:
     ) -> Response:
         """Send a request that was built elsewhere and return the whole answer; errors as in ``chat``."""
         runtime = self._runtime
-        if runtime is None or runtime.loop is not asyncio.get_running_loop():
+        if runtime is None or runtime.services.loop is not asyncio.get_running_loop():
             runtime = await self.runtime()
-        call = runtime.call(request, timeout=timeout, principal=principal, cache=_policy(cache), receipt=receipt)
-        return await runtime.answer(call)
+        engine = runtime.engine
+        call = engine.call(request, timeout=timeout, principal=principal, cache=_policy(cache), receipt=receipt)
+        return await engine.answer(call)
 
     def send_stream(
         self,
@@ -202,15 +203,12 @@ class Client:
         receipt: bool = False,
     ) -> AnswerStream:
         """Send a request that was built elsewhere, to be read as it comes; see ``stream``."""
-        from localagent.calls.answer_stream import AnswerStream
-        from localagent.calls.stream_run import StreamRun
-
         runtime = self._runtime
-        if runtime is None or runtime.loop is not asyncio.get_running_loop():
+        if runtime is None or runtime.services.loop is not asyncio.get_running_loop():
             raise StartError("The client is not open.", mend="Use: async with Client() as client")
-        cached = _policy(cache)
-        call = runtime.call(request, stream=True, timeout=timeout, principal=principal, cache=cached, receipt=receipt)
-        return AnswerStream(StreamRun(runtime, call))
+        engine, cached = runtime.engine, _policy(cache)
+        call = engine.call(request, stream=True, timeout=timeout, principal=principal, cache=cached, receipt=receipt)
+        return engine.stream(call)
 
     async def models(self, timeout: float = 30.0) -> list[ModelInfo]:
         """Return the models of all instances that answer within ``timeout`` seconds.
@@ -230,7 +228,7 @@ class Client:
             timeout: Seconds after which an instance counts as not well.
             max_age: Seconds for which its last success or check is still good, so that it is not asked again.
         """
-        return await (await self.runtime()).health.check_all(timeout, max_age)
+        return await (await self.runtime()).fleet.health.check_all(timeout, max_age)
 
     async def count_tokens(
         self,
@@ -256,18 +254,18 @@ class Client:
         """
         runtime = await self.runtime()
         request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
-        targets = runtime.registry.targets(model, principal or _principal(tenant))
-        return await runtime.tokens.of(request, targets[0])
+        targets = runtime.fleet.names.targets(model, principal or _principal(tenant))
+        return await runtime.fleet.tokens.of(request, targets[0])
 
     async def runtime(self) -> Runtime:
         """Return the running core, opened if need be. For fronts; programs do not need it."""
         runtime = self._runtime
         loop = asyncio.get_running_loop()
-        if runtime is not None and runtime.loop is loop:
+        if runtime is not None and runtime.services.loop is loop:
             return runtime
         if self._closed:
             raise StartError("The client is closed.", mend="Make a new one.")
-        if runtime is not None and runtime.process == os.getpid() and not runtime.loop.is_closed():
+        if runtime is not None and runtime.services.usable:
             raise StartError("The client is open on another event loop.", mend="Make one client an event loop.")
         if self._opening is None or not self._opening.is_here():
             self._opening = Opening()
@@ -275,8 +273,8 @@ class Client:
         return await self._opening.run(self._open)
 
     async def _open(self) -> Runtime:
-        """Open the running core, unless somebody else has by now, or has closed the client."""
-        from localagent.pipeline.assembly import assemble
+        """Open the running core, unless it was opened meanwhile, or the client was closed."""
+        from localagent.pipeline.assembly import Assembled, assemble
         from localagent.runtime import Runtime
 
         if self._closed:
@@ -284,7 +282,8 @@ class Client:
         if self._runtime is not None:
             return self._runtime
         former = self._replaces._runtime if self._replaces is not None else None
-        settings, pipeline, _ = assemble(self._given, self._plugins, self._environment, former)
+        replaced = None if former is None else Assembled(former.settings, former.pipeline)
+        settings, pipeline, _ = assemble(self._given, self._plugins, self._environment, replaced)
         runtime = Runtime(settings, pipeline, self._environment, self._seed)
         await runtime.open(former)
         return await self._take(runtime)

@@ -1,10 +1,10 @@
-"""The two ends of a client's life: opened by one task at a time, closed when what is under way has ended."""
+"""Opening a client: one task at a time does it, on one event loop in one process."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from localagent.errors import StartError
@@ -31,7 +31,7 @@ class Opening:
         return self._loop is asyncio.get_running_loop() and self._process == os.getpid()
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do the work when nobody else is at it.
+        """Do the work while no other task does.
 
         Raises:
             StartError: It was ended meanwhile.
@@ -59,30 +59,5 @@ class Opening:
 
 
 def was_closed() -> StartError:
-    """Return the error for who opens a client that somebody else closes meanwhile."""
+    """Return the error for code that opens a client that other code closes meanwhile."""
     return StartError("The client was closed while it was opened.", mend="Make a new one.")
-
-
-class Leaving(set[T]):
-    """A set that tells when it has become empty; it takes the place of a plain one, which costs calls nothing.
-
-    Args:
-        members: Who is there.
-
-    Attributes:
-        empty: Done when nobody is there any more.
-    """
-
-    def __init__(self, members: Iterable[T]) -> None:
-        super().__init__(members)
-        self.empty: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._tell()
-
-    def discard(self, element: object, /) -> None:
-        """Let a member go."""
-        super().discard(element)
-        self._tell()
-
-    def _tell(self) -> None:
-        if not self and not self.empty.done():
-            self.empty.set_result(None)

@@ -59,7 +59,9 @@ async def client_of(fake: type[FakeProviderPlugin], *plugins: PluginSource, **se
     async with Client(settings, plugins=[fake, *plugins], environment={}, seed=1) as client:
         yield client
         runtime = await client.runtime()
-        assert [runtime.state(instance).in_flight for instance in runtime.instances] == [0] * len(runtime.instances)
+        assert [runtime.instances.state(instance).in_flight for instance in runtime.instances] == [0] * len(
+            runtime.instances
+        )
 
 
 async def failure(client: Client, **more: Any) -> LocalAgentError:
@@ -140,9 +142,8 @@ async def test_a_refused_candidate_gives_everything_back() -> None:
     fake, sees = fake_provider_plugin({"a": Reply(), "b": Reply()}), Observer()
     async with client_of(fake, guard, sees) as client:
         response = await client.chat("Hello.")
-        state = {
-            instance.id: (await client.runtime()).state(instance) for instance in (await client.runtime()).instances
-        }
+        instances = (await client.runtime()).instances
+        state = {instance.id: instances.state(instance) for instance in instances}
     assert response.instance == "b"
     assert guard.ended == [("a", "refused", 0), ("b", "ok", 1)]
     assert sees.outcomes == [("b", "ok", 1)]
@@ -164,7 +165,7 @@ async def test_all_refused_waits_for_the_earliest_time() -> None:
         runtime = await client.runtime()
         task = asyncio.ensure_future(client.chat("Hello."))
         await asyncio.sleep(1.0)
-        assert [runtime.state(instance).in_flight for instance in runtime.instances] == [0, 0]
+        assert [runtime.instances.state(instance).in_flight for instance in runtime.instances] == [0, 0]
         await task
     assert guard.taken == ["a", "b", "a"]
     assert now() == pytest.approx(begun + 3.0, abs=0.1)
@@ -320,7 +321,7 @@ async def test_retries_draw_from_the_budget() -> None:
 
 async def spent(client: Client, work: Callable[[], Awaitable[Any]]) -> float:
     """Retries that the budget of a client has less after some work."""
-    budget = (await client.runtime()).budget
+    budget = (await client.runtime()).engine.budget
     before = budget.left
     await work()
     return before - budget.left
@@ -658,7 +659,7 @@ async def test_the_deadline_holds_while_a_provider_does_not_speak_of_clocks() ->
 
     fake._make = make  # type: ignore[method-assign]
     async with client_of(fake) as client:
-        await (await client.runtime()).registry.sources["fake"].open()
+        await (await client.runtime()).fleet.registry.providers["fake"].open()
         begun = now()
         assert (await failure(client, timeout=5.0)).code == "deadline_exceeded"
         assert now() - begun == pytest.approx(5.0, abs=0.1)
@@ -671,7 +672,7 @@ async def test_the_deadline_holds_while_a_connection_is_brought() -> None:
         await asyncio.sleep(20.0)
 
     async with client_of(fake_provider_plugin(), plugin("connect-x", connect=connect)) as client:
-        await (await client.runtime()).registry.sources["fake"].open()
+        await (await client.runtime()).fleet.registry.providers["fake"].open()
         begun = now()
         assert (await failure(client, timeout=5.0)).code == "deadline_exceeded"
         assert now() - begun == pytest.approx(5.0, abs=0.1)
@@ -687,7 +688,8 @@ async def test_a_deadline_that_passes_before_sending_blames_no_instance() -> Non
         fake_provider_plugin(), plugin("rate-x", rate_check=hangs), limits={"rate_check": 50.0}
     ) as client:
         assert (await failure(client, timeout=5.0)).code == "deadline_exceeded"
-        (state,) = [(await client.runtime()).state(instance) for instance in (await client.runtime()).instances]
+        instances = (await client.runtime()).instances
+        (state,) = [instances.state(instance) for instance in instances]
         assert (state.health, state.streak) == ("unknown", 0)
 
 
@@ -696,7 +698,7 @@ async def test_a_deadline_that_passes_before_sending_blames_no_instance() -> Non
 
 def least_in_flight(runtime: Callable[[], Runtime]) -> Kind:
     def select_instance(call: Call, candidates: tuple[Target, ...]) -> tuple[Target, ...]:
-        return tuple(sorted(candidates, key=lambda target: runtime().state(target.instance).in_flight))
+        return tuple(sorted(candidates, key=lambda target: runtime().instances.state(target.instance).in_flight))
 
     return plugin("select-least", select_instance=select_instance)
 
@@ -777,7 +779,7 @@ async def test_the_core_counts_what_became_of_attempts() -> None:
     replies = [Reply(after=2.0), Overloaded("busy"), InvalidRequest("no"), Reply(after=4.0)]
     async with client_of(fake_provider_plugin(replies)) as client:
         runtime = await client.runtime()
-        (state,) = [runtime.state(instance) for instance in runtime.instances]
+        (state,) = [runtime.instances.state(instance) for instance in runtime.instances]
         seen = []
         for _ in replies:
             await asyncio.gather(client.chat("Hello."), return_exceptions=True)

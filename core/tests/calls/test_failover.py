@@ -109,7 +109,9 @@ async def client_of(fake: Any, *plugins: Any, **settings: Any) -> AsyncIterator[
     async with Client(settings, plugins=[fake, *plugins], environment={}, seed=1) as client:
         yield client
         runtime = await client.runtime()
-        assert [runtime.state(instance).in_flight for instance in runtime.instances] == [0] * len(runtime.instances)
+        assert [runtime.instances.state(instance).in_flight for instance in runtime.instances] == [0] * len(
+            runtime.instances
+        )
 
 
 async def text_of(client: Client, streamed: bool, **more: Any) -> str:

@@ -96,8 +96,10 @@ async def client_of(*plugins: PluginSource, **settings: Any) -> AsyncIterator[Cl
         yield client
         await stored()
         runtime = await client.runtime()
-        assert [runtime.state(instance).in_flight for instance in runtime.instances] == [0] * len(runtime.instances)
-        assert not runtime.streams
+        assert [runtime.instances.state(instance).in_flight for instance in runtime.instances] == [0] * len(
+            runtime.instances
+        )
+        assert not runtime.engine.streams
 
 
 async def stored() -> None:
@@ -483,7 +485,7 @@ async def test_background_work_is_bounded() -> None:
             done.append(number)
 
         for number in range(1003):
-            runtime.spawn(work(number), "work")
+            runtime.background.spawn(work(number), "work")
     assert len(done) == 1000
 
 
@@ -497,16 +499,16 @@ async def test_background_work_may_begin_more_while_the_client_closes(caplog: py
             await asyncio.sleep(1.0)
             done.append(name)
             if len(done) < 3:
-                runtime.spawn(work(f"after {name}"), "work")
+                runtime.background.spawn(work(f"after {name}"), "work")
 
         async def endless() -> None:
             try:
                 await asyncio.sleep(1e6)
             finally:
-                runtime.spawn(work("too late"), "work")
+                runtime.background.spawn(work("too late"), "work")
 
-        runtime.spawn(work("first"), "work")
-        runtime.spawn(endless(), "endless")
+        runtime.background.spawn(work("first"), "work")
+        runtime.background.spawn(endless(), "endless")
     assert done == ["first", "after first", "after after first"]
-    assert runtime.dropped == 0
+    assert runtime.background.dropped == 0
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []

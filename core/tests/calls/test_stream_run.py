@@ -110,8 +110,10 @@ async def client_of(*plugins: PluginSource, **settings: Any) -> AsyncIterator[Cl
         yield client
         await stored()
         runtime = await client.runtime()
-        assert not runtime.streams
-        assert [runtime.state(instance).in_flight for instance in runtime.instances] == [0] * len(runtime.instances)
+        assert not runtime.engine.streams
+        assert [runtime.instances.state(instance).in_flight for instance in runtime.instances] == [0] * len(
+            runtime.instances
+        )
 
 
 async def stored() -> None:

@@ -105,7 +105,7 @@ async def test_of_several_keys_those_that_are_there_are_used() -> None:
         assert [ident.partition("#")[2] for ident in ids] == ["1", "3"]
         assert (await made.chat("Hello.", model="gone/m")).text == "Red."
         assert dict(server.requests[0].headers)["Authorization"] == "Bearer 1"
-        missing = runtime.registry.missing["gone"]
+        missing = runtime.fleet.registry.missing["gone"]
         assert (missing.left_out, "without 1 of its 3 keys" in missing.error.message) == (False, True)
 
 

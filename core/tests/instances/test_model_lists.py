@@ -56,7 +56,7 @@ class Slow:
 async def _open(client: Client, slow: Slow | Breaks) -> tuple[Any, Instance]:
     runtime = await client.runtime()
     (instance,) = runtime.instances
-    source = runtime.provider_of(instance)
+    source = runtime.fleet.registry.provider_of(instance)
     await source.open()
     source.provider.list_models = slow
     return runtime.models, instance
@@ -145,6 +145,6 @@ async def test_a_check_does_not_rely_on_a_kept_connection() -> None:
     async with Client({}, plugins=[fake_provider_plugin("ok")], environment={}) as client:
         runtime = await client.runtime()
         (instance,) = runtime.instances
-        runtime.provider_of(instance).provider.check = check  # type: ignore[method-assign]
-        assert (await runtime.health.check(instance)).health == "healthy"
+        runtime.fleet.registry.provider_of(instance).provider.check = check  # type: ignore[method-assign]
+        assert (await runtime.fleet.health.check(instance)).health == "healthy"
     assert fresh == [True]

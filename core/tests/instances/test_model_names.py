@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from localagent import Client, InvalidRequest, ModelNotFound, check_model_name
-from localagent.instances.registry import KNOWN_AT_MOST
-from localagent.instances.tokens import KNOWN_AT_MOST as COUNTED_AT_MOST
+from localagent.instances.model_names import KNOWN_AT_MOST
+from localagent.instances.token_counts import KNOWN_AT_MOST as COUNTED_AT_MOST
 from localagent_testing import fake_provider_plugin
 
 UNFIT = {
@@ -48,7 +48,7 @@ async def test_an_unfit_name_is_refused_by_every_operation_before_anything_is_se
             assert len(str(caught.value)) < 200
         with pytest.raises(InvalidRequest):
             await client.stream("Hi", model=name).text()
-        assert not (await client.runtime()).registry._known
+        assert not (await client.runtime()).fleet.names._known
     assert fake.asked == []
 
 
@@ -72,8 +72,8 @@ async def test_names_that_are_remembered_are_bounded() -> None:
         for number in range(KNOWN_AT_MOST + COUNTED_AT_MOST):
             await client.count_tokens("Hi", model=f"fake/{number}")
         runtime = await client.runtime()
-        assert len(runtime.registry._known) <= KNOWN_AT_MOST
-        assert len(runtime.tokens._tokenizers) <= COUNTED_AT_MOST
+        assert len(runtime.fleet.names._known) <= KNOWN_AT_MOST
+        assert len(runtime.fleet.tokens._tokenizers) <= COUNTED_AT_MOST
 
 
 async def test_an_unknown_name_of_the_greatest_length_is_answered_with_what_there_is() -> None:

@@ -22,7 +22,7 @@ from localagent import (
     SettingsError,
     hookimpl,
 )
-from localagent.instances.registry import Registry
+from localagent.instances.fleet import Fleet
 from localagent.plugin_api.discovery import find_plugins
 from localagent.plugin_api.installing import PROVIDER, missing_role
 from localagent.plugin_api.plugin import NoSettings
@@ -35,14 +35,14 @@ TWO = fake_provider_plugin({"a": [], "b": []}, models=("m", "n"))
 @asynccontextmanager
 async def registry(
     *plugins: type[Plugin], environment: dict[str, str] | None = None, **settings: Any
-) -> AsyncIterator[Registry]:
+) -> AsyncIterator[Fleet]:
     settings = {"health": {"enabled": False}, **settings}
     async with Client(settings, plugins=plugins or [TWO], environment=environment or {}) as client:
-        yield (await client.runtime()).registry
+        yield (await client.runtime()).fleet
 
 
-def named(registry: Registry, model: str, principal: Principal = NOBODY) -> list[tuple[str, str, int]]:
-    return [(target.name, target.instance.id, target.place) for target in registry.targets(model, principal)]
+def named(fleet: Fleet, model: str, principal: Principal = NOBODY) -> list[tuple[str, str, int]]:
+    return [(target.name, target.instance.id, target.place) for target in fleet.names.targets(model, principal)]
 
 
 # Names ----------------------------------------------------------------------------------------------------------------
@@ -50,14 +50,14 @@ def named(registry: Registry, model: str, principal: Principal = NOBODY) -> list
 
 async def test_a_name_is_a_provider_and_what_it_calls_the_model() -> None:
     """Split at the first slash; every instance of the provider is a target, in their order."""
-    async with registry() as known:
-        assert named(known, "fake/org/x:7b") == [("fake/org/x:7b", "a", 0), ("fake/org/x:7b", "b", 0)]
+    async with registry() as fleet:
+        assert named(fleet, "fake/org/x:7b") == [("fake/org/x:7b", "a", 0), ("fake/org/x:7b", "b", 0)]
 
 
 async def test_an_alias_is_its_models_in_order() -> None:
     """Each with the place that it has there."""
-    async with registry(models={"fast": ["fake/x", "fake/y"]}) as known:
-        assert named(known, "fast") == [
+    async with registry(models={"fast": ["fake/x", "fake/y"]}) as fleet:
+        assert named(fleet, "fast") == [
             ("fake/x", "a", 0), ("fake/x", "b", 0), ("fake/y", "a", 1), ("fake/y", "b", 1)
         ]  # fmt: skip
 
@@ -73,63 +73,63 @@ async def test_an_alias_is_its_models_in_order() -> None:
 )
 async def test_without_a_name_the_default_answers(settings: dict[str, Any], expected: str) -> None:
     """That of the settings, or else that of the first provider that has one."""
-    async with registry(**settings) as known:
-        assert named(known, "")[0][0] == expected
+    async with registry(**settings) as fleet:
+        assert named(fleet, "")[0][0] == expected
 
 
 async def test_what_nobody_knows_is_refused_with_the_nearest_name() -> None:
     """And with what there is, where nothing is near."""
-    async with registry(models={"fast": ["fake/x"]}) as known:
+    async with registry(models={"fast": ["fake/x"]}) as fleet:
         for model, mend in (
             ("fsat", "Did you mean fast?"),
             ("fakee/x", "Did you mean fake/x?"),
             ("zzz/x", "A model is written PROVIDER/NAME; providers are: fake. See: localagent models"),
         ):
             with pytest.raises(ModelNotFound) as caught:
-                known.targets(model, NOBODY)
+                fleet.names.targets(model, NOBODY)
             assert caught.value.mend == mend
 
 
 async def test_without_any_provider_nothing_can_be_asked() -> None:
     """The error says how to install one, or to name one that is installed."""
     nothing = type("Nothing", (Plugin,), {"name": "request-nothing"})
-    async with registry(nothing) as known:
+    async with registry(nothing) as fleet:
         with pytest.raises(ModelNotFound, match="no default") as caught:
-            known.targets("", NOBODY)
+            fleet.names.targets("", NOBODY)
         assert caught.value.mend == missing_role(PROVIDER, find_plugins())
 
 
 async def test_without_a_configured_provider_the_types_are_named() -> None:
     """A provider type is there, and nothing says where its servers are."""
-    async with registry(WirePlugin) as known:
+    async with registry(WirePlugin) as fleet:
         with pytest.raises(ModelNotFound, match="no default") as caught:
-            known.targets("", NOBODY)
+            fleet.names.targets("", NOBODY)
         assert caught.value.mend == "Write a table [providers.NAME] into the settings, with a type: wire."
 
 
 async def test_a_tenant_may_use_what_it_is_granted() -> None:
     """By the name that is asked for: an alias grants its models, a model grants no alias."""
-    async with registry(models={"fast": ["fake/x"]}, default_model="fake/m") as known:
+    async with registry(models={"fast": ["fake/x"]}, default_model="fake/m") as fleet:
         granted = Principal("t", frozenset({"fast", "fake/m"}))
-        assert named(known, "fast", granted)[0][0] == "fake/x"
-        assert named(known, "", granted)[0][0] == "fake/m"
+        assert named(fleet, "fast", granted)[0][0] == "fake/x"
+        assert named(fleet, "", granted)[0][0] == "fake/m"
         for model in ("fake/x", "fake/y"):
             with pytest.raises(NotAllowed):
-                known.targets(model, granted)
+                fleet.names.targets(model, granted)
 
 
 async def test_targets_follow_the_instances() -> None:
     """What comes and goes is there and gone with the next call."""
-    async with registry() as known:
-        instances = known._core.instances
+    async with registry() as fleet:
+        instances = fleet.instances
         first, second = instances
         instances.drain(first)
-        assert named(known, "fake/m") == [("fake/m", "b", 0)]
+        assert named(fleet, "fake/m") == [("fake/m", "b", 0)]
         instances.drain(second)
         with pytest.raises(ModelNotFound, match="No instance serves fake/m now"):
-            known.targets("fake/m", NOBODY)
+            fleet.names.targets("fake/m", NOBODY)
         instances.add(first)
-        assert named(known, "fake/m") == [("fake/m", "a", 0)]
+        assert named(fleet, "fake/m") == [("fake/m", "a", 0)]
 
 
 # Providers ------------------------------------------------------------------------------------------------------------
@@ -153,12 +153,14 @@ class Typed(Plugin):
 
 async def test_a_provider_may_be_found_in_the_environment() -> None:
     """Unless one of its type is configured already."""
-    async with registry(Typed, environment={"KEY": "x"}) as known:
-        assert {name: source.why for name, source in known.sources.items()} == {"typed": "found without being named"}
-    async with registry(Typed) as known:
-        assert known.sources == {}
-    async with registry(Typed, environment={"KEY": "x"}, providers={"mine": {"type": "typed"}}) as known:
-        assert {name: source.why for name, source in known.sources.items()} == {"mine": "named in the settings"}
+    async with registry(Typed, environment={"KEY": "x"}) as fleet:
+        assert {name: one.why for name, one in fleet.registry.providers.items()} == {
+            "typed": "found without being named"
+        }
+    async with registry(Typed) as fleet:
+        assert fleet.registry.providers == {}
+    async with registry(Typed, environment={"KEY": "x"}, providers={"mine": {"type": "typed"}}) as fleet:
+        assert {name: one.why for name, one in fleet.registry.providers.items()} == {"mine": "named in the settings"}
 
 
 async def refused(*plugins: type[Plugin], **settings: Any) -> LocalAgentError:
@@ -235,8 +237,8 @@ async def test_a_provider_is_opened_once_when_it_is_first_needed() -> None:
         if len(openings) == 1:
             raise OSError("not yet")
 
-    async with registry() as known:
-        source = known.sources["fake"]
+    async with registry() as fleet:
+        source = fleet.registry.providers["fake"]
         source.provider.open = opens  # type: ignore[method-assign]
         failed = await asyncio.gather(source.open(), source.open(), return_exceptions=True)
         assert [type(error) for error in failed] == [OSError, OSError]
@@ -252,8 +254,8 @@ async def test_who_stops_waiting_does_not_stop_the_opening() -> None:
     async def opens() -> None:
         await asyncio.sleep(2.0)
 
-    async with registry() as known:
-        source = known.sources["fake"]
+    async with registry() as fleet:
+        source = fleet.registry.providers["fake"]
         source.provider.open = opens  # type: ignore[method-assign]
         first, second = asyncio.ensure_future(source.open()), asyncio.ensure_future(source.open())
         await asyncio.sleep(1.0)
@@ -270,8 +272,8 @@ async def test_an_opening_under_way_ends_with_the_client() -> None:
         await asyncio.sleep(2000.0)
 
     begun = asyncio.get_running_loop().time()
-    async with registry() as known:
-        source = known.sources["fake"]
+    async with registry() as fleet:
+        source = fleet.registry.providers["fake"]
         source.provider.open = opens  # type: ignore[method-assign]
         task = asyncio.ensure_future(source.open())
         await asyncio.sleep(1.0)

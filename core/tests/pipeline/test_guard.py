@@ -126,9 +126,11 @@ async def client_of(*plugins: Kind, **settings: Any) -> AsyncIterator[tuple[Clie
     async with Client(settings, plugins=[*plugins, watcher], environment={}, seed=1) as client:
         runtime = await client.runtime()
         yield client, runtime.pipeline.plugins["metrics-watcher"]  # type: ignore[misc]
-        assert not runtime.streams
-        assert not runtime.calls
-        assert [runtime.state(instance).in_flight for instance in runtime.instances] == [0] * len(runtime.instances)
+        assert not runtime.engine.streams
+        assert not runtime.engine.calls
+        assert [runtime.instances.state(instance).in_flight for instance in runtime.instances] == [0] * len(
+            runtime.instances
+        )
 
 
 async def failure(stream: Any) -> LocalAgentError:

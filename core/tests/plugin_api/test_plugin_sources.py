@@ -14,8 +14,8 @@ import attrs
 import pytest
 
 from localagent import Client, Plugin, PluginError, SettingsError
-from localagent.plugin_api.core import Handle
 from localagent.plugin_api.discovery import as_loaded, make_plugin
+from localagent.plugin_api.handle import Handle
 from localagent.plugin_api.plugin import PluginSource
 from localagent_testing import FakeCore, fake_provider_plugin
 

@@ -98,10 +98,12 @@ async def client_of(*plugins: PluginSource, **settings: Any) -> AsyncIterator[Cl
         yield client
         await asyncio.sleep(100.0)
         runtime = await client.runtime()
-        assert runtime.flights is not None
-        assert runtime.flights.open == 0
-        assert not runtime.calls
-        assert [runtime.state(instance).in_flight for instance in runtime.instances] == [0] * len(runtime.instances)
+        assert runtime.engine.flights is not None
+        assert runtime.engine.flights.open == 0
+        assert not runtime.engine.calls
+        assert [runtime.instances.state(instance).in_flight for instance in runtime.instances] == [0] * len(
+            runtime.instances
+        )
 
 
 def chat(client: Client, text: str = "Hello.", **more: Any) -> asyncio.Task[ChatResponse]:
@@ -258,10 +260,10 @@ async def test_a_flight_that_is_left_before_it_begins_is_gone() -> None:
         task = chat(client)
         await asyncio.sleep(0)
         runtime = await client.runtime()
-        assert runtime.flights is not None
-        assert runtime.flights.open == 1
+        assert runtime.engine.flights is not None
+        assert runtime.engine.flights.open == 1
         await left(task)
-        assert runtime.flights.open == 0
+        assert runtime.engine.flights.open == 0
         assert (await chat(client)).text == "one"
 
 
@@ -334,7 +336,7 @@ async def test_a_flight_is_tried_again_as_a_call_is() -> None:
     sees, fake = Observer(), fake_provider_plugin([Overloaded("busy"), Reply("second")])
     async with client_of(fake, sees, plugin("failure-x", on_failure=on_failure)) as client:
         assert [one.text for one in await asyncio.gather(chat(client), chat(client))] == ["second", "second"]
-        state = (await client.runtime()).state(next(iter((await client.runtime()).instances)))
+        state = (await client.runtime()).instances.state(next(iter((await client.runtime()).instances)))
         assert state.attempts == 2
     assert sorted((metric.coalesced, metric.attempts) for metric in sees.metrics) == [(False, 2), (True, 0)]
 

@@ -96,10 +96,12 @@ async def client_of(*plugins: PluginSource, **settings: Any) -> AsyncIterator[Cl
         yield client
         await asyncio.sleep(100.0)
         runtime = await client.runtime()
-        assert runtime.flights is not None
-        assert runtime.flights.open == 0
-        assert not runtime.streams
-        assert [runtime.state(instance).in_flight for instance in runtime.instances] == [0] * len(runtime.instances)
+        assert runtime.engine.flights is not None
+        assert runtime.engine.flights.open == 0
+        assert not runtime.engine.streams
+        assert [runtime.instances.state(instance).in_flight for instance in runtime.instances] == [0] * len(
+            runtime.instances
+        )
 
 
 def streamed(client: Client, **more: Any) -> AnswerStream:
@@ -389,7 +391,7 @@ async def test_the_source_waits_for_the_fastest_reader() -> None:
     idle = {"fake": {"clocks": {"idle": "5 s"}}}
     async with client_of(fake, providers=idle) as client, streamed(client) as stream, streamed(client) as other:
         await asyncio.sleep(30.0)
-        (flight,) = (await client.runtime()).flights._open.values()  # type: ignore[union-attr]
+        (flight,) = (await client.runtime()).engine.flights._open.values()  # type: ignore[union-attr]
         assert flight.log.paused  # type: ignore[attr-defined]
         assert flight.log.size < 9 * 64 * KIB + 10 * KIB  # type: ignore[attr-defined]
         assert len("".join(await rest_of(stream))) == 12 * 64 * KIB

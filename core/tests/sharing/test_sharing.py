@@ -180,7 +180,7 @@ async def test_three_targets_of_an_alias_are_looked_up_in_order() -> None:
         hit = await chat(client, model="fast")
         assert [[key.model for key in keys] for keys in known.asked] == [targets[:3]]
         assert (hit.model, hit.cached) == ("fake/m2", "cache-dict")
-        assert runtime.flights is not None
+        assert runtime.engine.flights is not None
 
 
 async def test_an_answer_is_kept_for_the_target_that_gave_it() -> None:

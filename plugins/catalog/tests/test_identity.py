@@ -130,7 +130,7 @@ async def test_a_refreshed_list_is_kept_when_the_client_closes_at_once(
         else:
             with pytest.raises(ModelNotFound):
                 await client.chat("Hi", model="fake/gone")
-    assert runtime.dropped == 0
+    assert runtime.background.dropped == 0
     assert caplog.text == ""
     async with Client(settings, plugins=[provider("unasked"), CatalogPlugin], environment={}) as client:
         assert [model.id for model in await client.models()] == ["m", "new"]

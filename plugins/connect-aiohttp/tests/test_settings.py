@@ -53,10 +53,10 @@ async def test_what_the_provider_itself_says_wins_field_by_field() -> None:
     async with Client(given, plugins=[fake, AiohttpConnectPlugin], environment={}) as client:
         runtime = await client.runtime()
         for instance in runtime.instances:
-            transport = await runtime.connect(instance)
+            transport = await runtime.fleet.connections.to(instance)
             assert isinstance(transport, AiohttpTransport)
             assert transport.profile == PoolProfile(3, 50.0)
-            stats = runtime.state(instance).pool
+            stats = runtime.instances.state(instance).pool
             assert stats is not None
             assert stats.limit == 3
 

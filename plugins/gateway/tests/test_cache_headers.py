@@ -98,7 +98,7 @@ async def test_requests_that_share_an_upstream_call_say_so(serve: Any) -> None:
 
     async with serve(plugins=[fake, Waits, cache()]) as served, aiohttp.ClientSession() as session:
         tasks = [asyncio.ensure_future(asked(session, served.url)) for _ in range(3)]
-        while len((await served.client.runtime()).calls) < 3:  # noqa: ASYNC110 - a turn of the loop at a time
+        while len((await served.client.runtime()).engine.calls) < 3:  # noqa: ASYNC110 - a turn of the loop at a time
             await asyncio.sleep(0)
         release.set()
         told = [answer.headers.get("cache-status", "") for answer in await asyncio.gather(*tasks)]

@@ -149,8 +149,8 @@ async def counted(serve: Any, server: FaultServer) -> AsyncIterator[Any]:
         assert await front.wait_idle(CLOSING_SECONDS)
         await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
         assert (front.active, front.connections, len(front._readers._marks), len(front._server.unread)) == (0, 0, 0, 0)
-        assert (len(runtime.calls), len(runtime.streams)) == (0, 0)
-        (state,) = [runtime.state(instance) for instance in runtime.instances]
+        assert (len(runtime.engine.calls), len(runtime.engine.streams)) == (0, 0)
+        (state,) = [runtime.instances.state(instance) for instance in runtime.instances]
         assert state.in_flight == 0
         if state.transport is not None:  # nobody came so far as to need one
             assert (state.transport.permits.used, state.transport.permits.waiting) == (0, 0)

@@ -30,7 +30,7 @@ def client(**provider: Any) -> Client:
 
 
 async def servers_of(made: Client) -> list[Any]:
-    provider = (await made.runtime()).registry.sources["llamacpp"].provider
+    provider = (await made.runtime()).fleet.registry.providers["llamacpp"].provider
     return list(provider._servers.values())  # type: ignore[attr-defined]
 
 

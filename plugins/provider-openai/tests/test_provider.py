@@ -27,7 +27,7 @@ def client(providers: Mapping[str, Any], environment: Mapping[str, str] | None =
 
 async def ids(made: Client) -> list[str]:
     async with made:
-        return [state.instance.id for state in map((await made.runtime()).state, (await made.runtime()).instances)]
+        return [instance.id for instance in (await made.runtime()).instances]
 
 
 async def test_the_key_in_the_environment_is_enough_for_openai() -> None:

@@ -39,13 +39,13 @@ class Fleet:
 
     def state(self, instance: Instance) -> InstanceState:
         """Return an instance's counts."""
-        return self._core.state(instance)
+        return self._core.instances.state(instance)
 
     def asked(self) -> tuple[Target, ...] | None:
         """Return what the step answers."""
         step = self._core.pipeline.plugins["select-least-busy"]
         assert isinstance(step, LeastBusyPlugin)
-        return step.select_instance(self._core.call(REQUEST), self.candidates)
+        return step.select_instance(self._core.engine.call(REQUEST), self.candidates)
 
     def order(self) -> list[int]:
         """Return the order in which the candidates would be tried, by their numbers."""

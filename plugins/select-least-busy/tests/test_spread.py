@@ -55,7 +55,7 @@ async def gathering(weights: Sequence[float], expected: int) -> AsyncIterator[tu
 
 async def in_flight(client: Client) -> list[int]:
     core = await client.runtime()
-    return [core.state(instance).in_flight for instance in core.instances]
+    return [core.instances.state(instance).in_flight for instance in core.instances]
 
 
 async def test_concurrent_calls_spread_evenly() -> None:
@@ -86,8 +86,8 @@ async def test_an_instance_that_fails_at_once_does_not_draw_the_traffic() -> Non
     async with gathering([1, 1], 0) as (gathered, client):
         core = await client.runtime()
         broken, sound = core.instances
-        core.state(broken).failed("No key.", sick=False)
+        core.instances.state(broken).failed("No key.", sick=False)
         for _ in range(10):
             await client.chat("Hello")
         assert gathered.counts == [0, 10]
-        assert core.state(sound).in_flight == 0
+        assert core.instances.state(sound).in_flight == 0

@@ -90,11 +90,11 @@ async def counted(server: FaultServer) -> AsyncIterator[Client]:
         tasks = asyncio.all_tasks()
         yield client
         runtime = await client.runtime()
-        (state,) = [runtime.state(instance) for instance in runtime.instances]
+        (state,) = [runtime.instances.state(instance) for instance in runtime.instances]
         await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
         while background := asyncio.all_tasks() - tasks - _servers():
             await asyncio.wait(background)
-        assert (state.in_flight, Taken.taken, len(runtime.streams)) == (0, 0, 0)
+        assert (state.in_flight, Taken.taken, len(runtime.engine.streams)) == (0, 0, 0)
         assert (state.transport.permits.used, state.transport.permits.waiting) == (0, 0)
 
 

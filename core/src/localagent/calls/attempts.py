@@ -12,21 +12,22 @@ import operator
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from localagent.calls.candidates import Candidates, check_refusal
 from localagent.calls.repetition import without_repetition
-from localagent.errors import InternalError, LocalAgentError, ModelNotFound
+from localagent.errors import InternalError, LocalAgentError
 from localagent.pipeline.guard import exchange_failure
-from localagent.pipeline.plan import Step, first, notify, pipe, tell
+from localagent.pipeline.plan import first, notify, pipe
 from localagent.records.attempt import Attempt, Continue, GiveUp, Outcome, Refused, Retry, Status
 from localagent.records.instances import Target
 from localagent.records.responses import Usage
 from localagent.timing.timer import NEVER, Watch
 
 if TYPE_CHECKING:
-    from localagent.instances.registry import Source
+    from localagent.calls.engine import CallEngine
+    from localagent.instances.configured_provider import ConfiguredProvider
     from localagent.records.call import Call
     from localagent.records.requests import Request
     from localagent.records.transport import Transport
-    from localagent.runtime import Runtime
 
 log = logging.getLogger("localagent")
 
@@ -34,27 +35,27 @@ T = TypeVar("T")
 SHORTEST_SHARE = 1.0
 """Seconds that an attempt may take, however little is left for the others."""
 
-Exchange = Callable[[Attempt, "Source", "Transport"], Awaitable[T]]
+Exchange = Callable[[Attempt, "ConfiguredProvider", "Transport"], Awaitable[T]]
 
 
 class Attempts:
     """The attempts of one call.
 
     Args:
-        core: The running core.
+        engine: Runs the calls of the client.
         call: The call; its request has left pre_request.
     """
 
-    __slots__ = ("_call", "_core", "_drawn", "_failed", "_free", "_last", "_preferred", "_prepared", "_tried")
+    __slots__ = ("_call", "_candidates", "_drawn", "_engine", "_fleet", "_free", "_has_gates", "_prepared", "_tried")
 
-    def __init__(self, core: Runtime, call: Call) -> None:
-        self._core = core
+    def __init__(self, engine: CallEngine, call: Call) -> None:
+        self._engine = engine
+        self._fleet = engine.fleet
         self._call = call
-        self._failed: set[Target] = set()
+        self._candidates = Candidates(engine, call)
+        self._has_gates = bool(call.plan.prepare_attempt or call.plan.rate_check)
         self._free: set[Target] = set()
         self._prepared: dict[Target, Request] = {}
-        self._preferred: Target | None = None
-        self._last: LocalAgentError | None = None
         self._tried = 0
         self._drawn: float | None = None  # when a repeat was drawn from the budget that was not sent yet
 
@@ -77,7 +78,7 @@ class Attempts:
                     raise
         finally:
             if self._drawn is not None:  # the repeat was never sent: the call was closed, cancelled, or refused
-                self._core.budget.give_back(self._drawn)
+                self._engine.budget.give_back(self._drawn)
 
     def close(
         self,
@@ -97,8 +98,7 @@ class Attempts:
             usage: Tokens, when reported.
             blame: Whether an error may speak of the instance; not when it came before anything was sent.
         """
-        core = self._core
-        now = core.clock()
+        now = self._engine.clock()
         outcome = Outcome(status, error, usage, attempt.started, attempt.first, now)
         if not attempt.close(outcome):
             return
@@ -115,7 +115,7 @@ class Attempts:
                 notify(self._call.plan.after_attempt, attempt, outcome)
         attempt.run_deferred()
         if state.draining:
-            core.instances.settle(state)
+            self._fleet.instances.settle(state)
 
     def _log(self, attempt: Attempt, said: str) -> None:
         """Log a failure; the sentence may be that of a provider which forgot to hide its key."""
@@ -125,63 +125,41 @@ class Attempts:
         log.info("Attempt %d at %s failed: %s", attempt.number, attempt.target, redact(said), extra=where)
 
     async def _admit(self) -> Attempt:
-        plan = self._call.plan
+        """Return an attempt that all gates admitted, counted as sent."""
         while True:
-            refusals: list[Refused] = []
-            chosen = self._choose()
-            if isinstance(chosen, Refused):
-                refusals, chosen = [chosen], ()
-            for target in chosen:
-                if refusals and not self._core.instances.serves(target.instance):
-                    continue  # it went away while another candidate's gates were asked
-                # No await between the choice and this count: the next chooser must see it.
-                state = self._core.state(target.instance)
-                attempt = Attempt(self._call, target, state, self._call.request, self._core.clock())
-                if not (plan.prepare_attempt or plan.rate_check):
-                    self._count(attempt)
-                    return attempt
-                refused = await self._ask_gates(attempt)
-                if refused is None:
-                    return attempt
-                if not isinstance(refused, Refused):
-                    break  # it failed, and is to be tried again
-                refusals.append(refused)
-            else:
-                await self._wait_for(refusals)
+            chosen = self._candidates.choose()
+            result = [chosen] if isinstance(chosen, Refused) else await self._ask_in_turn(chosen)
+            if isinstance(result, Attempt):
+                return result
+            if result:
+                await self._wait_for(result)
 
-    def _choose(self) -> tuple[Target, ...] | Refused:
-        call = self._call
-        candidates = self._candidates()
-        if call.plan.select_instance:
-            chosen = _select(call, candidates)
-            if isinstance(chosen, Refused):
-                return chosen
-            candidates = chosen
-        preferred = self._preferred
-        if preferred is not None and self._core.instances.serves(preferred.instance):
-            candidates = (preferred, *(target for target in candidates if target != preferred))
-        call.candidates = candidates
-        if not candidates:
-            raise self._last or ModelNotFound("No instance is left that could answer.", mend="See: localagent doctor")
-        return candidates
+    async def _ask_in_turn(self, candidates: tuple[Target, ...]) -> Attempt | list[Refused]:
+        """Open an attempt for one candidate after the other, until the gates admit one.
 
-    def _candidates(self) -> tuple[Target, ...]:
-        """Return what could answer now, without the targets that failed in this call unless none is left.
-
-        Targets whose instance is known as unhealthy come last.
+        Returns:
+            The admitted attempt. Otherwise all refusals; none if a step failed an attempt and a new round is due.
         """
-        try:
-            candidates = self._core.targets(self._call)
-        except ModelNotFound as error:
-            raise self._last or error from None  # all instances went away after the first attempt
-        if len(candidates) > 1:
-            candidates = self._core.health.order(candidates)
-        if not self._failed:
-            return candidates
-        return tuple(target for target in candidates if target not in self._failed) or candidates
+        refusals: list[Refused] = []
+        for target in candidates:
+            if refusals and not self._fleet.instances.serves(target.instance):
+                continue  # it went away while another candidate's gates were asked
+            # No await between the choice and this count: the next call that chooses must see it.
+            state = self._fleet.instances.state(target.instance)
+            attempt = Attempt(self._call, target, state, self._call.request, self._engine.clock())
+            try:
+                refused = await self._ask_gates(attempt) if self._has_gates else None
+            except LocalAgentError as error:
+                await self._fail(attempt, error)
+                return []
+            if refused is None:
+                self._count(attempt)
+                return attempt
+            refusals.append(refused)
+        return refusals
 
-    async def _ask_gates(self, attempt: Attempt) -> Refused | LocalAgentError | None:
-        """Return None when admitted, the refusal, or the error that failed the attempt and was already dealt with."""
+    async def _ask_gates(self, attempt: Attempt) -> Refused | None:
+        """Fit the request to the attempt's target and ask the gates; return the refusal, None when admitted."""
         call, plan = self._call, self._call.plan
         try:
             if plan.prepare_attempt:
@@ -189,16 +167,14 @@ class Attempts:
             if plan.rate_check:
                 refused, step = await first(plan.rate_check, call.timer, attempt)
                 if refused is not None:
-                    _check_refusal(refused, step)
+                    check_refusal(refused, step)
                     self.close(attempt, "refused", refused.error)
                     return refused  # type: ignore[no-any-return]
-        except LocalAgentError as error:
-            await self._fail(attempt, error)
-            return error
+        except LocalAgentError:
+            raise
         except BaseException:
             self.close(attempt, "cancelled")
             raise
-        self._count(attempt)
         return None
 
     async def _prepare(self, attempt: Attempt) -> Request:
@@ -215,26 +191,27 @@ class Attempts:
         self._call.attempts.append(attempt)
 
     async def _exchange(self, attempt: Attempt, exchange: Exchange[T]) -> T:
-        call, core = self._call, self._core
+        call = self._call
         timer = call.timer
-        source = core.provider_of(attempt.target.instance)
-        attempt.clocks = clocks = Watch(timer, source.common.clocks, streamed=call.stream)
-        attempt.error_rules = source.type.error_rules
-        clocks.fresh = self._last is not None and self._last.advice.stale
+        provider = self._fleet.registry.providers[attempt.target.instance.provider]
+        attempt.clocks = clocks = Watch(timer, provider.common.clocks, streamed=call.stream)
+        attempt.error_rules = provider.type.error_rules
+        last = self._candidates.last_error
+        clocks.fresh = last is not None and last.advice.stale
         timer.deadline_only()
         several = len(call.candidates) > 1
         if several:
             timer.leave_time(self._share(attempt))
         try:
-            if not source.opened:
+            if not provider.opened:
                 clocks.enter("load")
-                await source.open()
+                await provider.open()
                 timer.deadline_only()
             transport = attempt.state.transport
             if transport is None:
-                transport = await core.connect(attempt.target.instance)
+                transport = await self._fleet.connections.to(attempt.target.instance)
             clocks.phase = "ttft"  # unless a transport says otherwise: something may have been sent
-            return await exchange(attempt, source, transport)
+            return await exchange(attempt, provider, transport)
         except BaseException as error:  # the provider's and the transport's code
             failure = exchange_failure(error, attempt)
             if failure is None or failure is error:
@@ -250,10 +227,10 @@ class Attempts:
         Half, whatever their number, so that a target that is slow but works is not cut early because it has many
         replicas.
         """
-        core, call = self._core, self._call
-        if not call.plan.on_failure or self._tried >= core.settings.max_attempts:
+        call = self._call
+        if not call.plan.on_failure or self._tried >= self._engine.max_attempts:
             return NEVER
-        if all(target in self._failed or target == attempt.target for target in call.candidates):
+        if not self._candidates.others_than(attempt.target):
             return NEVER
         return max(call.timer.left / 2, SHORTEST_SHARE)
 
@@ -276,36 +253,29 @@ class Attempts:
                                 "does not support.") from error  # fmt: skip
         if not isinstance(verdict, Retry):
             raise error
-        self._preferred = _where(verdict, attempt)
+        self._candidates.preferred = _where(verdict, attempt)
         if not self._may_retry(attempt, error, verdict.after):
             raise error
-        self._last = error
-        self._failed.add(attempt.target)
+        self._candidates.last_error = error
+        self._candidates.failed.add(attempt.target)
         if verdict.after > 0:
             await self._sleep(verdict.after)
 
     def _may_retry(self, attempt: Attempt, error: LocalAgentError, after: float) -> bool:
         """Say whether a repeat is made. The budget comes last: nothing is drawn for what something else forbids."""
-        if self._tried >= self._core.settings.max_attempts or after >= self._call.timer.left or not self._has_target():
+        if self._tried >= self._engine.max_attempts or after >= self._call.timer.left:
+            return False
+        if not self._candidates.any_left():
             return False
         if self._drawn is not None:
             return True  # the repeat before this one was drawn and failed before it was sent
         if not error.advice.sent and attempt.target not in self._free:
             self._free.add(attempt.target)
             return True
-        if not self._core.budget.draw():
+        if not self._engine.budget.draw():
             return False
-        self._drawn = self._core.clock()
+        self._drawn = self._engine.clock()
         return True
-
-    def _has_target(self) -> bool:
-        """Say whether a target is left for a repeat."""
-        if self._preferred is not None and self._core.instances.serves(self._preferred.instance):
-            return True
-        try:
-            return bool(self._core.targets(self._call))
-        except ModelNotFound:
-            return False
 
     async def _wait_for(self, refusals: list[Refused]) -> None:
         """Wait until a refusal's time has come; raise its error when there is no time for it."""
@@ -321,23 +291,6 @@ class Attempts:
     async def _sleep(self, seconds: float) -> None:
         self._call.timer.deadline_only()
         await asyncio.sleep(seconds)
-
-
-def _select(call: Call, candidates: tuple[Target, ...]) -> tuple[Target, ...] | Refused:
-    for step in call.plan.select_instance:
-        chosen = tell(step, call, candidates)
-        if isinstance(chosen, Refused):
-            _check_refusal(chosen, step)
-            return chosen
-        if chosen is not None:
-            candidates = chosen
-    return candidates
-
-
-def _check_refusal(refused: Refused, step: Step | None) -> None:
-    if refused.ticket is not None:
-        name = step.plugin if step else "?"
-        raise InternalError(f"Plugin {name} gave a ticket, which this version does not support.")
 
 
 def _where(verdict: Retry, attempt: Attempt) -> Target | None:

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from localagent.calls.attempts import Attempts, complete
-from localagent.calls.cache_steps import entry_of, lookup, may_join, store
 from localagent.errors import InternalError, LocalAgentError
 from localagent.pipeline.guard import failure_of
 from localagent.pipeline.plan import first_now, notify, pipe
 from localagent.records.reports import metric_of, receipt_of
 from localagent.records.responses import Response, Usage
+from localagent.sharing.caches import may_join
 
 if TYPE_CHECKING:
-    from localagent.instances.registry import Source
+    from localagent.calls.engine import CallEngine
+    from localagent.instances.configured_provider import ConfiguredProvider
     from localagent.records.attempt import Attempt
     from localagent.records.call import Call
     from localagent.records.transport import Transport
-    from localagent.runtime import Runtime
 
 
-async def answer(core: Runtime, call: Call) -> Response:
+async def answer(engine: CallEngine, call: Call) -> Response:
     """Run a call and return its answer.
 
     Raises:
@@ -30,54 +30,54 @@ async def answer(core: Runtime, call: Call) -> Response:
     """
     timer = call.timer
     timer.enter()
-    core.calls.add(call)
+    engine.calls.add(call)
     try:
-        response = await _answer(core, call)
-    except BaseException as error:  # a defect of anybody's is typed, too, and leaves nothing behind
+        response = await _answer(engine, call)
+    except BaseException as error:  # a defect in any code is typed, too, and leaves nothing behind
         failure = failure_of(error, timer)
-        finish(core, call, failure, cancelled=failure is None)
+        finish(engine, call, failure, cancelled=failure is None)
         if failure is None or failure is error:
             raise
         raise failure from failure.__cause__
-    finish(core, call, None, response.usage)
+    finish(engine, call, None, response.usage)
     if call.records is not None:
-        response = msgspec.structs.replace(response, receipt=receipt_of(call, core.clock()))
+        response = msgspec.structs.replace(response, receipt=receipt_of(call, engine.clock()))
     return response
 
 
-async def _answer(core: Runtime, call: Call) -> Response:
+async def _answer(engine: CallEngine, call: Call) -> Response:
     plan = call.plan
     if plan.pre_request:
         call.request = await pipe(plan.pre_request, call.timer, call, call.request)
-    if plan.cache_lookup or plan.cache_store or core.flights or call.cache.only:
-        entry = await lookup(core, call)
+    if plan.cache_lookup or plan.cache_store or engine.flights or call.cache.only:
+        entry = await engine.caches.lookup(call)
         if entry is not None:
             return entry.response
-        if core.flights and may_join(call):
-            return await core.flights.answer(call)
-    attempt, response = await fresh(core, call)
+        if engine.flights and may_join(call):
+            return await engine.flights.answer(call)
+    attempt, response = await fresh(engine, call)
     if call.keys:
-        entry = entry_of(core, call, attempt, response)
+        entry = engine.caches.entry_of(call, attempt, response)
         if entry is not None:
-            store(core, call, entry, plan.cache_store)
+            engine.caches.store(call, entry, plan.cache_store)
     return response
 
 
-async def fresh(core: Runtime, call: Call) -> tuple[Attempt, Response]:
+async def fresh(engine: CallEngine, call: Call) -> tuple[Attempt, Response]:
     """Have a model answer; return the attempt, which is closed, and the answer."""
-    attempts = Attempts(core, call)
-    core.budget.deposit()
+    attempts = Attempts(engine, call)
+    engine.budget.deposit()
     attempt, response = await attempts.run(exchange)
     attempts.close(attempt, "ok", usage=response.usage)
     return attempt, response
 
 
-async def exchange(attempt: Attempt, source: Source, transport: Transport) -> Response:
+async def exchange(attempt: Attempt, provider: ConfiguredProvider, transport: Transport) -> Response:
     """Have the provider answer, and the steps look at the answer."""
     call = attempt.call
-    response: Response = await getattr(source.provider, call.operation)(attempt, transport)
+    response: Response = await getattr(provider.provider, call.operation)(attempt, transport)
     if not isinstance(response, Response):
-        raise InternalError(f"Provider {source.name} returned {type(response).__name__}, which is no Response.")
+        raise InternalError(f"Provider {provider.name} returned {type(response).__name__}, which is no Response.")
     if call.plan.check_answer:
         objection = first_now(call.plan.check_answer, attempt, response)
         if objection is not None:
@@ -86,20 +86,25 @@ async def exchange(attempt: Attempt, source: Source, transport: Transport) -> Re
 
 
 def finish(
-    core: Runtime, call: Call, error: LocalAgentError | None, usage: Usage | None = None, *, cancelled: bool = False
+    engine: CallEngine,
+    call: Call,
+    error: LocalAgentError | None,
+    usage: Usage | None = None,
+    *,
+    cancelled: bool = False,
 ) -> None:
     """End a call: disarm its timer, record its metric, write the call's id into the error."""
     call.timer.close()
-    core.calls.discard(call)
+    engine.calls.discard(call)
     if error is not None:
         if call.attempts:
             complete(error, call.attempts[-1])
         error.request_id = call.id
         error.attempts = len(call.attempts)
         if call.records is not None:
-            error.receipt = receipt_of(call, core.clock())
+            error.receipt = receipt_of(call, engine.clock())
     if call.plan.record_metric:
-        metric = metric_of(call, error, usage, cancelled=cancelled, now=core.clock())
+        metric = metric_of(call, error, usage, cancelled=cancelled, now=engine.clock())
         notify(call.plan.record_metric, call, metric)
     if call.records is None:
         call.attempts.clear()  # each names the call: the cycle would be left to the garbage collector

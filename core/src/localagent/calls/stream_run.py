@@ -12,24 +12,23 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from localagent.calls.cache_steps import lookup, may_join, store
 from localagent.calls.run import finish
-from localagent.calls.stream_source import Upstream, interruption
+from localagent.calls.stream_source import Upstream
 from localagent.calls.stream_steps import StreamSteps
-from localagent.errors import InternalError, LocalAgentError
+from localagent.errors import LocalAgentError
 from localagent.pipeline.guard import failure_of
 from localagent.pipeline.plan import out_of_time, pipe
 from localagent.records.reports import receipt_of
 from localagent.records.responses import Chunk, EmbedResponse, Usage
-from localagent.schema.joining import split_document
-from localagent.schema.openai_wire import chunk_of
+from localagent.sharing.caches import may_join
+from localagent.sharing.stream_source import interruption, replayed
 
 if TYPE_CHECKING:
+    from localagent.calls.engine import CallEngine
     from localagent.records.caching import CacheEntry
     from localagent.records.call import Call
     from localagent.records.reports import Receipt
-    from localagent.runtime import Runtime
-    from localagent.sharing.stream_flight import FlightReader
+    from localagent.sharing.stream_source import StreamSource
 
 
 class StreamRun:
@@ -42,13 +41,13 @@ class StreamRun:
         finish_reason: Why the first choice ended.
         facts: Further figures that the server reported, such as ``load_seconds``.
         model: The model that answers, as ``provider/name``; empty before the first content.
-        open: Whether something would be left behind if nobody read on.
+        open: Whether something would be left behind if nobody reads on.
     """
 
-    __slots__ = ("_core", "_error", "_source", "_started", "_steps", "_text", "call", "facts", "finish_reason",
+    __slots__ = ("_engine", "_error", "_source", "_started", "_steps", "_text", "call", "facts", "finish_reason",
                  "model", "open", "ready", "usage")  # fmt: skip
 
-    def __init__(self, core: Runtime, call: Call) -> None:
+    def __init__(self, engine: CallEngine, call: Call) -> None:
         self.call = call
         self.ready: deque[Chunk] = deque()
         self.usage: Usage | None = None
@@ -56,22 +55,22 @@ class StreamRun:
         self.facts: Mapping[str, Any] = {}
         self.model = ""
         self.open = False
-        self._core = core
+        self._engine = engine
         self._started = False
         self._error: LocalAgentError | None = None
-        self._source: Upstream | FlightReader | None = None
+        self._source: StreamSource | None = None
         self._steps: StreamSteps | None = None
         self._text = io.StringIO()  # takes a byte a letter; a list of small pieces would take many times that
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop on which the run lives."""
-        return self._core.loop
+        return self._engine.services.loop
 
     @property
     def receipt(self) -> Receipt | None:
         """What became of the call so far; None unless it was asked for."""
-        return None if self.call.records is None else receipt_of(self.call, self._core.clock())
+        return None if self.call.records is None else receipt_of(self.call, self._engine.clock())
 
     async def start(self) -> None:
         """Run until the first content; does nothing the second time.
@@ -81,15 +80,15 @@ class StreamRun:
         """
         if self._started:
             return
-        self._core.check_open()
+        self._engine.check_open()
         self._started = self.open = True
-        self._core.streams.add(self)
+        self._engine.streams.add(self)
         timer = self.call.timer
         timer.enter()
         timer.aside = self._out_of_time_aside
         try:
             await self._start()
-        except BaseException as error:  # a defect of anybody's is typed, too, and leaves nothing behind
+        except BaseException as error:  # a defect in any code is typed, too, and leaves nothing behind
             failure = self._failure_of(error)
             self._end(failure, cancelled=failure is None)
             if failure is None or failure is error:
@@ -174,29 +173,29 @@ class StreamRun:
             await self._source.aclose()
 
     async def _start(self) -> None:
-        core, call, plan = self._core, self.call, self.call.plan
+        engine, call, plan = self._engine, self.call, self.call.plan
         if plan.pre_request:
             call.request = await pipe(plan.pre_request, call.timer, call, call.request)
-        if plan.cache_lookup or plan.cache_store or core.flights or call.cache.only:
-            entry = await lookup(core, call)
+        if plan.cache_lookup or plan.cache_store or engine.flights or call.cache.only:
+            entry = await engine.caches.lookup(call)
             if entry is not None:
                 self._replay(entry)
                 return
-        self._source = source = self._shared() or Upstream(core, call)
+        self._source = source = self._shared() or Upstream(engine, call)
         chunks, error = await source.open()
         self.model = source.model
         if plan.wrap_stream:
             self._steps = StreamSteps(plan.wrap_stream, call)
         self._take(chunks, error)
 
-    def _shared(self) -> FlightReader | None:
+    def _shared(self) -> StreamSource | None:
         """Join the flight of the calls that are the same, if there are flights and this call may."""
-        flights = self._core.flights
+        flights = self._engine.flights
         if not flights or not may_join(self.call):
             return None
         from localagent.sharing.stream_flight import FlightReader, StreamFlight
 
-        return FlightReader(flights.of(self.call, StreamFlight), self)
+        return FlightReader(flights.of(self.call, StreamFlight), self.call, self.interrupt)
 
     def _take(self, chunks: Sequence[Chunk], error: LocalAgentError | None) -> None:
         """Take in what the source brought, and end the run if that was all."""
@@ -224,7 +223,7 @@ class StreamRun:
         self.ready.extend(changed)
         return None
 
-    def _succeed(self, source: Upstream | FlightReader) -> None:
+    def _succeed(self, source: StreamSource) -> None:
         decoder = source.decoder
         self.usage, self.finish_reason, self.facts = decoder.usage, decoder.finish_reason, dict(decoder.facts)
         try:
@@ -234,7 +233,7 @@ class StreamRun:
             return
         entry = source.entry()
         if entry is not None:
-            store(self._core, self.call, entry, self.call.plan.cache_store)
+            self._engine.caches.store(self.call, entry, self.call.plan.cache_store)
         self._end(None)
 
     def _last_words(self) -> None:
@@ -252,10 +251,10 @@ class StreamRun:
             return
         self.open = False
         self._error = error
-        self._core.streams.discard(self)
+        self._engine.streams.discard(self)
         if self._source is not None:
             self._source.end(error, self.usage, cancelled=cancelled)
-        finish(self._core, self.call, error, self.usage, cancelled=cancelled)
+        finish(self._engine, self.call, error, self.usage, cancelled=cancelled)
 
     def _failure_of(self, error: BaseException) -> LocalAgentError | None:
         """Return the typed error of what ended the run; see ``guard``."""
@@ -273,30 +272,15 @@ class StreamRun:
         self.finish_reason = None if isinstance(response, EmbedResponse) else response.finish_reason
         if self.call.plan.wrap_stream:
             self._steps = StreamSteps(self.call.plan.wrap_stream, self.call)
-        error = self._accept(_replayed(entry))
+        error = self._accept(replayed(entry))
         if error is not None:
             raise error
         self._last_words()
         self._end(None)
 
     def interrupt(self, error: LocalAgentError) -> None:
-        """End the run from outside; whoever reads on is told that the answer is not whole."""
+        """End the run from outside; a reader gets the error that the answer is not whole."""
         if self.call.timer.inside:
             self.call.timer.end(error)
         elif self.open:
             self._break(error)
-
-
-def _replayed(entry: CacheEntry) -> list[Chunk]:
-    """Return the chunks of an entry.
-
-    Raises:
-        InternalError: A cache gave what cannot be replayed.
-    """
-    try:
-        return [chunk_of(event) for event in entry.events or split_document(entry.response.document)]
-    except Exception as error:  # the plugin's entry: its bytes may be anything
-        raise InternalError(
-            f"Plugin {entry.source} failed in cache_lookup: its entry cannot be replayed ({type(error).__name__}).",
-            mend="Purge the cache: localagent cache purge",
-        ) from error

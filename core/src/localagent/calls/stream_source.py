@@ -13,35 +13,32 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent.calls.attempts import Attempts
-from localagent.calls.cache_steps import entry_of
 from localagent.calls.repetition import without_repetition
 from localagent.errors import InternalError, LocalAgentError, ResponseTooLarge, StreamInterrupted
 from localagent.pipeline.guard import exchange_failure, failure_of
 from localagent.records.responses import Chunk, Decoder, Usage
 from localagent.schema.openai_wire import joined_response
+from localagent.sharing.stream_source import Pulled
 
 if TYPE_CHECKING:
-    from localagent.instances.registry import Source
+    from localagent.calls.engine import CallEngine
+    from localagent.instances.configured_provider import ConfiguredProvider
     from localagent.records.attempt import Attempt, Status
     from localagent.records.caching import CacheEntry
     from localagent.records.call import Call
     from localagent.records.transport import HttpAnswer, Transport
-    from localagent.runtime import Runtime
 
 log = logging.getLogger("localagent")
 
 KEEP_AT_MOST = 1024 * 1024
 DRAIN_SECONDS = 1.0
 
-Pulled = tuple[Sequence[Chunk], LocalAgentError | None]
-"""Chunks that came, and the error that follows them, if any."""
-
 
 class Upstream:
     """The source of one streamed call.
 
     Args:
-        core: The running core.
+        engine: Runs the calls of the client.
         call: The call; its request has left pre_request.
 
     Attributes:
@@ -49,14 +46,14 @@ class Upstream:
         model: The model that answers, as ``provider/name``; empty before the first content.
     """
 
-    __slots__ = ("_answer", "_attempt", "_attempts", "_call", "_core", "_kept", "_most", "_pending", "_size", "_taken",
-                 "decoder", "model")  # fmt: skip
+    __slots__ = ("_answer", "_attempt", "_attempts", "_call", "_engine", "_kept", "_most", "_pending", "_size",
+                 "_taken", "decoder", "model")  # fmt: skip
 
-    def __init__(self, core: Runtime, call: Call) -> None:
+    def __init__(self, engine: CallEngine, call: Call) -> None:
         self.model = ""
-        self._core = core
+        self._engine = engine
         self._call = call
-        self._attempts = Attempts(core, call)
+        self._attempts = Attempts(engine, call)
         self._attempt: Attempt | None = None
         self._answer: HttpAnswer | None = None
         self.decoder: Decoder
@@ -77,7 +74,7 @@ class Upstream:
         Raises:
             LocalAgentError: What ended the call before any content.
         """
-        self._core.budget.deposit()
+        self._engine.budget.deposit()
         self._attempt, chunks = await self._attempts.run(self._commit)
         self.model = self._attempt.target.name
         if self._kept is not None:
@@ -117,13 +114,13 @@ class Upstream:
             joined = joined_response(self._kept, self._attempt)
         except LocalAgentError:
             return None
-        if joined.usage is None:  # the event with the tokens is not handed on to whoever did not ask for it
+        if joined.usage is None:  # the event with the tokens is only handed on to callers that ask for it
             joined = msgspec.structs.replace(joined, usage=self.decoder.usage)
-        return entry_of(self._core, self._call, self._attempt, joined, joined.streamed)
+        return self._engine.caches.entry_of(self._call, self._attempt, joined, joined.streamed)
 
     @property
     def who(self) -> str:
-        """Whose code an exception comes from that nobody expects: the decoder is the provider's."""
+        """Whose code an unexpected exception comes from: the decoder is the provider's."""
         return "LocalAgent" if self._attempt is None else f"Provider {self._attempt.target.instance.provider}"
 
     def failure_of(self, error: BaseException) -> LocalAgentError | None:
@@ -144,7 +141,7 @@ class Upstream:
             if not well:
                 answer.abort()
             elif not answer.ended:
-                self._core.begin(_drain(answer), "drain")
+                self._engine.services.background.begin(_drain(answer), "drain")
         except (Exception, asyncio.CancelledError):  # the transport's code; the attempt ends all the same
             log.exception("A connection to %s could not be closed.", self.model or "a model")
 
@@ -160,10 +157,12 @@ class Upstream:
                 raise
             log.exception("A connection to %s could not be closed.", self.model or "a model")
 
-    async def _commit(self, attempt: Attempt, source: Source, transport: Transport) -> list[Chunk]:
+    async def _commit(self, attempt: Attempt, provider: ConfiguredProvider, transport: Transport) -> list[Chunk]:
         """The exchange of one attempt: until its first meaningful chunk, which commits."""
-        self._answer, self.decoder = answer, decoder = _opened(source, await source.provider.stream(attempt, transport))
-        caps = source.common.caps
+        self._answer, self.decoder = answer, decoder = _opened(
+            provider, await provider.provider.stream(attempt, transport)
+        )
+        caps = provider.common.caps
         self._most = caps.stream
         buffered: list[Chunk] = []
         self._taken = held = 0
@@ -184,7 +183,7 @@ class Upstream:
             self._answer = None
             self._let_go(answer, well=False)
             raise
-        attempt.first = self._core.clock()
+        attempt.first = self._engine.clock()
         self._pending = error
         return buffered
 
@@ -198,22 +197,13 @@ class Upstream:
             self._kept += [chunk.data for chunk in chunks]
 
 
-def _opened(source: Source, opened: Any) -> tuple[HttpAnswer, Decoder]:
+def _opened(provider: ConfiguredProvider, opened: Any) -> tuple[HttpAnswer, Decoder]:
     """Return what a provider's ``stream`` gave, if that is an answer and a decoder."""
     if isinstance(opened, tuple) and len(opened) == 2:
         return opened
     raise InternalError(
-        f"Provider {source.name} returned {type(opened).__name__} from stream; expected an answer and a decoder."
+        f"Provider {provider.name} returned {type(opened).__name__} from stream; expected an answer and a decoder."
     )
-
-
-def interruption(error: LocalAgentError) -> StreamInterrupted:
-    """Return what becomes of an error that ends a stream whose content had begun to arrive."""
-    if isinstance(error, StreamInterrupted):
-        error.advice = msgspec.structs.replace(error.advice, same=False, next=False, billed="yes")
-        return error
-    message = f"The stream broke off: {error.message}"
-    return StreamInterrupted(message, cause=error, phase=error.phase, code=error.code, detail=error.detail)
 
 
 async def _read(answer: HttpAnswer, decoder: Decoder) -> tuple[list[Chunk], LocalAgentError | None, int]:

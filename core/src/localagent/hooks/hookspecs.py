@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from localagent.errors import LocalAgentError
-from localagent.instances.tokens import Tokenizer
 from localagent.plugin_api.kinds import Kind, OnRaise, hook
 from localagent.plugin_api.providers import ProviderType
+from localagent.plugin_api.tokenizer import Tokenizer
 from localagent.records.attempt import Attempt, Continue, GiveUp, Outcome, Refused, Retry
 from localagent.records.caching import CacheEntry, CacheKey
 from localagent.records.call import Call

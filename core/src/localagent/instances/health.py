@@ -12,13 +12,14 @@ import math
 from typing import TYPE_CHECKING
 
 from localagent.errors import LocalAgentError
-from localagent.instances.questions import ask_instance
-from localagent.records.instances import Instance, InstanceState, Target, removed
+from localagent.records.instances import Instance, Instances, InstanceState, Target, removed
 
 if TYPE_CHECKING:
+    from localagent.instances.asking import Asking
     from localagent.plugin_api.providers import Provider
     from localagent.records.transport import Transport
-    from localagent.runtime import Runtime
+    from localagent.settings.model import HealthSettings
+    from localagent.timing.services import LoopServices
     from localagent.timing.timer import Watch
 
 CHECK_SECONDS = 10.0
@@ -28,20 +29,25 @@ class Health:
     """The health checks of one client.
 
     Args:
-        core: The running core.
+        services: The services of the event loop.
+        settings: Whether and how often instances are checked.
+        instances: The instances that are there.
+        asking: Asks instances.
     """
 
-    def __init__(self, core: Runtime) -> None:
-        self._core = core
+    def __init__(self, services: LoopServices, settings: HealthSettings, instances: Instances, asking: Asking) -> None:
+        self._services = services
+        self._settings = settings
+        self._instances = instances
+        self._asking = asking
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin checking, unless the settings say no."""
-        settings = self._core.settings.health
-        if settings.enabled:
+        if self._settings.enabled:
             # Jitter keeps many processes from asking the same server at the same moment.
-            wait = settings.interval * self._core.random.uniform(0.8, 1.2)
-            self._handle = self._core.loop.call_later(wait, self._round)
+            wait = self._settings.interval * self._services.random.uniform(0.8, 1.2)
+            self._handle = self._services.loop.call_later(wait, self._round)
 
     def stop(self) -> None:
         """End checking."""
@@ -55,21 +61,21 @@ class Health:
         Where nothing is checked, only a request can tell that an instance is well again: after as long as would
         lie between two checks, it has its own place again.
         """
-        checked, now = self._core.settings.health, self._core.clock()
+        checked, now = self._settings, self._services.clock()
         since = -math.inf if checked.enabled else now - checked.interval
-        unfit = [target for target in targets if _is_unfit(self._core.state(target.instance), since)]
+        unfit = [target for target in targets if _is_unfit(self._instances.state(target.instance), since)]
         if not unfit or len(unfit) == len(targets):
             return targets
         return (*(target for target in targets if target not in unfit), *unfit)
 
     def _round(self) -> None:
         self.start()  # first: whatever goes wrong in this round, there is a next one
-        known = self._core.clock() - self._core.settings.health.interval / 2
-        for instance in self._core.instances:
-            state = self._core.state(instance)
+        known = self._services.clock() - self._settings.interval / 2
+        for instance in self._instances:
+            state = self._instances.state(instance)
             well = state.health == "healthy" and state.seen is not None and state.seen >= known
             if state.attempts and state.in_flight == 0 and not well:
-                self._core.spawn(self._checked(instance), "health check")
+                self._services.background.spawn(self._checked(instance), "health check")
 
     async def check(self, instance: Instance, timeout: float = CHECK_SECONDS) -> InstanceState:
         """Check an instance now and return its state; its health says what came of it.
@@ -81,17 +87,16 @@ class Health:
         Raises:
             Draining: It was removed.
         """
-        core = self._core
-        state = core.instances.find(instance)
+        state = self._instances.find(instance)
         if state is None:
             raise removed(instance)
         try:
-            await ask_instance(core, instance, timeout, _check)
+            await self._asking.ask(instance, timeout, _check)
         except LocalAgentError as error:
             state.health, state.error = "unhealthy", str(error)
         else:
             state.health, state.error = "healthy", ""
-        state.seen = core.clock()
+        state.seen = self._services.clock()
         state.sick = state.seen if state.health == "unhealthy" else None
         return state
 
@@ -102,15 +107,15 @@ class Health:
             timeout: Seconds after which one counts as not well.
             max_age: Seconds for which the last success or check of an instance is still good.
         """
-        instances = list(self._core.instances)
+        instances = list(self._instances)
         await asyncio.gather(*(self._checked(instance, timeout, max_age) for instance in instances))
-        states = (self._core.instances.find(instance) for instance in instances)
+        states = (self._instances.find(instance) for instance in instances)
         return [state for state in states if state is not None]
 
     async def _checked(self, instance: Instance, timeout: float = CHECK_SECONDS, max_age: float = 0.0) -> None:
         """Check an instance if need be; nothing happens where it was removed before its turn came."""
-        state = self._core.instances.find(instance)
-        if state is None or (state.seen is not None and self._core.clock() - state.seen < max_age):
+        state = self._instances.find(instance)
+        if state is None or (state.seen is not None and self._services.clock() - state.seen < max_age):
             return
         await self.check(instance, timeout)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from localagent.errors import PluginError, SettingsError
 from localagent.pipeline.pipeline import Pipeline
@@ -12,9 +12,6 @@ from localagent.plugin_api.discovery import Loaded, Report, as_loaded, load_plug
 from localagent.plugin_api.plugin import Plugin, PluginSource, used_twice
 from localagent.settings.files import PLUGINS_VARIABLE, chosen_plugins, load_settings
 from localagent.settings.model import Settings
-
-if TYPE_CHECKING:
-    from localagent.runtime import Runtime
 
 Given = Settings | Mapping[str, Any] | Path | str | None
 
@@ -32,19 +29,33 @@ def read_settings(given: Given, environment: Mapping[str, str]) -> Settings:
     return load_settings(Path(given) if given is not None else None, environment)
 
 
+class Assembled(NamedTuple):
+    """What a core is made of.
+
+    Attributes:
+        settings: The settings.
+        pipeline: The plugins and their plans.
+        reports: A report on every plugin that is known.
+    """
+
+    settings: Settings
+    pipeline: Pipeline
+    reports: Sequence[Report] = ()
+
+
 def assemble(
-    given: Given, plugins: Sequence[PluginSource] | None, environment: Mapping[str, str], former: Runtime | None = None
-) -> tuple[Settings, Pipeline, list[Report]]:
+    given: Given,
+    plugins: Sequence[PluginSource] | None,
+    environment: Mapping[str, str],
+    former: Assembled | None = None,
+) -> Assembled:
     """Read the settings, load the chosen plugins and compile their order.
 
     Args:
         given: The settings in whatever form.
         plugins: The classes, factories or objects of the plugins; None means the installed ones.
         environment: The environment, in which the settings file may be named.
-        former: A running core whose place is taken; plugins of its that can be moved are not made anew.
-
-    Returns:
-        The settings, the pipeline, and a report on every plugin that is known.
+        former: What a running core was made of that is replaced; its plugins that survive a reload are used again.
 
     Raises:
         SettingsError: The settings are wrong.
@@ -59,7 +70,7 @@ def assemble(
     filled: dict[str, Any] = {item.name: _filled(settings, item) for item in loaded}
     moved = _moved_plugins(former, settings, loaded, filled) if former is not None else {}
     pipeline = Pipeline(loaded, filled, settings.order, settings.limits, moved=moved)
-    return settings, pipeline, reports
+    return Assembled(settings, pipeline, reports)
 
 
 def _loaded(settings: Settings, environment: Mapping[str, str]) -> tuple[list[Loaded], list[Report]]:
@@ -86,7 +97,7 @@ def _filled(settings: Settings, item: Loaded) -> Any:
 
 
 def _moved_plugins(
-    former: Runtime, settings: Settings, loaded: Sequence[Loaded], filled: Mapping[str, Any]
+    former: Assembled, settings: Settings, loaded: Sequence[Loaded], filled: Mapping[str, Any]
 ) -> dict[str, Plugin]:
     """Return the plugins of a running core that are moved, by name.
 

@@ -17,9 +17,7 @@ import attrs
 from localagent.errors import PluginError
 
 if TYPE_CHECKING:
-    from localagent.records.instances import Instance
-    from localagent.records.transport import HttpAnswer
-    from localagent.timing.timer import Watch
+    pass
 
 CORE = "localagent-core"
 CLI = "localagent-cli"
@@ -192,32 +190,3 @@ def missing_role(role: str, installed: Iterable[str]) -> str:
         return install(known[0].distribution)
     name = next((plugin.name for plugin in known if plugin.name in there), there[0])
     return f'Add "{name}" to use = [...], or its class to the plugins that the program passes.'
-
-
-class MissingTransport:
-    """Stands in the place of a transport where no active plugin brings one: refuses every request to an instance.
-
-    A provider that sends nothing (a fake, one that runs a model in this process) never notices.
-
-    Args:
-        instance: The instance.
-    """
-
-    def __init__(self, instance: Instance) -> None:
-        self._instance = instance
-
-    async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
-    ) -> HttpAnswer:
-        """Send nothing.
-
-        Raises:
-            PluginError: Always.
-        """
-        from localagent.plugin_api.discovery import find_plugins  # which imports this module
-
-        raise PluginError(f"No active plugin brings a transport for {self._instance.id}.",
-                          mend=missing_role(CONNECT, find_plugins()))  # fmt: skip
-
-    async def aclose(self) -> None:
-        """Close nothing."""

@@ -1,9 +1,9 @@
 """Flights: the work that identical calls share.
 
-A flight is a detached task with a call of its own, which runs the attempts. Its waiters wait beside it, so whoever
-leaves touches nobody else; when the last one leaves, it ends. Its deadline is the latest of its waiters'. A failure
-reaches all who are there, each as an error of its own, and elects nobody. Calls for whole answers and for streams have
-flights apart; a stream's is in ``stream_flight``.
+A flight is a detached task with a call of its own, which runs the attempts. Its waiters wait beside it. A waiter that
+leaves does not touch the others; when the last one leaves, the flight ends. Its deadline is the latest of its waiters'.
+A failure reaches all waiters, each as an error of its own, and no waiter tries again for the others. Calls for whole
+answers and for streams have separate flights; a stream's is in ``stream_flight``.
 
 Exactly one waiter of a flight is not ``coalesced``: the first to hear of its end, else the last to leave. Its metric
 carries the flight's attempts.
@@ -12,25 +12,26 @@ carries the flight's attempts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from localagent.calls.cache_steps import entry_of, keep_now, offer
-from localagent.calls.run import fresh
 from localagent.errors import Draining, LocalAgentError
 from localagent.pipeline.guard import failure_of, own_error
 from localagent.records.call import Call
-from localagent.timing.timer import Timer
+from localagent.sharing.caches import store_now
 
 if TYPE_CHECKING:
+    from localagent.records.attempt import Attempt
     from localagent.records.caching import CacheEntry
     from localagent.records.responses import Response
-    from localagent.runtime import Runtime
+    from localagent.sharing.caches import Caches
+    from localagent.sharing.stream_source import StreamSource
+    from localagent.timing.services import LoopServices
 
 SOON = 0.002
-"""Seconds: whoever leaves this shortly before the flight's deadline leaves because of it."""
+"""Seconds: a waiter that leaves this shortly before the flight's deadline leaves because of it."""
 
 AnyFlight = TypeVar("AnyFlight", bound="Flight")
 
@@ -39,11 +40,26 @@ class Flights:
     """The flights of one client that may be joined.
 
     Args:
-        core: The running core.
+        services: The services of the event loop.
+        caches: The caches, to which answers are handed.
+        fresh: Has a model answer a call; returns the attempt, which is closed, and the answer.
+        upstream: Returns what reads a model's streamed answer to a call.
+        new_id: Returns the id of one more call.
     """
 
-    def __init__(self, core: Runtime) -> None:
-        self._core = core
+    def __init__(
+        self,
+        services: LoopServices,
+        caches: Caches,
+        fresh: Callable[[Call], Awaitable[tuple[Attempt, Response]]],
+        upstream: Callable[[Call], StreamSource],
+        new_id: Callable[[], str],
+    ) -> None:
+        self.services = services
+        self.caches = caches
+        self.fresh = fresh
+        self.upstream = upstream
+        self.new_id = new_id
         self._open: dict[Hashable, Flight] = {}
 
     @property
@@ -56,7 +72,7 @@ class Flights:
         key = (kind, call.keys, call.skipped, kind.variant(call))
         flight = self._open.get(key)
         if flight is None or not flight.takes(call):
-            flight = self._open[key] = kind(self._core, call, key)
+            flight = self._open[key] = kind(self, call, key)
             flight.join(call)
             flight.begin()
         else:
@@ -87,7 +103,7 @@ class Flight:
     """The work that identical calls share; see the module.
 
     Args:
-        core: The running core.
+        flights: The table to which it belongs, and what it works with.
         opener: The call that opens it.
         key: Its key in the table.
 
@@ -101,12 +117,13 @@ class Flight:
     at_once = False
     """Whether the work runs until it first has to wait before its opener does."""
 
-    def __init__(self, core: Runtime, opener: Call, key: Hashable) -> None:
+    def __init__(self, flights: Flights, opener: Call, key: Hashable) -> None:
         self.key = key
-        self.call = _own_call(core, opener)
+        self.call = _own_call(flights, opener)
         self.over = False
         self.error: LocalAgentError | None = None
-        self._core = core
+        self._flights = flights
+        self._services = flights.services
         self._given = dict(opener.facts)
         self._waiters: dict[Call, asyncio.Future[None] | None] = {}
         self._carried = False
@@ -115,7 +132,7 @@ class Flight:
 
     def begin(self) -> None:
         """Begin the work, in a task of its own."""
-        self._task = self._core.begin(self._run(), "flight", at_once=self.at_once)
+        self._task = self._services.background.begin(self._run(), "flight", at_once=self.at_once)
         if self._task.done():
             self._done(self._task)
         else:
@@ -129,7 +146,7 @@ class Flight:
     def takes(self, call: Call) -> bool:
         """Whether one more call may join: as long as the answer is no older than the call wants it."""
         oldest = call.cache.max_age
-        return not self.over or oldest is None or self._core.wall() - self._landed <= oldest
+        return not self.over or oldest is None or self._services.wall() - self._landed <= oldest
 
     def join(self, call: Call) -> None:
         """Take a waiter in; the flight then lasts as long, and is as urgent, as that waiter wants."""
@@ -141,20 +158,23 @@ class Flight:
             own.deadline = own.timer.deadline = call.deadline
 
     def leave(self, call: Call) -> None:
-        """Let a waiter go and tell its call what it had of the flight; the last one's leaving ends it. Idempotent."""
+        """Let a waiter go and give its call what it had of the flight, which ends with its last waiter. Idempotent."""
         if call not in self._waiters:
             return
         del self._waiters[call]
-        call.coalesced = self._carried or not (self.over or not self._waiters)
-        self._carried = self._carried or not call.coalesced
-        self._tell(call)
+        # Exactly one waiter carries the flight's attempts in its metric: the first that leaves once the work is done,
+        # or else, where all leave before that, the last one. All others are coalesced.
+        carries = not self._carried and (self.over or not self._waiters)
+        self._carried = self._carried or carries
+        call.coalesced = not carries
+        self._report_to(call)
         if not self._waiters and not self.over:
             self._abandon()
         self._release()
 
     async def news(self, call: Call) -> None:
         """Wait until something happened, or the waiter's own time is up (CancelledError)."""
-        future = self._waiters[call] = self._core.loop.create_future()
+        future = self._waiters[call] = self._services.loop.create_future()
         call.timer.deadline_only()
         await future
 
@@ -164,7 +184,7 @@ class Flight:
             await asyncio.wait([self._task])
 
     async def _work(self) -> CacheEntry | None:
-        """Do what the waiters wait for; return what caches shall keep."""
+        """Do what the waiters wait for; return what caches are to keep."""
         raise NotImplementedError
 
     async def _failed(self, error: BaseException) -> LocalAgentError | None:
@@ -191,20 +211,20 @@ class Flight:
                 await self._store(entry)
 
     async def _store(self, entry: CacheEntry) -> None:
-        """Offer the answer to the caches; behind the waiters where that waits: who comes meanwhile shares it."""
+        """Offer the answer to the caches; after the waiters if a cache awaits, while later calls may still share it."""
         steps = self.call.plan.cache_store
-        if keep_now(self.call, entry, steps):
+        if store_now(self.call, entry, steps):
             return
         if self._task is not None:
             self._task.set_name("localagent cache_store")  # from now on it is that, as in a call without a flight
         await asyncio.sleep(0)
-        await offer(self._core, self.call, entry, steps)
+        await self._flights.caches.offer(self.call, entry, steps)
 
     def _end(self, error: LocalAgentError | None, *, forget: bool = True) -> None:
         self.over = True
         self.error = error
         self.call.timer.close()
-        self._landed = self._core.wall()
+        self._landed = self._services.wall()
         if forget:
             self._forget()
         self._wake()
@@ -221,8 +241,7 @@ class Flight:
         self._forget()
 
     def _forget(self) -> None:
-        if self._core.flights is not None:
-            self._core.flights.forget(self)
+        self._flights.forget(self)
         self._release()
 
     def _release(self) -> None:
@@ -230,7 +249,7 @@ class Flight:
         if self._task is not None and self._task.done() and not self._waiters:
             self.call.attempts.clear()
 
-    def _tell(self, call: Call) -> None:
+    def _report_to(self, call: Call) -> None:
         """Give a waiter's call what the flight's call has: attempts, receipts' lines, facts that steps left."""
         own = self.call
         call.attempts = list(own.attempts)
@@ -248,8 +267,8 @@ class WholeFlight(Flight):
     response: Response | None = None
 
     async def _work(self) -> CacheEntry | None:
-        attempt, self.response = await fresh(self._core, self.call)
-        return entry_of(self._core, self.call, attempt, self.response)
+        attempt, self.response = await self._flights.fresh(self.call)
+        return self._flights.caches.entry_of(self.call, attempt, self.response)
 
     def answer(self, call: Call) -> Response:
         """Return a waiter's own view of the answer.
@@ -263,12 +282,12 @@ class WholeFlight(Flight):
         return msgspec.structs.replace(self.response, request_id=call.id, facts=facts, coalesced=call.coalesced)
 
 
-def _own_call(core: Runtime, opener: Call) -> Call:
+def _own_call(flights: Flights, opener: Call) -> Call:
     """Return the call of a flight: what its opener asks for, with a life of its own."""
     call = Call(
-        id=core.next_id(), request=opener.request, plan=opener.plan, stream=opener.stream,
-        timer=Timer(core.loop, opener.deadline, core.wheel), principal=opener.principal, cache=opener.cache,
-        started=core.clock(), wall=opener.wall, parent=opener.parent,
+        id=flights.new_id(), request=opener.request, plan=opener.plan, stream=opener.stream,
+        timer=flights.services.timer(opener.deadline), principal=opener.principal, cache=opener.cache,
+        started=flights.services.clock(), wall=opener.wall, parent=opener.parent,
     )  # fmt: skip
     call.keys, call.skipped, call.count = opener.keys, opener.skipped, opener.count
     call.priority, call.facts = opener.priority, dict(opener.facts)

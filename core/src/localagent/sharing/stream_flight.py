@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from localagent.calls.stream_source import Pulled, Upstream, interruption
 from localagent.errors import Advice, LocalAgentError, StreamInterrupted
 from localagent.pipeline.guard import failure_of, own_error
 from localagent.records.responses import Chunk, Decoder, Usage
-from localagent.sharing.flight import Flight
+from localagent.sharing.flight import Flight, Flights
 from localagent.sharing.flight_log import Cursor, FlightLog
+from localagent.sharing.stream_source import Pulled, interruption
 
 if TYPE_CHECKING:
-    from localagent.calls.stream_run import StreamRun
     from localagent.records.caching import CacheEntry
     from localagent.records.call import Call
-    from localagent.runtime import Runtime
+
+Interrupt = Callable[[LocalAgentError], None]
 
 
 class StreamFlight(Flight):
@@ -31,12 +31,12 @@ class StreamFlight(Flight):
         begun: Whether content has come.
     """
 
-    def __init__(self, core: Runtime, opener: Call, key: Hashable) -> None:
-        super().__init__(core, opener, key)
-        self.upstream = Upstream(core, self.call)
+    def __init__(self, flights: Flights, opener: Call, key: Hashable) -> None:
+        super().__init__(flights, opener, key)
+        self.upstream = flights.upstream(self.call)
         self.log = FlightLog()
         self.begun = False
-        self._runs: dict[Cursor, StreamRun] = {}
+        self._interrupt: dict[Cursor, Interrupt] = {}
         self._room: asyncio.Future[None] | None = None
 
     @staticmethod
@@ -49,15 +49,19 @@ class StreamFlight(Flight):
         """Whether one more call may join: as long as the log has the beginning."""
         return self.log.whole and super().takes(call)
 
-    def enter(self, run: StreamRun) -> Cursor:
-        """Return the cursor of a new reader."""
+    def enter(self, interrupt: Interrupt) -> Cursor:
+        """Return the cursor of a new reader.
+
+        Args:
+            interrupt: Ends the reader's run with an error when it reads too slowly.
+        """
         cursor = self.log.join()
-        self._runs[cursor] = run
+        self._interrupt[cursor] = interrupt
         return cursor
 
     def exit(self, cursor: Cursor) -> None:
         """Let a reader go; idempotent."""
-        self._runs.pop(cursor, None)
+        self._interrupt.pop(cursor, None)
         self.log.leave(cursor)
         self._go_on()
 
@@ -98,13 +102,13 @@ class StreamFlight(Flight):
         if not chunks:
             return
         for cursor in self.log.add(chunks):
-            self._runs.pop(cursor).interrupt(_slow())
+            self._interrupt.pop(cursor)(_slow())
         self._wake()
 
     async def _until_read(self) -> None:
         """Wait for the fastest reader; the server's clocks stand still, the deadline does not."""
         self.call.timer.deadline_only()
-        self._room = self._core.loop.create_future()
+        self._room = self._services.loop.create_future()
         try:
             await self._room
         finally:
@@ -116,19 +120,20 @@ class StreamFlight(Flight):
 
 
 class FlightReader:
-    """One reader of a stream's flight: a source for a stream's run, as ``Upstream`` is.
+    """One reader of a stream's flight: the ``StreamSource`` of a stream's run.
 
     Args:
-        flight: The flight, which the run's call has joined.
-        run: The run.
+        flight: The flight, which the call has joined.
+        call: The call of the run.
+        interrupt: Ends the run with an error.
     """
 
     __slots__ = ("_call", "_cursor", "_flight")
 
-    def __init__(self, flight: StreamFlight, run: StreamRun) -> None:
+    def __init__(self, flight: StreamFlight, call: Call, interrupt: Interrupt) -> None:
         self._flight = flight
-        self._call = run.call
-        self._cursor = flight.enter(run)
+        self._call = call
+        self._cursor = flight.enter(interrupt)
 
     @property
     def model(self) -> str:
@@ -146,8 +151,13 @@ class FlightReader:
         flight = self._flight
         return flight.over and flight.error is None and self._cursor.events == flight.log.events
 
+    @property
+    def who(self) -> str:
+        """Whose code an unexpected exception comes from."""
+        return self._flight.upstream.who
+
     async def open(self) -> Pulled:
-        """Wait for the first content; who comes later gets all that has come.
+        """Wait for the first content; a later reader gets all that has come.
 
         Raises:
             LocalAgentError: What ended the flight before any content.
@@ -175,7 +185,7 @@ class FlightReader:
 
     def failure_of(self, error: BaseException) -> LocalAgentError | None:
         """Return the typed error of what ended the reader's run; see ``guard``."""
-        return failure_of(error, self._call.timer, self._flight.upstream.who)
+        return failure_of(error, self._call.timer, self.who)
 
     def end(self, error: LocalAgentError | None, usage: Usage | None = None, *, cancelled: bool = False) -> None:
         """Leave the flight."""

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localagent import AnswerStream
-from localagent.calls.run import answer
-from localagent.calls.stream_run import StreamRun
 from localagent.records.reports import receipt_of
 
 if TYPE_CHECKING:
-    from localagent import ChatRequest, ChatResponse, Receipt
+    from localagent import AnswerStream, ChatRequest, ChatResponse, Receipt
     from localagent.runtime import Runtime
 
 
@@ -34,18 +31,18 @@ class Question:
         timeout: float | None = None,
         with_receipt: bool = False,
     ) -> None:
-        self._runtime = runtime
-        self._call = runtime.call(request, stream=stream, timeout=timeout, receipt=with_receipt)
+        self._engine = runtime.engine
+        self._call = self._engine.call(request, stream=stream, timeout=timeout, receipt=with_receipt)
 
     async def whole(self) -> ChatResponse:
         """Send it and return the whole answer."""
-        return await answer(self._runtime, self._call)  # type: ignore[return-value]
+        return await self._engine.answer(self._call)  # type: ignore[return-value]
 
     def stream(self) -> AnswerStream:
         """Return the handle of the answer; entering it sends the request."""
-        return AnswerStream(StreamRun(self._runtime, self._call))
+        return self._engine.stream(self._call)
 
     @property
     def receipt(self) -> Receipt:
         """What became of it so far."""
-        return receipt_of(self._call, self._runtime.clock())
+        return receipt_of(self._call, self._engine.clock())

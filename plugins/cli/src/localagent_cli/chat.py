@@ -104,9 +104,9 @@ class Chat:
         """
         from localagent.records.call import NOBODY
 
-        registry = (await self._client.runtime()).registry
-        registry.targets(model, NOBODY)
-        return model or registry.default_model or ""
+        fleet = (await self._client.runtime()).fleet
+        fleet.names.targets(model, NOBODY)
+        return model or fleet.registry.default_model or ""
 
     def checked(self, model: str) -> str:
         """Return the same, between two answers."""

@@ -109,11 +109,11 @@ def condition(runtimes: Sequence[Runtime]) -> Condition:
     troubles: Counter[tuple[str, str]] = Counter()
     for runtime in runtimes:
         troubles.update(runtime.pipeline.troubles.counts)
-    states = [newest.state(instance) for instance in newest.instances]
+    states = [newest.instances.state(instance) for instance in newest.instances]
     return Condition(
         versions={"core": localagent.__version__, **versions},
         troubles=tuple(Trouble(plugin, hook, count) for (plugin, hook), count in troubles.items()),
         instances=tuple(InstanceCondition(state.instance.id, state.health, state.error) for state in states),
-        background=sum(runtime.background for runtime in runtimes),
-        dropped=sum(runtime.dropped for runtime in runtimes),
+        background=sum(len(runtime.background) for runtime in runtimes),
+        dropped=sum(runtime.background.dropped for runtime in runtimes),
     )

@@ -34,7 +34,7 @@ def show(line: CommandLine) -> None:
 @command("check", help="Check the settings, those of plugins and providers included; nobody is asked anything.")
 def check(line: CommandLine) -> None:
     """Check the settings."""
-    from localagent.instances.registry import provider_types
+    from localagent.instances.provider_types import provider_types
     from localagent.structuring.secrets import all_missing_keys
     from localagent_cli.sentences import sentence
 

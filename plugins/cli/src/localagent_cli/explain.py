@@ -36,7 +36,7 @@ def explain(line: CommandLine, *, prompt: tuple[str, ...], sending: Sending, as_
     if text := read_prompt(prompt, required=False):
         line.run(_explain_prompt(line, text, sending, as_json=as_json))
         return
-    from localagent.instances.registry import provider_types, with_pools
+    from localagent.instances.provider_types import provider_types, with_pools
 
     settings, pipeline, _ = line.assembled()
     settings = with_pools(settings, provider_types(pipeline))

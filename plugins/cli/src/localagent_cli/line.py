@@ -13,8 +13,7 @@ from localagent_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from localagent import Client, Settings
-    from localagent.pipeline.pipeline import Pipeline
-    from localagent.plugin_api.discovery import Report
+    from localagent.pipeline.assembly import Assembled
     from localagent_cli.log import Log
 
 T = TypeVar("T")
@@ -58,7 +57,7 @@ class CommandLine:
 
         return read_settings(self.config, os.environ)
 
-    def assembled(self, settings: Settings | None = None) -> tuple[Settings, Pipeline, list[Report]]:
+    def assembled(self, settings: Settings | None = None) -> Assembled:
         """Return the settings, the compiled pipeline, and what is said of each plugin; nothing is started.
 
         Args:

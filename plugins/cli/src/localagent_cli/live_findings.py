@@ -36,20 +36,20 @@ async def live_findings(line: CommandLine, timeout: float) -> list[Finding]:
 
 
 def _providers(runtime: Runtime) -> Iterator[Finding]:
-    for name, source in runtime.registry.sources.items():
+    for name, source in runtime.fleet.registry.providers.items():
         named = name in runtime.settings.providers
         yield Finding("ok" if named else "note", f"provider {name}", f"Of type {source.type.name}, {source.why}.")
-    for name, missing in runtime.registry.missing.items():
+    for name, missing in runtime.fleet.registry.missing.items():
         yield Finding("warn", f"provider {name}", missing.error.message, missing.error.mend or "")
-    if not runtime.registry.sources:
-        mend = next((missing.error.mend for missing in runtime.registry.missing.values()), install_provider())
+    if not runtime.fleet.registry.providers:
+        mend = next((missing.error.mend for missing in runtime.fleet.registry.missing.values()), install_provider())
         yield Finding("broken", "providers", "There is none, so no model can be asked.", mend or "")
 
 
 async def _instance(runtime: Runtime, instance: Instance, timeout: float) -> Finding:
     """Ask an instance for its health, and for its models, so that the hooks for these are at work, too."""
     subject = f"instance {instance.id}"
-    state = await runtime.health.check(instance, timeout)
+    state = await runtime.fleet.health.check(instance, timeout)
     if state.health != "healthy":
         # Whoever reads this has followed the advice to come here.
         reason = state.error.removesuffix("See: localagent doctor").rstrip()
@@ -62,16 +62,16 @@ async def _instance(runtime: Runtime, instance: Instance, timeout: float) -> Fin
 
 
 def _models(runtime: Runtime) -> Iterator[Finding]:
-    registry = runtime.registry
+    registry = runtime.fleet.registry
     for alias in runtime.settings.models:
         try:
-            registry.targets(alias, NOBODY)
+            runtime.fleet.names.targets(alias, NOBODY)
         except LocalAgentError as error:
             yield broken(f"alias {alias}", error)
-    if not registry.sources:
+    if not registry.providers:
         return
     try:
-        registry.targets("", NOBODY)
+        runtime.fleet.names.targets("", NOBODY)
     except LocalAgentError as error:
         named = runtime.settings.default_model is not None
         mend = error.mend if named else "Set default_model in the settings, or name one each time with --model."

@@ -47,8 +47,8 @@ async def _listed(
 ) -> tuple[list[ModelInfo], dict[str, LocalAgentError], Mapping[str, Sequence[str]]]:
     async with line.client() as client:
         runtime = await client.runtime()
-        sources = runtime.registry.sources
-        missing = runtime.registry.missing
+        sources = runtime.fleet.registry.providers
+        missing = runtime.fleet.registry.missing
         if not sources:
             error = next((one.error for one in missing.values()), None)
             raise error or ModelNotFound("There is no provider, so there are no models.", mend="See: localagent doctor")

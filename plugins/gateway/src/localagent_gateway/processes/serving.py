@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from localagent import Client, PluginError, Settings
-from localagent.instances.registry import SHARED_VARIABLE
+from localagent.instances.provider_types import SHARED_VARIABLE
 from localagent.pipeline.pipeline import Pipeline
 from localagent.runtime import PROCESSES_VARIABLE
 from localagent.settings.files import SettingsFile, read_settings_file

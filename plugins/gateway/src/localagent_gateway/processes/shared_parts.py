@@ -14,7 +14,7 @@ from typing import Any, Self
 import attrs
 
 from localagent import Settings
-from localagent.instances.registry import provider_types, with_defaults
+from localagent.instances.provider_types import provider_types, with_defaults
 from localagent.pipeline.pipeline import Pipeline
 from localagent.supervision import tell_failure
 from localagent_gateway.processes.temporary import private_folder

@@ -33,12 +33,12 @@ def figures(worker: Worker, number: int) -> dict[str, Any]:
         "worker": number,
         "process": os.getpid(),
         "draining": worker.service.draining,
-        "calls": sum(len(runtime.calls) for runtime in runtimes),
-        "streams": sum(len(runtime.streams) for runtime in runtimes),
+        "calls": sum(len(runtime.engine.calls) for runtime in runtimes),
+        "streams": sum(len(runtime.engine.streams) for runtime in runtimes),
         "connections": worker.front.connections,
         "answered": dict(worker.access_log.answered),
         "memory": resident_bytes(),
-        "instances": [_instance(runtime.state(one)) for runtime in runtimes for one in runtime.instances],
+        "instances": [_instance(runtime.instances.state(one)) for runtime in runtimes for one in runtime.instances],
         "condition": msgspec.to_builtins(condition(runtimes)),
     }
 

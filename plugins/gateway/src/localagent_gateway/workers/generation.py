@@ -48,13 +48,13 @@ class Generation:
     @property
     def used(self) -> bool:
         """Whether a request, a call or a stream is under way."""
-        return bool(self._entered or self.runtime.calls or self.runtime.streams)
+        return bool(self._entered or self.runtime.engine.calls or self.runtime.engine.streams)
 
     def interrupt(self) -> None:
         """End all calls and streams; each client is told that the server is closing."""
-        for run in list(self.runtime.streams):
+        for run in list(self.runtime.engine.streams):
             run.interrupt(_closing())
-        for call in list(self.runtime.calls):
+        for call in list(self.runtime.engine.calls):
             call.timer.end(_closing())
 
     async def retire(self, seconds: float) -> None:
@@ -67,8 +67,8 @@ class Generation:
             await self.client.aclose()
 
     async def _unused(self, seconds: float) -> bool:
-        until = self.runtime.loop.time() + seconds
-        while self.used and self.runtime.loop.time() < until:  # noqa: ASYNC110 - three counts, and only after a reload
+        until = self.runtime.services.loop.time() + seconds
+        while self.used and self.runtime.services.loop.time() < until:  # noqa: ASYNC110 - three counts, and only after a reload
             await asyncio.sleep(LOOK_SECONDS)
         return not self.used
 

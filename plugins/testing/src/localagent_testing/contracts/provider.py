@@ -225,7 +225,7 @@ class ProviderContract(Streams):
         """Neither the provider nor its instances show the key in their repr."""
         async with self.serving(chat=self.server.chat("Hello.")) as (_, client):
             runtime = await client.runtime()
-            for source in runtime.registry.sources.values():
+            for source in runtime.fleet.registry.providers.values():
                 things: list[Any] = [source.provider, source.common, *source.provider.instances]
                 for thing in things:
                     canaries.watch(repr(thing))
@@ -235,6 +235,6 @@ class ProviderContract(Streams):
         """A provider may be closed before it was opened, and twice."""
         async with self.serving(chat=self.server.chat("Hello.")) as (_, client):
             runtime = await client.runtime()
-            for source in runtime.registry.sources.values():
+            for source in runtime.fleet.registry.providers.values():
                 await source.provider.aclose()
                 await source.provider.aclose()

@@ -58,8 +58,8 @@ class AnthropicApi:
         """Count the tokens of a conversation for a model; nothing is guessed when nobody counts for it."""
         request = counted_request(await self._service.document(front))
         runtime = await self._service.client.runtime()
-        target = runtime.registry.targets(request.model, principal)[0]
-        count = await runtime.tokens.of(request, target)
+        target = runtime.fleet.names.targets(request.model, principal)[0]
+        count = await runtime.fleet.tokens.of(request, target)
         if count is None:
             raise unsupported(f"how many tokens this has: no installed plugin counts them for {target.name}",
                               "Install one whose name begins with localagent-tokenize.")  # fmt: skip

@@ -1,69 +1,53 @@
-"""Questions to instances that cost nothing: one way to ask, and which models they offer.
-
-Models are asked of catalogues first, then of the instances themselves.
-"""
+"""Which models the instances offer: a catalogue is asked first, then the instances themselves."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from localagent.errors import Draining, LocalAgentError
-from localagent.pipeline.guard import clock_error_for, defect, failure_of, own_error
+from localagent.pipeline.guard import clock_error_for, defect, own_error
 from localagent.pipeline.plan import first, notify
 from localagent.records.instances import Instance, removed
 from localagent.records.responses import ModelInfo
-from localagent.timing.timer import Timer, Watch
 
 if TYPE_CHECKING:
+    from localagent.instances.asking import Asking
+    from localagent.instances.registry import Registry
+    from localagent.pipeline.pipeline import Pipeline
     from localagent.plugin_api.providers import Provider
     from localagent.records.transport import Transport
-    from localagent.runtime import Runtime
-
-T = TypeVar("T")
-Question = Callable[["Provider", "Instance", "Transport", Watch], Awaitable[T]]
+    from localagent.settings.model import Settings
+    from localagent.timing.services import LoopServices
+    from localagent.timing.timer import Watch
 
 SECONDS = 30.0
 
-
-async def ask_instance(core: Runtime, instance: Instance, seconds: float, question: Question[T]) -> T:
-    """Ask an instance something outside of any call.
-
-    Args:
-        core: The running core.
-        instance: The instance; its provider is opened first, if need be.
-        seconds: How long the answer may take.
-        question: Asks: given the provider, the instance, its transport, and what says which phase begins.
-
-    Raises:
-        LocalAgentError: It did not answer.
-    """
-    source = core.provider_of(instance)
-    with Timer(core.loop, core.clock() + seconds, core.wheel) as timer:
-        try:
-            await source.open()
-            transport = await core.connect(instance)
-            clocks = Watch(timer, source.common.clocks, streamed=False)
-            return await question(source.provider, instance, transport, clocks)
-        except BaseException as error:  # the provider's and the transport's code
-            late = functools.partial(clock_error_for, instance=instance)
-            failure = failure_of(error, timer, f"Provider {instance.provider}", late)
-            if failure is None or failure is error:
-                raise
-            raise failure from failure.__cause__
+Ask = Callable[["Instance"], Awaitable[Sequence[ModelInfo]]]
 
 
 class ModelLists:
     """The model lists of one client.
 
     Args:
-        core: The running core.
+        services: The services of the event loop.
+        settings: The settings, for the models that they name.
+        pipeline: The plugins' steps: catalogues, and those that hear what an instance lists.
+        registry: The configured providers, and the instances that are there.
+        asking: Asks instances.
     """
 
-    def __init__(self, core: Runtime) -> None:
-        self._core = core
+    def __init__(
+        self, services: LoopServices, settings: Settings, pipeline: Pipeline, registry: Registry, asking: Asking
+    ) -> None:
+        self._services = services
+        self._settings = settings
+        self._steps = pipeline.steps
+        self._registry = registry
+        self._instances = registry.instances
+        self._asking = asking
         self._questions: dict[Instance, _Question] = {}
 
     async def all(self, timeout: float = SECONDS) -> tuple[list[ModelInfo], dict[str, LocalAgentError]]:
@@ -72,13 +56,13 @@ class ModelLists:
         Args:
             timeout: Seconds for each instance; all are asked at the same time.
         """
-        instances = list(self._core.instances)
+        instances = list(self._instances)
         answers = await asyncio.gather(*(self.of(instance, timeout) for instance in instances), return_exceptions=True)
         models: list[ModelInfo] = []
         errors: dict[str, LocalAgentError] = {}
         for instance, answer in zip(instances, answers, strict=True):
             if isinstance(answer, LocalAgentError):
-                if self._core.instances.find(instance) is not None:
+                if self._instances.find(instance) is not None:
                     errors[instance.id] = answer
             elif isinstance(answer, BaseException):
                 raise answer
@@ -92,11 +76,11 @@ class ModelLists:
         Args:
             unanswered: The ids of the instances that were asked and gave none.
         """
-        registry, settings = self._core.registry, self._core.settings
+        registry, settings = self._registry, self._settings
         named = [target for alias in settings.models.values() for target in alias.targets]
         if registry.default_model is not None:
             named.append(registry.default_model)
-        instances = list(self._core.instances)
+        instances = list(self._instances)
         silent = {instance.provider for instance in instances if instance.id in unanswered}
         silent -= {instance.provider for instance in instances if instance.id not in unanswered}
         parts = [name.partition("/") for name in dict.fromkeys(named)]
@@ -104,9 +88,9 @@ class ModelLists:
 
     async def of(self, instance: Instance, timeout: float = SECONDS) -> Sequence[ModelInfo]:
         """Return the models of an instance: a catalogue's answer, or its own."""
-        steps = self._core.pipeline.steps["list_models"]
+        steps = self._steps["list_models"]
         if steps:
-            with Timer(self._core.loop, self._core.clock() + timeout, self._core.wheel) as timer:
+            with self._services.timer(self._services.clock() + timeout) as timer:
                 answer, _ = await first(steps, timer, instance)
             if answer is not None:
                 return answer  # type: ignore[no-any-return]
@@ -115,7 +99,7 @@ class ModelLists:
     async def refresh(self, instance: Instance, timeout: float = SECONDS) -> Sequence[ModelInfo]:
         """Ask the instance itself; every ``models_listed`` step hears the answer.
 
-        Whoever asks while an answer is on its way shares it. A question that nobody waits for any more is dropped.
+        A caller who asks while an answer is on its way shares it. A question that nobody waits for any more is dropped.
 
         Args:
             instance: The instance.
@@ -126,20 +110,30 @@ class ModelLists:
         """
         question = self._questions.get(instance)
         if question is None:
-            question = self._questions[instance] = _Question(self._core, instance)
+            question = self._questions[instance] = _Question(self._services, instance, self._ask)
             question.task.add_done_callback(functools.partial(self._forget, instance, question))
         question.waiters += 1
-        question.in_background &= self._core.in_background()
+        question.in_background &= asyncio.current_task() in self._services.background
         try:
             await asyncio.wait([question.task], timeout=timeout)
         finally:
             question.waiters -= 1
             if not question.waiters:
-                self._forget(instance, question)  # now: it takes turns to end, and who asks meanwhile wants an answer
+                self._forget(instance, question)  # now: it takes turns to end, and a new caller wants an answer
                 question.task.cancel()
         if not question.task.done():
             raise clock_error_for("total", instance)
         return question.answer()
+
+    async def _ask(self, instance: Instance) -> Sequence[ModelInfo]:
+        """Ask an instance, note what it has, and let the ``models_listed`` steps hear it."""
+        models = await self._asking.ask(instance, SECONDS, _list)
+        state = self._instances.find(instance)
+        if state is None:
+            raise removed(instance)
+        state.models = frozenset(model.id for model in models)
+        notify(self._steps["models_listed"], instance, models)
+        return models
 
     def _forget(self, instance: Instance, question: _Question, task: object = None) -> None:
         """Let nobody wait for a question any more; another one about the instance stays."""
@@ -162,11 +156,11 @@ class _Question:
         in_background: Whether all who ever waited for it are background work.
     """
 
-    def __init__(self, core: Runtime, instance: Instance) -> None:
+    def __init__(self, services: LoopServices, instance: Instance, ask: Ask) -> None:
         self.waiters = 0
         self.in_background = True
         self._answer: Sequence[ModelInfo] | LocalAgentError = Draining("The client was closed.")
-        self.task = core.begin(self._run(core, instance), "list models")
+        self.task = services.background.begin(self._run(ask, instance), "list models")
 
     def answer(self) -> Sequence[ModelInfo]:
         """Return the models.
@@ -178,18 +172,12 @@ class _Question:
             raise own_error(self._answer)
         return self._answer
 
-    async def _run(self, core: Runtime, instance: Instance) -> None:
+    async def _run(self, ask: Ask, instance: Instance) -> None:
         try:
-            models = await ask_instance(core, instance, SECONDS, _list)
-            state = core.instances.find(instance)
-            if state is None:
-                raise removed(instance)
-            state.models = frozenset(model.id for model in models)
-            notify(core.pipeline.steps["models_listed"], instance, models)
-            self._answer = models
+            self._answer = await ask(instance)
         except LocalAgentError as error:
             self._answer = error
-        except Exception as error:  # the provider's list may be none
+        except Exception as error:  # the provider's list may be anything
             self._answer = defect(error, f"Provider {instance.provider}")
 
 

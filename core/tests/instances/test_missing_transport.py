@@ -45,7 +45,7 @@ async def test_who_sends_nothing_needs_no_transport() -> None:
 
 async def states(client: Client) -> list[InstanceState]:
     runtime = await client.runtime()
-    return [runtime.state(instance) for instance in runtime.instances]
+    return [runtime.instances.state(instance) for instance in runtime.instances]
 
 
 @pytest.mark.parametrize(

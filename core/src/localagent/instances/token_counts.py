@@ -1,8 +1,9 @@
-"""Counting tokens: the tokenizers that plugins bring, and the ones that a client has looked up."""
+"""Counting tokens with the tokenizers that plugins bring; one is looked up for each target."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from localagent.pipeline.plan import first_now
 from localagent.records.instances import Target
@@ -10,7 +11,8 @@ from localagent.records.requests import Request
 from localagent.timing.work import in_thread
 
 if TYPE_CHECKING:
-    from localagent.runtime import Runtime
+    from localagent.pipeline.plan import Step
+    from localagent.plugin_api.tokenizer import Tokenizer
 
 LONG = 20_000
 """Bytes of a request above which counting leaves the event loop: about a millisecond of a fast tokenizer."""
@@ -18,26 +20,15 @@ KNOWN_AT_MOST = 1_000
 """Models whose tokenizers are remembered; their names are foreign text."""
 
 
-@runtime_checkable
-class Tokenizer(Protocol):
-    """Counts tokens for one target."""
-
-    def message(self, message: dict[str, Any]) -> int:
-        """Count one message, with what the chat template adds to it."""
-
-    def request(self, request: Request) -> int:
-        """Count a whole request, tools and template included."""
-
-
 class TokenCounts:
     """The tokenizers of one client, one a target, looked up once.
 
     Args:
-        core: The running core.
+        steps: The steps of ``tokenize``, which bring tokenizers.
     """
 
-    def __init__(self, core: Runtime) -> None:
-        self._core = core
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
         self._tokenizers: dict[str, Tokenizer | None] = {}
 
     async def of(self, request: Request, target: Target) -> int | None:
@@ -53,7 +44,7 @@ class TokenCounts:
         if target.name not in self._tokenizers:
             if len(self._tokenizers) >= KNOWN_AT_MOST:
                 self._tokenizers.clear()
-            self._tokenizers[target.name] = first_now(self._core.pipeline.steps["tokenize"], target)
+            self._tokenizers[target.name] = first_now(self._steps, target)
         return self._tokenizers[target.name]
 
 

@@ -1,0 +1,110 @@
+"""Which targets a call goes to, round by round: the candidates, those that failed, and the one that is preferred."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localagent.errors import InternalError, LocalAgentError, ModelNotFound
+from localagent.pipeline.plan import Step, tell
+from localagent.records.attempt import Refused
+from localagent.records.instances import Target
+
+if TYPE_CHECKING:
+    from localagent.calls.engine import CallEngine
+    from localagent.records.call import Call
+
+
+class Candidates:
+    """The candidates of one call.
+
+    Args:
+        engine: Runs the calls of the client.
+        call: The call.
+
+    Attributes:
+        failed: The targets at which an attempt failed.
+        preferred: The target that the last decision to retry named; it comes first.
+        last_error: What ended the last attempt; raised when no target is left.
+    """
+
+    __slots__ = ("_call", "_engine", "failed", "last_error", "preferred")
+
+    def __init__(self, engine: CallEngine, call: Call) -> None:
+        self._engine = engine
+        self._call = call
+        self.failed: set[Target] = set()
+        self.preferred: Target | None = None
+        self.last_error: LocalAgentError | None = None
+
+    def choose(self) -> tuple[Target, ...] | Refused:
+        """Return the targets to try in this round, in order, at least one; or a selection plugin's refusal.
+
+        Raises:
+            LocalAgentError: No target is left.
+        """
+        call = self._call
+        candidates = self._known()
+        if call.plan.select_instance:
+            chosen = _select(call, candidates)
+            if isinstance(chosen, Refused):
+                return chosen
+            candidates = chosen
+        preferred = self.preferred
+        if preferred is not None and self._engine.fleet.instances.serves(preferred.instance):
+            candidates = (preferred, *(target for target in candidates if target != preferred))
+        call.candidates = candidates
+        if not candidates:
+            raise self.last_error or ModelNotFound(
+                "No instance is left that could answer.", mend="See: localagent doctor"
+            )
+        return candidates
+
+    def any_left(self) -> bool:
+        """Whether a target is left for a repeat."""
+        if self.preferred is not None and self._engine.fleet.instances.serves(self.preferred.instance):
+            return True
+        try:
+            return bool(self._engine.targets(self._call))
+        except ModelNotFound:
+            return False
+
+    def others_than(self, target: Target) -> bool:
+        """Whether this round has another target that has not failed."""
+        return any(one not in self.failed and one != target for one in self._call.candidates)
+
+    def _known(self) -> tuple[Target, ...]:
+        """Return the targets that could answer now, without those that failed in this call unless all did.
+
+        Targets whose instance is known as unhealthy come last.
+        """
+        try:
+            candidates = self._engine.targets(self._call)
+        except ModelNotFound as error:
+            raise self.last_error or error from None  # all instances went away after the first attempt
+        if len(candidates) > 1:
+            candidates = self._engine.fleet.health.order(candidates)
+        if not self.failed:
+            return candidates
+        return tuple(target for target in candidates if target not in self.failed) or candidates
+
+
+def _select(call: Call, candidates: tuple[Target, ...]) -> tuple[Target, ...] | Refused:
+    for step in call.plan.select_instance:
+        chosen = tell(step, call, candidates)
+        if isinstance(chosen, Refused):
+            check_refusal(chosen, step)
+            return chosen
+        if chosen is not None:
+            candidates = chosen
+    return candidates
+
+
+def check_refusal(refused: Refused, step: Step | None) -> None:
+    """Check what a gate gave.
+
+    Raises:
+        InternalError: It holds a ticket.
+    """
+    if refused.ticket is not None:
+        name = step.plugin if step else "?"
+        raise InternalError(f"Plugin {name} gave a ticket, which this version does not support.")

@@ -1,0 +1,209 @@
+"""The engine of a client's calls: it makes them, has them answered, and ends those under way when the client closes."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import secrets
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from localagent.calls.retry_budget import RetryBudget
+from localagent.calls.run import answer, fresh
+from localagent.errors import Draining
+from localagent.plugin_api.kinds import OPERATIONS
+from localagent.records.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
+from localagent.sharing.caches import Caches
+from localagent.sharing.flight import Flights
+from localagent.timing.background import CLOSING_SECONDS
+from localagent.timing.timer import Timer
+
+if TYPE_CHECKING:
+    from localagent.calls.answer_stream import AnswerStream
+    from localagent.calls.stream_run import StreamRun
+    from localagent.calls.stream_source import Upstream
+    from localagent.instances.fleet import Fleet
+    from localagent.pipeline.pipeline import Pipeline
+    from localagent.records.instances import Target
+    from localagent.records.requests import Request
+    from localagent.settings.model import Settings
+    from localagent.timing.services import LoopServices
+
+T = TypeVar("T")
+
+
+class CallEngine:
+    """Runs the calls of one client.
+
+    Args:
+        services: The services of the event loop.
+        settings: The settings.
+        pipeline: The plugins and their plans.
+        fleet: The instances that answer.
+
+    Attributes:
+        answer: Runs a call that is not streamed; see ``calls.run.answer``.
+        budget: What repeats are drawn from.
+        caches: The caches.
+        calls: Calls that are under way, without streams.
+        clock: Returns monotonic seconds, the event loop's.
+        fleet: The instances that answer.
+        flights: What identical calls share; None where nothing is shared.
+        max_attempts: Attempts of one call at most.
+        services: The services of the event loop.
+        streams: Streams that are open.
+    """
+
+    def __init__(self, services: LoopServices, settings: Settings, pipeline: Pipeline, fleet: Fleet) -> None:
+        self.services = services
+        self.clock = services.clock
+        self.fleet = fleet
+        self.max_attempts = settings.max_attempts
+        retry = settings.retry
+        self.budget = RetryBudget(self.clock, ratio=retry.ratio, floor=retry.floor, window=retry.window)
+        self.calls: set[Call] = set()
+        self.streams: set[StreamRun] = set()
+        self.answer = functools.partial(answer, self)
+        self._timeout = settings.timeout
+        self._pipeline = pipeline
+        self._plans = {operation: pipeline.plan(operation) for operation in OPERATIONS}
+        self._count = fleet.tokens.of  # bound once: a bound method made for every call is not free
+        self._prefix = f"la-{secrets.token_hex(4)}-"
+        self._numbers = itertools.count(1)
+        self._closed = False
+        self.caches = Caches(services, settings.sharing, self.targets)
+        shared = settings.sharing.flights
+        if shared is None:
+            shared = any(plan.cache_lookup for plan in self._plans.values())
+        fresh_answer = functools.partial(fresh, self)
+        self.flights = Flights(services, self.caches, fresh_answer, self._upstream, self.new_id) if shared else None
+
+    def call(
+        self,
+        request: Request,
+        *,
+        stream: bool = False,
+        timeout: float | None = None,
+        principal: Principal = NOBODY,
+        cache: CachePolicy = CACHE,
+        parent: Call | None = None,
+        sender: str = "",
+        receipt: bool = False,
+    ) -> Call:
+        """Make the call of a request.
+
+        Args:
+            request: The request.
+            stream: Whether the user reads the answer as a stream.
+            timeout: Seconds for the whole call; None means the settings' own.
+            principal: Who asks.
+            cache: What caches may do.
+            parent: The call on whose behalf a plugin sends this one.
+            sender: The plugin that sends it on behalf of ``parent``; its steps are skipped.
+            receipt: Record what each step decides.
+
+        Raises:
+            Draining: The client is closed.
+        """
+        self.check_open()
+        services = self.services
+        now = self.clock()
+        deadline = now + (self._timeout if timeout is None else timeout)
+        skipped = parent.skipped | {sender} if parent is not None else NONE_SKIPPED
+        call = Call(
+            id=self.new_id(),
+            request=request,
+            plan=self._plans[request.operation]
+            if parent is None and not receipt
+            else self._pipeline.plan(request.operation, recording=receipt, without=skipped),
+            timer=Timer(
+                services.loop, deadline if parent is None else min(deadline, parent.deadline), services.wheel, now
+            ),
+            principal=principal,
+            cache=cache,
+            stream=stream,
+            started=now,
+            parent=parent,
+            wall=services.wall,
+        )
+        call.count = self._count
+        if skipped:
+            call.skipped = skipped
+        if receipt:
+            call.records = []
+        return call
+
+    def stream(self, call: Call) -> AnswerStream:
+        """Return the handle of a streamed call; nothing is sent before it is entered or read."""
+        from localagent.calls.answer_stream import AnswerStream
+        from localagent.calls.stream_run import StreamRun
+
+        return AnswerStream(StreamRun(self, call))
+
+    def check_open(self) -> None:
+        """Refuse what would begin now if the client is closed, or closing.
+
+        Raises:
+            Draining: It is.
+        """
+        if self._closed:
+            raise Draining("The client is closed.", mend="Open a new one.")
+
+    def new_id(self) -> str:
+        """Return the id of one more call."""
+        return self._prefix + str(next(self._numbers))
+
+    def targets(self, call: Call) -> tuple[Target, ...]:
+        """Return the targets that could answer a call now, in the user's order."""
+        return self.fleet.names.targets(call.request.model, call.principal)
+
+    def refuse(self) -> None:
+        """Refuse calls from now on, because the client closes."""
+        self._closed = True
+
+    async def end(self) -> None:
+        """End all calls and streams that are under way; each ends in the task that waits for it."""
+        self.calls, self.streams = calls, streams = Leaving(self.calls), Leaving(self.streams)
+        for call in list(calls):
+            call.timer.end(_closed())
+        for run in list(streams):
+            run.interrupt(_closed())
+        if calls or streams:
+            await asyncio.wait([calls.empty, streams.empty], timeout=CLOSING_SECONDS)
+        for run in list(streams):
+            await run.aclose()
+
+    def _upstream(self, call: Call) -> Upstream:
+        from localagent.calls.stream_source import Upstream
+
+        return Upstream(self, call)
+
+
+def _closed() -> Draining:
+    return Draining("The client was closed.")
+
+
+class Leaving(set[T]):
+    """A set that notes when it has become empty; it replaces a plain set when the client closes.
+
+    Args:
+        members: The members at first.
+
+    Attributes:
+        empty: Done when no member is left.
+    """
+
+    def __init__(self, members: Iterable[T]) -> None:
+        super().__init__(members)
+        self.empty: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._note()
+
+    def discard(self, element: object, /) -> None:
+        """Remove a member."""
+        super().discard(element)
+        self._note()
+
+    def _note(self) -> None:
+        if not self and not self.empty.done():
+            self.empty.set_result(None)

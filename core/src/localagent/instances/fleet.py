@@ -1,0 +1,73 @@
+"""The fleet: the instances of one client, how they are named, reached, asked and watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from localagent.instances.asking import Asking
+from localagent.instances.connections import Connections
+from localagent.instances.health import Health
+from localagent.instances.model_lists import ModelLists
+from localagent.instances.model_names import ModelNames
+from localagent.instances.registry import Registry
+from localagent.instances.token_counts import TokenCounts
+from localagent.records.instances import Instances
+
+if TYPE_CHECKING:
+    from localagent.pipeline.pipeline import Pipeline
+    from localagent.plugin_api.core import Core
+    from localagent.settings.model import Settings
+    from localagent.timing.services import LoopServices
+
+
+class Fleet:
+    """The instances of one client and what belongs to them.
+
+    Args:
+        services: The services of the event loop.
+        settings: The settings.
+        pipeline: The plugins' steps.
+        environment: The environment, for secrets that the settings name.
+        core_for: Returns what a plugin, given by its name, sees of the core; for the providers that it makes.
+
+    Attributes:
+        instances: The instances that are there, and their states.
+        registry: The configured providers.
+        names: The way from a model's name to its targets.
+        connections: The transports of the instances.
+        models: The model lists of the instances.
+        health: The health checks.
+        tokens: The tokenizers of the targets.
+    """
+
+    def __init__(
+        self,
+        services: LoopServices,
+        settings: Settings,
+        pipeline: Pipeline,
+        environment: Mapping[str, str],
+        core_for: Callable[[str], Core],
+    ) -> None:
+        self.instances = Instances()
+        self.registry = Registry(self.instances, settings, pipeline, environment, core_for)
+        self.names = ModelNames(self.registry, settings)
+        self.connections = Connections(services, self.instances, pipeline.steps["connect"])
+        asking = Asking(services, self.registry, self.connections)
+        self.models = ModelLists(services, settings, pipeline, self.registry, asking)
+        self.health = Health(services, settings.health, self.instances, asking)
+        self.tokens = TokenCounts(pipeline.steps["tokenize"])
+
+    def open(self) -> None:
+        """Make the providers of the settings, and those that the environment gives.
+
+        Raises:
+            SettingsError: A provider's settings are wrong.
+            PluginError: Its type is brought by no active plugin.
+        """
+        self.registry.fill()
+
+    def start(self) -> None:
+        """Begin to watch the instances, once all plugins know the core."""
+        self.connections.watch()
+        self.health.start()

@@ -1,0 +1,114 @@
+"""From the name of a model to the targets that serve it: aliases, ``provider/name``, the default model."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from localagent.errors import ModelNotFound, NotAllowed
+from localagent.pipeline.guard import own_error
+from localagent.plugin_api.discovery import find_plugins
+from localagent.plugin_api.installing import PROVIDER, missing_role
+from localagent.records.instances import Target, check_model_name
+
+if TYPE_CHECKING:
+    from localagent.instances.registry import Registry
+    from localagent.records.call import Principal
+    from localagent.settings.model import Settings
+
+log = logging.getLogger("localagent")
+
+KNOWN_AT_MOST = 2_000
+"""Names whose targets are remembered; with 256 characters and a few instances each they take a few megabytes."""
+
+
+class ModelNames:
+    """The names of models that one client serves.
+
+    Args:
+        registry: The configured providers, and the instances that are there.
+        settings: The settings, for the aliases.
+    """
+
+    def __init__(self, registry: Registry, settings: Settings) -> None:
+        self._instances = registry.instances
+        self._registry = registry
+        self._settings = settings
+        self._known: dict[tuple[str, frozenset[str] | None], tuple[int, tuple[Target, ...]]] = {}
+        self._told: set[str] = set()
+
+    def targets(self, model: str, principal: Principal) -> tuple[Target, ...]:
+        """Return the targets of a model's name: an alias, ``provider/name``, or empty for the default.
+
+        Raises:
+            InvalidRequest: It is no name of a model; see ``check_model_name``.
+            ModelNotFound: There is no such alias or provider, or it has no instance.
+            NotAllowed: The principal may not use it.
+            SettingsError: The provider was left out, because it lacks its keys.
+        """
+        if model.__class__ is not str:
+            check_model_name(model)
+        key = (model, principal.models)
+        known = self._known.get(key)
+        if known is not None and known[0] == self._instances.version:
+            return known[1]
+        check_model_name(model)
+        targets = tuple(
+            Target(state.instance, name, place)
+            for place, (provider, name) in enumerate(self._resolve(model, principal))
+            for state in self._instances.of(provider)
+        )
+        if not targets:
+            raise ModelNotFound(
+                f"No instance serves {model or 'the default model'} now.", mend="See: localagent doctor"
+            )
+        if len(self._known) >= KNOWN_AT_MOST:
+            self._known.clear()
+        self._known[key] = (self._instances.version, targets)
+        return targets
+
+    def _resolve(self, model: str, principal: Principal) -> Sequence[tuple[str, str]]:
+        asked = model or self._registry.default_model
+        if not asked and self._registry.missing and not self._registry.providers:
+            raise own_error(next(iter(self._registry.missing.values())).error)
+        if not asked:
+            raise ModelNotFound("No model was named and there is no default.", mend=self._mend(""))
+        alias = self._settings.models.get(asked)
+        names = self._serving(alias.targets) if alias is not None else (asked,)
+        if principal.models is not None and asked not in principal.models:
+            raise NotAllowed(f"The model {asked} is not among those that this tenant may use.")
+        return [self._split(name) for name in names]
+
+    def _serving(self, names: Sequence[str]) -> Sequence[str]:
+        """Return the targets whose providers are not left out; the first if all are, so that its error is raised."""
+        out = [name for name in names if self._registry.is_left_out(name.partition("/")[0])]
+        if len(out) == len(names):
+            return names[:1]
+        for provider in dict.fromkeys(name.partition("/")[0] for name in out):
+            if provider not in self._told:
+                self._told.add(provider)
+                log.warning("%s", self._registry.missing[provider].error)
+        return [name for name in names if name not in out]
+
+    def _split(self, name: str) -> tuple[str, str]:
+        provider, slash, model = name.partition("/")
+        if slash and self._registry.is_left_out(provider):
+            raise own_error(self._registry.missing[provider].error)
+        if not slash or provider not in self._registry.providers:
+            what = f"no provider named {provider}" if slash else f"no alias named {name}"
+            raise ModelNotFound(f"There is {what}.", mend=self._mend(name))
+        return provider, model
+
+    def _mend(self, name: str) -> str:
+        provider, slash, model = name.partition("/")
+        near = difflib.get_close_matches(provider, [*self._settings.models, *self._registry.providers], n=1)
+        if near:
+            return f"Did you mean {near[0]}{slash}{model}?"
+        if not self._registry.providers and self._registry.types:
+            return f"Write a table [providers.NAME] into the settings, with a type: {', '.join(self._registry.types)}."
+        if not self._registry.providers:
+            return missing_role(PROVIDER, find_plugins())
+        known = ", ".join(self._registry.providers)
+        return f"A model is written PROVIDER/NAME; providers are: {known}. See: localagent models"

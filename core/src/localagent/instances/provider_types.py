@@ -1,0 +1,109 @@
+"""The provider types that plugins bring, and what they add to the settings: providers in the environment, pools."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import msgspec
+
+from localagent.errors import LocalAgentError, PluginError
+from localagent.plugin_api.providers import ProviderType
+from localagent.records.instances import PoolProfile
+from localagent.structuring.place import wrong_variable
+
+if TYPE_CHECKING:
+    from localagent.pipeline.pipeline import Pipeline
+    from localagent.settings.model import Settings
+    from localagent.settings.provider import ProviderSettings
+
+SHARED_VARIABLE = "LOCALAGENT_SHARED"
+"""The variable by which a front of several processes tells each of them what runs once for all: a JSON object."""
+
+
+def provider_types(pipeline: Pipeline) -> dict[str, tuple[ProviderType, str]]:
+    """Ask every plugin for its provider types; returns each by name, with the plugin that brings it.
+
+    Raises:
+        PluginError: A plugin raised, or two bring a type of the same name.
+    """
+    types: dict[str, tuple[ProviderType, str]] = {}
+    for step in pipeline.steps["provide"]:
+        try:
+            brought = step.check(step.call()) or ()
+        except (Exception, asyncio.CancelledError) as error:  # the plugin's code: refused at start, by the contract
+            raise PluginError(f"Plugin {step.plugin} failed in provide: {type(error).__name__}.") from error
+        for kind in brought:
+            if kind.name in types:
+                other = types[kind.name][1]
+                raise PluginError(f"The plugins {other} and {step.plugin} both bring the provider type {kind.name}.",
+                                  mend="Choose one with: use = [...]")  # fmt: skip
+            types[kind.name] = kind, step.plugin
+    return types
+
+
+def with_defaults(
+    settings: Settings, types: Mapping[str, tuple[ProviderType, str]], environment: Mapping[str, str]
+) -> Settings:
+    """Return the settings with the providers that are there without being named.
+
+    Raises:
+        SettingsError: A variable that a provider type reads does not hold what it expects.
+        PluginError: A provider type failed.
+    """
+    for name, (kind, _) in types.items():
+        if any(provider.type == name for provider in settings.providers.values()):
+            continue
+        given = _found_by(kind, environment)
+        if given is not None and name not in settings.providers:
+            settings = settings.with_provider(name, given, where=f"the defaults of {name}")
+    return with_pools(settings, types)
+
+
+def with_pools(settings: Settings, types: Mapping[str, tuple[ProviderType, str]]) -> Settings:
+    """Return the settings with the pool profile of each provider's type, where they choose nothing themselves.
+
+    Raises:
+        PluginError: A provider type failed.
+    """
+    providers = {
+        name: attrs.evolve(common, pool=common.pool.over(_pool_of(types[common.type][0], common)))
+        for name, common in settings.providers.items()
+        if common.type in types
+    }
+    return attrs.evolve(settings, providers={**settings.providers, **providers})
+
+
+def _pool_of(kind: ProviderType, common: ProviderSettings) -> PoolProfile:
+    try:
+        return kind.pool([instance.url for instance in common.instances])
+    except Exception as error:  # the plugin's code
+        raise PluginError(f"Provider type {kind.name} failed to name its pool: {type(error).__name__}.") from error
+
+
+def _found_by(kind: ProviderType, environment: Mapping[str, str]) -> Mapping[str, Any] | None:
+    try:
+        return kind.default(environment)
+    except LocalAgentError:
+        raise
+    except Exception as error:  # the plugin's code
+        raise PluginError(
+            f"Provider type {kind.name} failed to read the environment: {type(error).__name__}."
+        ) from error
+
+
+def shared_servers(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return where providers reach what runs once for several processes, by the provider's name.
+
+    Raises:
+        SettingsError: The variable holds something else.
+    """
+    given = environment.get(SHARED_VARIABLE)
+    try:
+        return msgspec.json.decode(given, type=dict[str, str]) if given else {}
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    # Raised here and not above: the decoder's error quotes the value.
+    raise wrong_variable(SHARED_VARIABLE, given or "", 'a JSON object of texts, such as {"mine": "/run/mine.sock"}')

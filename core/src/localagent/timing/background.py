@@ -1,0 +1,106 @@
+"""Background work: tasks beside the path of a request, tracked, bounded, and awaited when the client closes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from localagent.supervision import raised_at
+from localagent.timing.work import begun
+
+log = logging.getLogger("localagent")
+
+BACKGROUND_AT_MOST = 1000
+CLOSING_SECONDS = 5.0
+"""Seconds that background work has to end when the client closes, and as many again once it is cancelled."""
+
+
+class Background:
+    """The background work of one client.
+
+    Args:
+        loop: The event loop of the client.
+
+    Attributes:
+        dropped: Pieces of work that were dropped because too much was under way.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.dropped = 0
+        self._loop = loop
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._finished = False
+
+    def __len__(self) -> int:
+        """Return how many pieces of work are under way."""
+        return len(self._tasks)
+
+    def __contains__(self, task: object) -> bool:
+        """Whether a task is background work that is under way."""
+        return task in self._tasks
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
+        """Run work of a plugin; dropped (None) and counted when too much is under way.
+
+        While the client closes, work that is still under way may spawn more. What comes later is dropped.
+        """
+        if self._finished:
+            work.close()
+            log.debug("Background work (%s) was dropped: the client is closed.", name)
+            return None
+        if len(self._tasks) >= BACKGROUND_AT_MOST:
+            work.close()
+            self.dropped += 1
+            if self.dropped == 1:
+                log.warning("Background work (%s) was dropped: there is too much of it. Further is counted.", name)
+            return None
+        return self.begin(work, name)
+
+    def begin(self, work: Coroutine[Any, Any, None], name: str, *, at_once: bool = False) -> asyncio.Task[None]:
+        """Run work of the core's own, which must not be dropped.
+
+        Args:
+            work: The work.
+            name: What it is, for logs.
+            at_once: Whether it begins before this returns, where Python can: a turn of the loop less.
+        """
+        name = f"localagent {name}"
+        task = begun(work, self._loop, name) if at_once else self._loop.create_task(work, name=name)
+        if task.done():
+            self._done(task)
+        else:
+            self._track(task)
+        return task
+
+    def give(self, tasks: Iterable[asyncio.Task[None]], other: Background) -> None:
+        """Let the background work of another client include tasks that were begun here."""
+        for task in self._tasks.intersection(tasks):
+            self._tasks.discard(task)
+            task.remove_done_callback(self._done)
+            other._track(task)
+
+    async def finish(self, others: Callable[[], Iterable[asyncio.Task[Any]]]) -> None:
+        """Wait for a limited time until all work has ended, including work begun meanwhile; then cancel the rest.
+
+        Args:
+            others: Returns further tasks that count as background work.
+        """
+        until = self._loop.time() + CLOSING_SECONDS
+        while (tasks := {*self._tasks, *others()}) and (left := until - self._loop.time()) > 0:
+            await asyncio.wait(tasks, timeout=left)
+        self._finished = True
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSING_SECONDS)  # a task may ignore that it was cancelled
+
+    def _track(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("Background work (%s) failed: %s.", task.get_name(), raised_at(error))

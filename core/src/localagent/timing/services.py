@@ -1,0 +1,51 @@
+"""What the rooms of a client need of its event loop: time, timers, randomness and background work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+
+from localagent.timing.background import Background
+from localagent.timing.timer import NEVER, Timer
+from localagent.timing.wheel import Wheel
+
+
+class LoopServices:
+    """The services of one client, which belongs to one event loop and one process.
+
+    Args:
+        seed: Seeds the source of randomness; None takes a seed from the system.
+
+    Attributes:
+        loop: The event loop.
+        process: The id of the process.
+        clock: Returns monotonic seconds, the event loop's.
+        wall: Returns the seconds since the epoch; the only place that asks.
+        random: The source of randomness.
+        wheel: Where timers are armed.
+        background: Work beside the path of requests.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.process = os.getpid()
+        self.clock = self.loop.time
+        self.wall = time.time
+        self.random = random.Random(seed)
+        self.wheel = Wheel(self.loop)
+        self.background = Background(self.loop)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the event loop is open and this is the process that it belongs to, not a fork."""
+        return not self.loop.is_closed() and self.process == os.getpid()
+
+    def timer(self, deadline: float = NEVER) -> Timer:
+        """Return a new timer.
+
+        Args:
+            deadline: When it fires, on ``clock``.
+        """
+        return Timer(self.loop, deadline, self.wheel)
