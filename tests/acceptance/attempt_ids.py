@@ -11,9 +11,9 @@ from localagent import (
     Client,
     HttpAnswer,
     Outcome,
+    PhaseTimer,
     Plugin,
     Transport,
-    Watch,
     hookimpl,
 )
 from localagent.runtime import Runtime
@@ -29,7 +29,7 @@ class Book(Plugin):
     """
 
     name = "metrics-book"
-    ids: dict[Watch, str]
+    ids: dict[PhaseTimer, str]
     ended: dict[str, tuple[Attempt, Outcome]]
     unsent: list[Outcome]
 
@@ -58,7 +58,7 @@ class Numbering:
         self._numbers = numbers
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
     ) -> HttpAnswer:
         """Send a request with its id."""
         assert clocks not in self._book.ids, "an attempt sent two requests"

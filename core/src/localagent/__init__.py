@@ -63,7 +63,8 @@ _GIVES = {
     "structuring.place": "wrong_variable",
     "settings.provider": "read_address",
     "structuring.secrets": "Secret SecretRef",
-    "timing.timer": "Clocks Watch",
+    "timing.phases": "PhaseTimer",
+    "timing.timeouts": "Clocks",
     "plugin_api.tokenizer": "Tokenizer",
     "records.transport": "Caps ConnectSettings HttpAnswer PoolStats Pooled Transport read_up_to",
     "timing.work": "in_thread let_others_run resolve_name",
@@ -137,7 +138,8 @@ if TYPE_CHECKING:
     from localagent.structuring.place import wrong_variable as wrong_variable
     from localagent.settings.provider import read_address as read_address
     from localagent.structuring.secrets import Secret as Secret, SecretRef as SecretRef
-    from localagent.timing.timer import Clocks as Clocks, Watch as Watch
+    from localagent.timing.phases import PhaseTimer as PhaseTimer
+    from localagent.timing.timeouts import Clocks as Clocks
     from localagent.plugin_api.tokenizer import Tokenizer as Tokenizer
     from localagent.records.transport import (
         Caps as Caps, ConnectSettings as ConnectSettings, HttpAnswer as HttpAnswer, PoolStats as PoolStats,

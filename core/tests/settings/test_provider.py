@@ -12,7 +12,7 @@ from localagent.records.transport import Caps
 from localagent.settings.provider import InstanceSettings, ProviderSettings
 from localagent.structuring.place import Place
 from localagent.structuring.secrets import SecretRef
-from localagent.timing.timer import Clocks
+from localagent.timing.timeouts import Clocks
 from localagent_testing.canaries import CANARY_KEY, Canaries
 
 

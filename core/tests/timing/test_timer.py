@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.timing.timer import NEVER, STRAY, Timer
+from localagent.errors import LocalAgentError
+from localagent.timing.timer import NEVER, Cancellation, Timer
 from localagent.timing.wheel import FAR, FINE, Wheel
 from localagent_testing import run_virtual
 
@@ -29,12 +30,27 @@ def timer(deadline: float = NEVER) -> Timer:
     return made
 
 
-async def ended_by(clock: Timer, work: asyncio.Future[None] | None = None, seconds: float = 60.0) -> object:
-    """Wait inside; return whose the cancellation is, None when nothing ended the wait or it is not the timer's."""
+class Named(LocalAgentError):
+    """A limit that is its own error; the message names it."""
+
+    def timeout_error(self) -> LocalAgentError:
+        return self
+
+
+def whose(clock: Timer) -> str | Cancellation:
+    """Whose the cancellation in hand is: the name of the timer's limit, or what the timer says."""
+    found = clock.classify_cancellation()
+    if isinstance(found, Cancellation):
+        return found
+    return found.phase or found.message
+
+
+async def ended_by(clock: Timer, work: asyncio.Future[None] | None = None, seconds: float = 60.0) -> str | Cancellation:
+    """Wait inside; return whose the cancellation is that ended the wait."""
     try:
         await (asyncio.sleep(seconds) if work is None else work)
     except asyncio.CancelledError:
-        return clock.claim()
+        return whose(clock)
     return "nothing"
 
 
@@ -50,7 +66,7 @@ def cancelling() -> int:
 async def test_a_watch_ends_the_wait_and_says_for_what() -> None:
     """Not early, and at most a slot of the wheel late; the task is not cancelled afterwards."""
     clock, begun = timer(), now()
-    clock.watch(2.0, "pool")
+    clock.watch(2.0, Named("pool"))
     assert await ended_by(clock) == "pool"
     assert 2.0 <= now() - begun <= 2.0 + LATE
     assert cancelling() == 0
@@ -61,7 +77,7 @@ async def test_the_deadline_ends_the_wait_as_the_total() -> None:
     """Whatever is being watched for longer."""
     clock, begun = timer(2.0), now()
     assert (clock.left, clock.expired) == (2.0, False)
-    clock.watch(10.0, "idle")
+    clock.watch(10.0, Named("idle"))
     assert await ended_by(clock) == "total"
     assert 2.0 <= now() - begun <= 2.0 + LATE
     assert (clock.left, clock.expired) == (0.0, True)
@@ -71,9 +87,9 @@ async def test_the_deadline_ends_the_wait_as_the_total() -> None:
 async def test_the_next_watch_takes_the_place_of_the_last() -> None:
     """A phase that ended in time leaves no trace."""
     clock, begun = timer(), now()
-    clock.watch(2.0, "connect")
+    clock.watch(2.0, Named("connect"))
     await asyncio.sleep(1.5)
-    clock.watch(2.0, "ttft")
+    clock.watch(2.0, Named("ttft"))
     assert await ended_by(clock) == "ttft"
     assert now() - begun == pytest.approx(3.5, abs=LATE)
     clock.close()
@@ -82,7 +98,7 @@ async def test_the_next_watch_takes_the_place_of_the_last() -> None:
 async def test_without_a_watch_only_the_deadline_holds() -> None:
     """``deadline_only`` ends the limit and arms the deadline."""
     clock = timer(50.0)
-    clock.watch(2.0, "connect")
+    clock.watch(2.0, Named("connect"))
     clock.deadline_only()
     assert await ended_by(clock, seconds=20.0) == "nothing"
     assert await ended_by(clock) == "total"
@@ -105,7 +121,7 @@ async def test_a_limit_is_as_exact_in_an_old_call(age: float, limit: float) -> N
     clock.deadline_only()
     await asyncio.sleep(age)
     begun = now()
-    clock.watch(limit, "idle")
+    clock.watch(limit, Named("idle"))
     assert await ended_by(clock, seconds=1000.0) == "idle"
     assert limit <= now() - begun <= limit + LATE + 1e-3
     clock.close()
@@ -118,10 +134,10 @@ async def test_a_limit_that_is_renewed_stays_exact(age: float) -> None:
     clock.deadline_only()
     until = now() + age
     while now() < until:
-        clock.watch(0.1, "idle")
+        clock.watch(0.1, Named("idle"))
         await asyncio.sleep(0.09)
     begun = now()
-    clock.watch(0.1, "idle")
+    clock.watch(0.1, Named("idle"))
     assert await ended_by(clock) == "idle"
     assert 0.1 <= now() - begun <= 0.1 + LATE + 1e-3
     clock.close()
@@ -133,7 +149,7 @@ async def test_a_far_deadline_is_exact(seconds: float) -> None:
     clock, begun = timer(seconds), now()
     clock.deadline_only()
     await asyncio.sleep(seconds - 0.05)
-    clock.watch(0.1, "idle")
+    clock.watch(0.1, Named("idle"))
     assert await ended_by(clock) == "total"
     assert seconds - 1e-3 <= now() - begun <= seconds + LATE + 1e-3
     clock.close()
@@ -143,7 +159,7 @@ async def test_a_far_deadline_is_exact(seconds: float) -> None:
 
 
 async def test_a_cancellation_from_outside_is_not_the_timers() -> None:
-    """``claim`` says None, and the task stays cancelled."""
+    """``TASK_CANCELLED``, and the task stays cancelled."""
 
     async def waits() -> object:
         clock = timer()
@@ -155,7 +171,7 @@ async def test_a_cancellation_from_outside_is_not_the_timers() -> None:
     task = asyncio.ensure_future(waits())
     await asyncio.sleep(1.0)
     task.cancel()
-    assert await task == (None, 1)
+    assert await task == (Cancellation.TASK_CANCELLED, 1)
 
 
 async def test_a_cancellation_from_outside_at_the_same_time_wins() -> None:
@@ -163,7 +179,7 @@ async def test_a_cancellation_from_outside_at_the_same_time_wins() -> None:
 
     async def waits() -> object:
         clock = timer()
-        clock.watch(2.0, "pool")
+        clock.watch(2.0, Named("pool"))
         try:
             return await ended_by(clock), cancelling()
         finally:
@@ -172,27 +188,27 @@ async def test_a_cancellation_from_outside_at_the_same_time_wins() -> None:
     task = asyncio.ensure_future(waits())
     await asyncio.sleep(0)
     asyncio.get_running_loop().call_at(now() + 2.0, task.cancel)
-    assert await task == (None, 1)
+    assert await task == (Cancellation.TASK_CANCELLED, 1)
 
 
-async def test_a_cancellation_by_nobody_is_a_stray() -> None:
+async def test_a_cancellation_by_nobody_is_foreign() -> None:
     """Something that the step awaited was cancelled; the task was not."""
     clock = timer()
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_soon(future.cancel)
-    assert await ended_by(clock, future) is STRAY
+    assert await ended_by(clock, future) is Cancellation.FOREIGN_CANCELLATION
     clock.close()
 
 
 async def test_a_timer_inside_a_timer_claims_its_own() -> None:
     """A call that a step sends has a timer of its own in the same task."""
     outer = timer()
-    outer.watch(5.0, "outer")
+    outer.watch(5.0, Named("outer"))
     inner = timer()
-    inner.watch(2.0, "inner")
+    inner.watch(2.0, Named("inner"))
     assert await ended_by(inner) == "inner"
-    assert await ended_by(inner) is None
-    assert outer.claim() == "outer"
+    assert await ended_by(inner) is Cancellation.TASK_CANCELLED
+    assert whose(outer) == "outer"
     assert cancelling() == 0
     inner.close()
     outer.close()
@@ -201,7 +217,7 @@ async def test_a_timer_inside_a_timer_claims_its_own() -> None:
 async def test_a_cancellation_that_a_step_swallowed_is_taken_back() -> None:
     """Otherwise the task would look cancelled for ever."""
     clock = timer()
-    clock.watch(1.0, "step")
+    clock.watch(1.0, Named("step"))
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.sleep(5.0)
     assert cancelling() == 1
@@ -215,7 +231,7 @@ async def test_a_cancellation_that_a_step_swallowed_is_taken_back() -> None:
 async def test_a_task_that_is_elsewhere_is_not_cancelled() -> None:
     """What the consumer of a stream awaits is none of the core's business; ``aside`` is called instead."""
     clock, called = timer(2.0), []
-    clock.aside = lambda: called.append(now())
+    clock.aside = lambda error: called.append(now())
     clock.deadline_only()
     clock.leave()
     begun = now()
@@ -228,8 +244,8 @@ async def test_a_task_that_is_elsewhere_is_not_cancelled() -> None:
 async def test_after_closing_nothing_fires() -> None:
     """Neither into the task nor aside."""
     clock, called = timer(2.0), []
-    clock.aside = lambda: called.append(now())
-    clock.watch(1.0, "step")
+    clock.aside = lambda error: called.append(now())
+    clock.watch(1.0, Named("step"))
     clock.close()
     await asyncio.sleep(10.0)
     assert called == []

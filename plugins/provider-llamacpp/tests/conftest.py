@@ -93,7 +93,7 @@ class Watched:
 
 @pytest.fixture
 def watch() -> Iterator[Any]:
-    """Watch processes by their ids; whichever is left at the end of the test is killed."""
+    """PhaseTimer processes by their ids; whichever is left at the end of the test is killed."""
     watched: list[Watched] = []
 
     def begin(pid: int) -> Watched:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
+from localagent import Clocks
 from localagent.errors import (
     Advice,
     Overloaded,
@@ -19,7 +20,6 @@ from localagent.errors import (
     UpstreamTimeout,
 )
 from localagent.records.responses import Usage
-from localagent.timing.timer import Clocks
 from localagent_testing.canaries import CANARY_KEY, CANARY_PROMPT
 from localagent_testing.faults import NO_HINT, Ask, Expect, Fault, Heard, Hint, Says, driver, play
 from localagent_testing.faults.driver import Call

@@ -11,10 +11,10 @@ import aiohttp
 import attrs
 import pytest
 
+from localagent import PhaseTimer
 from localagent.errors import UpstreamServerError
 from localagent.records.instances import PoolProfile
 from localagent.records.transport import Caps, ConnectSettings, HttpAnswer
-from localagent.timing.timer import Watch
 from localagent_connect_aiohttp import AiohttpTransport, Inflater, Sessions, connector
 from localagent_connect_aiohttp.answer import AiohttpAnswer
 from localagent_testing import TransportContract
@@ -53,7 +53,7 @@ class NaiveTransport:
         self._session = session
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
     ) -> HttpAnswer:
         return NaiveAnswer(await self._session.request(method, url, headers=headers, data=body))
 
@@ -123,7 +123,7 @@ class Repeats(AiohttpTransport):
     """Sends a request again when a kept connection broke."""
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
     ) -> HttpAnswer:
         try:
             return await super().send(method, url, headers, body, clocks)
@@ -137,7 +137,7 @@ class TakesAny(AiohttpTransport):
     """Takes a kept connection also where a new one is asked for."""
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
     ) -> HttpAnswer:
         clocks.fresh = False
         return await super().send(method, url, headers, body, clocks)

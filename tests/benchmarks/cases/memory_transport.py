@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from localagent import Instance, Plugin, Transport, Watch, hookimpl
+from localagent import Instance, PhaseTimer, Plugin, Transport, hookimpl
 
 
 class MemoryAnswer:
@@ -43,7 +43,7 @@ class MemoryTransport:
         self._parts = parts
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
     ) -> MemoryAnswer:
         clocks.enter("ttft")
         return MemoryAnswer(self._parts)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, TypeVar
 from localagent.calls.candidates import Candidates, check_refusal
 from localagent.calls.repetition import without_repetition
 from localagent.errors import InternalError, LocalAgentError
-from localagent.pipeline.guard import exchange_failure
+from localagent.pipeline.guard import failure_of
 from localagent.pipeline.plan import first, notify, pipe
 from localagent.records.attempt import Attempt, Continue, GiveUp, Outcome, Refused, Retry, Status
 from localagent.records.instances import Target
 from localagent.records.responses import Usage
-from localagent.timing.timer import NEVER, Watch
+from localagent.timing.phases import PhaseTimer
+from localagent.timing.timer import NEVER
 
 if TYPE_CHECKING:
     from localagent.calls.engine import CallEngine
@@ -193,15 +194,16 @@ class Attempts:
     async def _exchange(self, attempt: Attempt, exchange: Exchange[T]) -> T:
         call = self._call
         timer = call.timer
-        provider = self._fleet.registry.providers[attempt.target.instance.provider]
-        attempt.clocks = clocks = Watch(timer, provider.common.clocks, streamed=call.stream)
+        instance = attempt.target.instance
+        provider = self._fleet.registry.providers[instance.provider]
+        attempt.clocks = clocks = PhaseTimer(timer, provider.common.clocks, instance.id, streamed=call.stream)
         attempt.error_rules = provider.type.error_rules
         last = self._candidates.last_error
         clocks.fresh = last is not None and last.advice.stale
         timer.deadline_only()
         several = len(call.candidates) > 1
         if several:
-            timer.leave_time(self._share(attempt))
+            timer.leave_time(self._share(attempt), clocks)
         try:
             if not provider.opened:
                 clocks.enter("load")
@@ -209,17 +211,17 @@ class Attempts:
                 timer.deadline_only()
             transport = attempt.state.transport
             if transport is None:
-                transport = await self._fleet.connections.to(attempt.target.instance)
+                transport = await self._fleet.connections.to(instance)
             clocks.phase = "ttft"  # unless a transport says otherwise: something may have been sent
             return await exchange(attempt, provider, transport)
         except BaseException as error:  # the provider's and the transport's code
-            failure = exchange_failure(error, attempt)
+            failure = failure_of(error, timer, f"Provider {instance.provider}")
             if failure is None or failure is error:
                 raise
             raise failure from failure.__cause__
         finally:
             if several:
-                timer.leave_time(NEVER)
+                timer.leave_time(NEVER, clocks)
 
     def _share(self, attempt: Attempt) -> float:
         """Return the seconds that an attempt may take: half of what is left, while others are left to be tried.

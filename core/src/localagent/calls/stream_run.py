@@ -17,7 +17,7 @@ from localagent.calls.stream_source import Upstream
 from localagent.calls.stream_steps import StreamSteps
 from localagent.errors import LocalAgentError
 from localagent.pipeline.guard import failure_of
-from localagent.pipeline.plan import out_of_time, pipe
+from localagent.pipeline.plan import pipe
 from localagent.records.reports import receipt_of
 from localagent.records.responses import Chunk, EmbedResponse, Usage
 from localagent.sharing.caches import may_join
@@ -85,7 +85,7 @@ class StreamRun:
         self._engine.streams.add(self)
         timer = self.call.timer
         timer.enter()
-        timer.aside = self._out_of_time_aside
+        timer.aside = self._break
         try:
             await self._start()
         except BaseException as error:  # a defect in any code is typed, too, and leaves nothing behind
@@ -218,7 +218,7 @@ class StreamRun:
             return error
         except Exception as error:  # something that is no chunk: the last step's, or else the provider's
             if self._steps is not None and all(isinstance(chunk, Chunk) for chunk in chunks):
-                return self._steps.blame(error)
+                return self._steps.wrap_error(error)
             return self._failure_of(error)
         self.ready.extend(changed)
         return None
@@ -259,11 +259,6 @@ class StreamRun:
     def _failure_of(self, error: BaseException) -> LocalAgentError | None:
         """Return the typed error of what ended the run; see ``guard``."""
         return failure_of(error, self.call.timer) if self._source is None else self._source.failure_of(error)
-
-    def _out_of_time_aside(self) -> None:
-        """The deadline passed while the consumer is elsewhere: the source ends now, the next read raises."""
-        self.call.timer.fired = None
-        self._break(out_of_time())
 
     def _replay(self, entry: CacheEntry) -> None:
         """Hand out what a cache has, as it was streamed or as it would have been."""

@@ -15,7 +15,7 @@ import msgspec
 from localagent.calls.attempts import Attempts
 from localagent.calls.repetition import without_repetition
 from localagent.errors import InternalError, LocalAgentError, ResponseTooLarge, StreamInterrupted
-from localagent.pipeline.guard import exchange_failure, failure_of
+from localagent.pipeline.guard import failure_of
 from localagent.records.responses import Chunk, Decoder, Usage
 from localagent.schema.openai_wire import joined_response
 from localagent.sharing.stream_source import Pulled
@@ -125,8 +125,7 @@ class Upstream:
 
     def failure_of(self, error: BaseException) -> LocalAgentError | None:
         """Return the typed error of what ended the stream; see ``guard``."""
-        attempt = self._attempt
-        return failure_of(error, self._call.timer) if attempt is None else exchange_failure(error, attempt)
+        return failure_of(error, self._call.timer, self.who)
 
     def end(self, error: LocalAgentError | None, usage: Usage | None = None, *, cancelled: bool = False) -> None:
         """End the attempt; close the connection, or after a good end read what follows. Once."""

@@ -53,9 +53,9 @@ class StreamSteps:
                         changed.extend(result)
             except (Exception, CancelledError) as error:  # the plugin's code; nobody can cancel a plain function
                 if isinstance(chunk, Chunk):
-                    raise step.blame(error) from error
+                    raise step.wrap_error(error) from error
                 if place:  # the step before handed on something else
-                    raise self._made[place - 1][0].blame(error) from error
+                    raise self._made[place - 1][0].wrap_error(error) from error
                 raise
             chunks = changed
         return chunks
@@ -70,9 +70,9 @@ class StreamSteps:
                     words += self.feed(last, place)
                     _ = [word.text for word in words]
             except (Exception, CancelledError) as error:  # the plugin's code; nobody can cancel a plain function
-                raise step.blame(error) from error
+                raise step.wrap_error(error) from error
         return words
 
-    def blame(self, error: BaseException) -> LocalAgentError:
+    def wrap_error(self, error: BaseException) -> LocalAgentError:
         """Return the error of the last step, which handed on something that is no chunk."""
-        return self._made[-1][0].blame(error)
+        return self._made[-1][0].wrap_error(error)

@@ -16,7 +16,7 @@ from localagent.records.instances import Instance
 from localagent.records.responses import ChatResponse, CompletionResponse, Decoder, EmbedResponse, ModelInfo
 from localagent.records.transport import read_up_to
 from localagent.schema.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
-from localagent.timing.timer import Watch
+from localagent.timing.phases import PhaseTimer
 
 if TYPE_CHECKING:
     from localagent.plugin_api.providers import ProviderSetup
@@ -91,7 +91,7 @@ class OpenAICompatible:
         decoder = OpenAIDecoder(attempt, max_event=caps.event, max_body=caps.body, with_usage=asked)
         return answer, decoder
 
-    async def list_models(self, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
+    async def list_models(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> Sequence[ModelInfo]:
         """Ask an instance for its models."""
         answer = await transport.send("GET", self.url(instance) + "/models", self.headers(instance), None, clocks)
         if not 200 <= answer.status < 204:
@@ -112,7 +112,7 @@ class OpenAICompatible:
         """
         return ModelInfo(str(row["id"]), instance.provider, instance.id, owner=str(row.get("owned_by") or ""))
 
-    async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
+    async def check(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> None:
         """Ask for the model list, which costs nothing."""
         await self.list_models(instance, transport, clocks)
 

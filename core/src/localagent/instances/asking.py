@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from localagent.pipeline.guard import clock_error_for, failure_of
-from localagent.timing.timer import Watch
+from localagent.pipeline.guard import failure_of
+from localagent.timing.phases import PhaseTimer
 
 if TYPE_CHECKING:
     from localagent.instances.connections import Connections
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from localagent.timing.services import LoopServices
 
 T = TypeVar("T")
-Question = Callable[["Provider", "Instance", "Transport", Watch], Awaitable[T]]
+Question = Callable[["Provider", "Instance", "Transport", PhaseTimer], Awaitable[T]]
 """Asks: given the provider, the instance, its transport, and what is told which phase begins."""
 
 
@@ -48,15 +47,16 @@ class Asking:
             LocalAgentError: It did not answer.
         """
         provider = self._registry.provider_of(instance)
-        with self._services.timer(self._services.clock() + seconds) as timer:
+        with self._services.timer() as timer:
+            clocks = PhaseTimer(timer, provider.common.clocks, instance.id, streamed=False)
+            clocks.phase = "total"  # until the transport says what it does
+            timer.leave_time(seconds, clocks)
             try:
                 await provider.open()
                 transport = await self._connections.to(instance)
-                clocks = Watch(timer, provider.common.clocks, streamed=False)
                 return await question(provider.provider, instance, transport, clocks)
             except BaseException as error:  # the provider's and the transport's code
-                late = functools.partial(clock_error_for, instance=instance)
-                failure = failure_of(error, timer, f"Provider {instance.provider}", late)
+                failure = failure_of(error, timer, f"Provider {instance.provider}")
                 if failure is None or failure is error:
                     raise
                 raise failure from failure.__cause__

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from localagent.plugin_api.providers import Provider
     from localagent.records.transport import Transport
     from localagent.settings.model import HealthSettings
+    from localagent.timing.phases import PhaseTimer
     from localagent.timing.services import LoopServices
-    from localagent.timing.timer import Watch
 
 CHECK_SECONDS = 10.0
 
@@ -120,7 +120,7 @@ class Health:
         await self.check(instance, timeout)
 
 
-async def _check(provider: Provider, instance: Instance, transport: Transport, clocks: Watch) -> None:
+async def _check(provider: Provider, instance: Instance, transport: Transport, clocks: PhaseTimer) -> None:
     clocks.fresh = True  # a kept connection that breaks says nothing of the server
     await provider.check(instance, transport, clocks)
 

@@ -12,7 +12,7 @@ from localagent.plugin_api.installing import CONNECT, missing_role
 if TYPE_CHECKING:
     from localagent.records.instances import Instance
     from localagent.records.transport import HttpAnswer
-    from localagent.timing.timer import Watch
+    from localagent.timing.phases import PhaseTimer
 
 
 class MissingTransport:
@@ -28,7 +28,7 @@ class MissingTransport:
         self._instance = instance
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
     ) -> HttpAnswer:
         """Send nothing.
 

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from localagent.errors import Draining, LocalAgentError
-from localagent.pipeline.guard import clock_error_for, defect, own_error
+from localagent.pipeline.guard import defect, own_error
 from localagent.pipeline.plan import first, notify
 from localagent.records.instances import Instance, removed
 from localagent.records.responses import ModelInfo
+from localagent.timing.phases import phase_error
 
 if TYPE_CHECKING:
     from localagent.instances.asking import Asking
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from localagent.plugin_api.providers import Provider
     from localagent.records.transport import Transport
     from localagent.settings.model import Settings
+    from localagent.timing.phases import PhaseTimer
     from localagent.timing.services import LoopServices
-    from localagent.timing.timer import Watch
 
 SECONDS = 30.0
 
@@ -122,7 +123,7 @@ class ModelLists:
                 self._forget(instance, question)  # now: it takes turns to end, and a new caller wants an answer
                 question.task.cancel()
         if not question.task.done():
-            raise clock_error_for("total", instance)
+            raise phase_error("total", instance.id)
         return question.answer()
 
     async def _ask(self, instance: Instance) -> Sequence[ModelInfo]:
@@ -181,7 +182,9 @@ class _Question:
             self._answer = defect(error, f"Provider {instance.provider}")
 
 
-async def _list(provider: Provider, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
+async def _list(
+    provider: Provider, instance: Instance, transport: Transport, clocks: PhaseTimer
+) -> Sequence[ModelInfo]:
     """Ask; once more if a kept connection broke, which is safe: nothing is changed by asking."""
     try:
         return await provider.list_models(instance, transport, clocks)

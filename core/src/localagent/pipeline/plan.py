@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from localagent.errors import InternalError, LocalAgentError, UpstreamTimeout
+from localagent.errors import InternalError, LocalAgentError
+from localagent.pipeline.guard import cancellation_error, defect
 from localagent.plugin_api.kinds import OPERATIONS, HookSpec, Kind, OnRaise
-from localagent.timing.timer import NEVER, STRAY, Timer
+from localagent.timing.timer import NEVER, Timer
 
 if TYPE_CHECKING:
     from localagent.pipeline.pipeline import Troubles
 
 T = TypeVar("T")
+
+_MEND = "See the log with --debug, or leave the plugin out."
 
 
 @attrs.define(eq=False)
@@ -48,21 +51,14 @@ class Step:
     troubles: Troubles
     operations: tuple[str, ...] = OPERATIONS
 
-    def blame(self, error: BaseException) -> LocalAgentError:
+    def wrap_error(self, error: BaseException) -> LocalAgentError:
         """Return the error that a step's own exception becomes."""
         if isinstance(error, LocalAgentError):
             return error
-        return InternalError(
-            f"Plugin {self.plugin} failed in {self.spec.name}: {type(error).__name__}.",
-            mend="See the log with --debug, or leave the plugin out.",
-        )
+        return defect(error, f"Plugin {self.plugin}", f" in {self.spec.name}", _MEND)
 
-    def overdue(self, fired: Any) -> LocalAgentError:
-        """Return the error of a step in which the timer fired."""
-        if fired == "total" or isinstance(fired, LocalAgentError):
-            return out_of_time(fired)
-        if fired is STRAY:
-            return InternalError(f"Plugin {self.plugin} was cancelled by itself in {self.spec.name}.")
+    def timeout_error(self) -> LocalAgentError:
+        """Return the error of a step that took too long."""
         return InternalError(
             f"Plugin {self.plugin} took longer than {self.limit:g} s in {self.spec.name}.",
             mend=f"Raise [limits] {self.spec.name} in the settings, or leave the plugin out.",
@@ -82,15 +78,6 @@ class Step:
         raise InternalError(
             f"Plugin {self.plugin} returned {type(result).__name__} from {self.spec.name}; expected {expected} or None."
         )
-
-
-def out_of_time(fired: Any = None) -> LocalAgentError:
-    """Return the error of a call whose deadline has passed, or the one that ended it (``Timer.end``)."""
-    if isinstance(fired, LocalAgentError):
-        return fired
-    return UpstreamTimeout(
-        "The call's time is up.", phase="total", mend="Pass a longer timeout.", code="deadline_exceeded"
-    )
 
 
 @attrs.define(eq=False)
@@ -122,7 +109,7 @@ def begin(step: Step, timer: Timer, *arguments: Any) -> Any:
     except asyncio.CancelledError as error:
         raise _cancelled(step, timer, error) from None
     except Exception as error:  # the plugin's code
-        raise step.blame(error) from error
+        raise step.wrap_error(error) from error
     return step.check(result)
 
 
@@ -141,7 +128,7 @@ async def rest(waiting: Waiting, timer: Timer) -> Any:
     except LocalAgentError:
         raise
     except Exception as error:  # the plugin's code
-        raise step.blame(error) from error
+        raise step.wrap_error(error) from error
     finally:
         timer.deadline_only()
 
@@ -154,8 +141,7 @@ async def ask(step: Step, timer: Timer, *arguments: Any) -> Any:
 
 def _cancelled(step: Step, timer: Timer, error: asyncio.CancelledError) -> BaseException:
     """Return what a CancelledError in a step means: somebody else's cancellation, lateness, or the step's own doing."""
-    fired = timer.claim()
-    return error if fired is None else step.overdue(fired)
+    return cancellation_error(timer, f"Plugin {step.plugin}", f" in {step.spec.name}") or error
 
 
 @types.coroutine
@@ -182,7 +168,7 @@ def tell(step: Step, *arguments: Any) -> Any:
     except LocalAgentError:
         raise
     except (Exception, asyncio.CancelledError) as error:  # the plugin's code; nobody can cancel a plain function
-        raise step.blame(error) from error
+        raise step.wrap_error(error) from error
 
 
 async def pipe(steps: Sequence[Step], timer: Timer, subject: Any, value: T) -> T:

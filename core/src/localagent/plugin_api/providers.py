@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from localagent.records.transport import HttpAnswer, Transport
     from localagent.settings.provider import ProviderSettings
     from localagent.structuring.secrets import Secret
-    from localagent.timing.timer import Watch
+    from localagent.timing.phases import PhaseTimer
 
 
 @attrs.frozen
@@ -148,10 +148,10 @@ class Provider(Protocol):
     async def stream(self, attempt: Attempt, transport: Transport) -> tuple[HttpAnswer, Decoder]:
         """Send a chat or completion to be streamed; return when the head has come. The core reads."""
 
-    async def list_models(self, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
+    async def list_models(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> Sequence[ModelInfo]:
         """Ask an instance for its models."""
 
-    async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
+    async def check(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> None:
         """Ask an instance whether it is well, at no cost; return when it is.
 
         Raises:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from localagent.http_answers.error_rules import ErrorRule
     from localagent.records.call import Call
     from localagent.records.requests import Request
-    from localagent.timing.timer import Watch
+    from localagent.timing.phases import PhaseTimer
 
 log = logging.getLogger("localagent")
 
@@ -127,7 +127,7 @@ class Attempt:
         self.first: float | None = None
         self.outcome: Outcome | None = None
         self.ticket: Ticket | None = None
-        self.clocks: Watch
+        self.clocks: PhaseTimer
         self.error_rules: Sequence[ErrorRule] = ()
         self._deferred: list[Callable[[Outcome], None]] = []
         self.state = state

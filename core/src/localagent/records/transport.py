@@ -15,7 +15,7 @@ import msgspec
 
 from localagent.errors import ResponseTooLarge
 from localagent.structuring.fields import Bytes
-from localagent.timing.timer import Watch
+from localagent.timing.phases import PhaseTimer
 
 MIB = 1024 * 1024
 
@@ -142,7 +142,7 @@ class Transport(Protocol):
     """Sends requests to one instance."""
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
     ) -> HttpAnswer:
         """Send a request and return when the head of the answer has come.
 

@@ -21,7 +21,7 @@ from localagent.structuring.fields import NOT_A_SETTING, Positive, Reading, sett
 from localagent.structuring.place import Place, names_secret
 from localagent.structuring.reading import read, read_table
 from localagent.structuring.secrets import SecretRef
-from localagent.timing.timer import Clocks
+from localagent.timing.timeouts import Clocks
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address

@@ -59,7 +59,7 @@ class Caches:
                     if entry.key in keys and (oldest is None or self._services.wall() - entry.stored <= oldest):
                         return self._hit(call, entry, step)
                 except Exception as error:  # the plugin's entry: its fields may hold anything
-                    raise step.blame(error) from error
+                    raise step.wrap_error(error) from error
         if policy.only:
             raise NotCached("No cache has an answer, and the request allows nothing else.")
         return None

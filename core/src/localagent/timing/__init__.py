@@ -1,1 +1,1 @@
-"""Clocks, and work beside the event loop."""
+"""Time limits, and work beside the event loop."""

@@ -1,53 +1,53 @@
-"""One timer per call: the deadline, the limit of the step under way, and the clocks of the exchange.
+"""One timer per call: the deadline, the limit of the step under way, and the phases of the exchange.
 
 Arming a timer of the event loop for every step would cost more than the steps. So a call owns one place in the wheel,
 for the earliest time that anything could be over; when it fires it looks, and arms itself again if nothing is. It
 cancels the task that waits inside the core, and only while it does: a consumer's own awaits are never cancelled. Where
 nobody waits inside, it calls ``aside`` (a stream then aborts its source).
+
+What is limited makes the error of its own lateness (``Limit``), so the timer only says whose a cancellation is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
 import math
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-import attrs
-
-from localagent.errors import LocalAgentError, Phase
-from localagent.structuring.fields import PositiveSeconds
+from localagent.errors import LocalAgentError, UpstreamTimeout
 from localagent.timing.wheel import FAR, Slot, Wheel
 
 NEVER = math.inf
-STRAY = object()
-"""What ``Timer.claim`` says of a CancelledError that neither the timer nor anybody else asked the task for."""
-
-SHARE = object()
-"""What ``Timer.claim`` says when an attempt has used up its share of the call's time."""
 
 
-@attrs.frozen
-class Clocks:
-    """How long the parts of an exchange may take, in seconds; None means the default of the operation.
+class Limit(Protocol):
+    """What may last only so long: a step, a phase of an exchange, a call."""
 
-    Attributes:
-        connect: To open a connection, name resolution and TLS included.
-        pool: To wait for a free connection.
-        send: To write the request's body.
-        load: For a server to load a model into memory, before ``first`` applies.
-        first: From the request being sent to the first content (to the headers, when not streamed).
-        idle: Between two events of a stream that carry something; comments do not count.
-        total: For the whole call, where the call names no timeout of its own.
-    """
+    def timeout_error(self) -> LocalAgentError:
+        """Return the error of its time being up."""
 
-    connect: PositiveSeconds = 10.0
-    pool: PositiveSeconds = 30.0
-    send: PositiveSeconds = 60.0
-    load: PositiveSeconds = 300.0
-    first: PositiveSeconds | None = None
-    idle: PositiveSeconds = 120.0
-    total: PositiveSeconds | None = None
+
+class Cancellation(enum.Enum):
+    """Whose a CancelledError is that the timer did not cause."""
+
+    TASK_CANCELLED = enum.auto()
+    """Somebody cancelled the task: the CancelledError goes on."""
+    FOREIGN_CANCELLATION = enum.auto()
+    """Nobody did: the task awaited something that was cancelled, which is a failure of the code that did so."""
+
+
+class _CallDeadline:
+    """The limit of a whole call."""
+
+    def timeout_error(self) -> LocalAgentError:
+        return UpstreamTimeout(
+            "The call's time is up.", phase="total", mend="Pass a longer timeout.", code="deadline_exceeded"
+        )
+
+
+_CALL = _CallDeadline()
 
 
 class Timer:
@@ -60,8 +60,8 @@ class Timer:
         began: The loop's time, when it was just asked for.
     """
 
-    __slots__ = ("_armed", "_began", "_cancelling", "_loop", "_own", "_share", "_slot", "_task", "_wheel", "aside",
-                 "deadline", "fired", "until", "what")  # fmt: skip
+    __slots__ = ("_armed", "_began", "_cancelling", "_error", "_limit", "_loop", "_own", "_share", "_share_limit",
+                 "_slot", "_task", "_wheel", "aside", "deadline", "until")  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, deadline: float, wheel: Wheel | None = None, began: float | None = None
@@ -77,9 +77,10 @@ class Timer:
         self._cancelling = 0
         self.deadline = deadline
         self.until = NEVER
-        self.what: Any = None
-        self.fired: Any = None
-        self.aside: Callable[[], None] | None = None
+        self._limit: Limit = _CALL
+        self._share_limit: Limit = _CALL
+        self._error: LocalAgentError | None = None
+        self.aside: Callable[[LocalAgentError], None] | None = None
 
     @property
     def left(self) -> float:
@@ -104,11 +105,11 @@ class Timer:
         self._task = None
         self.deadline_only()
 
-    def watch(self, seconds: float, what: Any) -> None:
-        """Limit what happens from now on to this many seconds; ``what`` names it when it is over."""
+    def watch(self, seconds: float, limit: Limit) -> None:
+        """Limit what happens from now on to this many seconds; ``limit`` makes the error when they are over."""
         now = self._loop.time()
         self.until = now + seconds
-        self.what = what
+        self._limit = limit
         if self.until < self._armed:
             self._arm(self.until, now)
 
@@ -118,23 +119,26 @@ class Timer:
         if self._armed == NEVER:
             self._arm(self.deadline, self._began)
 
-    def leave_time(self, seconds: float) -> None:
+    def leave_time(self, seconds: float, limit: Limit) -> None:
         """Limit what happens from now on to this many seconds, whatever is watched, so that time is left for others.
 
         Args:
             seconds: The limit; ``NEVER`` ends it.
+            limit: Makes the error when they are over.
         """
         now = self._loop.time()
+        self._share_limit = limit
         self._share = share = now + seconds
         if share < self._armed:
             self._arm(share, now)
 
     def close(self) -> None:
         """Disarm."""
-        if self.fired is not None and self._task is not None:
+        if self._error is not None and self._task is not None:
             self._task.uncancel()  # a step swallowed the timer's cancellation
         self._task = None
         self.aside = None
+        self._limit = self._share_limit = _CALL
         self.until = self.deadline = NEVER
         if self._slot is not None:
             self._slot.pop(self, None)
@@ -157,25 +161,32 @@ class Timer:
     def end(self, error: LocalAgentError) -> None:
         """End the call with an error, as if its time were up; whoever waits inside is woken."""
         self.deadline = self._loop.time()
-        self.fired = error
+        self._error = error
         if self._task is not None:
             self._task.cancel()
 
-    def claim(self) -> Any:
-        """Say whose the CancelledError in hand is.
+    def classify_cancellation(self) -> LocalAgentError | Cancellation:
+        """Say whose the CancelledError in hand is; ``pipeline.guard.cancellation_error`` makes an error of it.
 
         Returns:
-            What the timer fired for, when it is the timer's own (an error, when ``end`` ended the call); ``STRAY`` when
-            nobody cancelled the task (a step awaited something that was cancelled); None when somebody else cancelled
-            the task, also at the same time: it stays cancelled then.
+            The timer's error when the timer cancelled the task: of what took too long, or the one given to ``end``.
+            ``TASK_CANCELLED`` when somebody else cancelled the task, also at the same time: it stays cancelled then.
+            ``FOREIGN_CANCELLATION`` when nobody cancelled it.
         """
-        if self._task is None:
-            return None
-        fired, self.fired = self.fired, None
-        if fired is not None:
-            return fired if self._task.uncancel() <= self._cancelling else None
-        # Also one that was asked for before the task came in counts: it may be the one that arrives only now.
-        return None if self._task.cancelling() else STRAY
+        task = self._task
+        if task is None:
+            # Outside the core the timer cancels nobody.
+            return Cancellation.TASK_CANCELLED
+        error, self._error = self._error, None
+        if error is not None:
+            # The timer asked for a cancellation, and takes that back. If more are asked for than when the task came
+            # in, somebody else wants the task cancelled as well, and wins.
+            return error if task.uncancel() <= self._cancelling else Cancellation.TASK_CANCELLED
+        if task.cancelling():
+            # Somebody asked for it. It may have been before the task came in: then it arrives only now.
+            return Cancellation.TASK_CANCELLED
+        # Nobody asked for it: a future, a task or a scope that the task awaits was cancelled.
+        return Cancellation.FOREIGN_CANCELLATION
 
     def _arm(self, at: float, now: float) -> None:
         """Have the wheel call at a time; a far one a second early, since its slot is coarse: then it looks again."""
@@ -192,75 +203,19 @@ class Timer:
         self._slot = None
         time = self._loop.time()
         now = time + 1e-3  # as early as the wheel may call
-        over: Any = None
         if now >= self.deadline:
-            over = "total"
+            limit: Limit = _CALL
         elif now >= self.until:
-            over = self.what
+            limit = self._limit
         elif now >= self._share:
-            over = SHARE
-        if over is None:
+            limit = self._share_limit
+        else:
             self._armed = NEVER
             self._arm(min(self.until, self._share, self.deadline), time)
             return
-        self._armed = NEVER
-        self.until = self._share = NEVER
-        self.fired = over
+        self._armed = self.until = self._share = NEVER
         if self._task is not None:
+            self._error = limit.timeout_error()
             self._task.cancel()
         elif self.aside is not None:
-            self.aside()
-
-
-class Watch:
-    """What a transport and a provider see of the clocks: they say which phase begins.
-
-    Args:
-        timer: The call's timer.
-        clocks: The limits.
-        streamed: Whether the answer is a stream; only then ``first`` has a default (300 s).
-
-    Attributes:
-        phase: The phase that is under way.
-        cold: A provider sets this when the server may have to load the model first. While it is true, ``load`` stands
-            in for a shorter ``first``. Where ``first`` sets no limit, there is none for loading either: an answer
-            that comes whole may take longer than loading does.
-        fresh: Whether the request needs a connection of its own, because it repeats one whose kept connection broke.
-    """
-
-    __slots__ = ("_clocks", "_first", "_loads", "_timer", "cold", "fresh", "phase")
-
-    def __init__(self, timer: Timer, clocks: Clocks, *, streamed: bool) -> None:
-        self._timer = timer
-        self._clocks = clocks
-        self._first = clocks.first if clocks.first is not None else (300.0 if streamed else None)
-        self._loads = streamed if clocks.first is None else clocks.first < clocks.load
-        self.cold = False
-        self.fresh = False
-        self.phase: Phase = "connect"
-
-    def enter(self, phase: Phase) -> None:
-        """Begin a phase: its clock starts, the one of the phase before ends."""
-        seconds: float | None = None
-        if phase == "ttft":
-            seconds = self._first
-            if self.cold and self._loads:
-                phase, seconds = "load", self._clocks.load
-        elif phase != "read":
-            seconds = getattr(self._clocks, "connect" if phase in ("dns", "tls") else phase)
-        self.phase = phase
-        if seconds is None:
-            self._timer.deadline_only()
-        else:
-            self._timer.watch(seconds, phase)
-
-    def idle(self) -> None:
-        """Begin the wait for the next event of a stream: ``enter("idle")``, made cheap because it comes so often."""
-        self.phase = "idle"
-        self._timer.watch(self._clocks.idle, "idle")
-
-    def rename(self, phase: Phase) -> None:
-        """Give the phase that is under way another name; its clock goes on."""
-        if self._timer.what == self.phase:
-            self._timer.what = phase
-        self.phase = phase
+            self.aside(limit.timeout_error())

@@ -22,22 +22,20 @@ if TYPE_CHECKING:
 
 
 class Phases(Protocol):
-    """Who is told which phase begins: ``localagent.Watch``, or nobody."""
+    """Who is told which phase begins: ``localagent.PhaseTimer``, or nobody."""
+
+    phase: Phase
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase."""
-
-    def rename(self, phase: Phase) -> None:
-        """Give the phase that is under way another name."""
 
 
 class Nobody:
     """Is told of phases that no clock limits."""
 
-    def enter(self, phase: Phase) -> None:
-        """Do nothing."""
+    phase: Phase = "connect"
 
-    def rename(self, phase: Phase) -> None:
+    def enter(self, phase: Phase) -> None:
         """Do nothing."""
 
 
@@ -104,11 +102,11 @@ class Resolver(AbstractResolver):
         exchange.resolved = True
         self.names.add(host)
         clocks = exchange.clocks
-        clocks.rename("dns")
+        clocks.phase = "dns"
         try:
             return await self._inner.resolve(host, port, family)
         finally:
-            clocks.rename("connect")
+            clocks.phase = "connect"
 
     async def close(self) -> None:
         """Close the other resolver."""

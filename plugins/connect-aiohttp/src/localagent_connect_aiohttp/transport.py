@@ -16,11 +16,11 @@ from localagent import (
     ConnectSettings,
     HttpAnswer,
     Instance,
+    PhaseTimer,
     PoolProfile,
     PoolStats,
     SettingsError,
     UpstreamProtocol,
-    Watch,
 )
 from localagent_connect_aiohttp.answer import AiohttpAnswer, abort
 from localagent_connect_aiohttp.connector import Exchange, current
@@ -82,7 +82,7 @@ class AiohttpTransport:
                 self._sessions.on_opening = self._load_rises
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
     ) -> HttpAnswer:
         """Send a request and return when the head of the answer has come; see ``Transport.send``."""
         permits = self.permits
@@ -96,7 +96,7 @@ class AiohttpTransport:
             raise
 
     async def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
     ) -> AiohttpAnswer:
         address = self._urls.get(url)
         if address is None:

@@ -7,7 +7,7 @@ from typing import cast
 
 from httptools import HttpParserError, HttpParserInvalidStatusError, HttpResponseParser
 
-from localagent import LocalAgentError, Watch
+from localagent import LocalAgentError, PhaseTimer
 from localagent_connect_aiohttp import ends_after_stream, inflater_for, is_stale, kept_for
 from localagent_connect_fast.answer import FastAnswer
 from localagent_connect_fast.errors import closed, cut_body, cut_head, no_http
@@ -58,7 +58,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # Requests
 
-    async def exchange(self, answer: FastAnswer, head: Head, body: bytes | None, clocks: Watch) -> None:
+    async def exchange(self, answer: FastAnswer, head: Head, body: bytes | None, clocks: PhaseTimer) -> None:
         """Send a request; returns when the head of the answer has come.
 
         Raises:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aiohappyeyeballs import start_connection
 
-from localagent import Watch
+from localagent import PhaseTimer
 from localagent_connect_fast.origins import Origin
 from localagent_connect_fast.resolving import Addresses, Resolver
 
@@ -30,7 +30,7 @@ def system_tls() -> ssl.SSLContext:
 
 
 async def connect(
-    origin: Origin, resolver: Resolver, tls: ssl.SSLContext | None, make: Callable[[], P], clocks: Watch
+    origin: Origin, resolver: Resolver, tls: ssl.SSLContext | None, make: Callable[[], P], clocks: PhaseTimer
 ) -> P:
     """Make a connection; every address of the name is tried.
 
@@ -51,7 +51,7 @@ async def connect(
     return protocol
 
 
-async def _connected(origin: Origin, resolver: Resolver, clocks: Watch) -> socket.socket:
+async def _connected(origin: Origin, resolver: Resolver, clocks: PhaseTimer) -> socket.socket:
     addresses = resolver.known(origin.host, origin.port)
     if addresses is None:
         return await _first_of(await _resolve(origin, resolver, clocks))
@@ -73,9 +73,9 @@ async def _first_of(addresses: Addresses) -> socket.socket:
         raise OSError(str(error)) from None
 
 
-async def _resolve(origin: Origin, resolver: Resolver, clocks: Watch) -> Addresses:
-    clocks.rename("dns")
+async def _resolve(origin: Origin, resolver: Resolver, clocks: PhaseTimer) -> Addresses:
+    clocks.phase = "dns"
     try:
         return await resolver.resolve(origin.host, origin.port)
     finally:
-        clocks.rename("connect")
+        clocks.phase = "connect"

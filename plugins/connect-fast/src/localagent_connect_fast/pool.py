@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from localagent import PoolProfile, PoolStats, Watch
+from localagent import PhaseTimer, PoolProfile, PoolStats
 from localagent_connect_aiohttp import Permits
 from localagent_connect_fast.forks import Forks
 from localagent_connect_fast.origins import Origin
@@ -67,7 +67,7 @@ class Pool:
             waited=self._waited,
         )
 
-    async def wait(self, clocks: Watch) -> None:
+    async def wait(self, clocks: PhaseTimer) -> None:
         """Wait for a slot and take it."""
         clocks.enter("pool")
         began = self.loop.time()

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Literal
 
-from localagent import ConnectSettings, Instance, PoolStats, UpstreamServerError, Watch
+from localagent import ConnectSettings, Instance, PhaseTimer, PoolStats, UpstreamServerError
 from localagent_connect_aiohttp import tls_context
 from localagent_connect_fast.answer import FastAnswer
 from localagent_connect_fast.connection import PIECE, Connection
@@ -45,7 +45,7 @@ class FastTransport:
         return self._pool.stats() if self._pool is not None else PoolStats(limit=self._profile.limit)
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
     ) -> FastAnswer:
         """Send a request and return when the head of the answer has come; see ``Transport.send``."""
         head = self._heads.get(method, url, headers)
@@ -80,7 +80,7 @@ class FastTransport:
             answer.slot = permits
         return answer
 
-    async def _open(self, pool: Pool, origin: Origin, clocks: Watch) -> Connection:
+    async def _open(self, pool: Pool, origin: Origin, clocks: PhaseTimer) -> Connection:
         clocks.enter("connect")
         tls = self._trusted() if origin.tls else None
         try:

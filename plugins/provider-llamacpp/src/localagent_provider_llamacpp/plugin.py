@@ -19,12 +19,12 @@ from localagent import (
     ModelInfo,
     ModelNotFound,
     OpenAICompatible,
+    PhaseTimer,
     Plugin,
     Provider,
     ProviderSetup,
     ProviderType,
     Transport,
-    Watch,
     hookimpl,
 )
 from localagent_provider_llamacpp.attached import AttachedServer
@@ -131,7 +131,7 @@ class LlamaCppProvider(OpenAICompatible, Provider):
         secret = {"Authorization": f"Bearer {endpoint.key.reveal()}"} if endpoint else {}
         return {**super().headers(instance), **secret}
 
-    async def list_models(self, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
+    async def list_models(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> Sequence[ModelInfo]:
         """Name the one model; no process is started for that.
 
         Raises:
@@ -142,7 +142,7 @@ class LlamaCppProvider(OpenAICompatible, Provider):
         return [ModelInfo(id=self.model, provider=self.setup.name, instance=instance.id, owner="llama.cpp",
                           context_length=self.setup.settings.context)]  # fmt: skip
 
-    async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
+    async def check(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> None:
         """Ask the process, if one was started, or look whether the model's file is there."""
         if self._servers[instance].state == "new":
             await self.list_models(instance, transport, clocks)

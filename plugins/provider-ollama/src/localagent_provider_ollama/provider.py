@@ -17,10 +17,10 @@ from localagent import (
     LocalAgentError,
     ModelInfo,
     ModelNotFound,
+    PhaseTimer,
     Request,
     RequestRejected,
     UpstreamProtocol,
-    Watch,
     read_up_to,
 )
 from localagent.http_answers import LARGE, looked_through
@@ -51,7 +51,7 @@ class _Line:
 
     instance: Instance
     transport: Transport
-    clocks: Watch
+    clocks: PhaseTimer
 
 
 class OllamaProvider:
@@ -115,7 +115,7 @@ class OllamaProvider:
             chat=chat,
         )
 
-    async def list_models(self, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
+    async def list_models(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> Sequence[ModelInfo]:
         """Ask an instance for its models, for those that are loaded, and for the details of those not seen before.
 
         What it cannot say of one model, or of what is loaded, is left out: only the list itself must come.
@@ -137,7 +137,7 @@ class OllamaProvider:
             for tag in tags
         ]
 
-    async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
+    async def check(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> None:
         """Ask for Ollama's version, which touches no model."""
         await self._ask(_Line(instance, transport, clocks), "/api/version", Version)
 

@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import attrs
 import msgspec
 
-from localagent import Caps, HttpAnswer, LocalAgentError, Transport, Watch, errors
+from localagent import Caps, HttpAnswer, LocalAgentError, PhaseTimer, Transport, errors
 from localagent.structuring.place import names_secret
 from localagent_testing.recorded import Exchange, RecordedTransport, SentRequest
 
@@ -72,7 +72,7 @@ class Recorder:
         return [tape.exchange() for tape in self._tapes]
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
     ) -> HttpAnswer:
         """Send a request through the inner transport."""
         tape = _Tape(SentRequest(method, _without_secrets(url), _shown(headers), body))

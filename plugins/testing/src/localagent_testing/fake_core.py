@@ -29,13 +29,13 @@ from localagent import (
     LocalAgentError,
     ModelInfo,
     Outcome,
+    PhaseTimer,
     Plugin,
     PluginError,
     Principal,
     Request,
     Response,
     Target,
-    Watch,
 )
 from localagent.pipeline.pipeline import Pipeline
 from localagent.pipeline.plan import Plan, tell
@@ -342,7 +342,7 @@ class FakeCore:
         call = self.call() if call is None else call
         target = self.target() if target is None else target
         attempt = Attempt(call, target, self.state(target.instance), call.request, self.clock())
-        attempt.clocks = Watch(call.timer, Clocks(), streamed=call.stream)
+        attempt.clocks = PhaseTimer(call.timer, Clocks(), target.instance.id, streamed=call.stream)
         return attempt
 
     def close(self, attempt: Attempt, status: Status, error: LocalAgentError | None = None) -> None:

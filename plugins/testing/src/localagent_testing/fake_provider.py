@@ -29,13 +29,13 @@ from localagent import (
     Instance,
     ModelInfo,
     NoSettings,
+    PhaseTimer,
     Plugin,
     ProviderSetup,
     ProviderType,
     Transport,
     UpstreamServerError,
     Usage,
-    Watch,
     hookimpl,
 )
 from localagent.schema import OpenAIDecoder, chat_response, completion_response, embed_response
@@ -152,11 +152,11 @@ class FakeProvider:
         counted = bool((attempt.request.get("stream_options") or {}).get("include_usage"))
         return _Stream(reply, asked), OpenAIDecoder(attempt, with_usage=counted)
 
-    async def list_models(self, instance: Instance, transport: Transport, clocks: Watch) -> Sequence[ModelInfo]:
+    async def list_models(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> Sequence[ModelInfo]:
         """List the models."""
         return [ModelInfo(name, provider=instance.provider, instance=instance.id) for name in self._models]
 
-    async def check(self, instance: Instance, transport: Transport, clocks: Watch) -> None:
+    async def check(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> None:
         """Be well."""
 
     def _ask(self, attempt: Attempt) -> tuple[Asked, Reply]:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import attrs
 from multidict import CIMultiDict
 
-from localagent import Caps, LocalAgentError, ResponseTooLarge, UpstreamServerError, Watch
+from localagent import Caps, LocalAgentError, PhaseTimer, ResponseTooLarge, UpstreamServerError
 
 __all__ = ["Exchange", "RecordedAnswer", "RecordedTransport", "SentRequest"]
 
@@ -134,7 +134,7 @@ class RecordedTransport:
         self.closed = False
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: Watch
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
     ) -> RecordedAnswer:
         """Record a request and answer it with the next exchange.
 

@@ -7,8 +7,8 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
-from localagent import Caps, Clocks, HttpAnswer, Instance, PoolProfile, Transport, Watch
-from localagent.pipeline.guard import clock_error_for
+from localagent import Caps, Clocks, HttpAnswer, Instance, PhaseTimer, PoolProfile, Transport
+from localagent.pipeline.guard import cancellation_error
 from localagent.timing.timer import NEVER, Timer
 from localagent_testing.contracts.base import Contract
 
@@ -62,13 +62,13 @@ async def exchange(
     timer = Timer(asyncio.get_running_loop(), NEVER)
     timer.enter()
     try:
-        watch = Watch(timer, clocks or Clocks(), streamed=True)
-        watch.fresh = fresh
-        answer = await transport.send(method, url, headers, body, watch)
+        phases = PhaseTimer(timer, clocks or Clocks(), HERE.id, streamed=True)
+        phases.fresh = fresh
+        answer = await transport.send(method, url, headers, body, phases)
     except asyncio.CancelledError:
-        if (fired := timer.claim()) is None:
+        if (error := cancellation_error(timer, "The transport")) is None:
             raise
-        raise clock_error_for(fired, HERE) from None
+        raise error from None
     finally:
         timer.close()
     try:

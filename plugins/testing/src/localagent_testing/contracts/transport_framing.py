@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localagent import Clocks, PoolProfile, Transport, UpstreamProtocol, Watch
+from localagent import Clocks, PhaseTimer, PoolProfile, Transport, UpstreamProtocol
 from localagent.errors import Phase
 from localagent.timing.timer import NEVER, Timer
 from localagent_testing.contracts.exchanging import MakesTransports, exchange, fetch
@@ -47,13 +47,13 @@ MISFRAMED = [
 TRAILERS = b"0\r\nX-Trailer: late\r\nContent-Encoding: gzip\r\n\r\n"
 
 
-class Phases(Watch):
+class Phases(PhaseTimer):
     """Clocks that remember what they were told."""
 
     __slots__ = ("told",)
 
     def __init__(self, timer: Timer) -> None:
-        super().__init__(timer, Clocks(), streamed=True)
+        super().__init__(timer, Clocks(), "here", streamed=True)
         self.told: list[str] = []
 
     def enter(self, phase: Phase) -> None:
