@@ -69,9 +69,9 @@ DOCUMENTED = {"localagent.errors", "localagent.http_answers", "localagent.schema
 UNDOCUMENTED = {
     "localagent.instances.provider_types",
     "localagent.pipeline.assembly",
-    "localagent.pipeline.guard",
     "localagent.pipeline.pipeline",
     "localagent.pipeline.plan",
+    "localagent.pipeline.steps",
     "localagent.plugin_api.discovery",
     "localagent.plugin_api.installing",
     "localagent.plugin_api.kinds",

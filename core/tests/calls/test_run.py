@@ -219,10 +219,10 @@ async def test_a_step_that_misbehaves_does_what_its_hook_says(
     async with client_of(fake, sees, bad, Cache()) as client:
         outcome = await outcome_of(client, use)
         await stored()
-        troubles = (await client.runtime()).pipeline.troubles.counts[("request-bad", spec.name)]
+        failures = (await client.runtime()).pipeline.failures.counts[("request-bad", spec.name)]
     if spec.on_raise in (OnRaise.SKIP, OnRaise.ISOLATE):
         nonsense_heard = spec.on_raise is OnRaise.ISOLATE and behaviour == "wrong"
-        assert (outcome, troubles) == (result, 0 if nonsense_heard else 1)
+        assert (outcome, failures) == (result, 0 if nonsense_heard else 1)
     else:
         if isinstance(outcome, StreamInterrupted):
             outcome = outcome.cause

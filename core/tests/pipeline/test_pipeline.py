@@ -329,7 +329,7 @@ async def test_a_plugin_brings_hooks_of_its_own() -> None:
     assert [await authenticate("t"), await authenticate(""), await authenticate("bad")] == ["user of t", None, None]
     assert await pipeline.caller("gateway_rewrite", loop)("t", "text") == "TEXT"
     await pipeline.caller("gateway_served", loop)("t")
-    assert set(pipeline.troubles.counts) == {
+    assert set(pipeline.failures.counts) == {
         ("request-guest", "gateway_authenticate"),
         ("request-guest", "gateway_served"),
     }

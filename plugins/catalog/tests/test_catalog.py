@@ -213,5 +213,5 @@ async def test_without_a_folder_it_goes_on_in_memory(tmp_path: Path) -> None:
             await catalog.ask("models_listed", instance, OLD)
             await turns()
         assert await catalog.ask("list_models", one) == OLD
-        assert catalog.troubles == {}
+        assert catalog.failures == {}
     assert [what for what, _ in core.unkept] == ["model lists"]

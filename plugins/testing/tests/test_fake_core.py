@@ -128,7 +128,7 @@ async def test_failures_of_steps_are_treated_as_the_hook_says() -> None:
     async with FakeCore() as core:
         async with core.plugged(Limit) as limit:
             await limit.ask("record_metric", core.call(), None)
-            assert limit.troubles == {("rate-tiny", "record_metric"): 1}
+            assert limit.failures == {("rate-tiny", "record_metric"): 1}
         async with core.plugged(Wrong) as wrong:
             with pytest.raises(InternalError, match="request-wrong returned int"):
                 await wrong.ask("pre_request", core.call(), ChatRequest({}))

@@ -92,7 +92,7 @@ async def opened(
     async with FakeCore(clock=clock) as core, core.plugged(ValkeyCachePlugin, filled) as plugged:
         yield Cache(core, clock, plugged)
         await core.settled()
-        assert not plugged.troubles
+        assert not plugged.failures
 
 
 @pytest.mark.parametrize("at_once", [1, 8])

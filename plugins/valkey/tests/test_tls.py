@@ -55,7 +55,7 @@ async def found_through_tls(server: Server, folder: Path, trusted: trustme.CA | 
         async with FakeCore() as core, core.plugged(ValkeyCachePlugin, settings) as cache:
             await cache.ask("cache_store", core.call(), entry_of(1))
             found = await cache.ask("cache_lookup", core.call(), (key_of(1),))
-            assert not cache.troubles
+            assert not cache.failures
     return bool(found == entry_of(1))
 
 

@@ -57,7 +57,7 @@ async def opened(server: Server, **settings: Any) -> AsyncIterator[Probed]:
     async with FakeCore(clock=clock) as core, core.plugged(ValkeyCachePlugin, filled) as cache:
         yield Probed(core, clock, cache)
         await core.settled()
-        assert not cache.troubles
+        assert not cache.failures
 
 
 # The rule -------------------------------------------------------------------------------------------------------------

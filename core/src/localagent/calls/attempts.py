@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 from localagent.calls.candidates import Candidates, check_refusal
 from localagent.calls.repetition import without_repetition
 from localagent.errors import InternalError, LocalAgentError
+from localagent.pipeline.dispatch import first, notify, pipe
 from localagent.pipeline.guard import failure_of
-from localagent.pipeline.plan import first, notify, pipe
 from localagent.records.attempt import Attempt, Continue, GiveUp, Outcome, Refused, Retry, Status
 from localagent.records.instances import Target
 from localagent.records.responses import Usage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localagent.errors import InternalError, LocalAgentError, ModelNotFound
-from localagent.pipeline.plan import Step, tell
+from localagent.pipeline.steps import Step, ask_now
 from localagent.records.attempt import Refused
 from localagent.records.instances import Target
 
@@ -90,7 +90,7 @@ class Candidates:
 
 def _select(call: Call, candidates: tuple[Target, ...]) -> tuple[Target, ...] | Refused:
     for step in call.plan.select_instance:
-        chosen = tell(step, call, candidates)
+        chosen = ask_now(step, call, candidates)
         if isinstance(chosen, Refused):
             check_refusal(chosen, step)
             return chosen

@@ -8,8 +8,8 @@ import msgspec
 
 from localagent.calls.attempts import Attempts, complete
 from localagent.errors import InternalError, LocalAgentError
+from localagent.pipeline.dispatch import first_now, notify, pipe
 from localagent.pipeline.guard import failure_of
-from localagent.pipeline.plan import first_now, notify, pipe
 from localagent.records.reports import metric_of, receipt_of
 from localagent.records.responses import Response, Usage
 from localagent.sharing.caches import may_join

@@ -16,8 +16,8 @@ from localagent.calls.run import finish
 from localagent.calls.stream_source import Upstream
 from localagent.calls.stream_steps import StreamSteps
 from localagent.errors import LocalAgentError
+from localagent.pipeline.dispatch import pipe
 from localagent.pipeline.guard import failure_of
-from localagent.pipeline.plan import pipe
 from localagent.records.reports import receipt_of
 from localagent.records.responses import Chunk, EmbedResponse, Usage
 from localagent.sharing.caches import may_join

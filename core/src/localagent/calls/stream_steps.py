@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from localagent.errors import LocalAgentError
-from localagent.pipeline.plan import Step, tell
+from localagent.pipeline.steps import Step, ask_now
 from localagent.records.responses import Chunk, StreamStep
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class StreamSteps:
     __slots__ = ("_made",)
 
     def __init__(self, steps: Sequence[Step], call: Call) -> None:
-        made = [(step, tell(step, call)) for step in steps]
+        made = [(step, ask_now(step, call)) for step in steps]
         self._made: list[tuple[Step, StreamStep]] = [(step, one) for step, one in made if one is not None]
 
     def feed(self, chunks: Sequence[Chunk], start: int = 0) -> Sequence[Chunk]:

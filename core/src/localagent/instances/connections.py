@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from localagent.instances.missing_transport import MissingTransport
-from localagent.pipeline.plan import first
+from localagent.pipeline.dispatch import first
 from localagent.records.instances import Instance, Instances, InstanceState, removed
 
 if TYPE_CHECKING:
-    from localagent.pipeline.plan import Step
+    from localagent.pipeline.steps import Step
     from localagent.records.transport import Transport
     from localagent.timing.services import LoopServices
 

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from localagent.errors import Draining, LocalAgentError
+from localagent.pipeline.dispatch import first, notify
 from localagent.pipeline.guard import defect, own_error
-from localagent.pipeline.plan import first, notify
 from localagent.records.instances import Instance, removed
 from localagent.records.responses import ModelInfo
 from localagent.timing.phases import phase_error

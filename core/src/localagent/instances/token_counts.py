@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from localagent.pipeline.plan import first_now
+from localagent.pipeline.dispatch import first_now
 from localagent.records.instances import Target
 from localagent.records.requests import Request
 from localagent.timing.work import in_thread
 
 if TYPE_CHECKING:
-    from localagent.pipeline.plan import Step
+    from localagent.pipeline.steps import Step
     from localagent.plugin_api.tokenizer import Tokenizer
 
 LONG = 20_000

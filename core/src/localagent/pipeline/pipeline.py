@@ -7,33 +7,26 @@ and mend. The compiled steps never go through it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
 import inspect
-import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import SimpleNamespace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import attrs
 import pluggy
 
 from localagent.errors import PluginError
 from localagent.hooks import hookspecs
+from localagent.pipeline.dispatch import caller
+from localagent.pipeline.failures import PluginFailures
 from localagent.pipeline.ordering import order_steps
-from localagent.pipeline.plan import CALL_HOOKS, Plan, Step, call_hook, call_hook_now
+from localagent.pipeline.plan import CALL_HOOKS, Plan
+from localagent.pipeline.recording import recorded
+from localagent.pipeline.steps import Step
 from localagent.plugin_api.discovery import Loaded, make_plugin
 from localagent.plugin_api.kinds import IMPL_ATTRIBUTE, PROJECT, SPEC_ATTRIBUTE, HookImpl, HookSpec
 from localagent.plugin_api.plugin import Plugin, PluginSource
-from localagent.records.attempt import Attempt
-from localagent.records.reports import StepRecord
-from localagent.supervision import place_of
 
-__all__ = ["Pipeline", "Troubles", "core_specs"]
-
-log = logging.getLogger("localagent")
+__all__ = ["Pipeline", "core_specs"]
 
 
 def core_specs() -> dict[str, HookSpec]:
@@ -44,27 +37,6 @@ def core_specs() -> dict[str, HookSpec]:
 def _specs_in(holder: Any) -> dict[str, HookSpec]:
     specs = (getattr(value, SPEC_ATTRIBUTE, None) for value in vars(holder).values())
     return {spec.name: spec for spec in specs if isinstance(spec, HookSpec)}
-
-
-class Troubles:
-    """Failures that did not reach the user: counted, and logged once a minute for each plugin and hook."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()
-        self._clock = clock
-        self._logged: dict[tuple[str, str], float] = {}
-
-    def note(self, step: Step, error: BaseException) -> None:
-        """Count a failure; log it unless this pair was logged within the last minute."""
-        pair = (step.plugin, step.spec.name)
-        self.counts[pair] += 1
-        now = self._clock()
-        if now - self._logged.get(pair, -60.0) >= 60.0:
-            self._logged[pair] = now
-            cause = error.__cause__ or error
-            name, place = type(cause).__name__, place_of(cause)  # its text may hold a prompt, and is not for logs
-            where = f" at {place}" if place else ""
-            log.warning("Plugin %s failed in %s: %s%s (further ones are counted).", *pair, name, where)
 
 
 class Pipeline:
@@ -94,7 +66,7 @@ class Pipeline:
     ) -> None:
         settings = settings or {}
         moved = moved or {}
-        self.troubles = Troubles(clock)
+        self.failures = PluginFailures(clock)
         self.reports = {item.name: item.report for item in loaded}
         self.sources: dict[str, PluginSource] = {item.name: item.source for item in loaded}
         self.plugins: dict[str, Plugin] = {
@@ -122,15 +94,12 @@ class Pipeline:
         plan = self._plans.get(key)
         if plan is None:
             made = self._make_plan(operation, without)
-            plan = self._plans[key] = made.mapped(_recorded) if recording else made
+            plan = self._plans[key] = made.mapped(recorded) if recording else made
         return plan
 
     def caller(self, name: str, loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
         """Return what calls a hook that a plugin brought; it returns an awaitable unless the hook is sync."""
-        steps, spec = self.steps[name], self.specs[name]
-        if spec.sync:
-            return functools.partial(call_hook_now, spec.kind, steps)
-        return functools.partial(call_hook, spec.kind, steps, loop)
+        return caller(self.specs[name], self.steps[name], loop)
 
     def _make_plan(self, operation: str, without: frozenset[str]) -> Plan:
         steps = {
@@ -215,7 +184,7 @@ class Pipeline:
                 awaits=inspect.iscoroutinefunction(found[name].function),
                 limit=self._limits.get(spec.name, spec.limit),
                 why=why,
-                troubles=self.troubles,
+                failures=self.failures,
                 operations=spec.operations if (narrowed := marks[name].operations) is None else narrowed,
             )
             for name, why in placed.items()
@@ -243,38 +212,3 @@ def _adapted(function: Callable[..., Any], wanted: tuple[str, ...], offered: tup
         return function
     places = tuple(offered.index(name) for name in wanted)
     return lambda *arguments: function(*[arguments[place] for place in places])
-
-
-def _recorded(step: Step) -> Step:
-    """Return the step, writing what it decides and what it costs to the records of its call."""
-    inner = step.call
-
-    async def awaiting(*arguments: Any) -> Any:
-        with _noting(step, arguments[0]) as noted:
-            noted.result = await inner(*arguments)
-            return noted.result
-
-    def plain(*arguments: Any) -> Any:
-        with _noting(step, arguments[0]) as noted:
-            noted.result = inner(*arguments)
-            return noted.result
-
-    return attrs.evolve(step, call=awaiting if step.awaits else plain)
-
-
-@contextlib.contextmanager
-def _noting(step: Step, subject: Any) -> Iterator[SimpleNamespace]:
-    """Write what comes of a step to the records of its call: the ``result`` that is set, or what is raised."""
-    started = time.perf_counter_ns()
-    noted = SimpleNamespace(result=None)
-    try:
-        yield noted
-    except BaseException as error:  # noted and passed on, whoever raised it
-        noted.result = error
-        raise
-    finally:
-        call = subject.call if isinstance(subject, Attempt) else subject
-        if call.records is not None:
-            spent = time.perf_counter_ns() - started
-            record = StepRecord(step.spec.name, step.plugin, StepRecord.describe(noted.result), spent / 1000)
-            call.records.append(record)

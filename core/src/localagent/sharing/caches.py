@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from localagent.errors import NotCached
-from localagent.pipeline.plan import first, notify, notify_all
+from localagent.pipeline.dispatch import first, notify, notify_all
 from localagent.records.caching import CacheEntry, cache_keys, may_share, may_store, sample_of
 
 if TYPE_CHECKING:
-    from localagent.pipeline.plan import Step
+    from localagent.pipeline.steps import Step
     from localagent.records.attempt import Attempt
     from localagent.records.call import Call
     from localagent.records.instances import Target

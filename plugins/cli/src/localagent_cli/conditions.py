@@ -108,7 +108,7 @@ def condition(runtimes: Sequence[Runtime]) -> Condition:
     versions = {name: report.version for name, report in newest.pipeline.reports.items()}
     troubles: Counter[tuple[str, str]] = Counter()
     for runtime in runtimes:
-        troubles.update(runtime.pipeline.troubles.counts)
+        troubles.update(runtime.pipeline.failures.counts)
     states = [newest.instances.state(instance) for instance in newest.instances]
     return Condition(
         versions={"core": localagent.__version__, **versions},

@@ -20,7 +20,7 @@ from localagent_cli.waiting import Waiting
 if TYPE_CHECKING:
     from localagent import Receipt
     from localagent.pipeline.pipeline import Pipeline
-    from localagent.pipeline.plan import Step
+    from localagent.pipeline.steps import Step
     from localagent_cli.terminal import Terminal
 
 Hooks = Mapping[str, Sequence["Step"]]

@@ -25,7 +25,6 @@ from localagent import (
     Instance,
     InstanceState,
     InternalError,
-    Kind,
     LocalAgentError,
     ModelInfo,
     Outcome,
@@ -38,7 +37,7 @@ from localagent import (
     Target,
 )
 from localagent.pipeline.pipeline import Pipeline
-from localagent.pipeline.plan import Plan, tell
+from localagent.pipeline.plan import Plan
 from localagent.plugin_api.discovery import as_loaded
 from localagent.records.attempt import Status
 from localagent.records.call import CACHE, NOBODY
@@ -121,9 +120,9 @@ class Plugged(Generic[P]):
         self.pipeline = pipeline
 
     @property
-    def troubles(self) -> Mapping[tuple[str, str], int]:
+    def failures(self) -> Mapping[tuple[str, str], int]:
         """Failures that the core isolates or skips: how many, by plugin and hook."""
-        return self.pipeline.troubles.counts
+        return self.pipeline.failures.counts
 
     async def ask(self, hook: str, *arguments: Any) -> Any:
         """Call a hook as the core does: result checked, limit kept, failures treated as the hook's contract says.
@@ -135,12 +134,8 @@ class Plugged(Generic[P]):
         Returns:
             What the core goes on with: for PIPE the last value, for CHAIN and COLLECT the list of all.
         """
-        spec = self.pipeline.specs[hook]
-        if spec.kind is Kind.CHAIN:
-            made = [tell(step, *arguments) for step in self.pipeline.steps[hook]]
-            return [step for step in made if step is not None]
         result = self.pipeline.caller(hook, asyncio.get_running_loop())(*arguments)
-        return result if spec.sync else await result
+        return result if self.pipeline.specs[hook].sync else await result
 
 
 class FakeCore:

@@ -11,7 +11,7 @@ from localagent_gateway.apis.routing import Routes
 
 if TYPE_CHECKING:
     from localagent.pipeline.pipeline import Pipeline
-    from localagent.pipeline.plan import Step
+    from localagent.pipeline.steps import Step
 
 HOOK = "gateway_add_routes"
 

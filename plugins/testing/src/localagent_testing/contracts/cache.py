@@ -217,7 +217,7 @@ class CacheContract(CachedCalls):
             await cache.ask("cache_store", core.call(), entries[2])
             await self.settled(cache)
             assert_same(await found(cache, core.call(), (entries[2].key,)), entries[2])
-            assert not cache.troubles
+            assert not cache.failures
 
     @pytest.mark.parametrize("days", [-400, -1, 1, 400])
     async def test_a_clock_that_jumps_spoils_nothing(self, days: int, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ class CacheContract(CachedCalls):
             await self.settled(cache)
             for entry in (new, old):
                 assert_same(await found(cache, core.call(), (entry.key,)), entry)
-            assert not cache.troubles
+            assert not cache.failures
 
     async def test_ten_thousand_keys_pass_through(self, tmp_path: Path) -> None:
         """Of 10,000 entries each is found as it was stored or not at all, the last one is, and nothing raises."""
@@ -261,7 +261,7 @@ class CacheContract(CachedCalls):
                     key = msgspec.structs.replace(template, digest=earlier.to_bytes(32), size=earlier)
                     hit = await found(cache, call, (key,))
                     assert hit is None or (hit.key, hit.stored) == (key, float(earlier))
-            assert not cache.troubles
+            assert not cache.failures
 
     async def test_unknown_fields_are_kept(self, tmp_path: Path) -> None:
         """What nobody has heard of yet comes back, tools, reasoning, log probabilities."""
@@ -303,7 +303,7 @@ class CacheContract(CachedCalls):
                 entry = entry_of_kind(core, operation)
                 await cache.ask("cache_store", core.call(), entry)
                 await found(cache, core.call(), (entry.key,))
-            assert not cache.troubles
+            assert not cache.failures
 
 
 async def found(cache: Cache, call: Call, keys: tuple[CacheKey, ...]) -> CacheEntry | None:

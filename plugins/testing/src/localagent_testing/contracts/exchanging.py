@@ -7,8 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
-from localagent import Caps, Clocks, HttpAnswer, Instance, PhaseTimer, PoolProfile, Transport
-from localagent.pipeline.guard import cancellation_error
+from localagent import Caps, Clocks, HttpAnswer, Instance, LocalAgentError, PhaseTimer, PoolProfile, Transport
 from localagent.timing.timer import NEVER, Timer
 from localagent_testing.contracts.base import Contract
 
@@ -66,9 +65,10 @@ async def exchange(
         phases.fresh = fresh
         answer = await transport.send(method, url, headers, body, phases)
     except asyncio.CancelledError:
-        if (error := cancellation_error(timer, "The transport")) is None:
-            raise
-        raise error from None
+        found = timer.classify_cancellation()
+        if isinstance(found, LocalAgentError):
+            raise found from None
+        raise
     finally:
         timer.close()
     try:

@@ -1,0 +1,50 @@
+"""Steps that write what they decide, and what that costs, to the records of their call."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+
+from localagent.pipeline.steps import Step
+from localagent.records.attempt import Attempt
+from localagent.records.reports import StepRecord
+
+
+def recorded(step: Step) -> Step:
+    """Return the step, writing what it decides and what it costs to the records of its call."""
+    inner = step.call
+
+    async def awaiting(*arguments: Any) -> Any:
+        with _noting(step, arguments[0]) as noted:
+            noted.result = await inner(*arguments)
+            return noted.result
+
+    def plain(*arguments: Any) -> Any:
+        with _noting(step, arguments[0]) as noted:
+            noted.result = inner(*arguments)
+            return noted.result
+
+    return attrs.evolve(step, call=awaiting if step.awaits else plain)
+
+
+@contextlib.contextmanager
+def _noting(step: Step, subject: Any) -> Iterator[SimpleNamespace]:
+    """Write what comes of a step to the records of its call: the ``result`` that is set, or what is raised."""
+    started = time.perf_counter_ns()
+    noted = SimpleNamespace(result=None)
+    try:
+        yield noted
+    except BaseException as error:  # noted and passed on, whoever raised it
+        noted.result = error
+        raise
+    finally:
+        call = subject.call if isinstance(subject, Attempt) else subject
+        if call.records is not None:
+            spent = time.perf_counter_ns() - started
+            record = StepRecord(step.spec.name, step.plugin, StepRecord.describe(noted.result), spent / 1000)
+            call.records.append(record)
