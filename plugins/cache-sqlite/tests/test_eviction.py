@@ -15,10 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlite_entries import NOW, entry_of, key_of
 
 from localagent_cache_sqlite import schema
-from localagent_cache_sqlite.batches import Batch, Row, row_id, write
+from localagent_cache_sqlite.entry_rows import Row, encoded, row_id, size_of
 from localagent_cache_sqlite.eviction import Bounds, fill
-from localagent_cache_sqlite.records import encoded
-from localagent_cache_sqlite.sizes import size_of
+from localagent_cache_sqlite.pending_writes import Batch
+from localagent_cache_sqlite.writing import write
 
 DAY = 86_400.0
 

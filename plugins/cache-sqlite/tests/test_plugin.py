@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from sqlite_entries import NOW, entry_of, files, key_of, opened
 
-from localagent import CacheContents, CacheCounts, CacheEntry, ChatResponse, Client, SettingsError, Usage, Which
+from localagent import (
+    CacheContents,
+    CacheCounts,
+    CacheEntry,
+    ChatResponse,
+    Client,
+    SettingsError,
+    StartError,
+    Usage,
+    Which,
+)
 from localagent_cache_sqlite import SqliteCachePlugin, SqliteCacheSettings
-from localagent_cache_sqlite.records import decoded, encoded
+from localagent_cache_sqlite.entry_rows import decoded, encoded
+from localagent_testing import fake_provider_plugin
 
 
 def test_it_is_found_by_its_name() -> None:
@@ -144,3 +156,23 @@ async def test_two_loops_of_one_process_may_have_it(tmp_path: Path) -> None:
         cache.keep(entry_of(1))
         await cache.flushed()
         assert await asyncio.to_thread(lambda: asyncio.run(ask_in_its_own_loop()))
+
+
+async def test_without_a_state_folder_nothing_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Requests are answered and not cached; whoever looks into the cache is told why there is nothing."""
+    (tmp_path / "file").touch()
+    fake = fake_provider_plugin()
+    settings = {"state_folder": tmp_path / "file" / "below", "health": {"enabled": False}}
+    async with Client(settings, plugins=[fake, SqliteCachePlugin], environment={}) as client:
+        for _ in range(2):
+            assert not (await client.chat("Hello.", temperature=0)).cached
+        cache = (await client.runtime()).pipeline.plugins["cache-sqlite"]
+        assert isinstance(cache, SqliteCachePlugin)
+        await cache.flushed()
+        with pytest.raises(StartError, match="keeps nothing"):
+            await cache.cache_figures()
+        with pytest.raises(StartError, match="keeps nothing"):
+            await cache.cache_purge(Which())
+    warnings = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 1
+    assert "cache-sqlite: answers" in warnings[0]

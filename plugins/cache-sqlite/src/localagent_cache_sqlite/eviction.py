@@ -16,8 +16,6 @@ from typing import NamedTuple
 
 import attrs
 
-from localagent_cache_sqlite.counting import count_gone
-
 SMALL, MAIN = 0, 1
 SHARE = 0.1  # the small queue's part of the room, as in the paper
 AT_ONCE = 256  # rows that one round looks at, at most
@@ -140,3 +138,20 @@ def expire(connection: sqlite3.Connection, before: float) -> bool:
     count_gone(connection, over, "expired")
     connection.execute(f"DELETE FROM entries WHERE {over}")
     return bool(row[0] == EXPIRED_AT_ONCE)
+
+
+def count_gone(connection: sqlite3.Connection, which: str, name: str) -> None:
+    """Count entries that go, for their models and tenants.
+
+    Args:
+        connection: For changes.
+        which: The condition that they fulfil, in SQL.
+        name: The count.
+    """
+    connection.execute(
+        f"INSERT INTO counts (model, tenant, {name})"
+        " SELECT coalesce(counts.model, '') AS m, coalesce(counts.tenant, '') AS t, count(*)"
+        " FROM (SELECT model, tenant FROM entries"
+        f" WHERE {which}) AS gone LEFT JOIN counts ON counts.model = gone.model AND counts.tenant = gone.tenant"
+        f" GROUP BY m, t ON CONFLICT DO UPDATE SET {name} = {name} + excluded.{name}"
+    )

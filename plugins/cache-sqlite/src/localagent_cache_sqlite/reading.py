@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from localagent import CacheCounts, CacheEntry, CacheKey, KeptAnswer, Which
-from localagent_cache_sqlite.batches import row_id
-from localagent_cache_sqlite.records import decoded
+from localagent_cache_sqlite.entry_rows import decoded, row_id
 from localagent_cache_sqlite.schema import transaction
 
 AHEAD = 60.0  # seconds by which an answer may come from the future: clocks of processes are set, too

@@ -1,7 +1,11 @@
-"""The file: its tables, and how connections to it are opened. SQLite in WAL mode: readers and one writer at a time."""
+"""The file: its tables, how connections to it are opened, and the lock under which it is made or replaced.
+
+SQLite in WAL mode: readers and one writer at a time.
+"""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,7 +19,7 @@ FILE_NAME = f"answers-{VERSION}.db"  # another version makes another file, so th
 APPLICATION = 0x4C414331  # "LAC1"; PRAGMA application_id
 OLDEST = (3, 35, 0)  # SQLite that knows UPDATE FROM and RETURNING
 BUSY_SECONDS = 2.0  # that a writer waits for those of other processes
-PAUSE_SECONDS = 0.005  # between two attempts to do what SQLite does not wait for
+PAUSE_SECONDS = 0.005  # between two attempts to get a lock for which neither SQLite nor the system waits
 WAL_LIMIT = 16 * 2**20  # bytes that the file beside it keeps once it has been worked off
 
 # An entry and its answer are rows of their own, so that counting a hit does not write the answer anew. What the
@@ -151,3 +155,39 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+@contextmanager
+def locked(folder: Path, seconds: float) -> Iterator[None]:
+    """Hold the lock of a folder: one process at a time may create, replace or set aside the file in it.
+
+    The lock ends with the process, too.
+
+    Args:
+        folder: The folder. It is the folder that is locked and not a file, because a file could be replaced.
+        seconds: How long to wait for other processes.
+
+    Raises:
+        OSError: The folder cannot be opened, or the lock cannot be had in time.
+    """
+    if os.name != "posix":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _lock(descriptor, time.monotonic() + seconds)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, until: float) -> None:
+    import fcntl
+
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise TimeoutError("another process is opening it") from None
+        time.sleep(PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""What is to be written: entries and counts that wait, and what one transaction makes of them."""
+"""What one transaction makes of the entries and counts that wait."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 
-import attrs
 import msgspec
 
-from localagent import CacheEntry, CacheKey
-from localagent_cache_sqlite.counting import count
+from localagent_cache_sqlite.entry_rows import Row
 from localagent_cache_sqlite.eviction import Bounds, evict, expire, last_place
+from localagent_cache_sqlite.pending_writes import Batch
 from localagent_cache_sqlite.schema import transaction
 
 log = logging.getLogger("localagent.cache-sqlite")
 
+PAIRS = 1000  # of model and tenant that are counted apart; some servers answer to any name
 ROWS_AT_ONCE = 200  # that one statement inserts: its text is kept, and grows with them
 ENTER = "INSERT INTO entries (id, digest, checked, length, model, tenant, made, size, queue, place)"
 AGAIN = (
@@ -29,47 +29,6 @@ UNWRITABLE = (ValueError, OverflowError, sqlite3.DataError, sqlite3.IntegrityErr
 """What is raised for a value that SQLite does not take: half a surrogate pair, a time that is not a number."""
 
 _json = msgspec.json.Encoder().encode
-
-
-class Row(msgspec.Struct, frozen=True):
-    """An entry that waits to be written.
-
-    Attributes:
-        entry: The entry, so that it answers meanwhile.
-        made: When its answer was made, in seconds since the epoch.
-        record: The entry as bytes.
-        size: What it counts against the bound, in bytes.
-    """
-
-    entry: CacheEntry
-    made: float
-    record: bytes
-    size: int
-
-
-@attrs.define
-class Batch:
-    """What one transaction writes.
-
-    Attributes:
-        rows: Entries, by their row ids.
-        gone: Row ids whose entries are outdated.
-        hits: How often entries answered since the last batch, by row id.
-        counts: Numbers to add, by model, tenant and name of the count.
-    """
-
-    rows: dict[int, Row] = attrs.Factory(dict)
-    gone: set[int] = attrs.Factory(set)
-    hits: Counter[int] = attrs.Factory(Counter)
-    counts: Counter[tuple[str, str, str]] = attrs.Factory(Counter)
-
-    def __bool__(self) -> bool:
-        return bool(self.rows or self.gone or self.hits or self.counts)
-
-
-def row_id(key: CacheKey) -> int:
-    """Return the number of a key's row: the first eight bytes of its digest. The whole key is in the row."""
-    return int.from_bytes(key.digest[:8], signed=True)
 
 
 def write(connection: sqlite3.Connection, batch: Batch, bounds: Bounds, now: float) -> bool:
@@ -187,3 +146,19 @@ def _ghosts(connection: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
         return set()
     connection.execute("DELETE FROM ghosts WHERE id IN (SELECT value FROM json_each(?))", told)
     return set(msgspec.json.decode(found, type=list[int]))
+
+
+def count(connection: sqlite3.Connection, model: str, tenant: str, name: str, number: int) -> None:
+    """Add to a count; where the table is full, to the one that has no name."""
+    updated = connection.execute(
+        f"UPDATE counts SET {name} = {name} + ? WHERE model = ? AND tenant = ?", (number, model, tenant)
+    ).rowcount
+    if updated:
+        return
+    if connection.execute("SELECT count(*) FROM counts").fetchone()[0] >= PAIRS:
+        model = tenant = ""
+    connection.execute(
+        f"INSERT INTO counts (model, tenant, {name}) VALUES (?, ?, ?)"
+        f" ON CONFLICT DO UPDATE SET {name} = {name} + excluded.{name}",
+        (model, tenant, number),
+    )

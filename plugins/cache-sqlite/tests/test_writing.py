@@ -13,9 +13,10 @@ from sqlite_entries import NOW, entry_of, key_of, opened
 
 from localagent import CacheEntry, CacheKey, ChatResponse, Which
 from localagent_cache_sqlite import schema
-from localagent_cache_sqlite.batches import ROWS_AT_ONCE, Batch, Row, row_id, write
+from localagent_cache_sqlite.entry_rows import Row, encoded, row_id
 from localagent_cache_sqlite.eviction import Bounds, fill
-from localagent_cache_sqlite.records import encoded
+from localagent_cache_sqlite.pending_writes import Batch
+from localagent_cache_sqlite.writing import ROWS_AT_ONCE, write
 from localagent_testing.contracts.base import FULL
 
 BOUNDS = Bounds(10**12, 10**9, 86_400.0)
@@ -87,7 +88,7 @@ def test_everything_that_a_batch_holds_may_be_many(limit: int, connection: sqlit
 async def test_a_burst_is_kept_whole(tmp_path: Path) -> None:
     """More new answers in one turn of the loop than one statement takes; and all of them purged."""
     async with opened(tmp_path) as cache:
-        file = cache.plugin._keeper.file
+        file = cache.plugin._background.file
         assert file is not None
         file.writer.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, USUAL)
         cache.keep(*(entry_of(number) for number in range(4000)))

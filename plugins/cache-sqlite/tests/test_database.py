@@ -221,7 +221,7 @@ async def test_a_full_disk_is_a_miss(tmp_path: Path, caplog: pytest.LogCaptureFi
     async with opened(tmp_path) as cache:
         cache.keep(entry_of(1))
         await cache.flushed()
-        file = cache.plugin._keeper.file
+        file = cache.plugin._background.file
         assert file is not None
         file.writer.execute("PRAGMA max_page_count = 1")
         for number in range(2, 40):

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import attrs
+
 from localagent import CacheKey
-from localagent_cache_sqlite.batches import Batch, Row, row_id
+from localagent_cache_sqlite.entry_rows import Row, row_id
 
 MOST_BYTES = 32 * 2**20  # of entries that wait; a disk that is too slow for more loses some, and memory does not grow
 MOST_COUNTS = 10_000  # of hits and counts that wait
 
 
-class WaitingWrites:
+@attrs.define
+class Batch:
+    """What one transaction writes.
+
+    Attributes:
+        rows: Entries, by their row ids.
+        gone: Row ids whose entries are outdated.
+        hits: How often entries answered since the last batch, by row id.
+        counts: Numbers to add, by model, tenant and name of the count.
+    """
+
+    rows: dict[int, Row] = attrs.Factory(dict)
+    gone: set[int] = attrs.Factory(set)
+    hits: Counter[int] = attrs.Factory(Counter)
+    counts: Counter[tuple[str, str, str]] = attrs.Factory(Counter)
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.gone or self.hits or self.counts)
+
+
+class PendingWrites:
     """Two batches: the one that is being written, and the one that grows meanwhile.
 
     Attributes:

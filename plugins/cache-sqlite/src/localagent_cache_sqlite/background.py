@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from localagent import StartError, in_thread
-from localagent_cache_sqlite.answer_file import AnswerFile, is_damage
-from localagent_cache_sqlite.batches import write
+from localagent_cache_sqlite.database import AnswerFile, file_at, is_damage
 from localagent_cache_sqlite.eviction import Bounds
-from localagent_cache_sqlite.patience import Patience
-from localagent_cache_sqlite.shared_files import file_at
-from localagent_cache_sqlite.waiting_writes import WaitingWrites
+from localagent_cache_sqlite.pending_writes import PendingWrites
+from localagent_cache_sqlite.writing import write
 
 log = logging.getLogger("localagent.cache-sqlite")
 
@@ -28,7 +26,7 @@ UPKEEP_SECONDS = 5.0  # between two looks at what waits, at what has expired, an
 CLOSE_SECONDS = 5.0  # that closing waits for a disk
 
 
-class FileKeeper:
+class BackgroundFile:
     """An open file, or none while there is a trouble with it. Belongs to one event loop.
 
     Args:
@@ -40,15 +38,15 @@ class FileKeeper:
     Attributes:
         path: The file.
         file: The open file; None while there is none.
-        waiting: What waits to be written.
-        patience: Whether the disk is quick enough.
+        pending: What waits to be written.
+        disk_guard: Whether the disk is quick enough.
     """
 
     def __init__(self, path: Path, bounds: Bounds, timeout: float, wall: Callable[[], float]) -> None:
         self.path = path
         self.file: AnswerFile | None = None
-        self.waiting = WaitingWrites()
-        self.patience = Patience(timeout)
+        self.pending = PendingWrites()
+        self.disk_guard = SlowDiskGuard(timeout)
         self._bounds = bounds
         self._wall = wall
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cache-sqlite")
@@ -84,7 +82,7 @@ class FileKeeper:
 
     async def flushed(self) -> None:
         """Return when what waits now has been written, or given up."""
-        while self._work is not None or self.waiting:
+        while self._work is not None or self.pending:
             await asyncio.wait([self.work()])
 
     def work(self) -> asyncio.Task[None]:
@@ -100,7 +98,7 @@ class FileKeeper:
 
     def _worked(self, task: asyncio.Task[None]) -> None:
         self._work = None
-        if not task.cancelled() and self.waiting.is_pressing:
+        if not task.cancelled() and self.pending.is_pressing:
             self.work()
 
     async def _do_work(self) -> None:
@@ -108,12 +106,12 @@ class FileKeeper:
         more = await self._write()
         while more:
             more = await self._write()
-        if self.patience.over and self.file is not None:
+        if self.disk_guard.over and self.file is not None:
             await self._try_disk(self.file)
 
     async def _write(self) -> bool:
         """Write one batch; one that cannot be written is lost. Say whether more has expired than went with it."""
-        batch = self.waiting.begin()
+        batch = self.pending.begin()
         written, number = False, self._file.number
         try:
             if self.file is None:
@@ -126,7 +124,7 @@ class FileKeeper:
             await self._mend(number, error)
             return False
         finally:
-            self.waiting.end(written=written)
+            self.pending.end(written=written)
 
     async def _mend(self, number: int, error: sqlite3.Error) -> None:
         """Begin a new file where this one is damaged; anything else is told, and may pass."""
@@ -160,7 +158,7 @@ class FileKeeper:
     async def _try_disk(self, file: AnswerFile) -> None:
         """Read something in the thread; when that is quick, the loop may read again."""
         try:
-            self.patience.note(await self._in_thread(file.change, _timed_read))
+            self.disk_guard.note(await self._in_thread(file.change, _timed_read))
         except sqlite3.Error as error:
             self._tell(error)
 
@@ -213,3 +211,22 @@ def _timed_read(connection: sqlite3.Connection) -> float:
     some = random.randrange(-(2**63), 2**63)
     connection.execute("SELECT record FROM answers WHERE id >= ? LIMIT 1", (some,)).fetchone()
     return time.perf_counter() - began
+
+
+class SlowDiskGuard:
+    """Over after one slow read; back after a quick one somewhere else.
+
+    Args:
+        limit: Seconds that a read may take.
+
+    Attributes:
+        over: Whether nobody should wait for the disk now.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self.over = False
+
+    def note(self, seconds: float) -> None:
+        """Take note of how long a read took."""
+        self.over = seconds > self._limit

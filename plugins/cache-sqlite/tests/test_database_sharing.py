@@ -16,7 +16,6 @@ import pytest
 from sqlite_entries import FILE, entry_of, files, key_of, opened
 
 from localagent_cache_sqlite import schema
-from localagent_cache_sqlite.folder_lock import locked
 from localagent_testing.contracts.base import often
 
 HERE = Path(__file__).parent
@@ -286,7 +285,7 @@ async def test_a_folder_that_another_process_keeps_locked_is_a_miss(
 ) -> None:
     """One warning; as soon as the lock is free the file is used."""
     monkeypatch.setattr(schema, "BUSY_SECONDS", 0.02)
-    with locked(tmp_path, 1.0):
+    with schema.locked(tmp_path, 1.0):
         caching = contextlib.AsyncExitStack()
         cache = await caching.enter_async_context(opened(tmp_path))
         cache.keep(entry_of(1))
