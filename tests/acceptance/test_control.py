@@ -18,8 +18,8 @@ from test_supervisor import children
 
 from localagent_cli import Condition
 from localagent_cli.server_findings import of_process
-from localagent_gateway.status.control import control, serving_now
-from localagent_gateway.status.live_commands import summed
+from localagent_gateway.status.commands import summed
+from localagent_gateway.status.control_socket import control, serving_now
 
 
 async def command(settings: Path, *words: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:

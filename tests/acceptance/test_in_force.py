@@ -19,7 +19,7 @@ from test_reload import AGAIN, BOTH, odd_settings
 from test_rolling import CLIENTS, Load
 from test_supervisor import children
 
-from localagent_gateway.status.control import serving_now
+from localagent_gateway.status.control_socket import serving_now
 
 FULL = bool(os.environ.get("LOCALAGENT_FULL"))
 # Those that end a worker; it ignores SIGINT and SIGHUP, which are for the supervisor.
@@ -182,7 +182,7 @@ async def test_signals_for_the_supervisor_end_no_worker_that_starts(tmp_path: Pa
 def send(pid: int, number: int) -> None:
     """Send a signal to a worker; between fork and exec it is still called what its parent is called."""
     with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-        if b"gateway.processes.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+        if b"gateway.processes.worker_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
             os.kill(pid, number)
 
 

@@ -62,9 +62,8 @@ def _command(pid: int) -> bytes:
 
 
 def workers_of(process: Process) -> list[int]:
-    return [
-        pid for pid in children(process.pid) if b"gateway.processes.child" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    program = b"gateway.processes.worker_main"
+    return [pid for pid in children(process.pid) if program in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 async def test_workers_share_one_model_server(tmp_path: Path, model: Path) -> None:

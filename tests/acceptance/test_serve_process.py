@@ -15,7 +15,7 @@ from processes import BODY, STREAM, serving, upstream, write_settings
 
 from localagent import StartError
 from localagent.plugin_api.installing import install
-from localagent_gateway.workers.event_loops import loop_factory
+from localagent_gateway.processes.worker import loop_factory
 
 
 def client(url: str) -> httpx.AsyncClient:

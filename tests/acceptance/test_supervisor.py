@@ -15,7 +15,7 @@ import httpx
 import pytest
 from processes import BODY, STREAM, Process, serving, upstream, write_settings
 
-from localagent_gateway.processes.restarts import LONGEST_DELAY, restart_delay
+from localagent_gateway.processes.worker_restarts import LONGEST_DELAY, restart_delay
 
 TWO = ("--workers", "2")
 

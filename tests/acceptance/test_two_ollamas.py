@@ -13,7 +13,7 @@ from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_gateway import GatewayPlugin, GatewaySettings
 from localagent_gateway.apis.ollama.requests import chat_request, embed_request, generate_request
 from localagent_gateway.http.sockets import bind
-from localagent_gateway.workers.worker import running
+from localagent_gateway.processes.worker import running
 from localagent_provider_ollama import OllamaPlugin, OllamaSettings
 from localagent_provider_ollama.bodies import chat_body, completion_body, embedding_body
 from localagent_testing import tiny_gguf

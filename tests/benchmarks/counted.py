@@ -43,7 +43,7 @@ async def gateway(number: int, stack: AsyncExitStack) -> None:
     """Ask the gateway for whole answers over one loopback connection; the client's part is raw bytes and is counted."""
     from localagent_gateway import GatewayPlugin, GatewaySettings
     from localagent_gateway.http.sockets import bind
-    from localagent_gateway.workers.worker import running
+    from localagent_gateway.processes.worker import running
 
     memory = bringing(MemoryTransport(whole_body()))
     settings = GatewaySettings(port=0, log="none")

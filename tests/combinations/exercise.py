@@ -144,7 +144,7 @@ async def _serves(client: Client, stack: AsyncExitStack) -> None:
     """The gateway answers in each of its APIs."""
     from localagent_gateway import GatewaySettings
     from localagent_gateway.http.sockets import bind
-    from localagent_gateway.workers.worker import running
+    from localagent_gateway.processes.worker import running
 
     settings = GatewaySettings(port=0, log="none")
     sockets = bind(settings)

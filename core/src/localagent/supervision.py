@@ -18,13 +18,13 @@ import attrs
 
 
 def place_of(error: BaseException) -> str:
-    """Return the file and line that raised an exception, such as ``slot.py:97``; empty where nothing did."""
+    """Return the file and line that raised an exception, such as ``worker.py:97``; empty where nothing did."""
     trace = _innermost(error)
     return "" if trace is None else f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
 
 
 def raised_at(error: BaseException) -> str:
-    """Return an exception's type and the place that raised it, such as ``ValueError at slot.py:97 in keep``.
+    """Return an exception's type and the place that raised it, such as ``ValueError at worker.py:97 in keep``.
 
     Its message is left out: nobody knows what is in it.
     """

@@ -19,9 +19,9 @@ from localagent.settings.model import Settings
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_gateway import GatewayPlugin, GatewaySettings
 from localagent_gateway.http.sockets import bind
-from localagent_gateway.keys.place import keys_folder
 from localagent_gateway.keys.store import KeyStore
-from localagent_gateway.workers.worker import Worker, running
+from localagent_gateway.processes.worker import Worker, running
+from localagent_gateway.settings import gateway_folder
 
 sys.path.insert(0, str(Path(__file__).parent))  # the corpora beside the tests are imported by their bare names
 
@@ -48,7 +48,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Served]]
 def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeyStore:
     """The keys of a state folder of the test's own; those of whoever runs the tests are not looked at."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return KeyStore(keys_folder(Settings(), os.environ), time.time)
+    return KeyStore(gateway_folder(Settings(), os.environ), time.time)
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from localagent import Client, FrontRequest, Plugin, Principal, StartError, Unau
 from localagent_gateway import GatewayPlugin, GatewaySettings
 from localagent_gateway.http.sockets import bind
 from localagent_gateway.keys.authentication import KeyStep, shown_key
+from localagent_gateway.keys.live_keys import KeyTable
 from localagent_gateway.keys.store import KeyStore
-from localagent_gateway.keys.table import KeyTable
+from localagent_gateway.processes.worker import running
 from localagent_gateway.settings import LOOPBACK
-from localagent_gateway.workers.worker import running
 from localagent_testing import CANARY_KEY, Reply, fake_provider_plugin
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -181,7 +181,7 @@ async def test_a_store_that_vanishes_is_noticed(
     serve: Any, keys: KeyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its file is removed, or another takes its place, while it is open: the keys in it are good no longer."""
-    monkeypatch.setattr("localagent_gateway.keys.table.POLL_SECONDS", 0.0)
+    monkeypatch.setattr("localagent_gateway.keys.live_keys.POLL_SECONDS", 0.0)
     path = tmp_path / "state" / "localagent" / "gateway" / "keys.db"
     _, key = keys.create("laptop")
     async with serve(plugins=[fake_provider_plugin()]) as served:
@@ -244,7 +244,7 @@ async def test_the_refusal_has_the_shape_of_its_api(serve: Any, keys: KeyStore) 
     """Status 401, the API's own words, how to show a key, and nothing of the wrong one."""
     keys.create()
     async with serve() as served:
-        known = {route.path for route in served.worker.generation.dispatcher.routes.all}
+        known = {route.path for route in served.worker.pipeline.dispatcher.routes.all}
         for path in known & SHAPES.keys():
             answer = await asked(served.url, bearer("la-" + CANARY_KEY), path)
             assert answer.status_code == 401

@@ -19,7 +19,7 @@ import pytest
 
 from localagent_gateway.logs import json_log as module
 from localagent_gateway.logs.json_log import JsonStream, json_log, line_of
-from localagent_gateway.logs.log_lines import ATOMIC, Lines, pieces
+from localagent_gateway.logs.log_writer import ATOMIC, LogWriter, pieces
 
 WALL = 1_700_000_000.0
 
@@ -34,7 +34,7 @@ class Pipe:
         writing: Its other end.
     """
 
-    lines: Lines
+    lines: LogWriter
     reading: io.FileIO
     writing: io.FileIO
 
@@ -53,7 +53,7 @@ class Pipe:
 def piped(most: int = 1024 * 1024) -> Iterator[Pipe]:
     """Make a pipe; nothing is left of it at the end."""
     reading, writing = (io.FileIO(end, mode) for end, mode in zip(os.pipe(), "rw", strict=True))
-    pipe = Pipe(Lines(writing.fileno(), lambda: WALL, most), reading, writing)
+    pipe = Pipe(LogWriter(writing.fileno(), lambda: WALL, most), reading, writing)
     with reading, writing:
         try:
             yield pipe
@@ -99,7 +99,7 @@ def test_a_reader_who_left_and_a_stream_that_is_closed_harm_nobody() -> None:
     with piped() as pipe:
         pipe.reading.close()
         pipe.lines.put(b"{}\n")
-    lines = Lines(None, lambda: WALL)
+    lines = LogWriter(None, lambda: WALL)
     lines.put(b"{}\n")
     lines.close()
     assert not lines._thread.is_alive()

@@ -20,8 +20,8 @@ from localagent import Attempt, LocalAgentError, Plugin, Refused, hookimpl
 from localagent.pipeline.assembly import assemble
 from localagent_cli import CommandLine, Log, Terminal
 from localagent_gateway import GatewayPlugin
-from localagent_gateway.keys.command import keys as group
-from localagent_gateway.keys.options import end
+from localagent_gateway.keys.commands import end
+from localagent_gateway.keys.commands import keys as group
 from localagent_gateway.keys.store import KeyStore
 
 SHOWN = re.compile(r"la-[a-z2-7]{10}-[A-Za-z0-9_-]{43}")

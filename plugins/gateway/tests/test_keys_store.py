@@ -18,9 +18,9 @@ import pytest
 
 from localagent import StartError
 from localagent_gateway.keys import database
-from localagent_gateway.keys.form import public_id
+from localagent_gateway.keys.key import public_id
+from localagent_gateway.keys.live_keys import KeyReader
 from localagent_gateway.keys.pepper import made_pepper, read_pepper
-from localagent_gateway.keys.reader import KeyReader
 from localagent_gateway.keys.revocations import SLOTS, Revocations
 from localagent_gateway.keys.store import KeyStore
 
@@ -225,7 +225,7 @@ class TestFullDisk:
     REVOKE = """
 import resource, signal, sys
 from pathlib import Path
-from localagent_gateway.keys.reader import KeyReader
+from localagent_gateway.keys.live_keys import KeyReader
 from localagent_gateway.keys.store import KeyStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # no file grows beyond a page
@@ -383,7 +383,7 @@ EXHAUSTED = """
 import os, resource, sys
 from pathlib import Path
 from localagent_gateway.keys import database
-from localagent_gateway.keys.reader import KeyReader
+from localagent_gateway.keys.live_keys import KeyReader
 from localagent_gateway.keys.revocations import Revocations
 from localagent_gateway.keys.store import KeyStore
 

@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from localagent import LocalRefusal, StartError, in_thread
-from localagent_gateway.keys.form import digest
-from localagent_gateway.keys.reader import KeyReader
-from localagent_gateway.keys.record import KeyRecord
+from localagent_gateway.keys.key import KeyRecord, digest
+from localagent_gateway.keys.live_keys import POLL_SECONDS, KeyReader, Keys, KeyTable
 from localagent_gateway.keys.store import KeyStore
-from localagent_gateway.keys.table import POLL_SECONDS, Keys, KeyTable
 from localagent_testing import ManualClock
 
 PEPPER = b"p" * 32

@@ -37,7 +37,7 @@ async def described(serve: Any) -> tuple[dict[str, Any], Sequence[Route]]:
     async with serve(plugins=[fake_provider_plugin(), Adding]) as served, httpx.AsyncClient() as http:
         answer = await http.get(f"{served.url}/openapi.json")
         assert answer.status_code == 200
-        return answer.json(), served.worker.generation.dispatcher.routes.all
+        return answer.json(), served.worker.pipeline.dispatcher.routes.all
 
 
 async def test_every_route_is_in_it_and_nothing_else(serve: Any) -> None:

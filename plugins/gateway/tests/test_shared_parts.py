@@ -16,7 +16,7 @@ from localagent import Plugin, ProviderType, SettingsError, hookimpl
 from localagent.pipeline.pipeline import Pipeline
 from localagent.plugin_api.discovery import as_loaded
 from localagent.settings.model import Settings
-from localagent_gateway.processes.shared_parts import Lease, SharedParts
+from localagent_gateway.processes.shared_resources import Lease, SharedResources
 
 
 @attrs.frozen
@@ -52,12 +52,12 @@ class SharingPlugin(Plugin):
         return [ProviderType(name="sharing", settings=OwnSettings, make=never, share=share)]
 
 
-async def leased(parts: SharedParts, *models: str) -> Lease:
+async def leased(resources: SharedResources, *models: str) -> Lease:
     """Return the lease of settings that name models."""
     providers = {f"p{number}": {"type": "sharing", "model": model} for number, model in enumerate(models)}
     settings = Settings.from_mapping({"providers": providers})
     pipeline = Pipeline(as_loaded([SharingPlugin]), {"sharing": None}, {}, {})
-    return await parts.follow(settings, pipeline, {})
+    return await resources.follow(settings, pipeline, {})
 
 
 async def turns() -> None:
@@ -67,12 +67,12 @@ async def turns() -> None:
 
 async def test_a_part_lives_until_all_who_hold_it_have_released_it() -> None:
     """Settings in force and requests under way hold it, each for itself."""
-    async with SharedParts() as parts:
-        lease = await leased(parts, "a")
+    async with SharedResources() as resources:
+        lease = await leased(resources, "a")
         ended = asyncio.Event()
-        parts.hold(lease)
-        parts.release_after(lease, ended.wait())
-        parts.release(lease)
+        resources.hold(lease)
+        resources.release_after(lease, ended.wait())
+        resources.release(lease)
         await turns()
         assert RUNNING == ["a"]
         ended.set()
@@ -82,56 +82,56 @@ async def test_a_part_lives_until_all_who_hold_it_have_released_it() -> None:
 
 async def test_two_reloads_in_a_row_end_nothing_that_is_used() -> None:
     """A has a request, then B has one, then C is in force: each ends with its own last request."""
-    async with SharedParts() as parts:
-        a, b, c = [await leased(parts, name) for name in "abc"]
+    async with SharedResources() as resources:
+        a, b, c = [await leased(resources, name) for name in "abc"]
         a_ended, b_ended = asyncio.Event(), asyncio.Event()
-        parts.release_after(a, a_ended.wait())
-        parts.release_after(b, b_ended.wait())
+        resources.release_after(a, a_ended.wait())
+        resources.release_after(b, b_ended.wait())
         a_ended.set()
         await turns()
         assert RUNNING == ["b", "c"]
         b_ended.set()
         await turns()
         assert RUNNING == ["c"]
-        parts.release(c)
+        resources.release(c)
         await turns()
         assert RUNNING == []
 
 
 async def test_a_reload_that_failed_ends_nothing_that_is_in_force() -> None:
     """B is in force; C was opened and given back; A's last request ends."""
-    async with SharedParts() as parts:
-        a, _ = await leased(parts, "a"), await leased(parts, "b")
-        parts.release(await leased(parts, "c"))
-        parts.release(a)
+    async with SharedResources() as resources:
+        a, _ = await leased(resources, "a"), await leased(resources, "b")
+        resources.release(await leased(resources, "c"))
+        resources.release(a)
         await turns()
         assert RUNNING == ["b"]
 
 
 async def test_settings_that_cannot_be_opened_leave_nothing_behind() -> None:
     """What was opened before the provider that fails is given back, and what was there before stays."""
-    async with SharedParts() as parts:
-        await leased(parts, "a")
+    async with SharedResources() as resources:
+        await leased(resources, "a")
         with pytest.raises(SettingsError):
-            await leased(parts, "a", "b", "fails")
+            await leased(resources, "a", "b", "fails")
         await turns()
         assert RUNNING == ["a"]
 
 
 async def test_equal_settings_share_a_part_and_going_back_finds_it() -> None:
     """A, then B, then A again while its requests still run: the same one."""
-    async with SharedParts() as parts:
-        first = await leased(parts, "a")
-        parts.release_after(first, asyncio.Event().wait())
-        again = await leased(parts, "a")
+    async with SharedResources() as resources:
+        first = await leased(resources, "a")
+        resources.release_after(first, asyncio.Event().wait())
+        again = await leased(resources, "a")
         assert again.addresses == first.addresses
         assert RUNNING == ["a"]
 
 
 async def test_a_part_that_fails_when_it_is_ended_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody awaits its end, so the log says what went wrong, and where."""
-    async with SharedParts() as parts:
-        parts.release(await leased(parts, "bad end"))
+    async with SharedResources() as resources:
+        resources.release(await leased(resources, "bad end"))
         await turns()
         assert "RuntimeError at test_shared_parts.py" in caplog.text
         assert "end what p0 shares" in caplog.text
@@ -139,9 +139,9 @@ async def test_a_part_that_fails_when_it_is_ended_is_told(caplog: pytest.LogCapt
 
 async def test_the_end_of_the_gateway_ends_all_parts() -> None:
     """Whoever still holds them."""
-    async with SharedParts() as parts:
-        lease = await leased(parts, "a", "b")
-        parts.release_after(lease, asyncio.Event().wait())
+    async with SharedResources() as resources:
+        lease = await leased(resources, "a", "b")
+        resources.release_after(lease, asyncio.Event().wait())
     assert RUNNING == []
 
 
@@ -153,10 +153,10 @@ async def test_a_system_without_a_temporary_folder_is_no_refusal(
     def fails() -> Any:
         raise FileNotFoundError(2, "No usable temporary directory found")
 
-    async with SharedParts() as parts:
-        assert set((await leased(parts, "a")).addresses) == {"p0"}
-    monkeypatch.setattr("localagent_gateway.processes.shared_parts.private_folder", fails)
-    async with SharedParts() as parts:
-        assert (await leased(parts, "a")).addresses == {}
+    async with SharedResources() as resources:
+        assert set((await leased(resources, "a")).addresses) == {"p0"}
+    monkeypatch.setattr("localagent_gateway.processes.shared_resources.private_folder", fails)
+    async with SharedResources() as resources:
+        assert (await leased(resources, "a")).addresses == {}
     (said,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert said == "Provider p0 runs once for each worker: No usable temporary directory found."

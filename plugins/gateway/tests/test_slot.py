@@ -13,9 +13,8 @@ import pytest
 
 from localagent import StartError
 from localagent.supervision import Liveness
-from localagent_gateway.processes.restarts import LONGEST_AFTER_SERVICE, LONGEST_DELAY, Restarts
-from localagent_gateway.processes.shared_parts import NO_LEASE, SharedParts
-from localagent_gateway.processes.slot import Slot
+from localagent_gateway.processes.shared_resources import NO_LEASE, SharedResources
+from localagent_gateway.processes.worker_restarts import LONGEST_AFTER_SERVICE, LONGEST_DELAY, Restarts, WorkerSlot
 from localagent_gateway.settings import GatewaySettings
 
 pytestmark = pytest.mark.virtual
@@ -25,13 +24,13 @@ class FakeWorker:
     """What ``WorkerProcess`` is elsewhere.
 
     Attributes:
-        serving: What it serves.
+        configuration: What it serves.
         hangs: Set when it should answer no more.
     """
 
-    def __init__(self, number: int, serving: Any, serves: asyncio.Event) -> None:
+    def __init__(self, number: int, configuration: Any, serves: asyncio.Event) -> None:
         self.pid = number
-        self.serving = serving
+        self.configuration = configuration
         self.leaving, self.ended, self.hangs = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.ending = "signal SIGKILL"
         self._serves = serves
@@ -47,8 +46,8 @@ class FakeWorker:
         await self.hangs.wait()
         await asyncio.sleep(liveness.longest)
 
-    async def reload(self, serving: Any, seconds: float) -> asyncio.Future[None]:
-        self.serving = serving
+    async def reload(self, configuration: Any, seconds: float) -> asyncio.Future[None]:
+        self.configuration = configuration
         return asyncio.ensure_future(asyncio.sleep(0))
 
     async def kill(self) -> None:
@@ -70,19 +69,21 @@ class Place:
         started: When each was started.
     """
 
-    def __init__(self, parts: SharedParts) -> None:
+    def __init__(self, resources: SharedResources) -> None:
         self.workers: list[FakeWorker] = []
         self.serve = asyncio.Event()
         self.serve.set()
         self.fails: list[Exception] = []
         self.started: list[float] = []
-        self.slot = Slot(1, settings(), self._start, lambda process: None, parts=parts, on_change=lambda: None)
+        self.slot = WorkerSlot(
+            1, settings(), self._start, lambda process: None, resources=resources, on_change=lambda: None
+        )
 
-    async def _start(self, number: int, serving: Any) -> Any:
+    async def _start(self, number: int, configuration: Any) -> Any:
         self.started.append(asyncio.get_running_loop().time())
         if self.fails:
             raise self.fails.pop(0)
-        self.workers.append(FakeWorker(len(self.workers) + 1, serving, self.serve))
+        self.workers.append(FakeWorker(len(self.workers) + 1, configuration, self.serve))
         return self.workers[-1]
 
     async def count(self, count: int) -> FakeWorker:
@@ -99,8 +100,8 @@ def settings() -> Any:
 @contextlib.asynccontextmanager
 async def kept() -> AsyncIterator[Place]:
     """A place whose first worker serves."""
-    async with SharedParts() as parts:
-        place = Place(parts)
+    async with SharedResources() as resources:
+        place = Place(resources)
         await place.slot.replace()
         keeping = asyncio.create_task(place.slot.keep())
         try:
@@ -174,7 +175,7 @@ async def test_settings_that_come_while_a_worker_starts_are_its_settings() -> No
         await place.slot.reload(new, proven=True)
         place.serve.set()
         last = await place.count(3)
-        assert last.serving is new
+        assert last.configuration is new
         assert place.workers[1].ended.is_set()
 
 

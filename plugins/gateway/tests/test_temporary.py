@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from localagent_gateway.processes.temporary import PREFIX, private_folder, remove_left_behind
+from localagent_gateway.processes.shared_resources import PREFIX, private_folder, remove_left_behind
 
 HOLD = """
 import sys
-from localagent_gateway.processes.temporary import private_folder
+from localagent_gateway.processes.shared_resources import private_folder
 with private_folder() as folder:
     (folder / "1").touch()
     print(folder, flush=True)

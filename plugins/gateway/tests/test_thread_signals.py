@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent_gateway.keys.reader import KeyReader
-from localagent_gateway.keys.table import KeyTable
-from localagent_gateway.logs.log_lines import Lines
+from localagent_gateway.keys.live_keys import KeyReader, KeyTable
+from localagent_gateway.logs.log_writer import LogWriter
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads which signals a thread blocks from /proc")
 
@@ -31,7 +30,7 @@ def named(name: str) -> threading.Thread:
 async def test_no_thread_that_stays_takes_a_signal(tmp_path: Path) -> None:
     """Those that write the log and read the keys would not wake the main thread from a call that blocks."""
     reading, writing = os.pipe()
-    lines = Lines(writing, time.time)
+    lines = LogWriter(writing, time.time)
     table = KeyTable(KeyReader(tmp_path), time.monotonic)
     try:
         await table.open()

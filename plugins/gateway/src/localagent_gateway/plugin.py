@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from localagent import FrontRequest, Plugin, Principal, Settings, hookimpl
 from localagent_gateway import hookspecs
-from localagent_gateway.keys.place import keys_folder
-from localagent_gateway.settings import GatewaySettings
+from localagent_gateway.settings import GatewaySettings, gateway_folder
 
 if TYPE_CHECKING:
     from localagent_cli import Condition, Finding
@@ -38,7 +37,7 @@ class GatewayPlugin(Plugin):
 
     async def conditions(self, settings: Settings) -> list[Condition]:
         """Return how the workers of every gateway are that serves from this state folder; for ``doctor --live``."""
-        from localagent_gateway.status.live_conditions import live_conditions
+        from localagent_gateway.status.commands import live_conditions
 
         return await live_conditions(settings)
 
@@ -46,7 +45,7 @@ class GatewayPlugin(Plugin):
         """Return what is wrong with the files of keys; for ``doctor``."""
         from localagent_gateway.keys.diagnosis import diagnosis
 
-        return diagnosis(keys_folder(settings, os.environ), self.settings)
+        return diagnosis(gateway_folder(settings, os.environ), self.settings)
 
     @hookimpl(after="*", must=True)
     async def gateway_authenticate(self, request: FrontRequest) -> Principal | None:

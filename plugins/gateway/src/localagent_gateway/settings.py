@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 from localagent import Bytes, Count, PositiveSeconds, Seconds
+from localagent.settings.folders import state_folder
 from localagent_gateway.descriptors import connection_limit
+
+if TYPE_CHECKING:
+    from localagent import Settings
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -73,3 +79,16 @@ class GatewaySettings:
     def connections(self) -> int:
         """``max_connections``, or what the system allows."""
         return self.max_connections or connection_limit()
+
+
+def gateway_folder(settings: Settings, environment: Mapping[str, str]) -> Path:
+    """Return the gateway's folder in the state folder; it is not made, since most gateways have no keys.
+
+    Args:
+        settings: The settings of the core.
+        environment: The environment variables.
+
+    Raises:
+        SettingsError: Nobody can say where the user's home is.
+    """
+    return (settings.state_folder or state_folder(environment)) / "gateway"

@@ -6,21 +6,19 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl, unquote
 
 from localagent import FrontRequest, LocalAgentError, Principal, StartError, Unauthenticated, in_thread
-from localagent_gateway.keys.form import ID_LENGTH, PREFIX
-from localagent_gateway.keys.place import keys_folder
-from localagent_gateway.keys.reader import KeyReader
+from localagent_gateway.keys.key import ID_LENGTH, PREFIX
+from localagent_gateway.keys.live_keys import KeyReader, KeyTable
 from localagent_gateway.keys.revocations import Revocations
-from localagent_gateway.keys.table import KeyTable
-from localagent_gateway.plugin import GatewayPlugin
-from localagent_gateway.settings import LOOPBACK, GatewaySettings
+from localagent_gateway.settings import LOOPBACK, GatewaySettings, gateway_folder
 
 if TYPE_CHECKING:
     from localagent.pipeline.pipeline import Pipeline
     from localagent.runtime import Runtime
+    from localagent_gateway.plugin import GatewayPlugin
 
 HOOK = "gateway_authenticate"
 EVERYBODY = Principal()
@@ -132,8 +130,7 @@ def other_steps(pipeline: Pipeline) -> bool:
 
 async def keys_needed(runtime: Runtime) -> bool:
     """Return whether a request needs a key now; ``authentication`` has made the gateway's own step, or left it out."""
-    plugin = runtime.pipeline.plugins["gateway"]
-    assert isinstance(plugin, GatewayPlugin)
+    plugin = cast("GatewayPlugin", runtime.pipeline.plugins["gateway"])
     return plugin.keys is not None and await plugin.keys.needed()
 
 
@@ -156,12 +153,11 @@ async def authentication(runtime: Runtime, settings: GatewaySettings) -> Step:
     Raises:
         StartError: See ``need_keys``.
     """
-    folder = keys_folder(runtime.settings, runtime.environment)
+    folder = gateway_folder(runtime.settings, runtime.environment)
     required = await in_thread(need_keys, settings, folder, runtime.pipeline)
     if settings.require_keys == "never":
         return everybody
-    plugin = runtime.pipeline.plugins["gateway"]
-    assert isinstance(plugin, GatewayPlugin)
+    plugin = cast("GatewayPlugin", runtime.pipeline.plugins["gateway"])
     table = KeyTable(KeyReader(folder), runtime.clock)
     plugin.keys = KeyStep(table, required, runtime.wall)
     await table.open()

@@ -6,12 +6,15 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from localagent import StartError, create_private_file
-from localagent_gateway.keys.record import KeyRecord, separated
+from localagent_gateway.keys.key import KeyRecord, separated
+
+if TYPE_CHECKING:
+    pass
 
 FILE_NAME = "keys.db"
 VERSION = 2  # 1 took the name for the tenant where none was named, and did not know its pepper
@@ -185,3 +188,26 @@ def translated(path: Path) -> Iterator[None]:
     except OSError as error:
         raise Unusable(f"{path} cannot be used: {error.strerror}.",
                        mend="Free some space, or set state_folder in the settings.") from error  # fmt: skip
+
+
+def left_behind(folder: Path) -> Path | None:
+    """Return a file that tells that there were keys; None where there never were any.
+
+    Args:
+        folder: The gateway's folder.
+
+    Raises:
+        OSError: Nobody can say: the folder cannot be looked into.
+    """
+    return next(
+        (folder / name for name in ("keys.db", "pepper", "revocations", "keys.db-wal") if _is_there(folder / name)),
+        None,
+    )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True

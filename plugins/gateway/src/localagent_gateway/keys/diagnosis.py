@@ -12,7 +12,7 @@ from time import time as wall
 from localagent import StartError
 from localagent_cli import Finding, broken, open_to_others
 from localagent_gateway.keys import database, pepper, revocations
-from localagent_gateway.keys.reader import KeyReader
+from localagent_gateway.keys.live_keys import KeyReader
 from localagent_gateway.settings import GatewaySettings
 
 SUBJECT = "gateway keys"

@@ -11,10 +11,9 @@ import attrs
 
 from localagent import Secret, StartError
 from localagent_gateway.keys import database
-from localagent_gateway.keys.form import PREFIX, digest, new_key, public_id
+from localagent_gateway.keys.database import left_behind
+from localagent_gateway.keys.key import PREFIX, KeyRecord, digest, new_key, public_id, revoked_in
 from localagent_gateway.keys.pepper import check_pepper, made_pepper, pepper_digest, read_pepper
-from localagent_gateway.keys.place import left_behind
-from localagent_gateway.keys.record import KeyRecord, revoked_in
 from localagent_gateway.keys.revocations import Revocations
 
 

@@ -16,7 +16,7 @@ import msgspec
 from localagent.plugin_api.progress import progress
 from localagent_cli import Log
 from localagent_gateway.logs.defects import way_to
-from localagent_gateway.logs.log_lines import ATOMIC, Lines, standard_error
+from localagent_gateway.logs.log_writer import ATOMIC, LogWriter, standard_error
 
 _encode = msgspec.json.Encoder().encode
 
@@ -33,7 +33,7 @@ class JsonLog(logging.Handler):
         lines: Where they go.
     """
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: LogWriter) -> None:
         super().__init__()
         self._lines = lines
 
@@ -60,7 +60,7 @@ class JsonStream(io.TextIOBase):
 
     encoding = "utf-8"
 
-    def __init__(self, lines: Lines, name: str, descriptor: int) -> None:
+    def __init__(self, lines: LogWriter, name: str, descriptor: int) -> None:
         self._lines = lines
         self._name = name
         self._descriptor = descriptor
@@ -136,7 +136,7 @@ def _cut(name: str, text: str, most: int) -> str:
 
 
 @contextlib.contextmanager
-def json_log() -> Iterator[Lines]:
+def json_log() -> Iterator[LogWriter]:
     """Write all that this process says as JSON lines, without ever waiting for who reads them.
 
     Log records, Python's warnings and what is printed to standard output and error go the same way.

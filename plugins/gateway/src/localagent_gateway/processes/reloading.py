@@ -5,35 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from localagent.errors import LocalAgentError, StartError
 from localagent.supervision import raised_at
 from localagent_gateway.errors import PartlyDone
-from localagent_gateway.processes.serving import Serving
-from localagent_gateway.workers.worker import Worker
+from localagent_gateway.processes.configuration import Configuration
+from localagent_gateway.processes.worker import Worker
 
 log = logging.getLogger("localagent.gateway")
 
 Act = Callable[[], Awaitable[None]]
 
 
-async def reload(worker: Worker, serving: Serving) -> None:
+async def reload(worker: Worker, configuration: Configuration) -> None:
     """Answer by a new pipeline; plugins that can be moved live on in it.
 
     Args:
         worker: The worker.
-        serving: What it is to serve.
+        configuration: What it is to serve.
 
     Raises:
         LocalAgentError: The new pipeline cannot be opened, or not in time; the one before goes on.
     """
-    client = serving.client(replaces=worker.client)
-    seconds = serving.gateway.start_timeout
+    client = configuration.client(replaces=worker.client)
+    seconds = configuration.gateway.start_timeout
     try:
         async with asyncio.timeout(seconds):
             await client.runtime()
-        await worker.switch(client, serving.gateway)
+        await worker.switch(client, configuration.gateway)
     except TimeoutError:
         await client.aclose()
         raise StartError(f"The new pipeline was not open within {seconds:g} s.",
@@ -44,7 +44,7 @@ async def reload(worker: Worker, serving: Serving) -> None:
 
 
 @contextlib.asynccontextmanager
-async def obeying(event: asyncio.Event, act: Act, *, done: str, failed: str) -> AsyncIterator[None]:
+async def acting_on(event: asyncio.Event, act: Act, *, done: str, failed: str) -> AsyncIterator[None]:
     """Act whenever the event is set, one after the other, and log what came of it.
 
     Args:
@@ -53,7 +53,7 @@ async def obeying(event: asyncio.Event, act: Act, *, done: str, failed: str) -> 
         done: What is logged afterwards.
         failed: What is logged when nothing was done; the reason follows.
     """
-    task = asyncio.create_task(_obey(event, act, done, failed), name="obey a signal")
+    task = asyncio.create_task(_act(event, act, done, failed), name="obey a signal")
     try:
         yield
     finally:
@@ -61,7 +61,7 @@ async def obeying(event: asyncio.Event, act: Act, *, done: str, failed: str) -> 
         await asyncio.wait([task])
 
 
-async def _obey(event: asyncio.Event, act: Act, done: str, failed: str) -> None:
+async def _act(event: asyncio.Event, act: Act, done: str, failed: str) -> None:
     while True:
         await event.wait()
         event.clear()
@@ -75,6 +75,27 @@ async def _obey(event: asyncio.Event, act: Act, done: str, failed: str) -> None:
             log.warning("%s: %s.", failed, raised_at(error))
         else:
             log.warning("%s", done)
+
+
+@contextlib.contextmanager
+def partly(number: int, done: str, failed: str) -> Iterator[None]:
+    """Say what becomes of workers when one cannot follow those before it.
+
+    Args:
+        number: Its number; those before it are done.
+        done: What is said of them.
+        failed: What is said of this one.
+
+    Raises:
+        PartlyDone: In the place of what was raised, unless it is the first.
+    """
+    try:
+        yield
+    except LocalAgentError as error:
+        if number == 1:
+            raise
+        others = "worker 1" if number == 2 else f"workers 1 to {number - 1}"
+        raise PartlyDone(f"{done} {others}; worker {number} {failed}: {error.message}", mend=error.mend) from error
 
 
 RELOADED = {

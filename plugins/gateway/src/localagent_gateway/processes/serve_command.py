@@ -15,11 +15,11 @@ from localagent_cli import CommandLine, ExitCode, command, exit_code, run_until_
 from localagent_gateway.http.sockets import bind
 from localagent_gateway.logs.defects import tell_defect
 from localagent_gateway.logs.json_log import json_log
-from localagent_gateway.processes.lone_worker import serve_alone
-from localagent_gateway.processes.serving import Serving
-from localagent_gateway.processes.signals import Signals
+from localagent_gateway.processes.configuration import Configuration
+from localagent_gateway.processes.single_process import serve_alone
 from localagent_gateway.processes.supervisor import supervise
-from localagent_gateway.workers.event_loops import loop_factory
+from localagent_gateway.processes.worker import loop_factory
+from localagent_gateway.signals import Signals
 
 log = logging.getLogger("localagent.gateway")
 
@@ -32,20 +32,22 @@ log = logging.getLogger("localagent.gateway")
 def serve(line: CommandLine, **options: Any) -> None:
     """Serve until SIGTERM or Ctrl-C; SIGHUP reads the settings again."""
     with Signals() as signals:
-        drained = _serve(Serving.read(line, options), signals)
+        drained = _serve(Configuration.read(line, options), signals)
     if not drained:
         raise click.exceptions.Exit(ExitCode.INTERRUPTED)
 
 
-def _serve(serving: Serving, signals: Signals) -> bool:
+def _serve(configuration: Configuration, signals: Signals) -> bool:
     """Bind and serve; return whether it was drained."""
-    workers = serving.workers
-    factory = loop_factory(serving.gateway.loop)
-    sockets = bind(serving.gateway)
+    workers = configuration.workers
+    factory = loop_factory(configuration.gateway.loop)
+    sockets = bind(configuration.gateway)
     try:
         with json_log() as lines, asyncio.Runner(loop_factory=factory if workers == 1 else None) as runner:
-            alone = workers == 1
-            work = serve_alone(serving, sockets, signals, lines) if alone else supervise(serving, sockets, signals)
+            if workers == 1:
+                work = serve_alone(configuration, sockets, signals, lines)
+            else:
+                work = supervise(configuration, sockets, signals)
             with told_in_the_log():
                 return run_until_interrupted(runner, work)
     finally:

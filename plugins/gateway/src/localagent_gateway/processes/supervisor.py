@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from localagent import LocalAgentError
 from localagent.supervision import tell_failure
-from localagent_gateway.errors import PartlyDone
-from localagent_gateway.processes.no_worker import NoWorker
-from localagent_gateway.processes.order import order
-from localagent_gateway.processes.reloading import RELOADED, REPLACED, obeying
-from localagent_gateway.processes.serving import Serving
-from localagent_gateway.processes.shared_parts import SharedParts
-from localagent_gateway.processes.signals import Signals
-from localagent_gateway.processes.slot import Slot
+from localagent_gateway.processes.commands import start_command
+from localagent_gateway.processes.configuration import Configuration
+from localagent_gateway.processes.reloading import RELOADED, REPLACED, acting_on, partly
+from localagent_gateway.processes.shared_resources import SharedResources
 from localagent_gateway.processes.worker_process import WorkerProcess
+from localagent_gateway.processes.worker_restarts import WorkerSlot
+from localagent_gateway.signals import Signals
 
 log = logging.getLogger("localagent.gateway")
 
@@ -32,19 +28,21 @@ class Supervisor:
     """The workers of one ``localagent serve``; an async context manager that leaves none behind.
 
     Args:
-        serving: What is served; its lease is given back by ``start``.
+        configuration: What is served; its lease is given back by ``start``.
         sockets: Where the workers listen.
-        parts: What runs once for all workers.
+        resources: What runs once for all workers.
     """
 
-    def __init__(self, serving: Serving, sockets: Sequence[socket.socket], parts: SharedParts) -> None:
-        self._serving = serving
+    def __init__(
+        self, configuration: Configuration, sockets: Sequence[socket.socket], resources: SharedResources
+    ) -> None:
+        self._configuration = configuration
         self._sockets = sockets
-        self._parts = parts
-        self._slots: list[Slot] = []
+        self._resources = resources
+        self._slots: list[WorkerSlot] = []
         self._alive: set[WorkerProcess] = set()
         self._keeping: list[asyncio.Task[None]] = []
-        self._no_worker = NoWorker(sockets)
+        self._listener = NoWorkerListener(sockets)
         self._background: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -56,7 +54,7 @@ class Supervisor:
         await self._keep_no_longer()
         for task in self._background:
             task.cancel()
-        await self._no_worker.switch(False)
+        await self._listener.switch(False)
         await asyncio.gather(*(process.kill() for process in self._living()))
 
     async def start(self) -> None:
@@ -65,12 +63,19 @@ class Supervisor:
         Raises:
             StartError: One of them does not.
         """
-        self._serving = await self._serving.with_shared(self._parts)
+        self._configuration = await self._configuration.with_shared(self._resources)
         self._slots = [
-            Slot(number, self._serving, self._start, self._see_off, parts=self._parts, on_change=self._changed)
-            for number in range(1, self._serving.workers + 1)
+            WorkerSlot(
+                number,
+                self._configuration,
+                self._start,
+                self._see_off,
+                resources=self._resources,
+                on_change=self._changed,
+            )
+            for number in range(1, self._configuration.workers + 1)
         ]
-        self._parts.release(self._serving.lease)  # each place holds it
+        self._resources.release(self._configuration.lease)  # each place holds it
         await asyncio.gather(*(slot.replace() for slot in self._slots))
         self._keeping = [asyncio.create_task(slot.keep(), name=f"keep worker {slot.number}") for slot in self._slots]
         for task in self._keeping:
@@ -84,14 +89,14 @@ class Supervisor:
             StartError: The first worker stays with the settings before, and so do all.
             PartlyDone: A later one stays with the settings before.
         """
-        new = await self._serving.again().with_shared(self._parts)
+        new = await self._configuration.again().with_shared(self._resources)
         try:
             for slot in self._slots:
                 with partly(slot.number, "The settings were read again by", "stays with those before"):
-                    await slot.reload(new, proven=self._serving is new)
-                self._serving = new
+                    await slot.reload(new, proven=self._configuration is new)
+                self._configuration = new
         finally:
-            self._parts.release(new.lease)  # each place that answers by it holds it
+            self._resources.release(new.lease)  # each place that answers by it holds it
 
     async def replace(self) -> None:
         """Replace the workers by new processes: one after the other, each once its successor serves.
@@ -102,8 +107,8 @@ class Supervisor:
             StartError: The first new worker does not serve; all stay.
             PartlyDone: A later one does not serve; those that were not replaced yet stay.
         """
-        serving = {slot.process for slot in self._slots}
-        leaving = [process.ended.wait() for process in self._living() if process not in serving]
+        current = {slot.process for slot in self._slots}
+        leaving = [process.ended.wait() for process in self._living() if process not in current]
         await asyncio.gather(*leaving)  # so that there are never more than two processes a slot
         for slot in self._slots:
             with partly(slot.number, "Replaced:", "stays"):
@@ -119,7 +124,7 @@ class Supervisor:
         """Answer in the workers' place when a start has failed and none serves; stop when one does."""
         if self._keeping:
             alone = not any(slot.serves for slot in self._slots)
-            self._begin(self._no_worker.switch(alone), "answer in the workers' place")
+            self._begin(self._listener.switch(alone), "answer in the workers' place")
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -128,7 +133,7 @@ class Supervisor:
         task.add_done_callback(tell_failure(log))
 
     async def _seen_off(self, process: WorkerProcess) -> None:
-        own = self._serving.gateway
+        own = self._configuration.gateway
         seconds = own.drain_delay + 2 * own.drain_timeout + own.header_timeout + GRACE_SECONDS
         try:
             async with asyncio.timeout(seconds):
@@ -140,23 +145,23 @@ class Supervisor:
     async def drain(self) -> None:
         """End all workers in good order; one that does not end in time is killed."""
         await self._keep_no_longer()
-        await self._no_worker.switch(False)
+        await self._listener.switch(False)
         for sock in self._sockets:
             sock.close()  # the workers have their own copies; the last one's end closes the port
         living = self._living()
         for process in living:
             process.drain(linger=False)
         try:
-            own = self._serving.gateway
+            own = self._configuration.gateway
             async with asyncio.timeout(own.drain_delay + own.drain_timeout + GRACE_SECONDS):
                 await asyncio.gather(*(process.ended.wait() for process in living))
         except TimeoutError:
             return  # the context kills what is left
 
-    async def figures(self) -> dict[str, Any]:
+    async def stats(self) -> dict[str, Any]:
         """Return how things stand in every worker that answers, and which ones do not."""
         living = self._living()
-        answers = await asyncio.gather(*(process.figures(ASK_SECONDS) for process in living))
+        answers = await asyncio.gather(*(process.stats(ASK_SECONDS) for process in living))
         known = sorted((answer for answer in answers if answer is not None), key=lambda answer: answer["worker"])
         silent = [process.pid for process, answer in zip(living, answers, strict=True) if answer is None]
         return {"workers": known, "silent": silent}
@@ -170,43 +175,76 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)
 
-    async def _start(self, number: int, serving: Serving) -> WorkerProcess:
-        process = await WorkerProcess.start(order(serving, number, [sock.fileno() for sock in self._sockets]))
+    async def _start(self, number: int, configuration: Configuration) -> WorkerProcess:
+        process = await WorkerProcess.start(
+            start_command(configuration, number, [sock.fileno() for sock in self._sockets])
+        )
         self._alive.add(process)
         return process
 
 
-@contextlib.contextmanager
-def partly(number: int, done: str, failed: str) -> Iterator[None]:
-    """Say what becomes of workers when one cannot follow those before it.
-
-    Args:
-        number: Its number; those before it are done.
-        done: What is said of them.
-        failed: What is said of this one.
-
-    Raises:
-        PartlyDone: In the place of what was raised, unless it is the first.
-    """
-    try:
-        yield
-    except LocalAgentError as error:
-        if number == 1:
-            raise
-        others = "worker 1" if number == 2 else f"workers 1 to {number - 1}"
-        raise PartlyDone(f"{done} {others}; worker {number} {failed}: {error.message}", mend=error.mend) from error
-
-
-async def supervise(serving: Serving, sockets: Sequence[socket.socket], signals: Signals) -> bool:
-    """Serve with several workers until a signal ends it; arguments and result as in ``lone_worker.serve_alone``."""
+async def supervise(configuration: Configuration, sockets: Sequence[socket.socket], signals: Signals) -> bool:
+    """Serve with several workers until a signal ends it; arguments and result as in ``single_process.serve_alone``."""
     with signals.on_loop():
-        async with SharedParts() as parts, Supervisor(serving, sockets, parts) as supervisor:
+        async with SharedResources() as resources, Supervisor(configuration, sockets, resources) as supervisor:
             if not await signals.unless_ending(supervisor.start()):
                 return True
-            async with serving.told(sockets, supervisor.figures):
+            async with configuration.told(sockets, supervisor.stats):
                 async with (
-                    obeying(signals.reload, supervisor.reload, **RELOADED),
-                    obeying(signals.replace, supervisor.replace, **REPLACED),
+                    acting_on(signals.reload, supervisor.reload, **RELOADED),
+                    acting_on(signals.replace, supervisor.replace, **REPLACED),
                 ):
                     await signals.ending.wait()
                 return await signals.unless_now(supervisor.drain())
+
+
+LINGER_SECONDS = 2.0  # for a client to read the answer, whatever it still sends
+BODY = b'{"error": {"message": "No worker can be started now.", "type": "server_error", "code": "no_worker"}}'
+ANSWER = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+)
+
+
+class NoWorkerListener:
+    """Takes in connections while it is open.
+
+    Args:
+        sockets: Where the workers listen.
+    """
+
+    def __init__(self, sockets: Sequence[socket.socket]) -> None:
+        self._sockets = sockets
+        self._listeners: list[asyncio.Server] = []
+        self._opening = asyncio.Lock()
+
+    async def switch(self, answers: bool) -> None:
+        """Begin to answer, or stop."""
+        async with self._opening:
+            if answers and not self._listeners:
+                loop = asyncio.get_running_loop()
+                for sock in self._sockets:
+                    self._listeners.append(await loop.create_server(_Refusal, sock=sock.dup()))
+            elif not answers:
+                for listener in self._listeners:
+                    listener.close()
+                self._listeners = []
+
+
+class _Refusal(asyncio.Protocol):
+    """Answers the first bytes of a connection, whatever they are, and closes it."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._answered = False
+        self._closing = asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._answered:
+            self._answered = True
+            self._transport.write(ANSWER)
+            self._transport.write_eof()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing.cancel()

@@ -13,9 +13,9 @@ import msgspec
 
 from localagent import StartError
 from localagent.supervision import Liveness, ending, tell_failure
-from localagent_gateway.processes.order import Command, Order, Report, path_of
-from localagent_gateway.processes.serving import Serving
-from localagent_gateway.processes.signals import held_back
+from localagent_gateway.processes.commands import Command, Report, StartCommand, path_of
+from localagent_gateway.processes.configuration import Configuration
+from localagent_gateway.signals import held_back
 
 log = logging.getLogger("localagent.gateway")
 
@@ -26,7 +26,7 @@ class WorkerProcess:
     """One process; it ends itself when this one ends, because its standard input closes.
 
     Args:
-        process: The process, which has its order.
+        process: The process, which has its start command.
 
     Attributes:
         leaving: Set when it takes in no more: it was told to end by somebody else, or has ended.
@@ -45,7 +45,7 @@ class WorkerProcess:
         self._watching.add_done_callback(tell_failure(log))
 
     @classmethod
-    async def start(cls, order: Order) -> Self:
+    async def start(cls, command: StartCommand) -> Self:
         """Start a process; ``ready`` says when it serves.
 
         Raises:
@@ -56,14 +56,14 @@ class WorkerProcess:
             # A process group of its own: what a terminal sends to its foreground group is for the supervisor.
             with held_back():
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-P", "-m", "localagent_gateway.processes.child",
+                    sys.executable, "-P", "-m", "localagent_gateway.processes.worker_main",
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LONGEST_LINE,
-                    pass_fds=order.sockets, process_group=0,
+                    pass_fds=command.sockets, process_group=0,
                 )  # fmt: skip
         except OSError as error:
             raise StartError(f"No worker could be started: {error.strerror}.") from None
         made = cls(process)
-        made._write(msgspec.json.encode(order))
+        made._write(msgspec.json.encode(command))
         return made
 
     @property
@@ -105,10 +105,10 @@ class WorkerProcess:
         """Tell it to end in good order; ``ended`` says when it has."""
         self._write(msgspec.json.encode(Command("drain", linger=linger)))
 
-    async def figures(self, seconds: float) -> dict[str, Any] | None:
+    async def stats(self, seconds: float) -> dict[str, Any] | None:
         """Return how things stand there; None when it does not say so in time."""
-        report = await self._asked_in_time(Command("figures"), seconds)
-        return report.figures if report is not None else None
+        report = await self._asked_in_time(Command("stats"), seconds)
+        return report.stats if report is not None else None
 
     async def _asked_in_time(self, command: Command, seconds: float) -> Report | None:
         number, answer = self._question()
@@ -121,11 +121,11 @@ class WorkerProcess:
         finally:
             self._asked.pop(number, None)
 
-    async def reload(self, serving: Serving, seconds: float) -> asyncio.Future[Report]:
+    async def reload(self, configuration: Configuration, seconds: float) -> asyncio.Future[Report]:
         """Have it answer by other settings; return when it does.
 
         Args:
-            serving: What it is to serve.
+            configuration: What it is to serve.
             seconds: How long that may take. A worker gives up by itself before, unless it hangs.
 
         Returns:
@@ -136,7 +136,11 @@ class WorkerProcess:
         """
         then, retired = self._question()
         command = Command(
-            "reload", then=then, path=path_of(serving), text=serving.file.text, shared=dict(serving.shared)
+            "reload",
+            then=then,
+            path=path_of(configuration),
+            text=configuration.file.text,
+            shared=dict(configuration.shared),
         )
         report = await self._asked_in_time(command, seconds)
         error = f"It did not answer within {seconds:g} s." if report is None else report.error

@@ -16,7 +16,7 @@ LOOK_SECONDS = 0.05  # between two looks whether a pipeline that was replaced is
 TELL_SECONDS = 1.0  # for clients to be told that what they wait for was ended
 
 
-class Generation:
+class ServingPipeline:
     """A pipeline in service.
 
     Args:

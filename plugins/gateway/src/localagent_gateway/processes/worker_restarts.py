@@ -1,4 +1,4 @@
-"""One worker's place: there is always a process in it; one that died is started again, one that is old replaced."""
+"""Keeps a process running for each worker: one that died or hangs is started again, one that is old replaced."""
 
 from __future__ import annotations
 
@@ -6,58 +6,60 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+import attrs
+
 from localagent.errors import LocalAgentError, StartError
 from localagent.supervision import Liveness, raised_at
-from localagent_gateway.processes.restarts import Restarts
-from localagent_gateway.processes.serving import Serving
-from localagent_gateway.processes.shared_parts import SharedParts
+from localagent_gateway.processes.configuration import Configuration
+from localagent_gateway.processes.shared_resources import SharedResources
 from localagent_gateway.processes.worker_process import WorkerProcess
 
 log = logging.getLogger("localagent.gateway")
 
 HANG_SECONDS = 5.0  # beyond the time in which a worker gives up a reload by itself
 
-Start = Callable[[int, Serving], Awaitable[WorkerProcess]]
+Start = Callable[[int, Configuration], Awaitable[WorkerProcess]]
 SeeOff = Callable[[WorkerProcess], None]
 
 
-class Slot:
-    """A place.
+class WorkerSlot:
+    """A worker's place.
 
     Args:
         number: Its number, from 1.
-        serving: What its processes serve; the place holds the lease.
+        configuration: What its processes serve; the place holds the lease.
         start: Starts a process for it.
         see_off: Kills a process that takes in no more, should it not end in time.
         on_change: Called when a start has failed here, and when a process has begun to serve.
-        parts: What runs once for all workers.
+        resources: What runs once for all workers.
 
     Attributes:
         number: Its number.
-        serving: The settings in force here. Each process that is started gets these, whatever the file says by then.
+        configuration: The settings in force here. Each process that is started gets these, whatever the file says by
+            then.
         process: The process that serves here; None before the first.
     """
 
     def __init__(
         self,
         number: int,
-        serving: Serving,
+        configuration: Configuration,
         start: Start,
         see_off: SeeOff,
         *,
-        parts: SharedParts,
+        resources: SharedResources,
         on_change: Callable[[], object],
     ) -> None:
         self.number = number
-        self.serving = serving
+        self.configuration = configuration
         self.process: WorkerProcess | None = None
         self._start = start
         self._see_off = see_off
-        self._parts = parts
+        self._resources = resources
         self._on_change = on_change
         self._restarts = Restarts()
         self._changed = asyncio.Event()
-        parts.hold(serving.lease)
+        resources.hold(configuration.lease)
 
     @property
     def serves(self) -> bool:
@@ -75,13 +77,13 @@ class Slot:
         self._put(new)
         return old
 
-    async def reload(self, serving: Serving, *, proven: bool) -> None:
+    async def reload(self, configuration: Configuration, *, proven: bool) -> None:
         """Have the process here answer by other settings, which are then in force here.
 
         Where none is alive, the next one gets them.
 
         Args:
-            serving: What is served from now on.
+            configuration: What is served from now on.
             proven: Whether another worker answers by these settings: then they are not why a process ended meanwhile.
 
         Raises:
@@ -91,41 +93,43 @@ class Slot:
         while told is not self.process:  # once, unless it is replaced meanwhile
             told = self.process
             if told is not None and not told.ended.is_set():
-                retired = await self._told(told, serving, proven)
-        self._adopt(serving, retired)
+                retired = await self._told(told, configuration, proven)
+        self._adopt(configuration, retired)
 
-    async def _told(self, process: WorkerProcess, serving: Serving, proven: bool) -> Awaitable[object] | None:
+    async def _told(
+        self, process: WorkerProcess, configuration: Configuration, proven: bool
+    ) -> Awaitable[object] | None:
         try:
-            retired = await process.reload(serving, serving.gateway.start_timeout + HANG_SECONDS)
+            retired = await process.reload(configuration, configuration.gateway.start_timeout + HANG_SECONDS)
         except StartError:
             if proven and process.ended.is_set():
                 return None
             raise
         if process is not self.process:
-            self._let_go(process, serving)
+            self._let_go(process, configuration)
         return retired
 
-    def _adopt(self, serving: Serving, retired: Awaitable[object] | None) -> None:
-        self._parts.hold(serving.lease)
-        old, self.serving = self.serving, serving
+    def _adopt(self, configuration: Configuration, retired: Awaitable[object] | None) -> None:
+        self._resources.hold(configuration.lease)
+        old, self.configuration = self.configuration, configuration
         if retired is None:
-            self._parts.release(old.lease)
+            self._resources.release(old.lease)
         else:
-            self._parts.release_after(old.lease, retired)
+            self._resources.release_after(old.lease, retired)
 
     def _put(self, process: WorkerProcess) -> None:
         if self.process is not None:
-            self._let_go(self.process, self.serving)
+            self._let_go(self.process, self.configuration)
         self.process = process
         self._changed.set()
         self._changed = asyncio.Event()
         self._on_change()
 
-    def _let_go(self, process: WorkerProcess, serving: Serving) -> None:
+    def _let_go(self, process: WorkerProcess, configuration: Configuration) -> None:
         """Let a process that another one stands in for end its requests, with all that these need."""
         self._see_off(process)
-        self._parts.hold(serving.lease)
-        self._parts.release_after(serving.lease, process.ended.wait())
+        self._resources.hold(configuration.lease)
+        self._resources.release_after(configuration.lease, process.ended.wait())
 
     async def keep(self, liveness: Callable[[], Liveness] = Liveness) -> None:
         """Start a process again whenever the one here has died or hangs; runs until it is cancelled.
@@ -189,13 +193,49 @@ class Slot:
     async def _started(self) -> WorkerProcess:
         """Start a process by the settings in force; once more, if others came into force before it served."""
         while True:
-            serving = self.serving
-            process = await self._start(self.number, serving)
+            configuration = self.configuration
+            process = await self._start(self.number, configuration)
             try:
-                await process.ready(serving.gateway.start_timeout)
+                await process.ready(configuration.gateway.start_timeout)
             except BaseException:
                 await process.kill()
                 raise
-            if serving is self.serving:
+            if configuration is self.configuration:
                 return process
             await process.kill()
+
+
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 30.0
+LONGEST_AFTER_SERVICE = 0.5  # the settings are good: only work that kills it could kill it again
+SETTLED_SECONDS = 2.0
+
+
+def restart_delay(deaths: int) -> float:
+    """Return how many seconds to wait before a worker is started again: 0.1, doubled for each death in a row, to 30.
+
+    Args:
+        deaths: Deaths in a row, at least 1.
+    """
+    return min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(deaths - 1, 16))
+
+
+@attrs.define
+class Restarts:
+    """Counts the deaths of one place's workers; pure arithmetic.
+
+    Attributes:
+        deaths: Deaths in a row of workers that did not settle.
+    """
+
+    deaths: int = 0
+
+    def after(self, served: float | None) -> float:
+        """Take note of a death; return how many seconds to wait before the next start.
+
+        Args:
+            served: For how many seconds it served; None when it never began to.
+        """
+        self.deaths = 1 if served is not None and served >= SETTLED_SECONDS else self.deaths + 1
+        delay = restart_delay(self.deaths)
+        return delay if served is None else min(delay, LONGEST_AFTER_SERVICE)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import itertools
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,13 +22,12 @@ from localagent import Settings
 from localagent.instances.provider_types import provider_types, with_defaults
 from localagent.pipeline.pipeline import Pipeline
 from localagent.supervision import tell_failure
-from localagent_gateway.processes.temporary import private_folder
 
 log = logging.getLogger("localagent.gateway")
 
 
 @attrs.define(eq=False)
-class Part:
+class SharedResource:
     """What one provider runs.
 
     Attributes:
@@ -31,7 +35,7 @@ class Part:
         settings: The filled settings of its type.
         address: Where the workers' providers reach it.
         running: The open context.
-        holds: How often it is held. A part that nobody holds any more is ended.
+        holds: How often it is held. A resource that nobody holds any more is ended.
     """
 
     provider: str
@@ -46,28 +50,28 @@ class Lease:
     """What one reading of the settings uses. Whoever answers by these settings holds it.
 
     Attributes:
-        parts: The parts.
+        resources: What providers run.
     """
 
-    parts: Sequence[Part] = ()
+    resources: Sequence[SharedResource] = ()
 
     @property
     def addresses(self) -> dict[str, str]:
         """By the provider's name, where to reach what it runs."""
-        return {part.provider: str(part.address) for part in self.parts}
+        return {resource.provider: str(resource.address) for resource in self.resources}
 
 
 NO_LEASE = Lease()
 
 
-class SharedParts:
+class SharedResources:
     """All of them; an async context manager that ends them. It lives in the process that owns the workers."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
         self._stack = ExitStack()
         self._numbers = itertools.count(1)
-        self._parts: list[Part] = []
+        self._resources: list[SharedResource] = []
         self._waiting: set[asyncio.Future[object]] = set()
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -80,9 +84,9 @@ class SharedParts:
         for task in self._waiting:
             task.cancel()
         await asyncio.gather(*self._waiting, return_exceptions=True)
-        for part in list(self._parts):
-            part.holds = 0
-            self._end(part)
+        for resource in list(self._resources):
+            resource.holds = 0
+            self._end(resource)
         await asyncio.gather(*self._ending, return_exceptions=True)
         self._stack.close()
 
@@ -109,7 +113,7 @@ class SharedParts:
                 if kind is not None and kind.share is not None:
                     own: Any = settings.for_provider(name, kind.settings)
                     try:
-                        lease = Lease([*lease.parts, await self._part(name, own, kind.share)])
+                        lease = Lease([*lease.resources, await self._resource(name, own, kind.share)])
                     except OSError as error:  # no folder for its socket, say: each worker then has one of its own
                         log.warning("Provider %s runs once for each worker: %s.", name, error.strerror or error)
         except BaseException:
@@ -119,15 +123,15 @@ class SharedParts:
 
     def hold(self, lease: Lease) -> None:
         """Keep what is leased running until it is released once more."""
-        for part in lease.parts:
-            part.holds += 1
+        for resource in lease.resources:
+            resource.holds += 1
 
     def release(self, lease: Lease) -> None:
         """Give back what was held; what nobody else holds is ended."""
-        for part in lease.parts:
-            part.holds -= 1
-            if part.holds == 0:
-                self._end(part)
+        for resource in lease.resources:
+            resource.holds -= 1
+            if resource.holds == 0:
+                self._end(resource)
 
     def release_after(self, lease: Lease, unused: Awaitable[object]) -> None:
         """Give back what was held as soon as something has come about: the last request has ended, say."""
@@ -137,26 +141,76 @@ class SharedParts:
         waiting.add_done_callback(lambda _: self.release(lease))
         waiting.add_done_callback(tell_failure(log))
 
-    def _end(self, part: Part) -> None:
-        self._parts.remove(part)  # at once: who asks for the same settings from now on gets another one
-        task = asyncio.create_task(_ended(part), name=f"end what {part.provider} shares")
+    def _end(self, resource: SharedResource) -> None:
+        self._resources.remove(resource)  # at once: who asks for the same settings from now on gets another one
+        task = asyncio.create_task(_ended(resource), name=f"end what {resource.provider} shares")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         task.add_done_callback(tell_failure(log))
 
-    async def _part(self, provider: str, settings: Any, share: Any) -> Part:
-        for part in self._parts:
-            if (part.provider, part.settings) == (provider, settings):
-                part.holds += 1
-                return part
+    async def _resource(self, provider: str, settings: Any, share: Any) -> SharedResource:
+        for resource in self._resources:
+            if (resource.provider, resource.settings) == (provider, settings):
+                resource.holds += 1
+                return resource
         if self._folder is None:
             self._folder = self._stack.enter_context(private_folder())  # short: a socket's path has about 100 bytes
         address = self._folder / str(next(self._numbers))
         running: AbstractAsyncContextManager[object] = share(settings, address)
         await running.__aenter__()
-        self._parts.append(Part(provider, settings, address, running, holds=1))
-        return self._parts[-1]
+        self._resources.append(SharedResource(provider, settings, address, running, holds=1))
+        return self._resources[-1]
 
 
-async def _ended(part: Part) -> None:
-    await part.running.__aexit__(None, None, None)
+async def _ended(resource: SharedResource) -> None:
+    await resource.running.__aexit__(None, None, None)
+
+
+PREFIX = "localagent-serve-"
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """Make a folder, remove it at the end, and remove those whose owner has not lived so long.
+
+    The owner holds a lock (flock(2)) on its folder, which the system lets go when the process ends, however that came
+    about. A process id could be another process's by now, or one of another container that shares the folder.
+    """
+    remove_left_behind()
+    folder, lock = _locked()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def remove_left_behind() -> None:
+    """Remove the folders of this user that nobody holds any more."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # somebody else's, or removed by another process at the same time
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(lock).st_uid == os.getuid() and _lock(lock):
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _locked() -> tuple[Path, int]:
+    """Make a folder and lock it; again, if another process took it for one left behind before it was locked."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(folder, os.O_RDONLY)
+            if _lock(lock) and folder.exists():
+                return folder, lock
+            os.close(lock)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,15 +1,18 @@
-"""One process that answers: client, APIs and HTTP server, from start to drain."""
+"""One process that answers: client, APIs and HTTP server, from start to drain, and the event loop on which they run."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import functools
+import gc
+import importlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from localagent import Client, Route
+from localagent import Client, Route, StartError
+from localagent.plugin_api.installing import install
 from localagent.supervision import tell_failure
 from localagent_gateway.apis.added_routes import with_added
 from localagent_gateway.apis.anthropic.api import AnthropicApi
@@ -22,10 +25,10 @@ from localagent_gateway.http.aiohttp_front import AiohttpFront
 from localagent_gateway.http.origins import Origins
 from localagent_gateway.keys.authentication import authentication, keys_needed
 from localagent_gateway.logs.access_log import AccessLog
-from localagent_gateway.logs.log_lines import Lines, standard_error
+from localagent_gateway.logs.log_writer import LogWriter, standard_error
+from localagent_gateway.processes.serving_pipeline import TELL_SECONDS, ServingPipeline
 from localagent_gateway.settings import GatewaySettings
-from localagent_gateway.workers.generation import TELL_SECONDS, Generation
-from localagent_gateway.workers.operation import operation_routes
+from localagent_gateway.status.health import health_routes
 
 log = logging.getLogger("localagent.gateway")
 
@@ -34,41 +37,41 @@ class Worker:
     """A running gateway.
 
     Args:
-        generation: The pipeline in service.
+        pipeline: The pipeline in service.
         settings: The gateway's settings.
         front: The HTTP server.
         access_log: The log of requests.
 
     Attributes:
-        generation: The pipeline in service; ``switch`` brings another.
+        pipeline: The pipeline in service; ``switch`` brings another.
         settings: The gateway's settings.
         front: The HTTP server.
         access_log: The log of requests.
     """
 
     def __init__(
-        self, generation: Generation, settings: GatewaySettings, front: AiohttpFront, access_log: AccessLog
+        self, pipeline: ServingPipeline, settings: GatewaySettings, front: AiohttpFront, access_log: AccessLog
     ) -> None:
-        self.generation = generation
+        self.pipeline = pipeline
         self.settings = settings
         self.front = front
         self.access_log = access_log
-        self._retiring: dict[Generation, asyncio.Task[None]] = {}
+        self._retiring: dict[ServingPipeline, asyncio.Task[None]] = {}
 
     @property
     def client(self) -> Client:
         """The client of the pipeline in service."""
-        return self.generation.client
+        return self.pipeline.client
 
     @property
     def service(self) -> Service:
         """What the APIs stand on."""
-        return self.generation.service
+        return self.pipeline.service
 
     @property
-    def generations(self) -> list[Generation]:
+    def pipelines(self) -> list[ServingPipeline]:
         """The pipeline in service, and those before it whose requests have not ended."""
-        return [self.generation, *self._retiring]
+        return [self.pipeline, *self._retiring]
 
     async def switch(self, client: Client, settings: GatewaySettings) -> None:
         """Answer from now on with another client; the one before is closed when its last request has ended.
@@ -79,8 +82,8 @@ class Worker:
             client: The open client; the worker closes it.
             settings: The gateway's settings.
         """
-        new = await _generation(client, settings)
-        old, self.generation, self.settings = self.generation, new, settings
+        new = await _serving_pipeline(client, settings)
+        old, self.pipeline, self.settings = self.pipeline, new, settings
         self.front.switch(new, settings, _origins(new, settings))
         task = asyncio.create_task(old.retire(settings.drain_timeout), name="retire a pipeline")
         self._retiring[old] = task
@@ -113,8 +116,8 @@ class Worker:
         self.access_log.flush()
 
     def _interrupt(self) -> None:
-        for generation in self.generations:
-            generation.interrupt()
+        for pipeline in self.pipelines:
+            pipeline.interrupt()
 
     async def aclose(self) -> None:
         """Close the server and every client that ``switch`` brought."""
@@ -129,7 +132,7 @@ class Worker:
 
 @contextlib.asynccontextmanager
 async def running(
-    client: Client, settings: GatewaySettings, sockets: list[Any], lines: Lines | None = None
+    client: Client, settings: GatewaySettings, sockets: list[Any], lines: LogWriter | None = None
 ) -> AsyncIterator[Worker]:
     """Serve on sockets that are bound, until the context ends; ``Worker.drain`` ends it in good order before.
 
@@ -139,31 +142,58 @@ async def running(
         sockets: Where to listen.
         lines: Where requests are logged; left out, on standard error.
     """
-    generation = await _generation(client, settings)
-    wall = generation.runtime.wall
+    pipeline = await _serving_pipeline(client, settings)
+    wall = pipeline.runtime.wall
     with contextlib.nullcontext(lines) if lines is not None else contextlib.closing(standard_error(wall)) as log:
         access_log = AccessLog(settings.log, log.put, wall)
-        front = AiohttpFront(generation, settings, _origins(generation, settings), access_log)
+        front = AiohttpFront(pipeline, settings, _origins(pipeline, settings), access_log)
         await front.listen(sockets)
-        worker = Worker(generation, settings, front, access_log)
+        worker = Worker(pipeline, settings, front, access_log)
         try:
             yield worker
         finally:
             await worker.aclose()
 
 
-async def _generation(client: Client, settings: GatewaySettings) -> Generation:
+async def _serving_pipeline(client: Client, settings: GatewaySettings) -> ServingPipeline:
     runtime = await client.runtime()
     service = Service(client, settings, runtime.wall)
     routes = with_document(with_added(_routes(service), runtime.pipeline))
     dispatcher = Dispatcher(routes, await authentication(runtime, settings))
-    return Generation(client, runtime, service, dispatcher)
+    return ServingPipeline(client, runtime, service, dispatcher)
 
 
-def _origins(generation: Generation, settings: GatewaySettings) -> Origins:
-    return Origins(settings, functools.partial(keys_needed, generation.runtime))
+def _origins(pipeline: ServingPipeline, settings: GatewaySettings) -> Origins:
+    return Origins(settings, functools.partial(keys_needed, pipeline.runtime))
 
 
 def _routes(service: Service) -> list[Route]:
     apis = (OpenAIApi(service), OllamaApi(service), AnthropicApi(service))
-    return [*operation_routes(service), *(route for api in apis for route in api.routes())]
+    return [*health_routes(service), *(route for api in apis for route in api.routes())]
+
+
+def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the event loop of a name, for ``asyncio.Runner``; None for asyncio's own.
+
+    Raises:
+        StartError: uvloop is asked for and not installed.
+    """
+    if name == "asyncio":
+        return None
+    try:
+        uvloop: Any = importlib.import_module("uvloop")
+    except ImportError:
+        raise StartError("The event loop uvloop is not installed.",
+                         mend=install("localagent-gateway", extra="uvloop")) from None  # fmt: skip
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def keep_for_good() -> None:
+    """Exempt all objects that are alive now from garbage collection.
+
+    Modules, classes, settings and routes live as long as the process. Without this, each full collection under load
+    walks over all of them again. A process calls it once, when it is ready to serve.
+    """
+    gc.collect()
+    gc.freeze()

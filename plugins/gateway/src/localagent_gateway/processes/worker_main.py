@@ -1,6 +1,6 @@
-"""The program of a worker process: ``python -m localagent_gateway.processes.child``.
+"""The program of a worker process: ``python -m localagent_gateway.processes.worker_main``.
 
-Standard input brings one line of JSON, the ``Order``, then ``Command`` lines, and stays open for as long as the
+Standard input brings one line of JSON, the ``StartCommand``, then ``Command`` lines, and stays open for as long as the
 supervisor lives: when it closes, the worker drains and ends. Standard output carries ``Report`` lines back.
 """
 
@@ -21,15 +21,13 @@ from localagent.supervision import raised_at, tell_failure
 from localagent_cli import CommandLine, Terminal, logs
 from localagent_gateway.logs.defects import tell_defect
 from localagent_gateway.logs.json_log import json_log
-from localagent_gateway.logs.log_lines import Lines
-from localagent_gateway.processes.order import Command, Order, Report, settings_file
+from localagent_gateway.logs.log_writer import LogWriter
+from localagent_gateway.processes.commands import Command, Report, StartCommand, settings_file
+from localagent_gateway.processes.configuration import Configuration
 from localagent_gateway.processes.reloading import reload
-from localagent_gateway.processes.serving import Serving
-from localagent_gateway.processes.signals import ignore
-from localagent_gateway.status.figures import figures
-from localagent_gateway.workers.event_loops import loop_factory
-from localagent_gateway.workers.start_objects import keep_for_good
-from localagent_gateway.workers.worker import Worker, running
+from localagent_gateway.processes.worker import Worker, keep_for_good, loop_factory, running
+from localagent_gateway.signals import ignore
+from localagent_gateway.status.health import worker_stats
 
 log = logging.getLogger("localagent.gateway")
 
@@ -44,11 +42,11 @@ def main() -> None:
     line = commands.readline()
     if not line:
         return
-    order = msgspec.json.decode(line, type=Order)
+    start = msgspec.json.decode(line, type=StartCommand)
     terminal = Terminal()
     with logs(terminal) as log, json_log() as lines:
         try:
-            _run(order, CommandLine(terminal, log), commands, reports, lines)
+            _run(start, CommandLine(terminal, log), commands, reports, lines)
         except LocalAgentError as error:
             _tell(reports, Report(error=str(error)))
             raise SystemExit(1) from None
@@ -57,32 +55,32 @@ def main() -> None:
             raise SystemExit(1) from None
 
 
-def _run(order: Order, line: CommandLine, commands: IO[bytes], reports: IO[bytes], lines: Lines) -> None:
-    serving = order.serving(line)
+def _run(start: StartCommand, line: CommandLine, commands: IO[bytes], reports: IO[bytes], lines: LogWriter) -> None:
+    configuration = start.configuration(line)
 
     async def serve() -> None:
-        sockets = [socket.socket(fileno=number) for number in order.sockets]
-        async with serving.client() as client, running(client, serving.gateway, sockets, lines) as worker:
+        sockets = [socket.socket(fileno=number) for number in start.sockets]
+        async with configuration.client() as client, running(client, configuration.gateway, sockets, lines) as worker:
             keep_for_good()
-            await _Obedience(worker, serving, order.number, reports).until_drained(commands)
+            await _CommandReader(worker, configuration, start.number, reports).until_drained(commands)
 
-    with asyncio.Runner(loop_factory=loop_factory(serving.gateway.loop)) as runner:
+    with asyncio.Runner(loop_factory=loop_factory(configuration.gateway.loop)) as runner:
         runner.run(serve())
 
 
-class _Obedience:
+class _CommandReader:
     """Does what the supervisor says.
 
     Args:
         worker: Who serves.
-        serving: What it was told to serve.
+        configuration: What it was told to serve.
         number: The worker's number.
         reports: Where answers go.
     """
 
-    def __init__(self, worker: Worker, serving: Serving, number: int, reports: IO[bytes]) -> None:
+    def __init__(self, worker: Worker, configuration: Configuration, number: int, reports: IO[bytes]) -> None:
         self._worker = worker
-        self._serving = serving
+        self._configuration = configuration
         self._under_way: set[asyncio.Task[None]] = set()
         self._number = number
         self._reports = reports
@@ -96,7 +94,7 @@ class _Obedience:
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), pipe)
         loop.add_signal_handler(signal.SIGTERM, self._leave)
         _tell(self._reports, Report(ready=True))
-        reading = loop.create_task(self._obey(commands), name="read commands")
+        reading = loop.create_task(self._act(commands), name="read commands")
         reading.add_done_callback(tell_failure(log))
         try:
             while self._drain is None or not self._drain.done():
@@ -111,7 +109,7 @@ class _Obedience:
             loop.remove_signal_handler(signal.SIGTERM)
             transport.close()
 
-    async def _obey(self, commands: asyncio.StreamReader) -> None:
+    async def _act(self, commands: asyncio.StreamReader) -> None:
         try:
             while line := await commands.readline():
                 self._do(msgspec.json.decode(line, type=Command))
@@ -120,8 +118,8 @@ class _Obedience:
         self._drain_now(False, False)  # the supervisor is gone: nobody would take in what comes
 
     def _do(self, command: Command) -> None:
-        if command.do == "figures":
-            _tell(self._reports, self._figures(command.id))
+        if command.do == "stats":
+            _tell(self._reports, self._stats(command.id))
         elif command.do == "ping":
             _tell(self._reports, Report(id=command.id))
         elif command.do == "reload":
@@ -129,10 +127,10 @@ class _Obedience:
         else:
             self._drain_now(True, command.linger)
 
-    def _figures(self, number: int) -> Report:
+    def _stats(self, number: int) -> Report:
         try:
-            return Report(id=number, figures=figures(self._worker, self._number))
-        except Exception as error:  # the code of plugins, which tell how they are; the worker must go on obeying
+            return Report(id=number, stats=worker_stats(self._worker, self._number))
+        except Exception as error:  # the code of plugins, which tell how they are; the worker must go on acting_on
             log.error("The figures of worker %d cannot be told: %s.", self._number, raised_at(error))
             return Report(id=number, error=raised_at(error))
 
@@ -141,8 +139,8 @@ class _Obedience:
         error = ""
         try:
             file = settings_file(command.path, command.text)
-            line, options, workers = self._serving.line, self._serving.options, self._serving.workers
-            await reload(self._worker, Serving.of(line, options, file, command.shared, workers))
+            line, options, workers = self._configuration.line, self._configuration.options, self._configuration.workers
+            await reload(self._worker, Configuration.of(line, options, file, command.shared, workers))
         except LocalAgentError as failure:
             error = str(failure)
         except Exception as failure:  # the code of plugins; the worker must go on

@@ -1,4 +1,4 @@
-"""What a supervisor tells a worker process at its start; one line of JSON on its standard input."""
+"""What a supervisor and a worker process say to each other: lines of JSON on the worker's standard input and output."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import msgspec
 
 from localagent.settings.files import SettingsFile
 from localagent_cli import CommandLine
-from localagent_gateway.processes.serving import Serving
+from localagent_gateway.processes.configuration import Configuration
 
 
-class Order(msgspec.Struct, frozen=True):
+class StartCommand(msgspec.Struct, frozen=True):
     """The first line.
 
     Attributes:
@@ -37,7 +37,7 @@ class Order(msgspec.Struct, frozen=True):
     shared: dict[str, str]
     workers: int
 
-    def serving(self, line: CommandLine) -> Serving:
+    def configuration(self, line: CommandLine) -> Configuration:
         """Return what the worker serves.
 
         Raises:
@@ -46,15 +46,15 @@ class Order(msgspec.Struct, frozen=True):
         line.config = None if self.path is None else Path(self.path)
         line.choose("verbose", self.verbose)
         line.choose("debug", self.debug)
-        return Serving.of(line, self.options, settings_file(self.path, self.text), self.shared, self.workers)
+        return Configuration.of(line, self.options, settings_file(self.path, self.text), self.shared, self.workers)
 
 
-def order(serving: Serving, number: int, sockets: list[int]) -> Order:
-    """Return the order for one more worker of the same kind."""
-    line = serving.line
-    return Order(
-        number, sockets, path_of(serving), serving.file.text, dict(serving.options), line.verbose, line.debug,
-        dict(serving.shared), serving.workers,
+def start_command(configuration: Configuration, number: int, sockets: list[int]) -> StartCommand:
+    """Return the start command for one more worker of the same kind."""
+    line = configuration.line
+    return StartCommand(
+        number, sockets, path_of(configuration), configuration.file.text, dict(configuration.options),
+        line.verbose, line.debug, dict(configuration.shared), configuration.workers,
     )  # fmt: skip
 
 
@@ -63,22 +63,22 @@ def settings_file(path: str | None, text: str) -> SettingsFile:
     return SettingsFile(None if path is None else Path(path), text)
 
 
-def path_of(serving: Serving) -> str | None:
+def path_of(configuration: Configuration) -> str | None:
     """Return the path of the settings file as it is sent."""
-    return None if serving.file.path is None else str(serving.file.path)
+    return None if configuration.file.path is None else str(configuration.file.path)
 
 
 class Command(msgspec.Struct, frozen=True):
     """Each further line.
 
     Attributes:
-        do: ``drain``; ``figures``: report how things stand; ``ping``: answer; ``reload``: answer by these settings.
+        do: ``drain``; ``stats``: report how things stand; ``ping``: answer; ``reload``: answer by these settings.
         linger: For ``drain``: as in ``Worker.drain``.
         id: For all but ``drain``: comes back with the answer.
         then: For ``reload``: comes back when the requests of the settings before have ended.
-        path: For ``reload``: as in ``Order``.
-        text: For ``reload``: as in ``Order``.
-        shared: For ``reload``: as in ``Order``.
+        path: For ``reload``: as in ``StartCommand``.
+        text: For ``reload``: as in ``StartCommand``.
+        shared: For ``reload``: as in ``StartCommand``.
     """
 
     do: str
@@ -98,11 +98,11 @@ class Report(msgspec.Struct, frozen=True):
         leaving: It was told to end by a signal.
         error: Why it does not, or why it did not do what it was told, in one sentence.
         id: What is answered; 0 for the start.
-        figures: How things stand.
+        stats: How things stand.
     """
 
     ready: bool = False
     leaving: bool = False
     error: str = ""
     id: int = 0
-    figures: dict[str, Any] | None = None
+    stats: dict[str, Any] | None = None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from localagent_gateway.thread_signals import leave_to_main_thread
+from localagent_gateway.signals import leave_to_main_thread
 
 STANDARD_ERROR = 2
 MOST_BYTES = 1024 * 1024  # about 6,000 lines; beyond them lines are dropped and counted
@@ -22,7 +22,7 @@ CLOSE_SECONDS = 1.0  # at the end, for what is left; a reader who does not read 
 _encode = msgspec.json.Encoder().encode
 
 
-class Lines:
+class LogWriter:
     """A bounded queue of lines, and the thread that writes them; ``close`` ends it.
 
     Args:
@@ -96,6 +96,6 @@ def pieces(lines: bytes) -> Iterator[bytes]:
     yield lines[start:]
 
 
-def standard_error(wall: Callable[[], float]) -> Lines:
+def standard_error(wall: Callable[[], float]) -> LogWriter:
     """Return lines that go to standard error, if there is one: its number may be a socket's where it was closed."""
-    return Lines(None if sys.__stderr__ is None else STANDARD_ERROR, wall)
+    return LogWriter(None if sys.__stderr__ is None else STANDARD_ERROR, wall)

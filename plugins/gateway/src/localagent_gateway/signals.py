@@ -1,6 +1,6 @@
-"""What an operator asks of the process by signals.
+"""What an operator asks of the process by signals, and which signals workers and threads do not take.
 
-To end in good order, to end now, to read its settings again, to replace its workers.
+An operator asks it to end in good order, to end now, to read its settings again, to replace its workers.
 """
 
 from __future__ import annotations
@@ -136,3 +136,13 @@ def ignore() -> None:
     for number in FOR_THE_SUPERVISOR:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_SUPERVISOR)
+
+
+def leave_to_main_thread() -> None:
+    """Let no signal be delivered to this thread, which is to call it first.
+
+    Python handles signals in the main thread. A signal that the system delivers to another one does not wake the main
+    thread from a call that blocks.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())

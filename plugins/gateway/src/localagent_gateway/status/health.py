@@ -1,4 +1,4 @@
-"""How a worker stands: what ``localagent stats`` and ``localagent instances`` show."""
+"""How a worker is: ``/healthz`` and ``/readyz``, and the figures that ``localagent stats`` and ``instances`` show."""
 
 from __future__ import annotations
 
@@ -6,18 +6,35 @@ import os
 import resource
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localagent import InstanceState, PoolStats
+from localagent import FrontAnswer, FrontRequest, InstanceState, PoolStats, Principal, Route
 from localagent_cli import condition
-from localagent_gateway.workers.worker import Worker
+from localagent_gateway.apis.service import Service
+
+if TYPE_CHECKING:
+    from localagent_gateway.processes.worker import Worker
 
 STATM = Path("/proc/self/statm")
 
 
-def figures(worker: Worker, number: int) -> dict[str, Any]:
+def health_routes(service: Service) -> list[Route]:
+    """Return what tells load balancers how the process is; open, and without a word about what is behind it."""
+
+    async def healthz(front: FrontRequest, principal: Principal) -> FrontAnswer:
+        return FrontAnswer(200, b'{"status":"ok"}')
+
+    async def readyz(front: FrontRequest, principal: Principal) -> FrontAnswer:
+        if service.draining:
+            return FrontAnswer(503, b'{"status":"draining"}', {"retry-after": "1"})
+        return FrontAnswer(200, b'{"status":"ready"}')
+
+    return [Route("GET", "/healthz", healthz, open=True), Route("GET", "/readyz", readyz, open=True)]
+
+
+def worker_stats(worker: Worker, number: int) -> dict[str, Any]:
     """Return what a worker does now and has done.
 
     Args:
@@ -28,7 +45,7 @@ def figures(worker: Worker, number: int) -> dict[str, Any]:
         ``worker`` and ``process`` (numbers), ``draining``, ``calls`` and ``streams`` under way, open ``connections``,
         ``answered`` (requests by class of status), ``memory`` (resident bytes), ``instances``, ``condition``.
     """
-    runtimes = [generation.runtime for generation in worker.generations]
+    runtimes = [pipeline.runtime for pipeline in worker.pipelines]
     return {
         "worker": number,
         "process": os.getpid(),

@@ -1,4 +1,4 @@
-"""``localagent stats`` and ``localagent instances``: how a gateway stands that serves now."""
+"""What can be asked of a gateway that serves now: ``localagent stats``, ``instances`` and ``doctor --live``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 import click
 import msgspec
 
-from localagent_cli import CommandLine, command
-from localagent_gateway.keys.place import keys_folder
-from localagent_gateway.status.control import nothing_serves, serving_now
+from localagent import Settings
+from localagent_cli import CommandLine, Condition, command
+from localagent_gateway.settings import gateway_folder
+from localagent_gateway.status.control_socket import nothing_serves, serving_now
 
 WORKERS = ("Serves", "Worker", "Process", "Calls", "Streams", "Connections", "Answered", "Memory", "State")
 INSTANCES = ("Serves", "Instance", "Health", "In flight", "Attempts", "Failures", "Connections", "Opened", "Reused",
@@ -54,7 +55,7 @@ def asked(line: CommandLine) -> list[dict[str, Any]]:
     Raises:
         ConnectFailed: None serves.
     """
-    gateways = asyncio.run(serving_now(keys_folder(line.settings(), os.environ)))
+    gateways = asyncio.run(serving_now(gateway_folder(line.settings(), os.environ)))
     if not gateways:
         raise nothing_serves()
     return gateways
@@ -94,3 +95,35 @@ def _pool_row(pool: dict[str, float]) -> Sequence[str]:
     waiting = f", {pool['waiting']} waited for" if pool["waiting"] else ""
     now = f"{pool['active']} of {pool['limit']}, {pool['idle']} idle{waiting}"
     return now, f"{pool['opened']} ({pool['handshakes']} TLS)", str(pool["reused"])
+
+
+async def live_conditions(settings: Settings) -> list[Condition]:
+    """Ask every gateway that serves from the settings' state folder, through its control socket.
+
+    Raises:
+        ConnectFailed: None serves.
+    """
+    gateways = await serving_now(gateway_folder(settings, os.environ))
+    if not gateways:
+        raise nothing_serves()
+    return [one for gateway in gateways for one in conditions_of(gateway)]
+
+
+def conditions_of(gateway: dict[str, Any]) -> list[Condition]:
+    """Return how each worker of a gateway is, those that did not answer behind the others."""
+    url, process = gateway["urls"][0], gateway["process"]
+    lone = [worker["process"] for worker in gateway["workers"]] == [process]
+    restart = f"Start it again: process {process}." if lone else f"Run: kill -USR2 {process}"
+    known = [
+        msgspec.structs.replace(
+            msgspec.convert(worker["condition"], Condition),
+            where=f"worker {worker['worker']} of {url}",
+            restart=restart,
+        )
+        for worker in gateway["workers"]
+    ]
+    silent = [
+        Condition(f"process {pid} of {url}", answers=False, restart=f"Run: kill -KILL {pid}; another one is started.")
+        for pid in gateway["silent"]
+    ]
+    return known + silent

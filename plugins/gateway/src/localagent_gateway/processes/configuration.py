@@ -22,16 +22,15 @@ from localagent.settings.folders import StateFolder
 from localagent.structuring.secrets import all_missing_keys
 from localagent_cli import CommandLine
 from localagent_gateway.keys.authentication import need_keys
-from localagent_gateway.keys.place import keys_folder
-from localagent_gateway.processes.shared_parts import NO_LEASE, Lease, SharedParts
-from localagent_gateway.settings import GatewaySettings
-from localagent_gateway.status.control import Gather, control
+from localagent_gateway.processes.shared_resources import NO_LEASE, Lease, SharedResources
+from localagent_gateway.settings import GatewaySettings, gateway_folder
+from localagent_gateway.status.control_socket import Gather, control
 
 log = logging.getLogger("localagent")
 
 
 @attrs.frozen
-class Serving:
+class Configuration:
     """The command line, and one reading of the settings file: that stays in force until it is read ``again``.
 
     Attributes:
@@ -61,12 +60,12 @@ class Serving:
             PluginError: A plugin is missing, broken, or ordered in a contradiction; or the gateway is not active.
             StartError: They name an address beyond loopback, and there is no key.
         """
-        serving = cls.of(line, options, read_settings_file(line.config, os.environ))
-        settings, pipeline = serving.assembled()
+        configuration = cls.of(line, options, read_settings_file(line.config, os.environ))
+        settings, pipeline = configuration.assembled()
         if "gateway" not in pipeline.plugins:
             raise PluginError("gateway is not active, so nothing can be served.", mend="Name it in use = [...].")
-        need_keys(serving.gateway, keys_folder(settings, os.environ), pipeline)
-        return attrs.evolve(serving, workers=serving.gateway.workers)
+        need_keys(configuration.gateway, gateway_folder(settings, os.environ), pipeline)
+        return attrs.evolve(configuration, workers=configuration.gateway.workers)
 
     @classmethod
     def of(
@@ -106,7 +105,7 @@ class Serving:
             told[SHARED_VARIABLE] = msgspec.json.encode(self.shared).decode()
         return Client(self.file.settings(os.environ), environment={**os.environ, **told}, replaces=replaces)
 
-    async def with_shared(self, parts: SharedParts) -> Self:
+    async def with_shared(self, resources: SharedResources) -> Self:
         """Return the same with what runs once for all workers, opened as the settings ask for it, and a lease on it.
 
         Raises:
@@ -116,7 +115,7 @@ class Serving:
         settings, pipeline = self.assembled()
         for missing in all_missing_keys(settings, os.environ):
             log.warning("%s", missing.error)
-        lease = await parts.follow(settings, pipeline, os.environ)
+        lease = await resources.follow(settings, pipeline, os.environ)
         return attrs.evolve(self, shared=lease.addresses, lease=lease)
 
     @contextlib.asynccontextmanager
@@ -130,7 +129,7 @@ class Serving:
         urls = [_url(sock) for sock in sockets]
         settings = self.file.settings(os.environ)
         not_kept = partial(StateFolder(settings, os.environ).not_kept, "gateway", "its control socket")
-        async with control(keys_folder(settings, os.environ), urls, gather, not_kept):
+        async with control(gateway_folder(settings, os.environ), urls, gather, not_kept):
             for url in urls:
                 self.line.terminal.note(f"Serving on {url}/v1")
             yield

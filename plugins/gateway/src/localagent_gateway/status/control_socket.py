@@ -101,8 +101,8 @@ async def serving_now(folder: Path) -> list[dict[str, Any]]:
         folder: The gateway's folder.
 
     Returns:
-        For each: ``process``, ``urls``, ``workers`` as ``figures`` has them, and ``silent``, the process ids of those
-        that did not answer in time.
+        For each: ``process``, ``urls``, ``workers`` as ``worker_stats`` has them, and ``silent``, the process ids of
+        those that did not answer in time.
     """
     answers = await asyncio.gather(*(_asked(path) for path in _sockets(folder)))
     return [answer for answer in answers if answer is not None]

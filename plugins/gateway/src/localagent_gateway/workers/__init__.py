@@ -1,1 +1,0 @@
-"""One process that answers, and how it is started."""
