@@ -16,7 +16,7 @@ from odd_plugin import installed
 from processes import BODY, STREAM, serving, upstream, write_settings
 from test_supervisor import children
 
-from localagent_cli import Condition
+from localagent_cli import ProcessStatus
 from localagent_cli.server_findings import of_process
 from localagent_gateway.status.commands import summed
 from localagent_gateway.status.control_socket import control, serving_now
@@ -201,14 +201,14 @@ async def test_doctor_sees_a_worker_that_hangs(tmp_path: Path) -> None:
 
 def test_versions_that_differ_from_what_is_installed_are_told() -> None:
     """Of a worker that serves on after an upgrade, with what has it run what is installed."""
-    old = Condition("worker 1", {"core": "0", "gateway": "0.0.1", "gone": "1"}, restart="Run: kill -USR2 7")
+    old = ProcessStatus("worker 1", {"core": "0", "gateway": "0.0.1", "gone": "1"}, restart="Run: kill -USR2 7")
     _, finding = of_process(old)
     assert (finding.level, finding.subject, finding.mend) == ("warn", "worker 1, plugin gateway", "Run: kill -USR2 7")
 
 
 def test_dropped_work_is_told() -> None:
     """As many as were dropped, and how many are under way."""
-    _, finding = of_process(Condition("worker 1", dropped=3, background=1000))
+    _, finding = of_process(ProcessStatus("worker 1", dropped=3, background=1000))
     assert finding.subject == "worker 1, background work"
     assert "3 pieces were dropped" in finding.text
 

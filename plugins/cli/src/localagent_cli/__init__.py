@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 # What each module gives to the public; the imports below say the same to type checkers.
 _GIVES = {
-    "conditions": ("Condition", "Diagnosed", "InstanceCondition", "LiveProcesses", "Trouble", "condition"),
     "exit_codes": ("ExitCode", "exit_code"),
     "findings": ("Finding", "broken", "open_to_others"),
     "interrupts": ("PressedTwice", "run_until_interrupted"),
     "line": ("CommandLine",),
+    "live_processes": ("Diagnosed", "InstanceStatus", "LiveProcesses", "ProcessStatus", "Trouble", "process_status"),
     "log": ("Log", "logs"),
     "options": ("command",),
     "sentences": ("sentence",),
@@ -36,12 +36,6 @@ _HOME = {name: module for module, names in _GIVES.items() for name in names}
 __all__ = sorted([*_HOME, "current", "main"])  # noqa: PLE0605
 
 if TYPE_CHECKING:
-    from localagent_cli.conditions import Condition as Condition
-    from localagent_cli.conditions import Diagnosed as Diagnosed
-    from localagent_cli.conditions import InstanceCondition as InstanceCondition
-    from localagent_cli.conditions import LiveProcesses as LiveProcesses
-    from localagent_cli.conditions import Trouble as Trouble
-    from localagent_cli.conditions import condition as condition
     from localagent_cli.exit_codes import ExitCode as ExitCode
     from localagent_cli.exit_codes import exit_code as exit_code
     from localagent_cli.findings import Finding as Finding
@@ -50,6 +44,12 @@ if TYPE_CHECKING:
     from localagent_cli.interrupts import PressedTwice as PressedTwice
     from localagent_cli.interrupts import run_until_interrupted as run_until_interrupted
     from localagent_cli.line import CommandLine as CommandLine
+    from localagent_cli.live_processes import Diagnosed as Diagnosed
+    from localagent_cli.live_processes import InstanceStatus as InstanceStatus
+    from localagent_cli.live_processes import LiveProcesses as LiveProcesses
+    from localagent_cli.live_processes import ProcessStatus as ProcessStatus
+    from localagent_cli.live_processes import Trouble as Trouble
+    from localagent_cli.live_processes import process_status as process_status
     from localagent_cli.log import Log as Log
     from localagent_cli.log import logs as logs
     from localagent_cli.options import command as command

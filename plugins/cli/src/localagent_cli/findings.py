@@ -16,8 +16,8 @@ import attrs
 import localagent
 from localagent import LocalAgentError
 from localagent.plugin_api.installing import CORE, PROVIDER, install, known_plugins, missing_plugin
-from localagent_cli.conditions import Diagnosed
 from localagent_cli.hints import install_one_of, strangers, uninstall
+from localagent_cli.live_processes import Diagnosed
 
 if TYPE_CHECKING:
     from localagent import Settings

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from localagent import LocalAgentError
 from localagent.records.call import NOBODY
-from localagent_cli.conditions import condition
 from localagent_cli.findings import Finding, broken, install_provider
+from localagent_cli.live_processes import process_status
 from localagent_cli.server_findings import troubles
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def live_findings(line: CommandLine, timeout: float) -> list[Finding]:
             runtime = await client.runtime()
             asked = (_instance(runtime, instance, timeout) for instance in runtime.instances)
             instances = await asyncio.gather(*asked)
-            return [*_providers(runtime), *instances, *_models(runtime), *troubles(condition([runtime]))]
+            return [*_providers(runtime), *instances, *_models(runtime), *troubles(process_status([runtime]))]
     except LocalAgentError as error:
         return [broken("start", error)]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from localagent import LocalAgentError
 from localagent.plugin_api.discovery import find_plugins
-from localagent_cli.conditions import Condition, InstanceCondition, LiveProcesses
 from localagent_cli.findings import Finding, Level, broken
+from localagent_cli.live_processes import InstanceStatus, LiveProcesses, ProcessStatus
 
 if TYPE_CHECKING:
     from localagent import Settings
@@ -28,7 +28,7 @@ async def server_findings(settings: Settings, pipeline: Pipeline) -> list[Findin
     findings: list[Finding] = []
     for name, plugin in serving.items():
         try:
-            found = await plugin.conditions(settings)
+            found = await plugin.process_statuses(settings)
         except LocalAgentError as error:
             findings.append(broken(f"plugin {name}", error))
             continue
@@ -36,7 +36,7 @@ async def server_findings(settings: Settings, pipeline: Pipeline) -> list[Findin
     return findings
 
 
-def of_process(one: Condition) -> Iterator[Finding]:
+def of_process(one: ProcessStatus) -> Iterator[Finding]:
     """Look at one process."""
     if not one.answers:
         yield Finding("broken", one.where, "It did not say in time how it is.", one.restart)
@@ -48,7 +48,7 @@ def of_process(one: Condition) -> Iterator[Finding]:
     yield from troubles(one)
 
 
-def _outdated(one: Condition) -> Iterator[Finding]:
+def _outdated(one: ProcessStatus) -> Iterator[Finding]:
     installed = {name: plugin.version for name, plugin in find_plugins().items()}
     for name, version in one.versions.items():
         now = installed.get(name)
@@ -56,13 +56,13 @@ def _outdated(one: Condition) -> Iterator[Finding]:
             yield Finding("warn", f"{one.where}, plugin {name}", f"It runs {version}; {now} is installed.", one.restart)
 
 
-def _instance(where: str, seen: InstanceCondition) -> Finding:
+def _instance(where: str, seen: InstanceStatus) -> Finding:
     level: Level = "broken" if seen.health == "unhealthy" else "note" if seen.health == "loading" else "ok"
     reason = seen.error.removesuffix("See: localagent doctor").rstrip()
     return Finding(level, f"{where}, instance {seen.id}", reason or f"Its health is {seen.health}.")
 
 
-def troubles(one: Condition) -> Iterator[Finding]:
+def troubles(one: ProcessStatus) -> Iterator[Finding]:
     """Look at what went wrong without harm to an answer; for a process of somebody else, and for this one."""
     prefix = f"{one.where}, " if one.where else ""
     for trouble in one.troubles:

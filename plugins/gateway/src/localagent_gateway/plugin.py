@@ -11,7 +11,7 @@ from localagent_gateway import hookspecs
 from localagent_gateway.settings import GatewaySettings, gateway_folder
 
 if TYPE_CHECKING:
-    from localagent_cli import Condition, Finding
+    from localagent_cli import Finding, ProcessStatus
     from localagent_gateway.keys.authentication import KeyStep
 
 
@@ -35,11 +35,11 @@ class GatewayPlugin(Plugin):
         if self.keys is not None:
             await self.keys.aclose()
 
-    async def conditions(self, settings: Settings) -> list[Condition]:
+    async def process_statuses(self, settings: Settings) -> list[ProcessStatus]:
         """Return how the workers of every gateway are that serves from this state folder; for ``doctor --live``."""
-        from localagent_gateway.status.commands import live_conditions
+        from localagent_gateway.status.commands import live_statuses
 
-        return await live_conditions(settings)
+        return await live_statuses(settings)
 
     def diagnose(self, settings: Settings) -> list[Finding]:
         """Return what is wrong with the files of keys; for ``doctor``."""

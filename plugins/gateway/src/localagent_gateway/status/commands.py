@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from localagent import Settings
-from localagent_cli import CommandLine, Condition, command
+from localagent_cli import CommandLine, ProcessStatus, command
 from localagent_gateway.settings import gateway_folder
 from localagent_gateway.status.control_socket import nothing_serves, serving_now
 
@@ -97,7 +97,7 @@ def _pool_row(pool: dict[str, float]) -> Sequence[str]:
     return now, f"{pool['opened']} ({pool['handshakes']} TLS)", str(pool["reused"])
 
 
-async def live_conditions(settings: Settings) -> list[Condition]:
+async def live_statuses(settings: Settings) -> list[ProcessStatus]:
     """Ask every gateway that serves from the settings' state folder, through its control socket.
 
     Raises:
@@ -106,24 +106,26 @@ async def live_conditions(settings: Settings) -> list[Condition]:
     gateways = await serving_now(gateway_folder(settings, os.environ))
     if not gateways:
         raise nothing_serves()
-    return [one for gateway in gateways for one in conditions_of(gateway)]
+    return [one for gateway in gateways for one in statuses_of(gateway)]
 
 
-def conditions_of(gateway: dict[str, Any]) -> list[Condition]:
+def statuses_of(gateway: dict[str, Any]) -> list[ProcessStatus]:
     """Return how each worker of a gateway is, those that did not answer behind the others."""
     url, process = gateway["urls"][0], gateway["process"]
     lone = [worker["process"] for worker in gateway["workers"]] == [process]
     restart = f"Start it again: process {process}." if lone else f"Run: kill -USR2 {process}"
     known = [
         msgspec.structs.replace(
-            msgspec.convert(worker["condition"], Condition),
+            msgspec.convert(worker["condition"], ProcessStatus),
             where=f"worker {worker['worker']} of {url}",
             restart=restart,
         )
         for worker in gateway["workers"]
     ]
     silent = [
-        Condition(f"process {pid} of {url}", answers=False, restart=f"Run: kill -KILL {pid}; another one is started.")
+        ProcessStatus(
+            f"process {pid} of {url}", answers=False, restart=f"Run: kill -KILL {pid}; another one is started."
+        )
         for pid in gateway["silent"]
     ]
     return known + silent

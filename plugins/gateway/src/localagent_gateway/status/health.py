@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent import FrontAnswer, FrontRequest, InstanceState, PoolStats, Principal, Route
-from localagent_cli import condition
+from localagent_cli import process_status
 from localagent_gateway.apis.service import Service
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def worker_stats(worker: Worker, number: int) -> dict[str, Any]:
         "answered": dict(worker.access_log.answered),
         "memory": resident_bytes(),
         "instances": [_instance(runtime.instances.state(one)) for runtime in runtimes for one in runtime.instances],
-        "condition": msgspec.to_builtins(condition(runtimes)),
+        "condition": msgspec.to_builtins(process_status(runtimes)),
     }
 
 

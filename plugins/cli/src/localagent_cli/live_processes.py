@@ -30,7 +30,7 @@ class Trouble(msgspec.Struct, frozen=True):
     count: int
 
 
-class InstanceCondition(msgspec.Struct, frozen=True):
+class InstanceStatus(msgspec.Struct, frozen=True):
     """How an instance is.
 
     Attributes:
@@ -44,7 +44,7 @@ class InstanceCondition(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class Condition(msgspec.Struct, frozen=True):
+class ProcessStatus(msgspec.Struct, frozen=True):
     """How one process is.
 
     Attributes:
@@ -61,7 +61,7 @@ class Condition(msgspec.Struct, frozen=True):
     where: str = ""
     versions: dict[str, str] = {}
     troubles: tuple[Trouble, ...] = ()
-    instances: tuple[InstanceCondition, ...] = ()
+    instances: tuple[InstanceStatus, ...] = ()
     background: int = 0
     dropped: int = 0
     answers: bool = True
@@ -72,7 +72,7 @@ class Condition(msgspec.Struct, frozen=True):
 class LiveProcesses(Protocol):
     """A plugin that serves in processes of its own, and can ask them: ``localagent doctor --live`` does."""
 
-    async def conditions(self, settings: Settings) -> Sequence[Condition]:
+    async def process_statuses(self, settings: Settings) -> Sequence[ProcessStatus]:
         """Return how every process is that serves now.
 
         Args:
@@ -98,7 +98,7 @@ class Diagnosed(Protocol):
         """
 
 
-def condition(runtimes: Sequence[Runtime]) -> Condition:
+def process_status(runtimes: Sequence[Runtime]) -> ProcessStatus:
     """Return how running cores of this process are, taken together.
 
     Args:
@@ -110,10 +110,10 @@ def condition(runtimes: Sequence[Runtime]) -> Condition:
     for runtime in runtimes:
         troubles.update(runtime.pipeline.failures.counts)
     states = [newest.instances.state(instance) for instance in newest.instances]
-    return Condition(
+    return ProcessStatus(
         versions={"core": localagent.__version__, **versions},
         troubles=tuple(Trouble(plugin, hook, count) for (plugin, hook), count in troubles.items()),
-        instances=tuple(InstanceCondition(state.instance.id, state.health, state.error) for state in states),
+        instances=tuple(InstanceStatus(state.instance.id, state.health, state.error) for state in states),
         background=sum(len(runtime.background) for runtime in runtimes),
         dropped=sum(runtime.background.dropped for runtime in runtimes),
     )
