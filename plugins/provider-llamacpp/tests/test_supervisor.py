@@ -239,13 +239,14 @@ def test_a_step_of_the_supervision_that_raises_does_not_end_it(
     tiny: ModelServerSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str
 ) -> None:
     """The log says what was raised and where; the server is started again."""
-    original = getattr(supervisor_module, step)
+    module = supervisor_module if step == "order" else loading_module
+    original = getattr(module, step)
 
     def raises(*_: object) -> None:
-        monkeypatch.setattr(supervisor_module, step, original)
+        monkeypatch.setattr(module, step, original)
         raise ValueError("35 is not a valid Signals")
 
-    monkeypatch.setattr(supervisor_module, step, raises)
+    monkeypatch.setattr(module, step, raises)
 
     async def kill() -> None:
         async with ModelServer(tiny, backoff=SOON) as server:

@@ -1,4 +1,4 @@
-"""From an order to an endpoint: waits until a child has loaded its model and is well, and says what went wrong."""
+"""From an order to an endpoint, and to its end: waits until a child is well, later until it is gone, and says why."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from localagent import (
     UpstreamTimeout,
     install,
 )
-from localagent_provider_llamacpp.health import is_healthy
+from localagent.supervision import Liveness
+from localagent_provider_llamacpp.health import is_healthy, silence
 from localagent_provider_llamacpp.process import ModelProcess
 from localagent_provider_llamacpp.settings import ModelServerSettings
 
@@ -139,3 +140,19 @@ def death(process: ModelProcess, model: str) -> UpstreamServerError:
     cause = process.log.cause()
     message = f"The model server of {model} ended with {process.ending()}{': ' + cause if cause else ''}."
     return UpstreamServerError(message)
+
+
+async def until_gone(process: ModelProcess, endpoint: Endpoint, liveness: Liveness) -> UpstreamServerError:
+    """Wait until a process has ended, or does not answer any more; return the error that says so."""
+    ended = asyncio.create_task(process.wait(), name=f"wait for the end of {endpoint.model}")
+    silent = asyncio.create_task(silence(endpoint.port, liveness), name=f"ask {endpoint.model} how it is")
+    try:
+        await asyncio.wait({ended, silent}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            return death(process, endpoint.model)
+        silent.result()
+        return UpstreamServerError(f"The model server of {endpoint.model} did not answer for {liveness.longest:.0f} s.")
+    finally:
+        ended.cancel()
+        silent.cancel()
+        await asyncio.gather(ended, silent, return_exceptions=True)

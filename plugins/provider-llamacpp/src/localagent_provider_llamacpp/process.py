@@ -8,12 +8,12 @@ import json
 import os
 import subprocess
 import sys
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any, Self, cast
 
 from localagent.supervision import ending
 from localagent_provider_llamacpp.environment import for_child
+from localagent_provider_llamacpp.forks import let_go_in_copies
 from localagent_provider_llamacpp.log_tail import LogTail
 
 GRACE = 2.0  # seconds that the child has to end itself before it is killed
@@ -25,7 +25,7 @@ class ModelProcess:
 
     The child ends itself when the last copy of that pipe's write end is closed. No program that this process starts
     inherits a copy (it is opened close-on-exec), and a forked copy of this process closes its own at once, so the
-    child never outlives its owner. Only ``os.fork`` and what builds on it are seen; a fork by foreign C code is not.
+    child never outlives its owner; ``forks`` says which forks are seen.
 
     Args:
         order: What to load and how; ``child.load`` says what is in it.
@@ -60,7 +60,7 @@ class ModelProcess:
         self._stdin, stdout, stderr = cast("tuple[IO[bytes], IO[bytes], IO[bytes]]", pipes)
         self._outputs = (_PipeLines(stdout, self._reported), _PipeLines(stderr, self.log.add))
         self.pid = self._popen.pid
-        _owned.add(self)
+        let_go_in_copies(self)
 
     async def __aenter__(self) -> Self:
         try:
@@ -176,14 +176,3 @@ class _PipeLines(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._on_line(self._rest)
         self.ended.set()
-
-
-_owned: weakref.WeakSet[ModelProcess] = weakref.WeakSet()
-
-
-def _let_go_of_all() -> None:
-    for process in _owned:
-        process.let_go()
-
-
-os.register_at_fork(after_in_child=_let_go_of_all)

@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-import os
 import random
 import secrets
 import time
@@ -30,8 +29,8 @@ from typing import Any, Literal, Self, TypeVar
 from localagent import Draining, LocalAgentError, Secret, StartError, UpstreamServerError, in_thread
 from localagent.supervision import Liveness, raised_at
 from localagent_provider_llamacpp.backoff import Backoff
-from localagent_provider_llamacpp.health import silence
-from localagent_provider_llamacpp.loading import Endpoint, Loading, death, order
+from localagent_provider_llamacpp.forks import let_go_in_copies
+from localagent_provider_llamacpp.loading import Endpoint, Loading, order, until_gone
 from localagent_provider_llamacpp.models import find_model, is_remote
 from localagent_provider_llamacpp.process import ModelProcess
 from localagent_provider_llamacpp.settings import ModelServerSettings
@@ -93,8 +92,9 @@ class ModelServer:
         self._process: ModelProcess | None = None
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._owner = os.getpid()
+        self._in_copy = False
         self._news = asyncio.Event()
+        let_go_in_copies(self)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -103,10 +103,14 @@ class ModelServer:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
+    def let_go(self) -> None:
+        """Count as closed in a forked copy of the process."""
+        self._in_copy = True
+
     @property
     def state(self) -> State:
         """What the server is doing now."""
-        return self._state if os.getpid() == self._owner else "closed"
+        return "closed" if self._in_copy else self._state
 
     @property
     def endpoint(self) -> Endpoint | None:
@@ -251,7 +255,7 @@ class ModelServer:
                 endpoint = await self._loading(self._process, key).endpoint()
                 since, self._was_ready, self._given_up = self._clock(), True, 0
                 self._enter("ready", endpoint)
-                self.last_error = await self._until_gone(self._process, endpoint)
+                self.last_error = await until_gone(self._process, endpoint, self._liveness())
         except LocalAgentError as error:
             self.last_error = error
         except OSError as error:
@@ -259,24 +263,6 @@ class ModelServer:
         except Exception as error:  # a defect of ours: the server is started again all the same
             self.last_error = self._defect(error)
         return since is not None and self._clock() - since >= self._backoff.settled
-
-    async def _until_gone(self, process: ModelProcess, endpoint: Endpoint) -> UpstreamServerError:
-        """Wait until a process has ended, or does not answer any more; return the error that says so."""
-        liveness = self._liveness()
-        ended = asyncio.create_task(process.wait(), name=f"wait for the end of {endpoint.model}")
-        silent = asyncio.create_task(silence(endpoint.port, liveness), name=f"ask {endpoint.model} how it is")
-        try:
-            await asyncio.wait({ended, silent}, return_when=asyncio.FIRST_COMPLETED)
-            if ended.done():
-                return death(process, endpoint.model)
-            silent.result()
-            return UpstreamServerError(
-                f"The model server of {endpoint.model} did not answer for {liveness.longest:.0f} s."
-            )
-        finally:
-            ended.cancel()
-            silent.cancel()
-            await asyncio.gather(ended, silent, return_exceptions=True)
 
     def _loading(self, process: ModelProcess, key: Secret) -> Loading:
         timeout = self.settings.load_timeout
