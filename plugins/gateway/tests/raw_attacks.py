@@ -20,6 +20,11 @@ CHAT_LINE = b"POST /v1/chat/completions HTTP/1.1\r\n"
 SIZED = b"Content-Length: %d\r\n" % len(CHAT)
 INNER = CHAT_LINE + HOST + SIZED + b"\r\n" + CHAT
 CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(CHAT), CHAT)
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"
+WEBSOCKET = (
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
 TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(64))
 
 
@@ -61,6 +66,11 @@ def refused(name: str, data: bytes, status: int = 400) -> Attack:
 def harmless(name: str, data: bytes, status: int = 200, asked: int = 0) -> Attack:
     """Return an attack that is answered once; then the connection goes on in step."""
     return Attack(name, data, (status, 200), asked)
+
+
+def last(name: str, data: bytes, asked: int = 0) -> Attack:
+    """Return a request that is answered and is the last one on its connection: nothing behind it is read."""
+    return Attack(name, data, (200,), asked)
 
 
 def chunked(body: bytes) -> bytes:
@@ -194,11 +204,16 @@ PLACES = [
     refused("a tunnel", b"CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n"),
     refused("a tunnel to ourselves", b"CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: 127.0.0.1:80\r\n\r\n" + INNER),
     refused("options of the server", b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n"),
-    refused("an upgrade to HTTP/2",
-            get(HOST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n") + INNER),
-    refused("an upgrade to a web socket",
-            get(HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n") + INNER),
+    last("an upgrade to HTTP/2", get(HOST + H2C) + INNER),
+    last("an upgrade to HTTP/2 with a body", post(SIZED + H2C, CHAT) + INNER, asked=1),
+    last("an upgrade to HTTP/2 with a body in chunks", post(b"Transfer-Encoding: chunked\r\n" + H2C, CHUNKS) + INNER, 1),
+    last("an upgrade to HTTP/2 with the preface behind it", get(HOST + H2C) + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    last("an upgrade to a web socket", get(HOST + WEBSOCKET) + INNER),
+    last("an upgrade to a web socket with a body", post(SIZED + WEBSOCKET, CHAT) + INNER, asked=1),
+    last("an upgrade to TLS", get(HOST + b"Connection: upgrade\r\nUpgrade: TLS/1.0\r\n") + INNER),
+    last("an upgrade to one of several", get(HOST + b"Connection: upgrade\r\nUpgrade: h2c, websocket\r\n") + INNER),
+    harmless("an upgrade that the header Connection does not name", get(HOST + b"Upgrade: h2c\r\n")),
+    harmless("a connection that names no upgrade", get(HOST + b"Connection: Upgrade\r\n")),
 ]  # fmt: skip
 
 LINES = [

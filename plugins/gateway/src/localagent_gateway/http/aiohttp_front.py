@@ -1,7 +1,8 @@
 """The HTTP server: the only module that knows which one it is.
 
-It stands on aiohttp's low-level ``web.Server``. What its parser lets pass (HTTP/0.9, foreign hosts, upgrades) is
-refused here; bodies have a deadline, and so have clients that do not read on.
+It stands on aiohttp's low-level ``web.Server``. What its parser lets pass (HTTP/0.9, foreign hosts) is
+refused here; bodies have a deadline, and so have clients that do not read on. An offer to upgrade (RFC 9110, section
+7.8) is not taken: the request is answered as HTTP/1.1.
 """
 
 from __future__ import annotations
@@ -179,7 +180,9 @@ class AiohttpFront:
         origin = request.headers.get("origin")
         if origin is not None and self._origins.may_ask(origin):
             answer = readable(answer, origin)
-        return await self._sender.send(request, front, answer, close=self.draining or body.unread)
+        # aiohttp's parser loses what stands behind an offer to upgrade, so no other request is read behind it.
+        close = self.draining or body.unread or request._message.upgrade
+        return await self._sender.send(request, front, answer, close=close)
 
     async def _failed(
         self, request: web.BaseRequest, front: FrontRequest, error: BaseException, body: BodyReading
@@ -262,8 +265,6 @@ def _framing(request: web.BaseRequest) -> tuple[int, str] | None:
     coding = headers.get("transfer-encoding")
     if coding is not None and (coding.strip().lower() != "chunked" or request.version == HttpVersion10):
         return 400, "No transfer coding but chunked is understood."
-    if "upgrade" in headers:
-        return 400, "No upgrade is offered."
     if request.version == HttpVersion11 and "host" not in headers:
         return 400, "The header Host is missing."
     return _target(request)
