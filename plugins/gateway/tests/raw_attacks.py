@@ -206,7 +206,7 @@ PLACES = [
     refused("options of the server", b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n"),
     last("an upgrade to HTTP/2", get(HOST + H2C) + INNER),
     last("an upgrade to HTTP/2 with a body", post(SIZED + H2C, CHAT) + INNER, asked=1),
-    last("an upgrade to HTTP/2 with a body in chunks", post(b"Transfer-Encoding: chunked\r\n" + H2C, CHUNKS) + INNER, 1),
+    last("an upgrade to HTTP/2 with chunks", post(b"Transfer-Encoding: chunked\r\n" + H2C, CHUNKS) + INNER, asked=1),
     last("an upgrade to HTTP/2 with the preface behind it", get(HOST + H2C) + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     last("an upgrade to a web socket", get(HOST + WEBSOCKET) + INNER),
     last("an upgrade to a web socket with a body", post(SIZED + WEBSOCKET, CHAT) + INNER, asked=1),

@@ -13,10 +13,19 @@ class NotFound(InvalidRequest):
 
 
 class WrongMethod(InvalidRequest):
-    """The path answers other methods."""
+    """The path answers other methods.
+
+    Args:
+        message: One sentence.
+        allow: The methods, as the header ``Allow`` tells them.
+    """
 
     status = 405
     default_code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
 
 
 class TooLarge(InvalidRequest):

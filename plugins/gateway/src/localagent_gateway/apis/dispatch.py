@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,7 +13,6 @@ from localagent import (
     FrontRequest,
     FrontStream,
     InternalError,
-    InvalidRequest,
     LocalAgentError,
     Principal,
     Route,
@@ -20,7 +20,7 @@ from localagent import (
 )
 from localagent.http_answers import redact_address
 from localagent_gateway.apis.openai.errors import openai_error
-from localagent_gateway.apis.routing import Routes
+from localagent_gateway.apis.routing import Routes, allowed, route_of
 from localagent_gateway.errors import NotFound, WrongMethod
 from localagent_gateway.logs.defects import defect
 
@@ -49,10 +49,10 @@ class Dispatcher:
             read: Returns the body; called once it is known who asks, and that there is a route.
         """
         methods, request.params = self.routes.find(request.path)
-        route = methods.get(request.method)
+        route = route_of(methods, request.method)
         try:
             if route is None:
-                raise self._missing(request, methods)
+                return _without_route(request, methods)
             principal = await self._principal(request, route)
             request.body = await read()
             answer: Any = await route.handler(request, principal)  # perhaps a plugin's
@@ -69,8 +69,7 @@ class Dispatcher:
     def refuse(self, error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
         """Return the answer that tells an error, in the shape of the API to which the request's path belongs."""
         error.request_id = error.request_id or request.id
-        route = self.routes.find(request.path)[0].get(request.method)
-        return _challenged(self._shape(route, request)(error, request))
+        return _with_headers(self._shape(request)(error, request), error)
 
     async def _principal(self, request: FrontRequest, route: Route) -> Principal:
         if route.open or self.authenticate is None:
@@ -81,24 +80,43 @@ class Dispatcher:
                                   mend="Send it as: Authorization: Bearer la-...")  # fmt: skip
         return principal
 
-    def _missing(self, request: FrontRequest, methods: object) -> InvalidRequest:
-        if methods:
-            return WrongMethod(f"{_shown(request.path)} does not answer {_shown(request.method)}.")
-        return NotFound(f"There is nothing at {_shown(request.path)}.", mend="See: GET /openapi.json")
-
-    def _shape(self, route: Route | None, request: FrontRequest) -> Callable[..., FrontAnswer]:
-        """Return the error shape of a route; a strange path speaks the dialect of its neighbours."""
-        if route is None:
-            prefix = request.path.split("/", 3)[:2]
-            route = next((one for one in self.routes.all if one.path.split("/", 3)[:2] == prefix), None)
+    def _shape(self, request: FrontRequest) -> Callable[..., FrontAnswer]:
+        """Return the error shape of a path; a strange one speaks the dialect of its nearest neighbour."""
+        methods = self.routes.find(request.path)[0]
+        route = route_of(methods, request.method) or next(iter(methods.values()), None) or self._nearest(request.path)
         return (route.errors if route is not None else None) or openai_error
 
+    def _nearest(self, path: str) -> Route | None:
+        """Return the route whose path begins with most of the same segments; None when the first one is strange."""
+        nearest = max(self.routes.all, key=lambda route: _shared(route.path, path), default=None)
+        return nearest if nearest is not None and _shared(nearest.path, path) else None
 
-def _challenged(answer: FrontAnswer) -> FrontAnswer:
-    """Return an answer that says how to show a key where its status is 401, as RFC 9110 (section 11.6.1) asks."""
-    if answer.status != 401:
-        return answer
-    return msgspec.structs.replace(answer, headers={**answer.headers, "www-authenticate": "Bearer"})
+
+def _without_route(request: FrontRequest, methods: Mapping[str, Route]) -> FrontAnswer:
+    """Answer a method that no route of the path answers.
+
+    Raises:
+        InvalidRequest: It is not OPTIONS, or there is nothing at the path.
+    """
+    if not methods:
+        raise NotFound(f"There is nothing at {_shown(request.path)}.", mend="See: GET /openapi.json")
+    if request.method != "OPTIONS":
+        raise WrongMethod(f"{_shown(request.path)} does not answer {_shown(request.method)}.", allow=allowed(methods))
+    return FrontAnswer(204, headers={"allow": allowed(methods)})
+
+
+def _with_headers(answer: FrontAnswer, error: LocalAgentError) -> FrontAnswer:
+    """Return the answer with what RFC 9110 asks for: how to show a key (11.6.1), which methods there are (15.5.6)."""
+    more = {"www-authenticate": "Bearer"} if answer.status == 401 else {}
+    if isinstance(error, WrongMethod):
+        more["allow"] = error.allow
+    return msgspec.structs.replace(answer, headers={**answer.headers, **more}) if more else answer
+
+
+def _shared(one: str, other: str) -> int:
+    """Return how many segments two paths begin with in common."""
+    pairs = zip(one.split("/")[1:], other.split("/")[1:], strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _shown(address: str) -> str:

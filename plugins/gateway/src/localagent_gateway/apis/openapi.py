@@ -56,7 +56,6 @@ OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/messages"): operation("Answer a chat of Anthropic's.", "MessagesRequest", "Answer", EVENTS),
     ("POST", "/v1/messages/count_tokens"): operation("Count the tokens of a chat.", "MessagesRequest"),
     ("GET", "/"): operation("Say what clients of Ollama look for first.", "", "", PLAIN),
-    ("HEAD", "/"): operation("Say what clients of Ollama look for first.", "", ""),
     ("POST", "/api/chat"): operation("Answer a chat of Ollama's.", "OllamaChatRequest", "Answer", LINES),
     ("POST", "/api/generate"): operation("Continue or answer a text.", "OllamaGenerateRequest", "Answer", LINES),
     ("POST", "/api/embed"): operation("Embed texts.", "OllamaEmbedRequest"),

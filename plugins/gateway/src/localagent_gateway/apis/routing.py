@@ -49,3 +49,13 @@ class Routes:
             if path.startswith(prefix) and len(path) > len(prefix):
                 return methods, {name: path[len(prefix) :]}
         return {}, NO_PARAMS
+
+
+def route_of(methods: Mapping[str, Route], method: str) -> Route | None:
+    """Return the route of a path that answers a method: HEAD is answered by the route of GET (RFC 9110, 9.3.2)."""
+    return methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
+
+
+def allowed(methods: Mapping[str, Route]) -> str:
+    """Return all methods that a path answers, as the header ``Allow`` tells them."""
+    return ", ".join(sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])}))

@@ -56,7 +56,6 @@ class OllamaApi:
         """Return what is served."""
         routes = [
             Route("GET", "/", self.root, open=True),
-            Route("HEAD", "/", self.root, open=True),
             Route("POST", "/api/chat", self.chat),
             Route("POST", "/api/generate", self.generate),
             Route("POST", "/api/embed", self.embed),
