@@ -15,9 +15,9 @@ import pytest
 
 from localagent import FrontAnswer, FrontRequest, FrontStream, LocalAgentError
 from localagent_gateway import GatewaySettings
-from localagent_gateway.apis.dispatch import ReadBody
 from localagent_gateway.apis.openai.errors import openai_error
 from localagent_gateway.http.aiohttp_front import AiohttpFront
+from localagent_gateway.http.body_reading import ReadBody
 from localagent_gateway.http.origins import Origins
 from localagent_gateway.http.sockets import bind
 from localagent_gateway.logs.access_log import AccessLog
@@ -70,7 +70,7 @@ class Handled:
             return self.refuse(error, front)
         return await self._handle(front)
 
-    def refuse(self, error: LocalAgentError, front: FrontRequest) -> FrontAnswer:
+    def refuse(self, error: LocalAgentError, front: FrontRequest, *, plain: bool = False) -> FrontAnswer:
         return openai_error(error, front)
 
 

@@ -28,6 +28,33 @@ class WrongMethod(InvalidRequest):
         self.allow = allow
 
 
+class Malformed(InvalidRequest):
+    """The request is framed in a way that HTTP does not know."""
+
+    default_code = "malformed_request"
+
+
+class UnknownVersion(InvalidRequest):
+    """The request is in a version of HTTP that is not spoken."""
+
+    status = 505
+    default_code = "http_version_not_supported"
+
+
+class TargetTooLong(InvalidRequest):
+    """The address of the request is too long."""
+
+    status = 414
+    default_code = "uri_too_long"
+
+
+class HeadersTooLarge(InvalidRequest):
+    """A header is too large, or there are too many."""
+
+    status = 431
+    default_code = "request_headers_too_large"
+
+
 class TooLarge(InvalidRequest):
     """The body is larger than the settings allow."""
 

@@ -22,10 +22,10 @@ from localagent.http_answers import redact_address
 from localagent_gateway.apis.openai.errors import openai_error
 from localagent_gateway.apis.routing import Routes, allowed, route_of
 from localagent_gateway.errors import NotFound, WrongMethod
+from localagent_gateway.http.body_reading import ReadBody
 from localagent_gateway.logs.defects import defect
 
 NOBODY = Principal()
-ReadBody = Callable[[], Awaitable[bytes]]
 Authenticate = Callable[[FrontRequest], Awaitable[Principal | None]]
 
 
@@ -66,10 +66,17 @@ class Dispatcher:
             failure = defect(error, request.id)
         return self.refuse(failure, request)
 
-    def refuse(self, error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
-        """Return the answer that tells an error, in the shape of the API to which the request's path belongs."""
+    def refuse(self, error: LocalAgentError, request: FrontRequest, *, plain: bool = False) -> FrontAnswer:
+        """Return the answer that tells an error, in the shape of the API to which the request's path belongs.
+
+        Args:
+            error: The error.
+            request: The request.
+            plain: Whether the shape is OpenAI's instead, because that of the path failed.
+        """
         error.request_id = error.request_id or request.id
-        return _with_headers(self._shape(request)(error, request), error)
+        shape = openai_error if plain else self._shape(request)
+        return _with_headers(shape(error, request), error)
 
     async def _principal(self, request: FrontRequest, route: Route) -> Principal:
         if route.open or self.authenticate is None:

@@ -10,22 +10,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
 
-from localagent import FrontAnswer, FrontRequest, FrontStream, LocalAgentError
-from localagent_gateway.apis.dispatch import ReadBody
-from localagent_gateway.apis.openai.errors import openai_error
+from localagent import FrontAnswer, FrontRequest, FrontStream, InvalidRequest, LocalAgentError
 from localagent_gateway.descriptors import accepted_at_once
 from localagent_gateway.http.accepting import AcceptErrors
 from localagent_gateway.http.body_budget import BodyBudget
-from localagent_gateway.http.body_reading import BodyReading
+from localagent_gateway.http.body_reading import BodyReading, ReadBody
 from localagent_gateway.http.connections import CountedServer
 from localagent_gateway.http.cross_origin import preflight, readable
-from localagent_gateway.http.malformed import malformed
+from localagent_gateway.http.malformed import LINGER_SECONDS, Connection, Lingering
 from localagent_gateway.http.origins import Origins
 from localagent_gateway.http.sending import Sender, has_left
 from localagent_gateway.http.slow_readers import SlowReaders
@@ -35,7 +33,6 @@ from localagent_gateway.settings import GatewaySettings
 
 BACKLOG = 2048
 TURNS = 5  # of the event loop, from a connection's being accepted to its request's being counted; asyncio needs three
-LINGER_SECONDS = 2.0  # for the rest of a body that was refused, so that its sender reads the answer
 
 
 class Answers(Protocol):
@@ -44,8 +41,14 @@ class Answers(Protocol):
     async def handle(self, request: FrontRequest, read: ReadBody) -> FrontAnswer | FrontStream:
         """Return the answer of a request whose body is still to be read; never raises but for cancellation."""
 
-    def refuse(self, error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
-        """Return the answer of a request that failed outside its handler."""
+    def refuse(self, error: LocalAgentError, request: FrontRequest, *, plain: bool = False) -> FrontAnswer:
+        """Return the answer of a request that failed outside its handler.
+
+        Args:
+            error: Why it failed.
+            request: The request.
+            plain: Whether no shape of a plugin's is to be used, because it failed.
+        """
 
 
 class AiohttpFront:
@@ -151,12 +154,12 @@ class AiohttpFront:
         ending = Ending(500)
         try:
             answer = await self._answer(request, front, body)
-            response = await self._send(request, front, answer, body)
+            response = await self._send(request, front, answer, unread=body.unread)
             ending = ending_of(answer)
             return response
         except asyncio.CancelledError as error:
             if not _is_cancelled():  # a handler awaited what somebody else had cancelled
-                response, ending = await self._failed(request, front, error, body)
+                response, ending = await self._failed(request, front, error, unread=body.unread)
                 return response
             ending = CLOSED if self._closing else LEFT
             raise
@@ -164,7 +167,7 @@ class AiohttpFront:
             if has_left(request):
                 ending = LEFT
                 raise ConnectionResetError("The client has left.") from None
-            response, ending = await self._failed(request, front, error, body)
+            response, ending = await self._failed(request, front, error, unread=body.unread)
             return response
         finally:
             body.close()
@@ -175,37 +178,42 @@ class AiohttpFront:
             self._log.add(front, ending, self._loop.time() - started)
 
     async def _send(
-        self, request: web.BaseRequest, front: FrontRequest, answer: FrontAnswer | FrontStream, body: BodyReading
+        self, request: web.BaseRequest, front: FrontRequest, answer: FrontAnswer | FrontStream, *, unread: bool
     ) -> web.StreamResponse:
         origin = request.headers.get("origin")
         if origin is not None and self._origins.may_ask(origin):
             answer = readable(answer, origin)
+        connection = cast(Connection, request.protocol)
         # aiohttp's parser loses what stands behind an offer to upgrade, so no other request is read behind it.
-        close = self.draining or body.unread or request._message.upgrade
-        return await self._sender.send(request, front, answer, close=close)
+        last = connection.failure is not None or request._message.upgrade
+        response = await self._sender.send(request, front, answer, close=last or self.draining or unread)
+        return Lingering(connection) if last else response
 
     async def _failed(
-        self, request: web.BaseRequest, front: FrontRequest, error: BaseException, body: BodyReading
+        self, request: web.BaseRequest, front: FrontRequest, error: BaseException, *, unread: bool = False
     ) -> tuple[web.StreamResponse, Ending]:
         """Tell a client that its request failed, or break its answer off where that has begun."""
         failure = error if isinstance(error, LocalAgentError) else defect(error, front.id)
         if request.writer.output_size:
             return self._sender.break_off(request), Ending(failure.status, sent=200, error=failure.code)
-        for refuse in (self._answers.refuse, openai_error):
+        for plain in (False, True):
             try:
-                answer = refuse(failure, front)
-                return await self._send(request, front, answer, body), Ending(answer.status)
+                answer = self._answers.refuse(failure, front, plain=plain)
+                return await self._send(request, front, answer, unread=unread), Ending(answer.status)
             except ConnectionError:
                 raise
             except Exception as another:  # the shape of errors of a plugin's route; ours is the second
                 defect(another, front.id)
         raise ConnectionResetError("The client cannot be told.")
 
-    async def _malformed(self, request: web.BaseRequest, status: int) -> web.StreamResponse:
-        """Answer what is no well-formed HTTP request."""
-        front = FrontRequest("", "", peer=request.remote or "", id=self._prefix + str(next(self._numbers)))
-        self._log.add(front, Ending(status), 0.0)
-        return await self._sender.send(request, front, malformed(front, status), close=True)
+    async def _malformed(
+        self, request: web.BaseRequest, error: InvalidRequest, method: str, path: str
+    ) -> web.StreamResponse:
+        """Answer what is no well-formed HTTP request, in the shape of the path as far as that is known."""
+        front = FrontRequest(method, path, peer=request.remote or "", id=self._prefix + str(next(self._numbers)))
+        response, ending = await self._failed(request, front, error)
+        self._log.add(front, ending, 0.0)
+        return response
 
     async def _answer(
         self, request: web.BaseRequest, front: FrontRequest, body: BodyReading

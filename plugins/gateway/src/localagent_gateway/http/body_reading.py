@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 from aiohttp import HttpVersion11, web
 
-from localagent import InvalidRequest
-from localagent_gateway.errors import TooLarge, TooSlow, WrongEncoding
+from localagent_gateway.errors import Malformed, TooLarge, TooSlow, WrongEncoding
 from localagent_gateway.http.body_budget import BodyBudget
 from localagent_gateway.http.connections import CountedServer
+from localagent_gateway.http.malformed import Connection
 from localagent_gateway.settings import GatewaySettings
+
+ReadBody = Callable[[], Awaitable[bytes]]
+"""What reads the body of a request; see ``BodyReading.read``."""
 
 
 class BodyReading:
@@ -70,7 +74,8 @@ class BodyReading:
                 return request.content.read_nowait()
             return await self._arriving()
         except web.RequestPayloadError:
-            raise InvalidRequest("The body is not framed as HTTP asks for.", code="malformed_request") from None
+            failure = cast(Connection, request.protocol).failure
+            raise failure or Malformed("The body is not framed as HTTP asks for.") from None
         except TimeoutError:
             raise TooSlow("The body did not arrive in time.") from None
 

@@ -77,7 +77,7 @@ class CountedServer(web.Server):
 
     Args:
         handler: Answers requests.
-        malformed: Answers what is none, with a status.
+        malformed: Answers what is none: with an error, and method and path as far as they are known.
         most: The most connections.
         options: Those of aiohttp.
 

@@ -1,48 +1,72 @@
-"""What aiohttp does with bytes that are no good HTTP, told our way: in JSON, at once, and none of it is logged.
+"""What aiohttp does with bytes that are no good HTTP, told our way: as an error, at once, and none of it is logged.
 
-aiohttp logs each such request with the bytes that it did not like, which may be a key, and it leaves whoever waits for
-the rest of a broken body waiting.
+aiohttp logs each such request with the bytes that it did not like, which may be a key, it leaves whoever waits for the
+rest of a broken body waiting, and it closes connections so that a client that is still sending loses the answer.
 """
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
 
-import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import _ErrInfo
 
-from localagent import FrontAnswer, FrontRequest, InvalidRequest
-from localagent_gateway.apis.openai.errors import openai_error
+from localagent import InvalidRequest
+from localagent_gateway.errors import HeadersTooLarge, Malformed, TargetTooLong
+from localagent_gateway.http.sending import Sent
 
+MOST_TARGET = 8190
+"""Bytes of a request's target."""
+MOST_FIELD = MOST_TARGET + 1
+"""Bytes of one header: another number than that of a target, by which an error of the parser tells what it is about."""
+LINGER_SECONDS = 2.0  # for the rest of what is not read, so that its sender reads the answer
 
-def malformed(front: FrontRequest, status: int) -> FrontAnswer:
-    """Return the answer to what is no HTTP request."""
-    error = InvalidRequest("This is no well-formed HTTP request.", code="malformed_request")
-    return msgspec.structs.replace(openai_error(error, front), status=status)
+_LINE = re.compile(rb"(?:\r?\n)*([A-Z]{1,20}) (/[^ ?#\r\n]*)")
 
 
 class Connection(web.RequestHandler):
-    """One connection of a client."""
+    """One connection of a client.
 
-    __slots__ = ()
+    Attributes:
+        head: The beginning of a head that has not arrived whole, or that was refused.
+        failure: Why nothing further is read; None while it is.
+    """
+
+    __slots__ = ("failure", "head")
+
+    def __init__(self, server: web.Server, **options: object) -> None:
+        super().__init__(server, max_line_size=MOST_TARGET, max_field_size=MOST_FIELD, **options)  # type: ignore[arg-type]
+        self.head = b""
+        self.failure: InvalidRequest | None = None
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in; what waits for a body that turns out to be broken is woken."""
+        messages, request = self._messages, self._current_request
+        if not messages and (request is None or request.content.is_eof()):
+            self.head = (self.head + data)[:MOST_TARGET]
         super().data_received(data)
-        request = self._current_request
-        if request is None or request.content.is_eof() or not self._messages:
+        if not messages:
             return
-        if isinstance(self._messages[-1][0], _ErrInfo):
+        last = messages[-1][0]
+        if not isinstance(last, _ErrInfo):
+            self.head = b""
+        elif request is not None and not request.content.is_eof():
+            self.failure = _error(last.exc)
             request.content.set_exception(web.RequestPayloadError("The body is broken."))
             request.content.feed_eof()
             self.close()
 
     def _make_error_handler(self, err_info: _ErrInfo) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
-        malformed, status = self._manager.malformed, err_info.status  # type: ignore[union-attr]
+        malformed, error = self._manager.malformed, _error(err_info.exc)  # type: ignore[union-attr]
 
         async def handler(request: web.BaseRequest) -> web.StreamResponse:
-            return await malformed(request, status)  # type: ignore[no-any-return]
+            self.failure = error
+            request._version = HttpVersion11
+            return await malformed(request, error, *_begun(self.head))  # type: ignore[no-any-return]
 
         return handler
 
@@ -59,3 +83,38 @@ class Connection(web.RequestHandler):
             ConnectionError: Always.
         """
         raise exc if isinstance(exc, ConnectionError) else ConnectionError("The client cannot be told.")
+
+
+class Lingering(Sent):
+    """Ends a connection whose client may be sending: a plain close would reset it before the client reads the answer.
+
+    Args:
+        connection: The connection.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(keep=False)
+        self._connection = connection
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Say that nothing follows, and drop what the client sends until it closes too, or the time is up."""
+        self._connection.close()
+        transport = self._connection.transport
+        if transport is not None and not transport.is_closing():
+            transport.write_eof()
+            await asyncio.sleep(LINGER_SECONDS)  # cancelled when the client closes
+
+
+def _error(error: BaseException) -> InvalidRequest:
+    """Return the error for a head that aiohttp's parser refused."""
+    if isinstance(error, LineTooLong) and error.args[1] == MOST_TARGET:
+        return TargetTooLong(f"The address of a request has at most {MOST_TARGET} bytes.")
+    if isinstance(error, LineTooLong) or str(getattr(error, "message", "")).startswith("Too many headers"):
+        return HeadersTooLarge("The headers are too large or too many.", mend="Leave some out.")
+    return Malformed("This is no well-formed HTTP request.")
+
+
+def _begun(head: bytes) -> tuple[str, str]:
+    """Return method and path, as far as a head tells them; empty where it does not."""
+    found = _LINE.match(head)
+    return ("", "") if found is None else (found[1].decode(), unquote(found[2].decode("latin-1")))

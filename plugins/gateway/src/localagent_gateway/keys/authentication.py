@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from localagent import FrontRequest, LocalAgentError, Principal, StartError, Unauthenticated, in_thread
@@ -18,7 +18,6 @@ from localagent_gateway.settings import LOOPBACK, GatewaySettings, gateway_folde
 if TYPE_CHECKING:
     from localagent.pipeline.pipeline import Pipeline
     from localagent.runtime import Runtime
-    from localagent_gateway.plugin import GatewayPlugin
 
 HOOK = "gateway_authenticate"
 EVERYBODY = Principal()
@@ -69,6 +68,16 @@ class KeyStep:
     async def aclose(self) -> None:
         """Close the store."""
         await self._table.aclose()
+
+
+class KeyHolder(Protocol):
+    """The gateway's plugin: it has its own step of the hook call the keys, and closes them.
+
+    Attributes:
+        keys: The gateway's own keys; None while nothing is served.
+    """
+
+    keys: KeyStep | None
 
 
 def shown_key(headers: Mapping[str, str]) -> str:
@@ -128,10 +137,9 @@ def other_steps(pipeline: Pipeline) -> bool:
     return any(step.plugin != "gateway" for step in pipeline.steps[HOOK])
 
 
-async def keys_needed(runtime: Runtime) -> bool:
+async def keys_needed(holder: KeyHolder) -> bool:
     """Return whether a request needs a key now; ``authentication`` has made the gateway's own step, or left it out."""
-    plugin = cast("GatewayPlugin", runtime.pipeline.plugins["gateway"])
-    return plugin.keys is not None and await plugin.keys.needed()
+    return holder.keys is not None and await holder.keys.needed()
 
 
 async def everybody(request: FrontRequest) -> Principal:
@@ -140,8 +148,8 @@ async def everybody(request: FrontRequest) -> Principal:
     return EVERYBODY
 
 
-async def authentication(runtime: Runtime, settings: GatewaySettings) -> Step:
-    """Return what says who asks. The store that it opens is closed with the gateway's plugin.
+async def authentication(runtime: Runtime, settings: GatewaySettings, holder: KeyHolder) -> Step:
+    """Return what says who asks. The store that it opens is closed by its holder.
 
     While no other plugin has a step, the gateway's own is called as it is: the way through the hook costs more than
     the look at a key.
@@ -149,6 +157,7 @@ async def authentication(runtime: Runtime, settings: GatewaySettings) -> Step:
     Args:
         runtime: The running core.
         settings: The gateway's settings.
+        holder: Gets the gateway's own keys.
 
     Raises:
         StartError: See ``need_keys``.
@@ -157,9 +166,8 @@ async def authentication(runtime: Runtime, settings: GatewaySettings) -> Step:
     required = await in_thread(need_keys, settings, folder, runtime.pipeline)
     if settings.require_keys == "never":
         return everybody
-    plugin = cast("GatewayPlugin", runtime.pipeline.plugins["gateway"])
     table = KeyTable(KeyReader(folder), runtime.clock)
-    plugin.keys = KeyStep(table, required, runtime.wall)
+    holder.keys = own = KeyStep(table, required, runtime.wall)
     await table.open()
     if table.ever:
         with suppress(OSError):  # stores of the first version have none; who revokes on a full disk is told so
@@ -167,4 +175,4 @@ async def authentication(runtime: Runtime, settings: GatewaySettings) -> Step:
     if other_steps(runtime.pipeline):
         asked: Step = runtime.hook("gateway", HOOK)
         return asked
-    return plugin.keys
+    return own

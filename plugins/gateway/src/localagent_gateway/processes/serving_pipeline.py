@@ -9,8 +9,9 @@ import asyncio
 
 from localagent import Client, Draining, FrontAnswer, FrontRequest, FrontStream, LocalAgentError
 from localagent.runtime import Runtime
-from localagent_gateway.apis.dispatch import Dispatcher, ReadBody
+from localagent_gateway.apis.dispatch import Dispatcher
 from localagent_gateway.apis.service import Service
+from localagent_gateway.http.body_reading import ReadBody
 
 LOOK_SECONDS = 0.05  # between two looks whether a pipeline that was replaced is still in use
 TELL_SECONDS = 1.0  # for clients to be told that what they wait for was ended
@@ -41,9 +42,9 @@ class ServingPipeline:
         finally:
             self._entered -= 1
 
-    def refuse(self, error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
+    def refuse(self, error: LocalAgentError, request: FrontRequest, *, plain: bool = False) -> FrontAnswer:
         """Return the answer of a request that failed outside its handler; see ``Dispatcher.refuse``."""
-        return self.dispatcher.refuse(error, request)
+        return self.dispatcher.refuse(error, request, plain=plain)
 
     @property
     def used(self) -> bool:

@@ -9,10 +9,11 @@ import gc
 import importlib
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 from localagent import Client, Route, StartError
 from localagent.plugin_api.installing import install
+from localagent.runtime import Runtime
 from localagent.supervision import tell_failure
 from localagent_gateway.apis.added_routes import with_added
 from localagent_gateway.apis.anthropic.api import AnthropicApi
@@ -23,7 +24,7 @@ from localagent_gateway.apis.openapi import with_document
 from localagent_gateway.apis.service import Service
 from localagent_gateway.http.aiohttp_front import AiohttpFront
 from localagent_gateway.http.origins import Origins
-from localagent_gateway.keys.authentication import authentication, keys_needed
+from localagent_gateway.keys.authentication import KeyHolder, authentication, keys_needed
 from localagent_gateway.logs.access_log import AccessLog
 from localagent_gateway.logs.log_writer import LogWriter, standard_error
 from localagent_gateway.processes.serving_pipeline import TELL_SECONDS, ServingPipeline
@@ -159,12 +160,16 @@ async def _serving_pipeline(client: Client, settings: GatewaySettings) -> Servin
     runtime = await client.runtime()
     service = Service(client, settings, runtime.wall)
     routes = with_document(with_added(_routes(service), runtime.pipeline))
-    dispatcher = Dispatcher(routes, await authentication(runtime, settings))
+    dispatcher = Dispatcher(routes, await authentication(runtime, settings, _key_holder(runtime)))
     return ServingPipeline(client, runtime, service, dispatcher)
 
 
 def _origins(pipeline: ServingPipeline, settings: GatewaySettings) -> Origins:
-    return Origins(settings, functools.partial(keys_needed, pipeline.runtime))
+    return Origins(settings, functools.partial(keys_needed, _key_holder(pipeline.runtime)))
+
+
+def _key_holder(runtime: Runtime) -> KeyHolder:
+    return cast("KeyHolder", runtime.pipeline.plugins["gateway"])
 
 
 def _routes(service: Service) -> list[Route]:
