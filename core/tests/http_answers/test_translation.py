@@ -13,6 +13,7 @@ from localagent.errors import (
     ModelNotFound,
     QuotaExhausted,
     RateLimited,
+    RequestRejected,
     UpstreamAuth,
     UpstreamServerError,
 )
@@ -58,6 +59,36 @@ def test_no_rule_of_the_core_can_be_missed(monkeypatch: pytest.MonkeyPatch) -> N
         if all(outcome(case) == whole[fault] for fault, (case, _) in ANSWERS.items()):
             idle.append(rule)
     assert idle == []
+
+
+CALLERS = {400, 404, 410, 413, 415, 418, 422}
+"""Statuses below 500 that may speak of what the user wrote."""
+
+
+@pytest.mark.parametrize("status", sorted({*range(400, 432), 451, *range(494, 498), 499} - {419, 420, 427, 430}))
+def test_only_what_the_user_wrote_is_the_user_s_fault(status: int) -> None:
+    """All else is told by a status from 500 on, or asks to go slower; and it helps to ask another target."""
+    error = answered(status, openai_error("No."))()
+    assert isinstance(error, RequestRejected) == (status in CALLERS)
+    assert (error.status < 500) == (status in CALLERS | {402, 429, 499})
+    if status not in CALLERS | {409, 423, 499}:
+        assert error.advice.next
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (407, "A proxy asks for credentials (HTTP 407)."),
+        (421, "The request reached a server that does not answer for this address (HTTP 421)."),
+        (425, "The server wants to be asked again (HTTP 425)."),
+        (431, "The server does not take requests in the form in which they are sent (HTTP 431)."),
+    ],
+)
+def test_what_is_not_the_user_s_fault_is_said_in_our_words(status: int, says: str) -> None:
+    """With what the owner of the settings can do."""
+    error = answered(status)()
+    assert error.message == says
+    assert (error.mend is None) == (status in (421, 425))
 
 
 def test_a_server_s_sentence_is_the_message_where_the_user_must_change_the_request() -> None:

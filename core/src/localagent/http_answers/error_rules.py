@@ -80,6 +80,9 @@ _CONFLICT = ErrorRule(
     says="The server is busy with a conflicting request",
     advice={"same": True, "next": False, "billed": "no", "breaker": "neutral"},
 )
+# What no user wrote: the way of the request, its connection, its framing, the headers that we made.
+_OUR_FORM = attrs.evolve(_WRONG_ADDRESS, says="The server does not take requests in the form in which they are sent")
+_AGAIN = attrs.evolve(_CONFLICT, says="The server wants to be asked again", advice={**_CONFLICT.advice, "next": True})
 _TOO_LARGE = ErrorRule(
     InvalidRequest, code="request_too_large", client=413, says="The request is too large for the server"
 )
@@ -153,7 +156,13 @@ TABLE: tuple[ErrorRule, ...] = (
     attrs.evolve(_WRONG_ADDRESS, status={405}),
     ErrorRule(ModelNotFound, {404, 410}),
     ErrorRule(UpstreamTimeout, {408}, advice={"same": True}),
-    attrs.evolve(_CONFLICT, status={409}),
+    attrs.evolve(_OUR_FORM, status={407}, says="A proxy asks for credentials", mend="Check the proxy of '{provider}'."),
+    attrs.evolve(_AGAIN, status={421}, says="The request reached a server that does not answer for this address"),
+    attrs.evolve(_AGAIN, status={425}),
+    # Accept, framing, conditions, ranges, expectations, upgrades and headers; from 494 on nginx's own, about TLS.
+    attrs.evolve(_OUR_FORM, status={406, 411, 412, 414, 416, 417, 426, 428, 431, 494, 495, 496, 497}),
+    attrs.evolve(_CONFLICT, status={409, 423}),
+    ErrorRule(UpstreamServerError, {424}),  # what the server itself depends on failed
     attrs.evolve(_TOO_LARGE, status={413}),
     ErrorRule(RateLimited, {429}),
     ErrorRule(ClientGone, {499}),

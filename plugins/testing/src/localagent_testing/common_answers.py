@@ -9,6 +9,7 @@ import attrs
 
 from localagent import ClientGone, UpstreamProtocol
 from localagent_testing.translated import (
+    ASK_AGAIN,
     AUTH,
     BUSY,
     CONFLICT,
@@ -66,6 +67,15 @@ COMMON_ANSWERS: dict[str, tuple[Answered, Expected]] = {
     ),
     "F7": (answered(400, openai_error(code="content_policy_violation")), FILTERED),
     "F9 page": (answered(402, PAGE), QUOTA),
+    "a proxy without credentials": (answered(407, PAGE), WRONG_ADDRESS),
+    "a misdirected request": (answered(421, b""), ASK_AGAIN),
+    "too early": (answered(425, openai_error("Too early.")), ASK_AGAIN),
+    "a locked resource": (answered(423, openai_error("Locked.")), CONFLICT),
+    "a failed dependency": (answered(424, {"error": "Request failed during generation"}), FAILED),
+    **{
+        f"the form of the request, {status}": (answered(status, openai_error("No.")), WRONG_ADDRESS)
+        for status in (406, 411, 412, 414, 416, 417, 426, 428, 431, 494, 495, 496, 497)
+    },
     "F10": (answered(408, openai_error("Request timed out.")), TIMEOUT),
     "F11": (answered(409, openai_error(type="conflict_error")), CONFLICT),
     "F12": (answered(413, openai_error("Request exceeds the maximum size", type="request_too_large")), TOO_LARGE),

@@ -113,6 +113,7 @@ NOT_LOADED = Expected(UpstreamServerError, "next", "unknown", "failure", 502, "u
 EMPTY = Expected(EmptyResponse, "same next", "unknown", "neutral", 502, "empty_response")
 REDIRECT = Expected(UpstreamProtocol, "next", "no", "failure", 502, "upstream_protocol")
 WRONG_ADDRESS = Expected(UpstreamProtocol, "next", "no", "neutral", 502, "upstream_protocol")
+ASK_AGAIN = attrs.evolve(CONFLICT, retry="same next")
 
 
 def after(expected: Expected, seconds: float) -> Expected:
