@@ -32,7 +32,7 @@ _GIVES = {
     "records.attempt": "Attempt Continue GiveUp Outcome Refused Retry Ticket",
     "records.cache_contents": "CacheContents CacheCounts CacheFigures KeptAnswer Which",
     "records.caching": "CacheEntry CacheKey pack_entry unpack_entry",
-    "records.call": "CachePolicy Call Principal",
+    "records.call": "CachePolicy Call Principal PublicFact",
     "client": "Client",
     "plugin_api.core": "Core",
     "errors": (
@@ -85,7 +85,12 @@ if TYPE_CHECKING:
     from localagent.records.caching import (
         CacheEntry as CacheEntry, CacheKey as CacheKey, pack_entry as pack_entry, unpack_entry as unpack_entry,
     )
-    from localagent.records.call import CachePolicy as CachePolicy, Call as Call, Principal as Principal
+    from localagent.records.call import (
+        CachePolicy as CachePolicy,
+        Call as Call,
+        Principal as Principal,
+        PublicFact as PublicFact,
+    )
     from localagent.client import Client as Client
     from localagent.plugin_api.core import Core as Core
     from localagent.errors import (

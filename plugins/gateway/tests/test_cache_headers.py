@@ -6,11 +6,13 @@ import asyncio
 from typing import Any
 
 import aiohttp
+import httpx
 import pytest
+from dialects_under_test import ASKED, Way
 
-from localagent import CacheEntry, CachePolicy, Plugin, hookimpl
+from localagent import CacheEntry, CachePolicy, Plugin, Response, hookimpl
 from localagent.errors import InvalidRequest
-from localagent_gateway.apis.details import cache_headers
+from localagent_gateway.apis.details import told_headers
 from localagent_gateway.apis.service import cache_policy
 from localagent_testing import Reply, fake_provider_plugin
 
@@ -52,28 +54,58 @@ async def until_stored(known: type[Cache]) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_answer_of_a_cache_says_so_and_how_old_it_is(serve: Any, stream: bool) -> None:
-    """One that was made for the request says nothing of caches."""
+    """One that was made for the request says that none had it, and has no age."""
     known = cache()
     fake = fake_provider_plugin(Reply("ok"))
     async with serve(plugins=[fake, known]) as served, aiohttp.ClientSession() as session:
         first = await asked(session, served.url, stream=stream)
-        assert "cache-status" not in first.headers
+        assert first.headers["cache-status"] == "localagent; fwd=miss"
         assert "age" not in first.headers
         await until_stored(known)
         again = await asked(session, served.url, stream=stream)
         assert (again.headers["cache-status"], again.headers["age"].isdigit()) == (HIT, True)
 
 
-@pytest.mark.parametrize("control", ["no-cache", "no-store", "max-age=0"])
-async def test_what_cache_control_forbids_is_not_done(serve: Any, control: str) -> None:
+@pytest.mark.parametrize(
+    ("control", "forwarded"), [("no-cache", "request"), ("no-store", "request"), ("max-age=0", "miss")]
+)
+async def test_what_cache_control_forbids_is_not_done(serve: Any, control: str, forwarded: str) -> None:
     """The model is asked, though the cache knows."""
     known = cache()
     fake = fake_provider_plugin(Reply("ok"))
     async with serve(plugins=[fake, known]) as served, aiohttp.ClientSession() as session:
         await asked(session, served.url)
         await until_stored(known)
-        assert "cache-status" not in (await asked(session, served.url, control)).headers
+        again = await asked(session, served.url, control)
+        assert again.headers["cache-status"] == f"localagent; fwd={forwarded}"
         assert len(fake.asked) == 2
+
+
+WAYS_THAT_ANSWER = [(way, stream) for way, stream in ASKED if not way.path.endswith("count_tokens")]
+
+
+@pytest.mark.parametrize(("way", "stream"), WAYS_THAT_ANSWER, ids=lambda value: getattr(value, "path", str(value)))
+async def test_every_api_says_why_a_model_was_asked(serve: Any, way: Way, stream: bool) -> None:
+    """Streams too: none had it, its answer may not be shared, or the request does not want it."""
+    body = way.body("Hi", model="fake/m", stream=stream)
+    may_share = {"options": {"temperature": 0}} if way.path.startswith("/api") else {"temperature": 0}
+    embeds = "embed" in way.path
+    async with (
+        serve(plugins=[fake_provider_plugin(Reply("ok")), cache()]) as served,
+        httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
+    ):
+        plain = await http.post(way.path, json=body)
+        shared = await http.post(way.path, json=body if embeds else {**body, **may_share})
+        unwanted = await http.post(way.path, json=body, headers={"cache-control": "no-cache"})
+    told = [one.headers["cache-status"].removeprefix("localagent; ") for one in (plain, shared, unwanted)]
+    assert told == ["fwd=miss" if embeds else "fwd=bypass", told[1], "fwd=request"]
+    assert told[1].startswith("hit" if embeds else "fwd=miss")
+
+
+async def test_without_a_cache_nothing_is_said_of_caches(serve: Any) -> None:
+    """There is none that could have been passed by."""
+    async with serve(plugins=[fake_provider_plugin(Reply("ok"))]) as served, aiohttp.ClientSession() as session:
+        assert "cache-status" not in (await asked(session, served.url)).headers
 
 
 async def test_only_a_cache_may_answer(serve: Any) -> None:
@@ -102,7 +134,7 @@ async def test_requests_that_share_an_upstream_call_say_so(serve: Any) -> None:
             await asyncio.sleep(0)
         release.set()
         told = [answer.headers.get("cache-status", "") for answer in await asyncio.gather(*tasks)]
-    assert sorted(told) == ["", SHARED, SHARED]
+    assert sorted(told) == ["localagent; fwd=miss", SHARED, SHARED]
     assert len(fake.asked) == 1
 
 
@@ -129,4 +161,5 @@ def test_an_age_that_is_no_number_is_refused() -> None:
 
 def test_an_age_is_whole_seconds() -> None:
     """As RFC 9111 has it."""
-    assert cache_headers("cache-dict", 61.9, False) == {"cache-status": HIT, "age": "61"}
+    told = told_headers(Response(raw=b"", model="fake/m", cached="cache-dict", age=61.9))
+    assert told == {"x-localagent-model": "fake/m", "cache-status": HIT, "age": "61"}

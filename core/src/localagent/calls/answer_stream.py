@@ -84,8 +84,8 @@ class AnswerStream:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Further figures that the server reported, such as ``load_seconds``; empty before the end."""
-        return self._run.facts
+        """What plugins tell of the call (``PublicFact``); from the end on, figures of the server too."""
+        return {**self._run.call.public_facts, **self._run.facts}
 
     @property
     def model(self) -> str:
@@ -106,6 +106,11 @@ class AnswerStream:
     def cached(self) -> str:
         """The cache plugin that answers; empty when a model does."""
         return self._run.call.cached
+
+    @property
+    def forwarded(self) -> str:
+        """Why no cache answers; see ``Call.forwarded``."""
+        return self._run.call.forwarded
 
     @property
     def coalesced(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -40,9 +40,14 @@ async def answer(engine: CallEngine, call: Call) -> Response:
             raise
         raise failure from failure.__cause__
     finish(engine, call, None, response.usage)
+    changes: dict[str, Any] = {}
+    if forwarded := call.forwarded:
+        changes["forwarded"] = forwarded
+    if public := call.public_facts:
+        changes["facts"] = public | response.facts
     if call.records is not None:
-        response = msgspec.structs.replace(response, receipt=receipt_of(call, engine.clock()))
-    return response
+        changes["receipt"] = receipt_of(call, engine.clock())
+    return msgspec.structs.replace(response, **changes) if changes else response
 
 
 async def _answer(engine: CallEngine, call: Call) -> Response:

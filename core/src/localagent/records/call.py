@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 import msgspec
@@ -30,6 +31,25 @@ class Principal:
     tenant: str = ""
     models: frozenset[str] | None = None
     limits: Any = attrs.field(factory=dict)
+
+
+class PublicFact(str):
+    """A fact that may leave the process: users find it in the answer's ``facts``, clients of a server in a header.
+
+    Args:
+        value: Anything whose text has 1 to 256 visible ASCII characters, and no blank.
+
+    Raises:
+        ValueError: It has others, or more.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, value: object) -> Self:
+        """Check the text."""
+        if re.fullmatch("[!-~]{1,256}", str(value)) is None:
+            raise ValueError("A public fact has 1 to 256 visible ASCII characters, and no blank.")
+        return super().__new__(cls, value)
 
 
 NOBODY = Principal()
@@ -74,8 +94,8 @@ class Call:
         depth: How many parents it has.
         attempts: The attempts that were sent, oldest first; none once record_metric has been told, but for calls
             that record.
-        facts: Facts that plugins leave; fronts turn those with a string or number into headers. The core's own is
-            ``age``: seconds since the answer was made that a cache had.
+        facts: Facts that plugins leave; those of the type ``PublicFact`` are told to users and clients. The core's own
+            is ``age``: seconds since the answer was made that a cache had.
         keys: Cache keys, one a target of the alias; empty when the call may not be shared.
         plan: The compiled order of all steps.
         started: Clock time of the start.
@@ -119,6 +139,21 @@ class Call:
         self.records: list[Any] | None = None
         self.candidates: tuple[Target, ...] = ()
         self.count: Callable[[Request, Target], Awaitable[int | None]] | None = None
+
+    @property
+    def public_facts(self) -> dict[str, PublicFact]:
+        """The facts that may be told."""
+        return {name: fact for name, fact in self.facts.items() if isinstance(fact, PublicFact)} if self.facts else {}
+
+    @property
+    def forwarded(self) -> str:
+        """Why no cache answered: ``request``, ``bypass`` or ``miss`` (RFC 9211); empty where one did, or there is none.
+
+        ``request``: the call does not want it. ``bypass``: its answer may not be shared.
+        """
+        if self.cached or not self.plan.cache_lookup:
+            return ""
+        return ("miss" if self.keys else "bypass") if self.cache.lookup else "request"
 
     async def prompt_tokens(self, target: Target) -> int | None:
         """Count the request's tokens for a target; None when no plugin counts for it."""

@@ -45,10 +45,12 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         usage: Tokens, when the server reported them.
         cached: The cache plugin that answered; empty when a model did.
         request_id: The id of the call.
-        facts: Further figures that the provider reported, such as ``load_seconds``.
+        facts: Further figures that the provider reported, such as ``load_seconds``, and what plugins tell of the call
+            (``PublicFact``).
         receipt: What each step decided, when the call asked for it.
         coalesced: Whether the call shared the work of an identical one.
         age: Seconds since the answer was made, when a cache had it; None otherwise.
+        forwarded: Why no cache answered; see ``Call.forwarded``.
     """
 
     raw: bytes
@@ -61,6 +63,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     receipt: Any = None
     coalesced: bool = False
     age: float | None = None
+    forwarded: str = ""
 
     @property
     def document(self) -> dict[str, Any]:

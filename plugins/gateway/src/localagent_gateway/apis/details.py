@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from localagent import FrontRequest, Receipt
+import re
+
+from localagent import AnswerStream, FrontRequest, PublicFact, Receipt, Response
+
+OURS = "x-localagent-"
+OWN = frozenset({"attempts", "cache", "details", "model", "target"})
+"""What the gateway itself tells, or asks, in headers that begin with ``OURS``: no plugin says it in its place."""
+FACT_NAME = re.compile("[a-z][a-z0-9_-]{0,63}")
 
 
 def wants_details(request: FrontRequest) -> bool:
@@ -10,21 +17,28 @@ def wants_details(request: FrontRequest) -> bool:
     return request.headers.get("x-localagent-details", "0") != "0"
 
 
-def cache_headers(cached: str, age: float | None, coalesced: bool) -> dict[str, str]:
-    """Return the headers that tell that no model was asked for an answer.
+def told_headers(answer: Response | AnswerStream) -> dict[str, str]:
+    """Return the headers that tell of an answer: its model, what caches did, and what plugins make public.
 
-    Args:
-        cached: The cache plugin that answered; empty when a model did.
-        age: Seconds since a cached answer was made.
-        coalesced: Whether the call shared the work of an identical one.
-
-    Returns:
-        ``Cache-Status`` (RFC 9211) and, for a cached answer, ``Age`` (RFC 9111, section 5.1); nothing for an answer
-        that was made for this call.
+    ``Cache-Status`` (RFC 9211) is told where a cache is there, or the call shared the work of an identical one. Whether
+    the answer is kept is not known yet when its head is sent. A cached answer has an ``Age`` (RFC 9111, section 5.1).
     """
-    if cached:
-        return {"cache-status": f"localagent; hit; detail={cached}", "age": str(int(age or 0.0))}
-    return {"cache-status": "localagent; fwd=miss; collapsed"} if coalesced else {}
+    headers: dict[str, str] = {
+        f"{OURS}{name.replace('_', '-')}": fact
+        for name, fact in answer.facts.items()
+        if isinstance(fact, PublicFact) and FACT_NAME.fullmatch(name) and name not in OWN
+    }
+    headers[f"{OURS}model"] = answer.model
+    if answer.cached:
+        headers["cache-status"] = f"localagent; hit; detail={answer.cached}"
+        headers["age"] = str(int(answer.age or 0.0))
+    elif answer.coalesced:
+        headers["cache-status"] = "localagent; fwd=miss; collapsed"
+    elif answer.forwarded:
+        headers["cache-status"] = f"localagent; fwd={answer.forwarded}"
+    if answer.receipt is not None:
+        headers.update(details(answer.receipt, answer.model, answer.cached))
+    return headers
 
 
 def details(receipt: Receipt, model: str, cached: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from localagent import (
 )
 from localagent_gateway.apis.bodies import BodyLimits
 from localagent_gateway.apis.body_shape import BLOCK, ShapeCount
-from localagent_gateway.apis.details import cache_headers, details, wants_details
+from localagent_gateway.apis.details import told_headers, wants_details
 from localagent_gateway.apis.scope import check_scope
 from localagent_gateway.apis.streaming import StreamParts, StreamWriter
 from localagent_gateway.settings import GatewaySettings
@@ -97,19 +97,12 @@ class Service:
         except BaseException:
             await stream.aclose()
             raise
-        headers = {"x-localagent-model": stream.model, "cache-control": "no-cache"}
-        headers.update(cache_headers(stream.cached, stream.age, stream.coalesced))
-        if stream.receipt is not None:
-            headers.update(details(stream.receipt, stream.model, stream.cached))
+        headers = {**told_headers(stream), "cache-control": "no-cache"}
         return FrontStream(StreamParts(stream, writer), writer.content_type, headers)
 
     def told(self, response: Response, body: bytes) -> FrontAnswer:
         """Return a whole answer in the bytes of a dialect, with the headers that tell about it."""
-        headers = {"x-localagent-model": response.model}
-        headers.update(cache_headers(response.cached, response.age, response.coalesced))
-        if response.receipt is not None:
-            headers.update(details(response.receipt, response.model, response.cached))
-        return FrontAnswer(200, body, headers)
+        return FrontAnswer(200, body, told_headers(response))
 
     async def models(self, principal: Principal) -> list[ModelInfo]:
         """Return what may be asked for: aliases, then the models of all instances; each name once.
