@@ -101,7 +101,7 @@ class Route:
         method: Such as ``POST``.
         path: The path; a last ``{name}`` takes all that is left of it, slashes included.
         handler: Answers. It raises ``LocalAgentError`` and nothing else.
-        errors: The shape of its errors; None for OpenAI's.
+        errors: The shape of its errors; None for that of the API to which its path belongs.
         open: Whether it answers without a key.
         describe: Its operation object in the OpenAPI document.
     """

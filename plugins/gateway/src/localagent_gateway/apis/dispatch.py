@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from localagent import (
     Unauthenticated,
 )
 from localagent.http_answers import redact_address
+from localagent_gateway.apis.error_shapes import shape_of
 from localagent_gateway.apis.openai.errors import openai_error
 from localagent_gateway.apis.routing import Routes, allowed, route_of
 from localagent_gateway.errors import NotFound, WrongMethod
@@ -67,7 +67,7 @@ class Dispatcher:
         return self.refuse(failure, request)
 
     def refuse(self, error: LocalAgentError, request: FrontRequest, *, plain: bool = False) -> FrontAnswer:
-        """Return the answer that tells an error, in the shape of the API to which the request's path belongs.
+        """Return the answer that tells an error, in the shape that its route names, else in that of its API.
 
         Args:
             error: The error.
@@ -75,7 +75,9 @@ class Dispatcher:
             plain: Whether the shape is OpenAI's instead, because that of the path failed.
         """
         error.request_id = error.request_id or request.id
-        shape = openai_error if plain else self._shape(request)
+        methods = self.routes.find(request.path)[0]
+        route = route_of(methods, request.method) or next(iter(methods.values()), None)
+        shape = openai_error if plain else (route.errors if route is not None else None) or shape_of(request)
         return _with_headers(shape(error, request), error)
 
     async def _principal(self, request: FrontRequest, route: Route) -> Principal:
@@ -86,17 +88,6 @@ class Dispatcher:
             raise Unauthenticated("No valid key came with the request.",
                                   mend="Send it as: Authorization: Bearer la-...")  # fmt: skip
         return principal
-
-    def _shape(self, request: FrontRequest) -> Callable[..., FrontAnswer]:
-        """Return the error shape of a path; a strange one speaks the dialect of its nearest neighbour."""
-        methods = self.routes.find(request.path)[0]
-        route = route_of(methods, request.method) or next(iter(methods.values()), None) or self._nearest(request.path)
-        return (route.errors if route is not None else None) or openai_error
-
-    def _nearest(self, path: str) -> Route | None:
-        """Return the route whose path begins with most of the same segments; None when the first one is strange."""
-        nearest = max(self.routes.all, key=lambda route: _shared(route.path, path), default=None)
-        return nearest if nearest is not None and _shared(nearest.path, path) else None
 
 
 def _without_route(request: FrontRequest, methods: Mapping[str, Route]) -> FrontAnswer:
@@ -118,12 +109,6 @@ def _with_headers(answer: FrontAnswer, error: LocalAgentError) -> FrontAnswer:
     if isinstance(error, WrongMethod):
         more["allow"] = error.allow
     return msgspec.structs.replace(answer, headers={**answer.headers, **more}) if more else answer
-
-
-def _shared(one: str, other: str) -> int:
-    """Return how many segments two paths begin with in common."""
-    pairs = zip(one.split("/")[1:], other.split("/")[1:], strict=False)
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _shown(address: str) -> str:

@@ -9,11 +9,20 @@ from typing import Any
 import msgspec
 
 from localagent import FrontAnswer, FrontRequest, Principal, Route
+from localagent_gateway.apis.anthropic.errors import anthropic_error
+from localagent_gateway.apis.error_shapes import ErrorShape, shape_of
+from localagent_gateway.apis.ollama.errors import ollama_error
+from localagent_gateway.apis.openai.errors import openai_error
 from localagent_gateway.apis.openapi_schemas import ANSWERS, REQUESTS
 from localagent_gateway.apis.routing import Routes
 
 PATH = "/openapi.json"
 EVENTS, LINES, PLAIN, JSON = "text/event-stream", "application/x-ndjson", "text/plain", "application/json"
+_ERRORS: Mapping[ErrorShape, str] = {
+    openai_error: "OpenAIError",
+    ollama_error: "OllamaError",
+    anthropic_error: "AnthropicError",
+}
 
 
 def operation(
@@ -43,30 +52,6 @@ def _schema(name: str) -> dict[str, Any]:
     return {"schema": {"$ref": f"#/components/schemas/{name}"}}
 
 
-OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
-    ("GET", PATH): operation("Describe what is served.", "", "Answer"),
-    ("GET", "/healthz"): operation("Say that the process lives.", "", "Status"),
-    ("GET", "/readyz"): operation("Say whether requests are wanted.", "", "Status", also={"503": "Status"}),
-    ("POST", "/v1/chat/completions"): operation("Answer a chat.", "ChatRequest", "Answer", EVENTS),
-    ("POST", "/v1/completions"): operation("Continue a text.", "CompletionRequest", "Answer", EVENTS),
-    ("POST", "/v1/embeddings"): operation("Embed texts.", "EmbeddingRequest"),
-    ("POST", "/v1/responses"): operation("Answer, without state.", "ResponsesRequest", "Answer", EVENTS),
-    ("GET", "/v1/models"): operation("List the models.", "", "ModelList"),
-    ("GET", "/v1/models/{id}"): operation("Describe a model.", "", "Model"),
-    ("POST", "/v1/messages"): operation("Answer a chat of Anthropic's.", "MessagesRequest", "Answer", EVENTS),
-    ("POST", "/v1/messages/count_tokens"): operation("Count the tokens of a chat.", "MessagesRequest"),
-    ("GET", "/"): operation("Say what clients of Ollama look for first.", "", "", PLAIN),
-    ("POST", "/api/chat"): operation("Answer a chat of Ollama's.", "OllamaChatRequest", "Answer", LINES),
-    ("POST", "/api/generate"): operation("Continue or answer a text.", "OllamaGenerateRequest", "Answer", LINES),
-    ("POST", "/api/embed"): operation("Embed texts.", "OllamaEmbedRequest"),
-    ("POST", "/api/embeddings"): operation("Embed a text.", "OllamaEmbeddingsRequest"),
-    ("POST", "/api/show"): operation("Describe a model.", "OllamaShowRequest"),
-    ("GET", "/api/tags"): operation("List the models.", "", "OllamaModelList"),
-    ("GET", "/api/ps"): operation("List the models in memory.", "", "OllamaModelList"),
-    ("GET", "/api/version"): operation("Name the version of Ollama's API.", "", "OllamaVersion"),
-}
-
-
 def with_document(routes: Routes) -> Routes:
     """Return the routes and that of the document of all of them; it is made when it is first asked for.
 
@@ -83,7 +68,8 @@ def with_document(routes: Routes) -> Routes:
         body = body or msgspec.json.encode(document(every.all))
         return FrontAnswer(200, body)
 
-    every = Routes((*routes.all, Route("GET", PATH, describe, open=True)))
+    own = Route("GET", PATH, describe, open=True, describe=operation("Describe what is served."))
+    every = Routes((*routes.all, own))
     return every
 
 
@@ -109,10 +95,10 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 
 
 def _described(route: Route) -> dict[str, Any]:
-    """Return a route's operation object: what it says of itself over what is known of its path."""
-    known = OPERATIONS.get((route.method, route.path)) or operation("A route that a plugin adds.")
-    found = {**known, **route.describe}
-    failure = {"description": "What is wrong, in the shape of this API.", "content": {JSON: _schema(_error(route))}}
+    """Return a route's operation object: what it says of itself, with its errors, its key and its parameter."""
+    found = {**operation("A route that a plugin adds."), **route.describe}
+    error = _ERRORS.get(route.errors or shape_of(FrontRequest(route.method, route.path)), "Answer")
+    failure = {"description": "What is wrong, in the shape of this API.", "content": {JSON: _schema(error)}}
     if route.method == "HEAD":
         failure = {"description": "What is wrong."}
     found["responses"] = {"4XX": failure, "5XX": failure, **found.get("responses", {})}
@@ -123,12 +109,3 @@ def _described(route: Route) -> dict[str, Any]:
         parameter = {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         found["parameters"] = [parameter]
     return found
-
-
-def _error(route: Route) -> str:
-    """Name the shape of a route's errors."""
-    if route.errors is None:
-        return "OpenAIError"
-    if (route.method, route.path) not in OPERATIONS:
-        return "Answer"
-    return "AnthropicError" if route.path.startswith("/v1/messages") else "OllamaError"

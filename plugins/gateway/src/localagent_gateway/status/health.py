@@ -12,6 +12,7 @@ import msgspec
 
 from localagent import FrontAnswer, FrontRequest, InstanceState, PoolStats, Principal, Route
 from localagent_cli import process_status
+from localagent_gateway.apis.openapi import operation
 from localagent_gateway.apis.service import Service
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ def health_routes(service: Service) -> list[Route]:
             return FrontAnswer(503, b'{"status":"draining"}', {"retry-after": "1"})
         return FrontAnswer(200, b'{"status":"ready"}')
 
-    return [Route("GET", "/healthz", healthz, open=True), Route("GET", "/readyz", readyz, open=True)]
+    ready = operation("Say whether requests are wanted.", "", "Status", also={"503": "Status"})
+    return [
+        Route("GET", "/healthz", healthz, open=True, describe=operation("Say that the process lives.", "", "Status")),
+        Route("GET", "/readyz", readyz, open=True, describe=ready),
+    ]
 
 
 def worker_stats(worker: Worker, number: int) -> dict[str, Any]:

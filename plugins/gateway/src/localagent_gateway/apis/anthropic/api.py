@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import attrs
 import msgspec
 
 from localagent import ChatRequest, FrontAnswer, FrontRequest, FrontStream, Principal, Route
 from localagent_gateway.apis.anthropic.answers import Opening, whole_message
-from localagent_gateway.apis.anthropic.errors import anthropic_error, unsupported
+from localagent_gateway.apis.anthropic.errors import unsupported
 from localagent_gateway.apis.anthropic.requests import chat_request, counted_request
 from localagent_gateway.apis.anthropic.stream import MessageWriter
+from localagent_gateway.apis.openapi import EVENTS, operation
 from localagent_gateway.apis.service import Service
 
 _encode = msgspec.json.Encoder().encode
@@ -29,11 +29,12 @@ class AnthropicApi:
 
     def routes(self) -> list[Route]:
         """Return what is served."""
-        routes = [
-            Route("POST", "/v1/messages", self.create),
-            Route("POST", "/v1/messages/count_tokens", self.count_tokens),
-        ]
-        return [attrs.evolve(route, errors=anthropic_error) for route in routes]
+        return [
+            Route("POST", "/v1/messages", self.create,
+                  describe=operation("Answer a chat of Anthropic's.", "MessagesRequest", "Answer", EVENTS)),
+            Route("POST", "/v1/messages/count_tokens", self.count_tokens,
+                  describe=operation("Count the tokens of a chat.", "MessagesRequest")),
+        ]  # fmt: skip
 
     async def create(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
         """Answer a conversation, streamed or whole."""

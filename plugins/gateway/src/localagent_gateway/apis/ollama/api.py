@@ -5,7 +5,6 @@ from __future__ import annotations
 from time import perf_counter_ns
 from typing import Any
 
-import attrs
 import msgspec
 
 from localagent import (
@@ -21,7 +20,7 @@ from localagent import (
 from localagent_gateway.apis.ollama.answers import timestamp, whole
 from localagent_gateway.apis.ollama.documents import Line, Message
 from localagent_gateway.apis.ollama.embeddings import embeddings, only_embedding
-from localagent_gateway.apis.ollama.errors import ollama_error, wrong
+from localagent_gateway.apis.ollama.errors import wrong
 from localagent_gateway.apis.ollama.listing import Listing
 from localagent_gateway.apis.ollama.requests import (
     chat_request,
@@ -32,6 +31,7 @@ from localagent_gateway.apis.ollama.requests import (
 )
 from localagent_gateway.apis.ollama.stream import LineWriter
 from localagent_gateway.apis.openai.api import shown
+from localagent_gateway.apis.openapi import LINES, PLAIN, operation
 from localagent_gateway.apis.service import Service
 
 # The version of Ollama whose API this is: clients compare it with the one that brought what they need. This one
@@ -54,18 +54,23 @@ class OllamaApi:
 
     def routes(self) -> list[Route]:
         """Return what is served."""
-        routes = [
-            Route("GET", "/", self.root, open=True),
-            Route("POST", "/api/chat", self.chat),
-            Route("POST", "/api/generate", self.generate),
-            Route("POST", "/api/embed", self.embed),
-            Route("POST", "/api/embeddings", self.embed_one),
-            Route("POST", "/api/show", self.show),
-            Route("GET", "/api/tags", self.tags),
-            Route("GET", "/api/ps", self.running),
-            Route("GET", "/api/version", self.version),
-        ]
-        return [attrs.evolve(route, errors=ollama_error) for route in routes]
+        return [
+            Route("GET", "/", self.root, open=True,
+                  describe=operation("Say what clients of Ollama look for first.", "", "", PLAIN)),
+            Route("POST", "/api/chat", self.chat,
+                  describe=operation("Answer a chat of Ollama's.", "OllamaChatRequest", "Answer", LINES)),
+            Route("POST", "/api/generate", self.generate,
+                  describe=operation("Continue or answer a text.", "OllamaGenerateRequest", "Answer", LINES)),
+            Route("POST", "/api/embed", self.embed, describe=operation("Embed texts.", "OllamaEmbedRequest")),
+            Route("POST", "/api/embeddings", self.embed_one,
+                  describe=operation("Embed a text.", "OllamaEmbeddingsRequest")),
+            Route("POST", "/api/show", self.show, describe=operation("Describe a model.", "OllamaShowRequest")),
+            Route("GET", "/api/tags", self.tags, describe=operation("List the models.", "", "OllamaModelList")),
+            Route("GET", "/api/ps", self.running,
+                  describe=operation("List the models in memory.", "", "OllamaModelList")),
+            Route("GET", "/api/version", self.version,
+                  describe=operation("Name the version of Ollama's API.", "", "OllamaVersion")),
+        ]  # fmt: skip
 
     async def root(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
         """Say what clients look for before they ask anything."""

@@ -27,6 +27,7 @@ from localagent_gateway.apis.anthropic.models import asked_by_anthropic, model_p
 from localagent_gateway.apis.openai.embeddings import LARGE, converted, differs
 from localagent_gateway.apis.openai.responses import ResponsesApi
 from localagent_gateway.apis.openai.sse import EventWriter
+from localagent_gateway.apis.openapi import EVENTS, operation
 from localagent_gateway.apis.service import Service
 
 _encode = msgspec.json.Encoder().encode
@@ -46,13 +47,15 @@ class OpenAIApi:
     def routes(self) -> list[Route]:
         """Return what is served."""
         return [
-            Route("POST", "/v1/chat/completions", self.chat),
-            Route("POST", "/v1/completions", self.complete),
-            Route("POST", "/v1/embeddings", self.embed),
+            Route("POST", "/v1/chat/completions", self.chat,
+                  describe=operation("Answer a chat.", "ChatRequest", "Answer", EVENTS)),
+            Route("POST", "/v1/completions", self.complete,
+                  describe=operation("Continue a text.", "CompletionRequest", "Answer", EVENTS)),
+            Route("POST", "/v1/embeddings", self.embed, describe=operation("Embed texts.", "EmbeddingRequest")),
             *ResponsesApi(self._service).routes(),
-            Route("GET", "/v1/models", self.models),
-            Route("GET", "/v1/models/{id}", self.model),
-        ]
+            Route("GET", "/v1/models", self.models, describe=operation("List the models.", "", "ModelList")),
+            Route("GET", "/v1/models/{id}", self.model, describe=operation("Describe a model.", "", "Model")),
+        ]  # fmt: skip
 
     async def chat(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
         """Answer a chat, streamed or whole."""

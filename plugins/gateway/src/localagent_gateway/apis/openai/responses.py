@@ -18,6 +18,7 @@ from localagent_gateway.apis.openai.errors import WrongField
 from localagent_gateway.apis.openai.responses_answer import Opening, encode, whole_answer
 from localagent_gateway.apis.openai.responses_events import ResponsesWriter
 from localagent_gateway.apis.openai.responses_request import chat_request
+from localagent_gateway.apis.openapi import EVENTS, operation
 from localagent_gateway.apis.service import Service
 
 
@@ -33,7 +34,8 @@ class ResponsesApi:
 
     def routes(self) -> list[Route]:
         """Return what is served."""
-        return [Route("POST", "/v1/responses", self.create)]
+        described = operation("Answer, without state.", "ResponsesRequest", "Answer", EVENTS)
+        return [Route("POST", "/v1/responses", self.create, describe=described)]
 
     async def create(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
         """Answer an input, streamed or whole; what was asked and answered is forgotten afterwards."""
