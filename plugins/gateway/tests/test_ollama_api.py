@@ -245,12 +245,24 @@ async def test_who_only_loads_a_model_hears_that_it_is_there(serve: Any) -> None
         chatted = [line async for line in await client.chat("fake/m", [], stream=True)]
         with pytest.raises(ollama.ResponseError) as missing:
             await client.generate("fake/other")
-        with pytest.raises(ollama.ResponseError, match="put out of memory") as unload:
-            await client.generate("fake/m", keep_alive=0)
     assert (generated.response, generated.done_reason) == ("", "load")
     assert [(line.done, line.done_reason) for line in chatted] == [(True, "load")]
-    assert (missing.value.status_code, unload.value.status_code) == (404, 400)
+    assert missing.value.status_code == 404
     assert fake.asked == []
+
+
+@pytest.mark.parametrize("keep", [0, "0", "0s", "0m", 0.0], ids=repr)
+async def test_who_wants_a_model_unloaded_hears_that_nothing_is_asked_of_it(serve: Any, keep: Any) -> None:
+    """As Ollama says it, by both APIs; with content it is an ordinary question."""
+    fake = fake_provider_plugin()
+    async with serve(plugins=[fake]) as served, ollama.AsyncClient(served.url, trust_env=False) as client:
+        generated = await client.generate("fake/m", keep_alive=keep)
+        chatted = await client.chat("fake/m", [], keep_alive=keep)
+        assert fake.asked == []
+        answered = await client.generate("fake/m", "Hi", keep_alive=keep)
+    assert (generated.response, generated.done_reason) == ("", "unload")
+    assert (chatted.message.content, chatted.done_reason) == ("", "unload")
+    assert (answered.done_reason, asked(fake)["keep_alive"]) == ("stop", keep)
 
 
 # Embeddings
@@ -270,6 +282,26 @@ async def test_each_text_gets_its_vector(serve: Any) -> None:
     assert old.embedding == [5.0]
     assert several.prompt_eval_count == 3
     assert (several.total_duration or 0) > 0
+
+
+@pytest.mark.parametrize("nothing", [{}, {"input": ""}, {"input": []}, {"input": None}])
+async def test_an_empty_embed_loads_the_model(serve: Any, nothing: dict[str, Any]) -> None:
+    """No vector, as Ollama answers; a model that is not there is an error, and an empty text in a list is a text."""
+    fake = fake_provider_plugin()
+    async with (
+        serve(plugins=[fake]) as served,
+        httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
+    ):
+        loaded = await http.post("/api/embed", json={"model": "fake/m", **nothing})
+        old = await http.post("/api/embeddings", json={"model": "fake/m", "prompt": ""})
+        older = await http.post("/api/embeddings", json={"model": "fake/m"})
+        missing = await http.post("/api/embed", json={"model": "fake/other", **nothing})
+        assert fake.asked == []
+        listed = await http.post("/api/embed", json={"model": "fake/m", "input": [""]})
+    assert (loaded.status_code, loaded.json()["model"], loaded.json()["embeddings"]) == (200, "fake/m", [])
+    assert (old.json(), older.json()) == ({"embedding": []}, {"embedding": []})
+    assert missing.status_code == 404
+    assert listed.json()["embeddings"] == [[0.0]]
 
 
 # Models
@@ -420,8 +452,11 @@ async def test_a_tool_call_that_is_no_object_is_an_error(serve: Any) -> None:
         ("/api/generate", {"prompt": "Hi", "context": [1, 2]}, "context"),
         ("/api/generate", {"prompt": "Hi", "raw": True, "system": "Be kind."}, "system"),
         ("/api/generate", {"prompt": ["Hi"]}, "prompt"),
-        ("/api/embed", {}, "input"),
-        ("/api/embeddings", {}, "prompt"),
+        ("/api/embed", {"input": 3}, "input"),
+        ("/api/embed", {"input": {}}, "input"),
+        ("/api/embed", {"input": ["Hi", 3]}, "input"),
+        ("/api/embeddings", {"prompt": ["Hi"]}, "prompt"),
+        ("/api/embeddings", {"prompt": []}, "prompt"),
         ("/api/show", {}, "model"),
     ],
 )

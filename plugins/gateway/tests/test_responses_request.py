@@ -120,7 +120,12 @@ def test_an_input_that_no_chat_can_say_is_refused(given: Any) -> None:
              "tool_choice": {"type": "function", "function": {"name": "f"}}, "parallel_tool_calls": False},
         ),
         ({"store": False, "background": False, "previous_response_id": None, "truncation": "disabled"}, {}),
-        ({"include": ["reasoning.encrypted_content"], "stream": True, "stream_options": {}, "metadata": {"a": 1}}, {}),
+        ({"include": ["reasoning.encrypted_content"], "stream": True, "stream_options": {}}, {}),
+        ({"metadata": {"a": "1"}}, {}),
+        ({"top_logprobs": 3}, {"logprobs": True, "top_logprobs": 3}),
+        ({"top_logprobs": 0, "service_tier": "flex"}, {"service_tier": "flex"}),
+        ({"tool_choice": "required"}, {"tool_choice": "required"}),  # refused later, by name
+        ({"tool_choice": "none", "tools": []}, {}),
         ({"temperature": 0.1, "top_p": 0.2, "user": "u", "seed": 3, "vendor": [1]},
          {"temperature": 0.1, "top_p": 0.2, "user": "u", "seed": 3, "vendor": [1]}),
     ],
@@ -134,15 +139,34 @@ def test_a_field_becomes_that_of_a_chat(document: dict[str, Any], fields: dict[s
 
 
 @pytest.mark.parametrize(
-    "document",
+    ("document", "named"),
     [
-        {"instructions": 3}, {"instructions": ["a"]}, {"reasoning": "high"}, {"text": []}, {"text": {"format": "json"}},
-        {"tools": {"type": "function"}}, {"tools": [3]}, {"tools": [{"type": "function"}]},
-        {"tools": [{"type": "function", "name": "f"}], "tool_choice": {"type": "web_search"}},
-        {"tools": [{"type": "custom", "name": "f"}]}, {"include": "all"}, {"input": []}, {"input": None},
+        ({"instructions": 3}, "instructions"), ({"instructions": ["a"]}, "instructions"),
+        ({"reasoning": "high"}, "reasoning"), ({"reasoning": {"effort": 3}}, "reasoning.effort"),
+        ({"reasoning": {"depth": 3}}, "reasoning.depth"), ({"text": []}, "text"),
+        ({"text": {"format": "json"}}, "text.format"), ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
+        ({"text": {"format": {"type": "json_schema", "schema": "x"}}}, "text.format.schema"),
+        ({"tools": {}}, "tools"), ({"tools": {"type": "function"}}, "tools"), ({"tools": "f"}, "tools"),
+        ({"tools": 0}, "tools"), ({"tools": False}, "tools"), ({"tools": ""}, "tools"),
+        ({"tools": [3]}, "tools[0]"), ({"tools": [{"type": "function"}]}, "tools[0].name"),
+        ({"tools": [{"type": "function", "name": "f", "parameters": []}]}, "tools[0].parameters"),
+        ({"tools": [{"type": "custom", "name": "f"}]}, "tools[0]"),
+        ({"tools": [{"type": "function", "name": "f"}], "tool_choice": {"type": "web_search"}}, "tool_choice"),
+        ({"tools": [{"type": "function", "name": "f"}], "tool_choice": {"type": "function"}}, "tool_choice.name"),
+        ({"tool_choice": "some"}, "tool_choice"), ({"tool_choice": 3}, "tool_choice"),
+        ({"parallel_tool_calls": 1}, "parallel_tool_calls"),
+        ({"include": "all"}, "include"), ({"include": ["file_search_call.results"]}, "include[0]"),
+        ({"input": []}, "input"), ({"input": None}, "input"), ({"input": {}}, "input"), ({"input": 3}, "input"),
+        ({"metadata": []}, "metadata"), ({"metadata": "a"}, "metadata"), ({"metadata": {"a": 1}}, "metadata.a"),
+        ({"max_output_tokens": "5"}, "max_output_tokens"), ({"max_output_tokens": True}, "max_output_tokens"),
+        ({"max_tool_calls": "5"}, "max_tool_calls"), ({"temperature": "hot"}, "temperature"),
+        ({"top_logprobs": 21}, "top_logprobs"), ({"top_logprobs": -1}, "top_logprobs"),
+        ({"top_logprobs": True}, "top_logprobs"), ({"service_tier": {}}, "service_tier"),
+        ({"user": 3}, "user"), ({"model": []}, "model"), ({"truncation": "auto"}, "truncation"),
     ],
 )  # fmt: skip
-def test_a_field_of_another_shape_is_refused(document: dict[str, Any]) -> None:
-    """As a request that is wrong, by a sentence."""
-    with pytest.raises(InvalidRequest):
+def test_a_field_of_another_shape_is_refused(document: dict[str, Any], named: str) -> None:
+    """As a request that is wrong, by a sentence that names the field, empty or not."""
+    with pytest.raises(InvalidRequest) as caught:
         chat_request({"input": "Hi", **document})
+    assert named in caught.value.message or document == {"input": []}

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from localagent import InvalidRequest, LocalRefusal, StartError
+
+
+class WrongField(InvalidRequest):
+    """A field of the request is wrong, or cannot be served.
+
+    Args:
+        message: One sentence that names the field.
+        param: The field, as programs find it in the errors of OpenAI's API.
+        fields: As for every error.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.param = param
 
 
 class NotFound(InvalidRequest):

@@ -1,15 +1,17 @@
 """What the bodies of requests and answers look like: the schemas of the OpenAPI document.
 
-Of requests the fields that the gateway itself reads or refuses are described. OpenAI's and Anthropic's other fields
-pass as they are, so they are allowed; Ollama's are translated one by one, so others are refused.
+Of requests the fields that the gateway itself reads or refuses are described. OpenAI's other fields pass as they are,
+so they are allowed; Anthropic's and Ollama's are translated one by one, by tables, so others are refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
+from localagent_gateway.apis.anthropic import requests as anthropic
 from localagent_gateway.apis.bodies import DENIED
+from localagent_gateway.apis.fields import Table
 from localagent_gateway.apis.ollama import requests as ollama
 
 Schema = dict[str, Any]
@@ -55,6 +57,16 @@ _OLLAMA: dict[str, Schema] = {
 }
 
 
+_ANTHROPIC: dict[str, Schema] = {
+    **COMMON,
+    "messages": MESSAGES,
+    "system": {"type": ["string", "array", "null"], "items": OBJECT},
+    "max_tokens": WHOLE,
+    "stop_sequences": {"type": ["array", "null"], "items": {"type": "string"}},
+    "tools": OBJECTS,
+}
+
+
 def _open(*required: str, **properties: Schema) -> Schema:
     """Return a request whose unknown fields pass, but for those that could choose where it goes."""
     denied = {"not": {"enum": sorted(DENIED)}}
@@ -67,9 +79,9 @@ def _open(*required: str, **properties: Schema) -> Schema:
     }
 
 
-def _closed(names: Iterable[str], *required: str) -> Schema:
-    """Return one of Ollama's requests: the fields that its table of translations names, and no others."""
-    properties = {name: _OLLAMA.get(name, {}) for name in sorted(names)}
+def _closed(table: Table, known: Mapping[str, Schema], *required: str) -> Schema:
+    """Return a request that holds the fields of its table, and no others."""
+    properties = {name: known.get(name, {}) for name in sorted(table.rules)}
     return {"type": "object", "required": list(required), "properties": properties, "additionalProperties": False}
 
 
@@ -101,18 +113,11 @@ REQUESTS: dict[str, Schema] = {
         max_output_tokens=WHOLE,
         tools=OBJECTS,
     ),
-    "MessagesRequest": _open(
-        "messages",
-        **COMMON,
-        messages=MESSAGES,
-        system={"type": ["string", "array", "null"], "items": OBJECT},
-        max_tokens=WHOLE,
-        tools=OBJECTS,
-    ),
-    "OllamaChatRequest": _closed(ollama.CHAT),
-    "OllamaGenerateRequest": _closed(ollama.GENERATE),
-    "OllamaEmbedRequest": _closed(ollama.EMBED, "input"),
-    "OllamaEmbeddingsRequest": _closed(ollama.EMBED_ONE, "prompt"),
+    "MessagesRequest": _closed(anthropic.REQUEST, _ANTHROPIC, "messages"),
+    "OllamaChatRequest": _closed(ollama.CHAT, _OLLAMA),
+    "OllamaGenerateRequest": _closed(ollama.GENERATE, _OLLAMA),
+    "OllamaEmbedRequest": _closed(ollama.EMBED, _OLLAMA),
+    "OllamaEmbeddingsRequest": _closed(ollama.EMBED_ONE, _OLLAMA),
     "OllamaShowRequest": _open("model", model={"type": "string"}),
 }
 _NAMED: Schema = _answer("id", "object", id={"type": "string"}, object={"const": "model"})

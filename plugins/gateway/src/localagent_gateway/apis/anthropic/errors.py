@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from localagent import FrontAnswer, FrontRequest, InvalidRequest, LocalAgentError
+from localagent import FrontAnswer, FrontRequest, LocalAgentError
 from localagent_gateway.apis.openai.errors import error_headers, sentence
 
 _encode = msgspec.json.Encoder().encode
@@ -37,13 +37,3 @@ def anthropic_error(error: LocalAgentError, request: FrontRequest) -> FrontAnswe
     """Return the answer that tells an error."""
     headers = {**error_headers(error), "request-id": request.id}
     return FrontAnswer(error.status, _encode(error_object(error, request.id)), headers)
-
-
-def unsupported(what: str, mend: str | None = None) -> InvalidRequest:
-    """Return the error for what the gateway cannot say to a model."""
-    return InvalidRequest(f"The gateway cannot say {what}.", mend=mend, code="unsupported")
-
-
-def wrong(what: str) -> InvalidRequest:
-    """Return the error for a request that is wrong."""
-    return InvalidRequest(what)

@@ -1,36 +1,61 @@
 """Anthropic's requests as requests of the pipeline.
 
-===============================  ======================================================================================
-at Anthropic                     in the OpenAI schema
-===============================  ======================================================================================
-``system``, ``messages``         ``messages``
-``tools``, ``tool_choice``       the same, see ``tools``
-``thinking``, ``output_config``  ``reasoning_effort``, ``response_format``, see ``effort``
-``stop_sequences``               ``stop``
-``metadata.user_id``             ``user``
-``top_k``                        the same: a vendor field that most local servers know
-``cache_control``                nothing, see ``blocks``
-``service_tier``, ``speed``      nothing for ``auto`` and ``standard``, which is what happens untold; else refused
-===============================  ======================================================================================
+===================================  ==================================================================================
+at Anthropic                         in the OpenAI schema
+===================================  ==================================================================================
+``system``, ``messages``             ``messages``
+a tool with ``input_schema``         a function with ``parameters``; ``name``, ``description``, ``strict`` are the same
+a tool of a named type               refused: Anthropic's servers run it, or its schema is known to their models alone
+``tool_choice`` auto, any, tool      ``auto``, ``required``, the function by its name; ``none`` is the same
+``disable_parallel_tool_use``        ``parallel_tool_calls: false``
+``thinking`` disabled                ``reasoning_effort: none``, whatever else is said
+``thinking`` adaptive                nothing: the model decides, as it does untold
+``thinking`` enabled                 ``reasoning_effort`` by ``budget_tokens``, see ``BUDGETS``
+``output_config.effort``             ``reasoning_effort``; it goes before a budget, because it needs no translation
+``output_config.format``             ``response_format``
+``stop_sequences``                   ``stop``
+``metadata.user_id``                 ``user``
+``top_k``                            the same: a vendor field that most local servers know
+``cache_control``                    nothing, see ``blocks``
+``service_tier``, ``speed``          nothing for ``auto`` and ``standard``, which is what happens untold; else refused
+===================================  ==================================================================================
 
-``model``, ``max_tokens``, ``temperature`` and ``top_p`` are the same. A field that is null is not said. A field that
-stands in no table is refused by name: nothing is dropped in silence.
+``model``, ``max_tokens``, ``temperature`` and ``top_p`` are the same. Thoughts that are asked for hidden (``display:
+omitted``) are refused: nobody here could give them back later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from localagent import ChatRequest
-from localagent_gateway.apis.anthropic.blocks import only, text_of
-from localagent_gateway.apis.anthropic.effort import output_config, thinking
-from localagent_gateway.apis.anthropic.errors import unsupported, wrong
 from localagent_gateway.apis.anthropic.messages import openai_messages, system_messages
-from localagent_gateway.apis.anthropic.tools import choice, functions
+from localagent_gateway.apis.bodies import named
+from localagent_gateway.apis.fields import (
+    FLAG,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    TEXTS,
+    WHOLE,
+    Document,
+    Table,
+    each,
+    elsewhere,
+    needed,
+    only,
+    same,
+    to,
+    unsupported,
+    wrong,
+)
 
-Document = dict[str, Any]
-Rule = Callable[[Document, str, Any], None]
+#: Budgets below these tokens are of that effort. Our own figures: 1,024 is the least that Anthropic takes, and 16,000
+#: the budget of its examples (https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking).
+BUDGETS = ((4_096, "low"), (16_000, "medium"))
+EFFORTS = ("low", "medium", "high", "xhigh", "max")  # no set: what a body names may not be hashable
+_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
 def chat_request(body: Mapping[str, Any]) -> ChatRequest:
@@ -42,9 +67,8 @@ def chat_request(body: Mapping[str, Any]) -> ChatRequest:
     Raises:
         InvalidRequest: The body says what cannot be said (code ``unsupported``), or is wrong.
     """
-    limit = body.get("max_tokens")
-    if type(limit) is not int or limit < 1:
-        raise wrong("The field max_tokens is missing or no number of tokens above 0.")
+    if needed(body, "max_tokens", WHOLE) < 1:
+        raise wrong("The field max_tokens is no number of tokens above 0.", "max_tokens")
     request = counted_request(body)
     # Streams tell the usage at their end, so it is asked of the server.
     return request.replace(stream_options={"include_usage": True}) if body.get("stream") else request
@@ -52,68 +76,111 @@ def chat_request(body: Mapping[str, Any]) -> ChatRequest:
 
 def counted_request(body: Mapping[str, Any]) -> ChatRequest:
     """Return the request that the body of ``/v1/messages/count_tokens`` describes; errors as in ``chat_request``."""
-    document: Document = {}
-    for name, value in body.items():
-        if value is None:
-            continue
-        rule = _RULES.get(name)
-        if rule is None:
-            raise unsupported(f"the field {name[:60]!r}")
-        rule(document, name, value)
+    document = REQUEST.read(body)
     document["messages"] = system_messages(body.get("system")) + openai_messages(body.get("messages"))
     return ChatRequest(document)
 
 
-def _kept(document: Document, name: str, value: Any) -> None:
-    document[name] = value
-
-
-def _elsewhere(document: Document, name: str, value: Any) -> None:
-    """Leave the field to whoever reads it apart."""
-
-
-def _default(usual: str) -> Rule:
-    def rule(document: Document, name: str, value: Any) -> None:
-        if value != usual:
-            raise unsupported(f"the field {name!r} other than {usual!r}")
-
-    return rule
-
-
-def _stop(document: Document, name: str, value: Any) -> None:
-    if not isinstance(value, list) or not all(isinstance(stop, str) for stop in value):
-        raise wrong("The field stop_sequences is no list of texts.")
-    if value:
+def _stop(document: Document, where: str, value: Any) -> None:
+    if TEXTS(value, where):
         document["stop"] = value
 
 
-def _metadata(document: Document, name: str, value: Any) -> None:
-    if not isinstance(value, Mapping):
-        raise wrong("The field metadata is no object.")
-    only(value, name, "user_id")
-    if value.get("user_id") is not None:
-        document["user"] = text_of(value, "user_id", name)
+def _metadata(document: Document, where: str, value: Any) -> None:
+    _METADATA.read(value, where, document)
 
 
-def _tools(document: Document, name: str, value: Any) -> None:
-    told = functions(value)
+def _tools(document: Document, where: str, value: Any) -> None:
+    told = [_function(tool, place) for place, tool in each(value, where)]
     if told:  # servers of the OpenAI schema refuse an empty list
         document["tools"] = told
 
 
-def _tool_choice(document: Document, name: str, value: Any) -> None:
-    document.update(choice(value))
+def _function(tool: Any, where: str) -> Document:
+    kind = OBJECT(tool, where).get("type") or "custom"
+    if kind != "custom":
+        raise unsupported(f"{where}: a tool of type {named(kind)!r}", "Describe it with input_schema.")
+    function = {"name": needed(tool, "name", TEXT, where), "parameters": needed(tool, "input_schema", OBJECT, where)}
+    return {"type": "function", "function": _FUNCTION.read(tool, where, function)}
 
 
-_RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(("model", "max_tokens", "temperature", "top_p", "top_k"), _kept),
-    **dict.fromkeys(("messages", "system", "stream", "cache_control"), _elsewhere),
+def _tool_choice(document: Document, where: str, value: Any) -> None:
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind == "tool":
+        _CHOICE.read({**value, "name": None}, where, document)
+        document["tool_choice"] = {"type": "function", "function": {"name": needed(value, "name", TEXT, where)}}
+    elif isinstance(kind, str) and kind in _CHOICES:
+        _CHOICE.read(value, where, document)
+        document["tool_choice"] = _CHOICES[kind]
+    else:
+        raise wrong("The field tool_choice is none of auto, any, tool and none.", where)
+
+
+def _one_by_one(document: Document, where: str, value: Any) -> None:
+    if FLAG(value, where):
+        document["parallel_tool_calls"] = False
+
+
+def _thinking(document: Document, where: str, value: Any) -> None:
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind not in ("enabled", "disabled", "adaptive"):
+        raise unsupported("this thinking", "Use one of the types enabled, disabled, adaptive.")
+    _THINKING.read(value, where)
+    if kind == "disabled":
+        document["reasoning_effort"] = "none"
+    elif kind == "enabled":
+        budget = needed(value, "budget_tokens", WHOLE, where)
+        if budget < 1:
+            raise wrong("The field thinking.budget_tokens is no number of tokens above 0.", where)
+        effort = next((effort for below, effort in BUDGETS if budget < below), "high")
+        document.setdefault("reasoning_effort", effort)
+
+
+def _output_config(document: Document, where: str, value: Any) -> None:
+    _OUTPUT.read(value, where, document)
+
+
+def _effort(document: Document, where: str, value: Any) -> None:
+    if value not in EFFORTS:
+        raise wrong(f"The field {where} is none of: {', '.join(EFFORTS)}.", where)
+    if document.get("reasoning_effort") != "none":
+        document["reasoning_effort"] = value
+
+
+def _form(document: Document, where: str, value: Any) -> None:
+    """Say the form; Anthropic always holds an answer to its schema, which is ``strict`` in OpenAI's words."""
+    schema = needed(OBJECT(value, where), "schema", OBJECT, where)
+    if value.get("type") != "json_schema":
+        raise wrong(f"The field {where} is no json_schema.", where)
+    _FORM.read(value, where)
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+    document["response_format"] = form
+
+
+_METADATA = Table({"user_id": to("user", TEXT)})
+_FUNCTION = Table({
+    **same(TEXT, "description"),
+    **same(FLAG, "strict"),
+    # How finely the input is streamed is the server's affair: eager_input_streaming changes no byte of it.
+    **elsewhere(None, "type", "name", "input_schema", "cache_control", "eager_input_streaming"),
+    "allowed_callers": only([], ["direct"]),
+})  # fmt: skip
+_CHOICE = Table({**elsewhere(TEXT, "type"), "disable_parallel_tool_use": _one_by_one})
+_THINKING = Table({**elsewhere(None, "type", "budget_tokens"), "display": only("summarized")})
+_FORM = Table(elsewhere(None, "type", "schema"))
+_OUTPUT = Table({"effort": _effort, "format": _form})
+REQUEST = Table({
+    **same(TEXT, "model"),
+    **same(WHOLE, "max_tokens", "top_k"),
+    **same(NUMBER, "temperature", "top_p"),
+    **elsewhere(None, "messages", "system", "stream", "cache_control"),
     "stop_sequences": _stop,
     "metadata": _metadata,
     "tools": _tools,
     "tool_choice": _tool_choice,
-    "thinking": thinking,
-    "output_config": output_config,
-    "service_tier": _default("auto"),
-    "speed": _default("standard"),
-}
+    "thinking": _thinking,
+    "output_config": _output_config,
+    "service_tier": only("auto"),
+    "speed": only("standard"),
+})  # fmt: skip
+"""The fields of a request."""

@@ -10,17 +10,16 @@ import msgspec
 from localagent import (
     ChatRequest,
     CompletionRequest,
-    EmbedRequest,
     FrontAnswer,
     FrontRequest,
     FrontStream,
     Principal,
     Route,
 )
+from localagent_gateway.apis.fields import TEXT, needed, wrong
 from localagent_gateway.apis.ollama.answers import timestamp, whole
-from localagent_gateway.apis.ollama.documents import Line, Message
+from localagent_gateway.apis.ollama.documents import Embeddings, Line, Message
 from localagent_gateway.apis.ollama.embeddings import embeddings, only_embedding
-from localagent_gateway.apis.ollama.errors import wrong
 from localagent_gateway.apis.ollama.listing import Listing
 from localagent_gateway.apis.ollama.requests import (
     chat_request,
@@ -80,8 +79,8 @@ class OllamaApi:
         """Answer a chat, streamed unless told otherwise."""
         started = perf_counter_ns()
         body = await self._body(front, principal)
-        if only_loads(body, "messages"):
-            return await self._loaded(body, principal, Message(content=""))
+        if over := only_loads(body, "messages"):
+            return await self._loaded(body, principal, over, Message(content=""))
         streamed = _streamed(body)
         return await self._answer(chat_request(body, streamed=streamed), front, principal, streamed, started)
 
@@ -89,8 +88,8 @@ class OllamaApi:
         """Continue or answer a text, streamed unless told otherwise."""
         started = perf_counter_ns()
         body = await self._body(front, principal)
-        if only_loads(body, "prompt", "images", "suffix"):
-            return await self._loaded(body, principal, None)
+        if over := only_loads(body, "prompt", "images", "suffix"):
+            return await self._loaded(body, principal, over)
         streamed = _streamed(body)
         return await self._answer(
             generate_request(body, streamed=streamed), front, principal, streamed, started, chat=False
@@ -101,16 +100,20 @@ class OllamaApi:
         started = perf_counter_ns()
         body = await self._body(front, principal)
         request = embed_request(body)
-        if not body.get("input"):
-            raise wrong("The field input is missing or empty.")
+        if only_loads(body, "input"):
+            model = await self._there(body, principal)
+            nothing = Embeddings(model=model, embeddings=[], total_duration=perf_counter_ns() - started)
+            return FrontAnswer(200, _encode(nothing))
         response = await self._service.answer(request, front, principal)
         return self._service.told(response, embeddings(response, perf_counter_ns() - started))
 
     async def embed_one(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
         """Return the embedding of one text, by the older API."""
-        request: EmbedRequest = embed_one_request(await self._body(front, principal))
-        if not request.get("input"):
-            raise wrong("The field prompt is missing or empty.")
+        body = await self._body(front, principal)
+        request = embed_one_request(body)
+        if only_loads(body, "prompt"):
+            await self._there(body, principal)
+            return FrontAnswer(200, b'{"embedding":[]}')
         response = await self._service.answer(request, front, principal)
         return self._service.told(response, only_embedding(response))
 
@@ -162,20 +165,28 @@ class OllamaApi:
         line = whole(response, chat=chat, created=timestamp(service.wall()), nanoseconds=spent)
         return service.told(response, _encode(line))
 
-    async def _loaded(self, body: dict[str, Any], principal: Principal, message: Message | None) -> FrontAnswer:
-        """Answer who wants a model loaded and nothing said: the model is there; its instance loads it when asked."""
-        if not body.get("model"):
-            raise wrong("The field model is missing.")
+    async def _loaded(
+        self, body: dict[str, Any], principal: Principal, over: str, message: Message | None = None
+    ) -> FrontAnswer:
+        """Answer a request that says nothing: the model is there, and its instance loads it when it is asked."""
         line = Line(
-            model=shown(await self._listing.find(body["model"], principal)),
+            model=await self._there(body, principal),
             created_at=timestamp(self._service.wall()),
             message=message,
             response="" if message is None else None,
             done=True,
-            done_reason="load",
+            done_reason=over,
         )
         kind = LineWriter.content_type if _streamed(body) else "application/json"
         return FrontAnswer(200, _encode(line) + b"\n", content_type=kind)
+
+    async def _there(self, body: dict[str, Any], principal: Principal) -> str:
+        """Return the name of the model that a request asks for.
+
+        Raises:
+            ModelNotFound: There is none of this name.
+        """
+        return shown(await self._listing.find(needed(body, "model", TEXT), principal))
 
 
 def _streamed(body: dict[str, Any]) -> bool:

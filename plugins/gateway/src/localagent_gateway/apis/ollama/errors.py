@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from localagent import FrontAnswer, FrontRequest, InvalidRequest, LocalAgentError
+from localagent import FrontAnswer, FrontRequest, LocalAgentError
 from localagent_gateway.apis.openai.errors import error_headers, sentence
 
 _encode = msgspec.json.Encoder().encode
@@ -18,13 +18,3 @@ def error_line(error: LocalAgentError) -> bytes:
 def ollama_error(error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
     """Return the answer that tells an error."""
     return FrontAnswer(error.status, error_line(error), error_headers(error))
-
-
-def unsupported(what: str, mend: str | None = None) -> InvalidRequest:
-    """Return the error for what the gateway cannot say to a model."""
-    return InvalidRequest(f"The gateway cannot say {what}.", mend=mend, code="unsupported")
-
-
-def wrong(what: str) -> InvalidRequest:
-    """Return the error for a request that is wrong."""
-    return InvalidRequest(what)

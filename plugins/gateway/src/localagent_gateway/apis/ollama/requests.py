@@ -1,45 +1,52 @@
-"""Ollama's requests as requests of the pipeline."""
+"""Ollama's requests as requests of the pipeline.
+
+============================  =========================================================================================
+at Ollama                     in the OpenAI schema
+============================  =========================================================================================
+``options.temperature`` etc.  fields of the same name; see ``SPREAD``
+``options.num_predict``       ``max_tokens``; nothing below 1, which means "no limit"
+``options.stop``              ``stop``
+other ``options``             ``options`` with what is left: a vendor field that servers of Ollama's own know
+``format``                    ``response_format``
+``think``                     ``reasoning_effort``; ``true`` stays ``think``, because it names no effort
+``tools``                     the same; an empty list is nothing, because OpenAI refuses one
+``keep_alive``, ``truncate``, ``shift``, ``dimensions``, ``logprobs``, ``top_logprobs``: the same
+============================  =========================================================================================
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from localagent import ChatRequest, CompletionRequest, EmbedRequest
-from localagent_gateway.apis.ollama.errors import unsupported, wrong
-from localagent_gateway.apis.ollama.fields import (
-    CONVERSATION,
-    EVERYWHERE,
-    GENERATION,
+from localagent_gateway.apis.fields import (
+    FLAG,
+    LIST,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    TEXT_OR_TEXTS,
+    WHOLE,
     Document,
-    apply,
+    Table,
     elsewhere,
-    kept,
     refused,
-    tools,
+    same,
+    to,
+    wrong,
 )
 from localagent_gateway.apis.ollama.messages import openai_messages, user_message
 
+# Options for which the OpenAI schema, or most servers that speak it, have a field of the same name.
+SPREAD = (
+    "temperature", "top_p", "top_k", "min_p", "typical_p", "seed", "presence_penalty", "frequency_penalty",
+    "repeat_penalty", "num_ctx",
+)  # fmt: skip
+EFFORTS = ("low", "medium", "high", "max")
 _COUNTED = {"include_usage": True}  # Ollama's last line counts tokens
 
 
-def _messages(document: Document, name: str, value: Any) -> None:
-    document["messages"] = openai_messages(value)
-
-
-# A template is the server's own affair; what ``context`` holds are tokens of one model; the others make pictures.
-_NEVER = dict.fromkeys(("template", "context", "width", "height", "steps"), refused)
-_READ_APART = dict.fromkeys(("prompt", "system", "images", "raw"), elsewhere)
-
-CHAT = {**CONVERSATION, "messages": _messages, "tools": tools}
-GENERATE = {**CONVERSATION, **_NEVER, **_READ_APART, "suffix": refused}
-# A bare text goes to the model without its chat template: there is nobody who could be told any of these.
-_BARE = dict.fromkeys(("system", "images", "format", "think", "logprobs", "top_logprobs"), refused)
-COMPLETE = {**GENERATION, **_NEVER, **_BARE, "prompt": kept, "suffix": kept, "raw": elsewhere}
-EMBED = {**EVERYWHERE, "input": kept, "dimensions": kept}
-EMBED_ONE = {**EVERYWHERE, "prompt": elsewhere}
-
-
-def chat_request(body: dict[str, Any], *, streamed: bool) -> ChatRequest:
+def chat_request(body: Document, *, streamed: bool) -> ChatRequest:
     """Return the request that the body of ``/api/chat`` makes.
 
     Args:
@@ -49,12 +56,12 @@ def chat_request(body: dict[str, Any], *, streamed: bool) -> ChatRequest:
     Raises:
         InvalidRequest: The body says what cannot be said (code ``unsupported``), or is wrong.
     """
-    request = ChatRequest(_counted(apply(CHAT, body, {}), streamed))
+    request = ChatRequest(_counted(CHAT.read(body), streamed))
     request.check()
     return request
 
 
-def generate_request(body: dict[str, Any], *, streamed: bool) -> ChatRequest | CompletionRequest:
+def generate_request(body: Document, *, streamed: bool) -> ChatRequest | CompletionRequest:
     """Return the request that the body of ``/api/generate`` makes: a chat, or a completion if ``raw`` or to fill a gap.
 
     Args:
@@ -64,41 +71,38 @@ def generate_request(body: dict[str, Any], *, streamed: bool) -> ChatRequest | C
     Raises:
         InvalidRequest: The body says what cannot be said (code ``unsupported``), or is wrong.
     """
-    prompt = _text(body, "prompt")
     if body.get("raw") or body.get("suffix"):
-        return CompletionRequest(_counted(apply(COMPLETE, body, {}), streamed))
-    document = apply(GENERATE, body, {})
-    system = _text(body, "system")
-    said = [{"role": "system", "content": system}] if system else []
-    document["messages"] = [*said, user_message(prompt, body.get("images"), "the prompt")]
+        return CompletionRequest(_counted(COMPLETE.read(body), streamed))
+    document = GENERATE.read(body)
+    said = [{"role": "system", "content": body["system"]}] if body.get("system") else []
+    document["messages"] = [*said, user_message(body.get("prompt") or "", body.get("images"), "the prompt")]
     return ChatRequest(_counted(document, streamed))
 
 
-def embed_request(body: dict[str, Any]) -> EmbedRequest:
+def embed_request(body: Document) -> EmbedRequest:
     """Return the request that the body of ``/api/embed`` makes; errors as in ``chat_request``."""
-    return EmbedRequest(apply(EMBED, body, {}))
+    return EmbedRequest(EMBED.read(body))
 
 
-def embed_one_request(body: dict[str, Any]) -> EmbedRequest:
+def embed_one_request(body: Document) -> EmbedRequest:
     """Return the request that the body of ``/api/embeddings`` makes, which is older; errors as in ``chat_request``."""
-    return EmbedRequest(apply(EMBED_ONE, body, {"input": _text(body, "prompt")}))
+    return EmbedRequest(EMBED_ONE.read(body))
 
 
-def only_loads(body: dict[str, Any], *content: str) -> bool:
-    """Whether a body asks for nothing but that the model be loaded: it lacks all content.
+def only_loads(body: Document, *content: str) -> str | None:
+    """Return why a request is over at once that lacks all content: ``load`` or ``unload``; None for any other.
 
     Args:
         body: The body.
         content: The fields that would hold content.
-
-    Raises:
-        InvalidRequest: It asks that the model be put out of memory, which is the instance's own affair.
     """
     if any(body.get(name) for name in content):
-        return False
-    if body.get("keep_alive") in (0, "0", "0s"):
-        raise unsupported("that a model be put out of memory", "Ask its instance.")
-    return True
+        return None
+    return "unload" if body.get("keep_alive") in _AT_ONCE else "load"
+
+
+# How long a model stays in memory: not at all. Ollama takes a number of seconds, or text with a unit.
+_AT_ONCE = (0, *(f"0{unit}" for unit in ("", "ms", "s", "m", "h")))
 
 
 def _counted(document: Document, streamed: bool) -> Document:
@@ -107,8 +111,84 @@ def _counted(document: Document, streamed: bool) -> Document:
     return document
 
 
-def _text(body: dict[str, Any], name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str | None):
-        raise wrong(f"The field {name} is no text.")
-    return value or ""
+def _messages(document: Document, where: str, value: Any) -> None:
+    document["messages"] = openai_messages(value)
+
+
+def _tools(document: Document, where: str, value: Any) -> None:
+    if LIST(value, where):
+        document["tools"] = value
+
+
+def _options(document: Document, where: str, value: Any) -> None:
+    """Spread the options over the document's own fields, as far as there are such."""
+    left = {}
+    for name, option in OBJECT(value, where).items():
+        if option is not None and name in _OPTIONS:
+            _OPTIONS[name](document, f"{where}.{name}", option)
+        elif option is not None:
+            left[name] = option
+    if left:
+        document["options"] = left
+
+
+def _num_predict(document: Document, where: str, value: Any) -> None:
+    if NUMBER(value, where) != value // 1:
+        raise wrong(f"The field {where} is no whole number.", where)
+    if value >= 1:
+        document["max_tokens"] = int(value)
+
+
+def _stop(document: Document, where: str, value: Any) -> None:
+    if TEXT_OR_TEXTS(value, where):
+        document["stop"] = value
+
+
+def _format(document: Document, where: str, value: Any) -> None:
+    if value == "json":
+        document["response_format"] = {"type": "json_object"}
+    elif isinstance(value, dict):
+        document["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": value}}
+    elif value != "":
+        raise wrong('The field format is neither "json" nor a JSON schema.', where)
+
+
+def _think(document: Document, where: str, value: Any) -> None:
+    if value is True:
+        document["think"] = True
+    elif value is False:
+        document["reasoning_effort"] = "none"
+    elif value in EFFORTS:
+        document["reasoning_effort"] = value
+    else:
+        raise wrong(f"The field think is neither true, false nor one of: {', '.join(EFFORTS)}.", where)
+
+
+_OPTIONS = {"num_predict": _num_predict, "stop": _stop, **same(None, *SPREAD)}
+# What all operations have in common; ``stream`` is said by the operation.
+_EVERYWHERE = {**same(TEXT, "model"), **same(None, "keep_alive", "truncate"), "options": _options}
+_GENERATION = {**_EVERYWHERE, **elsewhere(FLAG, "stream"), **same(None, "shift")}
+_CONVERSATION = {
+    **_GENERATION,
+    **same(FLAG, "logprobs"),
+    **same(WHOLE, "top_logprobs"),
+    "format": _format,
+    "think": _think,
+}
+# A template is the server's own affair; what ``context`` holds are tokens of one model; the others make pictures.
+_NEVER = dict.fromkeys(("template", "context", "width", "height", "steps"), refused())
+# A bare text goes to the model without its chat template: there is nobody who could be told any of these.
+_BARE = dict.fromkeys(("system", "images", "format", "think", "logprobs", "top_logprobs"), refused())
+
+CHAT = Table({**_CONVERSATION, "messages": _messages, "tools": _tools})
+GENERATE = Table({
+    **_CONVERSATION,
+    **_NEVER,
+    **elsewhere(TEXT, "prompt", "system"),
+    **elsewhere(FLAG, "raw"),
+    **elsewhere(None, "images"),
+    "suffix": refused(),
+})  # fmt: skip
+COMPLETE = Table({**_GENERATION, **_NEVER, **_BARE, **same(TEXT, "prompt", "suffix"), **elsewhere(FLAG, "raw")})
+EMBED = Table({**_EVERYWHERE, **same(TEXT_OR_TEXTS, "input"), **same(WHOLE, "dimensions")})
+EMBED_ONE = Table({**_EVERYWHERE, "prompt": to("input", TEXT)})

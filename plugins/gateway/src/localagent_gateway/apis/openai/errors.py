@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import msgspec
 
-from localagent import FrontAnswer, FrontRequest, InvalidRequest, LocalAgentError, RequestRejected
+from localagent import FrontAnswer, FrontRequest, LocalAgentError, RequestRejected
+from localagent_gateway.errors import WrongField
 
 _encode = msgspec.json.Encoder().encode
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
-
-
-class WrongField(InvalidRequest):
-    """A field of the request is wrong, or cannot be served.
-
-    Args:
-        message: One sentence that names the field.
-        param: The field, as programs find it in the error.
-        fields: As for every error.
-    """
-
-    def __init__(self, message: str, *, param: str | None = None, **fields: Any) -> None:
-        super().__init__(message, **fields)
-        self.param = param
 
 
 def error_object(error: LocalAgentError) -> dict[str, object]:

@@ -14,12 +14,12 @@ from localagent import (
     Route,
     UpstreamProtocol,
 )
-from localagent_gateway.apis.openai.errors import WrongField
 from localagent_gateway.apis.openai.responses_answer import Opening, encode, whole_answer
 from localagent_gateway.apis.openai.responses_events import ResponsesWriter
 from localagent_gateway.apis.openai.responses_request import chat_request
 from localagent_gateway.apis.openapi import EVENTS, operation
 from localagent_gateway.apis.service import Service
+from localagent_gateway.errors import WrongField
 
 
 class ResponsesApi:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from localagent_gateway.apis.bodies import named
-from localagent_gateway.apis.openai.errors import WrongField
+from localagent_gateway.errors import WrongField
 
 # A chat knows ``developer`` as the newer name of ``system``; templates of local models know only the older.
 _ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}

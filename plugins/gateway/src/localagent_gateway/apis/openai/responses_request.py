@@ -10,27 +10,27 @@ from typing import Any
 
 from localagent import ChatRequest
 from localagent_gateway.apis.bodies import named
-from localagent_gateway.apis.openai.errors import WrongField
+from localagent_gateway.apis.fields import (
+    FLAG,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    WHOLE,
+    Document,
+    Rule,
+    Table,
+    each,
+    elsewhere,
+    needed,
+    refused,
+    same,
+    to,
+    unsupported,
+    wrong,
+)
 from localagent_gateway.apis.openai.responses_input import messages_of
 
-Document = dict[str, Any]
-
-# Told in the answer alone, or without meaning where no tools of a server are run. ``store: false`` is what happens.
-_NOT_SENT = frozenset({
-    "background", "conversation", "include", "input", "instructions", "max_output_tokens", "max_tool_calls",
-    "metadata", "parallel_tool_calls", "previous_response_id", "prompt", "reasoning", "store", "stream",
-    "stream_options", "text", "tool_choice", "tools", "truncation",
-})  # fmt: skip
-
-_STATE = {
-    "store": "Leave store out or set it to false.",
-    "background": "Leave background out and wait for the answer.",
-    "previous_response_id": "Send the whole conversation as input.",
-    "conversation": "Send the whole conversation as input.",
-    "prompt": "Send instructions and input instead of the id of a prompt.",
-}
-_FORMAT = ("name", "description", "schema", "strict")
-_FUNCTION = ("name", "description", "parameters", "strict")
+_LOGPROBS = 20  # the most tokens of which the API tells log probabilities, at each place
 
 
 def chat_request(document: Document) -> ChatRequest:
@@ -42,99 +42,115 @@ def chat_request(document: Document) -> ChatRequest:
     Raises:
         InvalidRequest: A field is wrong, needs state that the gateway does not keep, or cannot be said in a chat.
     """
-    _refuse_state(document)
-    _refuse_unsupported(document)
-    chat = {name: value for name, value in document.items() if name not in _NOT_SENT}
-    chat["messages"] = _instructions(document) + messages_of(document.get("input"))
-    if (most := document.get("max_output_tokens")) is not None:
-        chat["max_completion_tokens"] = most
-    chat |= _reasoning(document) | _text(document) | _tools(document)
+    chat = REQUEST.read(document)
+    if not chat.get("tools"):  # a chat without tools may have none of these; one that demands a call is refused later
+        chat = {name: value for name, value in chat.items() if name not in ("tools", "parallel_tool_calls")}
+        if chat.get("tool_choice") in ("auto", "none"):
+            del chat["tool_choice"]
+    instructions = document.get("instructions")
+    said = [{"role": "system", "content": instructions}] if instructions else []
+    chat["messages"] = said + messages_of(document.get("input"))
     request = ChatRequest(chat)
     request.check()
     return request
 
 
-def _refuse_state(document: Document) -> None:
-    for name, mend in _STATE.items():
-        if document.get(name):
-            raise WrongField(f"The gateway keeps no state, so the field {name} cannot be served.",
-                             param=name, code="unsupported", mend=mend)  # fmt: skip
+def _metadata(document: Document, where: str, value: Any) -> None:
+    for name, text in OBJECT(value, where).items():
+        TEXT(text, f"{where}.{name[:64]}")
 
 
-def _refuse_unsupported(document: Document) -> None:
-    if document.get("truncation") not in (None, "disabled"):
-        raise _unsupported("truncation", document["truncation"])
-    include = document.get("include") or []
+def _top_logprobs(document: Document, where: str, value: Any) -> None:
+    if not 0 <= WHOLE(value, where) <= _LOGPROBS:
+        raise wrong(f"The field {where} is no number from 0 to {_LOGPROBS}.", where)
+    if value:  # a chat tells log probabilities only when it is asked to
+        document |= {"logprobs": True, "top_logprobs": value}
+
+
+def _include(document: Document, where: str, value: Any) -> None:
     # Encrypted reasoning stands in for what a server would keep. No chat brings any, so there is none to include.
-    strange = [one for one in include if one != "reasoning.encrypted_content"] if isinstance(include, list) else include
-    if strange:
-        raise _unsupported("include", strange)
+    for place, one in each(value, where):
+        if one != "reasoning.encrypted_content":
+            raise unsupported(f"the field {place} as {named(one)}", param=where)
 
 
-def _instructions(document: Document) -> list[Document]:
-    given = document.get("instructions")
-    if given is not None and not isinstance(given, str):
-        raise WrongField("The field instructions is no text.", param="instructions")
-    return [{"role": "system", "content": given}] if given else []
+def _truncation(document: Document, where: str, value: Any) -> None:
+    if value != "disabled":
+        raise unsupported(f"the field {where} as {named(value)}", param=where)
 
 
-def _reasoning(document: Document) -> Document:
-    effort = _object(document, "reasoning").get("effort")
-    return {} if effort is None else {"reasoning_effort": effort}
+def _within(table: Table) -> Rule:
+    """Make the rule for an object whose fields become those of the chat itself."""
+
+    def rule(document: Document, where: str, value: Any) -> None:
+        table.read(value, where, document)
+
+    return rule
 
 
-def _text(document: Document) -> Document:
-    text = _object(document, "text")
-    found = {} if text.get("verbosity") is None else {"verbosity": text["verbosity"]}
-    form = _object(text, "format")
-    kind = form.get("type", "text")
+def _format(document: Document, where: str, value: Any) -> None:
+    kind = OBJECT(value, where).get("type", "text")
     if kind == "json_schema":
-        found["response_format"] = {"type": kind, "json_schema": _known(form, _FORMAT)}
+        document["response_format"] = {"type": kind, "json_schema": _FORMAT.read(value, where)}
     elif kind == "json_object":
-        found["response_format"] = {"type": kind}
+        document["response_format"] = {"type": kind}
     elif kind != "text":
-        raise _unsupported("text.format.type", kind)
-    return found
+        raise unsupported(f"the field {where}.type as {named(kind)}", param=f"{where}.type")
 
 
-def _tools(document: Document) -> Document:
-    """Return the fields about tools; without tools a chat may have none of them."""
-    tools = document.get("tools") or []
-    if not isinstance(tools, list):
-        raise WrongField("The field tools is no list.", param="tools")
-    if not tools:
-        return {}
-    found = _known(document, ("tool_choice", "parallel_tool_calls"))
-    if isinstance(choice := found.get("tool_choice"), dict):
-        if choice.get("type") != "function":
-            raise _unsupported("tool_choice", choice.get("type"))
-        found["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
-    return {**found, "tools": [_function(tool) for tool in tools]}
+def _tools(document: Document, where: str, value: Any) -> None:
+    document["tools"] = [_function(tool, place) for place, tool in each(value, where)]
 
 
-def _function(tool: Any) -> Document:
-    if not isinstance(tool, dict):
-        raise WrongField("An entry of tools is no object.", param="tools")
-    if tool.get("type") != "function":
-        raise WrongField(f"Tools of type {named(tool.get('type'))} are not run here: only function tools are.",
-                         param="tools", code="unsupported")  # fmt: skip
-    if not isinstance(tool.get("name"), str):
-        raise WrongField("A function in tools has no name.", param="tools")
-    return {"type": "function", "function": _known(tool, _FUNCTION)}
+def _function(tool: Any, where: str) -> Document:
+    kind = OBJECT(tool, where).get("type")
+    if kind != "function":
+        raise unsupported(f"{where}: a tool of type {named(kind)}", "Only function tools are run here.", param="tools")
+    needed(tool, "name", TEXT, where)
+    return {"type": "function", "function": _FUNCTION.read(tool, where)}
 
 
-def _known(given: Document, names: tuple[str, ...]) -> Document:
-    return {name: given[name] for name in names if given.get(name) is not None}
+def _tool_choice(document: Document, where: str, value: Any) -> None:
+    if value in ("auto", "none", "required"):
+        document["tool_choice"] = value
+    elif isinstance(value, dict) and value.get("type") == "function":
+        document["tool_choice"] = {"type": "function", "function": {"name": needed(value, "name", TEXT, where)}}
+    else:
+        kind = value.get("type") if isinstance(value, dict) else value
+        raise unsupported(f"the field {where} as {named(kind)}", param=where)
 
 
-def _object(document: Document, name: str) -> Document:
-    value = document.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise WrongField(f"The field {name} is no object.", param=name)
-    return value
-
-
-def _unsupported(field: str, value: Any) -> WrongField:
-    return WrongField(f"The field {field} cannot be served as {named(value)}.", param=field, code="unsupported")
+_FORMAT = Table({**same(TEXT, "name", "description"), **same(OBJECT, "schema"), **same(FLAG, "strict"),
+                 **elsewhere(None, "type")})  # fmt: skip
+_FUNCTION = Table({**same(TEXT, "name", "description"), **same(OBJECT, "parameters"), **same(FLAG, "strict"),
+                   **elsewhere(None, "type")})  # fmt: skip
+_REASONING = Table({"effort": to("reasoning_effort", TEXT), **elsewhere(TEXT, "summary", "generate_summary")})
+_TEXT = Table({**same(TEXT, "verbosity"), "format": _format})
+_CONVERSATION = refused("Send the whole conversation as input: the gateway keeps no state.")
+REQUEST = Table(
+    {
+        **same(TEXT, "model", "user", "service_tier", "safety_identifier", "prompt_cache_key"),
+        **same(NUMBER, "temperature", "top_p"),
+        **same(FLAG, "parallel_tool_calls"),
+        "max_output_tokens": to("max_completion_tokens", WHOLE),
+        "top_logprobs": _top_logprobs,
+        "reasoning": _within(_REASONING),
+        "text": _within(_TEXT),
+        "tools": _tools,
+        "tool_choice": _tool_choice,
+        "truncation": _truncation,
+        "include": _include,
+        # Told in the answer alone, or without meaning where no tools of a server are run.
+        "metadata": _metadata,
+        **elsewhere(TEXT, "instructions"),
+        **elsewhere(WHOLE, "max_tool_calls"),
+        **elsewhere(None, "input", "stream", "stream_options"),
+        "store": refused("Leave store out or set it to false: the gateway keeps no state."),
+        "background": refused("Leave background out and wait for the answer: the gateway keeps no state."),
+        "previous_response_id": _CONVERSATION,
+        "conversation": _CONVERSATION,
+        "prompt": refused("Send instructions and input instead of the id of a prompt: the gateway keeps no state."),
+    },
+    passes=True,
+)
+"""The fields of a request."""
