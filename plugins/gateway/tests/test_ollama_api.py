@@ -331,6 +331,46 @@ async def test_models_are_listed_by_the_names_that_can_be_asked_for(serve: Any) 
     assert [(row.name, row.context_length) for row in loaded] == [("fake/llama3.2:3b", 8192)]
 
 
+async def test_a_model_in_memory_says_how_much_and_how_long(serve: Any) -> None:
+    """As its instance says; one that says nothing of it keeps the model."""
+    facts = {"loaded": True, "size": 5, "memory": 7, "size_vram": 6, "expires_at": "2026-03-01T10:00:00.5+01:00"}
+    silent = ModelInfo("kept", "fake", "one", facts={"loaded": True})
+    fake = listing(fake_provider_plugin(), [ModelInfo("told", "fake", "one", 8192, facts=facts), silent])
+    async with (
+        serve(plugins=[fake]) as served,
+        httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
+        ollama.AsyncClient(served.url, trust_env=False) as client,
+    ):
+        told, kept = (await http.get("/api/ps")).json()["models"]
+        read = (await client.ps()).models
+    assert (told["size"], told["size_vram"], told["expires_at"]) == (7, 6, facts["expires_at"])
+    assert (kept["size"], kept["size_vram"], kept["expires_at"]) == (0, 0, "9999-12-31T23:59:59Z")
+    assert [row.expires_at is not None for row in read] == [True, True]
+    assert set(told) == set(kept) == {
+        "name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("think", "effort"),
+    [(True, "medium"), (False, "none"), ("low", "low"), ("medium", "medium"), ("high", "high"), ("max", "max")],
+)
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
+async def test_the_switch_for_thinking_is_said_in_the_common_schema(
+    serve: Any, path: str, think: Any, effort: str
+) -> None:
+    """As an effort, and in no field that only Ollama's own servers know."""
+    fake = fake_provider_plugin()
+    body = {"model": "fake/m", "think": think, "stream": False, "prompt": "Hi"}
+    if path == "/api/chat":
+        body = {**body, "messages": HELLO}
+        del body["prompt"]
+    async with serve(plugins=[fake]) as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
+        told = await http.post(path, json=body)
+    assert told.status_code == 200
+    assert (asked(fake)["reasoning_effort"], "think" in asked(fake)) == (effort, False)
+
+
 async def test_a_model_is_described(serve: Any) -> None:
     """An alias by its first target, and by the smallest window of all."""
     fake = listing(fake_provider_plugin(), [LLAMA, CLOUD])

@@ -83,7 +83,7 @@ def test_an_option_cannot_pose_as_a_field() -> None:
         ({"format": None}, {}),
         ({"think": False}, {"reasoning_effort": "none"}),
         ({"think": "high"}, {"reasoning_effort": "high"}),
-        ({"think": True}, {"think": True}),
+        ({"think": True}, {"reasoning_effort": "medium"}),
         ({"tools": []}, {}),
         (
             {"keep_alive": "5m", "truncate": False, "shift": True},

@@ -94,6 +94,8 @@ def test_a_field_of_ollamas_own_is_kept(fields: dict[str, Any]) -> None:
         ),
         ({"reasoning_effort": "none"}, {"think": False}),
         ({"reasoning_effort": "low"}, {"think": "low"}),
+        ({"reasoning_effort": "medium"}, {"think": True}),  # models without efforts know true and false alone
+        ({"reasoning_effort": "max"}, {"think": "max"}),
         ({"think": True}, {"think": True}),
         ({"think": False, "reasoning_effort": "high"}, {"think": False}),
         ({"logprobs": True, "top_logprobs": 3}, {"logprobs": True, "top_logprobs": 3}),

@@ -132,7 +132,7 @@ class ModelLists:
         state = self._instances.find(instance)
         if state is None:
             raise removed(instance)
-        state.models = frozenset(model.id for model in models)
+        state.models = {model.id: model for model in models}
         notify(self._steps["models_listed"], instance, models)
         return models
 

@@ -17,6 +17,7 @@ from localagent.records.transport import Pooled, PoolStats
 from localagent.structuring.fields import NOT_A_SETTING, Count, Seconds
 
 if TYPE_CHECKING:
+    from localagent.records.responses import ModelInfo
     from localagent.structuring.place import Place
 
 HealthStatus = Literal["unknown", "loading", "healthy", "unhealthy"]
@@ -147,7 +148,7 @@ class InstanceState:
         draining: True when it takes no new attempts.
         seen: Clock time of the last success or check; None before the first.
         sick: Clock time of the failure that made it unhealthy; None while it is not, or where its provider says so.
-        models: The ids of its models, as it listed them last; None before the first list.
+        models: Its models by their ids, as it listed them last; None before the first list.
         transport: What its requests are sent with; None before the first attempt.
     """
 
@@ -162,7 +163,7 @@ class InstanceState:
     draining: bool = False
     seen: float | None = None
     sick: float | None = None
-    models: frozenset[str] | None = None
+    models: Mapping[str, ModelInfo] | None = None
     transport: Any = None
 
     @property

@@ -8,7 +8,9 @@ from typing import Any
 from localagent_provider_ollama.fields import GENERATION, Draft, Table, default, kept, unsupported, wrong
 from localagent_provider_ollama.messages import ollama_messages
 
-EFFORTS = frozenset({"low", "medium", "high", "max"})
+# What ``think`` says. "medium" is what models with efforts do when they are told to think and no more, and the models
+# that have none take only true and false: some versions of Ollama refuse a text for these.
+EFFORTS = {"none": False, "low": "low", "medium": True, "high": "high", "max": "max"}
 
 
 def _messages(draft: Draft, _: str, value: Any) -> None:
@@ -51,12 +53,9 @@ def _schema(described: Any) -> dict[str, Any]:
 
 
 def _reasoning_effort(draft: Draft, _: str, value: Any) -> None:
-    if value == "none":
-        draft.body["think"] = False
-    elif value in EFFORTS:
-        draft.body["think"] = value
-    else:
-        raise unsupported("this reasoning_effort", f"Use one of: none, {', '.join(sorted(EFFORTS))}.")
+    if not isinstance(value, str) or value not in EFFORTS:
+        raise unsupported("this reasoning_effort", f"Use one of: {', '.join(EFFORTS)}.")
+    draft.body["think"] = EFFORTS[value]
 
 
 CHAT = Table(

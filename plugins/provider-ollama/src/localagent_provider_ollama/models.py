@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from localagent import Instance, ModelInfo
@@ -40,6 +40,9 @@ def model_info(
         "parameter_size": details.get("parameter_size"),
         "quantization": details.get("quantization_level"),
     }
+    if loaded is not None:
+        until = (loaded.expires_at or "")[:LONGEST]
+        facts |= {"memory": loaded.size, "size_vram": loaded.size_vram, "expires_at": until}
     return ModelInfo(
         id=name_of(tag),
         provider=instance.provider,
@@ -74,7 +77,7 @@ def name_of(tag: Tag) -> str:
     return tag.model or tag.name
 
 
-def same_model(asked: str, known: frozenset[str]) -> bool:
+def same_model(asked: str, known: Collection[str]) -> bool:
     """Say whether a model is among others; ``llama3.2`` is the same as ``llama3.2:latest``."""
     return asked in known or f"{asked}:latest" in known
 

@@ -89,6 +89,8 @@ class Tag(msgspec.Struct):
     model: str = ""
     digest: str = ""
     size: int | None = None
+    size_vram: int | None = None
+    expires_at: str | None = None
     context_length: int | None = None
     details: dict[str, Any] | None = None
 

@@ -24,6 +24,7 @@ from localagent_gateway.apis.body_shape import BLOCK, ShapeCount
 from localagent_gateway.apis.details import told_headers, wants_details
 from localagent_gateway.apis.scope import check_scope
 from localagent_gateway.apis.streaming import StreamParts, StreamWriter
+from localagent_gateway.apis.tool_demand import check_demand, demands_call
 from localagent_gateway.settings import GatewaySettings
 
 CACHE = CachePolicy()
@@ -74,6 +75,8 @@ class Service:
             LocalAgentError: What ended the call.
         """
         check_scope(request, principal)
+        if request.operation == "chat" and demands_call(request):
+            await check_demand(request, principal, await self.client.runtime())
         await let_others_run(len(front.body))
         return await self.client.send(
             request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)
@@ -88,6 +91,8 @@ class Service:
             LocalAgentError: What ended the call before any content.
         """
         check_scope(request, principal)
+        if request.operation == "chat" and demands_call(request):
+            await check_demand(request, principal, await self.client.runtime())
         await let_others_run(len(front.body))
         stream = self.client.send_stream(
             request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)

@@ -14,6 +14,7 @@ from localagent_gateway.apis.openai.api import shown
 from localagent_gateway.apis.service import Service
 
 LATEST = ":latest"
+NEVER = "9999-12-31T23:59:59Z"
 _DETAILS = {"family": "family", "parameter_size": "parameter_size", "quantization_level": "quantization"}
 
 
@@ -39,9 +40,7 @@ class Listing:
         everywhere = await self._service.listed()
         loaded = {model.name: model for model in everywhere if model.facts.get("loaded")}
         rows = [
-            {**_row(model), "size_vram": 0, "context_length": model.context_length or 0}
-            for name, model in loaded.items()
-            if principal.models is None or name in principal.models
+            _loaded_row(model) for name, model in loaded.items() if principal.models is None or name in principal.models
         ]
         return {"models": rows}
 
@@ -138,6 +137,18 @@ def _row(model: ModelInfo) -> dict[str, Any]:
         # Clients cut it short to show it. No file is meant: it only tells one name from another.
         "digest": hashlib.sha256(name.encode()).hexdigest(),
         "details": _details(model),
+    }
+
+
+def _loaded_row(model: ModelInfo) -> dict[str, Any]:
+    """Return the row of a model in memory; Ollama says of a model that stays there that it leaves far in the future."""
+    facts = model.facts
+    return {
+        **_row(model),
+        "size": facts.get("memory") or facts.get("size") or 0,
+        "expires_at": facts.get("expires_at") or NEVER,
+        "size_vram": facts.get("size_vram") or 0,
+        "context_length": model.context_length or 0,
     }
 
 

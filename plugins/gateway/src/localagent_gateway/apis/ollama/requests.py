@@ -8,7 +8,7 @@ at Ollama                     in the OpenAI schema
 ``options.stop``              ``stop``
 other ``options``             ``options`` with what is left: a vendor field that servers of Ollama's own know
 ``format``                    ``response_format``
-``think``                     ``reasoning_effort``; ``true`` stays ``think``, because it names no effort
+``think``                     ``reasoning_effort``; ``true`` is ``medium``, ``false`` is ``none``
 ``tools``                     the same; an empty list is nothing, because OpenAI refuses one
 ``keep_alive``, ``truncate``, ``shift``, ``dimensions``, ``logprobs``, ``top_logprobs``: the same
 ============================  =========================================================================================
@@ -43,6 +43,7 @@ SPREAD = (
     "repeat_penalty", "num_ctx",
 )  # fmt: skip
 EFFORTS = ("low", "medium", "high", "max")
+_SWITCH = {True: "medium", False: "none"}  # "medium" is what models do that have efforts, when none is named
 _COUNTED = {"include_usage": True}  # Ollama's last line counts tokens
 
 
@@ -154,14 +155,9 @@ def _format(document: Document, where: str, value: Any) -> None:
 
 
 def _think(document: Document, where: str, value: Any) -> None:
-    if value is True:
-        document["think"] = True
-    elif value is False:
-        document["reasoning_effort"] = "none"
-    elif value in EFFORTS:
-        document["reasoning_effort"] = value
-    else:
+    if not (isinstance(value, bool) or value in EFFORTS):
         raise wrong(f"The field think is neither true, false nor one of: {', '.join(EFFORTS)}.", where)
+    document["reasoning_effort"] = _SWITCH[value] if isinstance(value, bool) else value
 
 
 _OPTIONS = {"num_predict": _num_predict, "stop": _stop, **same(None, *SPREAD)}

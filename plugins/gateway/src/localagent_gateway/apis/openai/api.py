@@ -13,7 +13,6 @@ from localagent import (
     FrontAnswer,
     FrontRequest,
     FrontStream,
-    InvalidRequest,
     ModelInfo,
     ModelNotFound,
     Principal,
@@ -24,6 +23,7 @@ from localagent import (
 )
 from localagent.http_answers import redact_address
 from localagent_gateway.apis.anthropic.models import asked_by_anthropic, model_page, model_row
+from localagent_gateway.apis.fields import Document, wrong
 from localagent_gateway.apis.openai.embeddings import LARGE, converted, differs
 from localagent_gateway.apis.openai.responses import ResponsesApi
 from localagent_gateway.apis.openai.sse import EventWriter
@@ -59,17 +59,19 @@ class OpenAIApi:
 
     async def chat(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
         """Answer a chat, streamed or whole."""
-        return await self._generate(ChatRequest, front, principal)
+        return await self._generate(ChatRequest, await self._service.document(front), front, principal)
 
     async def complete(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
         """Continue a text, streamed or whole."""
-        return await self._generate(CompletionRequest, front, principal)
+        document = await self._service.document(front)
+        if not document.get("prompt_embeds"):  # what vLLM takes instead
+            _check_texts(document, "prompt")
+        return await self._generate(CompletionRequest, document, front, principal)
 
     async def _generate(
-        self, kind: type[Request], front: FrontRequest, principal: Principal
+        self, kind: type[Request], document: Document, front: FrontRequest, principal: Principal
     ) -> FrontAnswer | FrontStream:
         service = self._service
-        document = await service.document(front)
         streamed = document.pop("stream", None)
         request = kind(document)
         request.check()
@@ -82,8 +84,7 @@ class OpenAIApi:
     async def embed(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
         """Return embeddings."""
         document = await self._service.document(front)
-        if not document.get("input"):
-            raise InvalidRequest("The field input is missing or empty.")
+        _check_texts(document, "input")
         response = await self._service.answer(EmbedRequest(document), front, principal)
         return self._service.told(response, await _in_encoding(response.raw, document.get("encoding_format")))
 
@@ -111,6 +112,22 @@ class OpenAIApi:
         if model.context_length is not None:
             row["context_length"] = model.context_length
         return row
+
+
+def _check_texts(document: Document, name: str) -> None:
+    """Refuse what no server could read: a field must be text, tokens, or a list of one of them.
+
+    Raises:
+        WrongField: It is missing, empty, or something else.
+    """
+    value = document.get(name)
+    if type(value) is str and (value or name == "prompt"):  # nothing may be continued, and not embedded
+        return
+    if not value:
+        raise wrong(f"The field {name} is missing or empty.", name)
+    kinds = set(map(type, value)) if isinstance(value, list) else set()
+    if kinds not in ({str}, {int}, {list}) or (kinds == {list} and not all(value)):
+        raise wrong(f"The field {name} is neither text nor tokens, nor a list of one of them.", name)
 
 
 async def _in_encoding(raw: bytes, wanted: Any) -> bytes:

@@ -1,0 +1,63 @@
+"""Requests that demand a call of a tool, and models that can make none.
+
+With ``tool_choice: auto``, or without the field, words are an answer too: such a request is sent on, and what the
+server says counts. One that demands a call would get words where its client expects a call, so it is refused by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from localagent import LocalAgentError, Principal, Request, Target
+from localagent.runtime import Runtime
+from localagent_gateway.apis.fields import wrong
+from localagent_gateway.errors import WrongField
+
+SECONDS = 5.0  # for an instance to list its models; one that takes longer is asked for the answer itself
+
+
+def demands_call(request: Request) -> bool:
+    """Whether a request says that a tool must be called: any, or a certain one."""
+    choice = request.get("tool_choice", request.get("function_call"))  # the latter is the older name
+    if choice in (None, "auto", "none"):
+        return False
+    if isinstance(choice, dict) and isinstance(allowed := choice.get("allowed_tools"), dict):
+        return allowed.get("mode") != "auto"
+    return True
+
+
+async def check_demand(request: Request, principal: Principal, core: Runtime) -> None:
+    """Check that a call that is demanded can be made.
+
+    Args:
+        request: A request that demands a call.
+        principal: Who asks.
+        core: The running core.
+
+    Raises:
+        WrongField: The request names no tools, or every model that may answer is known to have none.
+    """
+    if not (request.get("tools") or request.get("functions")):
+        raise wrong("The field tool_choice demands a call, and the field tools names no tool.", "tool_choice")
+    targets = core.registry.targets(request.model, principal)
+    for target in targets:
+        if not await _has_none(target, core):
+            return
+    asked = request.model or targets[0].name
+    raise WrongField(
+        f"The model {asked} cannot call tools, and the field tool_choice demands a call.",
+        param="tool_choice", code="unsupported", mend="Ask another model, or leave tool_choice out.",
+    )  # fmt: skip
+
+
+async def _has_none(target: Target, core: Runtime) -> bool:
+    """Whether a model is known to have no tools; what was known before is enough to let a request pass."""
+    names = (target.model, f"{target.model}:latest")
+    state = core.instances.find(target.instance)
+    known = state.models if state is not None else None
+    if known is not None and not any(known[name].tools is False for name in names if name in known):
+        return False
+    with contextlib.suppress(LocalAgentError):
+        models = await core.models.of(target.instance, SECONDS)
+        return any(model.tools is False for model in models if model.id in names)
+    return False
