@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localagent_gateway.apis.bodies import BodyLimits
-from localagent_gateway.apis.body_shape import ESCAPES, WHOLE_NUMBERS, ShapeCount, check_shape
+from localagent_gateway.apis.bodies import ESCAPES, WHOLE_NUMBERS, BodyLimits, ShapeCount, check_shape
 from localagent_gateway.apis.ollama.messages import openai_messages
 from localagent_gateway.errors import TooLarge
 

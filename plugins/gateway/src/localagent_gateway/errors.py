@@ -21,6 +21,21 @@ class WrongField(InvalidRequest):
         self.param = param
 
 
+def wrong(what: str, param: str | None = None) -> WrongField:
+    """Return the error for a request that is wrong.
+
+    Args:
+        what: A sentence that names the field.
+        param: The field, as programs find it in the errors of OpenAI's API.
+    """
+    return WrongField(what, param=param)
+
+
+def unsupported(what: str, mend: str | None = None, param: str | None = None) -> WrongField:
+    """Return the error for what the gateway cannot say to a model: "The gateway cannot say ..."."""
+    return WrongField(f"The gateway cannot say {what}.", param=param, mend=mend, code="unsupported")
+
+
 class NotFound(InvalidRequest):
     """There is nothing at this path."""
 

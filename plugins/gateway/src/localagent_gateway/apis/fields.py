@@ -12,49 +12,12 @@ from typing import Any
 import attrs
 
 from localagent.http_answers import redact
-from localagent_gateway.errors import WrongField
+from localagent_gateway.apis.kinds import OBJECT, Kind
+from localagent_gateway.errors import unsupported
 
 Document = dict[str, Any]
 Rule = Callable[[Document, str, Any], None]
 """Writes what a field says into a document: given the document, where the field stands, and its value."""
-
-
-@attrs.frozen
-class Kind:
-    """What a value must be.
-
-    Attributes:
-        types: Its types; true and false are no numbers here.
-        otherwise: What an error says of any other value: "The field x is ...".
-        items: The types of its entries where it is a list; empty for all.
-    """
-
-    types: tuple[type, ...]
-    otherwise: str
-    items: tuple[type, ...] = ()
-
-    def __call__(self, value: Any, where: str) -> Any:
-        """Return the value.
-
-        Raises:
-            WrongField: It is something else.
-        """
-        if type(value) not in self.types or (self.items and type(value) is list and not self._holds(value)):
-            raise wrong(f"The field {where} is {self.otherwise}.", where)
-        return value
-
-    def _holds(self, value: list[Any]) -> bool:
-        return set(map(type, value)) <= set(self.items)
-
-
-TEXT = Kind((str,), "no text")
-FLAG = Kind((bool,), "neither true nor false")
-WHOLE = Kind((int,), "no whole number")
-NUMBER = Kind((int, float), "no number")
-OBJECT = Kind((dict,), "no object")
-LIST = Kind((list,), "no list")
-TEXTS = Kind((list,), "no list of texts", (str,))
-TEXT_OR_TEXTS = Kind((str, list), "neither a text nor a list of texts", (str,))
 
 
 @attrs.frozen
@@ -148,37 +111,10 @@ def refused(mend: str | None = None) -> Rule:
     return rule
 
 
-def each(items: Any, where: str) -> list[tuple[str, Any]]:
-    """Return the entries of a list, each with its place.
+def within(table: Table) -> Rule:
+    """Make the rule for an object whose fields become those of the document itself."""
 
-    Raises:
-        WrongField: It is no list.
-    """
-    return [(f"{where}[{number}]", item) for number, item in enumerate(LIST(items, where))]
+    def rule(document: Document, where: str, value: Any) -> None:
+        table.read(value, where, document)
 
-
-def needed(given: Mapping[str, Any], name: str, kind: Kind, where: str = "") -> Any:
-    """Return a field that must be there.
-
-    Raises:
-        WrongField: It is missing, or something else.
-    """
-    place = f"{where}.{name}" if where else name
-    if given.get(name) is None:
-        raise wrong(f"The field {place} is missing.", place)
-    return kind(given[name], place)
-
-
-def wrong(what: str, param: str | None = None) -> WrongField:
-    """Return the error for a request that is wrong.
-
-    Args:
-        what: A sentence that names the field.
-        param: The field, as programs find it in the errors of OpenAI's API.
-    """
-    return WrongField(what, param=param)
-
-
-def unsupported(what: str, mend: str | None = None, param: str | None = None) -> WrongField:
-    """Return the error for what the gateway cannot say to a model: "The gateway cannot say ..."."""
-    return WrongField(f"The gateway cannot say {what}.", param=param, mend=mend, code="unsupported")
+    return rule

@@ -19,8 +19,7 @@ from localagent import (
     Response,
     let_others_run,
 )
-from localagent_gateway.apis.bodies import BodyLimits
-from localagent_gateway.apis.body_shape import BLOCK, ShapeCount
+from localagent_gateway.apis.bodies import BLOCK, BodyLimits, ShapeCount
 from localagent_gateway.apis.details import told_headers, wants_details
 from localagent_gateway.apis.scope import check_scope
 from localagent_gateway.apis.streaming import StreamParts, StreamWriter

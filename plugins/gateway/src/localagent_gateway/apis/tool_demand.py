@@ -10,8 +10,7 @@ import contextlib
 
 from localagent import LocalAgentError, Principal, Request, Target
 from localagent.runtime import Runtime
-from localagent_gateway.apis.fields import wrong
-from localagent_gateway.errors import WrongField
+from localagent_gateway.errors import WrongField, wrong
 
 SECONDS = 5.0  # for an instance to list its models; one that takes longer is asked for the answer itself
 
@@ -39,7 +38,7 @@ async def check_demand(request: Request, principal: Principal, core: Runtime) ->
     """
     if not (request.get("tools") or request.get("functions")):
         raise wrong("The field tool_choice demands a call, and the field tools names no tool.", "tool_choice")
-    targets = core.registry.targets(request.model, principal)
+    targets = core.fleet.names.targets(request.model, principal)
     for target in targets:
         if not await _has_none(target, core):
             return

@@ -15,12 +15,12 @@ from localagent import Client, Route, StartError
 from localagent.plugin_api.installing import install
 from localagent.runtime import Runtime
 from localagent.supervision import tell_failure
-from localagent_gateway.apis.added_routes import with_added
 from localagent_gateway.apis.anthropic.api import AnthropicApi
 from localagent_gateway.apis.dispatch import Dispatcher
 from localagent_gateway.apis.ollama.api import OllamaApi
 from localagent_gateway.apis.openai.api import OpenAIApi
 from localagent_gateway.apis.openapi import with_document
+from localagent_gateway.apis.routing import with_added
 from localagent_gateway.apis.service import Service
 from localagent_gateway.http.aiohttp_front import AiohttpFront
 from localagent_gateway.http.origins import Origins

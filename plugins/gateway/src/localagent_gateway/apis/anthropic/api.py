@@ -8,9 +8,9 @@ from localagent import ChatRequest, FrontAnswer, FrontRequest, FrontStream, Prin
 from localagent_gateway.apis.anthropic.answers import Opening, whole_message
 from localagent_gateway.apis.anthropic.requests import chat_request, counted_request
 from localagent_gateway.apis.anthropic.stream import MessageWriter
-from localagent_gateway.apis.fields import unsupported
 from localagent_gateway.apis.openapi import EVENTS, operation
 from localagent_gateway.apis.service import Service
+from localagent_gateway.errors import unsupported
 
 _encode = msgspec.json.Encoder().encode
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from localagent_gateway.apis.fields import unsupported, wrong
+from localagent_gateway.errors import unsupported, wrong
 
 Block = Mapping[str, Any]
 Parts = list[dict[str, Any]]

@@ -30,7 +30,7 @@ from localagent_gateway.apis.anthropic.blocks import (
     text_of,
     text_part,
 )
-from localagent_gateway.apis.fields import unsupported, wrong
+from localagent_gateway.errors import unsupported, wrong
 
 Messages = list[dict[str, Any]]
 

@@ -31,25 +31,9 @@ from typing import Any
 
 from localagent import ChatRequest
 from localagent_gateway.apis.anthropic.messages import openai_messages, system_messages
-from localagent_gateway.apis.bodies import named
-from localagent_gateway.apis.fields import (
-    FLAG,
-    NUMBER,
-    OBJECT,
-    TEXT,
-    TEXTS,
-    WHOLE,
-    Document,
-    Table,
-    each,
-    elsewhere,
-    needed,
-    only,
-    same,
-    to,
-    unsupported,
-    wrong,
-)
+from localagent_gateway.apis.fields import Document, Table, elsewhere, only, same, to, within
+from localagent_gateway.apis.kinds import FLAG, NUMBER, OBJECT, TEXT, TEXTS, WHOLE, each, named, needed
+from localagent_gateway.errors import unsupported, wrong
 
 #: Budgets below these tokens are of that effort. Our own figures: 1,024 is the least that Anthropic takes, and 16,000
 #: the budget of its examples (https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking).
@@ -84,10 +68,6 @@ def counted_request(body: Mapping[str, Any]) -> ChatRequest:
 def _stop(document: Document, where: str, value: Any) -> None:
     if TEXTS(value, where):
         document["stop"] = value
-
-
-def _metadata(document: Document, where: str, value: Any) -> None:
-    _METADATA.read(value, where, document)
 
 
 def _tools(document: Document, where: str, value: Any) -> None:
@@ -136,10 +116,6 @@ def _thinking(document: Document, where: str, value: Any) -> None:
         document.setdefault("reasoning_effort", effort)
 
 
-def _output_config(document: Document, where: str, value: Any) -> None:
-    _OUTPUT.read(value, where, document)
-
-
 def _effort(document: Document, where: str, value: Any) -> None:
     if value not in EFFORTS:
         raise wrong(f"The field {where} is none of: {', '.join(EFFORTS)}.", where)
@@ -157,7 +133,6 @@ def _form(document: Document, where: str, value: Any) -> None:
     document["response_format"] = form
 
 
-_METADATA = Table({"user_id": to("user", TEXT)})
 _FUNCTION = Table({
     **same(TEXT, "description"),
     **same(FLAG, "strict"),
@@ -168,18 +143,17 @@ _FUNCTION = Table({
 _CHOICE = Table({**elsewhere(TEXT, "type"), "disable_parallel_tool_use": _one_by_one})
 _THINKING = Table({**elsewhere(None, "type", "budget_tokens"), "display": only("summarized")})
 _FORM = Table(elsewhere(None, "type", "schema"))
-_OUTPUT = Table({"effort": _effort, "format": _form})
 REQUEST = Table({
     **same(TEXT, "model"),
     **same(WHOLE, "max_tokens", "top_k"),
     **same(NUMBER, "temperature", "top_p"),
     **elsewhere(None, "messages", "system", "stream", "cache_control"),
     "stop_sequences": _stop,
-    "metadata": _metadata,
+    "metadata": within(Table({"user_id": to("user", TEXT)})),
     "tools": _tools,
     "tool_choice": _tool_choice,
     "thinking": _thinking,
-    "output_config": _output_config,
+    "output_config": within(Table({"effort": _effort, "format": _form})),
     "service_tier": only("auto"),
     "speed": only("standard"),
 })  # fmt: skip

@@ -16,7 +16,7 @@ from localagent import (
     Principal,
     Route,
 )
-from localagent_gateway.apis.fields import TEXT, needed, wrong
+from localagent_gateway.apis.kinds import TEXT, needed
 from localagent_gateway.apis.ollama.answers import timestamp, whole
 from localagent_gateway.apis.ollama.documents import Embeddings, Line, Message
 from localagent_gateway.apis.ollama.embeddings import embeddings, only_embedding
@@ -32,6 +32,7 @@ from localagent_gateway.apis.ollama.stream import LineWriter
 from localagent_gateway.apis.openai.api import shown
 from localagent_gateway.apis.openapi import LINES, PLAIN, operation
 from localagent_gateway.apis.service import Service
+from localagent_gateway.errors import wrong
 
 # The version of Ollama whose API this is: clients compare it with the one that brought what they need. This one
 # brought log probabilities (https://github.com/ollama/ollama/releases/tag/v0.12.11).

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from localagent_gateway.apis.fields import wrong
+from localagent_gateway.errors import wrong
 
 _encode = msgspec.json.Encoder().encode
 _KNOWN = frozenset({"role", "content", "images", "tool_calls", "tool_name", "tool_call_id", "thinking"})

@@ -23,12 +23,13 @@ from localagent import (
 )
 from localagent.http_answers import redact_address
 from localagent_gateway.apis.anthropic.models import asked_by_anthropic, model_page, model_row
-from localagent_gateway.apis.fields import Document, wrong
+from localagent_gateway.apis.fields import Document
 from localagent_gateway.apis.openai.embeddings import LARGE, converted, differs
 from localagent_gateway.apis.openai.responses import ResponsesApi
 from localagent_gateway.apis.openai.sse import EventWriter
 from localagent_gateway.apis.openapi import EVENTS, operation
 from localagent_gateway.apis.service import Service
+from localagent_gateway.errors import wrong
 
 _encode = msgspec.json.Encoder().encode
 

@@ -9,26 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from localagent import ChatRequest
-from localagent_gateway.apis.bodies import named
-from localagent_gateway.apis.fields import (
-    FLAG,
-    NUMBER,
-    OBJECT,
-    TEXT,
-    WHOLE,
-    Document,
-    Rule,
-    Table,
-    each,
-    elsewhere,
-    needed,
-    refused,
-    same,
-    to,
-    unsupported,
-    wrong,
-)
+from localagent_gateway.apis.fields import Document, Table, elsewhere, refused, same, to, within
+from localagent_gateway.apis.kinds import FLAG, NUMBER, OBJECT, TEXT, WHOLE, each, named, needed
 from localagent_gateway.apis.openai.responses_input import messages_of
+from localagent_gateway.errors import unsupported, wrong
 
 _LOGPROBS = 20  # the most tokens of which the API tells log probabilities, at each place
 
@@ -79,15 +63,6 @@ def _truncation(document: Document, where: str, value: Any) -> None:
         raise unsupported(f"the field {where} as {named(value)}", param=where)
 
 
-def _within(table: Table) -> Rule:
-    """Make the rule for an object whose fields become those of the chat itself."""
-
-    def rule(document: Document, where: str, value: Any) -> None:
-        table.read(value, where, document)
-
-    return rule
-
-
 def _format(document: Document, where: str, value: Any) -> None:
     kind = OBJECT(value, where).get("type", "text")
     if kind == "json_schema":
@@ -134,8 +109,8 @@ REQUEST = Table(
         **same(FLAG, "parallel_tool_calls"),
         "max_output_tokens": to("max_completion_tokens", WHOLE),
         "top_logprobs": _top_logprobs,
-        "reasoning": _within(_REASONING),
-        "text": _within(_TEXT),
+        "reasoning": within(_REASONING),
+        "text": within(_TEXT),
         "tools": _tools,
         "tool_choice": _tool_choice,
         "truncation": _truncation,
