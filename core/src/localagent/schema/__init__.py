@@ -1,4 +1,4 @@
-"""The common schema: event streams, and the documents of the OpenAI API: decode, join, split.
+"""The common schema: event streams, and the documents of the OpenAI API: read, join, split.
 
 For authors of providers whose protocol is another one, and of gateways.
 """
@@ -12,6 +12,11 @@ from localagent import lazily
 # fmt: off
 # isort: off
 if TYPE_CHECKING:
+    from localagent.schema.answer_events import (
+        AnswerEvent as AnswerEvent, CallBegun as CallBegun, CallPiece as CallPiece, Ended as Ended, Refusal as Refusal,
+        Text as Text, Thought as Thought,
+    )
+    from localagent.schema.answer_reader import AnswerReader as AnswerReader, read_answer as read_answer
     from localagent.schema.joining import Joiner as Joiner, join_events as join_events
     from localagent.schema.openai_wire import (
         OpenAIDecoder as OpenAIDecoder, chat_response as chat_response, completion_response as completion_response,
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 __getattr__, __all__ = lazily(
     __name__,
     {
+        "answer_events": "AnswerEvent CallBegun CallPiece Ended Refusal Text Thought",
+        "answer_reader": "AnswerReader read_answer",
         "joining": "Joiner join_events",
         "openai_wire": "OpenAIDecoder chat_response completion_response embed_response events_of joined_response",
         "streams": "NDJSONParser SSEParser",

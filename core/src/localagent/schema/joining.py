@@ -13,7 +13,7 @@ other fields of an event        the last that is not null; ``usage`` too, which 
 ``choices``                     by ``index``, in its order; without one: by its place in the event
 ``delta``                       strings are concatenated, lists extended, objects joined by the same rule, of other
                                 values the last stays; ``id``, ``role`` and ``type`` are said once
-``delta.tool_calls``            by ``index``, in its order; see ``_ToolCalls``
+``delta.tool_calls``            by ``index``, in its order; see ``tool_calls``
 other fields of a choice        ``text`` is concatenated, lists are extended, objects joined (``logprobs``); of other
                                 values the last stays (``finish_reason``)
 ==============================  ===================================================================================
@@ -25,13 +25,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
 
 from localagent.errors import ResponseTooLarge, UpstreamProtocol
 from localagent.schema.folding import finished, fold, of_choice, of_delta, of_head
+from localagent.schema.tool_calls import ToolCalls
 
 MOST_REPEATED = 8 * 1024 * 1024
 """Bytes that the events of a document may repeat, all together: id and model stand in each."""
@@ -146,7 +147,7 @@ class _Choice:
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
         self._message: dict[str, Any] | None = None
-        self._calls: _ToolCalls | None = None
+        self._calls: _JoinedCalls | None = None
 
     def add(self, choice: dict[str, Any]) -> None:
         delta = choice.pop("delta", None)
@@ -157,7 +158,7 @@ class _Choice:
     def _add_delta(self, delta: dict[str, Any]) -> None:
         if delta.get("tool_calls") is not None:
             if self._calls is None:
-                self._calls = _ToolCalls()
+                self._calls = _JoinedCalls()
             self._calls.add(_objects(delta.pop("tool_calls")))
         if self._message is None:
             self._message = {}
@@ -181,51 +182,30 @@ class _Choice:
         return message
 
 
-class _ToolCalls:
-    """The tool calls of one message.
+class _JoinedCalls:
+    """The tool calls of one message, each with all its fields."""
 
-    Pieces of a call share its index. Some servers give all calls the index 0, or none, so a named piece with another
-    id, or with another name once arguments have begun, is another call; it stands behind the calls that had the index
-    before it. A piece without an index has that of its id, else its place.
-    """
-
-    __slots__ = ("_all", "_index_of", "_known")
+    __slots__ = ("_calls", "_documents")
 
     def __init__(self) -> None:
-        self._all: list[tuple[int, dict[str, Any]]] = []
-        self._known: dict[tuple[int, str], dict[str, Any]] = {}  # by index and id; the id "" is the latest piece's call
-        self._index_of: dict[str, int] = {}  # the first index that came with an id
+        self._calls = ToolCalls()
+        self._documents: list[dict[str, Any]] = []
 
     def add(self, pieces: list[dict[str, Any]]) -> None:
         for position, piece in enumerate(pieces):
-            id = str(piece.get("id") or "")
-            index = _index(piece, self._index_of.get(id, position))
-            if id:
-                self._index_of.setdefault(id, index)
-            call = self._call(index, id, piece)
-            piece.pop("index", None)
-            fold(call, piece, of_delta)
+            function = piece.get("function")
+            named: dict[str, Any] = function if isinstance(function, dict) else {}
+            call = self._calls.find(position, piece.pop("index", None), piece.get("id"),
+                                    named.get("name"), named.get("arguments"))  # fmt: skip
+            if call.place == len(self._documents):
+                self._documents.append({})
+            fold(self._documents[call.place], piece, of_delta)
 
     def document(self) -> list[dict[str, Any]]:
-        return [finished(call) for _, call in sorted(self._all, key=_place)]
-
-    def _call(self, index: int, id: str, piece: dict[str, Any]) -> dict[str, Any]:
-        """Return the call that a piece belongs to, a new one where it begins one."""
-        call = self._known.get((index, id), self._known.get((index, "")))
-        if call is None or _begins_another(call, piece):
-            call = {}
-            self._all.append((index, call))
-        self._known[index, ""] = self._known[index, id] = call
-        return call
+        return [finished(self._documents[call.place]) for call in sorted(self._calls.all, key=_number)]
 
 
-def _begins_another(call: dict[str, Any], piece: dict[str, Any]) -> bool:
-    known, new = call.get("function"), piece.get("function")
-    if not isinstance(new, dict) or not new.get("name"):
-        return False
-    if call.get("id") and piece.get("id"):
-        return bool(call["id"] != piece["id"])
-    return isinstance(known, dict) and bool(known.get("arguments")) and known.get("name") != new["name"]
+_number = attrgetter("index")
 
 
 def _opening(choice: dict[str, Any], place: int, chat: bool) -> dict[str, Any]:

@@ -1,0 +1,112 @@
+"""What is read of an answer in the OpenAI schema, whole or an event of a stream, with one typed decode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from localagent.records.responses import Usage
+
+# A Raw field cannot be optional: msgspec refuses everything but null for ``Raw | None``.
+ABSENT = msgspec.Raw(b"")
+
+
+class Spoken(msgspec.Struct, gc=False):
+    """A message, or a piece of one; reasoning has three names."""
+
+    content: Any = None
+    refusal: Any = None
+    tool_calls: msgspec.Raw = ABSENT
+    function_call: msgspec.Raw = ABSENT
+    reasoning_content: Any = None
+    reasoning: Any = None
+    thinking: Any = None
+
+    @property
+    def thought(self) -> Any:
+        """The reasoning, as it came."""
+        return self.reasoning_content or self.reasoning or self.thinking
+
+    @property
+    def calls(self) -> bool:
+        """Whether tools are called, also in the old way."""
+        return present(self.tool_calls) or present(self.function_call)
+
+
+class Choice(msgspec.Struct, gc=False):
+    """A choice of an answer; ``stop_reason`` (vLLM) and ``matched_stop`` (SGLang) say which stop sequence ended it."""
+
+    index: int | None = 0
+    finish_reason: str | None = None
+    message: Spoken | None = None
+    delta: Spoken | None = None
+    text: str | None = None
+    logprobs: msgspec.Raw = ABSENT
+    stop_reason: Any = None
+    matched_stop: Any = None
+    usage: Any = None
+
+    @property
+    def said(self) -> Spoken:
+        """What it says, whether it is streamed or whole."""
+        return self.delta or self.message or NOTHING
+
+
+class Answer(msgspec.Struct, gc=False):
+    """An answer, or an event of one."""
+
+    choices: list[Choice] | None = None
+    usage: Any = None
+    error: Any = None
+    timings: Any = None
+    x_groq: Any = None
+
+
+NOTHING = Spoken()
+BAD_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+decode_answer = msgspec.json.Decoder(Answer).decode
+
+
+def present(field: msgspec.Raw) -> bool:
+    """Whether a field holds something: neither null nor an empty list."""
+    return field is not ABSENT and (memoryview(field).nbytes > 4 or bytes(field) not in (b"", b"null", b"[]"))
+
+
+def usage_in(answer: Answer) -> Usage | None:
+    """Return the token counts of an answer or of an event, wherever its server writes them.
+
+    Beside the choices, in ``x_groq`` (Groq), or in a choice (Moonshot).
+    """
+    reported = answer.usage
+    if reported is None and isinstance(answer.x_groq, dict):
+        reported = answer.x_groq.get("usage")
+    if reported is None and answer.choices:
+        reported = answer.choices[0].usage
+    return usage_of(reported)
+
+
+def usage_of(reported: Any) -> Usage | None:
+    """Return token counts as a server reported them; None when it reported none that can be read."""
+    if not isinstance(reported, dict):
+        return None
+    get = reported.get
+    prompt, completion = _count(get("prompt_tokens")), _count(get("completion_tokens"))
+    return Usage(
+        prompt,
+        completion,
+        _count(get("total_tokens")) or prompt + completion,
+        _detail(get("prompt_tokens_details"), "cached_tokens"),
+        _detail(get("completion_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def _count(value: Any) -> int:
+    if type(value) is int:
+        return max(value, 0)
+    return int(value) if isinstance(value, float) and 0 <= value < 1e15 else 0
+
+
+def _detail(details: Any, name: str) -> int:
+    return _count(details.get(name)) if isinstance(details, dict) else 0

@@ -1,0 +1,272 @@
+"""Reads answers in the OpenAI schema, streamed or whole, into typed events; sans-I/O.
+
+====================================  =================================================================================
+what servers write                    what is read
+====================================  =================================================================================
+``content``                           ``Text``; of a list each part for itself: text, thinking or reasoning, refusal
+``reasoning_content``, ``reasoning``  ``Thought``; ``thinking`` too
+``refusal``                           ``Refusal``
+``tool_calls``, ``function_call``     ``CallBegun`` and ``CallPiece``; arguments that are an object become their text
+``text``                              ``Text``, of a completion
+the rest                              ``Ended``
+====================================  =================================================================================
+
+Only the first choice is read, because no API but OpenAI's own has others. Which call a piece belongs to is said in
+``localagent.schema.tool_calls``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from localagent.errors import UpstreamProtocol
+from localagent.records.responses import Usage
+from localagent.schema.answer_documents import (
+    ABSENT,
+    BAD_JSON,
+    Answer,
+    Choice,
+    Spoken,
+    decode_answer,
+    present,
+    usage_in,
+    usage_of,
+)
+from localagent.schema.answer_events import (
+    AnswerEvent,
+    CallBegun,
+    CallPiece,
+    Ended,
+    FinishReason,
+    Refusal,
+    Text,
+    Thought,
+)
+from localagent.schema.tool_calls import ToolCall, ToolCalls
+
+# The names that servers have for the ends of an answer. One that is unknown is no reason to doubt the answer.
+_FINISH_REASONS: Mapping[str, FinishReason] = {
+    "length": "length", "max_tokens": "length", "model_length": "length", "max_output_tokens": "length",
+    "content_filter": "content_filter", "safety": "content_filter", "refusal": "content_filter",
+}  # fmt: skip
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: Any = None
+    arguments: msgspec.Raw = ABSENT
+
+
+class _Piece(msgspec.Struct, gc=False):
+    index: Any = None
+    id: Any = None
+    function: _Function | None = None
+
+
+_NO_FUNCTION = _Function()
+_decode_pieces = msgspec.json.Decoder(list[_Piece] | None).decode
+_decode_function = msgspec.json.Decoder(_Function | None).decode
+_decode = msgspec.json.Decoder().decode
+
+
+class AnswerReader:
+    """Reads one answer: its events or the whole document through ``read``, then ``end``."""
+
+    __slots__ = ("_begun", "_calls", "_finish", "_matched", "_refused", "_streamed", "_timings", "_unsaid", "_usage")
+
+    def __init__(self) -> None:
+        self._calls: ToolCalls | None = None
+        self._begun = 0  # calls of which CallBegun was said
+        self._unsaid: dict[int, list[str]] = {}  # arguments of calls that have not begun
+        self._streamed = self._refused = False
+        self._finish = ""
+        self._matched: str | None = None
+        self._usage: Usage | None = None
+        self._timings: dict[str, Any] = {}
+
+    def read(self, data: bytes) -> list[AnswerEvent]:
+        """Return what an event of a stream says, or a whole answer.
+
+        A call begins when its name is known: when arguments follow it, or another call, or the end.
+
+        Args:
+            data: The JSON document.
+
+        Raises:
+            UpstreamProtocol: It has not the shape of an answer.
+        """
+        try:
+            answer = decode_answer(data)
+            choice = self._choice(answer)
+            return [] if choice is None else self._events(choice)
+        except BAD_JSON as error:
+            raise UpstreamProtocol(f"The server's answer is not a chat's ({type(error).__name__}).") from None
+
+    def end(self, usage: Usage | None = None) -> list[AnswerEvent]:
+        """Return what is left to say: calls without arguments, and the end.
+
+        Args:
+            usage: The token counts, where the caller knows better than the answer.
+        """
+        events: list[AnswerEvent] = []
+        for call in self._calls.all[self._begun :] if self._calls else ():
+            if call.id or call.name or call.place in self._unsaid:
+                self._begin(call, events)
+        events.append(Ended(self._reason(), usage or self._usage, self._matched, self._refused, self._timings))
+        return events
+
+    def _choice(self, answer: Answer) -> Choice | None:
+        """Return the first choice, after taking note of what stands beside the choices."""
+        if answer.usage is not None or answer.x_groq is not None:
+            self._usage = usage_in(answer) or self._usage
+        if isinstance(answer.timings, dict):
+            self._timings = answer.timings
+        for choice in answer.choices or ():
+            if not choice.index:
+                return choice
+        # A whole answer has one choice, whatever its number.
+        return answer.choices[0] if answer.choices and answer.choices[0].message is not None else None
+
+    def _events(self, choice: Choice) -> list[AnswerEvent]:
+        events: list[AnswerEvent] = []
+        said = choice.delta
+        if said is not None:
+            self._streamed = True
+        elif not self._streamed:  # some servers repeat the whole message behind its pieces
+            said = choice.message
+        if said is not None:
+            self._spoken(said, events)
+        if choice.text:
+            events.append(Text(choice.text))
+        if choice.logprobs is not ABSENT:
+            _add_logprobs(choice.logprobs, events)
+        if choice.finish_reason:
+            self._finish = choice.finish_reason
+            for matched in (choice.stop_reason, choice.matched_stop):
+                self._matched = matched if isinstance(matched, str) else self._matched
+            self._usage = usage_of(choice.usage) or self._usage
+        return events
+
+    def _spoken(self, said: Spoken, events: list[AnswerEvent]) -> None:
+        thought = said.reasoning_content or said.reasoning or said.thinking
+        if thought and (text := _joined(thought)):
+            events.append(Thought(text))
+        content = said.content
+        if content.__class__ is str:
+            if content:
+                events.append(Text(content))
+        elif content:
+            events += _parts(content)
+            self._refused = self._refused or Refusal in map(type, events)
+        if said.refusal and isinstance(said.refusal, str):
+            events.append(Refusal(said.refusal))
+            self._refused = True
+        if said.tool_calls is not ABSENT or said.function_call is not ABSENT:
+            self._called(said, events)
+
+    def _called(self, said: Spoken, events: list[AnswerEvent]) -> None:
+        pieces = _decode_pieces(said.tool_calls) if present(said.tool_calls) else None
+        if not pieces and present(said.function_call):
+            pieces = [_Piece(function=_decode_function(said.function_call))]
+        for position, piece in enumerate(pieces or ()):
+            self._piece(position, piece, events)
+
+    def _piece(self, position: int, piece: _Piece, events: list[AnswerEvent]) -> None:
+        function = piece.function or _NO_FUNCTION
+        arguments = _arguments(function.arguments)
+        if self._calls is None:
+            self._calls = ToolCalls()
+        call = self._calls.find(position, piece.index, piece.id, function.name, arguments)
+        if call.place < self._begun:
+            if arguments:
+                events.append(CallPiece(call.place, arguments))
+            return
+        if arguments:
+            self._unsaid.setdefault(call.place, []).append(arguments)
+        self._begin_ready(self._calls.all, events)
+
+    def _begin_ready(self, calls: list[ToolCall], events: list[AnswerEvent]) -> None:
+        """Begin, in their order, the calls whose whole name is known."""
+        while self._begun < len(calls):
+            call = calls[self._begun]
+            if not call.name or (call.place == len(calls) - 1 and call.place not in self._unsaid):
+                return
+            self._begin(call, events)
+
+    def _begin(self, call: ToolCall, events: list[AnswerEvent]) -> None:
+        events.append(CallBegun(call.place, call.id, call.name))
+        self._begun = call.place + 1
+        if pieces := self._unsaid.pop(call.place, None):
+            events.append(CallPiece(call.place, "".join(pieces)))
+
+    def _reason(self) -> FinishReason:
+        """Return the finish reason; some servers end by "stop" although tools are called, or say nothing of use."""
+        reason = _FINISH_REASONS.get(self._finish.lower())
+        return reason or ("tool_calls" if self._begun else "stop")
+
+
+def read_answer(data: bytes, usage: Usage | None = None) -> list[AnswerEvent]:
+    """Return what a whole answer says.
+
+    Args:
+        data: The JSON document.
+        usage: The token counts, where the caller knows better than the answer.
+
+    Raises:
+        UpstreamProtocol: It has not the shape of an answer.
+    """
+    reader = AnswerReader()
+    return reader.read(data) + reader.end(usage)
+
+
+def text_of(said: Spoken) -> str:
+    """Return the text of a message or of a piece of one, without thoughts and refusals."""
+    content = said.content
+    if content.__class__ is str or not content:
+        return content or ""
+    return "".join([part.text for part in _parts(content) if isinstance(part, Text)])
+
+
+# Mistral nests: {"type": "thinking", "thinking": [{"type": "text", "text": "..."}]}
+_KINDS = (("thinking", Thought), ("reasoning", Thought), ("refusal", Refusal), ("text", Text))
+
+
+def _parts(content: Any) -> Iterator[Thought | Text | Refusal]:
+    """Yield what a content says that is no string; parts of other kinds, such as images, say nothing here."""
+    for each in content if isinstance(content, list) else [content]:
+        part = each if isinstance(each, dict) else {"text": each}
+        kind = str(part.get("type"))
+        for name, event in _KINDS:
+            if text := _joined(part.get(name)):
+                yield Thought(text) if kind.startswith("reasoning") else event(text)
+
+
+def _joined(value: Any) -> str:
+    """Return the text of a value that is one, or a list of parts that hold some."""
+    if isinstance(value, list):
+        texts = [part.get("text") if isinstance(part, dict) else part for part in value]
+        return "".join([text for text in texts if isinstance(text, str)])
+    return value if isinstance(value, str) else ""
+
+
+def _add_logprobs(field: msgspec.Raw, events: list[AnswerEvent]) -> None:
+    """Put the log probabilities of an event to its text; a text of nothing where it has none."""
+    said = _decode(field)
+    logprobs = said.get("content") if isinstance(said, dict) else None
+    if not logprobs or not isinstance(logprobs, list):
+        return
+    for number, event in enumerate(events):
+        if isinstance(event, Text):
+            events[number] = Text(event.text, logprobs)
+            return
+    events.append(Text("", logprobs))
+
+
+def _arguments(field: msgspec.Raw) -> str:
+    """Return arguments as text; an object is JSON text already, number for number as it came."""
+    if not present(field):
+        return ""
+    raw = bytes(field)
+    return str(_decode(raw)) if raw.startswith(b'"') else raw.decode()
