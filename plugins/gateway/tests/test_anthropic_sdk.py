@@ -127,10 +127,8 @@ async def test_an_answer_in_parts_is_one_text(serve: Any) -> None:
     "said",
     [
         {"tool_calls": [call('{"city":')]},
-        {"tool_calls": [call("[]")]},
-        {"tool_calls": [call("{}", "")]},
-        {"content": {"a": 1}},
-        {"content": [{"type": "audio"}]},
+        {"tool_calls": [call("[1]")]},
+        {"tool_calls": [call('"x"')]},
     ],
 )
 async def test_an_answer_that_cannot_be_told_is_an_error(serve: Any, said: Any) -> None:
@@ -277,15 +275,40 @@ async def test_a_stream_that_breaks_off_raises(serve: Any) -> None:
     assert caught.value.body["request_id"].startswith("req-")
 
 
-async def test_a_piece_that_continues_no_call_breaks_the_stream(serve: Any) -> None:
-    """Calls whose pieces come mixed cannot be told in blocks: an error, after all that came before that piece."""
-    mixed = called(0, '{"a":', "f", "c1") + called(1, '{"b":', "g", "c2") + called(0, "1}")
+MIXED = called(0, '{"a":', "f", "c1") + called(1, '{"b":', "g", "c2")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        called(0, "1}") + called(1, "2}"),
+        called(1, "2}") + called(0, "1}"),
+        called(0, "1") + called(1, "2}") + called(0, "}"),
+    ],
+)
+async def test_calls_whose_pieces_come_mixed_are_told_one_after_the_other(serve: Any, rest: bytes) -> None:
+    """The first one as it comes; text too waits until its input is whole."""
     events: list[Any] = []
-    async with asking(serve, Reply(pieces=(mixed,), finish="tool_calls")) as (client, _):
-        with pytest.raises(anthropic.APIStatusError, match="continues none"):
-            await read(await client.messages.create(**ASKED, stream=True), events)
-    told = [event.delta.partial_json for event in events if event.type == "content_block_delta"]
-    assert told == ['{"a":', '{"b":']
+    pieces = (MIXED + piece({"content": "Well."}), rest)
+    async with asking(serve, Reply(pieces=pieces, finish="tool_calls")) as (client, _):
+        await read(await client.messages.create(**ASKED, stream=True), events)
+        async with client.messages.stream(**ASKED) as stream:
+            message = await stream.get_final_message()
+    starts = [event.index for event in events if event.type == "content_block_start"]
+    assert starts == [event.index for event in events if event.type == "content_block_stop"] == [0, 1, 2]
+    first, *others = message.content
+    assert (first.name, first.input) == ("f", {"a": 1})
+    assert sorted((block.type, getattr(block, "input", None)) for block in others) == [
+        ("text", None), ("tool_use", {"b": 2}),
+    ]  # fmt: skip
+
+
+async def test_a_call_that_was_cut_off_has_no_input(serve: Any) -> None:
+    """The reason of the end says why."""
+    async with asking(serve, whole("length", tool_calls=[call('{"city":')])) as (client, _):
+        message = await client.messages.create(**ASKED)
+    assert [block.input for block in message.content] == [{}]
+    assert message.stop_reason == "max_tokens"
 
 
 @pytest.mark.parametrize(

@@ -142,10 +142,11 @@ class AnswerReader:
             events.append(Text(choice.text))
         if choice.logprobs is not ABSENT:
             _add_logprobs(choice.logprobs, events)
+        if choice.stop_reason is not None or choice.matched_stop is not None:
+            matched = choice.matched_stop if choice.stop_reason is None else choice.stop_reason
+            self._matched = matched if isinstance(matched, str) else self._matched
         if choice.finish_reason:
             self._finish = choice.finish_reason
-            for matched in (choice.stop_reason, choice.matched_stop):
-                self._matched = matched if isinstance(matched, str) else self._matched
             self._usage = usage_of(choice.usage) or self._usage
         return events
 
@@ -171,6 +172,8 @@ class AnswerReader:
         if not pieces and present(said.function_call):
             pieces = [_Piece(function=_decode_function(said.function_call))]
         for position, piece in enumerate(pieces or ()):
+            if not self._streamed:
+                piece.index = position  # a whole answer holds no pieces: each is a call, whatever its number
             self._piece(position, piece, events)
 
     def _piece(self, position: int, piece: _Piece, events: list[AnswerEvent]) -> None:

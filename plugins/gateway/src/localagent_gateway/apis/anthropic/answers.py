@@ -1,31 +1,40 @@
-"""Answers in the OpenAI schema, told in Anthropic's.
+"""Tells answers in Anthropic's API, whole and as an event stream.
 
-=====================================  ================================================================================
-in the OpenAI schema                   at Anthropic
-=====================================  ================================================================================
-``reasoning_content``, ``reasoning``   a block ``thinking``; its signature is empty: nobody here signs
-``content``, ``refusal``               a block ``text``
-``tool_calls``                         blocks ``tool_use``, ``input`` an object instead of JSON text
-``finish_reason``                      ``stop_reason``, see ``stop_of``
-``prompt_tokens``                      ``input_tokens`` without those cached, and ``cache_read_input_tokens``
-``completion_tokens``                  ``output_tokens``
-=====================================  ================================================================================
+===================  ==================================================================================================
+what is said         at Anthropic
+===================  ==================================================================================================
+a thought            a block ``thinking``; its signature is empty: nobody here signs
+a text, a refusal    a block ``text``
+a tool call          a block ``tool_use``, ``input`` an object instead of JSON text
+the end              ``stop_reason``, see ``_stop``, and the usage: ``input_tokens`` are those that were not cached
+===================  ==================================================================================================
+
+A stream (https://docs.anthropic.com/en/docs/build-with-claude/streaming) is ``message_start``, then for each block
+``content_block_start``, ``content_block_delta`` and ``content_block_stop``, one block after the other, then
+``message_delta`` with stop reason and usage, and ``message_stop``. The usage is known at the end alone:
+``message_start`` holds zeros, ``message_delta`` all counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 import msgspec
 
-from localagent import Response, UpstreamProtocol, Usage
-from localagent_gateway.apis.anthropic.documents import Choice, Spoken, ToolCall, first_choice
+from localagent import AnswerStream, Chunk, LocalAgentError, Response, UpstreamProtocol, Usage
+from localagent.schema import AnswerEvent, AnswerReader, CallBegun, CallPiece, Ended, Thought, read_answer
+from localagent_gateway.apis.anthropic.errors import error_object
+from localagent_gateway.apis.call_arguments import NO_ARGUMENTS, object_of
 
 Document = dict[str, Any]
+Key = str | int
+"""A block's type; of a tool call its number, because each has a block of its own."""
 
-_decode = msgspec.json.Decoder().decode
-NOTHING = Spoken()
+_encode = msgspec.json.Encoder().encode
+_RUNNING = {"stop_reason": None, "stop_sequence": None}
+_STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
 
 class Opening:
@@ -44,14 +53,15 @@ class Opening:
         self.stops = stops
         self.model = ""
 
-    def call_id(self, place: int) -> str:
-        """Return the id of a tool call to which the server gave none."""
-        return f"toolu_{self._name}_{place}"
+    def tool_use(self, call: CallBegun, given: msgspec.Raw = NO_ARGUMENTS) -> Document:
+        """Return the block of a tool call; one to which the server gave no id gets one."""
+        return {"type": "tool_use", "id": call.id or f"toolu_{self._name}_{call.place}", "name": call.name,
+                "input": given}  # fmt: skip
 
     def message(self, content: list[Document], stop: Document, usage: Usage | None) -> Document:
         """Return the message object."""
         return {"id": f"msg_{self._name}", "type": "message", "role": "assistant", "model": self.model,
-                "content": content, **stop, "usage": usage_of(usage)}  # fmt: skip
+                "content": content, **stop, "usage": _usage(usage)}  # fmt: skip
 
 
 def whole_message(opening: Opening, response: Response) -> Document:
@@ -64,36 +74,41 @@ def whole_message(opening: Opening, response: Response) -> Document:
     Raises:
         UpstreamProtocol: The answer has not the shape of one, or calls a tool with something that is no object.
     """
-    choice = first_choice(response.raw) or Choice()
-    said = choice.message or NOTHING
-    stop = stop_of(choice.finish_reason, opening.stops, choice.stop_reason,
-                   called=bool(said.tool_calls), refused=bool(said.refusal))  # fmt: skip
-    return opening.message(_content(said, opening), stop, response.usage)
+    *said, ended = read_answer(response.raw, response.usage)
+    assert isinstance(ended, Ended)
+    content = [_block(key, list(events), ended, opening) for key, events in groupby(said, _key)]
+    return opening.message([block for block in content if block], _stop(ended, opening.stops), ended.usage)
 
 
-def stop_of(finish: str | None, stops: Sequence[str], matched: Any, *, called: bool, refused: bool) -> Document:
-    """Return why an answer ended: ``stop_reason`` and ``stop_sequence``.
-
-    Args:
-        finish: The finish reason.
-        stops: The stop sequences that were asked for.
-        matched: The one that ended the answer, from a server that tells.
-        called: Whether tools are called; some servers finish these by ``stop``.
-        refused: Whether the model refused.
-    """
-    reason, sequence = "end_turn", None
-    if refused or finish == "content_filter":
-        reason = "refusal"
-    elif finish == "length":
-        reason = "max_tokens"
-    elif called:
-        reason = "tool_use"
-    elif isinstance(matched, str) and matched in stops:
-        reason, sequence = "stop_sequence", matched
-    return {"stop_reason": reason, "stop_sequence": sequence}
+def _block(key: Key, events: list[Any], ended: Ended, opening: Opening) -> Document | None:
+    if key == "thinking":
+        return {"type": "thinking", "thinking": "".join([event.text for event in events]), "signature": ""}
+    if key == "text":
+        text = "".join([event.text for event in events])
+        return {"type": "text", "text": text} if text else None
+    call, *pieces = events
+    given = object_of("".join([piece.arguments for piece in pieces]))
+    if given is None and ended.finish_reason != "length":
+        raise UpstreamProtocol("A tool call of the model holds no JSON object.")
+    return opening.tool_use(call, given or NO_ARGUMENTS)  # one that was cut off has no input yet, as at Anthropic
 
 
-def usage_of(usage: Usage | None) -> Document:
+def _key(event: AnswerEvent) -> Key:
+    """Return which block an event belongs to."""
+    if isinstance(event, CallBegun | CallPiece):
+        return event.place
+    return "thinking" if isinstance(event, Thought) else "text"
+
+
+def _stop(ended: Ended, stops: Sequence[str]) -> Document:
+    """Return why an answer ended: ``stop_reason`` and ``stop_sequence``."""
+    reason = "refusal" if ended.refused else _STOP_REASONS[ended.finish_reason]
+    if reason == "end_turn" and ended.matched_stop in stops:
+        return {"stop_reason": "stop_sequence", "stop_sequence": ended.matched_stop}
+    return {"stop_reason": reason, "stop_sequence": None}
+
+
+def _usage(usage: Usage | None) -> Document:
     """Return token counts; zeros when the server told none, because clients of this API need numbers."""
     told = usage or Usage()
     return {
@@ -103,28 +118,112 @@ def usage_of(usage: Usage | None) -> Document:
     }
 
 
-def _content(said: Spoken, opening: Opening) -> list[Document]:
-    content: list[Document] = []
-    if said.thought:
-        content.append({"type": "thinking", "thinking": said.thought, "signature": ""})
-    if said.text:
-        content.append({"type": "text", "text": said.text})
-    return content + [_tool_use(call, opening.call_id(place)) for place, call in enumerate(said.tool_calls or ())]
+class MessageWriter:
+    """Writes one stream.
 
+    Blocks follow one another, and pieces of two tool calls may alternate. So what comes while the input of an open call
+    is not whole waits until the answer has ended.
 
-def _tool_use(call: ToolCall, fallback: str) -> Document:
-    if not call.function.name:
-        raise UpstreamProtocol("A tool call of the model names no tool.")
-    return {"type": "tool_use", "id": call.id or fallback, "name": call.function.name, "input": _input(call)}
+    Args:
+        opening: What is known of the answer; its model must be set before the first chunk.
+        request_id: Told with an error.
+    """
 
+    content_type = "text/event-stream; charset=utf-8"
 
-def _input(call: ToolCall) -> Document:
-    """Return a call's arguments as an object; no text at all means none."""
-    given = call.function.arguments
-    try:
-        told = _decode(given) if isinstance(given, str) and given.strip() else given or {}
-    except (msgspec.MsgspecError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
-        raise UpstreamProtocol("A tool call of the model holds no JSON object; max_tokens may have cut it off.")
-    return told
+    def __init__(self, opening: Opening, request_id: str) -> None:
+        self._opening = opening
+        self._request_id = request_id
+        self._reader = AnswerReader()
+        self._events: list[bytes] = []
+        self._open: Key | None = None
+        self._blocks = 0
+        self._input: list[str] = []  # of the call whose block is open
+        self._waiting: dict[Key, list[AnswerEvent]] = {}
+        self._started = False
+
+    def chunks(self, chunks: Sequence[Chunk]) -> bytes:
+        """Return the events of these chunks."""
+        self._start()
+        for chunk in chunks:
+            for event in self._reader.read(chunk.data):
+                self._take(event)
+        return self._written()
+
+    def end(self, stream: AnswerStream) -> bytes:
+        """Return the end of the last block and of the message."""
+        self._start()
+        *said, ended = self._reader.end(stream.usage)
+        assert isinstance(ended, Ended)
+        for event in said:
+            self._take(event)
+        for events in self._waiting.values():
+            self._tell(events)
+        self._close()
+        self._event("message_delta", delta=_stop(ended, self._opening.stops), usage=_usage(ended.usage))
+        self._event("message_stop")
+        return self._written()
+
+    def fail(self, error: LocalAgentError) -> bytes:
+        """Return the error as an event, which official clients raise; the open block and the message do not end."""
+        told = self._written()  # what preceded, in the same chunks, the piece that cannot be told
+        return told + b"event: error\ndata: %b\n\n" % _encode(error_object(error, self._request_id))
+
+    def _take(self, event: AnswerEvent) -> None:
+        key = _key(event)
+        if key == self._open or self._may_close():
+            if key == self._open or not isinstance(event, CallPiece):  # the input of a closed block was whole
+                self._tell((event,))
+        else:
+            self._waiting.setdefault(key, []).append(event)
+
+    def _may_close(self) -> bool:
+        """Whether no more can come for the open block; asked once of a block, because what comes then waits."""
+        if self._waiting:
+            return False
+        return not isinstance(self._open, int) or (bool(self._input) and object_of("".join(self._input)) is not None)
+
+    def _tell(self, events: Iterable[Any]) -> None:
+        """Write events of one block, which is opened where it is not open."""
+        for event in events:
+            if isinstance(event, CallBegun):
+                self._begin(event.place, self._opening.tool_use(event))
+            elif isinstance(event, CallPiece):
+                self._input.append(event.arguments)
+                self._delta({"type": "input_json_delta", "partial_json": event.arguments})
+            elif isinstance(event, Thought):
+                if self._open != "thinking":
+                    self._begin("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+                self._delta({"type": "thinking_delta", "thinking": event.text})
+            elif event.text:
+                if self._open != "text":
+                    self._begin("text", {"type": "text", "text": ""})
+                self._delta({"type": "text_delta", "text": event.text})
+
+    def _begin(self, key: Key, block: Document) -> None:
+        self._close()
+        self._open = key
+        self._input = []
+        self._event("content_block_start", index=self._blocks, content_block=block)
+        self._blocks += 1
+
+    def _delta(self, delta: Document) -> None:
+        self._event("content_block_delta", index=self._blocks - 1, delta=delta)
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._event("content_block_stop", index=self._blocks - 1)
+            self._open = None
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            self._event("message_start", message=self._opening.message([], _RUNNING, None))
+
+    def _event(self, kind: str, **fields: Any) -> None:
+        self._events.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode({"type": kind, **fields})))
+
+    def _written(self) -> bytes:
+        data = b"".join(self._events)
+        self._events.clear()
+        return data

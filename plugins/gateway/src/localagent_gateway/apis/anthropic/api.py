@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from localagent import ChatRequest, FrontAnswer, FrontRequest, FrontStream, Principal, Route
-from localagent_gateway.apis.anthropic.answers import Opening, whole_message
+from localagent_gateway.apis.anthropic.answers import MessageWriter, Opening, whole_message
 from localagent_gateway.apis.anthropic.requests import chat_request, counted_request
-from localagent_gateway.apis.anthropic.stream import MessageWriter
 from localagent_gateway.apis.openapi import EVENTS, operation
 from localagent_gateway.apis.service import Service
 from localagent_gateway.errors import unsupported
