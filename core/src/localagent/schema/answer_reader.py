@@ -123,11 +123,13 @@ class AnswerReader:
             self._usage = usage_in(answer) or self._usage
         if isinstance(answer.timings, dict):
             self._timings = answer.timings
-        for choice in answer.choices or ():
+        choices = answer.choices
+        if not choices:
+            return None
+        for choice in choices:
             if not choice.index:
                 return choice
-        # A whole answer has one choice, whatever its number.
-        return answer.choices[0] if answer.choices and answer.choices[0].message is not None else None
+        return choices[0] if choices[0].message is not None else None  # a whole answer's only one, whatever its number
 
     def _events(self, choice: Choice) -> list[AnswerEvent]:
         events: list[AnswerEvent] = []
@@ -142,13 +144,18 @@ class AnswerReader:
             events.append(Text(choice.text))
         if choice.logprobs is not ABSENT:
             _add_logprobs(choice.logprobs, events)
-        if choice.stop_reason is not None or choice.matched_stop is not None:
-            matched = choice.matched_stop if choice.stop_reason is None else choice.stop_reason
-            self._matched = matched if isinstance(matched, str) else self._matched
         if choice.finish_reason:
             self._finish = choice.finish_reason
+        if choice.stop_reason is not None or choice.matched_stop is not None:
+            self._match(choice)
+        if choice.usage is not None:
             self._usage = usage_of(choice.usage) or self._usage
         return events
+
+    def _match(self, choice: Choice) -> None:
+        """Take note of the stop sequence; a number is a token."""
+        matched = choice.matched_stop if choice.stop_reason is None else choice.stop_reason
+        self._matched = matched if isinstance(matched, str) else self._matched
 
     def _spoken(self, said: Spoken, events: list[AnswerEvent]) -> None:
         thought = said.reasoning_content or said.reasoning or said.thinking

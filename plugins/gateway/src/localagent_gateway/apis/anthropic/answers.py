@@ -17,14 +17,14 @@ A stream (https://docs.anthropic.com/en/docs/build-with-claude/streaming) is ``m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Sequence
+from itertools import chain, groupby
 from typing import Any
 
 import msgspec
 
 from localagent import AnswerStream, Chunk, LocalAgentError, Response, UpstreamProtocol, Usage
-from localagent.schema import AnswerEvent, AnswerReader, CallBegun, CallPiece, Ended, Thought, read_answer
+from localagent.schema import AnswerEvent, AnswerReader, CallBegun, CallPiece, Ended, Text, Thought, read_answer
 from localagent_gateway.apis.anthropic.errors import error_object
 from localagent_gateway.apis.call_arguments import NO_ARGUMENTS, object_of
 
@@ -95,6 +95,8 @@ def _block(key: Key, events: list[Any], ended: Ended, opening: Opening) -> Docum
 
 def _key(event: AnswerEvent) -> Key:
     """Return which block an event belongs to."""
+    if isinstance(event, Text):
+        return "text"
     if isinstance(event, CallBegun | CallPiece):
         return event.place
     return "thinking" if isinstance(event, Thought) else "text"
@@ -157,8 +159,8 @@ class MessageWriter:
         assert isinstance(ended, Ended)
         for event in said:
             self._take(event)
-        for events in self._waiting.values():
-            self._tell(events)
+        for event in chain.from_iterable(self._waiting.values()):
+            self._tell(event)
         self._close()
         self._event("message_delta", delta=_stop(ended, self._opening.stops), usage=_usage(ended.usage))
         self._event("message_stop")
@@ -171,11 +173,12 @@ class MessageWriter:
 
     def _take(self, event: AnswerEvent) -> None:
         key = _key(event)
-        if key == self._open or self._may_close():
-            if key == self._open or not isinstance(event, CallPiece):  # the input of a closed block was whole
-                self._tell((event,))
-        else:
+        if key == self._open:
+            self._tell(event)
+        elif not self._may_close():
             self._waiting.setdefault(key, []).append(event)
+        elif not isinstance(event, CallPiece):  # the input of a call whose block is closed was whole
+            self._tell(event)
 
     def _may_close(self) -> bool:
         """Whether no more can come for the open block; asked once of a block, because what comes then waits."""
@@ -183,22 +186,21 @@ class MessageWriter:
             return False
         return not isinstance(self._open, int) or (bool(self._input) and object_of("".join(self._input)) is not None)
 
-    def _tell(self, events: Iterable[Any]) -> None:
-        """Write events of one block, which is opened where it is not open."""
-        for event in events:
-            if isinstance(event, CallBegun):
-                self._begin(event.place, self._opening.tool_use(event))
-            elif isinstance(event, CallPiece):
-                self._input.append(event.arguments)
-                self._delta({"type": "input_json_delta", "partial_json": event.arguments})
-            elif isinstance(event, Thought):
-                if self._open != "thinking":
-                    self._begin("thinking", {"type": "thinking", "thinking": "", "signature": ""})
-                self._delta({"type": "thinking_delta", "thinking": event.text})
-            elif event.text:
-                if self._open != "text":
-                    self._begin("text", {"type": "text", "text": ""})
-                self._delta({"type": "text_delta", "text": event.text})
+    def _tell(self, event: Any) -> None:
+        """Write an event into its block, which is opened where it is not open."""
+        if isinstance(event, CallBegun):
+            self._begin(event.place, self._opening.tool_use(event))
+        elif isinstance(event, CallPiece):
+            self._input.append(event.arguments)
+            self._delta({"type": "input_json_delta", "partial_json": event.arguments})
+        elif isinstance(event, Thought):
+            if self._open != "thinking":
+                self._begin("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+            self._delta({"type": "thinking_delta", "thinking": event.text})
+        elif event.text:
+            if self._open != "text":
+                self._begin("text", {"type": "text", "text": ""})
+            self._delta({"type": "text_delta", "text": event.text})
 
     def _begin(self, key: Key, block: Document) -> None:
         self._close()

@@ -1,23 +1,25 @@
-"""Answers in the OpenAI schema, told in Ollama's.
+"""Tells answers in Ollama's API, whole and as a stream of lines, the last one with ``done: true``.
 
-``reasoning_content`` and ``reasoning`` become ``thinking``, a refusal becomes the content, tool calls come whole and
-with their arguments as an object. Only the first choice is told: no request of Ollama's asks for more.
+Thoughts become ``thinking``, a refusal becomes content. Tool calls come whole, before the last line, and with their
+arguments as an object; one that a limit cut off is left out, as at Ollama.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from time import perf_counter_ns
 from typing import Any
 
 import msgspec
 
-from localagent import Response, UpstreamProtocol, Usage
-from localagent_gateway.apis.ollama.documents import Answer, Choice, Function, Line, Message, Spoken, ToolCall
+from localagent import AnswerStream, Chunk, LocalAgentError, Response, UpstreamProtocol
+from localagent.schema import AnswerEvent, AnswerReader, CallBegun, CallPiece, Ended, Text, Thought, read_answer
+from localagent_gateway.apis.call_arguments import object_of
+from localagent_gateway.apis.ollama.documents import Function, Line, Message, ToolCall
+from localagent_gateway.apis.ollama.errors import error_line
 
-BROKEN_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-_decode = msgspec.json.Decoder(Answer).decode
-_NOTHING = Spoken()
+_lines = msgspec.json.Encoder().encode_lines
 # Where a server says how long it took, and in which unit: fields of ``timings`` in an answer, and facts of providers.
 _SPENT = {
     "load_duration": (("load_seconds", 1e9),),
@@ -26,21 +28,7 @@ _SPENT = {
 }
 
 
-def decoded(data: bytes) -> Answer:
-    """Read an answer, or a chunk of one.
-
-    Raises:
-        UpstreamProtocol: It has not the shape of one.
-    """
-    try:
-        return _decode(data)
-    except BROKEN_JSON as error:
-        raise UpstreamProtocol(
-            f"The server's answer cannot be told in Ollama's API ({type(error).__name__})."
-        ) from None
-
-
-def whole(response: Response, *, chat: bool, created: str, nanoseconds: int) -> Line:
+def whole_line(response: Response, *, chat: bool, created: str, nanoseconds: int) -> Line:
     """Return a whole answer.
 
     Args:
@@ -52,70 +40,142 @@ def whole(response: Response, *, chat: bool, created: str, nanoseconds: int) -> 
     Raises:
         UpstreamProtocol: The answer has not the shape of one, or calls a tool with something that is no object.
     """
-    answer = decoded(response.raw)
-    choice = answer.choices[0] if answer.choices else Choice()
-    said = message(choice.message or choice.delta or _NOTHING, choice.text)
-    line = piece(response.model, created, said, choice, chat=chat)
-    finish(line, choice.finish_reason, response.usage)
-    for name, spent in durations(response.facts, answer.timings).items():
-        setattr(line, name, spent)
+    *events, ended = read_answer(response.raw, response.usage)
+    assert isinstance(ended, Ended)
+    calls = _Calls()
+    line = _line(response.model, created, calls.without(events), chat=chat, calls=calls.whole(ended))
+    _finish(line, ended, response.facts)
     line.total_duration = nanoseconds
     return line
 
 
-def message(spoken: Spoken, text: str | None = None) -> Message:
-    """Return a message, or a piece of one.
+class _Calls:
+    """Gathers the pieces of tool calls."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, tuple[CallBegun, list[str]]] = {}
+
+    def without(self, events: list[AnswerEvent]) -> list[Any]:
+        """Take what events say of calls; return what else they say."""
+        if len(events) == 1 and isinstance(events[0], Text):
+            return events
+        others: list[AnswerEvent] = []
+        for event in events:
+            if isinstance(event, CallBegun):
+                self._calls[event.place] = (event, [])
+            elif isinstance(event, CallPiece):
+                self._calls[event.place][1].append(event.arguments)
+            else:
+                others.append(event)
+        return others
+
+    def whole(self, ended: Ended) -> list[ToolCall] | None:
+        """Return the tool calls of an answer that has ended; None when there is none."""
+        calls: list[ToolCall] = []
+        for begun, pieces in self._calls.values():
+            given = object_of("".join(pieces))
+            if given is not None:
+                calls.append(ToolCall(Function(begun.name, given, begun.place), begun.id or None))
+            elif ended.finish_reason != "length":
+                raise UpstreamProtocol("The model calls a tool with arguments that are no JSON object.")
+        return calls or None
+
+
+def _line(
+    model: str, created: str, said: Sequence[Any] = (), *, chat: bool, calls: list[ToolCall] | None = None
+) -> Line:
+    """Return a line that says thoughts and texts, and tool calls."""
+    text, thinking, logprobs = _spoken(said)
+    if chat:
+        message = Message(content=text, thinking=thinking, tool_calls=calls)
+        return Line(model=model, created_at=created, message=message, logprobs=logprobs)
+    return Line(model=model, created_at=created, response=text, thinking=thinking, tool_calls=calls, logprobs=logprobs)
+
+
+def _spoken(said: Sequence[Any]) -> tuple[str, str | None, list[Any] | None]:
+    """Return text, thoughts and log probabilities of events; a text alone, as in most chunks, without a search."""
+    if len(said) == 1 and isinstance(said[0], Text):
+        return said[0].text, None, said[0].logprobs
+    text = "".join([event.text for event in said if not isinstance(event, Thought)])
+    thinking = "".join([event.text for event in said if isinstance(event, Thought)])
+    logprobs = [one for event in said if isinstance(event, Text) and event.logprobs for one in event.logprobs]
+    return text, thinking or None, logprobs or None
+
+
+class LineWriter:
+    """Writes one stream.
 
     Args:
-        spoken: As it came.
-        text: The text, where it was no chat that was answered.
-
-    Raises:
-        UpstreamProtocol: A tool is called with something that is no object.
+        chat: Whether ``/api/chat`` was asked; ``/api/generate`` otherwise.
+        wall: Returns the seconds since the epoch.
+        started: When the request came in, on the performance counter, in nanoseconds.
     """
-    content, thinking = _content(spoken.content)
-    calls = [_tool_call(call, place) for place, call in enumerate(spoken.tool_calls or ())]
-    return Message(
-        content=content or text or spoken.refusal or "",
-        thinking=spoken.reasoning_content or _string(spoken.reasoning) or thinking or None,
-        tool_calls=calls or None,
-    )
+
+    content_type = "application/x-ndjson"
+
+    def __init__(self, *, chat: bool, wall: Callable[[], float], started: int) -> None:
+        self._chat = chat
+        self._wall = wall
+        self._started = started
+        self._first = started
+        self._model = ""
+        self._reader = AnswerReader()
+        self._calls = _Calls()
+
+    def begin(self, model: str) -> None:
+        """Take note that the first content has come, and from whom."""
+        self._model = model
+        self._first = perf_counter_ns()
+
+    def chunks(self, chunks: Sequence[Chunk]) -> bytes:
+        """Return a line for each chunk that says something."""
+        created = timestamp(self._wall())
+        spoken = [self._calls.without(self._reader.read(chunk.data)) for chunk in chunks]
+        lines = [_line(self._model, created, said, chat=self._chat) for said in spoken if said]
+        return _lines(lines) if lines else b""
+
+    def end(self, stream: AnswerStream) -> bytes:
+        """Return the tool calls, and the last line: why the answer ended, what it cost and how long it took.
+
+        What the server does not tell of its time is measured here: until the first content, and from there on.
+        """
+        created = timestamp(self._wall())
+        now = perf_counter_ns()
+        *events, ended = self._reader.end(stream.usage)
+        assert isinstance(ended, Ended)
+        self._calls.without(events)
+        calls = self._calls.whole(ended)
+        lines = [_line(self._model, created, chat=self._chat, calls=calls)] if calls else []
+        last = _line(self._model, created, chat=self._chat)
+        last.total_duration = now - self._started
+        last.prompt_eval_duration = self._first - self._started
+        last.eval_duration = now - self._first
+        _finish(last, ended, stream.facts)
+        return _lines([*lines, last])
+
+    def fail(self, error: LocalAgentError) -> bytes:
+        """Return the error as a line: Ollama's clients raise it."""
+        return error_line(error) + b"\n"
 
 
-def piece(model: str, created: str, said: Message, choice: Choice, *, chat: bool) -> Line:
-    """Return a line that says a message, or a piece of one."""
-    logprobs = (choice.logprobs.content if choice.logprobs else None) or None
-    if chat:
-        return Line(model=model, created_at=created, message=said, logprobs=logprobs)
-    return Line(
-        model=model,
-        created_at=created,
-        response=said.content,
-        thinking=said.thinking,
-        tool_calls=said.tool_calls,
-        logprobs=logprobs,
-    )
-
-
-def finish(line: Line, reason: str | None, usage: Usage | None) -> None:
-    """Make a line the last one: why the answer ended, and how many tokens it cost."""
+def _finish(line: Line, ended: Ended, facts: Mapping[str, Any]) -> None:
+    """Make a line the last one: why the answer ended, how many tokens it cost, and how long the server took."""
     line.done = True
     # Ollama has no reason of its own for a tool call.
-    line.done_reason = "stop" if reason in (None, "tool_calls", "function_call") else reason
-    if usage is not None:
-        line.prompt_eval_count = usage.prompt_tokens
-        line.eval_count = usage.completion_tokens
+    line.done_reason = "stop" if ended.finish_reason == "tool_calls" else ended.finish_reason
+    if ended.usage is not None:
+        line.prompt_eval_count = ended.usage.prompt_tokens
+        line.eval_count = ended.usage.completion_tokens
+    for name, spent in durations({**ended.timings, **facts}).items():
+        setattr(line, name, spent)
 
 
-def durations(facts: Mapping[str, Any], timings: Mapping[str, Any] | None) -> dict[str, int]:
+def durations(said: Mapping[str, Any]) -> dict[str, int]:
     """Return how long each part took, in nanoseconds, as far as the server said.
 
     Args:
-        facts: The provider's figures, such as ``load_seconds``.
-        timings: The field of that name in the answer: the same figures, or llama.cpp's ``prompt_ms`` and
-            ``predicted_ms``.
+        said: The provider's figures, such as ``load_seconds``, or llama.cpp's ``prompt_ms`` and ``predicted_ms``.
     """
-    said = {**(timings or {}), **facts}
     spent: dict[str, int] = {}
     for name, sources in _SPENT.items():
         for source, unit in sources:
@@ -129,35 +189,3 @@ def durations(facts: Mapping[str, Any], timings: Mapping[str, Any] | None) -> di
 def timestamp(wall: float) -> str:
     """Return seconds since the epoch as Ollama writes times (RFC 3339)."""
     return datetime.fromtimestamp(wall, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _content(content: Any) -> tuple[str, str]:
-    """Return the text and the thinking of a content, which some servers send as a list of parts."""
-    if not isinstance(content, list):
-        return _string(content), ""
-    parts = [part for part in content if isinstance(part, dict)]
-    text = "".join(_string(part.get("text")) for part in parts)
-    return text, "".join(_content(part.get("thinking"))[0] for part in parts)
-
-
-def _string(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _tool_call(call: dict[str, Any], place: int) -> ToolCall:
-    function = call.get("function")
-    name = _string(function.get("name")) if isinstance(function, dict) else ""
-    given = function.get("arguments") if isinstance(function, dict) else None
-    arguments = _arguments(given if isinstance(given, str) else msgspec.json.encode(given or {}))
-    if not name or arguments is None:
-        raise UpstreamProtocol("The model calls a tool without a name, or with arguments that are no JSON object.")
-    return ToolCall(Function(name, arguments, place), _string(call.get("id")) or None)
-
-
-def _arguments(text: str | bytes) -> msgspec.Raw | None:
-    """Return arguments in one line, number for number as they came; none at all are an empty object."""
-    try:
-        flat = msgspec.json.format((text if isinstance(text, bytes) else text.encode()) or b"{}", indent=-1)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None
-    return msgspec.Raw(flat) if flat.startswith(b"{") else None

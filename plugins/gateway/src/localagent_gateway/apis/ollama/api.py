@@ -17,7 +17,7 @@ from localagent import (
     Route,
 )
 from localagent_gateway.apis.kinds import TEXT, needed
-from localagent_gateway.apis.ollama.answers import timestamp, whole
+from localagent_gateway.apis.ollama.answers import LineWriter, timestamp, whole_line
 from localagent_gateway.apis.ollama.documents import Embeddings, Line, Message
 from localagent_gateway.apis.ollama.embeddings import embeddings, only_embedding
 from localagent_gateway.apis.ollama.listing import Listing
@@ -28,7 +28,6 @@ from localagent_gateway.apis.ollama.requests import (
     generate_request,
     only_loads,
 )
-from localagent_gateway.apis.ollama.stream import LineWriter
 from localagent_gateway.apis.openai.api import shown
 from localagent_gateway.apis.openapi import LINES, PLAIN, operation
 from localagent_gateway.apis.service import Service
@@ -163,7 +162,7 @@ class OllamaApi:
             return stream
         response = await service.answer(request, front, principal)
         spent = perf_counter_ns() - started
-        line = whole(response, chat=chat, created=timestamp(service.wall()), nanoseconds=spent)
+        line = whole_line(response, chat=chat, created=timestamp(service.wall()), nanoseconds=spent)
         return service.told(response, _encode(line))
 
     async def _loaded(

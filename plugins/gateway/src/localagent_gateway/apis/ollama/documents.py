@@ -1,43 +1,10 @@
-"""The shapes on both sides: what is read of answers in the OpenAI schema, and Ollama's lines."""
+"""The shapes on both sides: embeddings in the OpenAI schema, and Ollama's lines."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
 import msgspec
-
-
-class Spoken(msgspec.Struct, gc=False):
-    """A message in the OpenAI schema, or a piece of one."""
-
-    content: Any = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: Any = None
-    tool_calls: list[dict[str, Any]] | None = None
-
-
-class Logprobs(msgspec.Struct, gc=False):
-    """Log probabilities in the OpenAI schema; a token's are written alike at Ollama."""
-
-    content: list[Any] | None = None
-
-
-class Choice(msgspec.Struct, gc=False):
-    """A choice in the OpenAI schema."""
-
-    message: Spoken | None = None
-    delta: Spoken | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-    logprobs: Logprobs | None = None
-
-
-class Answer(msgspec.Struct, gc=False):
-    """An answer in the OpenAI schema, or a chunk of one."""
-
-    choices: list[Choice] | None = None
-    timings: dict[str, Any] | None = None
 
 
 class Vector(msgspec.Struct, gc=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from localagent import Response, UpstreamProtocol
-from localagent_gateway.apis.ollama.answers import BROKEN_JSON, durations
+from localagent_gateway.apis.ollama.answers import durations
 from localagent_gateway.apis.ollama.documents import Embeddings, Vectors
 
 _decode = msgspec.json.Decoder(Vectors).decode
@@ -27,7 +27,7 @@ def embeddings(response: Response, nanoseconds: int) -> bytes:
             model=response.model,
             embeddings=_vectors(response),
             total_duration=nanoseconds,
-            load_duration=durations(response.facts, None).get("load_duration"),
+            load_duration=durations(response.facts).get("load_duration"),
             prompt_eval_count=response.usage.prompt_tokens if response.usage is not None else None,
         )
     )
@@ -42,7 +42,7 @@ def _vectors(response: Response) -> list[msgspec.Raw]:
     """Return the vectors in the order of the inputs."""
     try:
         rows = _decode(response.raw).data
-    except BROKEN_JSON:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         rows = []
     vectors = [row.embedding for row in sorted(rows, key=lambda row: row.index)]
     if not vectors or not all(bytes(vector).startswith(b"[") for vector in vectors):
