@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from localagent import (
     ChatRequest,
-    ChatResponse,
     FrontAnswer,
     FrontRequest,
     FrontStream,
     Principal,
     Route,
-    UpstreamProtocol,
 )
-from localagent_gateway.apis.openai.responses_answer import Opening, encode, whole_answer
-from localagent_gateway.apis.openai.responses_events import ResponsesWriter
+from localagent_gateway.apis.openai.responses_answer import Opening
 from localagent_gateway.apis.openai.responses_request import chat_request
+from localagent_gateway.apis.openai.responses_writer import ResponsesWriter, whole_answer
 from localagent_gateway.apis.openapi import EVENTS, operation
 from localagent_gateway.apis.service import Service
 from localagent_gateway.errors import WrongField
@@ -42,12 +40,12 @@ class ResponsesApi:
         document = await self._service.document(front)
         self._check_length(document.get("input"))
         request = chat_request(document)
-        opening = Opening(document, front.id.removeprefix("req-"), self._service.wall())
+        opening = Opening(document, front.id.removeprefix("req-"), self._service.wall)
         if document.get("stream"):
             return await self._stream(request, opening, front, principal)
-        response = cast("ChatResponse", await self._service.answer(request, front, principal))
+        response = await self._service.answer(request, front, principal)
         opening.model = response.model
-        return self._service.told(response, encode(_told(opening, response)))
+        return self._service.told(response, whole_answer(opening, response))
 
     async def _stream(
         self, request: ChatRequest, opening: Opening, front: FrontRequest, principal: Principal
@@ -62,10 +60,3 @@ class ResponsesApi:
         most = self._service.settings.max_messages
         if isinstance(items, list) and len(items) > most:
             raise WrongField(f"The input has more than {most} items.", param="input")
-
-
-def _told(opening: Opening, response: ChatResponse) -> dict[str, Any]:
-    try:
-        return whole_answer(opening, response)
-    except (AttributeError, KeyError, TypeError):  # the server's document has another shape than a chat's
-        raise UpstreamProtocol("The server's answer is not a chat's.", target=response.model) from None

@@ -1,4 +1,4 @@
-"""Answers of the Responses API: the response object, its items, and a whole chat answer as one of them.
+"""Answers of the Responses API: the response object and its items.
 
 Field by field as in https://platform.openai.com/docs/api-reference/responses/object; the official SDK's models say
 which fields are required.
@@ -6,17 +6,14 @@ which fields are required.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
-
-from localagent import ChatResponse, LocalAgentError, Usage
+from localagent import LocalAgentError, Usage
+from localagent.schema import Ended
 from localagent_gateway.apis.openai.errors import sentence
 
 Document = dict[str, Any]
-
-encode = msgspec.json.Encoder().encode
 
 # What an answer repeats of its request, and what it says where the request said nothing.
 _REPEATED: Mapping[str, Any] = {
@@ -26,7 +23,6 @@ _REPEATED: Mapping[str, Any] = {
     "tool_choice": "auto", "top_logprobs": None, "top_p": None, "truncation": "disabled", "user": None,
 }  # fmt: skip
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-_CHAT_ONLY = frozenset({"choices", "created", "usage"})
 
 
 class Opening:
@@ -35,16 +31,17 @@ class Opening:
     Args:
         asked: The decoded body of the request.
         name: Unique among answers; part of every id in this one.
-        created: Seconds since the epoch.
+        wall: Returns the seconds since the epoch.
 
     Attributes:
         model: The model that answers, as ``provider/name``; set when it is known.
     """
 
-    def __init__(self, asked: Document, name: str, created: float) -> None:
+    def __init__(self, asked: Document, name: str, wall: Callable[[], float]) -> None:
         self._asked = asked
         self._name = name
-        self._created = int(created)
+        self._wall = wall
+        self._created = int(wall())
         self.model = ""
 
     def id(self, kind: str, place: int) -> str:
@@ -62,12 +59,12 @@ class Opening:
             "tools": [_tool(tool) for tool in self._asked.get("tools") or ()], **repeated, **more,
         }  # fmt: skip
 
-    def ended(self, output: list[Document], finish: str | None, usage: Usage | None, **more: Any) -> Document:
+    def ended(self, output: list[Document], ended: Ended) -> Document:
         """Return the response object of an answer that has ended well, whole or cut short by a limit."""
-        reason = _INCOMPLETE.get(finish or "")
-        details = {"reason": reason} if reason else None
-        return self.response("incomplete" if reason else "completed", output, incomplete_details=details,
-                             usage=usage_object(usage), **more)  # fmt: skip
+        reason, usage = _INCOMPLETE.get(ended.finish_reason), usage_object(ended.usage)
+        if reason:
+            return self.response("incomplete", output, incomplete_details={"reason": reason}, usage=usage)
+        return self.response("completed", output, completed_at=int(self._wall()), usage=usage)
 
     def failed(self, output: list[Document], error: LocalAgentError) -> Document:
         """Return the response object of an answer that broke off."""
@@ -79,7 +76,7 @@ def _tool(tool: Document) -> Document:
     return {"description": None, "parameters": None, "strict": None, **tool}
 
 
-def item_status(finish: str | None) -> str:
+def item_status(finish: str) -> str:
     """Return the status of the last item of an answer with this finish reason."""
     return "incomplete" if finish in _INCOMPLETE else "completed"
 
@@ -122,45 +119,3 @@ def call_item(id: str, call_id: str, name: str, arguments: str, status: str) -> 
     """Return a call of a function."""
     return {"id": id, "type": "function_call", "status": status, "call_id": call_id, "name": name,
             "arguments": arguments}  # fmt: skip
-
-
-def whole_answer(opening: Opening, response: ChatResponse) -> Document:
-    """Return the response object of a chat's whole answer; fields that nobody here knows are kept."""
-    document = response.document
-    choice = (document.get("choices") or [{}])[0]
-    output = _items(opening, choice.get("message") or {}, item_status(response.finish_reason))
-    ended = opening.ended(output, response.finish_reason, response.usage)
-    return {**{name: value for name, value in document.items() if name not in _CHAT_ONLY}, **ended}
-
-
-def _items(opening: Opening, message: Document, status: str) -> list[Document]:
-    text, thought = texts_of(message)
-    parts = [text_part(text)] if text else []
-    parts += [refusal_part(message["refusal"])] if message.get("refusal") else []
-    calls = message.get("tool_calls") or []
-    items = [reasoning_item(opening.id("rs", 0), thought, "completed")] if thought else []
-    if parts or not calls:
-        items.append(message_item(opening.id("msg", len(items)), parts or [text_part("")], "completed"))
-    for call in calls:
-        function, id = call.get("function") or {}, opening.id("fc", len(items))
-        items.append(call_item(id, call.get("id") or id.replace("fc", "call", 1), function.get("name") or "",
-                               function.get("arguments") or "", "completed"))  # fmt: skip
-    items[-1]["status"] = status
-    return items
-
-
-def texts_of(message: Document) -> tuple[str, str]:
-    """Return what a message or a delta says, and what it thinks; some servers send both as parts of the content."""
-    thought = message.get("reasoning_content") or message.get("reasoning") or ""
-    content = message.get("content") or ""
-    if isinstance(content, list):
-        parts = [part for part in content if isinstance(part, dict)]
-        thought = "".join([thought, *map(_thinking, parts)])
-        content = "".join(part["text"] for part in parts if part.get("type") == "text")
-    return content, thought
-
-
-def _thinking(part: Document) -> str:
-    """Return the thoughts in a part: Mistral sends ``{"type": "thinking", "thinking": [{"type": "text", ...}]}``."""
-    inner = part.get("thinking") or []
-    return inner if isinstance(inner, str) else "".join(piece.get("text", "") for piece in inner)

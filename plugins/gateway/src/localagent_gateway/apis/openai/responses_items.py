@@ -1,12 +1,15 @@
-"""The items of a streamed response: how each opens, grows and closes, as events of the Responses API; sans-I/O."""
+"""The output of a response: how its items open, grow and close, as events of the Responses API; sans-I/O."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from localagent.schema import AnswerEvent, CallBegun, CallPiece, Ended, Refusal, Text
 from localagent_gateway.apis.openai.responses_answer import (
     call_item,
+    item_status,
     message_item,
     reasoning_item,
     refusal_part,
@@ -42,12 +45,12 @@ class Item(ABC):
         """Return what says that the item is done; nothing the second time."""
         if self.status != "in_progress":
             return []
-        events = self._inner_close()
+        events = self._inner_close(status)
         self.status = status
         return [*events, ("response.output_item.done", {"output_index": self.place, "item": self.document()})]
 
     @abstractmethod
-    def _inner_close(self) -> Events:
+    def _inner_close(self, status: str) -> Events:
         """Return what says that what grew in the item is done."""
 
     def _where(self, **more: Any) -> Document:
@@ -85,7 +88,7 @@ class Message(Item):
             events.append((f"response.{kind}.delta", self._inside(delta=text, **self._logprobs())))
         return events
 
-    def _inner_close(self) -> Events:
+    def _inner_close(self, status: str = "completed") -> Events:
         if not self._kind:
             return []
         text = "".join(self._pieces)
@@ -120,8 +123,8 @@ class Reasoning(Item):
         """Return the item as it is now."""
         return reasoning_item(self.id, "".join(self._pieces), self.status)
 
-    def more(self, text: str) -> Events:
-        """Return what says that the thinking goes on."""
+    def more(self, kind: str, text: str) -> Events:
+        """Return what says that the thinking goes on; there is one kind."""
         events: Events = []
         if not self._pieces:
             events.append(("response.content_part.added", self._inside(part=_thought(""))))
@@ -129,7 +132,7 @@ class Reasoning(Item):
         events.append(("response.reasoning_text.delta", self._inside(delta=text)))
         return events
 
-    def _inner_close(self) -> Events:
+    def _inner_close(self, status: str) -> Events:
         text = "".join(self._pieces)
         return [
             ("response.reasoning_text.done", self._inside(text=text)),
@@ -156,17 +159,6 @@ class FunctionCall(Item):
         self._name = name
         self._pieces: list[str] = []
 
-    def precedes(self, call_id: str | None, name: str | None) -> bool:
-        """Say whether a piece with the same index begins another call: some servers give all calls one index.
-
-        Args:
-            call_id: The piece's id.
-            name: The piece's function.
-        """
-        if not name:
-            return False
-        return call_id != self.call_id if call_id else bool(self._pieces) and name != self._name
-
     def document(self) -> Document:
         """Return the item as it is now."""
         return call_item(self.id, self.call_id, self._name, "".join(self._pieces), self.status)
@@ -176,10 +168,86 @@ class FunctionCall(Item):
         self._pieces.append(arguments)
         return [("response.function_call_arguments.delta", self._where(delta=arguments))]
 
-    def _inner_close(self) -> Events:
+    def _inner_close(self, status: str) -> Events:
+        events = self.more("{}") if status == "completed" and not self._pieces else []
         fields = self._where(arguments="".join(self._pieces), name=self._name)
-        return [("response.function_call_arguments.done", fields)]
+        return [*events, ("response.function_call_arguments.done", fields)]
 
 
 def _thought(text: str) -> Document:
     return {"type": "reasoning_text", "text": text}
+
+
+ItemT = TypeVar("ItemT", Message, Reasoning)
+
+
+class Output:
+    """The items of one answer.
+
+    Calls stay open until the answer has ended, because their pieces may alternate; of messages and reasoning one grows.
+
+    Args:
+        new_id: Returns the id of an item, given what its kind begins with (msg, fc or rs) and its place.
+    """
+
+    def __init__(self, new_id: Callable[[str, int], str]) -> None:
+        self._new_id = new_id
+        self._items: list[Item] = []
+        self._calls: dict[int, FunctionCall] = {}
+        self._growing: Item | None = None
+
+    def documents(self) -> list[Document]:
+        """Return the items as they are now."""
+        return [item.document() for item in self._items]
+
+    def take(self, event: AnswerEvent) -> Events:
+        """Return what says that the output goes on; an answer that has ended closes what is open."""
+        if isinstance(event, Text):
+            return self._grow(Message, "msg", "output_text", event.text) if event.text else []
+        if isinstance(event, CallPiece):
+            return self._calls[event.place].more(event.arguments)
+        if isinstance(event, CallBegun):
+            return self._begin(event)
+        if isinstance(event, Ended):
+            return self._end(item_status(event.finish_reason))
+        if isinstance(event, Refusal):
+            return self._grow(Message, "msg", "refusal", event.text)
+        return self._grow(Reasoning, "rs", "", event.text)
+
+    def _begin(self, event: CallBegun) -> Events:
+        place = len(self._items)
+        id = self._new_id("fc", place)
+        call = FunctionCall(id, place, event.id or id.replace("fc", "call", 1), event.name)
+        self._calls[event.place] = call
+        return self._close_growing() + self._open(call)
+
+    def _grow(self, kind: type[ItemT], prefix: str, part: str, text: str) -> Events:
+        """Let the item grow that is open if it is of this kind, else a new one after closing it."""
+        events: Events = []
+        item = self._growing
+        if not isinstance(item, kind):
+            place = len(self._items)
+            item = kind(self._new_id(prefix, place), place)
+            events = self._close_growing() + self._open(item)
+            self._growing = item
+        return events + item.more(part, text)
+
+    def _open(self, item: Item) -> Events:
+        self._items.append(item)
+        return item.open()
+
+    def _close_growing(self) -> Events:
+        growing, self._growing = self._growing, None
+        return growing.close("completed") if growing is not None else []
+
+    def _end(self, status: str) -> Events:
+        """Close all items; an answer that says nothing has an empty message."""
+        events = [] if self._items else self._grow(Message, "msg", "output_text", "")
+        for item in self._items:
+            events += item.close(status if item is self._items[-1] else "completed")
+        return events
+
+    def break_off(self) -> None:
+        """Close all items; without a word, because clients would run a call that is said to be done."""
+        for item in self._items:
+            item.close("incomplete")

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from localagent import AnswerStream, Chunk, RateLimited, StreamInterrupted, Usage
 from localagent_gateway.apis.openai.responses_answer import Opening
-from localagent_gateway.apis.openai.responses_events import ResponsesWriter
+from localagent_gateway.apis.openai.responses_writer import ResponsesWriter
 
 VALID: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
@@ -19,13 +19,11 @@ VALID: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 class Ended:
     """What a writer reads of a stream that ended well."""
 
-    def __init__(self, finish: str = "stop", usage: Usage | None = None) -> None:
-        self.finish_reason = finish
-        self.usage = usage
+    usage: Usage | None = None
 
 
 def writer() -> ResponsesWriter:
-    made = ResponsesWriter(Opening({}, "x-1", 1.5))
+    made = ResponsesWriter(Opening({}, "x-1", lambda: 1.5))
     made.opening.model = "fake/m"
     return made
 
@@ -46,8 +44,9 @@ def events_of(data: bytes) -> list[dict[str, Any]]:
 def written(*deltas: dict[str, Any], finish: str = "stop") -> list[dict[str, Any]]:
     """Return the events of a stream of these deltas."""
     made = writer()
-    data = made.chunks([Chunk(msgspec.json.encode({"choices": [{"index": 0, "delta": delta}]})) for delta in deltas])
-    return events_of(data + made.end(cast("AnswerStream", Ended(finish))))
+    choices = [*({"index": 0, "delta": delta} for delta in deltas), {"index": 0, "finish_reason": finish}]
+    data = made.chunks([Chunk(msgspec.json.encode({"choices": [choice]})) for choice in choices])
+    return events_of(data + made.end(cast("AnswerStream", Ended())))
 
 
 def names(events: list[dict[str, Any]]) -> list[str]:
@@ -73,7 +72,7 @@ def test_every_item_closes_before_the_next_opens() -> None:
         "reasoning_text.done", "content_part.done", "output_item.done",
         "output_item.added", "content_part.added", "output_text.delta",
         "output_text.done", "content_part.done", "output_item.done",
-        "output_item.added", "function_call_arguments.done", "output_item.done",
+        "output_item.added", "function_call_arguments.delta", "function_call_arguments.done", "output_item.done",
         "completed",
     ]  # fmt: skip
     assert [item["type"] for item in events[-1]["response"]["output"]] == ["reasoning", "message", "function_call"]
@@ -104,6 +103,26 @@ def test_a_call_without_id_and_index_gets_an_id() -> None:
     """So that its output can be sent back."""
     events = written(call(None, None, "f", "{}"))
     assert calls_in(events) == [("call_x-1_0", "f", "{}")]
+
+
+@pytest.mark.parametrize("arguments", ["", None])
+def test_arguments_that_are_none_are_an_empty_object(arguments: Any) -> None:
+    """Clients read them as JSON."""
+    events = written({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": arguments}}]})
+    assert calls_in(events) == [("a", "f", "{}")]
+
+
+def test_arguments_that_are_an_object_become_text() -> None:
+    """Some servers do not write them as text."""
+    events = written({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": {"x": [1.50]}}}]})
+    assert calls_in(events) == [("a", "f", '{"x":[1.5]}')]
+
+
+def test_an_answer_that_is_completed_says_when() -> None:
+    """One that was cut short is not completed."""
+    assert written({"content": "x"})[-1]["response"]["completed_at"] == 1
+    assert written({"content": "x"})[0]["response"]["completed_at"] is None
+    assert written({"content": "x"}, finish="length")[-1]["response"]["completed_at"] is None
 
 
 def test_a_refusal_is_a_part_of_its_own() -> None:
