@@ -21,8 +21,9 @@ from localagent import (
     StreamInterrupted,
     UpstreamProtocol,
 )
+from localagent.http_answers.openai_stream import MOST_CHOICES, OpenAIDecoder
+from localagent.http_answers.whole_answers import chat_response
 from localagent.schema.joining import split_document
-from localagent.schema.openai_wire import MOST_CHOICES, OpenAIDecoder, chat_response
 from localagent_connect_aiohttp import AiohttpConnectPlugin, Inflater
 from localagent_testing import FakeCore, FaultServer, Repeat, Reply, Send, fake_provider_plugin, sse
 from localagent_testing.fake_provider import FakeProvider, FakeProviderPlugin

@@ -19,7 +19,8 @@ from localagent.http_answers.density import (
     looked_through,
     refuse_dense,
 )
-from localagent.schema.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
+from localagent.http_answers.openai_stream import OpenAIDecoder
+from localagent.http_answers.whole_answers import chat_response, completion_response, embed_response
 from localagent_testing import FakeCore
 from localagent_testing.turns import counting_turns
 

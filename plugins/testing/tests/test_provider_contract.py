@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from localagent.errors import UpstreamServerError
+from localagent.http_answers import OpenAIDecoder, chat_response
 from localagent.http_answers.openai_compatible import OpenAICompatible
 from localagent.plugin_api.kinds import hookimpl
 from localagent.plugin_api.plugin import NoSettings, Plugin
@@ -16,7 +17,6 @@ from localagent.plugin_api.providers import ProviderType
 from localagent.records.attempt import Attempt
 from localagent.records.responses import ChatResponse, Chunk, Decoder, EmbedResponse
 from localagent.records.transport import HttpAnswer, Transport
-from localagent.schema import OpenAIDecoder, chat_response
 from localagent_testing import CANARY_KEY, OpenAIServer, ProviderContract
 from localagent_testing.canaries import Canaries
 

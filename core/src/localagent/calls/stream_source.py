@@ -15,9 +15,9 @@ import msgspec
 from localagent.calls.attempts import Attempts
 from localagent.calls.repetition import without_repetition
 from localagent.errors import InternalError, LocalAgentError, ResponseTooLarge, StreamInterrupted
+from localagent.http_answers.whole_answers import joined_response
 from localagent.pipeline.guard import failure_of
 from localagent.records.responses import Chunk, Decoder, Usage
-from localagent.schema.openai_wire import joined_response
 from localagent.sharing.stream_source import Pulled
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ import msgspec
 
 from localagent.errors import UpstreamProtocol
 from localagent.http_answers.density import LARGE, looked_through
+from localagent.http_answers.openai_stream import OpenAIDecoder
+from localagent.http_answers.whole_answers import chat_response, completion_response, embed_response
 from localagent.records.instances import Instance
 from localagent.records.responses import ChatResponse, CompletionResponse, Decoder, EmbedResponse, ModelInfo
 from localagent.records.transport import read_up_to
-from localagent.schema.openai_wire import OpenAIDecoder, chat_response, completion_response, embed_response
 from localagent.timing.phases import PhaseTimer
 
 if TYPE_CHECKING:

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     )
     from localagent.schema.answer_reader import AnswerReader as AnswerReader, read_answer as read_answer
     from localagent.schema.joining import Joiner as Joiner, join_events as join_events
-    from localagent.schema.openai_wire import (
-        OpenAIDecoder as OpenAIDecoder, chat_response as chat_response, completion_response as completion_response,
-        embed_response as embed_response, events_of as events_of, joined_response as joined_response,
-    )
     from localagent.schema.streams import NDJSONParser as NDJSONParser, SSEParser as SSEParser
 # isort: on
 # fmt: on
@@ -32,7 +28,6 @@ __getattr__, __all__ = lazily(
         "answer_events": "AnswerEvent CallBegun CallPiece Ended Refusal Text Thought",
         "answer_reader": "AnswerReader read_answer",
         "joining": "Joiner join_events",
-        "openai_wire": "OpenAIDecoder chat_response completion_response embed_response events_of joined_response",
         "streams": "NDJSONParser SSEParser",
     },
 )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from localagent.errors import InternalError, LocalAgentError, StreamInterrupted
+from localagent.http_answers.openai_stream import chunk_of
 from localagent.records.responses import Chunk, Decoder, Usage
 from localagent.schema.joining import split_document
-from localagent.schema.openai_wire import chunk_of
 
 if TYPE_CHECKING:
     from localagent.records.caching import CacheEntry

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent import ChatResponse, CompletionResponse, EmbedResponse
-from localagent.http_answers import inner_error, refuse_dense
-from localagent.schema import chat_response as read_chat
-from localagent.schema import completion_response as read_completion
-from localagent.schema import events_of, join_events
+from localagent.http_answers import chat_response as read_chat
+from localagent.http_answers import completion_response as read_completion
+from localagent.http_answers import events_of, inner_error, refuse_dense
+from localagent.schema import join_events
 from localagent_provider_ollama.decoder import LOADED, OllamaDecoder
 from localagent_provider_ollama.documents import (
     Choice,

@@ -38,7 +38,7 @@ from localagent import (
     Usage,
     hookimpl,
 )
-from localagent.schema import OpenAIDecoder, chat_response, completion_response, embed_response
+from localagent.http_answers import OpenAIDecoder, chat_response, completion_response, embed_response
 from localagent_testing.http_bytes import sse
 
 __all__ = ["Asked", "FakeProvider", "FakeProviderPlugin", "Piece", "Replies", "Reply", "fake_provider_plugin"]

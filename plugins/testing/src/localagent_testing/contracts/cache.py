@@ -23,8 +23,8 @@ from localagent import (
     Principal,
     Request,
 )
+from localagent.http_answers import chat_response, completion_response, embed_response, joined_response
 from localagent.records.caching import AnyResponse, cache_keys
-from localagent.schema import chat_response, completion_response, embed_response, joined_response
 from localagent_testing.canaries import CANARY_PROMPT, Canaries
 from localagent_testing.contracts.cached_calls import CachedCalls
 from localagent_testing.fake_core import EPOCH, FakeCore, Plugged

@@ -1,0 +1,97 @@
+"""The bodies of answers in the OpenAI schema: the object that a body holds, or the error that it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from localagent.errors import EmptyResponse, UpstreamProtocol
+from localagent.http_answers.density import LARGE, refuse_dense
+from localagent.http_answers.translation import inner_error
+from localagent.schema.answer_documents import ABSENT, Answer, Choice, decode_answer
+
+if TYPE_CHECKING:
+    from localagent.records.attempt import Attempt
+
+
+class Embeddings(msgspec.Struct, gc=False):
+    """Vectors are long, so nothing of such an answer is decoded before one knows how much it is."""
+
+    data: msgspec.Raw = ABSENT
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+_decode_embeddings = msgspec.json.Decoder(Embeddings).decode
+_NULL = msgspec.Raw(b"null")
+_AGAIN = msgspec.structs.replace(UpstreamProtocol.default_advice, same=True)
+_UNBILLED = msgspec.structs.replace(UpstreamProtocol.default_advice, billed="no")
+
+
+def read_answer_body(raw: bytes, attempt: Attempt, *, checked: bool = False) -> Answer:
+    """Return what the JSON object of a body says.
+
+    Args:
+        raw: The body; it begins with the object.
+        attempt: Whose answer it is.
+        checked: Whether ``looked_through`` has said that the body is in order.
+
+    Raises:
+        LocalAgentError: It is no such object, or it is an error.
+    """
+    answer: Answer = _read(raw, attempt, checked, decode_answer)
+    return answer
+
+
+def read_embeddings_body(raw: bytes, attempt: Attempt, *, checked: bool = False) -> Embeddings:
+    """Return what the JSON object of a body with embeddings says; see ``read_answer_body``."""
+    answer: Embeddings = _read(raw, attempt, checked, _decode_embeddings)
+    return answer
+
+
+def _read(raw: bytes, attempt: Attempt, checked: bool, decode: Callable[[bytes], Any]) -> Any:
+    if not checked and len(raw) > LARGE:
+        refuse_dense(raw, numbers=decode is _decode_embeddings)
+    try:
+        if not (checked or raw.isascii()):
+            raw.decode()  # what msgspec skips it does not check
+        answer = decode(raw)
+    except msgspec.DecodeError as error:
+        raise not_json(attempt, "it is broken", again="truncated" in str(error)) from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise not_json(attempt, type(error).__name__) from None
+    if answer.error is not None and answer.error not in (ABSENT, _NULL):
+        raise inner_error(raw, attempt)
+    return answer
+
+
+def not_json(attempt: Attempt, why: str, *, again: bool = False) -> UpstreamProtocol:
+    """Return the error of a body that is no JSON object; ``again`` where the same server may do better."""
+    message = f"The server's answer is not the JSON that was asked for ({why})."
+    return protocol_error(attempt, message, advice=_AGAIN if again else None)
+
+
+def web_page(attempt: Attempt) -> UpstreamProtocol:
+    """Return the error of a body that is a web page."""
+    mend = "Check the url in the settings."
+    return protocol_error(attempt, "The server's answer is a web page.", advice=_UNBILLED, mend=mend)
+
+
+def protocol_error(attempt: Attempt, message: str, **more: Any) -> UpstreamProtocol:
+    """Return the error of an answer that is not the protocol."""
+    return UpstreamProtocol(message, phase="read", target=str(attempt.target), **more)
+
+
+def choices_in(answer: Answer, attempt: Attempt) -> list[Choice]:
+    """Return the choices of an answer.
+
+    Raises:
+        LocalAgentError: There are none.
+    """
+    if answer.choices is None:
+        raise protocol_error(attempt, "The server's answer holds no choices.")
+    if not answer.choices:
+        raise EmptyResponse("The server answered without a choice.", target=str(attempt.target))
+    return answer.choices

@@ -1,0 +1,220 @@
+"""Streams in the OpenAI schema: a sans-I/O decoder from bytes to chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from localagent.errors import Advice, LocalAgentError, ResponseTooLarge, StreamInterrupted, UpstreamProtocol
+from localagent.http_answers.answer_bodies import choices_in, protocol_error, read_answer_body, web_page
+from localagent.http_answers.density import LARGE, refuse_dense
+from localagent.http_answers.translation import inner_error
+from localagent.records.responses import Chunk, Decoder, Usage
+from localagent.schema.answer_documents import BAD_JSON, Answer, Choice, decode_answer, usage_in
+from localagent.schema.answer_reader import text_of
+from localagent.schema.joining import split_document
+from localagent.schema.streams import SSEParser
+
+if TYPE_CHECKING:
+    from localagent.records.attempt import Attempt
+
+MOST_CHOICES = 1024
+PIECE = 64 * 1024
+
+_NEUTRAL = msgspec.structs.replace(UpstreamProtocol.default_advice, breaker="neutral")
+
+
+def events_of(decoder: Decoder, raw: bytes) -> Iterator[bytes]:
+    """Yield the data of the events of a stream's bytes, read bit by bit so that no chunk of it has to be held.
+
+    Raises:
+        LocalAgentError: The decoder's, or the stream did not end well.
+    """
+    for start in range(0, len(raw), PIECE):
+        yield from [chunk.data for chunk in decoder.feed(raw[start : start + PIECE])]
+        if decoder.done:
+            return
+    yield from [chunk.data for chunk in decoder.end()]
+
+
+def chunk_of(data: bytes) -> Chunk:
+    """Return the chunk of one event's data, without looking for errors in it."""
+    choices = decode_answer(data).choices
+    return Chunk(data, _text(choices[0]) if choices and not choices[0].index else "")
+
+
+def _text(choice: Choice) -> str:
+    delta = choice.delta
+    if delta is not None and delta.content.__class__ is str:
+        return str(delta.content)
+    return text_of(choice.said) or choice.text or ""
+
+
+class OpenAIDecoder:
+    """Decodes one streamed answer: server-sent events of chat or text completion chunks.
+
+    A stream ends well when every choice that began has its finish reason; ``[DONE]`` may be missing then. A plain
+    JSON answer to a stream request becomes the chunks of an equal stream.
+
+    Args:
+        attempt: Whose answer it is.
+        max_event: Bytes that one event may have.
+        max_body: Bytes that a plain answer may have.
+        with_usage: Hand on the event that carries nothing but token counts.
+    """
+
+    __slots__ = ("_attempt", "_begun", "_finished", "_max_body", "_sse", "_unsniffed", "_whole", "_with_usage", "done",
+                 "finish_reason", "rest", "usage")  # fmt: skip
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        *,
+        max_event: int = 8 * 1024 * 1024,
+        max_body: int = 64 * 1024 * 1024,
+        with_usage: bool = False,
+    ) -> None:
+        self._attempt = attempt
+        self._sse: SSEParser = SSEParser(max_event=max_event)
+        self._begun: set[int] = set()
+        self._finished: set[int] = set()
+        self._unsniffed = True
+        self._max_body = max_body
+        self._whole: bytearray | None = None
+        self._with_usage = with_usage
+        self.done = False
+        self.finish_reason: str | None = None
+        self.usage: Usage | None = None
+        self.rest: list[Chunk] = []
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Further figures: the schema has none."""
+        return {}
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Return the chunks that these bytes complete; ``done`` is true once the terminator came.
+
+        Raises:
+            LocalAgentError: An error event, translated; or what is not the protocol. ``rest`` has the chunks before.
+        """
+        if self._unsniffed and (start := data.lstrip()):
+            self._sniff(start)
+        if self._whole is not None:
+            self._hold(self._whole, data)
+            return []
+        chunks: list[Chunk] = []
+        try:
+            payloads = self._sse.feed(data)
+            if payloads and len(payloads[0]) > LARGE:
+                refuse_dense(payloads[0])  # only the first can be larger than what came at once
+            for payload in payloads:
+                if payload == b"[DONE]":
+                    self._terminate()
+                    break
+                chunk = self._chunk(payload)
+                if chunk is not None:
+                    chunks.append(chunk)
+        except LocalAgentError:
+            self.rest = chunks
+            raise
+        return chunks
+
+    def _hold(self, whole: bytearray, data: bytes) -> None:
+        if len(whole) + len(data) > self._max_body:
+            self._whole = bytearray()
+            raise ResponseTooLarge(f"The answer is larger than {self._max_body} bytes.", phase="read")
+        whole += data
+
+    def _sniff(self, start: bytes) -> None:
+        """Tell from the first byte whether this is an event stream, a plain answer or a web page."""
+        self._unsniffed = False
+        if start.startswith(b"<"):
+            raise web_page(self._attempt)
+        if start.startswith(b"{"):
+            self._whole = bytearray()
+
+    def _chunk(self, payload: bytes) -> Chunk | None:
+        try:
+            event = decode_answer(payload)
+        except UnicodeDecodeError:
+            return self._chunk(payload.decode(errors="replace").encode())
+        except BAD_JSON:
+            raise protocol_error(self._attempt, "An event of the stream is no valid JSON.") from None
+        if event.error is not None:
+            raise inner_error(payload, self._attempt)
+        choices = event.choices
+        if not choices:
+            return self._beside(payload, event)
+        first = choices[0]
+        if event.usage is not None or event.x_groq is not None or first.usage is not None:
+            self.usage = usage_in(event) or self.usage
+        if len(choices) > 1 or first.finish_reason is not None or first.index not in self._begun:
+            self._note(choices)
+        return Chunk(payload, "" if first.index else _text(first))
+
+    def _beside(self, payload: bytes, event: Answer) -> Chunk | None:
+        """Return token counts that stand alone, if they were asked for."""
+        usage = usage_in(event)
+        self.usage = usage or self.usage
+        return Chunk(payload) if usage is not None and self._with_usage else None
+
+    def _note(self, choices: list[Choice]) -> None:
+        """Take note of which choices begin and end."""
+        for choice in choices:
+            self._begun.add(choice.index or 0)
+            if choice.finish_reason is not None:
+                self._finished.add(choice.index or 0)
+                if not choice.index:
+                    self.finish_reason = choice.finish_reason
+        if len(self._begun) > MOST_CHOICES:
+            raise ResponseTooLarge(f"The stream has more than {MOST_CHOICES} choices.", phase="read")
+
+    def _terminate(self) -> None:
+        if not self._complete:
+            raise self._cut("before its finish reason", _NEUTRAL)
+        self.done = True
+
+    @property
+    def _complete(self) -> bool:
+        return bool(self._begun) and self._begun == self._finished
+
+    def _cut(self, where: str, advice: Advice = UpstreamProtocol.default_advice) -> StreamInterrupted:
+        return StreamInterrupted(f"The stream ended {where}.", target=str(self._attempt.target), phase="read",
+                                 advice=advice)  # fmt: skip
+
+    def meaningful(self, chunk: Chunk) -> bool:
+        """Say whether a chunk carries content: text, a tool call, reasoning, a refusal or a finish reason."""
+        if chunk.text:
+            return True
+        for choice in decode_answer(chunk.data).choices or ():
+            said = choice.said
+            if choice.finish_reason or choice.text or said.calls:
+                return True
+            if said.content or said.thought or said.refusal:
+                return True
+        return False
+
+    def end(self) -> list[Chunk]:
+        """Take note that the bytes have ended.
+
+        Raises:
+            StreamInterrupted: Some choice had no finish reason.
+        """
+        if self._whole is not None:
+            return self._split()
+        if not self._complete:
+            raise self._cut("without its terminator")
+        self.done = True
+        return []
+
+    def _split(self) -> list[Chunk]:
+        whole, self._whole = bytes(self._whole or b""), None
+        answer = read_answer_body(whole, self._attempt)
+        if len(choices_in(answer, self._attempt)) > MOST_CHOICES:
+            raise ResponseTooLarge(f"The answer has more than {MOST_CHOICES} choices.", phase="read")
+        chunks = [self._chunk(event) for event in split_document(msgspec.json.decode(whole))]
+        self.done = True
+        return [chunk for chunk in chunks if chunk is not None]

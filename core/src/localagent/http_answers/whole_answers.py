@@ -1,0 +1,115 @@
+"""Whole answers in the OpenAI schema: their bytes, and views that decode as little as is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from localagent.http_answers.answer_bodies import (
+    choices_in,
+    not_json,
+    protocol_error,
+    read_answer_body,
+    read_embeddings_body,
+    web_page,
+)
+from localagent.http_answers.answer_shapes import LOOKED_AT, document_of
+from localagent.http_answers.openai_stream import OpenAIDecoder, events_of
+from localagent.records.responses import ChatResponse, CompletionResponse, EmbedResponse
+from localagent.schema.answer_documents import Answer, present, usage_in, usage_of
+from localagent.schema.answer_reader import text_of
+from localagent.schema.joining import join_events
+
+if TYPE_CHECKING:
+    from localagent.records.attempt import Attempt
+
+AnyView = TypeVar("AnyView", ChatResponse, CompletionResponse)
+
+_encode = msgspec.json.Encoder().encode
+
+
+def chat_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> ChatResponse:
+    """Read the bytes of a complete chat answer.
+
+    Args:
+        raw: The body. Server-sent events, which some servers send unasked, are joined.
+        attempt: Whose answer it is.
+        checked: Whether ``looked_through`` has said that the body is in order; a small one is checked here.
+        more: Further fields of the response, such as ``facts``.
+
+    Raises:
+        UpstreamProtocol: It is no chat answer.
+        EmptyResponse: It is one without any choice.
+        LocalAgentError: It is an error in the body of a 200, translated.
+    """
+    read = _read(raw, attempt, checked)
+    message = choices_in(read[1], attempt)[0].message
+    return _view(ChatResponse, attempt, read, "" if message is None else text_of(message), more)
+
+
+def completion_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> CompletionResponse:
+    """Read the bytes of a complete text completion; errors as in ``chat_response``."""
+    read = _read(raw, attempt, checked)
+    return _view(CompletionResponse, attempt, read, choices_in(read[1], attempt)[0].text or "", more)
+
+
+def embed_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> EmbedResponse:
+    """Read the bytes of embeddings; errors as in ``chat_response``."""
+    raw = _object_of(raw, attempt)
+    answer = read_embeddings_body(raw, attempt, checked=checked)
+    if not present(answer.data):
+        raise protocol_error(attempt, "The server's answer holds no embeddings.")
+    return EmbedResponse(
+        raw=raw,
+        usage=usage_of(_small(answer.usage)),
+        model=attempt.target.name,
+        instance=attempt.target.instance.id,
+        request_id=attempt.call.id,
+        **more,
+    )
+
+
+def _read(raw: bytes, attempt: Attempt, checked: bool) -> tuple[bytes, Answer]:
+    raw = _object_of(raw, attempt)
+    return raw, read_answer_body(raw, attempt, checked=checked)
+
+
+def _view(kind: type[AnyView], attempt: Attempt, read: tuple[bytes, Answer], text: str, more: Any) -> AnyView:
+    """Return the view of an answer that holds choices; arguments by place, because names cost more here."""
+    raw, answer = read
+    return kind(
+        raw=raw,
+        text=text,
+        finish_reasons=tuple([choice.finish_reason for choice in answer.choices or ()]),
+        usage=usage_in(answer),
+        model=attempt.target.name,
+        instance=attempt.target.instance.id,
+        request_id=attempt.call.id,
+        **more,
+    )
+
+
+def joined_response(events: Sequence[bytes], attempt: Attempt) -> ChatResponse:
+    """Return the whole answer of a stream that ended well, given the data of its events."""
+    return chat_response(_encode(join_events(events)), attempt, streamed=tuple(events))
+
+
+def _object_of(raw: bytes, attempt: Attempt) -> bytes:
+    """Return the JSON object of a body: events, which some servers send unasked, are joined, white space is cut."""
+    if raw.startswith(b"{"):
+        return raw
+    start = raw.lstrip()
+    if start.startswith(b"{"):
+        return start
+    if start.startswith((b"data:", b"event:", b":", b"id:", b"\xef\xbb\xbf")):
+        return _encode(join_events(events_of(OpenAIDecoder(attempt), raw)))
+    if start.startswith(b"<"):
+        raise web_page(attempt)
+    raise not_json(attempt, "it begins with no object" if start else "it is empty", again=True)
+
+
+def _small(field: msgspec.Raw) -> Any:
+    """Return what a field holds that should be small; None when it is missing, or is not."""
+    return document_of(bytes(field)) if 0 < memoryview(field).nbytes <= LOOKED_AT else None
