@@ -41,6 +41,34 @@ async def test_keep_alives_of_the_server_stay_behind(serve: Any) -> None:
     assert got == event(FIRST) + event(LAST) + event(b"[DONE]")
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        b'{}',
+        b'{ "object":"keep-alive" }',
+        b'{"choices":[],"usage":null}',
+        b'{"id":"","choices": [],"prompt_filter_results":[{"prompt_index":0}]}',
+        b'{"choices":null,"x":1.50}',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("asked", [False, True])
+async def test_events_without_choices_keep_their_place_and_bytes(serve: Any, beside: bytes, asked: bool) -> None:
+    """Before, between and behind the others; usage that was asked for is told all the same."""
+    events = [beside, FIRST, beside, LAST, beside, *([USAGE] if asked else [])]
+    script = streamed(*map(event, events))
+    got, _ = await stream_of(serve, script, stream_options={"include_usage": asked})
+    assert got == b"".join(map(event, [*events, b"[DONE]"]))
+
+
+async def test_usage_that_a_server_tells_elsewhere_has_the_head_of_the_stream(serve: Any) -> None:
+    """Not that of the event that came last, which may be none of the answer's."""
+    last = LAST[:-1] + b',"x_groq":{"usage":{"prompt_tokens":3,"completion_tokens":2}}}'
+    script = streamed(*map(event, [FIRST, last, b'{"object":"keep-alive"}']))
+    got, _ = await stream_of(serve, script, stream_options={"include_usage": True})
+    told = msgspec.json.decode(got.split(b"data: ")[-2])
+    assert (told["id"], told["choices"], told["usage"]["total_tokens"]) == ("c-1", [], 5)
+
+
 async def test_usage_that_was_asked_for_goes_out(serve: Any) -> None:
     """The wish reaches the server, its event reaches the client unchanged."""
     script = streamed(event(FIRST), event(LAST), event(USAGE))

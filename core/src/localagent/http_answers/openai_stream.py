@@ -156,10 +156,10 @@ class OpenAIDecoder:
         return Chunk(payload, "" if first.index else _text(first))
 
     def _beside(self, payload: bytes, event: Answer) -> Chunk | None:
-        """Return token counts that stand alone, if they were asked for."""
+        """Return an event without choices as it came; token counts alone only if they were asked for."""
         usage = usage_in(event)
         self.usage = usage or self.usage
-        return Chunk(payload) if usage is not None and self._with_usage else None
+        return Chunk(payload) if usage is None or self._with_usage else None
 
     def _note(self, choices: list[Choice]) -> None:
         """Take note of which choices begin and end."""

@@ -32,7 +32,8 @@ class EventWriter:
 
     def chunks(self, chunks: Sequence[Chunk]) -> bytes:
         """Return one event a chunk."""
-        self._last = chunks[-1].data
+        if self._with_usage:  # what a server sends beside its answer has no id
+            self._last = next((chunk.data for chunk in reversed(chunks) if b'"id"' in chunk.data), self._last)
         if len(chunks) == 1 and chunks[0].text:
             return b"data: %b\n\n" % chunks[0].data
         return b"".join([b"data: %b\n\n" % chunk.data for chunk in chunks if chunk.text or self._wanted(chunk.data)])
