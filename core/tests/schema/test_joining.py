@@ -73,6 +73,15 @@ def test_no_events_make_an_answer_without_choices() -> None:
     assert join_events([]) == {"object": "chat.completion", "choices": []}
 
 
+@pytest.mark.parametrize("last", [{}, {"delta": {}}, {"delta": None}])
+def test_a_whole_message_is_kept_behind_which_nothing_comes(last: dict[str, Any]) -> None:
+    """An empty delta is no message."""
+    events = [
+        encode({"choices": [choice]}) for choice in ({"message": {"content": "x"}}, {"finish_reason": "stop", **last})
+    ]
+    assert join_events(events)["choices"][0]["message"] == {"content": "x"}
+
+
 def test_an_event_that_holds_the_whole_message_is_taken_as_it_is() -> None:
     """Some servers answer a streamed request with one event that is no piece at all."""
     whole = {"role": "assistant", "content": "Hello", "reasoning": "hm"}

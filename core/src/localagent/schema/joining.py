@@ -167,7 +167,7 @@ class _Choice:
     def document(self, index: int, chat: bool) -> dict[str, Any]:
         choice = {**finished(self.fields), "index": index}
         # A server may send the whole message in one event, or, as some do, again in each: the deltas are what counts.
-        if self._message is not None or (chat and "message" not in choice):
+        if self._message or self._calls or (chat and "message" not in choice):
             choice["message"] = self._message_document()
         if not chat:
             choice.setdefault("text", "")

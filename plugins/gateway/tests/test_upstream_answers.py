@@ -1,0 +1,176 @@
+"""A table of upstream answers, told in every API, streamed and whole: the same in each, in the words of the API."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+from openai_upstreams import settings_for
+from told_in_apis import (
+    anthropic_message,
+    data_of,
+    last_response,
+    told_by_anthropic,
+    told_by_ollama,
+    told_by_responses,
+)
+from upstream_answers import ANSWERS, Answer, Call, Told
+
+from localagent.schema import AnswerEvent, AnswerReader, CallBegun, CallPiece, Ended, Refusal, Text, Thought
+from localagent_testing import FaultServer, Send, WirePlugin, answer, chunked, head, sse
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+ASKED: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": MESSAGES, "stream_options": {"include_usage": True}},
+    "/v1/messages": {"messages": MESSAGES, "max_tokens": 10, "stop_sequences": ["END"]},
+    "/api/chat": {"messages": MESSAGES},
+    "/v1/responses": {"input": "Hi"},
+}
+
+
+@pytest.fixture(params=ANSWERS, ids=lambda row: row.name)
+def row(request: pytest.FixtureRequest) -> Answer:
+    found: Answer = request.param
+    return found
+
+
+async def test_an_answer_is_the_same_in_every_api(serve: Any, row: Answer) -> None:
+    """Asked eight times of a server that streams when it is asked to."""
+    opening = head(200, {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"})
+    stream = opening + chunked([sse([*map(encoded, row.events), "[DONE]"])])
+    whole = answer(200, encoded(row.whole))
+
+    def script(request: Any) -> Any:
+        return (Send(stream if json.loads(request.body).get("stream") else whole),)
+
+    async with (
+        FaultServer(script) as server,
+        serve(settings_for(server.url), plugins=[WirePlugin]) as served,
+        httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
+    ):
+        got = {
+            (path, streamed): await http.post(path, json={"model": "up/m", "stream": streamed, **asked})
+            for path, asked in ASKED.items()
+            for streamed in (True, False)
+        }
+    for (path, streamed), response in got.items():
+        assert response.status_code == 200, (path, streamed, response.text)
+        CHECKS[path](row, response.content, streamed)
+
+
+def encoded(document: Any) -> bytes:
+    return json.dumps(document).encode()
+
+
+def check_chat(row: Answer, body: bytes, streamed: bool) -> None:
+    """As it came; a stream that tells its usage elsewhere gets the event of its own that was asked for."""
+    if not streamed:
+        assert body == encoded(row.whole)
+        return
+    events = data_of(body)
+    assert events[: len(row.events)] == row.events
+    assert all(event["choices"] == [] and event["usage"] for event in events[len(row.events) :])
+    assert body.endswith(b"data: [DONE]\n\n")
+
+
+def check_messages(row: Answer, body: bytes, streamed: bool) -> None:
+    """A refusal is text and a reason; calls that were cut off have no input, counts that nobody told are zero."""
+    told = row.told
+    calls = (
+        told.calls if streamed else tuple(whole_call(call) or attrs.evolve(call, arguments="{}") for call in told.calls)
+    )
+    finish = "refusal" if told.refusal or told.finish == "content_filter" else told.finish
+    wanted = attrs.evolve(
+        told, text=told.text + told.refusal, refusal="", calls=calls, finish=finish, usage=told.usage or (0, 0)
+    )
+    message = anthropic_message(body) if streamed else json.loads(body)
+    assert ordered(told_by_anthropic(message)) == ordered(wanted)
+
+
+def check_ollama(row: Answer, body: bytes, streamed: bool) -> None:
+    """A refusal is content; calls that were cut off are left out, and one is no reason to end."""
+    told = row.told
+    calls = tuple(call for call in told.calls if whole_call(call))
+    finish = "stop" if told.finish == "tool_calls" else told.finish
+    wanted = attrs.evolve(told, text=told.text + told.refusal, refusal="", calls=calls, finish=finish, stop=None)
+    assert ordered(told_by_ollama(body)) == ordered(wanted)
+    assert (len(body.splitlines()) > 1) <= streamed
+
+
+def check_responses(row: Answer, body: bytes, streamed: bool) -> None:
+    """No stop sequence is told."""
+    response = last_response(body) if streamed else json.loads(body)
+    assert ordered(told_by_responses(response)) == ordered(attrs.evolve(row.told, stop=None))
+
+
+CHECKS = {
+    "/v1/chat/completions": check_chat,
+    "/v1/messages": check_messages,
+    "/api/chat": check_ollama,
+    "/v1/responses": check_responses,
+}
+
+
+def whole_call(call: Call) -> Call | None:
+    """Return a call if its arguments are an object."""
+    try:
+        json.loads(call.arguments)
+    except ValueError:
+        return None
+    return call
+
+
+def ordered(told: Told) -> Told:
+    """Return what was told with arguments in one form, whatever their white space."""
+    calls = [
+        attrs.evolve(call, arguments=json.dumps(json.loads(call.arguments))) if whole_call(call) else call
+        for call in told.calls
+    ]
+    return attrs.evolve(told, calls=tuple(calls))
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_an_answer_is_read_into_the_same_events(row: Answer, streamed: bool) -> None:
+    """By the reader on which the APIs stand."""
+    reader = AnswerReader()
+    documents = row.events if streamed else [row.whole]
+    events = [event for document in documents for event in reader.read(encoded(document))] + reader.end()
+    assert ordered(told_by_events(events)) == ordered(row.told)
+
+
+def told_by_events(events: list[AnswerEvent]) -> Told:
+    *said, ended = events
+    assert isinstance(ended, Ended)
+    assert not any(isinstance(event, Ended) for event in said)
+    texts = {
+        kind: "".join(event.text for event in said if isinstance(event, kind)) for kind in (Text, Thought, Refusal)
+    }
+    pieces: dict[int, list[str]] = {}
+    begun: dict[int, CallBegun] = {}
+    for event in said:
+        if isinstance(event, CallBegun):
+            assert event.place not in begun
+            begun[event.place] = event
+            pieces[event.place] = []
+        elif isinstance(event, CallPiece):
+            pieces[event.place].append(event.arguments)
+    calls = [Call(call.name, "".join(pieces[place]) or "{}", call.id or None) for place, call in begun.items()]
+    usage = ended.usage
+    assert ended.refused == bool(texts[Refusal])
+    return Told(
+        texts[Text],
+        texts[Thought],
+        texts[Refusal],
+        tuple(calls),
+        ended.finish_reason,
+        (usage.prompt_tokens, usage.completion_tokens) if usage else None,
+        ended.matched_stop,
+    )
+
+
+def test_the_table_is_large_and_names_no_row_twice() -> None:
+    """A row that is lost is noticed."""
+    assert len({row.name for row in ANSWERS}) == len(ANSWERS) >= 80
