@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
+import msgspec
 import ollama
 import pytest
 
@@ -16,12 +17,13 @@ from localagent_gateway.http.sockets import bind
 from localagent_gateway.processes.worker import running
 from localagent_provider_ollama import OllamaPlugin, OllamaSettings
 from localagent_provider_ollama.bodies import chat_body, completion_body, embedding_body
-from localagent_testing import tiny_gguf
+from localagent_testing import FaultServer, ReadRequest, ReceivedRequest, Script, Send, answer, tiny_gguf
 from localagent_testing.real_servers import RealServer, llama_server, ollama_proxy
 
 HELLO = [{"role": "user", "content": "Hello"}]
 GREEDY = {"temperature": 0, "num_predict": 8}
 NO_SETTINGS = OllamaSettings()
+ASKED = ("/api/generate", "/api/embed", "/api/chat")
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +106,62 @@ async def test_another_ollama_answers_through_the_gateway(proxy: RealServer) -> 
     assert (whole.eval_duration or 0) > 0
     assert text.response
     assert shown.modelinfo
+
+
+def holding(request: ReceivedRequest) -> Script:
+    """Answer as an Ollama that has one model in memory."""
+    row = {"name": "m", "model": "m", "digest": "aaa", "size": 5}
+    running = {**row, "size": 7, "size_vram": 6, "expires_at": "2026-03-01T10:00:00Z", "context_length": 4096}
+    said: dict[str, object] = {"model": "m", "done": True, "done_reason": "load", "response": ""}
+    if request.path == "/api/generate" and msgspec.json.decode(request.body).get("keep_alive") == 0:
+        said["done_reason"] = "unload"
+    answers = {"/api/tags": {"models": [row]}, "/api/ps": {"models": [running]}, "/api/show": {},
+               "/api/embed": {"model": "m", "embeddings": []}}  # fmt: skip
+    return ReadRequest(), Send(answer(200, answers.get(request.path, said)))
+
+
+async def test_a_model_is_loaded_and_unloaded_where_it_is() -> None:
+    """By every route that does so at Ollama; nothing is continued or embedded, and each time is a new one."""
+    async with (
+        FaultServer(holding) as server,
+        serving(server.url) as url,
+        ollama.AsyncClient(url, trust_env=False) as client,
+    ):
+        told = [
+            await client.generate("ollama/m", keep_alive="5m"),
+            await client.generate("ollama/m", keep_alive="5m"),
+            await client.chat("ollama/m", [], options={"num_ctx": 64}),
+            await client.generate("ollama/m", keep_alive=0),
+            await client.chat("ollama/m", keep_alive=0),
+        ]
+        vectors = await client.embed("ollama/m", [])
+        old = await client.embeddings("ollama/m", "")
+        (row,) = (await client.ps()).models
+        sent = [(one.path, msgspec.json.decode(one.body)) for one in server.requests if one.path in ASKED]
+
+    assert [one.done_reason for one in told] == ["load", "load", "load", "unload", "unload"]
+    assert (vectors.embeddings, old.embedding) == ([], [])
+    assert [path for path, _ in sent] == ["/api/generate"] * 5 + ["/api/embed"] * 2
+    assert [body.get("keep_alive") for _, body in sent[:5]] == ["5m", "5m", None, 0, 0]
+    assert [body.get("prompt", body.get("input")) for _, body in sent] == [""] * 5 + [[]] * 2
+    assert sent[2][1]["options"] == {"num_ctx": 64}
+    assert (row.model, row.size, row.size_vram, row.context_length) == ("ollama/m", 7, 6, 4096)
+    assert row.expires_at is not None
+
+
+async def test_a_model_that_cannot_be_loaded_is_an_error() -> None:
+    """What its server says, with its status."""
+    full = {"error": "model requires more system memory (2.7 GiB) than is available (1.9 GiB)"}
+
+    def script(request: ReceivedRequest) -> Script:
+        if request.path == "/api/generate":
+            return ReadRequest(), Send(answer(500, full))
+        return holding(request)
+
+    async with (
+        FaultServer(script) as server,
+        serving(server.url) as url,
+        ollama.AsyncClient(url, trust_env=False) as client,
+    ):
+        with pytest.raises(ollama.ResponseError, match=r"2\.7 GiB"):
+            await client.generate("ollama/m")

@@ -130,6 +130,13 @@ def test_an_answer_that_only_loaded_is_empty(attempt_of: AttemptOf, reason: str)
         completion_response(msgspec.json.encode({**END, "response": "", "done_reason": reason}), attempt_of("complete"))
 
 
+def test_to_continue_nothing_loads_the_model(attempt_of: AttemptOf) -> None:
+    """Ollama says so, and that is what was asked."""
+    raw = msgspec.json.encode({**END, "response": "", "done_reason": "unload"})
+    response = completion_response(raw, attempt_of("complete", prompt=""))
+    assert (response.text, response.finish_reasons) == ("", ("unload",))
+
+
 def test_an_error_inside_a_200_is_translated(attempt_of: AttemptOf) -> None:
     """By what it says."""
     with pytest.raises(ModelNotFound, match=r"ollama pull llama3\.2"):

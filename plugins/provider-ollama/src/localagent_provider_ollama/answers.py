@@ -77,7 +77,7 @@ def completion_response(raw: bytes, attempt: Attempt, *, checked: bool = False) 
         return read_completion(joined, attempt, facts=facts)
     if answer.response is None:
         raise not_the_protocol("The server's answer holds no text.", attempt)
-    if not answer.response:
+    if not answer.response and attempt.request.get("prompt") != "":  # to continue nothing is to load the model
         _refuse_loaded(answer, attempt)
     choice = Choice(0, finish_reason(answer, called=False), text=answer.response)
     fields = _fields(raw, answer, choice, attempt, chat=False)

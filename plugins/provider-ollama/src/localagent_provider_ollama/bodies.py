@@ -14,7 +14,6 @@ from localagent_provider_ollama.fields import (
     default,
     kept,
     unsupported,
-    wrong,
 )
 from localagent_provider_ollama.settings import OllamaSettings
 
@@ -37,8 +36,6 @@ def _input(draft: Draft, _: str, value: Any) -> None:
     inputs = value if isinstance(value, list) else [value]
     if not all(isinstance(text, str) for text in inputs):
         raise unsupported("an input that is not text")
-    if not inputs:
-        raise wrong("input holds nothing to embed.")
     draft.body["input"] = inputs
 
 

@@ -67,8 +67,16 @@ class Service:
         await let_others_run(len(body))
         return limits.decode(body)
 
-    async def answer(self, request: Request, front: FrontRequest, principal: Principal) -> Response:
+    async def answer(
+        self, request: Request, front: FrontRequest, principal: Principal, cache: CachePolicy | None = None
+    ) -> Response:
         """Send a request through the pipeline and return the whole answer.
+
+        Args:
+            request: The request.
+            front: The request that came in.
+            principal: Who asks.
+            cache: How caches are asked; left out, as the headers say.
 
         Raises:
             LocalAgentError: What ended the call.
@@ -78,7 +86,7 @@ class Service:
             await check_demand(request, principal, await self.client.runtime())
         await let_others_run(len(front.body))
         return await self.client.send(
-            request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)
+            request, principal=principal, cache=cache or cache_policy(front.headers), receipt=wants_details(front)
         )
 
     async def stream(

@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 
 from localagent import (
+    CachePolicy,
     ChatRequest,
     CompletionRequest,
     FrontAnswer,
     FrontRequest,
     FrontStream,
     Principal,
+    Request,
     Route,
 )
 from localagent_gateway.apis.kinds import TEXT, needed
@@ -26,6 +28,7 @@ from localagent_gateway.apis.ollama.requests import (
     embed_one_request,
     embed_request,
     generate_request,
+    load_request,
     only_loads,
 )
 from localagent_gateway.apis.openai.api import shown
@@ -37,6 +40,7 @@ from localagent_gateway.errors import wrong
 # brought log probabilities (https://github.com/ollama/ollama/releases/tag/v0.12.11).
 VERSION = "0.12.11"
 
+_NOT_CACHED = CachePolicy(lookup=False, store=False)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -80,7 +84,7 @@ class OllamaApi:
         started = perf_counter_ns()
         body = await self._body(front, principal)
         if over := only_loads(body, "messages"):
-            return await self._loaded(body, principal, over, Message(content=""))
+            return await self._loaded(body, front, principal, over, Message(content=""))
         streamed = _streamed(body)
         return await self._answer(chat_request(body, streamed=streamed), front, principal, streamed, started)
 
@@ -89,7 +93,7 @@ class OllamaApi:
         started = perf_counter_ns()
         body = await self._body(front, principal)
         if over := only_loads(body, "prompt", "images", "suffix"):
-            return await self._loaded(body, principal, over)
+            return await self._loaded(body, front, principal, over)
         streamed = _streamed(body)
         return await self._answer(
             generate_request(body, streamed=streamed), front, principal, streamed, started, chat=False
@@ -101,7 +105,7 @@ class OllamaApi:
         body = await self._body(front, principal)
         request = embed_request(body)
         if only_loads(body, "input"):
-            model = await self._there(body, principal)
+            model = await self._load(request.replace(input=[]), front, principal)
             nothing = Embeddings(model=model, embeddings=[], total_duration=perf_counter_ns() - started)
             return FrontAnswer(200, _encode(nothing))
         response = await self._service.answer(request, front, principal)
@@ -112,7 +116,7 @@ class OllamaApi:
         body = await self._body(front, principal)
         request = embed_one_request(body)
         if only_loads(body, "prompt"):
-            await self._there(body, principal)
+            await self._load(request.replace(input=[]), front, principal)
             return FrontAnswer(200, b'{"embedding":[]}')
         response = await self._service.answer(request, front, principal)
         return self._service.told(response, only_embedding(response))
@@ -166,11 +170,16 @@ class OllamaApi:
         return service.told(response, _encode(line))
 
     async def _loaded(
-        self, body: dict[str, Any], principal: Principal, over: str, message: Message | None = None
+        self,
+        body: dict[str, Any],
+        front: FrontRequest,
+        principal: Principal,
+        over: str,
+        message: Message | None = None,
     ) -> FrontAnswer:
-        """Answer a request that says nothing: the model is there, and its instance loads it when it is asked."""
+        """Answer a request that says nothing: the model is there."""
         line = Line(
-            model=await self._there(body, principal),
+            model=await self._load(load_request(body), front, principal),
             created_at=timestamp(self._service.wall()),
             message=message,
             response="" if message is None else None,
@@ -180,13 +189,22 @@ class OllamaApi:
         kind = LineWriter.content_type if _streamed(body) else "application/json"
         return FrontAnswer(200, _encode(line) + b"\n", content_type=kind)
 
-    async def _there(self, body: dict[str, Any], principal: Principal) -> str:
-        """Return the name of the model that a request asks for.
+    async def _load(self, request: Request, front: FrontRequest, principal: Principal) -> str:
+        """Send a request without content to the model's server if it is one that tells what it has loaded.
+
+        Others have no word for it: they load a model when it is asked, and an alias may lead to several.
+
+        Returns:
+            The model's name.
 
         Raises:
             ModelNotFound: There is none of this name.
+            LocalAgentError: The server did not load it.
         """
-        return shown(await self._listing.find(needed(body, "model", TEXT), principal))
+        model = await self._listing.find(needed(request.document, "model", TEXT), principal)
+        if model.provider and "loaded" in model.facts:
+            await self._service.answer(request, front, principal, _NOT_CACHED)
+        return shown(model)
 
 
 def _streamed(body: dict[str, Any]) -> bool:

@@ -77,6 +77,12 @@ def embed_one_request(body: Document) -> EmbedRequest:
     return EmbedRequest(EMBED_ONE.read(body))
 
 
+def load_request(body: Document) -> CompletionRequest:
+    """Return the request that has a model loaded, or put out of memory: to continue no text."""
+    said = {name: value for name, value in body.items() if name in _EVERYWHERE}
+    return CompletionRequest({**COMPLETE.read(said), "prompt": ""})
+
+
 def only_loads(body: Document, *content: str) -> str | None:
     """Return why a request is over at once that lacks all content: ``load`` or ``unload``; None for any other.
 
