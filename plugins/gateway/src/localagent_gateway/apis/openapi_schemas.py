@@ -37,8 +37,14 @@ NUMBERS = {
 }
 COMMON: dict[str, Schema] = {"model": MODEL, "stream": FLAG, **NUMBERS}
 STREAM_OPTIONS: Schema = {"type": ["object", "null"], "properties": {"include_usage": FLAG}}
+TOKENS: Schema = {"type": "array", "minItems": 1, "items": {"type": "integer"}}
 TEXTS: Schema = {
-    "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]
+    "anyOf": [
+        {"type": "string"},
+        {"type": "array", "minItems": 1, "items": {"type": "string"}},
+        TOKENS,
+        {"type": "array", "minItems": 1, "items": TOKENS},
+    ]
 }
 _OLLAMA: dict[str, Schema] = {
     "model": TEXT,
@@ -46,7 +52,7 @@ _OLLAMA: dict[str, Schema] = {
     "prompt": TEXT,
     "system": TEXT,
     "suffix": TEXT,
-    "input": TEXTS,
+    "input": {"type": ["string", "array", "null"], "items": {"type": "string"}},
     "images": {"type": ["array", "null"], "items": {"type": "string", "contentEncoding": "base64"}},
     "stream": {**FLAG, "description": "Answers are streamed unless this is false."},
     "raw": FLAG,
@@ -103,7 +109,9 @@ REQUESTS: dict[str, Schema] = {
         tools=OBJECTS,
         response_format={"type": ["object", "null"]},
     ),
-    "CompletionRequest": _open(**COMMON, prompt=TEXTS, stream_options=STREAM_OPTIONS, max_tokens=WHOLE, suffix=TEXT),
+    "CompletionRequest": _open(
+        "prompt", **COMMON, prompt=TEXTS, stream_options=STREAM_OPTIONS, max_tokens=WHOLE, suffix=TEXT
+    ),
     "EmbeddingRequest": _open("input", model=MODEL, input=TEXTS, encoding_format={"enum": ["float", "base64"]}),
     "ResponsesRequest": _open(
         "input",
