@@ -26,9 +26,9 @@ UPWARD = [
     (LAYERS, f"{CORE}/instances/health.py", "from localagent import calls"),
     (ROOMS, f"{GATEWAY}/http/sending.py", "from localagent_gateway.apis.openai.errors import openai_error"),
     (ROOMS, f"{GATEWAY}/keys/authentication.py", "from localagent_gateway.plugin import GatewayPlugin"),
-    (ROOMS, f"{GATEWAY}/apis/dispatch.py", "def late() -> None:\n    import localagent_gateway.workers.worker"),
+    (ROOMS, f"{GATEWAY}/apis/dispatch.py", "def late() -> None:\n    import localagent_gateway.processes.worker"),
     (ROOMS, f"{GATEWAY}/settings.py", "from localagent_gateway import http"),
-    (ROOMS, f"{GATEWAY}/workers/worker.py", "from localagent_gateway.processes import supervisor"),
+    (ROOMS, f"{GATEWAY}/status/health.py", "from localagent_gateway.processes import supervisor"),
 ]
 #: A new room that no contract has a place for.
 STRANGE = [(LAYERS, f"{CORE}/attic/__init__.py"), (ROOMS, f"{GATEWAY}/attic/__init__.py")]

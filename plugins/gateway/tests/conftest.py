@@ -23,7 +23,8 @@ from localagent_gateway.keys.store import KeyStore
 from localagent_gateway.processes.worker import Worker, running
 from localagent_gateway.settings import gateway_folder
 
-sys.path.insert(0, str(Path(__file__).parent))  # the corpora beside the tests are imported by their bare names
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "http")]  # corpora and shared servers are imported by their bare names
 
 
 @attrs.frozen

@@ -11,7 +11,7 @@ PAGE = ROOT / "docs/explanation/threat-model.md"
 
 def test_every_test_that_the_threat_model_names_exists() -> None:
     """Each stands in a file of the gateway's tests under that name."""
-    written = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    written = "\n".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
     defined = set(re.findall(r"^ *(?:async )?def (test_\w+)\(", written, re.MULTILINE))
     named = set(re.findall(r"`(test_\w+)`", PAGE.read_text()))
     assert len(named) > 30

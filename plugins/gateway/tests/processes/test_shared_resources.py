@@ -133,7 +133,7 @@ async def test_a_part_that_fails_when_it_is_ended_is_told(caplog: pytest.LogCapt
     async with SharedResources() as resources:
         resources.release(await leased(resources, "bad end"))
         await turns()
-        assert "RuntimeError at test_shared_parts.py" in caplog.text
+        assert "RuntimeError at test_shared_resources.py" in caplog.text
         assert "end what p0 shares" in caplog.text
 
 

@@ -191,7 +191,7 @@ async def test_an_error_while_a_worker_is_started_again_is_told_and_tried_again(
             await place.count(2)
         told = [record.getMessage() for record in caplog.records if "supervision failed" in record.getMessage()]
         assert len(told) == 3
-        assert f"{type(error).__name__} at test_slot.py" in told[0]
+        assert f"{type(error).__name__} at test_worker_restarts.py" in told[0]
         assert str(error) not in told[0]
 
 
@@ -209,7 +209,7 @@ async def test_an_error_in_the_supervision_itself_is_told_and_tried_again(
         with caplog.at_level(logging.ERROR):
             place.workers[0].end()
             await place.count(2)
-        assert "RuntimeError at test_slot.py" in caplog.text
+        assert "RuntimeError at test_worker_restarts.py" in caplog.text
 
 
 async def test_starts_that_fail_are_tried_again_after_longer_and_longer_waits() -> None:

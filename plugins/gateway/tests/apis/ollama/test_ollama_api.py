@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import ollama
 import pytest
+from fake_lists import listing
 
-from localagent import ModelInfo, Overloaded, Plugin
+from localagent import ModelInfo, Overloaded
 from localagent_gateway.apis.ollama.api import VERSION
 from localagent_testing import Reply, fake_provider_plugin, sse
 
@@ -63,22 +64,6 @@ def answering(message: dict[str, Any], finish: str = "stop", **more: Any) -> Rep
 def event(delta: dict[str, Any], **choice: Any) -> bytes:
     """One event of a stream."""
     return sse([{"id": "fake-1", "choices": [{"index": 0, "delta": delta, "finish_reason": None, **choice}]}])
-
-
-def listing(fake: type[Plugin], models: Sequence[ModelInfo]) -> type[Plugin]:
-    """Have a fake provider list models with facts."""
-
-    class Listing(fake):  # type: ignore[misc,valid-type]
-        def _make(self, setup: Any) -> Any:
-            provider = super()._make(setup)
-
-            async def list_models(instance: Any, transport: Any, clocks: Any) -> Sequence[ModelInfo]:
-                return models
-
-            provider.list_models = list_models
-            return provider
-
-    return Listing
 
 
 # Chats

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from test_ollama_api import listing
+from fake_lists import listing
 
 from localagent import ModelInfo, Request, UpstreamServerError
 from localagent_gateway.apis.tool_demand import demands_call
