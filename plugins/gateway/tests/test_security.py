@@ -212,6 +212,18 @@ async def test_a_foreign_page_is_refused(serve: Any, origin: str) -> None:
             assert (await http.request(method, path)).status_code == 403
 
 
+@pytest.mark.parametrize(
+    "headers", [{"origin": "https://evil.example"}, {"host": "evil.example"}], ids=["page", "host"]
+)
+async def test_a_refusal_has_the_words_of_the_api_that_was_asked(serve: Any, headers: dict[str, str]) -> None:
+    """Though no route was looked for."""
+    async with serve() as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
+        told = [(await http.post(path, headers=headers)).json() for path in
+                ("/v1/chat/completions", "/v1/messages", "/api/chat")]  # fmt: skip
+    assert (told[0]["error"]["type"], told[1]["error"]["type"]) == ("permission_error", "permission_error")
+    assert (told[1]["type"], isinstance(told[2]["error"], str)) == ("error", True)
+
+
 async def test_a_page_of_the_settings_may_ask(serve: Any) -> None:
     """Its origin is named in ``origins``; upper case and a slash at the end do not matter."""
     async with serve(origins=("https://App.example/",)) as served, httpx.AsyncClient(base_url=served.url) as http:

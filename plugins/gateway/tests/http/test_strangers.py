@@ -215,10 +215,29 @@ async def test_unfinished_bodies_and_heads_give_way_and_answers_do_not(serve: An
             with contextlib.suppress(ConnectionError):
                 assert (await body.read(), await head.read()) == (b"", b"")
             await until(lambda: served.worker.front.active == 2)
-            async with connected(served.url, b"") as (reader, _):
-                status, headers, _ = await answered(reader)
-                assert (status, headers["retry-after"], await reader.read()) == (503, "1", b"")
+            for path, words in (("/v1/chat/completions", b'"code":"gateway_busy"'), ("/api/chat", b'{"error":"There'),
+                                ("/v1/messages", b'{"type":"error"')):  # fmt: skip
+                async with connected(served.url, post(path, 0)) as (reader, _):
+                    status, headers, told = await answered(reader)
+                    assert (status, headers["retry-after"], await reader.read()) == (503, "1", b"")
+                    assert words in told
             assert served.worker.front.active == 2
+
+
+async def test_a_surplus_connection_that_sends_nothing_gives_way_to_the_next(serve: Any) -> None:
+    """So that there is never more than one that waits beyond the limit."""
+    async with serve(plugins=[Counting], max_connections=2) as served, contextlib.AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(connected(served.url, post("/never", 0)))
+        await until(lambda: served.worker.front.active == 2)
+        last, _ = await stack.enter_async_context(connected(served.url, b""))
+        for _ in range(20):
+            await until(lambda: served.worker.front.connections == 3)
+            reader, _ = await stack.enter_async_context(connected(served.url, b""))
+            with contextlib.suppress(ConnectionError):
+                assert await last.read() == b""
+            last = reader
+        assert served.worker.front.connections == 3
 
 
 async def test_a_connection_gives_way_when_the_system_has_no_descriptor_left(serve: Any) -> None:

@@ -13,11 +13,13 @@ import secrets
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
+import msgspec
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
 
 from localagent import FrontAnswer, FrontRequest, FrontStream, InvalidRequest, LocalAgentError
 from localagent_gateway.descriptors import accepted_at_once
+from localagent_gateway.errors import Malformed, UnknownVersion
 from localagent_gateway.http.accepting import AcceptErrors
 from localagent_gateway.http.body_budget import BodyBudget
 from localagent_gateway.http.body_reading import BodyReading, ReadBody
@@ -220,12 +222,13 @@ class AiohttpFront:
     ) -> FrontAnswer | FrontStream:
         front.headers = request.headers
         front.peer = request.remote or ""
-        refused = _framing(request)
-        if refused is None and not self._origins.everyday(request.headers):
-            refused = await self._origins.refusal(request.headers)
-        if refused is not None:
-            return FrontAnswer(refused[0], refused[1].encode(), {"connection": "close"}, "text/plain")
         _locate(request, front)
+        refusal = _framing(request) or self._server.refusal(request.protocol)
+        if refusal is None and not self._origins.everyday(request.headers):
+            refusal = await self._origins.refusal(request.headers)
+        if refusal is not None:
+            answer = self._answers.refuse(refusal, front)
+            return msgspec.structs.replace(answer, headers={**answer.headers, "connection": "close"})
         asked_before = preflight(request.method, request.headers)
         if asked_before is not None:
             return asked_before
@@ -265,24 +268,20 @@ async def _within(seconds: float, event: asyncio.Event) -> bool:
     return True
 
 
-def _framing(request: web.BaseRequest) -> tuple[int, str] | None:
-    """Return status and reason to refuse what aiohttp's parser lets pass."""
+def _framing(request: web.BaseRequest) -> LocalAgentError | None:
+    """Return why a request is refused that aiohttp's parser lets pass; None for a good one."""
     if request.version not in (HttpVersion11, HttpVersion10):
-        return 505, "HTTP/1.1 is spoken here."
+        return UnknownVersion("HTTP/1.1 is spoken here.")
     headers = request.headers
     coding = headers.get("transfer-encoding")
     if coding is not None and (coding.strip().lower() != "chunked" or request.version == HttpVersion10):
-        return 400, "No transfer coding but chunked is understood."
+        return Malformed("No transfer coding but chunked is understood.")
     if request.version == HttpVersion11 and "host" not in headers:
-        return 400, "The header Host is missing."
-    return _target(request)
-
-
-def _target(request: web.BaseRequest) -> tuple[int, str] | None:
+        return Malformed("The header Host is missing.")
     target = request._message.path
     if target.startswith(("http://", "https://")):
-        if urlsplit(target).netloc.lower() != request.headers.get("host", "").lower():
-            return 400, "The target names another host than the header Host."
+        if urlsplit(target).netloc.lower() != headers.get("host", "").lower():
+            return Malformed("The target names another host than the header Host.")
     elif not target.startswith("/"):
-        return 400, "The target is no path."
+        return Malformed("The target is no path.")
     return None

@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from localagent_gateway.descriptors import descriptor_limit
+from localagent_gateway.errors import Busy
 from localagent_gateway.http.malformed import Connection
 from localagent_gateway.http.unread import UnreadClients
 
@@ -72,8 +73,8 @@ class WatchedConnection(Connection):
 class CountedServer(web.Server):
     """aiohttp's low-level server.
 
-    When places or descriptors are short, the connection is closed that has waited for its client for longest; where
-    none waits, a new one is refused.
+    When places or descriptors are short, the connection is closed that has waited for its client for longest. Where
+    none waits, the first request of a new one is refused, or the connection itself where no descriptor is to be had.
 
     Args:
         handler: Answers requests.
@@ -95,6 +96,7 @@ class CountedServer(web.Server):
         self.most = most
         self.open = 0
         self._waiting: dict[web.RequestHandler, None] = {}  # in the order in which they began to wait
+        self._surplus: set[web.RequestHandler] = set()  # for which there was no place: their request hears of it
         self._descriptors = descriptor_limit() - KEPT_FREE
         self.unread = UnreadClients(self._loop)
         self.none = asyncio.Event()
@@ -140,15 +142,25 @@ class CountedServer(web.Server):
         self.none.clear()
         super().connection_made(handler, transport)
         descriptor = transport.get_extra_info("socket").fileno()  # the lowest that was free
-        if (self.open > self.most or descriptor >= self._descriptors) and not self.make_room():
-            transport.write(FULL)
-            handler.force_close()
-        else:
-            self._waiting[handler] = None
+        short = descriptor >= self._descriptors
+        if (short or self.open > self.most) and not self.make_room():
+            if short:
+                transport.write(FULL)
+                handler.force_close()
+                return
+            self._surplus.add(handler)
+        self._waiting[handler] = None
+
+    def refusal(self, handler: web.RequestHandler) -> Busy | None:
+        """Return why the request of a connection is refused for which there was no place; None where there is one."""
+        if handler not in self._surplus or self.open <= self.most:
+            return None
+        return Busy("There is no place for another connection.", mend="Send the request again.", retry_after=1.0)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Count it no longer."""
         self._waiting.pop(handler, None)
+        self._surplus.discard(handler)
         super().connection_lost(handler, exc)
         self.open -= 1
         if not self.open:

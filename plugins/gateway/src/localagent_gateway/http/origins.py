@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
+from localagent_gateway.errors import WrongPlace
 from localagent_gateway.settings import LOOPBACK, GatewaySettings
 
-Refusal = tuple[int, str]
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -37,14 +37,14 @@ class Origins:
         """Return whether a request needs no closer look: it is for one of our hosts and comes from no page."""
         return "origin" not in headers and self._is_ours(headers.get("host", ""))
 
-    async def refusal(self, headers: Mapping[str, str]) -> Refusal | None:
-        """Return status and reason when a request is refused."""
+    async def refusal(self, headers: Mapping[str, str]) -> WrongPlace | None:
+        """Return why a request is refused; None for one that is not."""
         host = headers.get("host", "")
         if not self._is_ours(host) and not await self._keys_needed():
-            return 403, "This host is not served here. Add it to hosts in [plugins.gateway]."
+            return WrongPlace("This host is not served here.", mend="Add it to hosts in [plugins.gateway].")
         origin = headers.get("origin")
         if origin is not None and not self.may_ask(origin) and not same_origin(origin, host):
-            return 403, "This page may not ask here. Add it to origins in [plugins.gateway]."
+            return WrongPlace("This page may not ask here.", mend="Add it to origins in [plugins.gateway].")
         return None
 
     def may_ask(self, origin: str) -> bool:
