@@ -29,6 +29,7 @@ class FrontRequest:
         peer: The address of whoever asks; empty when unknown.
         id: Unique id, in logs, errors and answers.
         params: What the route's ``{name}`` stands for.
+        local_page: Whether a web page of some program on this machine asks, which nobody has named in the settings.
     """
 
     method: str
@@ -40,6 +41,7 @@ class FrontRequest:
     peer: str = attrs.field(default="", kw_only=True)
     id: str = attrs.field(default="", kw_only=True)
     params: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+    local_page: bool = attrs.field(default=False, kw_only=True)
 
 
 class FrontAnswer(msgspec.Struct, frozen=True):

@@ -110,6 +110,6 @@ async def test_without_keys_both_checks_stay(serve: Any) -> None:
         port = served.url.rpartition(":")[2]
         rebound = {"host": f"evil.example:{port}", "origin": f"http://evil.example:{port}"}
         own = {"host": f"127.0.0.1:{port}", "origin": f"http://127.0.0.1:{port}"}
-        neighbour = {**own, "origin": "http://127.0.0.1:3000"}
+        neighbour = {**own, "origin": "http://127.0.0.2:3000"}
         found = await statuses(served, [rebound, {"host": "evil.example"}, FORWARDED | rebound, neighbour, own])
     assert found == [403, 403, 403, 403, 200]

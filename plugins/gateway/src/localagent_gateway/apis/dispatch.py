@@ -19,13 +19,14 @@ from localagent import (
 )
 from localagent.http_answers import redact_address
 from localagent_gateway.apis.error_shapes import shape_of
+from localagent_gateway.apis.local_pages import LocalPages
 from localagent_gateway.apis.openai.errors import openai_error
 from localagent_gateway.apis.routing import Routes, allowed, route_of
 from localagent_gateway.errors import NotFound, WrongMethod
 from localagent_gateway.http.body_reading import ReadBody
+from localagent_gateway.keys.authentication import EVERYBODY
 from localagent_gateway.logs.defects import defect
 
-NOBODY = Principal()
 Authenticate = Callable[[FrontRequest], Awaitable[Principal | None]]
 
 
@@ -34,12 +35,14 @@ class Dispatcher:
 
     Args:
         routes: What is served.
-        authenticate: Says who asks; None when everybody may.
+        authenticate: Says who asks.
+        pages: Says who a web page of this machine is that shows no key.
     """
 
-    def __init__(self, routes: Routes, authenticate: Authenticate | None) -> None:
+    def __init__(self, routes: Routes, authenticate: Authenticate, pages: LocalPages) -> None:
         self.routes = routes
         self.authenticate = authenticate
+        self._pages = pages
 
     async def handle(self, request: FrontRequest, read: ReadBody) -> FrontAnswer | FrontStream:
         """Return the answer of a request; never raises but for cancellation.
@@ -81,12 +84,12 @@ class Dispatcher:
         return _with_headers(shape(error, request), error)
 
     async def _principal(self, request: FrontRequest, route: Route) -> Principal:
-        if route.open or self.authenticate is None:
-            return NOBODY
-        principal = await self.authenticate(request)
+        principal = EVERYBODY if route.open else await self.authenticate(request)
         if principal is None:
             raise Unauthenticated("No valid key came with the request.",
                                   mend="Send it as: Authorization: Bearer la-...")  # fmt: skip
+        if request.local_page and principal is EVERYBODY:
+            return await self._pages.principal(route)
         return principal
 
 

@@ -183,7 +183,7 @@ class AiohttpFront:
         self, request: web.BaseRequest, front: FrontRequest, answer: FrontAnswer | FrontStream, *, unread: bool
     ) -> web.StreamResponse:
         origin = request.headers.get("origin")
-        if origin is not None and self._origins.may_ask(origin):
+        if origin is not None and self._origins.may_read(origin):
             answer = readable(answer, origin)
         connection = cast(Connection, request.protocol)
         # aiohttp's parser loses what stands behind an offer to upgrade, so no other request is read behind it.
@@ -226,6 +226,7 @@ class AiohttpFront:
         refusal = _framing(request) or self._server.refusal(request.protocol)
         if refusal is None and not self._origins.everyday(request.headers):
             refusal = await self._origins.refusal(request.headers)
+            front.local_page = self._origins.local_page(request.headers)
         if refusal is not None:
             answer = self._answers.refuse(refusal, front)
             return msgspec.structs.replace(answer, headers={**answer.headers, "connection": "close"})

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
 from localagent_gateway.errors import WrongPlace
 from localagent_gateway.settings import LOOPBACK, GatewaySettings
 
+# Programs on this machine whose pages Ollama lets ask, too; see AllowedOrigins in its envconfig/config.go.
+LOCAL_PAGE = re.compile(
+    r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?|(?:app|file|tauri|vscode-webview|vscode-file)://\S*"
+)
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -21,6 +26,8 @@ class Origins:
     A page of a foreign site may make a browser send requests to a loopback address, under its own name (``Origin``) or
     under a name that it resolves to it (DNS rebinding: a foreign ``Host``). Both are refused. Where keys are needed the
     host may be any: a page has no key, so a foreign name gives it nothing, and a reverse proxy passes its own name on.
+
+    Pages of programs on this machine may ask; what they may ask for without a key is up to those who answer.
 
     Args:
         settings: The gateway's settings.
@@ -43,12 +50,22 @@ class Origins:
         if not self._is_ours(host) and not await self._keys_needed():
             return WrongPlace("This host is not served here.", mend="Add it to hosts in [plugins.gateway].")
         origin = headers.get("origin")
-        if origin is not None and not self.may_ask(origin) and not same_origin(origin, host):
+        if origin is not None and not self.may_read(origin) and not same_origin(origin, host):
             return WrongPlace("This page may not ask here.", mend="Add it to origins in [plugins.gateway].")
         return None
 
-    def may_ask(self, origin: str) -> bool:
-        """Return whether pages of an origin may call the gateway."""
+    def may_read(self, origin: str) -> bool:
+        """Return whether browsers let pages of another origin read what they asked for."""
+        return self._is_named(origin) or LOCAL_PAGE.fullmatch(origin.lower()) is not None
+
+    def local_page(self, headers: Mapping[str, str]) -> bool:
+        """Return whether a page of a program on this machine asks that neither the settings name nor we have sent."""
+        origin = headers.get("origin")
+        if origin is None or self._is_named(origin) or same_origin(origin, headers.get("host", "")):
+            return False
+        return LOCAL_PAGE.fullmatch(origin.lower()) is not None
+
+    def _is_named(self, origin: str) -> bool:
         return origin.rstrip("/").lower() in self._origins
 
     def _is_ours(self, host: str) -> bool:

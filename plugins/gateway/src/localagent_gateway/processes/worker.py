@@ -17,6 +17,7 @@ from localagent.runtime import Runtime
 from localagent.supervision import tell_failure
 from localagent_gateway.apis.anthropic.api import AnthropicApi
 from localagent_gateway.apis.dispatch import Dispatcher
+from localagent_gateway.apis.local_pages import LocalPages
 from localagent_gateway.apis.ollama.api import OllamaApi
 from localagent_gateway.apis.openai.api import OpenAIApi
 from localagent_gateway.apis.openapi import with_document
@@ -159,8 +160,10 @@ async def running(
 async def _serving_pipeline(client: Client, settings: GatewaySettings) -> ServingPipeline:
     runtime = await client.runtime()
     service = Service(client, settings, runtime.wall)
-    routes = with_document(with_added(_routes(service), runtime.pipeline))
-    dispatcher = Dispatcher(routes, await authentication(runtime, settings, _key_holder(runtime)))
+    own = _routes(service)
+    routes = with_document(with_added(own, runtime.pipeline))
+    authenticate = await authentication(runtime, settings, _key_holder(runtime))
+    dispatcher = Dispatcher(routes, authenticate, LocalPages(service, own))
     return ServingPipeline(client, runtime, service, dispatcher)
 
 
