@@ -156,3 +156,12 @@ async def test_a_wrong_method_or_path_is_told_in_the_words_of_its_neighbours(
     assert told.status_code in (404, 405)
     assert set(told.json()) == keys_of_body
     assert isinstance(told.json()["error"], str) == path.startswith("/api")
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/models/none"), ("PUT", "/v1/models"), ("GET", "/elsewhere")])
+async def test_on_a_path_of_two_apis_an_error_has_the_words_of_its_client(serve: Any, method: str, path: str) -> None:
+    """Clients of Anthropic's API name its version."""
+    async with serve() as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
+        told = [(await http.request(method, path, headers=headers)).json() for headers in
+                ({"anthropic-version": "2023-06-01"}, {})]  # fmt: skip
+    assert [set(one) for one in told] == [{"type", "error", "request_id"}, {"error"}]

@@ -20,13 +20,10 @@ from aiohttp.http_parser import RawRequestMessage
 from localagent import FrontAnswer, FrontRequest, FrontStream, InvalidRequest, LocalAgentError
 from localagent_gateway.descriptors import accepted_at_once
 from localagent_gateway.errors import Malformed, UnknownVersion
-from localagent_gateway.http.accepting import AcceptErrors
-from localagent_gateway.http.body_budget import BodyBudget
-from localagent_gateway.http.body_reading import BodyReading, ReadBody
-from localagent_gateway.http.connections import CountedServer
-from localagent_gateway.http.cross_origin import preflight, readable
+from localagent_gateway.http.body_reading import BodyBudget, BodyReading, ReadBody
+from localagent_gateway.http.connections import AcceptErrors, CountedServer
 from localagent_gateway.http.malformed import LINGER_SECONDS, Connection, Lingering
-from localagent_gateway.http.origins import Origins
+from localagent_gateway.http.origins import Origins, preflight, readable
 from localagent_gateway.http.sending import Sender, has_left
 from localagent_gateway.http.slow_readers import SlowReaders
 from localagent_gateway.logs.access_log import CLOSED, LEFT, AccessLog, Ending, ending_of

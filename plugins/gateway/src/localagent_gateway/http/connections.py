@@ -7,15 +7,19 @@ closes a connection that was idle for too long over a request that has arrived.
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
-from localagent_gateway.descriptors import descriptor_limit
+from localagent_gateway.descriptors import SHORT, descriptor_limit
 from localagent_gateway.errors import Busy
 from localagent_gateway.http.malformed import Connection
 from localagent_gateway.http.unread import UnreadClients
+
+log = logging.getLogger("localagent.gateway")
 
 KEPT_FREE = 16  # descriptors below the system's limit from which on connections are closed for new ones
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -165,6 +169,39 @@ class CountedServer(web.Server):
         self.open -= 1
         if not self.open:
             self.none.set()
+
+
+class AcceptErrors:
+    """Hears of the errors of an event loop while it is open; all but those about accepting go where they went before.
+
+    The event loop stops accepting for a second when no descriptor is left, and tries again. Here a connection is closed
+    that waits for its client, so that the next try succeeds.
+
+    Args:
+        loop: The event loop.
+        make_room: Closes a connection; returns whether there was one to close.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, make_room: Callable[[], bool]) -> None:
+        self._loop = loop
+        self._make_room = make_room
+        self._former = loop.get_exception_handler()
+        loop.set_exception_handler(self._heard)
+
+    def close(self) -> None:
+        """Hear of them no longer."""
+        if self._loop.get_exception_handler() == self._heard:
+            self._loop.set_exception_handler(self._former)
+
+    def _heard(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in SHORT and "socket" in context:
+            log.warning("No descriptor is left for a new connection. Raise the limit of open files: ulimit -n.")
+            self._make_room()
+        elif self._former is not None:
+            self._former(loop, context)
+        else:
+            loop.default_exception_handler(context)
 
 
 def _has_sent(transport: asyncio.Transport | None) -> bool:

@@ -1,4 +1,9 @@
-"""Which hosts may be called and which web pages may call: what keeps a browser from being used against its owner."""
+"""Which hosts may be called and which web pages may call: what keeps a browser from being used against its owner.
+
+Browsers ask before a web page of another origin may send a request or read an answer: the CORS protocol of the Fetch
+standard (https://fetch.spec.whatwg.org/#http-cors-protocol). Pages are not let use cookies or other credentials of the
+browser: a key is a header, which the page has to know.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +11,21 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
+import msgspec
+
+from localagent import FrontAnswer, FrontStream
 from localagent_gateway.errors import WrongPlace
 from localagent_gateway.settings import LOOPBACK, GatewaySettings
 
 # Programs on this machine whose pages Ollama lets ask, too; see AllowedOrigins in its envconfig/config.go.
 LOCAL_PAGE = re.compile(
-    r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?|(?:app|file|tauri|vscode-webview|vscode-file)://\S*"
+    r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?|(?:app|file|tauri|vscode-webview|vscode-file)://\S*"
 )
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
+MAX_AGE_SECONDS = 600
+HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]{1,4096}", re.ASCII)  # tokens of RFC 9110 in a list
 
 
 async def _no_keys() -> bool:
@@ -93,6 +105,28 @@ def same_origin(origin: str, host: str) -> bool:
     if port is None or not page:
         return False
     return page.removesuffix(port) == host.lower().removesuffix(port)
+
+
+def preflight(method: str, headers: Mapping[str, str]) -> FrontAnswer | None:
+    """Return the answer to a browser that asks before it asks; None for any other request.
+
+    Args:
+        method: The request's method.
+        headers: Its headers; it comes from an origin that may ask.
+    """
+    if method != "OPTIONS" or "origin" not in headers or "access-control-request-method" not in headers:
+        return None
+    allowed = {"access-control-allow-methods": METHODS, "access-control-max-age": str(MAX_AGE_SECONDS)}
+    wanted = headers.get("access-control-request-headers", "")
+    if HEADER_NAMES.fullmatch(wanted):
+        allowed["access-control-allow-headers"] = wanted  # "*" would leave out Authorization
+    return FrontAnswer(204, headers=allowed)
+
+
+def readable(answer: FrontAnswer | FrontStream, origin: str) -> FrontAnswer | FrontStream:
+    """Return an answer that the browser lets a page of this origin read, with all its headers."""
+    more = {"access-control-allow-origin": origin, "access-control-expose-headers": "*", "vary": "Origin"}
+    return msgspec.structs.replace(answer, headers={**answer.headers, **more})
 
 
 def _name(host: str) -> str | None:
