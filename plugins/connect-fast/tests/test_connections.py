@@ -19,16 +19,6 @@ from localagent_testing.http_bytes import chunk
 CHUNKED = {"Transfer-Encoding": "chunked"}
 GOOD = (ReadRequest(), Send(answer(200, b"good")))
 HELD = (ReadRequest(), Hold(10.0), Send(answer(200, b"good")))
-REFUSED = [
-    pytest.param({"Transfer-Encoding": "gzip, chunked"}, id="two codings"),
-    pytest.param({"Transfer-Encoding": "xchunked"}, id="unknown coding"),
-    pytest.param({"Transfer-Encoding": "chunked, identity"}, id="coding behind chunks"),
-    pytest.param([("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")], id="chunked twice"),
-    pytest.param({"X-A": "a\r\n folded", "Content-Length": "0"}, id="folded header"),
-    pytest.param({"X-A ": "a", "Content-Length": "0"}, id="space before the colon"),
-    pytest.param({"X-A": "a\nX-B: b", "Content-Length": "0"}, id="bare line feed"),
-]
-STARTS = [b"RTSP/1.0 200 OK", b"HTTP/2.0 200 OK", b"HTTP/0.9 200 OK", b"ICY 200 OK", b"HTTP/1.1 101 Switching"]
 
 
 @asynccontextmanager
@@ -106,24 +96,6 @@ async def test_what_nobody_reads_is_not_taken_in() -> None:
         assert await got.part()
         assert got.connection is not None
         assert not got.connection.reading_paused
-
-
-@pytest.mark.parametrize("headers", REFUSED)
-async def test_what_leaves_the_end_in_doubt_is_refused(headers: dict[str, str]) -> None:
-    """Stricter than the default transport, whose parser is lenient to servers."""
-    async with FaultServer((ReadRequest(), Send(head(200, headers)), Stall())) as server, fast() as transport:
-        with pytest.raises(UpstreamProtocol):
-            await fetch(transport, server.url)
-        await asyncio.wait_for(server.all_closed(), 5.0)
-
-
-@pytest.mark.parametrize("start", STARTS)
-async def test_other_protocols_are_no_answer(start: bytes) -> None:
-    """Only HTTP/1.1 and HTTP/1.0 are, and nobody changes the protocol."""
-    data = start + b"\r\nContent-Length: 0\r\n\r\n"
-    async with FaultServer((ReadRequest(), Send(data), Stall())) as server, fast() as transport:
-        with pytest.raises(UpstreamProtocol):
-            await fetch(transport, server.url)
 
 
 @pytest.mark.parametrize("begin", [b"0\r\nX-Trailer: ", b"5;extension="])

@@ -10,17 +10,19 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
 from localagent import PhaseTimer
 from localagent.errors import UpstreamServerError
 from localagent.records.instances import PoolProfile
 from localagent.records.transport import Caps, ConnectSettings, HttpAnswer
-from localagent_connect_aiohttp import AiohttpTransport, Inflater, Sessions, connector
+from localagent_connect_aiohttp import AiohttpTransport, Inflater, Sessions, connector, transport
 from localagent_connect_aiohttp.answer import AiohttpAnswer
 from localagent_testing import TransportContract
 from localagent_testing.contracts.exchanging import CAPS, HERE, POOL
 from localagent_testing.contracts.transport import CUT_BODIES, GONE_BEFORE_AN_ANSWER, NO_HTTP
 from localagent_testing.contracts.transport_kept import BREAKS
+from localagent_testing.contracts.transport_odd import ROWS
 
 SECONDS = 1.0
 
@@ -163,6 +165,12 @@ class Patient(AiohttpTransport):
         self._sessions.keep_for(60.0)
 
 
+def odd(row: str) -> dict[str, Any]:
+    """A row of the table of odd answers."""
+    (values,) = (param.values for param in ROWS if param.id == row)
+    return {"data": values[0], "outcome": values[1]}
+
+
 def mutated(kind: type[AiohttpTransport]) -> TransportContract:
     """The contract of a transport with a defect."""
 
@@ -214,7 +222,28 @@ def hogs(patch: pytest.MonkeyPatch) -> type[AiohttpTransport]:
     return AiohttpTransport
 
 
+def lenient(patch: pytest.MonkeyPatch) -> type[AiohttpTransport]:
+    """Leaves heads to aiohttp's parser."""
+    patch.setattr(connector, "StrictProtocol", ResponseHandler)
+    return AiohttpTransport
+
+
+def credulous(patch: pytest.MonkeyPatch) -> type[AiohttpTransport]:
+    """Takes any version, status and transfer coding."""
+    patch.setattr(transport, "check_head", lambda *about: None)
+    return AiohttpTransport
+
+
+def satisfied(patch: pytest.MonkeyPatch) -> type[AiohttpTransport]:
+    """Reads the first member of a compression, and no other."""
+    begin = Inflater._begin
+    patch.setattr(Inflater, "_begin", lambda self: not self._ended and begin(self))
+    return AiohttpTransport
+
+
 BREAK = kept_breaks()
+ODD = "test_an_odd_answer_has_one_outcome"
+DRIPPED = "test_an_odd_answer_has_the_same_outcome_byte_by_byte"
 BREAKING = "test_a_kept_connection_that_breaks_is_not_tried_again"
 COMES = "test_what_comes_on_a_kept_connection_is_seen_before_it_is_used"
 MUTANTS: dict[str, tuple[Any, str, dict[str, Any]]] = {
@@ -228,6 +257,10 @@ MUTANTS: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "keeps the others": (keeps_the_others, "test_when_a_kept_connection_breaks_the_others_are_closed", {}),
     "deaf": (lambda _: Deaf, "test_a_connection_is_not_kept_longer_than_the_server_says", {"said": "timeout=0"}),
     "hogs": (hogs, "test_others_run_while_a_bomb_is_read", {}),
+    "lenient": (lenient, ODD, odd("head: folded header")),
+    "forgets who reads": (lenient, DRIPPED, odd("chunk: signed size")),
+    "credulous": (credulous, ODD, odd("coding: gzip before chunked")),
+    "satisfied": (satisfied, ODD, odd("compression: two members")),
     "patient": (lambda _: Patient, "test_a_connection_that_was_idle_too_long_is_not_used", {}),
 }  # fmt: skip
 

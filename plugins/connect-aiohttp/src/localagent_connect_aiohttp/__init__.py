@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from localagent_connect_aiohttp.framing import CONTROLS, LONGEST, MOST_HEADERS, check_head
 from localagent_connect_aiohttp.idle_connections import ends_after_stream, is_stale, kept_for
 from localagent_connect_aiohttp.inflating import Inflater, inflater_for
 from localagent_connect_aiohttp.permits import Permits
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
     from localagent_connect_aiohttp.transport import AiohttpTransport
 
 __all__ = [
+    "CONTROLS",
+    "LONGEST",
+    "MOST_HEADERS",
     "AiohttpConnectPlugin",
     "AiohttpConnectSettings",
     "AiohttpTransport",
     "Inflater",
     "Permits",
     "Sessions",
+    "check_head",
     "ends_after_stream",
     "inflater_for",
     "is_stale",

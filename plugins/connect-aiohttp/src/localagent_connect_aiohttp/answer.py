@@ -20,7 +20,7 @@ class AiohttpAnswer:
     __slots__ = ("_caps", "_inflater", "_permits", "_response", "headers", "status")
 
     def __init__(self, response: aiohttp.ClientResponse, caps: Caps, permits: Permits) -> None:
-        self._inflater = inflater_for(response.headers.get("Content-Encoding"))
+        self._inflater = inflater_for(response.headers.getall("Content-Encoding", ()))
         self._response = response
         self._caps = caps
         self._permits: Permits | None = permits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +12,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from localagent import resolve_name
 from localagent_connect_aiohttp.idle_connections import is_stale
+from localagent_connect_aiohttp.protocol import StrictProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,6 +146,7 @@ class Connector(aiohttp.TCPConnector):
         self, resolver: Resolver, counts: Counts, on_opening: Callable[[URL], None] | None = None, **options: Any
     ) -> None:
         super().__init__(resolver=resolver, **options)
+        self._factory = functools.partial(StrictProtocol, loop=self._loop)  # type: ignore[assignment]
         self._names = resolver.names
         self._counts = counts
         self._on_opening = on_opening

@@ -19,6 +19,7 @@ from localagent import (
     UpstreamServerError,
 )
 from localagent.errors import Advice
+from localagent_connect_aiohttp.protocol import MisframedError
 
 _BROKE = Advice(next=True, later=True, billed="unknown", breaker="failure")
 _STALE = Advice(same=True, next=True, later=True, billed="unknown", stale=True)
@@ -73,6 +74,8 @@ def broken(error: Exception) -> LocalAgentError:
     if isinstance(error, _ENDS):
         return UpstreamServerError("The server closed the connection without a complete answer.", phase="read",
                                    advice=_BROKE)  # fmt: skip
+    if isinstance(error, MisframedError):
+        return UpstreamProtocol("The framing of the answer's body is broken.", phase="read")
     if isinstance(error, aiohttp.ClientPayloadError):
         return UpstreamServerError("The answer was cut short.", phase="read", advice=_BROKE)
     return UpstreamProtocol(f"The server's answer is not HTTP ({type(error).__name__}).", phase="read")

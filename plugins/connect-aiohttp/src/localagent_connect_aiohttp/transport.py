@@ -25,6 +25,7 @@ from localagent import (
 from localagent_connect_aiohttp.answer import AiohttpAnswer, abort
 from localagent_connect_aiohttp.connector import Exchange, current
 from localagent_connect_aiohttp.errors import translated
+from localagent_connect_aiohttp.framing import check_head
 from localagent_connect_aiohttp.idle_connections import ends_after_stream, kept_for
 from localagent_connect_aiohttp.large_body import SMALL_BODY, LargeBody
 from localagent_connect_aiohttp.permits import Permits, PoolPermits
@@ -117,8 +118,11 @@ class AiohttpTransport:
                 self._sessions.counts.reused += 1
             self._heed(response)
             try:
+                codings = response.headers.getall("Transfer-Encoding", ())
+                check_head(response.version or (0, 0), response.status, codings)
                 return AiohttpAnswer(response, self._caps, self.permits)
             except UpstreamProtocol:
+                self._leave(response)
                 response.close()
                 raise
         except (aiohttp.ClientError, OSError) as error:
@@ -150,10 +154,14 @@ class AiohttpTransport:
         if (offered := response.headers.get("Keep-Alive", "")) != self._offered:
             self._keep_no_longer(offered)
         if ends_after_stream(response.headers):
-            if response.connection is None:  # all of the answer came with its head, so the connection is kept already
-                self._sessions.drop_idle()
-            elif response.connection.protocol is not None:
-                response.connection.protocol.force_close()
+            self._leave(response)
+
+    def _leave(self, response: aiohttp.ClientResponse) -> None:
+        """Keep the connection of an answer no longer than the answer lasts."""
+        if response.connection is None:  # all of the answer came with its head, so the connection is kept already
+            self._sessions.drop_idle()
+        elif response.connection.protocol is not None:
+            response.connection.protocol.force_close()
 
     def _keep_no_longer(self, offered: str) -> None:
         """Keep idle connections for less time than the server says that it keeps them."""

@@ -11,7 +11,7 @@ from localagent import LocalAgentError, PhaseTimer
 from localagent_connect_aiohttp import ends_after_stream, inflater_for, is_stale, kept_for
 from localagent_connect_fast.answer import FastAnswer
 from localagent_connect_fast.errors import closed, cut_body, cut_head, no_http
-from localagent_connect_fast.framing import QUIET, checked, ends_with_connection
+from localagent_connect_fast.framing import QUIET, check_reason, check_size, checked, ends_with_connection, values
 from localagent_connect_fast.heads import Head
 from localagent_connect_fast.origins import Origin
 from localagent_connect_fast.pool import Pool
@@ -47,13 +47,18 @@ class Connection(asyncio.BufferedProtocol):
         self._answer: FastAnswer | None = None
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._writing_paused = False
+        self._lenient = False
         self._buffer = pool.buffer()
         self._ready()
 
     def _ready(self) -> None:
+        if self._lenient:
+            self._be_lenient(False)
         self.heard = False
         self._pairs: list[tuple[bytes, bytes]] = []
         self._quiet = 0
+        self._encodings: list[str] = []
+        self._headers = 0
         self._complete = self._keep = self._more = self._to_the_end = False
 
     # Requests
@@ -80,7 +85,7 @@ class Connection(asyncio.BufferedProtocol):
             if not answer.status and answer.error is not None:
                 raise answer.error
             if b"content-encoding" in answer.headers.fields:
-                answer.inflater = inflater_for(answer.headers["content-encoding"])
+                answer.inflater = inflater_for(self._encodings)
         except BaseException:  # a cancellation, an error of ours: the connection is in the middle of something
             answer.abort()
             raise
@@ -143,10 +148,8 @@ class Connection(asyncio.BufferedProtocol):
         try:
             parser.feed_data(self._buffer[:size])
         except HttpParserError as error:
-            if not self._complete:
-                self.give_up(no_http(begun=_has_begun(error)))
-                return
-            self._more = True
+            self.give_up(no_http(begun=_has_begun(error)))  # also for what stands behind a complete answer
+            return
         if self._complete:
             self._finish(answer)
         elif self._quiet > QUIET:
@@ -195,8 +198,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._complete:
             self._more = True
 
+    def on_status(self, reason: bytes) -> None:
+        """Check the reason phrase."""
+        check_reason(reason)
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; what comes as a trailer nobody asks for, and ``QUIET`` bounds it."""
+        """Keep a header; what comes as a trailer is counted, and given to nobody."""
         self._pairs.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -211,6 +218,11 @@ class Connection(asyncio.BufferedProtocol):
             self._pairs = []
             self.heard = False  # of the answer itself
             return
+        self._headers = len(self._pairs)
+        if b"transfer-encoding" in headers.fields:
+            self._be_lenient(True)
+        if b"content-encoding" in headers.fields:
+            self._encodings = values(self._pairs, b"content-encoding")
         self._to_the_end = ends_with_connection(headers, status)
         if b"keep-alive" in headers.fields and (seconds := kept_for(headers["keep-alive"])) is not None:
             self._pool.keep_no_longer(seconds)
@@ -228,10 +240,22 @@ class Connection(asyncio.BufferedProtocol):
     def on_message_complete(self) -> None:
         """Note that the answer has ended, unless it was an interim one."""
         if self._answer is not None and self._answer.status and self._parser is not None:
+            if len(self._pairs) > self._headers:
+                check_size(self._pairs, QUIET)
             self._complete = True
             headers = self._answer.headers
             ends = b"transfer-encoding" in headers.fields and ends_after_stream(headers)
             self._keep = self._parser.should_keep_alive() and not ends
+
+    def _be_lenient(self, lenient: bool) -> None:
+        """Read chunks and trailers as aiohttp does: what is odd there cannot be mistaken, and real servers send it."""
+        self._lenient = lenient
+        if self._parser is not None:
+            self._parser.set_dangerous_leniencies(
+                lenient_headers=lenient,
+                lenient_optional_cr_before_lf=lenient,
+                lenient_spaces_after_chunk_size=lenient,
+            )
 
     # How it ends
 

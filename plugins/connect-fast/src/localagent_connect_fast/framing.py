@@ -1,24 +1,23 @@
 """Rules about the head of an answer, beyond those of llhttp, which is strict where nobody makes it lenient.
 
 llhttp refuses two lengths, a length beside chunks, folded headers, bare line feeds, control characters, and broken
-chunk sizes. What it lets pass and must not pass is refused here, with the limits of aiohttp's parser.
+chunk sizes. What it lets pass and must not pass is refused here, by the rules and limits of the default transport.
 """
 
 from __future__ import annotations
 
+from localagent import UpstreamProtocol
+from localagent_connect_aiohttp import CONTROLS, LONGEST, MOST_HEADERS, check_head
 from localagent_connect_fast.headers import Headers
 
-MOST_HEADERS = 128
-LONGEST = 8190  # bytes of a name or a value
-QUIET = 64 * 1024  # bytes that may come without a byte of a body among them: a head, trailers, chunk extensions
+QUIET = MOST_HEADERS * LONGEST  # bytes that may come without a byte of a body: a head, trailers, chunk extensions
 NO_BODY = (204, 304)
+VERSIONS = {"1.1": (1, 1), "1.0": (1, 0)}
+
+Pairs = list[tuple[bytes, bytes]]
 
 
-class MisframedError(Exception):
-    """The answer's head leaves in doubt where the answer ends, or goes beyond a limit."""
-
-
-def checked(pairs: list[tuple[bytes, bytes]], version: str, status: int, size: int) -> Headers:
+def checked(pairs: Pairs, version: str, status: int, size: int) -> Headers:
     """Return the headers of an answer.
 
     Args:
@@ -28,23 +27,31 @@ def checked(pairs: list[tuple[bytes, bytes]], version: str, status: int, size: i
         size: Bytes that the head has at most.
 
     Raises:
-        MisframedError: They break a rule.
+        UpstreamProtocol: They break a rule.
     """
-    if version not in ("1.1", "1.0") or status == 101:
-        raise MisframedError("another protocol")
-    if len(pairs) > MOST_HEADERS or (size > LONGEST and longest(pairs) > LONGEST):
-        raise MisframedError("too many headers, or too long ones")
+    check_size(pairs, size)
     headers = Headers(pairs)
-    if b"transfer-encoding" in headers.fields:
-        codings = [value.lower() for name, value in pairs if name.lower() == b"transfer-encoding"]
-        if codings != [b"chunked"] or version == "1.0":
-            raise MisframedError("a transfer coding that nobody can read")
+    codings = values(pairs, b"transfer-encoding") if b"transfer-encoding" in headers.fields else []
+    check_head(VERSIONS.get(version, (0, 0)), status, codings)
     return headers
 
 
-def longest(pairs: list[tuple[bytes, bytes]]) -> int:
-    """Return the bytes of the longest name or value."""
-    return max((len(text) for pair in pairs for text in pair), default=0)
+def check_size(pairs: Pairs, size: int) -> None:
+    """Refuse too many headers, and too long ones; arguments and errors as in ``checked``."""
+    longest = size > LONGEST and max((len(name) + len(value) for name, value in pairs), default=0)
+    if len(pairs) > MOST_HEADERS or longest > LONGEST:
+        raise UpstreamProtocol("The answer has too many headers, or too long ones.", phase="read")
+
+
+def check_reason(reason: bytes) -> None:
+    """Refuse a reason phrase that is too long, or holds control characters; errors as in ``checked``."""
+    if len(reason) > LONGEST or len(reason.translate(None, CONTROLS)) != len(reason):
+        raise UpstreamProtocol("The answer's status line is broken.", phase="read")
+
+
+def values(pairs: Pairs, wanted: bytes) -> list[str]:
+    """Return the values of all headers of a name, which is in lower case."""
+    return [value.decode("latin-1") for name, value in pairs if name.lower() == wanted]
 
 
 def ends_with_connection(headers: Headers, status: int) -> bool:

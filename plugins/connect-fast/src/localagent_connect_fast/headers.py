@@ -18,7 +18,7 @@ class Headers(Mapping[str, str]):
         self.fields = {name.lower(): value for name, value in reversed(pairs)}
 
     def __getitem__(self, name: str) -> str:
-        return self.fields[name.lower().encode("latin-1", "replace")].decode("utf-8", "replace")
+        return self.fields[name.lower().encode("latin-1", "replace")].decode("utf-8", "replace").rstrip(" \t")
 
     def __iter__(self) -> Iterator[str]:
         return (name.decode("latin-1") for name in self.fields)

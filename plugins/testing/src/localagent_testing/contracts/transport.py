@@ -13,6 +13,7 @@ from localagent_testing.contracts.exchanging import exchange, fetch, nobody_list
 from localagent_testing.contracts.transport_bodies import Bodies
 from localagent_testing.contracts.transport_framing import Framing
 from localagent_testing.contracts.transport_kept import Kept
+from localagent_testing.contracts.transport_odd import Odd
 from localagent_testing.contracts.transport_pool import Pool
 from localagent_testing.contracts.transport_safety import Safety
 from localagent_testing.fault_server import FaultServer
@@ -39,7 +40,7 @@ NO_HTTP = [
 ]
 
 
-class TransportContract(Bodies, Framing, Kept, Pool, Safety):
+class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
     """What every transport promises; see ``localagent.records.transport``.
 
     The author writes one method::
