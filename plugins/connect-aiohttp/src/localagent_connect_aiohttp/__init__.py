@@ -1,7 +1,8 @@
 """The default transport: HTTP over aiohttp, with a pool of connections for every instance.
 
 aiohttp is imported with the first transport, so that a program that sends nothing does not load it. What other
-transports need as well comes without aiohttp: connection slots, decompression, trust, and rules for kept connections.
+transports need as well comes without aiohttp: connection slots, decompression, trust, and rules for heads of
+answers and for kept connections.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from localagent_connect_aiohttp.transport import AiohttpTransport
 
 __all__ = [
-    "CONTROLS",
-    "LONGEST",
-    "MOST_HEADERS",
     "AiohttpConnectPlugin",
     "AiohttpConnectSettings",
     "AiohttpTransport",
+    "CONTROLS",
     "Inflater",
+    "LONGEST",
+    "MOST_HEADERS",
     "Permits",
     "Sessions",
     "check_head",
