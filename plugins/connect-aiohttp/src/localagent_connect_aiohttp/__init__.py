@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from localagent_connect_aiohttp.framing import CONTROLS, LONGEST, MOST_HEADERS, check_head
+from localagent_connect_aiohttp.framing import check_head, check_reason, check_size
 from localagent_connect_aiohttp.idle_connections import ends_after_stream, is_stale, kept_for
 from localagent_connect_aiohttp.inflating import Inflater, inflater_for
 from localagent_connect_aiohttp.permits import Permits
@@ -26,13 +26,12 @@ __all__ = [
     "AiohttpConnectPlugin",
     "AiohttpConnectSettings",
     "AiohttpTransport",
-    "CONTROLS",
     "Inflater",
-    "LONGEST",
-    "MOST_HEADERS",
     "Permits",
     "Sessions",
     "check_head",
+    "check_reason",
+    "check_size",
     "ends_after_stream",
     "inflater_for",
     "is_stale",

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 from localagent import UpstreamProtocol
 
+# What aiohttp's parser allows.
 MOST_HEADERS = 128
 LONGEST = 8190
 """Bytes of a header's name and value together, and of a status line."""
 
-CONTROLS = bytes({*range(32), 127} - set(b"\t\r\n"))
+_CONTROLS = bytes({*range(32), 127} - set(b"\t\r\n"))
 _SPACE_BEFORE_COLON = re.compile(rb"\n[^:\n]*[ \t]:")
 _HEAD_END = b"\r\n\r\n"
 
@@ -38,6 +39,27 @@ def check_head(version: tuple[int, int], status: int, codings: Sequence[str]) ->
         raise UpstreamProtocol("The answer has a transfer coding that cannot be read.", phase="read")
 
 
+def check_size(pairs: Sequence[tuple[bytes, bytes]], size: int) -> None:
+    """Refuse too many headers, and too long ones.
+
+    Args:
+        pairs: Names and values as they came.
+        size: Bytes that all of them take at most.
+
+    Raises:
+        UpstreamProtocol: There are too many, or one is too long.
+    """
+    longest = size > LONGEST and max((len(name) + len(value) for name, value in pairs), default=0)
+    if len(pairs) > MOST_HEADERS or longest > LONGEST:
+        raise UpstreamProtocol("The answer has too many headers, or too long ones.", phase="read")
+
+
+def check_reason(reason: bytes) -> None:
+    """Refuse a reason phrase that is too long, or holds control characters; errors as in ``check_size``."""
+    if len(reason) > LONGEST or len(reason.translate(None, _CONTROLS)) != len(reason):
+        raise UpstreamProtocol("The answer's status line is broken.", phase="read")
+
+
 def is_odd(head: bytes) -> bool:
     """Say whether a head holds what RFC 9112 forbids and lenient parsers pass.
 
@@ -48,7 +70,7 @@ def is_odd(head: bytes) -> bool:
     """
     if head.count(b"\n") != head.count(b"\r\n") or b"\n " in head or b"\n\t" in head:
         return True
-    if len(head.translate(None, CONTROLS)) != len(head):
+    if len(head.translate(None, _CONTROLS)) != len(head):
         return True
     return (b" :" in head or b"\t:" in head) and _SPACE_BEFORE_COLON.search(head) is not None
 

@@ -8,10 +8,10 @@ from typing import cast
 from httptools import HttpParserError, HttpParserInvalidStatusError, HttpResponseParser
 
 from localagent import LocalAgentError, PhaseTimer
-from localagent_connect_aiohttp import ends_after_stream, inflater_for, is_stale, kept_for
+from localagent_connect_aiohttp import check_reason, check_size, ends_after_stream, inflater_for, is_stale, kept_for
 from localagent_connect_fast.answer import FastAnswer
 from localagent_connect_fast.errors import closed, cut_body, cut_head, no_http
-from localagent_connect_fast.framing import QUIET, check_reason, check_size, checked, ends_with_connection, values
+from localagent_connect_fast.framing import QUIET, checked, ends_with_connection, values
 from localagent_connect_fast.heads import Head
 from localagent_connect_fast.origins import Origin
 from localagent_connect_fast.pool import Pool
