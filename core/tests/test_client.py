@@ -117,10 +117,10 @@ def with_lists(lists: dict[str, Any], *, check: Any = None) -> type[FakeProvider
     def make(self: Any, setup: Any) -> Any:
         provider = original(self, setup)
 
-        async def list_models(instance: Any, transport: Any, clocks: Any) -> Any:
+        async def list_models(instance: Any, transport: Any, phases: Any) -> Any:
             said = lists[instance.id]
             if isinstance(said, float):
-                clocks.enter("ttft")
+                phases.enter("first_token")
                 await asyncio.sleep(said)
             if isinstance(said, BaseException):
                 raise said
@@ -184,7 +184,7 @@ async def test_only_instances_in_use_are_checked_in_the_background() -> None:
     def make(self: Any, setup: Any) -> Any:
         provider = original(self, setup)
 
-        async def check(instance: Any, transport: Any, clocks: Any) -> None:
+        async def check(instance: Any, transport: Any, phases: Any) -> None:
             checked.append(instance.id)
 
         provider.check = check  # type: ignore[method-assign, assignment]

@@ -225,12 +225,12 @@ class Provider(FakeProvider):
 
     said: Callable[[Instance], Any] = staticmethod(lambda instance: [ModelInfo("m", instance=instance.id)])
 
-    async def list_models(self, instance: Instance, transport: Any, clocks: Any) -> Sequence[ModelInfo]:
+    async def list_models(self, instance: Instance, transport: Any, phases: Any) -> Sequence[ModelInfo]:
         await asyncio.sleep(1.0)
         return type(self).said(instance)  # type: ignore[no-any-return]
 
-    async def check(self, instance: Instance, transport: Any, clocks: Any) -> None:
-        await self.list_models(instance, transport, clocks)
+    async def check(self, instance: Instance, transport: Any, phases: Any) -> None:
+        await self.list_models(instance, transport, phases)
 
 
 def slow(*names: str, said: Callable[[Instance], Any] | None = None) -> Any:

@@ -133,7 +133,7 @@ AFTER_CONTENT: dict[str, tuple[Callable[[], Iterator[bytes]], int]] = {
 def provider(made: list[Endless], pieces: Callable[[], Iterator[bytes]], decoder: Any) -> type[FakeProviderPlugin]:
     class Provider(FakeProvider):
         async def stream(self, attempt: Attempt, transport: Any) -> Any:
-            attempt.clocks.enter("ttft")
+            attempt.phases.enter("first_token")
             made.append(Endless(pieces()))
             return made[-1], decoder(attempt)
 

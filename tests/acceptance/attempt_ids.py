@@ -36,7 +36,7 @@ class Book(Plugin):
     @hookimpl
     def after_attempt(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note the end of an attempt, by the id that its request carried."""
-        number = type(self).ids.get(attempt.clocks)
+        number = type(self).ids.get(attempt.phases)
         if number is None:
             type(self).unsent.append(outcome)
         else:
@@ -58,12 +58,12 @@ class Numbering:
         self._numbers = numbers
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> HttpAnswer:
         """Send a request with its id."""
-        assert clocks not in self._book.ids, "an attempt sent two requests"
-        number = self._book.ids[clocks] = str(next(self._numbers))
-        return await self._inner.send(method, url, {**headers, HEADER: number}, body, clocks)
+        assert phases not in self._book.ids, "an attempt sent two requests"
+        number = self._book.ids[phases] = str(next(self._numbers))
+        return await self._inner.send(method, url, {**headers, HEADER: number}, body, phases)
 
     async def aclose(self) -> None:
         """Close the transport behind it."""

@@ -64,7 +64,7 @@ _GIVES = {
     "settings.provider": "read_address",
     "structuring.secrets": "Secret SecretRef",
     "timing.phases": "PhaseTimer",
-    "timing.timeouts": "Clocks",
+    "timing.timeouts": "Timeouts",
     "plugin_api.tokenizer": "Tokenizer",
     "records.transport": "Caps ConnectSettings HttpAnswer PoolStats Pooled Transport read_up_to",
     "timing.work": "in_thread let_others_run resolve_name",
@@ -144,7 +144,7 @@ if TYPE_CHECKING:
     from localagent.settings.provider import read_address as read_address
     from localagent.structuring.secrets import Secret as Secret, SecretRef as SecretRef
     from localagent.timing.phases import PhaseTimer as PhaseTimer
-    from localagent.timing.timeouts import Clocks as Clocks
+    from localagent.timing.timeouts import Timeouts as Timeouts
     from localagent.plugin_api.tokenizer import Tokenizer as Tokenizer
     from localagent.records.transport import (
         Caps as Caps, ConnectSettings as ConnectSettings, HttpAnswer as HttpAnswer, PoolStats as PoolStats,

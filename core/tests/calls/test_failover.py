@@ -56,23 +56,23 @@ async def hangs_before_connect(attempt: Attempt) -> None:
 
 
 async def hangs_in_connect(attempt: Attempt) -> None:
-    attempt.clocks.enter("connect")
+    attempt.phases.enter("connect")
     await asyncio.sleep(FOREVER)
 
 
 async def hangs_before_the_head(attempt: Attempt) -> None:
-    attempt.clocks.enter("ttft")
+    attempt.phases.enter("first_token")
     await asyncio.sleep(FOREVER)
 
 
 async def hangs_in_the_body(attempt: Attempt) -> None:
-    attempt.clocks.enter("read")
+    attempt.phases.enter("read")
     await asyncio.sleep(FOREVER)
 
 
 async def loads_forever(attempt: Attempt) -> None:
-    attempt.clocks.cold = True
-    attempt.clocks.enter("ttft")
+    attempt.phases.cold = True
+    attempt.phases.enter("first_token")
     await asyncio.sleep(FOREVER)
 
 
@@ -141,15 +141,17 @@ async def test_a_target_that_hangs_does_not_take_the_time_of_the_next(
         assert [asked.instance for asked in fake.asked][-1] == "well"
 
 
-@pytest.mark.parametrize("clocks", [{"first": "20 s"}, {"first": "8 s"}, {"first": "1 h", "connect": "1 h"}], ids=str)
+@pytest.mark.parametrize(
+    "timeouts", [{"first_token": "20 s"}, {"first_token": "8 s"}, {"first_token": "1 h", "connect": "1 h"}], ids=str
+)
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("hang", [hangs_in_connect, hangs_before_the_head])
 async def test_the_users_own_limits_leave_time_too(
-    hang: Callable[[Attempt], Any], clocks: dict[str, str], streamed: bool
+    hang: Callable[[Attempt], Any], timeouts: dict[str, str], streamed: bool
 ) -> None:
     """A call's time that is shorter than the sum of the limits reaches the next target all the same."""
     fake = alias_of({"hangs": OK, "well": OK}, hang)
-    async with client_of(fake, Next, providers={"fake": {"type": "fake", "clocks": clocks}}) as client:
+    async with client_of(fake, Next, providers={"fake": {"type": "fake", "timeouts": timeouts}}) as client:
         start = now()
         assert await text_of(client, streamed, timeout=15.0) == "ok"
         assert now() - start <= 7.6
@@ -201,12 +203,12 @@ async def test_a_short_time_is_not_cut_into_slices_that_suffice_for_nobody() -> 
 
 @pytest.mark.parametrize(("hang", "phase", "billed"), [
     (hangs_in_connect, "connect", "no"),
-    (hangs_before_the_head, "ttft", "unknown"),
-    (hangs_before_connect, "ttft", "unknown"),
+    (hangs_before_the_head, "first_token", "unknown"),
+    (hangs_before_connect, "first_token", "unknown"),
 ])  # fmt: skip
 async def test_the_error_says_where_the_time_went(hang: Callable[[Attempt], Any], phase: str, billed: str) -> None:
     fake = alias_of({"hangs": OK, "well": OK}, hang)
-    settings = {"fake": {"type": "fake", "clocks": {"connect": "1 h"}}}
+    settings = {"fake": {"type": "fake", "timeouts": {"connect": "1 h"}}}
     async with client_of(fake, Next, providers=settings) as client:
         await client.chat("Hello.")
         outcome = fake.asked[0].attempt.outcome
@@ -273,7 +275,7 @@ async def test_a_failure_is_forgotten_where_nothing_is_checked() -> None:
 
 async def test_a_check_that_fails_puts_a_target_behind() -> None:
     class Provider(FakeProvider):
-        async def check(self, instance: Any, transport: Any, clocks: Any) -> None:
+        async def check(self, instance: Any, transport: Any, phases: Any) -> None:
             if instance.id == "a":
                 raise UpstreamServerError("down")
 

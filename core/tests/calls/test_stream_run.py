@@ -136,9 +136,9 @@ def pieces(*said: str | float | bytes | Exception, **more: Any) -> Reply:
     return Reply(pieces=said, **more)
 
 
-def clocks(**seconds: float) -> dict[str, Any]:
+def timeouts(**seconds: float) -> dict[str, Any]:
     """Settings that set the clocks of the scripted provider."""
-    return {"providers": {"fake": {"clocks": {name: f"{value} s" for name, value in seconds.items()}}}}
+    return {"providers": {"fake": {"timeouts": {name: f"{value} s" for name, value in seconds.items()}}}}
 
 
 def now() -> float:
@@ -240,24 +240,24 @@ async def test_what_had_arrived_is_handed_out_before_the_error() -> None:
     assert caught.value.partial == "xab"
 
 
-# Clocks ---------------------------------------------------------------------------------------------------------------
+# Timeouts -------------------------------------------------------------------------------------------------------------
 
 
 async def test_the_first_content_has_a_clock() -> None:
     """Comments and empty events do not reset it."""
     forever = pieces(*(item for _ in range(50) for item in (COMMENT, ROLE, 1.0)))
-    async with client_of(fake_provider_plugin(forever), **clocks(first=5.0)) as client:
+    async with client_of(fake_provider_plugin(forever), **timeouts(first_token=5.0)) as client:
         begun = now()
         with pytest.raises(UpstreamTimeout) as caught:
             await texts(client)
         assert now() - begun == pytest.approx(5.0, abs=0.1)
-    assert caught.value.phase == "ttft"
+    assert caught.value.phase == "first_token"
 
 
 async def test_progress_has_a_clock_that_comments_do_not_reset() -> None:
     """Keep-alive comments for ever are no progress; every event is."""
     said = pieces("a", 4.0, "b", 4.0, "c", *(item for _ in range(50) for item in (COMMENT, 1.0)))
-    async with client_of(fake_provider_plugin(said), **clocks(idle=5.0)) as client:
+    async with client_of(fake_provider_plugin(said), **timeouts(idle=5.0)) as client:
         begun = now()
         error = await interrupted(client)
         assert now() - begun == pytest.approx(13.0, abs=0.1)
@@ -276,7 +276,7 @@ async def test_a_slow_consumer_is_no_stall() -> None:
     """While the consumer is elsewhere only the deadline counts; the clocks of the source stand still."""
     said = pieces("a", "b", "c")
     async with (
-        client_of(fake_provider_plugin(said), **clocks(first=2.0, idle=2.0)) as client,
+        client_of(fake_provider_plugin(said), **timeouts(first_token=2.0, idle=2.0)) as client,
         client.stream("Hello.") as stream,
     ):
         got = []

@@ -27,8 +27,8 @@ class Breaks:
         self._times = times
         self._error = error
 
-    async def __call__(self, instance: Instance, transport: Any, clocks: Any) -> Sequence[ModelInfo]:
-        self.fresh.append(clocks.fresh)
+    async def __call__(self, instance: Instance, transport: Any, phases: Any) -> Sequence[ModelInfo]:
+        self.fresh.append(phases.fresh)
         if len(self.fresh) <= self._times:
             raise self._error
         return [ModelInfo("m")]
@@ -41,7 +41,7 @@ class Slow:
         self.asked = self.cancelled = 0
         self._error = error
 
-    async def __call__(self, instance: Instance, transport: Any, clocks: Any) -> Sequence[ModelInfo]:
+    async def __call__(self, instance: Instance, transport: Any, phases: Any) -> Sequence[ModelInfo]:
         self.asked += 1
         try:
             await asyncio.sleep(1.0)
@@ -139,8 +139,8 @@ async def test_a_check_does_not_rely_on_a_kept_connection() -> None:
     """One that breaks because it was idle would say nothing of the server's health."""
     fresh: list[bool] = []
 
-    async def check(instance: Any, transport: Any, clocks: Any) -> None:
-        fresh.append(clocks.fresh)
+    async def check(instance: Any, transport: Any, phases: Any) -> None:
+        fresh.append(phases.fresh)
 
     async with Client({}, plugins=[fake_provider_plugin("ok")], environment={}) as client:
         runtime = await client.runtime()

@@ -12,7 +12,7 @@ from localagent.records.transport import Caps
 from localagent.settings.provider import InstanceSettings, ProviderSettings
 from localagent.structuring.place import Place
 from localagent.structuring.secrets import SecretRef
-from localagent.timing.timeouts import Clocks
+from localagent.timing.timeouts import Timeouts
 from localagent_testing.canaries import CANARY_KEY, Canaries
 
 
@@ -44,12 +44,12 @@ def test_an_instance_is_an_address_or_a_table() -> None:
 def test_clocks_caps_and_pool_are_written_with_units() -> None:
     """What is left out keeps the default."""
     table = {
-        "clocks": {"connect": "250 ms", "first": "2 min"},
+        "timeouts": {"connect": "250 ms", "first_token": "2 min"},
         "caps": {"event": "1 MiB"},
         "pool": {"limit": 50, "keepalive": "30 s"},
     }
     read = provider(table)
-    assert read.clocks == Clocks(connect=0.25, first=120.0)
+    assert read.timeouts == Timeouts(connect=0.25, first_token=120.0)
     assert read.caps == Caps(event=2**20)
     assert read.pool == PoolProfile(limit=50, keepalive=30.0)
 
@@ -83,8 +83,8 @@ def test_keys_and_secret_headers_are_references() -> None:
         {"instances": CANARY_KEY},
         {"instances": [{"url": "http://h", "key": CANARY_KEY}]},
         {"pool": {"limit": CANARY_KEY}},
-        {"clocks": CANARY_KEY},
-        {"clocks": {CANARY_KEY: 1}},
+        {"timeouts": CANARY_KEY},
+        {"timeouts": {CANARY_KEY: 1}},
         {"type": [CANARY_KEY]},
         CANARY_KEY,
     ],
@@ -128,7 +128,7 @@ def test_a_provider_s_name_can_stand_in_the_name_of_a_model(name: str) -> None:
         ({"instances": [{"weight": 2}]}, "instances[0].url is missing: expected an address such as"),
         ({"instances": [{"url": "http://h", "weight": 0}]}, "instances[0].weight = 0: expected a number above zero."),
         ({"pool": {"limt": 5}}, "pool.limt is unknown: expected keepalive or limit."),
-        ({"clocks": {"connect": "0 s"}}, 'clocks.connect = "0 s": expected a duration such as'),
+        ({"timeouts": {"connect": "0 s"}}, 'timeouts.connect = "0 s": expected a duration such as'),
         ({"headers": {"a b": "x"}}, 'headers."a b": expected the name of a header.'),
         ({"headers": {"X-Title": 5}}, "headers.X-Title: expected text or a reference"),
     ],

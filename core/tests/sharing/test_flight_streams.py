@@ -388,7 +388,7 @@ LONG = "x" * (64 * KIB)
 async def test_the_source_waits_for_the_fastest_reader() -> None:
     """Behind what it read, a quarter of a mebibyte and an event are asked for; the server's clocks stand still."""
     fake = fake_provider_plugin(pieces(*[LONG] * 12))
-    idle = {"fake": {"clocks": {"idle": "5 s"}}}
+    idle = {"fake": {"timeouts": {"idle": "5 s"}}}
     async with client_of(fake, providers=idle) as client, streamed(client) as stream, streamed(client) as other:
         await asyncio.sleep(30.0)
         (flight,) = (await client.runtime()).engine.flights._open.values()  # type: ignore[union-attr]

@@ -9,20 +9,20 @@ import pytest
 
 from localagent.errors import ConnectFailed, LocalAgentError, Phase, PoolTimeout, UpstreamTimeout
 from localagent.timing.phases import PhaseTimer, phase_error
-from localagent.timing.timeouts import Clocks
+from localagent.timing.timeouts import Timeouts
 from localagent.timing.timer import NEVER, Timer
 
 
-def entered(clocks: Clocks, *, streamed: bool, cold: bool | None) -> tuple[Any, float | None]:
+def entered(timeouts: Timeouts, *, streamed: bool, cold: bool | None) -> tuple[Any, float | None]:
     """Return the phase and the seconds that hold when a transport has sent a request; ``cold`` is set unless None."""
 
     async def enter() -> tuple[Any, float | None]:
         loop = asyncio.get_running_loop()
         timer = Timer(loop, NEVER)
-        phases = PhaseTimer(timer, clocks, "here", streamed=streamed)
+        phases = PhaseTimer(timer, timeouts, "here", streamed=streamed)
         if cold is not None:
             phases.cold = cold
-        phases.enter("ttft")
+        phases.enter("first_token")
         limit = None if timer.until == NEVER else round(timer.until - loop.time(), 1)
         timer.close()
         return phases.phase, limit
@@ -31,28 +31,28 @@ def entered(clocks: Clocks, *, streamed: bool, cold: bool | None) -> tuple[Any, 
 
 
 @pytest.mark.parametrize(
-    ("clocks", "streamed", "warm", "cold"),
+    ("timeouts", "streamed", "warm", "cold"),
     [
-        (Clocks(), True, ("ttft", 300.0), ("load", 300.0)),
-        (Clocks(load=600.0), True, ("ttft", 300.0), ("load", 600.0)),
-        (Clocks(load=60.0), True, ("ttft", 300.0), ("load", 60.0)),
-        (Clocks(load=60.0, first=5.0), True, ("ttft", 5.0), ("load", 60.0)),
-        (Clocks(load=60.0, first=90.0), True, ("ttft", 90.0), ("ttft", 90.0)),
-        (Clocks(load=60.0, first=60.0), True, ("ttft", 60.0), ("ttft", 60.0)),
-        (Clocks(load=60.0), False, ("ttft", None), ("ttft", None)),
-        (Clocks(load=60.0, first=5.0), False, ("ttft", 5.0), ("load", 60.0)),
+        (Timeouts(), True, ("first_token", 300.0), ("load", 300.0)),
+        (Timeouts(load=600.0), True, ("first_token", 300.0), ("load", 600.0)),
+        (Timeouts(load=60.0), True, ("first_token", 300.0), ("load", 60.0)),
+        (Timeouts(load=60.0, first_token=5.0), True, ("first_token", 5.0), ("load", 60.0)),
+        (Timeouts(load=60.0, first_token=90.0), True, ("first_token", 90.0), ("first_token", 90.0)),
+        (Timeouts(load=60.0, first_token=60.0), True, ("first_token", 60.0), ("first_token", 60.0)),
+        (Timeouts(load=60.0), False, ("first_token", None), ("first_token", None)),
+        (Timeouts(load=60.0, first_token=5.0), False, ("first_token", 5.0), ("load", 60.0)),
     ],
     ids=str,
 )
-def test_loading_has_its_own_clock(clocks: Clocks, streamed: bool, warm: Any, cold: Any) -> None:
+def test_loading_has_its_own_clock(timeouts: Timeouts, streamed: bool, warm: Any, cold: Any) -> None:
     """It stands in for ``first``, never shortens one that was set, and sets no limit where there was none."""
-    assert entered(clocks, streamed=streamed, cold=False) == warm
-    assert entered(clocks, streamed=streamed, cold=True) == cold
+    assert entered(timeouts, streamed=streamed, cold=False) == warm
+    assert entered(timeouts, streamed=streamed, cold=True) == cold
 
 
 def test_a_model_is_warm_unless_a_provider_says_otherwise() -> None:
     """Most servers have their models loaded, so the limit of loading must not hold by default."""
-    assert entered(Clocks(load=60.0, first=5.0), streamed=True, cold=None) == ("ttft", 5.0)
+    assert entered(Timeouts(load=60.0, first_token=5.0), streamed=True, cold=None) == ("first_token", 5.0)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_model_is_warm_unless_a_provider_says_otherwise() -> None:
         ("tls", UpstreamTimeout, True),
         ("send", UpstreamTimeout, True),
         ("load", UpstreamTimeout, True),
-        ("ttft", UpstreamTimeout, True),
+        ("first_token", UpstreamTimeout, True),
         ("idle", UpstreamTimeout, True),
         ("total", UpstreamTimeout, True),
     ],
@@ -82,7 +82,7 @@ async def test_the_error_is_that_of_the_phase_in_which_the_time_was_up(renamed: 
     """A phase that is renamed keeps its clock; what the cancelled code renames while it cleans up counts no more."""
     timer = Timer(asyncio.get_running_loop(), NEVER)
     timer.enter()
-    phases = PhaseTimer(timer, Clocks(connect=1.0), "here", streamed=True)
+    phases = PhaseTimer(timer, Timeouts(connect=1.0), "here", streamed=True)
     phases.enter("connect")
     phases.phase = renamed
     with pytest.raises(asyncio.CancelledError):
@@ -99,12 +99,12 @@ async def test_a_share_of_the_calls_time_ends_in_the_phase_under_way() -> None:
     """An attempt that has used up its share says what it was waiting for."""
     timer = Timer(asyncio.get_running_loop(), NEVER)
     timer.enter()
-    phases = PhaseTimer(timer, Clocks(first=60.0), "here", streamed=True)
+    phases = PhaseTimer(timer, Timeouts(first_token=60.0), "here", streamed=True)
     timer.leave_time(2.0, phases)
-    phases.enter("ttft")
+    phases.enter("first_token")
     with pytest.raises(asyncio.CancelledError):
         await asyncio.sleep(5.0)
     found = timer.classify_cancellation()
     assert isinstance(found, UpstreamTimeout)
-    assert found.phase == "ttft"
+    assert found.phase == "first_token"
     timer.close()

@@ -89,8 +89,8 @@ async def test_the_next_watch_takes_the_place_of_the_last() -> None:
     clock, begun = timer(), now()
     clock.watch(2.0, Named("connect"))
     await asyncio.sleep(1.5)
-    clock.watch(2.0, Named("ttft"))
-    assert await ended_by(clock) == "ttft"
+    clock.watch(2.0, Named("first_token"))
+    assert await ended_by(clock) == "first_token"
     assert now() - begun == pytest.approx(3.5, abs=LATE)
     clock.close()
 

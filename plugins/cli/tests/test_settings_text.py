@@ -11,7 +11,7 @@ from typing import Any, get_args
 import attrs
 import pytest
 
-from localagent import Clocks
+from localagent import Timeouts
 from localagent.records.instances import PoolProfile
 from localagent.records.transport import Caps
 from localagent.settings.model import Alias, HealthSettings, RetryBudgetSettings, Settings, Sharing
@@ -24,7 +24,7 @@ from localagent_testing.canaries import CANARY_KEY, Canaries
 
 PAGE = Path(__file__).parents[3] / "docs/reference/settings.md"
 TABLES = [
-    Settings, Alias, ProviderSettings, InstanceSettings, Clocks, Caps, PoolProfile, Sharing, RetryBudgetSettings,
+    Settings, Alias, ProviderSettings, InstanceSettings, Timeouts, Caps, PoolProfile, Sharing, RetryBudgetSettings,
     HealthSettings,
 ]  # fmt: skip
 TABLES_OF_THE_TOP = [
@@ -43,7 +43,7 @@ type = "openai"
 instances = [{ url = "http://h:1", weight = 2, name = "big" }]
 keys = [{ env = "A_KEY" }, { file = "/run/secrets/a" }]
 headers = { X-Title = "mine", Authorization = { env = "B" } }
-clocks = { first = "250 ms" }
+timeouts = { first_token = "250 ms" }
 caps = { error = "1 KiB" }
 context = 8192
 [plugins.cache-memory]
@@ -115,8 +115,8 @@ def test_what_the_sample_calls_a_default_is_the_default() -> None:
         assert getattr(sample, name) == getattr(defaults, name)
     common, plain = sample.providers["vllm"], Settings().with_provider("vllm", {}, "test").providers["vllm"]
     assert (common.pool, common.caps) == (plain.pool, plain.caps)
-    for field in attrs.fields(type(plain.clocks)):
-        assert getattr(plain.clocks, field.name) in (None, getattr(common.clocks, field.name))
+    for field in attrs.fields(type(plain.timeouts)):
+        assert getattr(plain.timeouts, field.name) in (None, getattr(common.timeouts, field.name))
 
 
 def test_every_setting_of_the_core_is_in_the_sample() -> None:

@@ -77,7 +77,7 @@ HELPS_ELSEWHERE = [
     Overloaded("Busy."),
     UpstreamServerError("Failed."),
     ConnectFailed("Refused.", phase="connect"),
-    UpstreamTimeout("Too late.", phase="ttft"),
+    UpstreamTimeout("Too late.", phase="first_token"),
     UpstreamProtocol("No JSON."),
     EmptyResponse("Nothing."),
     PoolTimeout("All taken.", retry_after=1.0),
@@ -111,7 +111,7 @@ NOT_HERE = [
     QuotaExhausted("No money now.", retry_after=1.0),
     ConnectFailed("No such name.", phase="dns"),
     ConnectFailed("A certificate.", phase="tls"),
-    UpstreamTimeout("Too late.", phase="ttft"),
+    UpstreamTimeout("Too late.", phase="first_token"),
     UpstreamTimeout("Nobody there.", phase="connect", advice=Advice(next=True, sent=False)),
     UpstreamProtocol("No JSON."),
     PoolTimeout("All taken.", retry_after=1.0),
@@ -194,7 +194,7 @@ def test_a_useless_target_leads_back_to_a_useful_one() -> None:
 
 CUT = UpstreamServerError("The connection broke.", advice=Advice(next=True, later=True))
 STAYS_AWAY = [
-    UpstreamTimeout("Too late.", phase="ttft"),
+    UpstreamTimeout("Too late.", phase="first_token"),
     UpstreamServerError("Failed, and says: do not retry.", advice=Advice(next=True)),
     ConnectFailed("No such name.", phase="dns"),
     UpstreamAuth("The key is wrong."),

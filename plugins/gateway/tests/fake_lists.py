@@ -15,7 +15,7 @@ def listing(fake: type[Plugin], models: Sequence[ModelInfo]) -> type[Plugin]:
         def _make(self, setup: Any) -> Any:
             provider = super()._make(setup)
 
-            async def list_models(instance: Any, transport: Any, clocks: Any) -> Sequence[ModelInfo]:
+            async def list_models(instance: Any, transport: Any, phases: Any) -> Sequence[ModelInfo]:
                 return models
 
             provider.list_models = list_models

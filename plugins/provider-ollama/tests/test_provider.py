@@ -140,7 +140,7 @@ async def test_a_cold_model_has_the_time_of_the_load_clock() -> None:
     """While nothing comes, ``load`` runs instead of a shorter ``first``, and the error says so."""
     async with (
         FaultServer((ReadRequest(), Stall())) as server,
-        client(server, clocks={"load": 3 * SHORT, "first": SHORT}) as opened,
+        client(server, timeouts={"load": 3 * SHORT, "first_token": SHORT}) as opened,
     ):
         begun = asyncio.get_running_loop().time()
         with pytest.raises(UpstreamTimeout) as late:
@@ -154,7 +154,7 @@ async def test_a_warm_model_has_the_time_of_the_first_clock() -> None:
     """The same server, after it has answered once; another model is still cold."""
     async with (
         FaultServer([says(SAID), (ReadRequest(), Stall()), (ReadRequest(), Stall())]) as server,
-        client(server, clocks={"load": 2 * SHORT, "first": SHORT}) as opened,
+        client(server, timeouts={"load": 2 * SHORT, "first_token": SHORT}) as opened,
     ):
         await opened.stream(ASK, model="ollama/m").text()
         with pytest.raises(UpstreamTimeout) as warm:
@@ -162,7 +162,7 @@ async def test_a_warm_model_has_the_time_of_the_first_clock() -> None:
         with pytest.raises(UpstreamTimeout) as cold:
             await opened.stream(ASK, model="ollama/n").text()
 
-    assert (warm.value.phase, cold.value.phase) == ("ttft", "load")
+    assert (warm.value.phase, cold.value.phase) == ("first_token", "load")
 
 
 async def test_after_the_head_the_first_clock_runs() -> None:
@@ -170,31 +170,31 @@ async def test_after_the_head_the_first_clock_runs() -> None:
     begun = head(200, {"Content-Type": "application/x-ndjson", "Transfer-Encoding": "chunked"})
     async with (
         FaultServer((ReadRequest(), Send(begun), Send(chunk(b"\n")), Stall())) as server,
-        client(server, clocks={"load": 30, "first": SHORT}) as opened,
+        client(server, timeouts={"load": 30, "first_token": SHORT}) as opened,
     ):
         with pytest.raises(UpstreamTimeout) as late:
             await opened.stream(ASK, model="ollama/m").text()
 
-    assert late.value.phase == "ttft"
+    assert late.value.phase == "first_token"
 
 
 async def test_a_first_clock_that_is_longer_than_the_load_clock_stays() -> None:
     """Waiting for a cold model is never shorter than waiting for a warm one."""
     async with (
         FaultServer((ReadRequest(), Stall())) as server,
-        client(server, clocks={"load": SHORT / 2, "first": SHORT}) as opened,
+        client(server, timeouts={"load": SHORT / 2, "first_token": SHORT}) as opened,
     ):
         with pytest.raises(UpstreamTimeout) as late:
             await opened.stream(ASK, model="ollama/m").text()
 
-    assert late.value.phase == "ttft"
+    assert late.value.phase == "first_token"
 
 
 async def test_an_answer_that_comes_whole_may_take_longer_than_loading() -> None:
     """Nothing comes before all of it is there, so the load clock says nothing about it."""
     async with (
         FaultServer((ReadRequest(), Hold(3 * SHORT), Send(SAID))) as server,
-        client(server, clocks={"load": SHORT}) as opened,
+        client(server, timeouts={"load": SHORT}) as opened,
     ):
         assert (await opened.chat(ASK, model="ollama/m")).text == "Hello"
 

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from localagent import Clocks
+from localagent import Timeouts
 from localagent.errors import (
     Advice,
     Overloaded,
@@ -43,7 +43,7 @@ def asking(
         kept: Takes the connection, which is closed otherwise.
     """
 
-    async def call(url: str, ask: Ask, clocks: Clocks) -> Heard:
+    async def call(url: str, ask: Ask, timeouts: Timeouts) -> Heard:
         await said_at(url, kept)
         if error is not None:
             raise error
@@ -52,7 +52,7 @@ def asking(
     return call
 
 
-async def no_call(url: str, ask: Ask, clocks: Clocks) -> Heard:
+async def no_call(url: str, ask: Ask, timeouts: Timeouts) -> Heard:
     """Fail without asking anybody."""
     raise UpstreamProtocol("Broken.")
 
@@ -89,23 +89,23 @@ async def test_the_right_outcome_passes() -> None:
 
 
 async def test_the_call_is_told_what_to_ask_and_where() -> None:
-    """Address with the protocol's own part, canaries, clocks, caps, and a prompt of the size wanted."""
-    seen: list[tuple[str, Ask, Clocks]] = []
+    """Address with the protocol's own part, canaries, timeouts, caps, and a prompt of the size wanted."""
+    seen: list[tuple[str, Ask, Timeouts]] = []
 
-    async def call(url: str, ask: Ask, clocks: Clocks) -> Heard:
-        seen.append((url, ask, clocks))
+    async def call(url: str, ask: Ask, timeouts: Timeouts) -> Heard:
+        seen.append((url, ask, timeouts))
         return Heard("fine")
 
     row = Fault("F1", "test", GOOD, Expect(text="fine", requests=0), operation="stream", prompt_size=5000, choices=2)
     assert (await play(row, "openai", call)).passed
     assert (await play(attrs.evolve(row, prompt_size=0), "ollama", call)).passed
-    (url, ask, clocks), (ollama_url, small, _) = seen
+    (url, ask, timeouts), (ollama_url, small, _) = seen
     assert url.startswith("http://127.0.0.1:")
     assert url.endswith("/v1")
     assert ollama_url.count("/") == 2
     assert (ask.protocol, ask.operation, ask.choices, ask.key) == ("openai", "stream", 2, CANARY_KEY)
     assert (small.prompt, len(ask.prompt)) == (CANARY_PROMPT, 5000)
-    assert clocks == row.clocks
+    assert timeouts == row.timeouts
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,9 @@ async def test_the_call_is_told_what_to_ask_and_where() -> None:
         (ERROR, Overloaded("Busy."), "it raised Overloaded (Busy.) instead of UpstreamProtocol"),
         (ERROR, ValueError("x"), "no LocalAgentError"),
         (
-            Expect(errors=(UpstreamTimeout,), phase="ttft"),
+            Expect(errors=(UpstreamTimeout,), phase="first_token"),
             UpstreamTimeout("Late.", phase="idle"),
-            "the phase is 'idle' instead of 'ttft'",
+            "the phase is 'idle' instead of 'first_token'",
         ),
         (Expect(errors=(UpstreamError,), code="a"), UpstreamError("No.", code="b"), "the code is 'b' instead of 'a'"),
         (
@@ -171,7 +171,7 @@ async def test_a_wrong_error_is_named(expect: Expect, error: Exception, complain
 async def test_a_prompt_in_a_linked_exception_is_found() -> None:
     """The chain of causes is searched too."""
 
-    async def call(url: str, ask: Ask, clocks: Clocks) -> Heard:
+    async def call(url: str, ask: Ask, timeouts: Timeouts) -> Heard:
         try:
             raise ValueError(ask.prompt)
         except ValueError as error:
@@ -207,9 +207,9 @@ async def test_the_number_of_requests_counts() -> None:
     """A retry that nobody asked for is seen."""
     once = asking()
 
-    async def twice(url: str, ask: Ask, clocks: Clocks) -> Heard:
-        await once(url, ask, clocks)
-        return await once(url, ask, clocks)
+    async def twice(url: str, ask: Ask, timeouts: Timeouts) -> Heard:
+        await once(url, ask, timeouts)
+        return await once(url, ask, timeouts)
 
     assert await judged(FINE, twice) == "the server read 2 requests instead of 1"
 
@@ -227,7 +227,7 @@ async def test_an_open_connection_is_seen_where_it_must_be_closed(monkeypatch: p
 async def test_a_warning_in_the_log_is_seen_where_all_is_well() -> None:
     """INFO is nobody's trouble."""
 
-    async def call(url: str, ask: Ask, clocks: Clocks) -> Heard:
+    async def call(url: str, ask: Ask, timeouts: Timeouts) -> Heard:
         logging.getLogger("some.client").info("I am fine.")
         logging.getLogger("some.client").warning("Odd %s.", "thing")
         return Heard("fine")
@@ -255,11 +255,11 @@ async def test_a_call_is_under_way_where_one_is_wanted_beside() -> None:
     """Its request has arrived when the judged one begins; it is broken off at the end."""
     order: list[str] = []
 
-    async def call(url: str, ask: Ask, clocks: Clocks) -> Heard:
+    async def call(url: str, ask: Ask, timeouts: Timeouts) -> Heard:
         order.append("in")
         try:
             if len(order) == 1:
-                await asking()(url, ask, clocks)
+                await asking()(url, ask, timeouts)
                 await asyncio.Event().wait()
             return Heard("fine")
         finally:
@@ -277,7 +277,7 @@ async def test_a_second_server_must_not_be_spoken_to() -> None:
     def moved(scene: Scene) -> Script:
         return (ReadRequest(), Send(answer(307, headers={"Location": scene.elsewhere})))
 
-    async def follows(url: str, ask: Ask, clocks: Clocks) -> Heard:
+    async def follows(url: str, ask: Ask, timeouts: Timeouts) -> Heard:
         head = await said_at(url)
         await said_at(head.partition("Location: ")[2].split()[0])
         return Heard("fine")

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from localagent import Clocks
+from localagent import Timeouts
 from localagent.errors import StreamInterrupted, UpstreamError
 from localagent_testing.faults import CALM, FAULTS, SECTIONS, Ask, Fault, Heard, fault
 from localagent_testing.faults.dialects import DIALECTS
@@ -57,13 +57,13 @@ def test_a_row_about_a_clock_shortens_that_clock_alone() -> None:
     for row in SHOWN:
         short = [name for name in ("connect", "pool", "send", "load", "first", "idle", "total") if _short(row, name)]
         assert len(short) <= 1, row.id
-        named = {"ttft": "first", "dns": "connect"}.get(row.expect.phase or "", row.expect.phase)
+        named = {"dns": "connect"}.get(row.expect.phase or "", row.expect.phase)
         if row.expect.phase not in (None, "tls"):
             assert short == [named], row.id
 
 
 def _short(row: Fault, clock: str) -> bool:
-    return bool(getattr(row.clocks, clock) < getattr(CALM, clock))
+    return bool(getattr(row.timeouts, clock) < getattr(CALM, clock))
 
 
 def test_sections_cover_all_rows_without_overlap() -> None:
@@ -99,7 +99,7 @@ def test_every_script_can_be_made_for_every_protocol_of_its_row() -> None:
             assert row.script(Scene(DIALECTS[protocol], "http://127.0.0.1:1")), row.id
 
 
-async def _raw(url: str, ask: Ask, clocks: Clocks) -> Heard:
+async def _raw(url: str, ask: Ask, timeouts: Timeouts) -> Heard:
     """Send a bare request, read a moment, and report a bare failure whatever came."""
     host, port = url.split("/")[2].rsplit(":", 1)
     with contextlib.suppress(OSError):  # TimeoutError too
@@ -133,7 +133,7 @@ async def test_every_row_can_be_put_on_the_wire_and_takes_more_than_a_bare_failu
 async def test_whoever_always_succeeds_passes_no_row_that_expects_an_error() -> None:
     """Also where the text is the right one."""
 
-    async def glad(url: str, ask: Ask, clocks: Clocks) -> Heard:
+    async def glad(url: str, ask: Ask, timeouts: Timeouts) -> Heard:
         return Heard("Hello world")
 
     passed = [

@@ -55,7 +55,7 @@ class NaiveTransport:
         self._session = session
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> HttpAnswer:
         return NaiveAnswer(await self._session.request(method, url, headers=headers, data=body))
 
@@ -125,24 +125,24 @@ class Repeats(AiohttpTransport):
     """Sends a request again when a kept connection broke."""
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> HttpAnswer:
         try:
-            return await super().send(method, url, headers, body, clocks)
+            return await super().send(method, url, headers, body, phases)
         except UpstreamServerError as error:
             if not error.advice.stale:
                 raise
-            return await super().send(method, url, headers, body, clocks)
+            return await super().send(method, url, headers, body, phases)
 
 
 class TakesAny(AiohttpTransport):
     """Takes a kept connection also where a new one is asked for."""
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> HttpAnswer:
-        clocks.fresh = False
-        return await super().send(method, url, headers, body, clocks)
+        phases.fresh = False
+        return await super().send(method, url, headers, body, phases)
 
 
 class Crowds(AiohttpTransport):

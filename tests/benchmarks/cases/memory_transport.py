@@ -43,9 +43,9 @@ class MemoryTransport:
         self._parts = parts
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> MemoryAnswer:
-        clocks.enter("ttft")
+        phases.enter("first_token")
         return MemoryAnswer(self._parts)
 
     async def aclose(self) -> None:

@@ -196,23 +196,23 @@ class Attempts:
         timer = call.timer
         instance = attempt.target.instance
         provider = self._fleet.registry.providers[instance.provider]
-        attempt.clocks = clocks = PhaseTimer(timer, provider.common.clocks, instance.id, streamed=call.stream)
+        attempt.phases = phases = PhaseTimer(timer, provider.common.timeouts, instance.id, streamed=call.stream)
         attempt.error_rules = provider.type.error_rules
         last = self._candidates.last_error
-        clocks.fresh = last is not None and last.advice.stale
+        phases.fresh = last is not None and last.advice.stale
         timer.deadline_only()
         several = len(call.candidates) > 1
         if several:
-            timer.leave_time(self._share(attempt), clocks)
+            timer.leave_time(self._share(attempt), phases)
         try:
             if not provider.opened:
-                clocks.enter("load")
+                phases.enter("load")
                 await provider.open()
                 timer.deadline_only()
             transport = attempt.state.transport
             if transport is None:
                 transport = await self._fleet.connections.to(instance)
-            clocks.phase = "ttft"  # unless a transport says otherwise: something may have been sent
+            phases.phase = "first_token"  # unless a transport says otherwise: something may have been sent
             return await exchange(attempt, provider, transport)
         except BaseException as error:  # the provider's and the transport's code
             failure = failure_of(error, timer, f"Provider {instance.provider}")
@@ -221,7 +221,7 @@ class Attempts:
             raise failure from failure.__cause__
         finally:
             if several:
-                timer.leave_time(NEVER, clocks)
+                timer.leave_time(NEVER, phases)
 
     def _share(self, attempt: Attempt) -> float:
         """Return the seconds that an attempt may take: half of what is left, while others are left to be tried.

@@ -104,7 +104,7 @@ class Upstream:
     def idle(self) -> None:
         """Begin the wait for the next event."""
         assert self._attempt is not None
-        self._attempt.clocks.idle()
+        self._attempt.phases.idle()
 
     def entry(self) -> CacheEntry | None:
         """Return the whole answer as caches keep it; None for one that cannot be joined or may not be kept."""

@@ -136,7 +136,7 @@ class ConnectFailed(UpstreamError, code="connect_failed", advice=Advice(next=Tru
 class UpstreamTimeout(
     UpstreamError, status=504, code="upstream_timeout", advice=Advice(next=True, billed="unknown", breaker="failure")
 ):
-    """A clock ran out; ``phase`` is connect, send, load, ttft, idle or total."""
+    """A clock ran out; ``phase`` is connect, send, load, first_token, idle or total."""
 
 
 class UpstreamProtocol(

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-Phase = Literal["dns", "connect", "tls", "pool", "send", "ttft", "idle", "total", "read", "load"]
+Phase = Literal["dns", "connect", "tls", "pool", "send", "first_token", "idle", "total", "read", "load"]
 Billed = Literal["no", "yes", "unknown"]
 BreakerSign = Literal["failure", "neutral", "alive"]
 

@@ -92,9 +92,9 @@ class OpenAICompatible:
         decoder = OpenAIDecoder(attempt, max_event=caps.event, max_body=caps.body, with_usage=asked)
         return answer, decoder
 
-    async def list_models(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> Sequence[ModelInfo]:
+    async def list_models(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> Sequence[ModelInfo]:
         """Ask an instance for its models."""
-        answer = await transport.send("GET", self.url(instance) + "/models", self.headers(instance), None, clocks)
+        answer = await transport.send("GET", self.url(instance) + "/models", self.headers(instance), None, phases)
         if not 200 <= answer.status < 204:
             raise await self.setup.refusal(answer, instance.id)
         try:
@@ -113,16 +113,16 @@ class OpenAICompatible:
         """
         return ModelInfo(str(row["id"]), instance.provider, instance.id, owner=str(row.get("owned_by") or ""))
 
-    async def check(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> None:
+    async def check(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> None:
         """Ask for the model list, which costs nothing."""
-        await self.list_models(instance, transport, clocks)
+        await self.list_models(instance, transport, phases)
 
     async def _post(self, attempt: Attempt, transport: Transport, path: str, **fields: Any) -> HttpAnswer:
         """Send a request and return the answer if its status says that it is one."""
         target = attempt.target
         body = attempt.request.encode(model=target.model, **fields)
         url = self.url(target.instance) + path
-        answer = await transport.send("POST", url, self.headers(target.instance), body, attempt.clocks)
+        answer = await transport.send("POST", url, self.headers(target.instance), body, attempt.phases)
         if not 200 <= answer.status < 204:
             raise await self.setup.refusal(answer, str(target))
         return answer

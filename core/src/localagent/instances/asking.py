@@ -48,13 +48,13 @@ class Asking:
         """
         provider = self._registry.provider_of(instance)
         with self._services.timer() as timer:
-            clocks = PhaseTimer(timer, provider.common.clocks, instance.id, streamed=False)
-            clocks.phase = "total"  # until the transport says what it does
-            timer.leave_time(seconds, clocks)
+            phases = PhaseTimer(timer, provider.common.timeouts, instance.id, streamed=False)
+            phases.phase = "total"  # until the transport says what it does
+            timer.leave_time(seconds, phases)
             try:
                 await provider.open()
                 transport = await self._connections.to(instance)
-                return await question(provider.provider, instance, transport, clocks)
+                return await question(provider.provider, instance, transport, phases)
             except BaseException as error:  # the provider's and the transport's code
                 failure = failure_of(error, timer, f"Provider {instance.provider}")
                 if failure is None or failure is error:

@@ -120,9 +120,9 @@ class Health:
         await self.check(instance, timeout)
 
 
-async def _check(provider: Provider, instance: Instance, transport: Transport, clocks: PhaseTimer) -> None:
-    clocks.fresh = True  # a kept connection that breaks says nothing of the server
-    await provider.check(instance, transport, clocks)
+async def _check(provider: Provider, instance: Instance, transport: Transport, phases: PhaseTimer) -> None:
+    phases.fresh = True  # a kept connection that breaks says nothing of the server
+    await provider.check(instance, transport, phases)
 
 
 def _is_unfit(state: InstanceState, since: float) -> bool:

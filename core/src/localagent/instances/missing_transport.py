@@ -28,7 +28,7 @@ class MissingTransport:
         self._instance = instance
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> HttpAnswer:
         """Send nothing.
 

@@ -183,13 +183,13 @@ class _Question:
 
 
 async def _list(
-    provider: Provider, instance: Instance, transport: Transport, clocks: PhaseTimer
+    provider: Provider, instance: Instance, transport: Transport, phases: PhaseTimer
 ) -> Sequence[ModelInfo]:
     """Ask; once more if a kept connection broke, which is safe: nothing is changed by asking."""
     try:
-        return await provider.list_models(instance, transport, clocks)
+        return await provider.list_models(instance, transport, phases)
     except LocalAgentError as error:
         if not error.advice.stale:
             raise
-    clocks.fresh = True
-    return await provider.list_models(instance, transport, clocks)
+    phases.fresh = True
+    return await provider.list_models(instance, transport, phases)

@@ -32,7 +32,7 @@ class ProviderSetup:
         name: Its name in the settings.
         type: Its type's name.
         settings: The type's settings class, filled.
-        common: What every provider has in the settings: instances, keys, headers, clocks, caps, pool.
+        common: What every provider has in the settings: instances, keys, headers, timeouts, caps, pool.
         environment: The environment, for secrets that the settings name.
         core: The core's handle.
         shared: Where to reach what ``ProviderType.share`` runs for all processes; empty when nothing is run elsewhere.
@@ -148,10 +148,10 @@ class Provider(Protocol):
     async def stream(self, attempt: Attempt, transport: Transport) -> tuple[HttpAnswer, Decoder]:
         """Send a chat or completion to be streamed; return when the head has come. The core reads."""
 
-    async def list_models(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> Sequence[ModelInfo]:
+    async def list_models(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> Sequence[ModelInfo]:
         """Ask an instance for its models."""
 
-    async def check(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> None:
+    async def check(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> None:
         """Ask an instance whether it is well, at no cost; return when it is.
 
         Raises:

@@ -111,11 +111,11 @@ class Attempt:
         first: Clock time of its first content; None before.
         state: The instance's counts.
         ticket: The ticket that a gate gave for this target, when it is asked again.
-        clocks: Lets the provider say which phase of the exchange begins.
+        phases: Lets the provider say which phase of the exchange begins.
         error_rules: The provider type's own rules that say which error an answer is.
     """
 
-    __slots__ = ("_deferred", "call", "clocks", "error_rules", "first", "number", "outcome", "request", "started",
+    __slots__ = ("_deferred", "call", "error_rules", "first", "number", "outcome", "phases", "request", "started",
                  "state", "target", "ticket")  # fmt: skip
 
     def __init__(self, call: Call, target: Target, state: InstanceState, request: Request, now: float) -> None:
@@ -127,7 +127,7 @@ class Attempt:
         self.first: float | None = None
         self.outcome: Outcome | None = None
         self.ticket: Ticket | None = None
-        self.clocks: PhaseTimer
+        self.phases: PhaseTimer
         self.error_rules: Sequence[ErrorRule] = ()
         self._deferred: list[Callable[[Outcome], None]] = []
         self.state = state

@@ -142,7 +142,7 @@ class Transport(Protocol):
     """Sends requests to one instance."""
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> HttpAnswer:
         """Send a request and return when the head of the answer has come.
 
@@ -158,8 +158,8 @@ class Transport(Protocol):
             url: The whole address.
             headers: Headers, the key among them.
             body: The body, or None.
-            clocks: Told which phase begins: pool, connect, send, ttft. Where ``clocks.fresh`` is true the request
-                goes over a new connection.
+            phases: Told which phase begins: pool, connect, send, first_token. Where ``phases.fresh`` is true the
+                request goes over a new connection.
 
         Raises:
             ConnectFailed: No connection, so nothing was sent.

@@ -1,4 +1,4 @@
-"""What every provider has in the settings, whatever its type: addresses, keys, headers, clocks, caps, pool.
+"""What every provider has in the settings, whatever its type: addresses, keys, headers, timeouts, caps, pool.
 
 A key goes wherever the address points, so an address holds nothing that hides where that is, and never points at the
 services in which clouds keep the credentials of a machine (link-local addresses and a few names), unless the settings
@@ -21,7 +21,7 @@ from localagent.structuring.fields import NOT_A_SETTING, Positive, Reading, sett
 from localagent.structuring.place import Place, names_secret
 from localagent.structuring.reading import read, read_table
 from localagent.structuring.secrets import SecretRef
-from localagent.timing.timeouts import Clocks
+from localagent.timing.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -122,7 +122,7 @@ class ProviderSettings:
         instances: Where it answers; left out, where the type's servers usually are.
         keys: Where its keys are found; each address with each key is an instance.
         headers: Further headers of every request; a value that is secret is a reference.
-        clocks: Time limits of its exchanges.
+        timeouts: Time limits of its exchanges.
         caps: Size limits of its answers.
         pool: How connections to its instances are kept.
         authority: A PEM file with the certificate authorities to trust instead of the system's.
@@ -135,7 +135,7 @@ class ProviderSettings:
     instances: tuple[InstanceSettings, ...] = ()
     keys: tuple[SecretRef, ...] = ()
     headers: dict[str, str | SecretRef] = attrs.field(factory=dict)
-    clocks: Clocks = Clocks()
+    timeouts: Timeouts = Timeouts()
     caps: Caps = Caps()
     pool: PoolProfile = NOT_CHOSEN
     authority: Path | None = None

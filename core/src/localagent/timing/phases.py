@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localagent.errors import Advice, ConnectFailed, LocalAgentError, Phase, PoolTimeout, UpstreamTimeout
-from localagent.timing.timeouts import FIRST_OF_A_STREAM, Clocks
+from localagent.timing.timeouts import FIRST_TOKEN_OF_A_STREAM, Timeouts
 from localagent.timing.timer import Timer
 
 _ADVICE = {"connect": Advice(next=True, breaker="failure", sent=False), "send": Advice(next=True, breaker="failure")}
@@ -12,7 +12,7 @@ _LATE = {
     "connect": "no connection was made in time",
     "send": "the request could not be written in time",
     "load": "the model was not loaded in time",
-    "ttft": "no content came in time",
+    "first_token": "no content came in time",
     "idle": "the stream stood still",
     "total": "it did not answer in time",
 }
@@ -23,26 +23,27 @@ class PhaseTimer:
 
     Args:
         timer: The call's timer.
-        clocks: The limits.
+        timeouts: The limits.
         instance: The instance's id, for errors.
-        streamed: Whether the answer is a stream; only then ``first`` has a default (300 s).
+        streamed: Whether the answer is a stream; only then ``first_token`` has a default (300 s).
 
     Attributes:
         phase: The phase that is under way. Setting it gives the phase another name; its clock goes on.
         cold: A provider sets this when the server may have to load the model first. While it is true, ``load`` stands
-            in for a shorter ``first``. Where ``first`` sets no limit, there is none for loading either: an answer
-            that comes whole may take longer than loading does.
+            in for a shorter ``first_token``. Where that sets no limit, there is none for loading either: an answer that
+            comes whole may take longer than loading does.
         fresh: Whether the request needs a connection of its own, because it repeats one whose kept connection broke.
     """
 
-    __slots__ = ("_clocks", "_first", "_instance", "_loads", "_timer", "cold", "fresh", "phase")
+    __slots__ = ("_first", "_instance", "_loads", "_timeouts", "_timer", "cold", "fresh", "phase")
 
-    def __init__(self, timer: Timer, clocks: Clocks, instance: str, *, streamed: bool) -> None:
+    def __init__(self, timer: Timer, timeouts: Timeouts, instance: str, *, streamed: bool) -> None:
         self._timer = timer
         self._instance = instance
-        self._clocks = clocks
-        self._first = clocks.first if clocks.first is not None else (FIRST_OF_A_STREAM if streamed else None)
-        self._loads = streamed if clocks.first is None else clocks.first < clocks.load
+        self._timeouts = timeouts
+        first = timeouts.first_token
+        self._first = FIRST_TOKEN_OF_A_STREAM if first is None and streamed else first
+        self._loads = streamed if first is None else first < timeouts.load
         self.cold = False
         self.fresh = False
         self.phase: Phase = "connect"
@@ -50,12 +51,12 @@ class PhaseTimer:
     def enter(self, phase: Phase) -> None:
         """Begin a phase: its clock starts, the one of the phase before ends."""
         seconds: float | None = None
-        if phase == "ttft":
+        if phase == "first_token":
             seconds = self._first
             if self.cold and self._loads:
-                phase, seconds = "load", self._clocks.load
+                phase, seconds = "load", self._timeouts.load
         elif phase != "read":
-            seconds = getattr(self._clocks, "connect" if phase in ("dns", "tls") else phase)
+            seconds = getattr(self._timeouts, "connect" if phase in ("dns", "tls") else phase)
         self.phase = phase
         if seconds is None:
             self._timer.deadline_only()
@@ -65,7 +66,7 @@ class PhaseTimer:
     def idle(self) -> None:
         """Begin the wait for the next event of a stream: ``enter("idle")``, made cheap because it comes so often."""
         self.phase = "idle"
-        self._timer.watch(self._clocks.idle, self)
+        self._timer.watch(self._timeouts.idle, self)
 
     def timeout_error(self) -> LocalAgentError:
         """Return the error of the phase that is under way, when its time is up."""

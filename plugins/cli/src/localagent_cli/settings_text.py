@@ -57,12 +57,12 @@ SAMPLE = """\
 #allow_metadata_address = false
 #pool = { limit = 100, keepalive = "4 s" }
 #caps = { body = "64 MiB", error = "64 KiB", event = "8 MiB", stream = "128 MiB", models = "4 MiB" }
-#[providers.vllm.clocks]
+#[providers.vllm.timeouts]
 #connect = "10 s"
 #pool = "30 s"
 #send = "1 min"
 #load = "5 min"
-#first = "5 min"
+#first_token = "5 min"
 #idle = "2 min"
 #total = "10 min"
 

@@ -54,7 +54,7 @@ class Exchange:
     """What the parts of aiohttp tell the request that they work for.
 
     Attributes:
-        clocks: The request's clocks.
+        phases: The request's phases.
         sending: The phase that begins when there is a connection.
         fresh: Whether no connection will do that was there already.
         reused: Whether it went over a connection that was there already.
@@ -63,12 +63,12 @@ class Exchange:
         ahead: Whether it is no request, but opens a connection for a later one.
     """
 
-    __slots__ = ("clocks", "fresh", "resolved", "reused", "sending", "transport")
+    __slots__ = ("fresh", "phases", "resolved", "reused", "sending", "transport")
 
     ahead = False
 
-    def __init__(self, clocks: Phases, sending: Phase, *, fresh: bool = False) -> None:
-        self.clocks = clocks
+    def __init__(self, phases: Phases, sending: Phase, *, fresh: bool = False) -> None:
+        self.phases = phases
         self.sending: Phase = sending
         self.fresh = fresh
         self.reused = True
@@ -103,12 +103,12 @@ class Resolver(AbstractResolver):
         exchange = current.get()
         exchange.resolved = True
         self.names.add(host)
-        clocks = exchange.clocks
-        clocks.phase = "dns"
+        phases = exchange.phases
+        phases.phase = "dns"
         try:
             return await self._inner.resolve(host, port, family)
         finally:
-            clocks.phase = "connect"
+            phases.phase = "connect"
 
     async def close(self) -> None:
         """Close the other resolver."""
@@ -167,7 +167,7 @@ class Connector(aiohttp.TCPConnector):
     async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
         exchange = current.get()
         exchange.reused = False
-        exchange.clocks.enter("connect")
+        exchange.phases.enter("connect")
         if self._on_opening is not None and not (exchange.ahead or exchange.fresh):
             self._on_opening(req.url)
         try:
@@ -177,7 +177,7 @@ class Connector(aiohttp.TCPConnector):
             raise
         self._counts.opened += 1
         self._counts.handshakes += req.is_ssl()
-        exchange.clocks.enter(exchange.sending)
+        exchange.phases.enter(exchange.sending)
         return protocol
 
     async def _connected(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:

@@ -33,4 +33,4 @@ class LargeBody(aiohttp.Payload):
         view = memoryview(self._value)
         for start in range(0, len(view), SMALL_BODY):
             await writer.write(view[start : start + SMALL_BODY])
-        self._exchange.clocks.enter("ttft")
+        self._exchange.phases.enter("first_token")

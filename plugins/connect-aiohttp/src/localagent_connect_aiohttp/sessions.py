@@ -131,7 +131,7 @@ class Sessions:
         session = self.get()
         assert self._connector is not None
         request = aiohttp.ClientRequest("GET", address, loop=asyncio.get_running_loop(), session=session, ssl=tls)
-        token = current.set(Opening(Nobody(), "ttft"))
+        token = current.set(Opening(Nobody(), "first_token"))
         try:
             connection = await self._connector.connect(request, [], _NO_TIMEOUT)
         finally:

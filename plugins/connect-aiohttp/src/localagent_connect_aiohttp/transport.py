@@ -83,33 +83,33 @@ class AiohttpTransport:
                 self._sessions.on_opening = self._load_rises
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> HttpAnswer:
         """Send a request and return when the head of the answer has come; see ``Transport.send``."""
         permits = self.permits
         if not permits.take():
-            clocks.enter("pool")
+            phases.enter("pool")
             await permits.wait()
         try:
-            return await self._send(method, url, headers, body, clocks)
+            return await self._send(method, url, headers, body, phases)
         except BaseException:
             permits.give()
             raise
 
     async def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> AiohttpAnswer:
         address = self._urls.get(url)
         if address is None:
             address = self._urls[url] = URL(url, encoded=True)
         large = body is not None and len(body) > SMALL_BODY
-        exchange = Exchange(clocks, "send" if large else "ttft", fresh=clocks.fresh)
+        exchange = Exchange(phases, "send" if large else "first_token", fresh=phases.fresh)
         tls = self._trusted()
-        if clocks.fresh:
+        if phases.fresh:
             self._make_room()
         data = LargeBody(body, exchange) if body is not None and large else body
         token = current.set(exchange)
-        clocks.enter(exchange.sending)
+        phases.enter(exchange.sending)
         try:
             response = await self._sessions.get().request(
                 method, address, data=data, headers=headers, allow_redirects=False, ssl=tls

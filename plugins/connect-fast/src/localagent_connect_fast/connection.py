@@ -63,7 +63,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # Requests
 
-    async def exchange(self, answer: FastAnswer, head: Head, body: bytes | None, clocks: PhaseTimer) -> None:
+    async def exchange(self, answer: FastAnswer, head: Head, body: bytes | None, phases: PhaseTimer) -> None:
         """Send a request; returns when the head of the answer has come.
 
         Raises:
@@ -78,7 +78,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (head.start, len(body), body))
             else:
                 await self._write(answer, head, body)
-                clocks.enter("ttft")
+                phases.enter("first_token")
             while not answer.status and answer.error is None:
                 answer.waiter = waiter = self.loop.create_future()
                 await waiter

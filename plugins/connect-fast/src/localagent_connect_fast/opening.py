@@ -30,7 +30,7 @@ def system_tls() -> ssl.SSLContext:
 
 
 async def connect(
-    origin: Origin, resolver: Resolver, tls: ssl.SSLContext | None, make: Callable[[], P], clocks: PhaseTimer
+    origin: Origin, resolver: Resolver, tls: ssl.SSLContext | None, make: Callable[[], P], phases: PhaseTimer
 ) -> P:
     """Make a connection; every address of the name is tried.
 
@@ -39,28 +39,28 @@ async def connect(
         resolver: Resolves names.
         tls: Decides whom to trust; None for a plain connection.
         make: Makes the protocol.
-        clocks: Told when a name is being resolved.
+        phases: Told when a name is being resolved.
 
     Raises:
         OSError: It could not be made.
     """
-    sock = await _connected(origin, resolver, clocks)
+    sock = await _connected(origin, resolver, phases)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a peer that has vanished is noticed some day
     name = origin.host.rstrip(".") if tls is not None else None
     _, protocol = await asyncio.get_running_loop().create_connection(make, sock=sock, ssl=tls, server_hostname=name)
     return protocol
 
 
-async def _connected(origin: Origin, resolver: Resolver, clocks: PhaseTimer) -> socket.socket:
+async def _connected(origin: Origin, resolver: Resolver, phases: PhaseTimer) -> socket.socket:
     addresses = resolver.known(origin.host, origin.port)
     if addresses is None:
-        return await _first_of(await _resolve(origin, resolver, clocks))
+        return await _first_of(await _resolve(origin, resolver, phases))
     try:
         return await _first_of(addresses)
     except OSError:
         if not resolver.forget(origin.host, origin.port):
             raise
-        again = await _resolve(origin, resolver, clocks)
+        again = await _resolve(origin, resolver, phases)
         if again == addresses:
             raise
         return await _first_of(again)
@@ -73,9 +73,9 @@ async def _first_of(addresses: Addresses) -> socket.socket:
         raise OSError(str(error)) from None
 
 
-async def _resolve(origin: Origin, resolver: Resolver, clocks: PhaseTimer) -> Addresses:
-    clocks.phase = "dns"
+async def _resolve(origin: Origin, resolver: Resolver, phases: PhaseTimer) -> Addresses:
+    phases.phase = "dns"
     try:
         return await resolver.resolve(origin.host, origin.port)
     finally:
-        clocks.phase = "connect"
+        phases.phase = "connect"

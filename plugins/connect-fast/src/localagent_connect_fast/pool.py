@@ -67,9 +67,9 @@ class Pool:
             waited=self._waited,
         )
 
-    async def wait(self, clocks: PhaseTimer) -> None:
+    async def wait(self, phases: PhaseTimer) -> None:
         """Wait for a slot and take it."""
-        clocks.enter("pool")
+        phases.enter("pool")
         began = self.loop.time()
         try:
             await self.permits.wait()

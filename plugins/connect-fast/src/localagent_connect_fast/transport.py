@@ -45,7 +45,7 @@ class FastTransport:
         return self._pool.stats() if self._pool is not None else PoolStats(limit=self._profile.limit)
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> FastAnswer:
         """Send a request and return when the head of the answer has come; see ``Transport.send``."""
         head = self._heads.get(method, url, headers)
@@ -54,18 +54,18 @@ class FastTransport:
             pool = self._new_pool()
         permits = pool.permits
         if not permits.take():
-            await pool.wait(clocks)
-        phase: Literal["send", "ttft"] = "ttft" if body is None or len(body) <= PIECE else "send"
-        clocks.enter(phase)
+            await pool.wait(phases)
+        phase: Literal["send", "first_token"] = "first_token" if body is None or len(body) <= PIECE else "send"
+        phases.enter(phase)
         try:
-            if clocks.fresh:
+            if phases.fresh:
                 pool.make_room()
-            connection = None if clocks.fresh else pool.take(head.origin)
+            connection = None if phases.fresh else pool.take(head.origin)
             if connection is None:
-                connection = await self._open(pool, head.origin, clocks)
-                clocks.enter(phase)
+                connection = await self._open(pool, head.origin, phases)
+                phases.enter(phase)
             answer = FastAnswer(connection, self._caps)
-            await connection.exchange(answer, head, body, clocks)
+            await connection.exchange(answer, head, body, phases)
         except UpstreamServerError as error:
             permits.give()
             if error.advice.stale:
@@ -80,11 +80,11 @@ class FastTransport:
             answer.slot = permits
         return answer
 
-    async def _open(self, pool: Pool, origin: Origin, clocks: PhaseTimer) -> Connection:
-        clocks.enter("connect")
+    async def _open(self, pool: Pool, origin: Origin, phases: PhaseTimer) -> Connection:
+        phases.enter("connect")
         tls = self._trusted() if origin.tls else None
         try:
-            return await connect(origin, self._resolver, tls, functools.partial(Connection, origin, pool), clocks)
+            return await connect(origin, self._resolver, tls, functools.partial(Connection, origin, pool), phases)
         except (OSError, UnicodeError) as error:
             trouble = unconnected(error)
         pool.failed += 1

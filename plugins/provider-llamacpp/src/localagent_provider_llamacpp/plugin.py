@@ -131,7 +131,7 @@ class LlamaCppProvider(OpenAICompatible, Provider):
         secret = {"Authorization": f"Bearer {endpoint.key.reveal()}"} if endpoint else {}
         return {**super().headers(instance), **secret}
 
-    async def list_models(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> Sequence[ModelInfo]:
+    async def list_models(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> Sequence[ModelInfo]:
         """Name the one model; no process is started for that.
 
         Raises:
@@ -142,14 +142,14 @@ class LlamaCppProvider(OpenAICompatible, Provider):
         return [ModelInfo(id=self.model, provider=self.setup.name, instance=instance.id, owner="llama.cpp",
                           context_length=self.setup.settings.context)]  # fmt: skip
 
-    async def check(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> None:
+    async def check(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> None:
         """Ask the process, if one was started, or look whether the model's file is there."""
         if self._servers[instance].state == "new":
-            await self.list_models(instance, transport, clocks)
+            await self.list_models(instance, transport, phases)
         else:
-            clocks.enter("load")
+            phases.enter("load")
             await self._servers[instance].ready()
-            await super().list_models(instance, transport, clocks)
+            await super().list_models(instance, transport, phases)
 
     async def _post(self, attempt: Attempt, transport: Transport, path: str, **fields: Any) -> HttpAnswer:
         target = attempt.target
@@ -158,6 +158,6 @@ class LlamaCppProvider(OpenAICompatible, Provider):
                                 mend=f"Ask for {self.setup.name}/{self.model}.")  # fmt: skip
         server = self._servers[target.instance]
         if server.endpoint is None:
-            attempt.clocks.enter("load")
+            attempt.phases.enter("load")
             await server.ready()
         return await super()._post(attempt, transport, path, **fields)

@@ -51,7 +51,7 @@ class _Line:
 
     instance: Instance
     transport: Transport
-    clocks: PhaseTimer
+    phases: PhaseTimer
 
 
 class OllamaProvider:
@@ -107,7 +107,7 @@ class OllamaProvider:
         make, path = (chat_body, "/api/chat") if chat else (completion_body, "/api/generate")
         body = make(request.document, attempt.target.model, self._settings, stream=True)
         answer = await self._post(attempt, transport, path, body)
-        attempt.clocks.enter("ttft")
+        attempt.phases.enter("first_token")
         return answer, OllamaDecoder(
             attempt,
             max_line=self._setup.common.caps.event,
@@ -115,12 +115,12 @@ class OllamaProvider:
             chat=chat,
         )
 
-    async def list_models(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> Sequence[ModelInfo]:
+    async def list_models(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> Sequence[ModelInfo]:
         """Ask an instance for its models, for those that are loaded, and for the details of those not seen before.
 
         What it cannot say of one model, or of what is loaded, is left out: only the list itself must come.
         """
-        line = _Line(instance, transport, clocks)
+        line = _Line(instance, transport, phases)
         tags = [tag for tag in (await self._ask(line, "/api/tags", Tags)).readable() if _is_named(tag)]
         until = self._setup.core.clock() + DETAILS_SECONDS
         running = await self._tried(self._ask(line, "/api/ps", Tags), until) or Tags()
@@ -137,9 +137,9 @@ class OllamaProvider:
             for tag in tags
         ]
 
-    async def check(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> None:
+    async def check(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> None:
         """Ask for Ollama's version, which touches no model."""
-        await self._ask(_Line(instance, transport, clocks), "/api/version", Version)
+        await self._ask(_Line(instance, transport, phases), "/api/version", Version)
 
     async def _learn(self, line: _Line, tags: Sequence[Tag], until: float) -> None:
         """Ask for the details of models not seen before; those that failed to come the last time are asked for last."""
@@ -174,7 +174,7 @@ class OllamaProvider:
         instance = line.instance
         body = None if about is None else msgspec.json.encode(about)
         method = "GET" if body is None else "POST"
-        answer = await line.transport.send(method, instance.url + path, self._headers_of(instance), body, line.clocks)
+        answer = await line.transport.send(method, instance.url + path, self._headers_of(instance), body, line.phases)
         if not _accepts(answer):
             raise await self._setup.refusal(answer, instance.id)
         raw = await read_up_to(answer, self._setup.common.caps.models, f"What the server says at {path}")
@@ -188,18 +188,18 @@ class OllamaProvider:
     ) -> tuple[bytes, bool]:
         """Return the whole body of an answer, and whether it was looked through: a large one was."""
         answer = await self._post(attempt, transport, path, body)
-        attempt.clocks.enter("read")
+        attempt.phases.enter("read")
         raw = await answer.read()
         return raw, len(raw) > LARGE and await looked_through(raw, numbers=numbers)
 
     async def _post(self, attempt: Attempt, transport: Transport, path: str, body: Mapping[str, Any]) -> HttpAnswer:
         """Send a request and return the answer if its status says that it is one; the model is loaded then."""
-        target, clocks, warmth = attempt.target, attempt.clocks, self._warmth
+        target, phases, warmth = attempt.target, attempt.phases, self._warmth
         encoded = Request(dict(body)).encode()
-        clocks.cold = not warmth.knows(target, body)
+        phases.cold = not warmth.knows(target, body)
         headers = self._headers_of(target.instance)
-        answer = await transport.send("POST", target.instance.url + path, headers, encoded, clocks)
-        clocks.cold = False
+        answer = await transport.send("POST", target.instance.url + path, headers, encoded, phases)
+        phases.cold = False
         if not _accepts(answer):
             error = await self._setup.refusal(answer, str(target))
             if isinstance(error, ModelNotFound):

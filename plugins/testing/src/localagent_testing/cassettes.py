@@ -72,13 +72,13 @@ class Recorder:
         return [tape.exchange() for tape in self._tapes]
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> HttpAnswer:
         """Send a request through the inner transport."""
         tape = _Tape(SentRequest(method, _without_secrets(url), _shown(headers), body))
         self._tapes.append(tape)
         try:
-            answer = await self._inner.send(method, url, headers, body, clocks)
+            answer = await self._inner.send(method, url, headers, body, phases)
         except LocalAgentError as error:
             tape.failure = error
             raise

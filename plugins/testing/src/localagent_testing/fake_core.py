@@ -20,7 +20,6 @@ from localagent import (
     Call,
     ChatRequest,
     ChatResponse,
-    Clocks,
     ConnectSettings,
     Instance,
     InstanceState,
@@ -35,6 +34,7 @@ from localagent import (
     Request,
     Response,
     Target,
+    Timeouts,
 )
 from localagent.pipeline.pipeline import Pipeline
 from localagent.pipeline.plan import Plan
@@ -337,7 +337,7 @@ class FakeCore:
         call = self.call() if call is None else call
         target = self.target() if target is None else target
         attempt = Attempt(call, target, self.state(target.instance), call.request, self.clock())
-        attempt.clocks = PhaseTimer(call.timer, Clocks(), target.instance.id, streamed=call.stream)
+        attempt.phases = PhaseTimer(call.timer, Timeouts(), target.instance.id, streamed=call.stream)
         return attempt
 
     def close(self, attempt: Attempt, status: Status, error: LocalAgentError | None = None) -> None:

@@ -148,15 +148,15 @@ class FakeProvider:
             await self._pause(attempt, reply.after, asked)
             asked.ended = "failed"
             raise reply.error
-        attempt.clocks.enter("ttft")
+        attempt.phases.enter("first_token")
         counted = bool((attempt.request.get("stream_options") or {}).get("include_usage"))
         return _Stream(reply, asked), OpenAIDecoder(attempt, with_usage=counted)
 
-    async def list_models(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> Sequence[ModelInfo]:
+    async def list_models(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> Sequence[ModelInfo]:
         """List the models."""
         return [ModelInfo(name, provider=instance.provider, instance=instance.id) for name in self._models]
 
-    async def check(self, instance: Instance, transport: Transport, clocks: PhaseTimer) -> None:
+    async def check(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> None:
         """Be well."""
 
     def _ask(self, attempt: Attempt) -> tuple[Asked, Reply]:
@@ -175,7 +175,7 @@ class FakeProvider:
         return reply
 
     async def _pause(self, attempt: Attempt, seconds: float, asked: Asked) -> None:
-        attempt.clocks.enter("ttft")
+        attempt.phases.enter("first_token")
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:

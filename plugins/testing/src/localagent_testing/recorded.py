@@ -134,7 +134,7 @@ class RecordedTransport:
         self.closed = False
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, clocks: PhaseTimer
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> RecordedAnswer:
         """Record a request and answer it with the next exchange.
 
@@ -142,7 +142,7 @@ class RecordedTransport:
             AssertionError: Nothing is left to answer with, or another request was recorded.
             LocalAgentError: The exchange's ``failure``.
         """
-        clocks.enter("ttft")
+        phases.enter("first_token")
         request = SentRequest(method, url, headers, body)
         self.sent.append(request)
         exchange = self._choose(request) if self._choose else next(self._left, None)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from localagent import (
-    Clocks,
     ConnectFailed,
     Instance,
     PoolProfile,
     PoolTimeout,
     SettingsError,
+    Timeouts,
     Transport,
     UpstreamServerError,
 )
@@ -31,7 +31,7 @@ __all__ = ["ConnectContract"]
 HELD = (ReadRequest(), Hold(60.0), Send(answer(200, b"good")))
 HALF = (ReadRequest(), Send(head(200, {"Content-Length": "8"}) + b"half"), Stall())
 BROKEN = (ReadRequest(), Reset())
-SOON = Clocks(pool=0.05)
+SOON = Timeouts(pool=0.05)
 NAME = "moved.test"
 
 
@@ -129,7 +129,7 @@ class ConnectContract(BringsTransports):
             first = asyncio.ensure_future(fetch(here.transport, server.url))
             await server.arrived()
             with pytest.raises(PoolTimeout):
-                async with exchange(here.transport, server.url, clocks=SOON):
+                async with exchange(here.transport, server.url, timeouts=SOON):
                     pass
             assert (here.stats.active, here.stats.waiting, len(server.requests)) == (1, 0, 1)
             assert here.stats.waited > 0

@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
-from localagent import Caps, Clocks, HttpAnswer, Instance, LocalAgentError, PhaseTimer, PoolProfile, Transport
+from localagent import Caps, HttpAnswer, Instance, LocalAgentError, PhaseTimer, PoolProfile, Timeouts, Transport
 from localagent.timing.timer import NEVER, Timer
 from localagent_testing.contracts.base import Contract
 
@@ -41,7 +41,7 @@ async def exchange(
     method: str = "POST",
     headers: Mapping[str, str] = NO_HEADERS,
     body: bytes | None = BODY,
-    clocks: Clocks | None = None,
+    timeouts: Timeouts | None = None,
     fresh: bool = False,
 ) -> AsyncIterator[HttpAnswer]:
     """Send a request and give its answer, which is closed at the end.
@@ -52,7 +52,7 @@ async def exchange(
         method: The method.
         headers: The headers.
         body: The body; None for none.
-        clocks: Time limits; None means the defaults.
+        timeouts: Time limits; None means the defaults.
         fresh: Whether it must go over a new connection.
 
     Raises:
@@ -61,7 +61,7 @@ async def exchange(
     timer = Timer(asyncio.get_running_loop(), NEVER)
     timer.enter()
     try:
-        phases = PhaseTimer(timer, clocks or Clocks(), HERE.id, streamed=True)
+        phases = PhaseTimer(timer, timeouts or Timeouts(), HERE.id, streamed=True)
         phases.fresh = fresh
         answer = await transport.send(method, url, headers, body, phases)
     except asyncio.CancelledError:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localagent import Clocks, PhaseTimer, PoolProfile, Transport, UpstreamProtocol
+from localagent import PhaseTimer, PoolProfile, Timeouts, Transport, UpstreamProtocol
 from localagent.errors import Phase
 from localagent.timing.timer import NEVER, Timer
 from localagent_testing.contracts.exchanging import MakesTransports, exchange, fetch
@@ -48,12 +48,12 @@ TRAILERS = b"0\r\nX-Trailer: late\r\nContent-Encoding: gzip\r\n\r\n"
 
 
 class Phases(PhaseTimer):
-    """Clocks that remember what they were told."""
+    """Timeouts that remember what they were told."""
 
     __slots__ = ("told",)
 
     def __init__(self, timer: Timer) -> None:
-        super().__init__(timer, Clocks(), "here", streamed=True)
+        super().__init__(timer, Timeouts(), "here", streamed=True)
         self.told: list[str] = []
 
     def enter(self, phase: Phase) -> None:
@@ -67,13 +67,13 @@ async def phases_of(transport: Transport, url: str, body: bytes) -> list[str]:
     timer = Timer(asyncio.get_running_loop(), NEVER)
     timer.enter()
     try:
-        clocks = Phases(timer)
-        got = await transport.send("POST", url, {}, body, clocks)
+        phases = Phases(timer)
+        got = await transport.send("POST", url, {}, body, phases)
         await got.read()
         await got.aclose()
     finally:
         timer.close()
-    return clocks.told
+    return phases.told
 
 
 class Framing(MakesTransports):
@@ -148,7 +148,9 @@ class Framing(MakesTransports):
             assert await fetch(transport, server.url) == b"good"
             assert [request.connection for request in server.requests] == [1, 2]
 
-    @pytest.mark.parametrize(("body", "phases"), [(b"{}", ["ttft"]), (LARGE, ["send", "ttft"])], ids=["small", "large"])
+    @pytest.mark.parametrize(
+        ("body", "phases"), [(b"{}", ["first_token"]), (LARGE, ["send", "first_token"])], ids=["small", "large"]
+    )
     async def test_the_clocks_are_told_what_begins(self, body: bytes, phases: list[str]) -> None:
         """A new connection is a phase of its own, writing is one where it takes more than one piece."""
         async with FaultServer(OK) as server, self.transport() as transport:
@@ -159,4 +161,4 @@ class Framing(MakesTransports):
         """It comes before all others."""
         async with FaultServer(OK) as server, self.transport(pool=PoolProfile(limit=1)) as transport:
             told: list[Any] = await asyncio.gather(*(phases_of(transport, server.url, b"{}") for _ in range(2)))
-        assert (told[0][0], told[1][:2]) == ("ttft", ["pool", "ttft"])
+        assert (told[0][0], told[1][:2]) == ("first_token", ["pool", "first_token"])

@@ -118,7 +118,7 @@ class Kept(MakesTransports):
             assert (caught.value.advice.stale, len(server.requests)) == (False, 2)
 
     async def test_a_fresh_request_goes_over_a_new_connection(self) -> None:
-        """``clocks.fresh`` says that this repeats what a stale connection broke: kept ones are left where they are."""
+        """``phases.fresh`` says that this repeats what a stale connection broke: kept ones are left where they are."""
         async with FaultServer(GOOD) as server, self.transport() as transport:
             await fetch(transport, server.url)
             assert await fetch(transport, server.url, fresh=True) == b"good"

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
-from localagent import Clocks, LocalAgentError, PoolProfile, PoolTimeout, Transport
+from localagent import LocalAgentError, PoolProfile, PoolTimeout, Timeouts, Transport
 from localagent_testing.contracts.exchanging import MakesTransports, exchange, fetch, nobody_listens
 from localagent_testing.contracts.transport_bodies import SMALL, TEXT, compressed
 from localagent_testing.fault_server import FaultServer
@@ -21,7 +21,7 @@ __all__ = ["Pool"]
 Use: TypeAlias = Callable[[Transport, str], Awaitable[None]]
 
 ONE = PoolProfile(limit=1)
-SOON = Clocks(pool=0.05)
+SOON = Timeouts(pool=0.05)
 GOOD = (ReadRequest(), Send(answer(200, b"good")))
 HALF = (ReadRequest(), Send(head(200, {"Content-Length": "8"}) + b"half"), Stall())
 
@@ -104,7 +104,7 @@ class Pool(MakesTransports):
             for _ in range(2):
                 async with FaultServer(script) as server:
                     await use(transport, server.url)
-                async with FaultServer(GOOD) as server, exchange(transport, server.url, clocks=SOON) as got:
+                async with FaultServer(GOOD) as server, exchange(transport, server.url, timeouts=SOON) as got:
                     assert await got.read() == b"good"
 
     async def test_a_refused_connection_gives_its_slot_back(self) -> None:
@@ -112,7 +112,7 @@ class Pool(MakesTransports):
         async with self.transport(pool=ONE) as transport:
             with nobody_listens() as url:
                 await fails(transport, url)
-            async with FaultServer(GOOD) as server, exchange(transport, server.url, clocks=SOON) as got:
+            async with FaultServer(GOOD) as server, exchange(transport, server.url, timeouts=SOON) as got:
                 assert await got.read() == b"good"
 
     async def test_waiting_for_a_slot_has_a_clock_of_its_own(self) -> None:
@@ -120,7 +120,7 @@ class Pool(MakesTransports):
         async with FaultServer([HALF, GOOD]) as server, self.transport(pool=ONE) as transport:
             async with exchange(transport, server.url):
                 with pytest.raises(PoolTimeout) as caught:
-                    async with exchange(transport, server.url, clocks=SOON):
+                    async with exchange(transport, server.url, timeouts=SOON):
                         pass
             assert (caught.value.advice.sent, caught.value.advice.breaker, len(server.requests)) == (
                 False,

@@ -154,15 +154,15 @@ ROWS: tuple[Fault, ...] = (
         streams(lambda d: [*heard(d), Stall()], end=False),
         interrupted(UpstreamTimeout, says=CUT, phase="idle", closed=True),
         operation="stream",
-        clocks=calm(idle=SHORT),
+        timeouts=calm(idle=SHORT),
     ),
     Fault(
         "F80.early",
         "nothing but comments come",
         streams(lambda d: [_for_ever(d.quiet)]),
-        fails(UpstreamTimeout, says=ELSEWHERE, phase="ttft", closed=True),
+        fails(UpstreamTimeout, says=ELSEWHERE, phase="first_token", closed=True),
         operation="stream",
-        clocks=calm(first=SHORT),
+        timeouts=calm(first_token=SHORT),
     ),
     Fault(
         "F80.late",
@@ -170,7 +170,7 @@ ROWS: tuple[Fault, ...] = (
         streams(lambda d: [*heard(d), _for_ever(d.quiet)]),
         interrupted(UpstreamTimeout, says=CUT, phase="idle", closed=True),
         operation="stream",
-        clocks=calm(idle=SHORT),
+        timeouts=calm(idle=SHORT),
     ),
     Fault(
         "F81",
@@ -178,7 +178,7 @@ ROWS: tuple[Fault, ...] = (
         streams(lambda d: [d.opening(), _for_ever(d.text("a"), 0.02)]),
         interrupted(UpstreamTimeout, phase="total", partial=None, closed=True),
         operation="stream",
-        clocks=calm(total=2 * SHORT),
+        timeouts=calm(total=2 * SHORT),
     ),
     Fault(
         "F82.early",

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import attrs
 
-from localagent import Clocks
+from localagent import Timeouts
 from localagent_testing.canaries import CANARY_PROMPT
 from localagent_testing.faults.checks import complaints
 from localagent_testing.faults.dialects import DIALECTS
@@ -18,7 +18,7 @@ from localagent_testing.faults.records import Ask, Fault, Heard, ProtocolName, V
 from localagent_testing.faults.stages import CannotShow, Stage, stage
 
 #: Sends one request: base address, what to ask, time limits. Returns what it got, or raises.
-Call: TypeAlias = Callable[[str, Ask, Clocks], Awaitable[Heard]]
+Call: TypeAlias = Callable[[str, Ask, Timeouts], Awaitable[Heard]]
 
 CLOSING_TIME = 2.0
 
@@ -67,9 +67,9 @@ async def play(fault: Fault, protocol: ProtocolName, call: Call, *, ceiling: flo
 
 def _as_met_by(protocol: ProtocolName, fault: Fault) -> Fault:
     """Return the fault as a protocol meets it: where servers load models on demand, a silent one may be loading."""
-    if protocol != "ollama" or fault.expect.phase != "ttft" or fault.clocks.first is None:
+    if protocol != "ollama" or fault.expect.phase != "first_token" or fault.timeouts.first_token is None:
         return fault
-    return attrs.evolve(fault, clocks=attrs.evolve(fault.clocks, load=fault.clocks.first))
+    return attrs.evolve(fault, timeouts=attrs.evolve(fault.timeouts, load=fault.timeouts.first_token))
 
 
 async def _judge(player: _Player, arranged: Stage) -> list[str]:
@@ -95,7 +95,7 @@ async def _attempt(player: _Player, arranged: Stage) -> Heard | BaseException:
     limit = asyncio.timeout(player.ceiling)
     try:
         async with limit:
-            return await player.call(url, _ask(player, arranged), player.fault.clocks)
+            return await player.call(url, _ask(player, arranged), player.fault.timeouts)
     except Exception as error:  # of the code under test, which may raise anything; the checks judge it
         return RuntimeError(f"it did not end within {player.ceiling:g} s") if limit.expired() else error
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from localagent import Caps, Clocks, Usage
+from localagent import Caps, Timeouts, Usage
 from localagent_testing.canaries import CANARY_KEY, CANARY_PROMPT
 from localagent_testing.fault_server import Scripts
 from localagent_testing.faults.dialects import Dialect
@@ -21,8 +21,8 @@ OPENAI: tuple[ProtocolName, ...] = ("openai",)
 OLLAMA: tuple[ProtocolName, ...] = ("ollama",)
 BOTH: tuple[ProtocolName, ...] = ("openai", "ollama")
 
-#: Clocks that no row waits for. A row that is about a clock shortens that one alone, so the error says which fired.
-CALM = Clocks(connect=3.0, pool=3.0, send=3.0, load=3.0, first=3.0, idle=3.0, total=8.0)
+#: Timeouts that no row waits for. A row that is about a clock shortens that one alone, so the error says which fired.
+CALM = Timeouts(connect=3.0, pool=3.0, send=3.0, load=3.0, first_token=3.0, idle=3.0, total=8.0)
 
 CAPS = Caps()
 
@@ -35,9 +35,9 @@ SECTIONS = {
 }
 
 
-def calm(**clocks: float) -> Clocks:
-    """Return the calm clocks with some of them changed, in seconds."""
-    return attrs.evolve(CALM, **clocks)
+def calm(**timeouts: float) -> Timeouts:
+    """Return the calm timeouts with some of them changed, in seconds."""
+    return attrs.evolve(CALM, **timeouts)
 
 
 @attrs.frozen
@@ -110,7 +110,7 @@ class Fault:
         expect: What must come of it.
         protocols: The protocols that it can happen in.
         operation: What is asked for.
-        clocks: Time limits to set.
+        timeouts: Time limits to set.
         caps: Size limits to set.
         setup: Name of what must be arranged around the call; see ``localagent_testing.faults.stages``.
         prompt_size: Bytes to which the prompt is stretched; 0 leaves it as it is.
@@ -127,7 +127,7 @@ class Fault:
     expect: Expect = Expect()
     protocols: tuple[ProtocolName, ...] = BOTH
     operation: Operation = "chat"
-    clocks: Clocks = CALM
+    timeouts: Timeouts = CALM
     caps: Caps = CAPS
     setup: str = "server"
     prompt_size: int = 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from localagent import ChatResponse, Chunk, Client, Clocks
+from localagent import ChatResponse, Chunk, Client, Timeouts
 from localagent_testing.faults.driver import play
 from localagent_testing.faults.records import Ask, Fault, Heard, ProtocolName, Verdict
 
@@ -26,23 +26,25 @@ class ThroughClient:
         self._client: Client | None = None
         self._plugins = plugins
 
-    async def __call__(self, url: str, ask: Ask, clocks: Clocks) -> Heard:
+    async def __call__(self, url: str, ask: Ask, timeouts: Timeouts) -> Heard:
         """Send one request; see ``localagent_testing.faults.Call``."""
         if self._client is None:
-            self._client = Client(_settings(url, ask, clocks, self._plugins), environment={"CANARY": ask.key})
+            self._client = Client(_settings(url, ask, timeouts, self._plugins), environment={"CANARY": ask.key})
             await self._client.runtime()
         messages = [{"role": "user", "content": ask.prompt}]
         more: dict[str, Any] = {"n": ask.choices} if ask.choices > 1 else {}
         if ask.operation == "chat":
-            return _heard(await self._client.chat(messages, timeout=clocks.total, **more))
-        return await self._streamed(messages, ask, clocks, more)
+            return _heard(await self._client.chat(messages, timeout=timeouts.total, **more))
+        return await self._streamed(messages, ask, timeouts, more)
 
-    async def _streamed(self, messages: list[dict[str, Any]], ask: Ask, clocks: Clocks, more: dict[str, Any]) -> Heard:
+    async def _streamed(
+        self, messages: list[dict[str, Any]], ask: Ask, timeouts: Timeouts, more: dict[str, Any]
+    ) -> Heard:
         assert self._client is not None
         from localagent.schema import join_events
 
         chunks: list[Chunk] = []
-        async with self._client.stream(messages, timeout=clocks.total, **more) as stream:
+        async with self._client.stream(messages, timeout=timeouts.total, **more) as stream:
             async for chunk in stream:
                 chunks.append(chunk)
                 if chunk.text:
@@ -58,12 +60,12 @@ class ThroughClient:
             await self._client.aclose()
 
 
-def _settings(url: str, ask: Ask, clocks: Clocks, plugins: tuple[str, ...]) -> dict[str, Any]:
+def _settings(url: str, ask: Ask, timeouts: Timeouts, plugins: tuple[str, ...]) -> dict[str, Any]:
     provider: dict[str, Any] = {
         "type": ask.protocol,
         "instances": [url],
         "keys": [{"env": "CANARY"}],
-        "clocks": {name: value for name, value in attrs.asdict(clocks).items() if value is not None},
+        "timeouts": {name: value for name, value in attrs.asdict(timeouts).items() if value is not None},
         "caps": attrs.asdict(ask.caps),
         "pool": {"limit": ask.pool_limit},
     }
