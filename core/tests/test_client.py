@@ -9,24 +9,17 @@ from typing import Any
 
 import pytest
 
-from localagent import (
-    Call,
-    Client,
+from localagent import Call, Client, LocalAgentError, Plugin, Principal, Request, Settings, hookimpl
+from localagent.errors import (
     Draining,
     InternalError,
     InvalidRequest,
-    LocalAgentError,
     NotAllowed,
     Overloaded,
-    Plugin,
     PluginError,
-    Principal,
-    Request,
-    Settings,
     SettingsError,
     StartError,
     UpstreamTimeout,
-    hookimpl,
 )
 from localagent.records.responses import ModelInfo
 from localagent_testing import Reply, fake_provider_plugin

@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import pytest
 
-from localagent import Attempt, Client, Draining, LocalAgentError, Plugin, hookimpl
+from localagent import Attempt, Client, LocalAgentError, Plugin, hookimpl
+from localagent.errors import Draining
 from localagent.timing.background import CLOSING_SECONDS
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.fake_provider import FakeProvider

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from localagent.plugin_api.installing import CLI, install
+from localagent.plugin_api import install
+from localagent.plugin_api.installing import CLI
 
 HEAVY = {"aiohttp", "click", "rich"}
 PROGRAM = """

@@ -9,18 +9,8 @@ from typing import Any, Self
 
 import pytest
 
-from localagent import (
-    Client,
-    Draining,
-    Instance,
-    InternalError,
-    LocalAgentError,
-    ModelInfo,
-    Plugin,
-    StartError,
-    UpstreamTimeout,
-    hookimpl,
-)
+from localagent import Client, Instance, LocalAgentError, ModelInfo, Plugin, hookimpl
+from localagent.errors import Draining, InternalError, StartError, UpstreamTimeout
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.fake_provider import FakeProvider
 

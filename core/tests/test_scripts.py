@@ -89,7 +89,7 @@ def test_errors_come_to_whoever_asks(tmp_path: Path) -> None:
     script = """
         try:
             localagent.ask("a", model="nobody/x")
-        except localagent.ModelNotFound as error:
+        except localagent.errors.ModelNotFound as error:
             print(error.message)
         print(localagent.ask("b"))
     """

@@ -12,17 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from localagent import (
-    Attempt,
-    Chunk,
-    Client,
-    LocalAgentError,
-    ResponseTooLarge,
-    StreamInterrupted,
-    UpstreamProtocol,
-)
-from localagent.http_answers.openai_stream import MOST_CHOICES, OpenAIDecoder
-from localagent.http_answers.whole_answers import chat_response
+from localagent import Attempt, Chunk, Client, LocalAgentError
+from localagent.errors import ResponseTooLarge, StreamInterrupted, UpstreamProtocol
+from localagent.http_answers import OpenAIDecoder, chat_response
+from localagent.http_answers.openai_stream import MOST_CHOICES
 from localagent.schema.joining import split_document
 from localagent_connect_aiohttp import AiohttpConnectPlugin, Inflater
 from localagent_testing import FakeCore, FaultServer, Repeat, Reply, Send, fake_provider_plugin, sse

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from docutils import nodes
 from sphinx.util.docutils import SphinxRole
 
-from localagent.plugin_api.kinds import SPEC_ATTRIBUTE, HookSpec, Kind
+from localagent.plugin_api import Kind
+from localagent.plugin_api.kinds import SPEC_ATTRIBUTE, HookSpec
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx

@@ -6,17 +6,9 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from localagent import (
-    Attempt,
-    Client,
-    HttpAnswer,
-    Outcome,
-    PhaseTimer,
-    Plugin,
-    Transport,
-    hookimpl,
-)
+from localagent import Attempt, Client, HttpAnswer, Outcome, Plugin, Transport, hookimpl
 from localagent.runtime import Runtime
+from localagent.timing import PhaseTimer
 
 HEADER = "X-Attempt"
 TRANSPORTS = ("connect-aiohttp", "spare connections", "connect-fast")

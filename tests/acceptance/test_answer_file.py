@@ -27,7 +27,8 @@ LOOKS = """
 import asyncio, sys
 from pathlib import Path
 from typing import Any
-from localagent import Client, load_settings
+from localagent import Client
+from localagent.settings import load_settings
 
 async def main():
     settings = load_settings(Path(sys.argv[1]))

@@ -16,7 +16,8 @@ from typing import Self
 
 import attrs
 
-from localagent import Attempt, Call, Client, Metric, Outcome, Plugin, StreamInterrupted, hookimpl
+from localagent import Attempt, Call, Client, Metric, Outcome, Plugin, hookimpl
+from localagent.errors import StreamInterrupted
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import tiny_gguf
 

@@ -122,7 +122,8 @@ async def test_workers_whose_log_nobody_reads_can_end(tmp_path: Path) -> None:
 
 NOISY = """
 import logging, sys, threading, warnings
-from localagent import FrontAnswer, Plugin, Route, hookimpl
+from localagent import Plugin, hookimpl
+from localagent.plugin_api import FrontAnswer, Route
 
 class Noisy(Plugin):
     name = "noisy"

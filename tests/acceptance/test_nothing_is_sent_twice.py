@@ -19,7 +19,8 @@ import pytest
 from attempt_ids import TRANSPORTS, Book, client_of, new_book, number_attempts
 from racing import forced_race, race
 
-from localagent import Client, LocalAgentError, Outcome, StreamInterrupted
+from localagent import Client, LocalAgentError, Outcome
+from localagent.errors import StreamInterrupted
 from localagent_testing.contracts.base import often
 
 CALLS = often(360, 20_000)

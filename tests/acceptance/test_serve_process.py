@@ -13,8 +13,8 @@ import httpx
 import pytest
 from processes import BODY, STREAM, serving, upstream, write_settings
 
-from localagent import StartError
-from localagent.plugin_api.installing import install
+from localagent.errors import StartError
+from localagent.plugin_api import install
 from localagent_gateway.processes.worker import loop_factory
 
 

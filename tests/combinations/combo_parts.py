@@ -12,7 +12,7 @@ import anthropic
 import ollama
 import openai
 
-from localagent.pipeline.assembly import assemble
+from localagent.pipeline import assemble
 
 ASKED = [{"role": "user", "content": "Say hello."}]
 SMALL = {"context": 256, "threads": 1, "batch": 64}

@@ -13,7 +13,8 @@ import pytest
 from covering import Row
 from stage import TEXT, Stage
 
-from localagent import Client, Plugin, UpstreamServerError
+from localagent import Client, Plugin
+from localagent.errors import UpstreamServerError
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import WirePlugin
 

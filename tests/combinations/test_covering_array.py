@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage import staged
 
-from localagent import Call, InternalError, Plugin, Request, hookimpl
+from localagent import Call, Plugin, Request, hookimpl
+from localagent.errors import InternalError
 
 PLUGINS = installed()
 ROWS = covering_rows(factors(sorted(PLUGINS)))

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from localagent import Client
-from localagent.pipeline.assembly import assemble
-from localagent.pipeline.pipeline import Pipeline
-from localagent.plugin_api.discovery import find_plugins, load_plugins
+from localagent.pipeline import Pipeline, assemble
+from localagent.plugin_api import find_plugins
+from localagent.plugin_api.discovery import load_plugins
 from localagent_testing import FaultServer, ReadRequest, Repeat, Send, answer
 
 NEEDED = {"connect-aiohttp", "provider-openai"}

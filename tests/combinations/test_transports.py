@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from combo_parts import localagent
 
-from localagent import Client, PluginError, Pooled
-from localagent.pipeline.assembly import assemble
+from localagent import Client
+from localagent.errors import PluginError
+from localagent.pipeline import assemble
+from localagent.records import Pooled
 from localagent_connect_aiohttp import AiohttpTransport
 from localagent_connect_fast import FastTransport
 from localagent_testing import FaultServer, ReadRequest, Repeat, Send, answer

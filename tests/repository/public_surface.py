@@ -15,12 +15,28 @@ from typing import Any, get_args, get_origin
 import attrs
 import click
 
+from localagent.settings import setting_fields
 from localagent.settings.model import Settings
-from localagent.structuring.fields import expected, setting_fields
+from localagent.structuring.fields import expected
 from localagent_cli import CommandLine, Terminal, logs
 from localagent_cli.application import localagent as application
 
 WIDTH = 80
+
+# The public modules of the core, beside ``localagent`` itself; each lists its names in ``__all__``.
+DOORS = [
+    "localagent.errors",
+    "localagent.http_answers",
+    "localagent.instances",
+    "localagent.pipeline",
+    "localagent.plugin_api",
+    "localagent.records",
+    "localagent.runtime",
+    "localagent.schema",
+    "localagent.settings",
+    "localagent.supervision",
+    "localagent.timing",
+]
 
 
 def public_names(package: ModuleType) -> Iterator[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from localagent.plugin_api.installing import CORE, MODEL, is_known, known_plugins
+from localagent.plugin_api import CORE, known_plugins
+from localagent.plugin_api.installing import MODEL, is_known
 
 
 def test_the_core_lists_every_plugin_with_its_distribution(plugins: list[Path]) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 from golden_files import check
-from public_surface import help_of_commands, loaded_by_import, public_names, settings_reference
+from public_surface import DOORS, help_of_commands, loaded_by_import, public_names, settings_reference
 
 import localagent
-import localagent_cli
 
 SETTINGS = """
 [providers.openai]
@@ -19,8 +19,10 @@ keys = [{ env = "ANY" }]
 
 
 def test_the_public_api() -> None:
-    """Every public name with its signature: of the core, and of the command line, whose names commands may use."""
-    lines = [*public_names(localagent), "", "localagent_cli:", *public_names(localagent_cli)]
+    """Every public name with its signature: of the core's public modules, and of the command line for its commands."""
+    lines = list(public_names(localagent))
+    for module in (*DOORS, "localagent_cli"):
+        lines += ["", f"{module}:", *public_names(importlib.import_module(module))]
     check("public_api.txt", "\n".join(lines) + "\n")
 
 

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from localagent.hooks import hookspecs
-from localagent.plugin_api.kinds import SPEC_ATTRIBUTE, HookSpec, Kind
+from localagent.plugin_api import Kind
+from localagent.plugin_api.kinds import SPEC_ATTRIBUTE, HookSpec
 
 SPECS: list[HookSpec] = [
     getattr(value, SPEC_ATTRIBUTE) for value in vars(hookspecs).values() if hasattr(value, SPEC_ATTRIBUTE)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
+import re
 import subprocess
 import sys
+import textwrap
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from public_surface import DOORS
 
 import localagent
 
@@ -29,13 +34,36 @@ def test_every_public_name_is_there_and_documented() -> None:
             assert inspect.getdoc(value), f"localagent.{name} has no docstring"
 
 
-@pytest.mark.parametrize("room", ["http_answers", "schema"])
-def test_every_name_of_a_documented_room_is_there_and_documented(room: str) -> None:
-    """What a room lists for authors can be imported from it, and has a docstring."""
-    module = importlib.import_module(f"localagent.{room}")
-    assert module.__all__ == sorted(module.__all__)
+@pytest.mark.parametrize("door", DOORS)
+def test_every_name_of_a_public_module_is_there_and_documented(door: str) -> None:
+    """What a public module lists can be imported from it, and what can carry a docstring has one."""
+    module = importlib.import_module(door)
+    assert module.__all__ == sorted(set(module.__all__))
     for name in module.__all__:
-        assert inspect.getdoc(getattr(module, name)), f"localagent.{room}.{name} has no docstring"
+        value = getattr(module, name)
+        if inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value):
+            assert inspect.getdoc(value), f"{door}.{name} has no docstring"
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_no_public_name_is_that_of_a_module(door: str) -> None:
+    """An import of the module would put it in the place of the name."""
+    module = importlib.import_module(door)
+    folder = Path(module.__file__ or "").parent if hasattr(module, "__path__") else None
+    modules = {path.stem for path in folder.iterdir()} if folder is not None else set()
+    assert modules & {*module.__all__} == set()
+
+
+def test_a_name_has_one_home() -> None:
+    """What ``localagent`` gives, no other public module gives as well; ``localagent.errors`` alone has all errors."""
+    doors = [door for door in DOORS if door != "localagent.errors"]
+    every = Counter(name for door in ("localagent", *doors) for name in importlib.import_module(door).__all__)
+    assert [name for name, count in every.items() if count > 1] == []
+
+
+def test_the_front_door_is_small() -> None:
+    """Users and authors of plugins need about 60 names."""
+    assert len(localagent.__all__) <= 60
 
 
 def test_type_checkers_see_the_public_names() -> None:
@@ -62,57 +90,42 @@ def test_importing_localagent_is_light() -> None:
     assert loaded.split() == []
 
 
-# Modules of the core that are documented for authors, beside ``localagent`` itself.
-DOCUMENTED = {"localagent.errors", "localagent.http_answers", "localagent.schema", "localagent.supervision"}
-# Modules of the core that plugins, the command line and the test kit import although they are not documented for
-# authors. It may shrink and not grow.
-UNDOCUMENTED = {
-    "localagent.instances.provider_types",
-    "localagent.pipeline.assembly",
-    "localagent.pipeline.pipeline",
-    "localagent.pipeline.plan",
-    "localagent.pipeline.steps",
-    "localagent.plugin_api.discovery",
-    "localagent.plugin_api.installing",
-    "localagent.plugin_api.kinds",
-    "localagent.plugin_api.progress",
-    "localagent.records.attempt",
-    "localagent.records.caching",
-    "localagent.records.call",
-    "localagent.records.instances",
-    "localagent.records.reports",
-    "localagent.runtime",
-    "localagent.settings.files",
-    "localagent.settings.folders",
-    "localagent.structuring.fields",
-    "localagent.structuring.place",
-    "localagent.structuring.reading",
-    "localagent.structuring.secrets",
-    "localagent.timing.timer",
-}
-
-
 def test_plugins_import_public_names_only(plugins: list[Path]) -> None:
-    """A plugin takes from the core what is documented for authors; the deeper imports that exist become no more."""
-    modules = {module for module, _ in core_imports(plugins)} - {"localagent"} - DOCUMENTED
-    names = {name for module, name in core_imports(plugins) if module == "localagent" and name}
-
-    assert sorted(modules - UNDOCUMENTED) == []
-    known = DOCUMENTED | UNDOCUMENTED
-    assert sorted(name for name in names - {*localagent.__all__} if f"localagent.{name}" not in known) == []
-
-
-def test_plugins_take_from_a_documented_room_what_it_lists(plugins: list[Path]) -> None:
-    """``localagent.http_answers`` and ``localagent.schema`` list what is for authors."""
-    rooms = {room: importlib.import_module(room) for room in ("localagent.http_answers", "localagent.schema")}
-    hidden = [(room, name) for room, name in core_imports(plugins) if room in rooms and name not in rooms[room].__all__]
+    """A plugin takes from the core what the public modules list, in whatever spelling it does so."""
+    listed = {door: {*importlib.import_module(door).__all__} for door in ("localagent", *DOORS)}
+    hidden = [
+        (path.name, module, name)
+        for plugin in plugins
+        for path in plugin.glob("src/**/*.py")
+        for module, name in [*imports(path), *other_spellings(path)]
+        if module.partition(".")[0] == "localagent" and not is_listed(module, name, listed)
+    ]
 
     assert hidden == []
 
 
-def test_no_undocumented_module_is_listed_that_no_plugin_imports(plugins: list[Path]) -> None:
-    """The list shrinks with the imports."""
-    assert sorted(UNDOCUMENTED - {module for module, _ in core_imports(plugins)}) == []
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from localagent.calls.run import answer",
+        "from localagent.records.call import Call",
+        "from localagent import calls",
+        "from localagent import lazily",
+        "from localagent.timing import wheel",
+        "import localagent.calls.run",
+        "import localagent\nlocalagent.calls.run.answer",
+        "import localagent as core\ncore.calls.run.answer",
+        'import importlib\nimportlib.import_module("localagent.calls.run")',
+        '__import__("localagent.pipeline.plan")',
+    ],
+)
+def test_a_hidden_name_is_found_in_every_spelling(line: str, tmp_path: Path) -> None:
+    """Imports at the top and inside functions, attributes of the package, and names of modules as text."""
+    listed = {door: {*importlib.import_module(door).__all__} for door in ("localagent", *DOORS)}
+    path = tmp_path / "plugin.py"
+    for source in (line, "def late():\n" + textwrap.indent(line, "    ")):
+        path.write_text(source)
+        assert [pair for pair in [*imports(path), *other_spellings(path)] if not is_listed(*pair, listed)]
 
 
 def test_nothing_private_crosses_a_distribution(plugins: list[Path]) -> None:
@@ -163,10 +176,38 @@ def private(module: str, name: str) -> bool:
     return any(part.startswith("_") and not part.startswith("__") for part in parts)
 
 
-def core_imports(plugins: list[Path]) -> set[tuple[str, str]]:
-    """Return module and name of everything that plugins import from the core."""
-    every = (pair for plugin in plugins for path in plugin.glob("src/**/*.py") for pair in imports(path))
-    return {(module, name) for module, name in every if module.partition(".")[0] == "localagent"}
+def is_listed(module: str, name: str, listed: dict[str, set[str]]) -> bool:
+    """Whether a module is public and lists the name; a public module may be named itself."""
+    return name in listed.get(module, ()) or f"{module}.{name}".rstrip(".") in listed or name.startswith("__")
+
+
+def other_spellings(path: Path) -> list[tuple[str, str]]:
+    """Return module and name of what a file reaches without an import from it: attributes, and names as text."""
+    tree = ast.parse(path.read_text())
+    called = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+        if alias.name == "localagent"
+    }
+    found: list[tuple[str, str]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in called:
+            found.append(("localagent", node.attr))
+        elif isinstance(node, ast.Constant) and is_module(node.value):
+            found.append((node.value, ""))
+    return found
+
+
+def is_module(text: object) -> bool:
+    """Whether a text names a module of the core."""
+    if not isinstance(text, str) or not re.fullmatch(r"localagent(\.\w+)+", text):
+        return False
+    try:
+        return importlib.util.find_spec(text) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def path_package(plugin: Path) -> str:

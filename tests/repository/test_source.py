@@ -58,7 +58,7 @@ SHARED_THREADS = re.compile(r"\.to_thread\(|run_in_executor\(None|\.getaddrinfo\
 
 
 def test_nothing_waits_for_the_threads_that_libraries_share(sources: list[Path]) -> None:
-    """Work and names go through ``localagent.in_thread`` and ``resolve_name``, so that neither holds up the other."""
+    """Work and names have threads of their own (``in_thread``, ``resolve_name``), so that none holds up the other."""
     found = [
         (str(path), line)
         for path in sources

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from localagent.records.responses import Response
     from localagent.settings.model import Settings
 
+__all__ = ["PROCESSES_VARIABLE", "Runtime"]
+
 PROCESSES_VARIABLE = "LOCALAGENT_PROCESSES"
 """The variable by which a front of several processes tells each of them how many there are."""
 

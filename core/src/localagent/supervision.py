@@ -16,6 +16,8 @@ from typing import Any
 
 import attrs
 
+__all__ = ["Liveness", "ending", "place_of", "raised_at", "tell_failure"]
+
 
 def place_of(error: BaseException) -> str:
     """Return the file and line that raised an exception, such as ``worker.py:97``; empty where nothing did."""

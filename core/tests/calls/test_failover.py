@@ -9,18 +9,8 @@ from typing import Any
 
 import pytest
 
-from localagent import (
-    Attempt,
-    Client,
-    ConnectFailed,
-    GiveUp,
-    LocalAgentError,
-    Plugin,
-    Retry,
-    UpstreamServerError,
-    UpstreamTimeout,
-    hookimpl,
-)
+from localagent import Attempt, Client, GiveUp, LocalAgentError, Plugin, Retry, hookimpl
+from localagent.errors import ConnectFailed, UpstreamServerError, UpstreamTimeout
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.fake_provider import FakeProvider, FakeProviderPlugin
 

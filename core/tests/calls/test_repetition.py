@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from localagent import Client, LocalAgentError, StreamInterrupted, UpstreamServerError
+from localagent import Client, LocalAgentError
 from localagent.calls.repetition import LARGE, LEFT_OUT, without_repetition
-from localagent.errors import InvalidRequest
+from localagent.errors import InvalidRequest, StreamInterrupted, UpstreamServerError
 from localagent.records.requests import ChatRequest
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import FaultServer, ReadRequest, Send, WirePlugin, answer, chunked, head, sse

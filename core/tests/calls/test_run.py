@@ -16,23 +16,26 @@ from localagent import (
     Call,
     ChatRequest,
     Client,
-    InternalError,
     LocalAgentError,
     Metric,
-    NotAllowed,
-    NotCached,
-    Overloaded,
     Plugin,
-    PluginError,
     Principal,
     Request,
     Retry,
-    StreamInterrupted,
-    UpstreamTimeout,
     hookimpl,
 )
+from localagent.errors import (
+    InternalError,
+    NotAllowed,
+    NotCached,
+    Overloaded,
+    PluginError,
+    StreamInterrupted,
+    UpstreamTimeout,
+)
 from localagent.pipeline.pipeline import core_specs
-from localagent.plugin_api.kinds import HookSpec, OnRaise
+from localagent.plugin_api import OnRaise
+from localagent.plugin_api.kinds import HookSpec
 from localagent.plugin_api.plugin import PluginSource
 from localagent.runtime import Runtime
 from localagent_testing import Reply, fake_provider_plugin

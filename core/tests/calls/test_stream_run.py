@@ -17,19 +17,15 @@ from localagent import (
     CacheEntry,
     Chunk,
     Client,
-    InternalError,
     LocalAgentError,
     Metric,
     Outcome,
-    Overloaded,
     Plugin,
     Retry,
-    StreamInterrupted,
     StreamStep,
-    UpstreamServerError,
-    UpstreamTimeout,
     hookimpl,
 )
+from localagent.errors import InternalError, Overloaded, StreamInterrupted, UpstreamServerError, UpstreamTimeout
 from localagent.plugin_api.plugin import PluginSource
 from localagent_testing import Reply, fake_provider_plugin, sse
 from localagent_testing.fake_provider import DONE, FakeProviderPlugin

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from localagent import Attempt, HttpAnswer, LocalAgentError, OpenAICompatible, ResponseTooLarge, UpstreamProtocol
-from localagent.http_answers.density import (
-    BLOCK,
+from localagent import Attempt, HttpAnswer, LocalAgentError, OpenAICompatible
+from localagent.errors import ResponseTooLarge, UpstreamProtocol
+from localagent.http_answers import (
     LARGE,
-    MOST_COMMAS,
-    MOST_MEMBERS,
-    DensityCount,
+    OpenAIDecoder,
+    chat_response,
+    completion_response,
+    embed_response,
     looked_through,
     refuse_dense,
 )
-from localagent.http_answers.openai_stream import OpenAIDecoder
-from localagent.http_answers.whole_answers import chat_response, completion_response, embed_response
+from localagent.http_answers.density import BLOCK, MOST_COMMAS, MOST_MEMBERS, DensityCount
 from localagent_testing import FakeCore
 from localagent_testing.turns import counting_turns
 

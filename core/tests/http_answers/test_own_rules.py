@@ -7,16 +7,9 @@ from typing import Any
 
 import pytest
 
-from localagent import (
-    Client,
-    ErrorRule,
-    NoSettings,
-    OpenAICompatible,
-    Plugin,
-    ProviderType,
-    QuotaExhausted,
-    hookimpl,
-)
+from localagent import Client, NoSettings, OpenAICompatible, Plugin, ProviderType, hookimpl
+from localagent.errors import QuotaExhausted
+from localagent.http_answers import ErrorRule
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import FaultServer, ReadRequest, Send, answer, sse
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localagent.http_answers import redact, redact_address
 from localagent.http_answers.answer_shapes import LOOKED_AT
-from localagent.http_answers.redaction import ADDRESS_LOOKED_AT, clean_header, redact, redact_address
+from localagent.http_answers.redaction import ADDRESS_LOOKED_AT, clean_header
 from localagent_testing.common_answers import KEY
 
 

@@ -17,9 +17,9 @@ from localagent.errors import (
     UpstreamAuth,
     UpstreamServerError,
 )
-from localagent.http_answers import translation
+from localagent.http_answers import ErrorRule, translation
 from localagent.http_answers.answer_shapes import LOOKED_AT, READ
-from localagent.http_answers.error_rules import TABLE, ErrorRule
+from localagent.http_answers.error_rules import TABLE
 from localagent_testing.common_answers import COMMON_ANSWERS as ANSWERS
 from localagent_testing.common_answers import KEY, PAGE
 from localagent_testing.translated import TARGET, Answered, answered, found, inside, openai_error

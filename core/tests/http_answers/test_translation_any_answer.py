@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.errors import LocalAgentError
-from localagent.http_answers.translation import error_from_answer, error_from_document
+from localagent.http_answers import error_from_answer, error_from_document
 from localagent_testing.common_answers import KEY
 from localagent_testing.translated import TARGET, WALL, answered
 

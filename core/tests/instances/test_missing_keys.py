@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 import pytest
 
-from localagent import Client, Plugin, ProviderSetup, ProviderType, Secret, SettingsError, hookimpl
+from localagent import Client, Plugin, ProviderSetup, ProviderType, Secret, hookimpl
+from localagent.errors import SettingsError
 from localagent.structuring.secrets import SecretRef
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import FaultServer, ReadRequest, Send, WirePlugin, answer

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from localagent import Client, Instance, InstanceState, Plugin, PluginError, Transport, hookimpl
-from localagent.plugin_api.installing import CONNECT, install, missing_role
+from localagent import Client, Instance, InstanceState, Plugin, Transport, hookimpl
+from localagent.errors import PluginError
+from localagent.plugin_api import install
+from localagent.plugin_api.installing import CONNECT, missing_role
 from localagent_testing import FaultServer, ReadRequest, Reply, Send, WirePlugin, answer, fake_provider_plugin
 
 CALM = {"health": {"enabled": False}}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from localagent import Client, Instance, LocalAgentError, ModelInfo, UpstreamServerError, UpstreamTimeout
-from localagent.errors import Advice
+from localagent import Client, Instance, LocalAgentError, ModelInfo
+from localagent.errors import Advice, UpstreamServerError, UpstreamTimeout
 from localagent_testing import fake_provider_plugin
 
 STALE = UpstreamServerError("closed", advice=Advice(same=True, next=True, stale=True))

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from localagent import Client, InvalidRequest, ModelNotFound, check_model_name
+from localagent import Client
+from localagent.errors import InvalidRequest, ModelNotFound
 from localagent.instances.model_names import KNOWN_AT_MOST
 from localagent.instances.token_counts import KNOWN_AT_MOST as COUNTED_AT_MOST
+from localagent.records import check_model_name
 from localagent_testing import fake_provider_plugin
 
 UNFIT = {

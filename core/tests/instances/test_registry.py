@@ -9,24 +9,13 @@ from typing import Any
 
 import pytest
 
-from localagent import (
-    Client,
-    LocalAgentError,
-    ModelNotFound,
-    NotAllowed,
-    Plugin,
-    PluginError,
-    PoolProfile,
-    Principal,
-    ProviderType,
-    SettingsError,
-    hookimpl,
-)
+from localagent import Client, LocalAgentError, Plugin, Principal, ProviderType, hookimpl
+from localagent.errors import ModelNotFound, NotAllowed, PluginError, SettingsError
 from localagent.instances.fleet import Fleet
-from localagent.plugin_api.discovery import find_plugins
-from localagent.plugin_api.installing import PROVIDER, missing_role
+from localagent.plugin_api import PROVIDER, find_plugins
+from localagent.plugin_api.installing import missing_role
 from localagent.plugin_api.plugin import NoSettings
-from localagent.records.call import NOBODY
+from localagent.records import NOBODY, PoolProfile
 from localagent_testing import WirePlugin, fake_provider_plugin
 
 TWO = fake_provider_plugin({"a": [], "b": []}, models=("m", "n"))

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from localagent.pipeline import Step
 from localagent.pipeline.failures import PluginFailures
-from localagent.pipeline.steps import Step
-from localagent.plugin_api.kinds import HookSpec, Kind, OnRaise, hook
-from localagent.timing.timer import NEVER, Timer
+from localagent.plugin_api import Kind, OnRaise, hook
+from localagent.plugin_api.kinds import HookSpec
+from localagent.timing import NEVER, Timer
 from localagent_testing import ManualClock
 
 CLOCK = ManualClock()

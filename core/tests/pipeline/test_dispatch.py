@@ -9,10 +9,10 @@ import pytest
 from made_steps import CLOCK, both, gives, sleeps_for, step_of, timer
 
 from localagent.errors import InternalError, RateLimited, UpstreamTimeout
+from localagent.pipeline import Step
 from localagent.pipeline.dispatch import first, first_now, notify, notify_all, pipe, pipe_now
 from localagent.pipeline.failures import PluginFailures
-from localagent.pipeline.steps import Step
-from localagent.plugin_api.kinds import OnRaise
+from localagent.plugin_api import OnRaise
 
 # PIPE -----------------------------------------------------------------------------------------------------------------
 

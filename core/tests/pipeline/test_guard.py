@@ -9,19 +9,8 @@ from typing import Any
 
 import pytest
 
-from localagent import (
-    Attempt,
-    CacheEntry,
-    Chunk,
-    Client,
-    InternalError,
-    LocalAgentError,
-    Metric,
-    Outcome,
-    Plugin,
-    StreamInterrupted,
-    hookimpl,
-)
+from localagent import Attempt, CacheEntry, Chunk, Client, LocalAgentError, Metric, Outcome, Plugin, hookimpl
+from localagent.errors import InternalError, StreamInterrupted
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.fake_provider import FakeProvider, FakeProviderPlugin
 

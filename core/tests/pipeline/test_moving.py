@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self
 import attrs
 import pytest
 
-from localagent import Call, Client, Plugin, PluginError, Target, hookimpl
+from localagent import Call, Client, Plugin, Target, hookimpl
+from localagent.errors import PluginError
 from localagent_testing import fake_provider_plugin
 
 CALM: dict[str, Any] = {"health": {"enabled": False}}

@@ -15,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.errors import InternalError, PluginError
-from localagent.pipeline.pipeline import Pipeline, core_specs
+from localagent.pipeline import Pipeline
+from localagent.pipeline.pipeline import core_specs
 from localagent.pipeline.plan import CALL_HOOKS
-from localagent.plugin_api.discovery import Loaded, Report, as_loaded
-from localagent.plugin_api.kinds import Kind, OnRaise, hook, hookimpl
+from localagent.plugin_api import Kind, OnRaise, Report, as_loaded, hook
+from localagent.plugin_api.discovery import Loaded
+from localagent.plugin_api.kinds import hookimpl
 from localagent.plugin_api.plugin import Plugin
 from localagent_testing import FakeCore
 

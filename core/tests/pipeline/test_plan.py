@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from made_steps import gives, step_of
 
-from localagent.pipeline.plan import Plan
+from localagent.pipeline import Plan
 
 
 def test_a_plan_can_be_changed_step_by_step() -> None:

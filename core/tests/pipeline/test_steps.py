@@ -9,7 +9,8 @@ import pytest
 from made_steps import both, gives, sleeps_for, step_of, timer
 
 from localagent.errors import InternalError, RateLimited, UpstreamTimeout
-from localagent.pipeline.steps import Step, ask
+from localagent.pipeline import Step
+from localagent.pipeline.steps import ask
 
 
 @both

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from localagent import FrontAnswer, FrontRequest, Principal, Route, Unauthenticated
+from localagent import Principal
+from localagent.errors import Unauthenticated
+from localagent.plugin_api import FrontAnswer, FrontRequest, Route
 
 
 def test_a_request_needs_no_more_than_method_and_path() -> None:

@@ -9,18 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent.plugin_api import installing
-from localagent.plugin_api.installing import (
-    CLI,
-    CORE,
-    MODEL,
-    install,
-    is_known,
-    known_plugins,
-    missing_plugin,
-    missing_type,
-    upgrade,
-)
+from localagent.plugin_api import CORE, install, installing, known_plugins, missing_plugin, missing_type, upgrade
+from localagent.plugin_api.installing import CLI, MODEL, is_known
 
 PLUGINS = ["provider-openai", "provider-ollama", "cache-memory", "somebodys-own"]
 TYPOS = ["provider-opnai", "cache-memroy", "cache_memory", "Cache-Memory", "cache-quantum", "memory", "cache-redis",

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 import pytest
 
-from localagent import Client, Plugin, PluginError, SettingsError
-from localagent.plugin_api.discovery import as_loaded, make_plugin
+from localagent import Client, Plugin
+from localagent.errors import PluginError, SettingsError
+from localagent.plugin_api import as_loaded
+from localagent.plugin_api.discovery import make_plugin
 from localagent.plugin_api.handle import Handle
 from localagent.plugin_api.plugin import PluginSource
 from localagent_testing import FakeCore, fake_provider_plugin

@@ -12,11 +12,11 @@ from textwrap import dedent
 import pytest
 
 from localagent.errors import PluginError
-from localagent.pipeline.pipeline import Pipeline
+from localagent.pipeline import Pipeline
+from localagent.plugin_api import as_loaded, find_plugins, missing_plugin
 from localagent.plugin_api import discovery as plugins
-from localagent.plugin_api.discovery import as_loaded, find_plugins, load_plugins
-from localagent.plugin_api.installing import install as how_to_install
-from localagent.plugin_api.installing import missing_plugin
+from localagent.plugin_api import install as how_to_install
+from localagent.plugin_api.discovery import load_plugins
 from localagent.plugin_api.plugin import Plugin
 
 Install = Callable[..., None]

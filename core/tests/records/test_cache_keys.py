@@ -11,7 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from localagent.errors import InvalidRequest
-from localagent.records.caching import IGNORED, CacheKey, cache_keys
+from localagent.records import cache_keys
+from localagent.records.caching import IGNORED, CacheKey
 from localagent.records.instances import Instance, Target
 from localagent.records.requests import ChatRequest, CompletionRequest, EmbedRequest
 

@@ -6,7 +6,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent import CacheEntry, CacheKey, ChatResponse, EmbedResponse, Usage, pack_entry, unpack_entry
+from localagent import CacheEntry, CacheKey, ChatResponse, EmbedResponse, Usage
+from localagent.records import pack_entry, unpack_entry
 
 KEY = CacheKey(b"d" * 32, b"c" * 16, 7, "fake/m", "t")
 EVENTS = (b'{"a": 1}', b'{"b":2}')

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.records.instances import Instance, Instances, InstanceState, Target
+from localagent.records import Instances
+from localagent.records.instances import Instance, InstanceState, Target
 from localagent_testing import FakeCore
 
 

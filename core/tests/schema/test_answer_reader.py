@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from chat_events import called, calls, chunk, encode, piece, said
 
-from localagent import UpstreamProtocol, Usage
+from localagent import Usage
+from localagent.errors import UpstreamProtocol
 from localagent.schema import (
     AnswerEvent,
     AnswerReader,

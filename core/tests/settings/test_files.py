@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from localagent.errors import SettingsError
-from localagent.settings.files import load_settings
+from localagent.settings import load_settings
 from localagent.settings.model import Settings
 from localagent_testing.canaries import CANARY_KEY, Canaries
 

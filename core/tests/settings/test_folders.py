@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from localagent.errors import SettingsError
-from localagent.settings.folders import config_folder, state_folder
+from localagent.settings import config_folder, state_folder
 
 HOME = {"HOME": "/home/user"}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent import create_private_file
+from localagent.settings import create_private_file
 
 fcntl = pytest.importorskip("fcntl", reason="locks that a close drops are those of POSIX")
 

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from localagent.errors import SettingsError
-from localagent.records.instances import PoolProfile
-from localagent.records.transport import Caps
+from localagent.records import Caps, PoolProfile
 from localagent.settings.provider import InstanceSettings, ProviderSettings
 from localagent.structuring.place import Place
 from localagent.structuring.secrets import SecretRef
-from localagent.timing.timeouts import Timeouts
+from localagent.timing import Timeouts
 from localagent_testing.canaries import CANARY_KEY, Canaries
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from localagent import Client, LocalAgentError, Plugin, SettingsError
-from localagent.settings.files import find_settings
+from localagent import Client, LocalAgentError, Plugin
+from localagent.errors import SettingsError
+from localagent.settings import find_settings
 from localagent_testing import fake_provider_plugin
 
 

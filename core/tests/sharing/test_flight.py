@@ -20,19 +20,15 @@ from localagent import (
     ChatResponse,
     Client,
     LocalAgentError,
-    LocalRefusal,
     Metric,
-    NotAllowed,
     Outcome,
-    Overloaded,
     Plugin,
     Principal,
     Request,
     Retry,
-    UpstreamTimeout,
     hookimpl,
 )
-from localagent.errors import Draining
+from localagent.errors import Draining, LocalRefusal, NotAllowed, Overloaded, UpstreamTimeout
 from localagent.plugin_api.plugin import PluginSource
 from localagent_testing import Reply, fake_provider_plugin
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from localagent import Attempt, CacheEntry, Client, LocalAgentError, Metric, Overloaded, Plugin, hookimpl
+from localagent import Attempt, CacheEntry, Client, LocalAgentError, Metric, Plugin, hookimpl
+from localagent.errors import Overloaded
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.contracts.base import often
 

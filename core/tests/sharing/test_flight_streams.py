@@ -15,19 +15,15 @@ from localagent import (
     Call,
     Chunk,
     Client,
-    InternalError,
     LocalAgentError,
     Metric,
     Outcome,
-    Overloaded,
     Plugin,
     Retry,
-    StreamInterrupted,
     StreamStep,
-    UpstreamTimeout,
     hookimpl,
 )
-from localagent.errors import Draining
+from localagent.errors import Draining, InternalError, Overloaded, StreamInterrupted, UpstreamTimeout
 from localagent.plugin_api.plugin import PluginSource
 from localagent_testing import Reply, fake_provider_plugin
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from localagent import Attempt, CacheEntry, CacheKey, CachePolicy, Client, LocalAgentError, Metric, Overloaded, Plugin
+from localagent import Attempt, CacheEntry, CacheKey, CachePolicy, Client, LocalAgentError, Metric, Plugin
+from localagent.errors import Overloaded
 from localagent.plugin_api.kinds import hookimpl
 from localagent.plugin_api.plugin import PluginSource
-from localagent.records.caching import IGNORED, cache_keys
+from localagent.records import cache_keys
+from localagent.records.caching import IGNORED
 from localagent.records.instances import Instance, Target
 from localagent.records.requests import ChatRequest
 from localagent_testing import Reply, fake_provider_plugin

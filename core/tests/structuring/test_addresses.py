@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent.settings.provider import is_metadata_address, read_address
+from localagent.settings import read_address
+from localagent.settings.provider import is_metadata_address
 
 
 @pytest.mark.parametrize(

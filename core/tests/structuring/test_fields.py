@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 import attrs
 import pytest
 
-from localagent.structuring.fields import NOT_A_SETTING, Seconds, expected, one_of, reading_of, setting_fields
+from localagent.settings import reading_of, setting_fields
+from localagent.structuring.fields import NOT_A_SETTING, Seconds, expected, one_of
 
 
 @attrs.frozen

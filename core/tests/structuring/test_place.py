@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localagent.structuring.place import Place, looks_secret, names_secret
+from localagent.settings import looks_secret, names_secret
+from localagent.structuring.place import Place
 from localagent_testing.canaries import CANARY_KEY
 
 HERE = Place("localagent.toml")

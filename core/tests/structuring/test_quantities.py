@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from localagent.settings import read_seconds, reading_of
 from localagent.structuring.fields import (
     DURATIONS,
     SIZES,
@@ -21,8 +22,6 @@ from localagent.structuring.fields import (
     Seconds,
     Share,
     read_bytes,
-    read_seconds,
-    reading_of,
     show_bytes,
     show_seconds,
 )

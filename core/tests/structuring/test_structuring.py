@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.errors import SettingsError
+from localagent.settings import structure
 from localagent.structuring.fields import Bytes, Seconds
 from localagent.structuring.place import Place
-from localagent.structuring.reading import read, structure
+from localagent.structuring.reading import read
 from localagent_testing.canaries import CANARY_KEY, Canaries
 
 FILE = "localagent.toml"

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from localagent import Client, LocalAgentError, Plugin, PluginError, ProviderType, SettingsError, hookimpl
+from localagent import Client, LocalAgentError, Plugin, ProviderType, hookimpl
+from localagent.errors import PluginError, SettingsError
 from localagent.plugin_api.plugin import NoSettings
-from localagent.settings.files import find_settings
-from localagent.structuring.place import read_count, wrong_variable
+from localagent.settings import find_settings, wrong_variable
+from localagent.structuring.place import read_count
 from localagent_testing import CANARY_KEY, Canaries, fake_provider_plugin
 
 COUNT = "expected a whole number from 1 up"

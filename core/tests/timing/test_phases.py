@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from localagent.errors import ConnectFailed, LocalAgentError, Phase, PoolTimeout, UpstreamTimeout
-from localagent.timing.phases import PhaseTimer, phase_error
-from localagent.timing.timeouts import Timeouts
-from localagent.timing.timer import NEVER, Timer
+from localagent.timing import NEVER, PhaseTimer, Timeouts, Timer
+from localagent.timing.phases import phase_error
 
 
 def entered(timeouts: Timeouts, *, streamed: bool, cold: bool | None) -> tuple[Any, float | None]:

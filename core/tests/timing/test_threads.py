@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from localagent import in_thread, resolve_name
+from localagent.timing import in_thread, resolve_name
 from localagent.timing.work import NAMES_AT_MOST, WORK_AT_MOST, Threads
 from localagent_testing.faults.resolver import SILENT, stub_resolver
 
@@ -98,7 +98,7 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
 
 PROGRAM = """
 import asyncio, socket, threading
-from localagent import resolve_name
+from localagent.timing import resolve_name
 
 socket.getaddrinfo = lambda *arguments, **named: threading.Event().wait(600)
 
@@ -127,7 +127,7 @@ def test_the_end_of_the_interpreter_is_survived() -> None:
     """Work that is given away when there are no threads any more is done at once."""
     program = """
 import asyncio, atexit
-from localagent import in_thread
+from localagent.timing import in_thread
 atexit.register(lambda: asyncio.run(in_thread(print, "written")))
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)

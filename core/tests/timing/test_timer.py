@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.errors import LocalAgentError
-from localagent.timing.timer import NEVER, Cancellation, Timer
+from localagent.timing import NEVER, Timer
+from localagent.timing.timer import Cancellation
 from localagent.timing.wheel import FAR, FINE, Wheel
 from localagent_testing import run_virtual
 

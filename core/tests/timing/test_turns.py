@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from localagent import let_others_run
+from localagent.timing import let_others_run
 from localagent.timing.work import EACH, MOST
 from localagent_testing.turns import Turns, counting_turns
 

@@ -8,7 +8,8 @@ from importlib.metadata import entry_points
 import pytest
 from cache_entries import entry_of, key_of
 
-from localagent import CacheEntry, CacheKey, Client, Plugin, SettingsError, hookimpl
+from localagent import CacheEntry, CacheKey, Client, Plugin, hookimpl
+from localagent.errors import SettingsError
 from localagent_cache_memory import MemoryCachePlugin, MemoryCacheSettings
 from localagent_testing import FakeCore, Reply, fake_provider_plugin
 

@@ -13,7 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from localagent import CacheCounts, CacheEntry, ChatResponse, Usage, Which
+from localagent import CacheEntry, ChatResponse, Usage
+from localagent.records import CacheCounts, Which
 from localagent_cache_memory import Counts
 from localagent_cache_memory.sizes import size_of
 from localagent_cache_memory.store import PAIRS, AnswerStore

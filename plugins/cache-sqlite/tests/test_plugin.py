@@ -10,17 +10,9 @@ from pathlib import Path
 import pytest
 from sqlite_entries import NOW, entry_of, files, key_of, opened
 
-from localagent import (
-    CacheContents,
-    CacheCounts,
-    CacheEntry,
-    ChatResponse,
-    Client,
-    SettingsError,
-    StartError,
-    Usage,
-    Which,
-)
+from localagent import CacheEntry, ChatResponse, Client, Usage
+from localagent.errors import SettingsError, StartError
+from localagent.records import CacheContents, CacheCounts, Which
 from localagent_cache_sqlite import SqliteCachePlugin, SqliteCacheSettings
 from localagent_cache_sqlite.entry_rows import decoded, encoded
 from localagent_testing import fake_provider_plugin

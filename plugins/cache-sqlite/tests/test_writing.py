@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from sqlite_entries import NOW, entry_of, key_of, opened
 
-from localagent import CacheEntry, CacheKey, ChatResponse, Which
+from localagent import CacheEntry, CacheKey, ChatResponse
+from localagent.records import Which
 from localagent_cache_sqlite import schema
 from localagent_cache_sqlite.entry_rows import Row, encoded, row_id
 from localagent_cache_sqlite.eviction import Bounds, fill

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent import Instance, ModelInfo, ModelNotFound, Outcome
+from localagent import Instance, ModelInfo, Outcome
+from localagent.errors import ModelNotFound
 from localagent_catalog import CatalogPlugin, CatalogSettings
 from localagent_catalog.nearness import is_near
 from localagent_testing import FakeCore

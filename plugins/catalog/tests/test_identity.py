@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from localagent import Attempt, Client, ModelInfo, ModelNotFound, Plugin, Retry, Secret, hookimpl
+from localagent import Attempt, Client, ModelInfo, Plugin, Retry, Secret, hookimpl
+from localagent.errors import ModelNotFound
 from localagent_catalog import CatalogPlugin
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing import FaultServer, ReadRequest, Reply, Send, WirePlugin, answer, fake_provider_plugin

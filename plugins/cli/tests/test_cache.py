@@ -10,9 +10,8 @@ import pytest
 CACHE = """
     from pathlib import Path
 
-    from localagent import (
-        CacheCounts, CacheEntry, CacheFigures, CacheKey, ChatResponse, KeptAnswer, Plugin, Which
-    )
+    from localagent import CacheEntry, CacheKey, ChatResponse, Plugin
+    from localagent.records import CacheCounts, CacheFigures, KeptAnswer, Which
 
     AGES = {"a": 10.0, "b": 3600.0}
 

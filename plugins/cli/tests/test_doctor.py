@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from localagent.plugin_api.discovery import find_plugins
-from localagent.plugin_api.installing import install
+from localagent.plugin_api import find_plugins, install
 from localagent_testing import FaultServer, ReadRequest, Send, Stall, answer
 
 MODELS = {"data": [{"id": "m"}]}
@@ -67,7 +66,8 @@ async def test_it_is_readable(shell: Any) -> None:
 
 
 DIAGNOSED = """
-    from localagent import Plugin, StartError
+    from localagent import Plugin
+    from localagent.errors import StartError
     from localagent_cli.findings import Finding
 
     class Diagnosed(Plugin):

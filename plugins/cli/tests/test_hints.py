@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from localagent.plugin_api import installing
-from localagent.plugin_api.installing import install, is_known, known_plugins, upgrade
+from localagent.plugin_api import install, installing, known_plugins, upgrade
+from localagent.plugin_api.installing import is_known
 from localagent_cli import hints
 from localagent_cli.hints import install_one_of, missing_command, uninstall
 

@@ -60,7 +60,7 @@ BROKEN = """
     def snap(): ...
 """
 REFUSES = """
-    from localagent import PluginError
+    from localagent.errors import PluginError
 
     raise PluginError("It needs another Python.", mend="Upgrade Python.")
 """

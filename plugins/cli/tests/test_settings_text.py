@@ -11,13 +11,12 @@ from typing import Any, get_args
 import attrs
 import pytest
 
-from localagent import Timeouts
-from localagent.records.instances import PoolProfile
-from localagent.records.transport import Caps
+from localagent.records import Caps, PoolProfile
+from localagent.settings import reading_of, setting_fields
 from localagent.settings.model import Alias, HealthSettings, RetryBudgetSettings, Settings, Sharing
 from localagent.settings.provider import InstanceSettings, ProviderSettings
-from localagent.structuring.fields import reading_of, setting_fields
 from localagent.structuring.secrets import Secret
+from localagent.timing import Timeouts
 from localagent_cli.settings_text import sample_settings, show
 from localagent_cli.toml_writing import write_toml
 from localagent_testing.canaries import CANARY_KEY, Canaries

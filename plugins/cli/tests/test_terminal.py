@@ -144,7 +144,7 @@ async def test_progress_is_text_and_no_markup(shell: Any, says: Callable[..., Sc
     """Brackets in a file's name are shown as they are."""
     shell.plugin("request-loader", "Loader", """
         from localagent import Plugin, hookimpl
-        from localagent.plugin_api.progress import progress
+        from localagent.plugin_api import progress
 
         class Loader(Plugin):
             @hookimpl

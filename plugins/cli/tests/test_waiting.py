@@ -10,7 +10,7 @@ from localagent_testing.faults.dialects import DIALECTS
 OPENAI = DIALECTS["openai"]
 LOADER = """
     from localagent import Plugin, hookimpl
-    from localagent.plugin_api.progress import progress
+    from localagent.plugin_api import progress
 
     class Loader(Plugin):
         @hookimpl

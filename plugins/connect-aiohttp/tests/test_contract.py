@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import attrs
 
-from localagent import Caps, ConnectSettings, PoolProfile
+from localagent.records import Caps, ConnectSettings, PoolProfile
 from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, AiohttpTransport, Permits
 from localagent_testing import ConnectContract, FakeCore, TransportContract
 from localagent_testing.contracts.exchanging import CAPS, HERE, POOL

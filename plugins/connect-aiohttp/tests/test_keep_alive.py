@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localagent import Instance, PoolProfile
+from localagent import Instance
+from localagent.records import PoolProfile
 from localagent_connect_aiohttp import AiohttpTransport
 from localagent_testing import FaultServer, ReadRequest, Script, Send, answer
 from localagent_testing.contracts.exchanging import fetch

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import localagent_connect_aiohttp
-from localagent import Instance, PoolProfile, Settings
-from localagent.structuring.reading import structure
+from localagent import Instance, Settings
+from localagent.records import PoolProfile
+from localagent.settings import structure
 from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, AiohttpTransport
 from localagent_testing import FakeCore, FaultServer, Hold, ReadRequest, Send, answer
 from localagent_testing.contracts.connect import NAME, resolve_to

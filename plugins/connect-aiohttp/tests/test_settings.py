@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from localagent import Client, LocalAgentError, PoolProfile
-from localagent.structuring.reading import structure
+from localagent import Client, LocalAgentError
+from localagent.records import PoolProfile
+from localagent.settings import structure
 from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, AiohttpTransport
 from localagent_testing import fake_provider_plugin
 

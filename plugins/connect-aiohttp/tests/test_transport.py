@@ -13,7 +13,8 @@ import attrs
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from localagent import ConnectFailed, ConnectSettings, PoolProfile, SettingsError
+from localagent.errors import ConnectFailed, SettingsError
+from localagent.records import ConnectSettings, PoolProfile
 from localagent_connect_aiohttp import AiohttpConnectSettings, AiohttpTransport, Sessions
 from localagent_testing import Authority, FaultServer, ReadRequest, Send, answer
 from localagent_testing.contracts.exchanging import CAPS, HERE, fetch

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import attrs
 import pytest
 
-from localagent import ConnectFailed, ConnectSettings, PoolProfile, PoolStats, UpstreamProtocol
+from localagent.errors import ConnectFailed, UpstreamProtocol
+from localagent.records import ConnectSettings, PoolProfile, PoolStats
 from localagent_connect_fast import FastTransport, Resolver
 from localagent_connect_fast.answer import MARK
 from localagent_testing import Authority, FaultServer, Hold, ReadRequest, Repeat, Send, Stall, answer, head

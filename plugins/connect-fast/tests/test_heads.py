@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localagent import SettingsError
+from localagent.errors import SettingsError
 from localagent_connect_fast.heads import KEPT, Head, Heads
 
 URL = "http://a.test:8000/v1/x?y=%20"

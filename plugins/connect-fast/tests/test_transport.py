@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import attrs
 
-from localagent import Caps, ConnectSettings, PoolProfile
+from localagent.records import Caps, ConnectSettings, PoolProfile
 from localagent_connect_fast import FastTransport, Resolver
 from localagent_testing import TransportContract
 from localagent_testing.contracts.exchanging import CAPS, HERE, POOL

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent import (
+from localagent import Instance, LocalAgentError, Retry, Target
+from localagent.errors import (
+    Advice,
     BudgetExceeded,
     CircuitOpen,
     ConnectFailed,
     ContentFiltered,
     ContextLengthExceeded,
     EmptyResponse,
-    Instance,
     InternalError,
     InvalidRequest,
-    LocalAgentError,
     LocalRateLimited,
     ModelNotFound,
     Overloaded,
@@ -28,15 +28,12 @@ from localagent import (
     QuotaExhausted,
     RateLimited,
     ResponseTooLarge,
-    Retry,
     StreamInterrupted,
-    Target,
     UpstreamAuth,
     UpstreamProtocol,
     UpstreamServerError,
     UpstreamTimeout,
 )
-from localagent.errors import Advice
 from localagent_failure_retry import RetrySettings
 from localagent_failure_retry.policy import Failed, decide
 

@@ -10,19 +10,15 @@ from typing import Any
 
 import pytest
 
-from localagent import (
-    Attempt,
-    Client,
+from localagent import Attempt, Client, GiveUp, Plugin, hookimpl
+from localagent.errors import (
     ConnectFailed,
-    GiveUp,
     InvalidRequest,
     Overloaded,
-    Plugin,
     RateLimited,
     StreamInterrupted,
     UpstreamAuth,
     UpstreamServerError,
-    hookimpl,
 )
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_failure_retry import RetryPlugin

@@ -8,18 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from localagent import (
-    Client,
-    FrontAnswer,
-    FrontRequest,
-    FrontStream,
-    Plugin,
-    PluginError,
-    Principal,
-    Route,
-    Unauthenticated,
-    hookimpl,
-)
+from localagent import Client, Plugin, Principal, hookimpl
+from localagent.errors import PluginError, Unauthenticated
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
 from localagent_gateway import GatewayPlugin
 from localagent_gateway.keys.store import KeyStore
 from localagent_testing import CANARY_PROMPT, fake_provider_plugin

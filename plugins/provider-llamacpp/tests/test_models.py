@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from localagent.errors import SettingsError
-from localagent.plugin_api.installing import MODEL, install
+from localagent.plugin_api import install
+from localagent.plugin_api.installing import MODEL
 from localagent_provider_llamacpp.models import DEFAULT_MODEL, HEADER, file_mark, find_model, is_remote
 
 WHOLE = HEADER.pack(b"GGUF", 3, 2, 1)

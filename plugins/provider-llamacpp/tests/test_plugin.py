@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from localagent import Client, ContextLengthExceeded, LocalAgentError, ModelNotFound, SettingsError
+from localagent import Client, LocalAgentError
+from localagent.errors import ContextLengthExceeded, ModelNotFound, SettingsError
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_llamacpp.plugin import LlamaCppPlugin
 from localagent_testing import tiny_gguf

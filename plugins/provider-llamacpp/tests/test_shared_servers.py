@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from localagent import Client, LocalAgentError, SettingsError
+from localagent import Client, LocalAgentError
+from localagent.errors import SettingsError
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_llamacpp.plugin import LlamaCppPlugin, LlamaCppSettings
 from localagent_provider_llamacpp.shared_servers import SharedServers

@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 
 from localagent import Attempt, Call, Instance, InstanceState, Principal, Target
-from localagent.records.call import CACHE
+from localagent.records import CACHE
 from localagent.records.requests import ChatRequest, CompletionRequest, EmbedRequest
-from localagent.timing.timer import NEVER, Timer
+from localagent.timing import NEVER, Timer
 from localagent_provider_ollama.error_rules import RULES
 from localagent_testing.real_servers import RealServer, llama_server, ollama_proxy
 from localagent_testing.tiny_gguf import tiny_gguf

@@ -12,15 +12,8 @@ import pytest
 from openai.types import Completion, CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion
 
-from localagent import (
-    Attempt,
-    EmptyResponse,
-    ModelNotFound,
-    StreamInterrupted,
-    UpstreamProtocol,
-    UpstreamServerError,
-    Usage,
-)
+from localagent import Attempt, Usage
+from localagent.errors import EmptyResponse, ModelNotFound, StreamInterrupted, UpstreamProtocol, UpstreamServerError
 from localagent_provider_ollama.answers import chat_response, completion_response, embed_response
 
 AttemptOf = Callable[..., Attempt]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from localagent import InvalidRequest
+from localagent.errors import InvalidRequest
 from localagent_provider_ollama import OllamaSettings
 from localagent_provider_ollama.bodies import COMPLETION, EMBEDDING, chat_body, completion_body, embedding_body
 from localagent_provider_ollama.chat_fields import CHAT

@@ -12,16 +12,13 @@ from hypothesis import strategies as st
 from openai.types import Completion
 from openai.types.chat import ChatCompletionChunk
 
-from localagent import (
-    Attempt,
-    Chunk,
+from localagent import Attempt, Chunk, LocalAgentError, Usage
+from localagent.errors import (
     EmptyResponse,
-    LocalAgentError,
     ResponseTooLarge,
     StreamInterrupted,
     UpstreamProtocol,
     UpstreamServerError,
-    Usage,
 )
 from localagent.schema.joining import join_events
 from localagent_provider_ollama.answers import chat_response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localagent import SettingsError
+from localagent.errors import SettingsError
 from localagent_provider_ollama.host import host_url
 from localagent_provider_ollama.plugin import from_environment
 

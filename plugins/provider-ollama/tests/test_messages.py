@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent import Attempt, InvalidRequest
+from localagent import Attempt
+from localagent.errors import InvalidRequest
 from localagent_provider_ollama.answers import chat_response
 from localagent_provider_ollama.messages import ollama_messages
 

@@ -10,16 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from localagent import (
-    Client,
-    InvalidRequest,
-    ModelInfo,
-    ModelNotFound,
-    PoolProfile,
-    UpstreamProtocol,
-    UpstreamServerError,
-    UpstreamTimeout,
-)
+from localagent import Client, ModelInfo
+from localagent.errors import InvalidRequest, ModelNotFound, UpstreamProtocol, UpstreamServerError, UpstreamTimeout
+from localagent.records import PoolProfile
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_ollama import OllamaPlugin
 from localagent_provider_ollama import provider as provider_module

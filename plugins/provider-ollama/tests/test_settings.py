@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent import SettingsError
-from localagent.structuring.reading import structure
+from localagent.errors import SettingsError
+from localagent.settings import structure
 from localagent_provider_ollama import OllamaSettings
 from localagent_provider_ollama.settings import keep_alive_seconds
 

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from localagent import InvalidRequest, RateLimited
+from localagent.errors import InvalidRequest, RateLimited
 from localagent_provider_openai.error_rules import RULES
 from localagent_testing.common_answers import COMMON_ANSWERS
 from localagent_testing.translated import (

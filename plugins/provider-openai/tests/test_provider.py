@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from localagent import Client, PoolProfile, SettingsError
+from localagent import Client
+from localagent.errors import SettingsError
+from localagent.records import PoolProfile
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_provider_openai import OpenAIPlugin
 from localagent_provider_openai.plugin import OPENAI_POOL, pool

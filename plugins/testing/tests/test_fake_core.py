@@ -16,16 +16,13 @@ from localagent import (
     Chunk,
     Core,
     Instance,
-    InternalError,
-    LocalRateLimited,
     ModelInfo,
-    Overloaded,
     Plugin,
-    PluginError,
     Refused,
     Request,
     hookimpl,
 )
+from localagent.errors import InternalError, LocalRateLimited, Overloaded, PluginError
 from localagent_testing import FakeCore, ManualClock
 
 

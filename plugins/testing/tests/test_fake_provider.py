@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from localagent import Attempt, Client, LocalAgentError, Overloaded, StreamInterrupted, Usage
+from localagent import Attempt, Client, LocalAgentError, Usage
+from localagent.errors import Overloaded, StreamInterrupted
 from localagent_testing import Reply, fake_provider_plugin
 from localagent_testing.fake_provider import FakeProviderPlugin, Replies
 

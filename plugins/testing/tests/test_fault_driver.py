@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 import pytest
 
-from localagent import Timeouts
 from localagent.errors import (
     Advice,
     Overloaded,
@@ -20,6 +19,7 @@ from localagent.errors import (
     UpstreamTimeout,
 )
 from localagent.records.responses import Usage
+from localagent.timing import Timeouts
 from localagent_testing.canaries import CANARY_KEY, CANARY_PROMPT
 from localagent_testing.faults import NO_HINT, Ask, Expect, Fault, Heard, Hint, Says, driver, play
 from localagent_testing.faults.driver import Call

@@ -10,8 +10,8 @@ from collections import Counter
 
 import pytest
 
-from localagent import Timeouts
 from localagent.errors import StreamInterrupted, UpstreamError
+from localagent.timing import Timeouts
 from localagent_testing.faults import CALM, FAULTS, SECTIONS, Ask, Fault, Heard, fault
 from localagent_testing.faults.dialects import DIALECTS
 from localagent_testing.faults.driver import play

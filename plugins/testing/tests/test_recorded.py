@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from localagent import Client, ConnectFailed, LocalAgentError, OpenAICompatible, Plugin, ProviderType, hookimpl
-from localagent.errors import ResponseTooLarge, UpstreamServerError
+from localagent import Client, LocalAgentError, OpenAICompatible, Plugin, ProviderType, hookimpl
+from localagent.errors import ConnectFailed, ResponseTooLarge, UpstreamServerError
 from localagent.plugin_api.plugin import NoSettings
-from localagent.records.transport import Caps
+from localagent.records import Caps
 from localagent_connect_aiohttp import AiohttpTransport
 from localagent_testing import (
     CANARY_KEY,

@@ -12,10 +12,10 @@ import attrs
 import pytest
 from aiohttp.client_proto import ResponseHandler
 
-from localagent import PhaseTimer
 from localagent.errors import UpstreamServerError
-from localagent.records.instances import PoolProfile
-from localagent.records.transport import Caps, ConnectSettings, HttpAnswer
+from localagent.records import Caps, ConnectSettings, PoolProfile
+from localagent.records.transport import HttpAnswer
+from localagent.timing import PhaseTimer
 from localagent_connect_aiohttp import AiohttpTransport, Inflater, Sessions, connector, transport
 from localagent_connect_aiohttp.answer import AiohttpAnswer
 from localagent_testing import TransportContract

@@ -10,7 +10,8 @@ from valkey_caches import opened, store
 from valkey_entries import entry_of, key_of
 from valkey_servers import Server, folder_prefix
 
-from localagent import CacheContents, PluginError, Which
+from localagent.errors import PluginError
+from localagent.records import CacheContents, Which
 from localagent_testing import FakeCore
 from localagent_valkey import ValkeyCachePlugin, ValkeyCacheSettings
 from localagent_valkey.address import ServerAddress

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localagent import Client, Secret, SettingsError
+from localagent import Client, Secret
+from localagent.errors import SettingsError
 from localagent_testing import CANARY_KEY, Canaries
 from localagent_valkey import ValkeyCachePlugin, ValkeyCacheSettings
 from localagent_valkey.address import ServerAddress

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from localagent import Instance, PhaseTimer, Plugin, Transport, hookimpl
+from localagent import Instance, Plugin, Transport, hookimpl
+from localagent.timing import PhaseTimer
 
 
 class MemoryAnswer:

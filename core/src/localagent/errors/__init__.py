@@ -33,7 +33,7 @@
     │   ├── BudgetExceeded         a spending or retry budget is spent
     │   ├── NotCached              no cache has an answer, and nothing else is allowed
     │   ├── Draining               the client or the instance is closing
-    │   └── ClientGone             whoever asked has left
+    │   └── ClientGone             the client has left
     └── InternalError              a defect in a plugin or in the core; the plugin is named
 
 Every class says what follows from it (``Advice``), so that retry and breaker plugins need no table of their own.
@@ -50,6 +50,15 @@ from localagent.errors.base import (
     Advice as Advice, Billed as Billed, BreakerSign as BreakerSign, LocalAgentError as LocalAgentError, Phase as Phase,
 )  # fmt: skip
 # isort: on
+
+__all__ = [
+    "Advice", "Billed", "BreakerSign", "BudgetExceeded", "CircuitOpen", "ClientGone", "ConnectFailed",
+    "ContentFiltered", "ContextLengthExceeded", "Draining", "EmptyResponse", "InternalError", "InvalidRequest",
+    "LocalAgentError", "LocalRateLimited", "LocalRefusal", "ModelNotFound", "NotAllowed", "NotCached", "Overloaded",
+    "PermissionDenied", "Phase", "PluginError", "PoolTimeout", "QuotaExhausted", "RateLimited", "RequestRejected",
+    "ResponseTooLarge", "SettingsError", "StartError", "StreamInterrupted", "Unauthenticated", "UpstreamAuth",
+    "UpstreamError", "UpstreamProtocol", "UpstreamServerError", "UpstreamTimeout",
+]  # fmt: skip
 
 
 class StartError(LocalAgentError, code="start_error"):

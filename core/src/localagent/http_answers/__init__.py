@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from localagent.http_answers.density import (
         LARGE as LARGE, looked_through as looked_through, refuse_dense as refuse_dense,
     )
+    from localagent.http_answers.error_rules import ErrorRule as ErrorRule
     from localagent.http_answers.openai_stream import OpenAIDecoder as OpenAIDecoder, events_of as events_of
     from localagent.http_answers.redaction import redact as redact, redact_address as redact_address
     from localagent.http_answers.translation import (
@@ -31,6 +32,7 @@ __getattr__, __all__ = lazily(
     __name__,
     {
         "density": "LARGE looked_through refuse_dense",
+        "error_rules": "ErrorRule",
         "openai_stream": "OpenAIDecoder events_of",
         "redaction": "redact redact_address",
         "translation": "error_from_answer error_from_document inner_error",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from localagent.errors import SettingsError
 from localagent.instances.configured_provider import ConfiguredProvider
-from localagent.instances.provider_types import provider_types, shared_servers, with_defaults
+from localagent.instances.offered_types import provider_types, shared_servers, with_defaults
 from localagent.plugin_api.discovery import find_plugins
 from localagent.plugin_api.installing import missing_type
 from localagent.plugin_api.providers import Provider, ProviderSetup, ProviderType

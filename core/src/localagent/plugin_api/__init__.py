@@ -1,1 +1,43 @@
-"""What a plugin is made of, how it is found, and what it can bring."""
+"""What a plugin is made of, how it is found and installed, and what it can bring.
+
+Most authors need only ``localagent``: this is for plugins with hooks or HTTP routes of their own, and for tools.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localagent import lazily
+
+# fmt: off
+# isort: off
+if TYPE_CHECKING:
+    from localagent.plugin_api.discovery import Report as Report, as_loaded as as_loaded, find_plugins as find_plugins
+    from localagent.plugin_api.front import (
+        FrontAnswer as FrontAnswer, FrontRequest as FrontRequest, FrontStream as FrontStream, Parts as Parts,
+        Route as Route,
+    )
+    from localagent.plugin_api.installing import (
+        CORE as CORE, KnownPlugin as KnownPlugin, PROVIDER as PROVIDER, install as install, is_checkout as is_checkout,
+        known_plugins as known_plugins, missing_plugin as missing_plugin, missing_type as missing_type,
+        upgrade as upgrade,
+    )
+    from localagent.plugin_api.kinds import (
+        IMPL_ATTRIBUTE as IMPL_ATTRIBUTE, Kind as Kind, OPERATIONS as OPERATIONS, OnRaise as OnRaise, hook as hook,
+    )
+    from localagent.plugin_api.progress_news import progress as progress
+# isort: on
+# fmt: on
+
+__getattr__, __all__ = lazily(
+    __name__,
+    {
+        "discovery": "Report as_loaded find_plugins",
+        "front": "FrontAnswer FrontRequest FrontStream Parts Route",
+        "installing": (
+            "CORE KnownPlugin PROVIDER install is_checkout known_plugins missing_plugin missing_type upgrade"
+        ),
+        "kinds": "IMPL_ATTRIBUTE Kind OPERATIONS OnRaise hook",
+        "progress_news": "progress",
+    },
+)

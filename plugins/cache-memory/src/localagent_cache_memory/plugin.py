@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from localagent import CacheEntry, CacheFigures, CacheKey, KeptAnswer, Plugin, Which, hookimpl
+from localagent import CacheEntry, CacheKey, Plugin, hookimpl
+from localagent.records import CacheFigures, KeptAnswer, Which
 from localagent_cache_memory.figures import EntryFigures, Figures
 from localagent_cache_memory.settings import MemoryCacheSettings
 from localagent_cache_memory.store import AnswerStore

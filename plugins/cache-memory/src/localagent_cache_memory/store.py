@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
-from localagent import CacheCounts, CacheEntry, CacheKey, KeptAnswer, Which
+from localagent import CacheEntry, CacheKey
+from localagent.records import CacheCounts, KeptAnswer, Which
 from localagent_cache_memory.deadlines import Deadlines
 from localagent_cache_memory.figures import Counts, EntryFigures, Figures
 from localagent_cache_memory.s3fifo import S3Fifo

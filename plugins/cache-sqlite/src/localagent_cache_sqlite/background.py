@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from localagent import StartError, in_thread
+from localagent.errors import StartError
+from localagent.timing import in_thread
 from localagent_cache_sqlite.database import AnswerFile, file_at, is_damage
 from localagent_cache_sqlite.eviction import Bounds
 from localagent_cache_sqlite.pending_writes import PendingWrites

@@ -6,7 +6,8 @@ import zlib
 
 import msgspec
 
-from localagent import CacheEntry, CacheKey, pack_entry, unpack_entry
+from localagent import CacheEntry, CacheKey
+from localagent.records import pack_entry, unpack_entry
 
 CHECK = 4  # bytes of the checksum
 BESIDE = 350

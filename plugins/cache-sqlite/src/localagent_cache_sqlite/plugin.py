@@ -7,18 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from localagent import (
-    CacheEntry,
-    CacheFigures,
-    CacheKey,
-    KeptAnswer,
-    LocalAgentError,
-    Plugin,
-    PluginError,
-    StartError,
-    Which,
-    hookimpl,
-)
+from localagent import CacheEntry, CacheKey, LocalAgentError, Plugin, hookimpl
+from localagent.errors import PluginError, StartError
+from localagent.records import CacheFigures, KeptAnswer, Which
 from localagent_cache_sqlite import reading
 from localagent_cache_sqlite.background import BackgroundFile
 from localagent_cache_sqlite.entry_rows import Row, encoded, size_of

@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from localagent import CacheCounts, CacheEntry, CacheKey, KeptAnswer, Which
+from localagent import CacheEntry, CacheKey
+from localagent.records import CacheCounts, KeptAnswer, Which
 from localagent_cache_sqlite.entry_rows import decoded, row_id
 from localagent_cache_sqlite.schema import transaction
 

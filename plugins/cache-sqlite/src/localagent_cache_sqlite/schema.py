@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from localagent import create_private_file
+from localagent.settings import create_private_file
 
 VERSION = 2
 FILE_NAME = f"answers-{VERSION}.db"  # another version makes another file, so that two versions may run side by side

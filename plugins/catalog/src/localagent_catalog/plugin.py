@@ -10,17 +10,9 @@ from typing import Self
 
 import attrs
 
-from localagent import (
-    Attempt,
-    Instance,
-    LocalAgentError,
-    ModelInfo,
-    ModelNotFound,
-    Outcome,
-    Plugin,
-    hookimpl,
-    in_thread,
-)
+from localagent import Attempt, Instance, LocalAgentError, ModelInfo, Outcome, Plugin, hookimpl
+from localagent.errors import ModelNotFound
+from localagent.timing import in_thread
 from localagent_catalog.nearness import is_near
 from localagent_catalog.settings import CatalogSettings
 from localagent_catalog.shelf import Identity, ModelList, Shelf, identity

@@ -68,7 +68,7 @@ class Commands(click.Group):
         name = args[0]
         found = self.get_command(ctx, name)
         if found is None and not ctx.resilient_parsing:  # a shell that completes asks for no sentence
-            from localagent.plugin_api.discovery import find_plugins
+            from localagent.plugin_api import find_plugins
             from localagent_cli.hints import missing_command
 
             mend = missing_command(name, self.list_commands(ctx), find_plugins())

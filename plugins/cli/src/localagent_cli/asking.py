@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from localagent.records.reports import receipt_of
+from localagent.records import receipt_of
 
 if TYPE_CHECKING:
     from localagent import AnswerStream, ChatRequest, ChatResponse, Receipt

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from localagent import CacheContents, CacheFigures, KeptAnswer, PluginError, UpstreamProtocol, Which
+from localagent.errors import PluginError, UpstreamProtocol
+from localagent.records import CacheContents, CacheFigures, KeptAnswer, Which
 from localagent_cli.line import CommandLine
 from localagent_cli.options import command
 from localagent_cli.request_options import Duration

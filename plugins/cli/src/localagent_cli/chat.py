@@ -102,7 +102,7 @@ class Chat:
         Raises:
             ModelNotFound: Nobody does.
         """
-        from localagent.records.call import NOBODY
+        from localagent.records import NOBODY
 
         fleet = (await self._client.runtime()).fleet
         fleet.names.targets(model, NOBODY)

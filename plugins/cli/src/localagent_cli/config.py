@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from localagent import SettingsError
+from localagent.errors import SettingsError
 from localagent_cli.line import CommandLine
 from localagent_cli.options import command
 
@@ -34,8 +34,8 @@ def show(line: CommandLine) -> None:
 @command("check", help="Check the settings, those of plugins and providers included; nobody is asked anything.")
 def check(line: CommandLine) -> None:
     """Check the settings."""
-    from localagent.instances.provider_types import provider_types
-    from localagent.structuring.secrets import all_missing_keys
+    from localagent.instances import provider_types
+    from localagent.settings import all_missing_keys
     from localagent_cli.sentences import sentence
 
     settings, pipeline, _ = line.assembled()
@@ -53,8 +53,7 @@ def check(line: CommandLine) -> None:
 
 
 def _check_provider(settings: Settings, name: str, classes: dict[str, type]) -> None:
-    from localagent.plugin_api.discovery import find_plugins
-    from localagent.plugin_api.installing import missing_type
+    from localagent.plugin_api import find_plugins, missing_type
 
     provider = settings.providers[name]
     if provider.type not in classes:
@@ -73,8 +72,7 @@ def _counted(count: int, one: str, many: str = "") -> str:
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 def init(line: CommandLine, path: Path | None, user: bool, force: bool) -> None:
     """Write a settings file to start from."""
-    from localagent.settings.files import FILE_NAME
-    from localagent.settings.folders import config_folder
+    from localagent.settings import FILE_NAME, config_folder
     from localagent_cli.settings_text import sample_settings
 
     path = path or (config_folder(os.environ) / FILE_NAME if user else Path(FILE_NAME))
@@ -92,7 +90,7 @@ def init(line: CommandLine, path: Path | None, user: bool, force: bool) -> None:
 @command("path", help="Print the path of the settings file that is in use.")
 def path(line: CommandLine) -> None:
     """Print the path of the settings file."""
-    from localagent.settings.files import find_settings
+    from localagent.settings import find_settings
 
     found = find_settings(line.config, os.environ)
     if found is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 
-from localagent import (
-    LocalAgentError,
+from localagent import LocalAgentError
+from localagent.errors import (
     LocalRefusal,
     ModelNotFound,
     NotAllowed,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from localagent.plugin_api.kinds import OPERATIONS
+from localagent.plugin_api import OPERATIONS
 from localagent_cli.line import CommandLine
 from localagent_cli.options import command
 from localagent_cli.prompts import read_prompt
@@ -19,8 +19,7 @@ from localagent_cli.waiting import Waiting
 
 if TYPE_CHECKING:
     from localagent import Receipt
-    from localagent.pipeline.pipeline import Pipeline
-    from localagent.pipeline.steps import Step
+    from localagent.pipeline import Pipeline, Step
     from localagent_cli.terminal import Terminal
 
 Hooks = Mapping[str, Sequence["Step"]]
@@ -36,7 +35,7 @@ def explain(line: CommandLine, *, prompt: tuple[str, ...], sending: Sending, as_
     if text := read_prompt(prompt, required=False):
         line.run(_explain_prompt(line, text, sending, as_json=as_json))
         return
-    from localagent.instances.provider_types import provider_types, with_pools
+    from localagent.instances import provider_types, with_pools
 
     settings, pipeline, _ = line.assembled()
     settings = with_pools(settings, provider_types(pipeline))

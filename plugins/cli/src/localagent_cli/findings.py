@@ -15,14 +15,14 @@ import attrs
 
 import localagent
 from localagent import LocalAgentError
-from localagent.plugin_api.installing import CORE, PROVIDER, install, known_plugins, missing_plugin
+from localagent.plugin_api import CORE, PROVIDER, install, known_plugins, missing_plugin
 from localagent_cli.hints import install_one_of, strangers, uninstall
 from localagent_cli.live_processes import Diagnosed
 
 if TYPE_CHECKING:
     from localagent import Settings
-    from localagent.pipeline.pipeline import Pipeline
-    from localagent.plugin_api.discovery import Report
+    from localagent.pipeline import Pipeline
+    from localagent.plugin_api import Report
 
 Level = Literal["ok", "note", "warn", "broken"]
 
@@ -91,7 +91,7 @@ def settings_file(settings: Settings) -> Finding:
 
 def state_folder(settings: Settings) -> Finding:
     """Look whether files that outlive the process can be kept; nothing else needs them. Nothing is made."""
-    from localagent.settings.folders import state_folder as usual_folder
+    from localagent.settings import state_folder as usual_folder
 
     try:
         folder = settings.state_folder or usual_folder(os.environ)
@@ -189,7 +189,7 @@ def idle_settings(settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:
 
 
 def _activate(name: str) -> str:
-    from localagent.plugin_api.discovery import find_plugins
+    from localagent.plugin_api import find_plugins
 
     installed = find_plugins()
     return f"Name {name} in: use = [...]" if name in installed else missing_plugin(name, installed).mend or ""

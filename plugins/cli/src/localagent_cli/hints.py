@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from localagent.plugin_api.installing import CORE, KnownPlugin, install, is_checkout, known_plugins, upgrade
+from localagent.plugin_api import CORE, KnownPlugin, install, is_checkout, known_plugins, upgrade
 
 PACKAGE = "localagent"
 

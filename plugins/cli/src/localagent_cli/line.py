@@ -13,7 +13,7 @@ from localagent_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from localagent import Client, Settings
-    from localagent.pipeline.assembly import Assembled
+    from localagent.pipeline import Assembled
     from localagent_cli.log import Log
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class CommandLine:
         Raises:
             SettingsError: They are wrong.
         """
-        from localagent.pipeline.assembly import read_settings
+        from localagent.pipeline import read_settings
 
         return read_settings(self.config, os.environ)
 
@@ -67,7 +67,7 @@ class CommandLine:
             SettingsError: The settings are wrong.
             PluginError: A plugin is missing, broken, or ordered in a contradiction.
         """
-        from localagent.pipeline.assembly import assemble
+        from localagent.pipeline import assemble
 
         return assemble(self.config if settings is None else settings, None, os.environ)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from localagent import LocalAgentError
-from localagent.records.call import NOBODY
+from localagent.records import NOBODY
 from localagent_cli.findings import Finding, broken, install_provider
 from localagent_cli.live_processes import process_status
 from localagent_cli.server_findings import troubles

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from localagent.plugin_api.progress import progress
+from localagent.plugin_api import progress
 from localagent_cli.terminal import Piece, Styled, Terminal, one_line
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from localagent import LocalAgentError, ModelNotFound
+from localagent import LocalAgentError
+from localagent.errors import ModelNotFound
 from localagent_cli.line import CommandLine
 from localagent_cli.options import command
 from localagent_cli.request_options import Duration

@@ -13,7 +13,8 @@ from importlib.metadata import EntryPoint, entry_points
 import attrs
 import click
 
-from localagent import LocalAgentError, PluginError
+from localagent import LocalAgentError
+from localagent.errors import PluginError
 from localagent_cli.application import COMMANDS
 from localagent_cli.unimported import read_command
 
@@ -98,7 +99,7 @@ def load_command(name: str) -> click.Command | None:
 
 
 def _unusable(found: FoundCommand, error: Exception) -> PluginError:
-    from localagent.plugin_api.installing import upgrade
+    from localagent.plugin_api import upgrade
 
     what = f"The command {found.name} of {_source(found)} cannot be imported"
     if isinstance(error, LocalAgentError):

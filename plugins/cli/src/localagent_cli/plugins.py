@@ -11,11 +11,10 @@ import attrs
 import click
 import msgspec
 
-from localagent import StartError
-from localagent.pipeline.pipeline import Pipeline
-from localagent.plugin_api.discovery import Report, find_plugins
-from localagent.plugin_api.kinds import IMPL_ATTRIBUTE
-from localagent.structuring.secrets import all_missing_keys
+from localagent.errors import StartError
+from localagent.pipeline import Pipeline
+from localagent.plugin_api import IMPL_ATTRIBUTE, Report, find_plugins
+from localagent.settings import all_missing_keys
 from localagent_cli.line import CommandLine
 from localagent_cli.options import command
 from localagent_cli.sentences import sentence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from localagent import Receipt
-from localagent.records.reports import AttemptRecord
+from localagent.records import AttemptRecord
 
 
 def receipt_text(receipt: Receipt, *, steps: bool = True) -> str:

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from localagent import LocalAgentError
-from localagent.structuring.fields import read_seconds
+from localagent.settings import read_seconds
 
 if TYPE_CHECKING:
     from localagent import ChatRequest
@@ -82,7 +82,7 @@ def model_names(config: Path | None) -> list[str]:
     Args:
         config: The settings file; None for the usual one.
     """
-    from localagent import load_settings
+    from localagent.settings import load_settings
 
     try:
         settings = load_settings(config)

@@ -8,7 +8,8 @@ from types import TracebackType
 
 import click
 
-from localagent import LocalAgentError, StreamInterrupted
+from localagent import LocalAgentError
+from localagent.errors import StreamInterrupted
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

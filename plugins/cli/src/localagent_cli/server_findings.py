@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from localagent import LocalAgentError
-from localagent.plugin_api.discovery import find_plugins
+from localagent.plugin_api import find_plugins
 from localagent_cli.findings import Finding, Level, broken
 from localagent_cli.live_processes import InstanceStatus, LiveProcesses, ProcessStatus
 
 if TYPE_CHECKING:
     from localagent import Settings
-    from localagent.pipeline.pipeline import Pipeline
+    from localagent.pipeline import Pipeline
 
 
 async def server_findings(settings: Settings, pipeline: Pipeline) -> list[Finding]:

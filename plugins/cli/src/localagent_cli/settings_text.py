@@ -9,8 +9,7 @@ from typing import Any, get_args
 import attrs
 
 from localagent import Secret, SecretRef, Settings
-from localagent.structuring.fields import reading_of, setting_fields
-from localagent.structuring.place import NAME_RUN, looks_secret, names_secret
+from localagent.settings import NAME_RUN, looks_secret, names_secret, reading_of, setting_fields
 from localagent_cli.toml_writing import write_toml
 
 HIDDEN = "***"

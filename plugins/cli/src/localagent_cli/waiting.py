@@ -12,7 +12,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from localagent.plugin_api.progress import progress
+from localagent.plugin_api import progress
 from localagent_cli.terminal import is_terminal, one_line
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from localagent import Caps, ResponseTooLarge
+from localagent.errors import ResponseTooLarge
+from localagent.records import Caps
 from localagent_connect_aiohttp.errors import broken
 from localagent_connect_aiohttp.inflating import Inflater, inflater_for
 from localagent_connect_aiohttp.permits import Permits

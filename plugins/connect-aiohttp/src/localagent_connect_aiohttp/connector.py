@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from localagent import resolve_name
+from localagent.timing import resolve_name
 from localagent_connect_aiohttp.idle_connections import is_stale
 from localagent_connect_aiohttp.protocol import StrictProtocol
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Phases(Protocol):
-    """Who is told which phase begins: ``localagent.PhaseTimer``, or nobody."""
+    """Who is told which phase begins: ``localagent.timing.PhaseTimer``, or nobody."""
 
     phase: Phase
 
@@ -42,7 +42,7 @@ class Nobody:
 
 
 class Counts:
-    """What became of the connections of one transport; see ``localagent.PoolStats``."""
+    """What became of the connections of one transport; see ``localagent.records.PoolStats``."""
 
     __slots__ = ("failed", "handshakes", "opened", "reused")
 

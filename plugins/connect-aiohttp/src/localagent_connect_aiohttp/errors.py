@@ -11,14 +11,8 @@ import os
 import aiohttp
 from aiohttp.http_exceptions import BadStatusLine
 
-from localagent import (
-    ConnectFailed,
-    InternalError,
-    LocalAgentError,
-    UpstreamProtocol,
-    UpstreamServerError,
-)
-from localagent.errors import Advice
+from localagent import LocalAgentError
+from localagent.errors import Advice, ConnectFailed, InternalError, UpstreamProtocol, UpstreamServerError
 from localagent_connect_aiohttp.protocol import MisframedError
 
 _BROKE = Advice(next=True, later=True, billed="unknown", breaker="failure")

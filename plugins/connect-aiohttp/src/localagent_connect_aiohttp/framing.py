@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from localagent import UpstreamProtocol
+from localagent.errors import UpstreamProtocol
 
 # What aiohttp's parser allows.
 MOST_HEADERS = 128

@@ -6,8 +6,7 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
-from localagent import ResponseTooLarge, UpstreamProtocol
-from localagent.errors import Advice
+from localagent.errors import Advice, ResponseTooLarge, UpstreamProtocol
 
 MIB = 1024 * 1024
 PIECE = 16 * 1024

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
-from localagent import Instance, Plugin, PoolStats, Settings, hookimpl
+from localagent import Instance, Plugin, Settings, hookimpl
+from localagent.records import PoolStats
 from localagent_connect_aiohttp.permits import Permits
 from localagent_connect_aiohttp.settings import AiohttpConnectSettings
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from localagent import PoolProfile
+from localagent.records import PoolProfile
 from localagent_connect_aiohttp.connector import (
     Connector,
     Counts,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from localagent import Count, PoolProfile, PositiveSeconds
+from localagent import Count, PositiveSeconds
+from localagent.records import PoolProfile
 
 
 @attrs.frozen

@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 from typing import TypeAlias
 
-from localagent import SettingsError
+from localagent.errors import SettingsError
 
 _Stamp: TypeAlias = tuple[int, int, int, int, int]
 

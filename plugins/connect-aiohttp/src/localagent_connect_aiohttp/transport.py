@@ -12,16 +12,10 @@ from collections.abc import Mapping
 import aiohttp
 from yarl import URL
 
-from localagent import (
-    ConnectSettings,
-    HttpAnswer,
-    Instance,
-    PhaseTimer,
-    PoolProfile,
-    PoolStats,
-    SettingsError,
-    UpstreamProtocol,
-)
+from localagent import HttpAnswer, Instance
+from localagent.errors import SettingsError, UpstreamProtocol
+from localagent.records import ConnectSettings, PoolProfile, PoolStats
+from localagent.timing import PhaseTimer
 from localagent_connect_aiohttp.answer import AiohttpAnswer, abort
 from localagent_connect_aiohttp.connector import Exchange, current
 from localagent_connect_aiohttp.errors import translated

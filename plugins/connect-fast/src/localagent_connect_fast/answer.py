@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from localagent import Caps, LocalAgentError, ResponseTooLarge
+from localagent import LocalAgentError
+from localagent.errors import ResponseTooLarge
+from localagent.records import Caps
 from localagent_connect_aiohttp import Inflater, Permits
 from localagent_connect_fast.errors import aborted
 from localagent_connect_fast.headers import Headers

@@ -7,7 +7,8 @@ from typing import cast
 
 from httptools import HttpParserError, HttpParserInvalidStatusError, HttpResponseParser
 
-from localagent import LocalAgentError, PhaseTimer
+from localagent import LocalAgentError
+from localagent.timing import PhaseTimer
 from localagent_connect_aiohttp import check_reason, check_size, ends_after_stream, inflater_for, is_stale, kept_for
 from localagent_connect_fast.answer import FastAnswer
 from localagent_connect_fast.errors import closed, cut_body, cut_head, no_http

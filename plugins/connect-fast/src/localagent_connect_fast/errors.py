@@ -6,8 +6,8 @@ import os
 import socket
 import ssl
 
-from localagent import ConnectFailed, InternalError, LocalAgentError, UpstreamProtocol, UpstreamServerError
-from localagent.errors import Advice
+from localagent import LocalAgentError
+from localagent.errors import Advice, ConnectFailed, InternalError, UpstreamProtocol, UpstreamServerError
 
 _BROKE = Advice(next=True, later=True, billed="unknown", breaker="failure")
 _STALE = Advice(same=True, next=True, later=True, billed="unknown", stale=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import SplitResult
 
-from localagent import SettingsError
+from localagent.errors import SettingsError
 from localagent_connect_fast.origins import Origin, forbidden, origin_of, split
 
 KEPT = 256

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aiohappyeyeballs import start_connection
 
-from localagent import PhaseTimer
+from localagent.timing import PhaseTimer
 from localagent_connect_fast.origins import Origin
 from localagent_connect_fast.resolving import Addresses, Resolver
 

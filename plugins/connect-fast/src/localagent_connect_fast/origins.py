@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from localagent import SettingsError
+from localagent.errors import SettingsError
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 

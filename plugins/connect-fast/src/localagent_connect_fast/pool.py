@@ -6,7 +6,8 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from localagent import PhaseTimer, PoolProfile, PoolStats
+from localagent.records import PoolProfile, PoolStats
+from localagent.timing import PhaseTimer
 from localagent_connect_aiohttp import Permits
 from localagent_connect_fast.forks import Forks
 from localagent_connect_fast.origins import Origin

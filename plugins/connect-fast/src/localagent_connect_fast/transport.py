@@ -7,7 +7,10 @@ import ssl
 from collections.abc import Mapping
 from typing import Literal
 
-from localagent import ConnectSettings, Instance, PhaseTimer, PoolStats, UpstreamServerError
+from localagent import Instance
+from localagent.errors import UpstreamServerError
+from localagent.records import ConnectSettings, PoolStats
+from localagent.timing import PhaseTimer
 from localagent_connect_aiohttp import tls_context
 from localagent_connect_fast.answer import FastAnswer
 from localagent_connect_fast.connection import PIECE, Connection

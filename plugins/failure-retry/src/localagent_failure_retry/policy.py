@@ -7,7 +7,8 @@ from random import Random
 
 import msgspec
 
-from localagent import ConnectFailed, LocalAgentError, Retry, Target
+from localagent import LocalAgentError, Retry, Target
+from localagent.errors import ConnectFailed
 from localagent_failure_retry.settings import RetrySettings
 
 # Seconds, doubled with each failure of the target. Both, and the caps of 20 s, are those of the AWS SDKs' standard

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localagent import InvalidRequest, LocalRefusal, StartError
+from localagent.errors import InvalidRequest, LocalRefusal, StartError
 
 
 class WrongField(InvalidRequest):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from localagent import FrontRequest, Kind, OnRaise, Principal, Route, hook
+from localagent import Principal
+from localagent.plugin_api import FrontRequest, Kind, OnRaise, Route, hook
 
 
 @hook(Kind.FIRST, phase="request", scope="process", result=(Principal,))

@@ -6,7 +6,8 @@ import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from localagent import FrontRequest, Plugin, Principal, Settings, hookimpl
+from localagent import Plugin, Principal, Settings, hookimpl
+from localagent.plugin_api import FrontRequest
 from localagent_gateway import hookspecs
 from localagent_gateway.settings import GatewaySettings, gateway_folder
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from localagent import Bytes, Count, PositiveSeconds, Seconds
-from localagent.settings.folders import state_folder
+from localagent.settings import state_folder
 from localagent_gateway.descriptors import connection_limit
 
 if TYPE_CHECKING:

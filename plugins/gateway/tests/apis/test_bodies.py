@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent import InvalidRequest
+from localagent.errors import InvalidRequest
 from localagent_gateway.apis.bodies import DENIED, BodyLimits, decoded
 from localagent_testing import CANARY_PROMPT
 

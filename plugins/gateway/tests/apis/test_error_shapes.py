@@ -9,7 +9,9 @@ import attrs
 import httpx
 import pytest
 
-from localagent import FrontRequest, LocalAgentError, Overloaded, RateLimited, UpstreamServerError
+from localagent import LocalAgentError
+from localagent.errors import Overloaded, RateLimited, UpstreamServerError
+from localagent.plugin_api import FrontRequest
 from localagent_gateway.apis.anthropic.errors import anthropic_error
 from localagent_gateway.apis.error_shapes import shape_of
 from localagent_gateway.apis.ollama.errors import ollama_error

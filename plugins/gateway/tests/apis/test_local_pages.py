@@ -10,7 +10,8 @@ import pytest
 from dialects_under_test import WAYS, Way
 from test_security import upstream
 
-from localagent import FrontAnswer, FrontRequest, Plugin, Principal, Route, hookimpl
+from localagent import Plugin, Principal, hookimpl
+from localagent.plugin_api import FrontAnswer, FrontRequest, Route
 from localagent_gateway.http.origins import LOCAL_PAGE
 from localagent_gateway.keys.store import KeyStore
 from localagent_testing import FaultServer, WirePlugin

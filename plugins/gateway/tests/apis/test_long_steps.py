@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from localagent import FrontAnswer, FrontRequest, Plugin, Principal, Route, hookimpl, let_others_run
+from localagent import Plugin, Principal, hookimpl
+from localagent.plugin_api import FrontAnswer, FrontRequest, Route
+from localagent.timing import let_others_run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="whether a request has arrived is asked of Linux")
 

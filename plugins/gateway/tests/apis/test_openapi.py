@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from localagent import FrontAnswer, FrontRequest, Plugin, Principal, Route, hookimpl
+from localagent import Plugin, Principal, hookimpl
+from localagent.plugin_api import FrontAnswer, FrontRequest, Route
 from localagent_gateway.apis.openapi import document
 from localagent_testing import fake_provider_plugin
 

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from fake_lists import listing
 
-from localagent import ModelInfo, Request, UpstreamServerError
+from localagent import ModelInfo, Request
+from localagent.errors import UpstreamServerError
 from localagent_gateway.apis.tool_demand import demands_call
 from localagent_testing import fake_provider_plugin
 

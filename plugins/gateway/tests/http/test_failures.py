@@ -14,18 +14,9 @@ import pytest
 from dialects_under_test import WAYS
 from test_front import CEILING, GET, Pieces, answers, closing, left, parted, running
 
-from localagent import (
-    FrontAnswer,
-    FrontRequest,
-    FrontStream,
-    LocalAgentError,
-    ModelNotFound,
-    Plugin,
-    Principal,
-    Route,
-    UpstreamServerError,
-    hookimpl,
-)
+from localagent import LocalAgentError, Plugin, Principal, hookimpl
+from localagent.errors import ModelNotFound, UpstreamServerError
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
 from localagent_gateway.apis.anthropic.errors import anthropic_error
 from localagent_gateway.apis.ollama.errors import ollama_error
 from localagent_testing import CANARY_PROMPT, Canaries, Reply, fake_provider_plugin

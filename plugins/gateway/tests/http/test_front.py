@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from localagent import FrontAnswer, FrontRequest, FrontStream, LocalAgentError
+from localagent import LocalAgentError
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
 from localagent_gateway import GatewaySettings
 from localagent_gateway.apis.openai.errors import openai_error
 from localagent_gateway.http.aiohttp_front import AiohttpFront

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from localagent import FrontAnswer, FrontRequest, FrontStream, Plugin, Principal, Route, hookimpl
+from localagent import Plugin, Principal, hookimpl
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
 from localagent_gateway.keys.store import KeyStore
 from localagent_testing import fake_provider_plugin
 

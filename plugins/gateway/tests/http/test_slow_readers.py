@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from localagent import FrontAnswer, FrontRequest, FrontStream, Plugin, Principal, Route, hookimpl
+from localagent import Plugin, Principal, hookimpl
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
 from localagent_gateway.http.sending import DRAIN_ABOVE, PIECE
 from localagent_gateway.http.slow_readers import LEAST_BYTES, LOOK_SECONDS, SlowReaders
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from localagent import StartError
+from localagent.errors import StartError
 from localagent_gateway.http.sockets import bind
 from localagent_gateway.settings import GatewaySettings
 

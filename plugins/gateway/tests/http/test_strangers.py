@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from dialects_under_test import WAYS, Way
 
-from localagent import FrontAnswer, FrontRequest, Plugin, Principal, Route, hookimpl
+from localagent import Plugin, Principal, hookimpl
+from localagent.plugin_api import FrontAnswer, FrontRequest, Route
 from localagent_gateway import GatewaySettings, descriptors
 from localagent_gateway.keys.store import KeyStore
 from localagent_testing import fake_provider_plugin

@@ -14,7 +14,9 @@ import ollama
 import openai
 import pytest
 
-from localagent import Client, FrontRequest, Plugin, Principal, StartError, Unauthenticated, hookimpl
+from localagent import Client, Plugin, Principal, hookimpl
+from localagent.errors import StartError, Unauthenticated
+from localagent.plugin_api import FrontRequest
 from localagent_gateway import GatewayPlugin, GatewaySettings
 from localagent_gateway.http.sockets import bind
 from localagent_gateway.keys.authentication import KeyStep, shown_key

@@ -17,7 +17,7 @@ import click
 import pytest
 
 from localagent import Attempt, LocalAgentError, Plugin, Refused, hookimpl
-from localagent.pipeline.assembly import assemble
+from localagent.pipeline import assemble
 from localagent_cli import CommandLine, Log, Terminal
 from localagent_gateway import GatewayPlugin
 from localagent_gateway.keys.commands import end

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from localagent import LocalRefusal, StartError, in_thread
+from localagent.errors import LocalRefusal, StartError
+from localagent.timing import in_thread
 from localagent_gateway.keys.key import KeyRecord, digest
 from localagent_gateway.keys.live_keys import POLL_SECONDS, KeyReader, Keys, KeyTable
 from localagent_gateway.keys.store import KeyStore

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from localagent import StartError
+from localagent.errors import StartError
 from localagent_gateway.keys import database
 from localagent_gateway.keys.key import public_id
 from localagent_gateway.keys.live_keys import KeyReader

@@ -12,9 +12,10 @@ from typing import Any
 import attrs
 import pytest
 
-from localagent import Plugin, ProviderType, SettingsError, hookimpl
-from localagent.pipeline.pipeline import Pipeline
-from localagent.plugin_api.discovery import as_loaded
+from localagent import Plugin, ProviderType, hookimpl
+from localagent.errors import SettingsError
+from localagent.pipeline import Pipeline
+from localagent.plugin_api import as_loaded
 from localagent.settings.model import Settings
 from localagent_gateway.processes.shared_resources import Lease, SharedResources
 

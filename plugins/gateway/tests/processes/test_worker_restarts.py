@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from localagent import StartError
+from localagent.errors import StartError
 from localagent.supervision import Liveness
 from localagent_gateway.processes.shared_resources import NO_LEASE, SharedResources
 from localagent_gateway.processes.worker_restarts import LONGEST_AFTER_SERVICE, LONGEST_DELAY, Restarts, WorkerSlot

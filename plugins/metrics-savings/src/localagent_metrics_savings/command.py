@@ -11,7 +11,7 @@ import attrs
 import click
 import msgspec
 
-from localagent import PluginError
+from localagent.errors import PluginError
 from localagent_cli import CommandLine, command
 from localagent_metrics_savings.ledger import DAY_SECONDS, Amount, Line
 

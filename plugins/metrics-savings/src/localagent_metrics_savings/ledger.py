@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 import msgspec
 
-from localagent import create_private_file
+from localagent.settings import create_private_file
 
 log = logging.getLogger("localagent")
 

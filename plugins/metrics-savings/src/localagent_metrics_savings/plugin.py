@@ -8,7 +8,8 @@ import sqlite3
 from types import TracebackType
 from typing import Self
 
-from localagent import LocalAgentError, Metric, Plugin, hookimpl, in_thread
+from localagent import LocalAgentError, Metric, Plugin, hookimpl
+from localagent.timing import in_thread
 from localagent_metrics_savings.ledger import DAY_SECONDS, FILE_NAME, OTHERS, Amount, Line, add, read
 from localagent_metrics_savings.settings import SavingsSettings
 

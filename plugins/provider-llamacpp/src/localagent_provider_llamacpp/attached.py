@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from localagent import Draining, LocalAgentError, Secret, UpstreamServerError, errors
+from localagent import LocalAgentError, Secret, errors
+from localagent.errors import Draining, UpstreamServerError
 from localagent.supervision import tell_failure
 from localagent_provider_llamacpp.loading import Endpoint
 

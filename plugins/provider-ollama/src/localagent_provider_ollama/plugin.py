@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from localagent import (
-    Plugin,
-    PoolProfile,
-    Provider,
-    ProviderSetup,
-    ProviderType,
-    hookimpl,
-    read_address,
-    wrong_variable,
-)
+from localagent import Plugin, Provider, ProviderSetup, ProviderType, hookimpl
+from localagent.records import PoolProfile
+from localagent.settings import read_address, wrong_variable
 from localagent_provider_ollama.error_rules import RULES
 from localagent_provider_ollama.host import DEFAULT_URL, VARIABLE, host_url
 from localagent_provider_ollama.settings import OllamaSettings

@@ -9,21 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import msgspec
 
-from localagent import (
-    ChatResponse,
-    CompletionResponse,
-    EmbedResponse,
-    Instance,
-    LocalAgentError,
-    ModelInfo,
-    ModelNotFound,
-    PhaseTimer,
-    Request,
-    RequestRejected,
-    UpstreamProtocol,
-    read_up_to,
-)
+from localagent import ChatResponse, CompletionResponse, EmbedResponse, Instance, LocalAgentError, ModelInfo, Request
+from localagent.errors import ModelNotFound, RequestRejected, UpstreamProtocol
 from localagent.http_answers import LARGE, looked_through
+from localagent.records import read_up_to
+from localagent.timing import PhaseTimer
 from localagent_provider_ollama.answers import chat_response, completion_response, embed_response
 from localagent_provider_ollama.bodies import chat_body, completion_body, embedding_body
 from localagent_provider_ollama.decoder import LONGEST_NAME, OllamaDecoder

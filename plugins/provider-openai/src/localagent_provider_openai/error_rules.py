@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from localagent import (
+from localagent.errors import (
     ContentFiltered,
     ContextLengthExceeded,
-    ErrorRule,
     InvalidRequest,
     ModelNotFound,
     Overloaded,
@@ -23,6 +22,7 @@ from localagent import (
     UpstreamServerError,
     UpstreamTimeout,
 )
+from localagent.http_answers import ErrorRule
 
 ELSEWHERE = {"same": False, "next": True}
 WRONG = {400, 413, 422, None}

@@ -8,17 +8,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from localagent import (
-    Instance,
-    ModelInfo,
-    OpenAICompatible,
-    Plugin,
-    PoolProfile,
-    Provider,
-    ProviderSetup,
-    ProviderType,
-    hookimpl,
-)
+from localagent import Instance, ModelInfo, OpenAICompatible, Plugin, Provider, ProviderSetup, ProviderType, hookimpl
+from localagent.records import PoolProfile
 from localagent_provider_openai.error_rules import RULES
 from localagent_provider_openai.model_rows import model_info
 

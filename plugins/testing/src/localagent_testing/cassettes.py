@@ -21,8 +21,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import attrs
 import msgspec
 
-from localagent import Caps, HttpAnswer, LocalAgentError, PhaseTimer, Transport, errors
-from localagent.structuring.place import names_secret
+from localagent import HttpAnswer, LocalAgentError, Transport, errors
+from localagent.records import Caps
+from localagent.settings import names_secret
+from localagent.timing import PhaseTimer
 from localagent_testing.recorded import Exchange, RecordedTransport, SentRequest
 
 __all__ = ["Recorder", "recording", "replay"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import attrs
 
-from localagent import ClientGone, UpstreamProtocol
+from localagent.errors import ClientGone, UpstreamProtocol
 from localagent_testing.translated import (
     ASK_AGAIN,
     AUTH,

@@ -20,29 +20,22 @@ from localagent import (
     Call,
     ChatRequest,
     ChatResponse,
-    ConnectSettings,
     Instance,
     InstanceState,
-    InternalError,
     LocalAgentError,
     ModelInfo,
     Outcome,
-    PhaseTimer,
     Plugin,
-    PluginError,
     Principal,
     Request,
     Response,
     Target,
-    Timeouts,
 )
-from localagent.pipeline.pipeline import Pipeline
-from localagent.pipeline.plan import Plan
-from localagent.plugin_api.discovery import as_loaded
-from localagent.records.attempt import Status
-from localagent.records.call import CACHE, NOBODY
-from localagent.records.instances import Instances
-from localagent.timing.timer import NEVER, Timer
+from localagent.errors import InternalError, PluginError
+from localagent.pipeline import Pipeline, Plan
+from localagent.plugin_api import as_loaded
+from localagent.records import CACHE, NOBODY, ConnectSettings, Instances, Status
+from localagent.timing import NEVER, PhaseTimer, Timeouts, Timer
 
 __all__ = ["FakeCore", "ManualClock", "Plugged", "Sent"]
 

@@ -29,16 +29,16 @@ from localagent import (
     Instance,
     ModelInfo,
     NoSettings,
-    PhaseTimer,
     Plugin,
     ProviderSetup,
     ProviderType,
     Transport,
-    UpstreamServerError,
     Usage,
     hookimpl,
 )
+from localagent.errors import UpstreamServerError
 from localagent.http_answers import OpenAIDecoder, chat_response, completion_response, embed_response
+from localagent.timing import PhaseTimer
 from localagent_testing.http_bytes import sse
 
 __all__ = ["Asked", "FakeProvider", "FakeProviderPlugin", "Piece", "Replies", "Reply", "fake_provider_plugin"]

@@ -30,7 +30,7 @@ from typing import Any, Self
 
 import attrs
 
-from localagent import StartError
+from localagent.errors import StartError
 
 __all__ = ["RealServer", "llama_server", "ollama_proxy"]
 

@@ -15,7 +15,10 @@ from urllib.parse import urlsplit
 import attrs
 from multidict import CIMultiDict
 
-from localagent import Caps, LocalAgentError, PhaseTimer, ResponseTooLarge, UpstreamServerError
+from localagent import LocalAgentError
+from localagent.errors import ResponseTooLarge, UpstreamServerError
+from localagent.records import Caps
+from localagent.timing import PhaseTimer
 
 __all__ = ["Exchange", "RecordedAnswer", "RecordedTransport", "SentRequest"]
 

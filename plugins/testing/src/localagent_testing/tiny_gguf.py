@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from localagent import StartError
+from localagent.errors import StartError
 
 __all__ = ["CONTENT_VERSION", "tiny_gguf", "write_tiny_gguf"]
 

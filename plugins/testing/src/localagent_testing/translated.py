@@ -23,13 +23,12 @@ from typing import Any, Protocol
 
 import attrs
 
-from localagent import (
+from localagent import LocalAgentError
+from localagent.errors import (
     ContentFiltered,
     ContextLengthExceeded,
     EmptyResponse,
-    ErrorRule,
     InvalidRequest,
-    LocalAgentError,
     ModelNotFound,
     Overloaded,
     PermissionDenied,
@@ -40,7 +39,7 @@ from localagent import (
     UpstreamServerError,
     UpstreamTimeout,
 )
-from localagent.http_answers import error_from_answer, error_from_document
+from localagent.http_answers import ErrorRule, error_from_answer, error_from_document
 
 WALL = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
 TARGET = "openai/gpt-5-mini at openai@api.openai.com"

@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
-from localagent import SettingsError
+from localagent.errors import SettingsError
 
 PLAIN, TLS = frozenset({"redis", "valkey"}), frozenset({"rediss", "valkeys"})
 PORT = 6379

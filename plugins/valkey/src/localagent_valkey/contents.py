@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 import attrs
 from redis.asyncio import Redis
 
-from localagent import CacheEntry, KeptAnswer, PluginError, Which
+from localagent import CacheEntry
+from localagent.errors import PluginError
+from localagent.records import KeptAnswer, Which
 from localagent_valkey.connections import Connections
 from localagent_valkey.link import StoreMissedError
 from localagent_valkey.values import NoEntryError

@@ -10,21 +10,10 @@ from typing import Any, Self
 import attrs
 from redis.asyncio import Redis
 
-from localagent import (
-    CacheCounts,
-    CacheEntry,
-    CacheFigures,
-    CacheKey,
-    KeptAnswer,
-    Plugin,
-    Settings,
-    Which,
-    hookimpl,
-    in_thread,
-    pack_entry,
-    unpack_entry,
-)
-from localagent.structuring.secrets import SecretMissing
+from localagent import CacheEntry, CacheKey, Plugin, Settings, hookimpl
+from localagent.records import CacheCounts, CacheFigures, KeptAnswer, Which, pack_entry, unpack_entry
+from localagent.settings import SecretMissing
+from localagent.timing import in_thread
 from localagent_valkey.breaker import Breaker, Permit
 from localagent_valkey.connections import Connections
 from localagent_valkey.contents import Contents

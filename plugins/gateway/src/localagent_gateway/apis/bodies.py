@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from localagent import InvalidRequest
+from localagent.errors import InvalidRequest
 from localagent_gateway.apis.kinds import FLAG, OBJECT, TEXT
 from localagent_gateway.errors import TooLarge
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from localagent import AnswerStream, FrontRequest, PublicFact, Receipt, Response
+from localagent import AnswerStream, PublicFact, Receipt, Response
+from localagent.plugin_api import FrontRequest
 
 OURS = "x-localagent-"
 OWN = frozenset({"attempts", "cache", "details", "model", "target"})

@@ -7,17 +7,10 @@ from typing import Any
 
 import msgspec
 
-from localagent import (
-    FrontAnswer,
-    FrontRequest,
-    FrontStream,
-    InternalError,
-    LocalAgentError,
-    Principal,
-    Route,
-    Unauthenticated,
-)
+from localagent import LocalAgentError, Principal
+from localagent.errors import InternalError, Unauthenticated
 from localagent.http_answers import redact_address
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
 from localagent_gateway.apis.error_shapes import shape_of
 from localagent_gateway.apis.local_pages import LocalPages
 from localagent_gateway.apis.openai.errors import openai_error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from localagent import FrontAnswer, FrontRequest, LocalAgentError
+from localagent import LocalAgentError
+from localagent.plugin_api import FrontAnswer, FrontRequest
 from localagent_gateway.apis.anthropic.errors import anthropic_error
 from localagent_gateway.apis.anthropic.models import asked_by_anthropic
 from localagent_gateway.apis.ollama.errors import ollama_error

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from localagent import Principal, Route
+from localagent import Principal
+from localagent.plugin_api import Route
 from localagent_gateway.apis.service import LIST_SECONDS, Service
 from localagent_gateway.errors import WrongPlace
 from localagent_gateway.settings import LOOPBACK

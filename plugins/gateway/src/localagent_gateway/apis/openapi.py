@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from localagent import FrontAnswer, FrontRequest, Principal, Route
+from localagent import Principal
+from localagent.plugin_api import FrontAnswer, FrontRequest, Route
 from localagent_gateway.apis.anthropic.errors import anthropic_error
 from localagent_gateway.apis.error_shapes import ErrorShape, shape_of
 from localagent_gateway.apis.ollama.errors import ollama_error

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from localagent import PluginError, Route
+from localagent.errors import PluginError
+from localagent.plugin_api import Route
 
 if TYPE_CHECKING:
-    from localagent.pipeline.pipeline import Pipeline
-    from localagent.pipeline.steps import Step
+    from localagent.pipeline import Pipeline, Step
 
 HOOK = "gateway_add_routes"
 NO_PARAMS: Mapping[str, str] = {}

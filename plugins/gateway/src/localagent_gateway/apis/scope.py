@@ -10,7 +10,8 @@ import re
 import unicodedata
 from typing import Any
 
-from localagent import NotAllowed, Principal, Request
+from localagent import Principal, Request
+from localagent.errors import NotAllowed
 from localagent.http_answers import redact
 
 ROUTING = re.compile(

@@ -6,19 +6,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from localagent import (
-    CachePolicy,
-    Client,
-    FrontAnswer,
-    FrontRequest,
-    FrontStream,
-    InvalidRequest,
-    ModelInfo,
-    Principal,
-    Request,
-    Response,
-    let_others_run,
-)
+from localagent import CachePolicy, Client, ModelInfo, Principal, Request, Response
+from localagent.errors import InvalidRequest
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
+from localagent.timing import let_others_run
 from localagent_gateway.apis.bodies import BLOCK, BodyLimits, ShapeCount
 from localagent_gateway.apis.details import told_headers, wants_details
 from localagent_gateway.apis.scope import check_scope

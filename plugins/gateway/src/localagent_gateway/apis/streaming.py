@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from localagent import AnswerStream, Chunk, InternalError, LocalAgentError
+from localagent import AnswerStream, Chunk, LocalAgentError
+from localagent.errors import InternalError
 from localagent_gateway.logs.defects import defect
 
 

@@ -17,7 +17,9 @@ import msgspec
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
 
-from localagent import FrontAnswer, FrontRequest, FrontStream, InvalidRequest, LocalAgentError
+from localagent import LocalAgentError
+from localagent.errors import InvalidRequest
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
 from localagent_gateway.descriptors import accepted_at_once
 from localagent_gateway.errors import Malformed, UnknownVersion
 from localagent_gateway.http.body_reading import BodyBudget, BodyReading, ReadBody

@@ -15,7 +15,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import _ErrInfo
 
-from localagent import InvalidRequest
+from localagent.errors import InvalidRequest
 from localagent_gateway.errors import HeadersTooLarge, Malformed, TargetTooLong
 from localagent_gateway.http.sending import Sent
 

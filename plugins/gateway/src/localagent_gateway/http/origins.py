@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from localagent import FrontAnswer, FrontStream
+from localagent.plugin_api import FrontAnswer, FrontStream
 from localagent_gateway.errors import WrongPlace
 from localagent_gateway.settings import LOOPBACK, GatewaySettings
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 from aiohttp import HttpVersion10, web
 from aiohttp.abc import AbstractStreamWriter
 
-from localagent import FrontAnswer, FrontRequest, FrontStream
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
 from localagent_gateway.http.slow_readers import SlowReaders
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import os
 import socket
 from typing import Any
 
-from localagent import StartError
+from localagent.errors import StartError
 from localagent_gateway.settings import LOOPBACK, GatewaySettings
 
 TRIES = 10  # with port 0: the port that the system chose for one address may be taken at another

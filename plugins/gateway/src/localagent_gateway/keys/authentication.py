@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, unquote
 
-from localagent import FrontRequest, LocalAgentError, Principal, StartError, Unauthenticated, in_thread
+from localagent import LocalAgentError, Principal
+from localagent.errors import StartError, Unauthenticated
+from localagent.plugin_api import FrontRequest
+from localagent.timing import in_thread
 from localagent_gateway.keys.key import ID_LENGTH, PREFIX
 from localagent_gateway.keys.live_keys import KeyReader, KeyTable
 from localagent_gateway.keys.revocations import Revocations
 from localagent_gateway.settings import LOOPBACK, GatewaySettings, gateway_folder
 
 if TYPE_CHECKING:
-    from localagent.pipeline.pipeline import Pipeline
+    from localagent.pipeline import Pipeline
     from localagent.runtime import Runtime
 
 HOOK = "gateway_authenticate"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from localagent.structuring.fields import read_seconds
+from localagent.settings import read_seconds
 from localagent_cli import CommandLine, command
 from localagent_gateway.keys.key import PREFIX, KeyRecord
 from localagent_gateway.keys.store import KeyStore

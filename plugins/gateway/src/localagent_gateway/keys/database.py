@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localagent import StartError, create_private_file
+from localagent.errors import StartError
+from localagent.settings import create_private_file
 from localagent_gateway.keys.key import KeyRecord, separated
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from time import time as wall
 
-from localagent import StartError
+from localagent.errors import StartError
 from localagent_cli import Finding, broken, open_to_others
 from localagent_gateway.keys import database, pepper, revocations
 from localagent_gateway.keys.live_keys import KeyReader

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import attrs
 
-from localagent import LocalAgentError, LocalRefusal, Principal, StartError, in_thread
+from localagent import LocalAgentError, Principal
+from localagent.errors import LocalRefusal, StartError
+from localagent.timing import in_thread
 from localagent_gateway.keys import database, pepper
 from localagent_gateway.keys.database import left_behind
 from localagent_gateway.keys.key import KeyRecord, digest, public_id, revoked_in

@@ -9,7 +9,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from localagent import StartError
+from localagent.errors import StartError
 
 FILE_NAME = "pepper"
 LENGTH = 32

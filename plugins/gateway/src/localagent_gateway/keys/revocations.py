@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from localagent import StartError
+from localagent.errors import StartError
 
 if sys.platform != "win32":
     import fcntl

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import attrs
 
-from localagent import Secret, StartError
+from localagent import Secret
+from localagent.errors import StartError
 from localagent_gateway.keys import database
 from localagent_gateway.keys.database import left_behind
 from localagent_gateway.keys.key import PREFIX, KeyRecord, digest, new_key, public_id, revoked_in

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import traceback
 
-from localagent import InternalError
+from localagent.errors import InternalError
 from localagent.supervision import place_of
 
 log = logging.getLogger("localagent.gateway")

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from localagent.plugin_api.progress import progress
+from localagent.plugin_api import progress
 from localagent_cli import Log
 from localagent_gateway.logs.defects import way_to
 from localagent_gateway.logs.log_writer import ATOMIC, LogWriter, standard_error

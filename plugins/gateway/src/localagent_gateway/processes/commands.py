@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from localagent.settings.files import SettingsFile
+from localagent.settings import SettingsFile
 from localagent_cli import CommandLine
 from localagent_gateway.processes.configuration import Configuration
 

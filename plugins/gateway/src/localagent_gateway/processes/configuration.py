@@ -13,13 +13,12 @@ from typing import Any, Self
 import attrs
 import msgspec
 
-from localagent import Client, PluginError, Settings
-from localagent.instances.provider_types import SHARED_VARIABLE
-from localagent.pipeline.pipeline import Pipeline
+from localagent import Client, Settings
+from localagent.errors import PluginError
+from localagent.instances import SHARED_VARIABLE
+from localagent.pipeline import Pipeline
 from localagent.runtime import PROCESSES_VARIABLE
-from localagent.settings.files import SettingsFile, read_settings_file
-from localagent.settings.folders import StateFolder
-from localagent.structuring.secrets import all_missing_keys
+from localagent.settings import SettingsFile, StateFolder, all_missing_keys, read_settings_file
 from localagent_cli import CommandLine
 from localagent_gateway.keys.authentication import need_keys
 from localagent_gateway.processes.shared_resources import NO_LEASE, Lease, SharedResources

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 
-from localagent import Client, Draining, FrontAnswer, FrontRequest, FrontStream, LocalAgentError
+from localagent import Client, LocalAgentError
+from localagent.errors import Draining
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
 from localagent.runtime import Runtime
 from localagent_gateway.apis.dispatch import Dispatcher
 from localagent_gateway.apis.service import Service

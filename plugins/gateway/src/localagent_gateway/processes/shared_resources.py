@@ -19,8 +19,8 @@ from typing import Any, Self
 import attrs
 
 from localagent import Settings
-from localagent.instances.provider_types import provider_types, with_defaults
-from localagent.pipeline.pipeline import Pipeline
+from localagent.instances import provider_types, with_defaults
+from localagent.pipeline import Pipeline
 from localagent.supervision import tell_failure
 
 log = logging.getLogger("localagent.gateway")

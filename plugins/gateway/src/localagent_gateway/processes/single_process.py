@@ -6,7 +6,7 @@ import contextlib
 import socket
 from typing import Any
 
-from localagent import StartError
+from localagent.errors import StartError
 from localagent_gateway.logs.log_writer import LogWriter
 from localagent_gateway.processes.configuration import Configuration
 from localagent_gateway.processes.reloading import RELOADED, REPLACED, acting_on, reload

@@ -11,8 +11,9 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
-from localagent import Client, Route, StartError
-from localagent.plugin_api.installing import install
+from localagent import Client
+from localagent.errors import StartError
+from localagent.plugin_api import Route, install
 from localagent.runtime import Runtime
 from localagent.supervision import tell_failure
 from localagent_gateway.apis.anthropic.api import AnthropicApi

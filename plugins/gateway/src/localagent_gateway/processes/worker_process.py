@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import msgspec
 
-from localagent import StartError
+from localagent.errors import StartError
 from localagent.supervision import Liveness, ending, tell_failure
 from localagent_gateway.processes.commands import Command, Report, StartCommand, path_of
 from localagent_gateway.processes.configuration import Configuration

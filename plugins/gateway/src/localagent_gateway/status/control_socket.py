@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from localagent import ConnectFailed
+from localagent.errors import ConnectFailed
 from localagent.supervision import tell_failure
 
 log = logging.getLogger("localagent.gateway")

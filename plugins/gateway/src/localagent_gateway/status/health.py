@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localagent import FrontAnswer, FrontRequest, InstanceState, PoolStats, Principal, Route
+from localagent import InstanceState, Principal
+from localagent.plugin_api import FrontAnswer, FrontRequest, Route
+from localagent.records import PoolStats
 from localagent_cli import process_status
 from localagent_gateway.apis.openapi import operation
 from localagent_gateway.apis.service import Service

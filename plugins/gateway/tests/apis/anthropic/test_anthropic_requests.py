@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from localagent import InvalidRequest
+from localagent.errors import InvalidRequest
 from localagent_gateway.apis.anthropic.requests import chat_request, counted_request
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}

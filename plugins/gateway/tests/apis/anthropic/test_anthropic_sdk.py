@@ -8,7 +8,8 @@ import anthropic
 import pytest
 from anthropic_clients import ASKED, asking, called, client_of, in_thread, piece, read
 
-from localagent import Overloaded, Plugin, Request, UpstreamServerError, Usage, hookimpl
+from localagent import Plugin, Request, Usage, hookimpl
+from localagent.errors import Overloaded, UpstreamServerError
 from localagent_testing import Reply, fake_provider_plugin, sse
 
 TOOL: Any = {"name": "weather", "description": "Tell the weather.", "input_schema": {"type": "object"}}

@@ -13,7 +13,8 @@ import ollama
 import pytest
 from fake_lists import listing
 
-from localagent import ModelInfo, Overloaded
+from localagent import ModelInfo
+from localagent.errors import Overloaded
 from localagent_gateway.apis.ollama.api import VERSION
 from localagent_testing import Reply, fake_provider_plugin, sse
 

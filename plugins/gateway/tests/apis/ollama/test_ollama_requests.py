@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localagent import InvalidRequest
+from localagent.errors import InvalidRequest
 from localagent_gateway.apis.ollama.messages import openai_messages
 from localagent_gateway.apis.ollama.requests import (
     CHAT,

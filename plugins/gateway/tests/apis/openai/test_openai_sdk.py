@@ -8,7 +8,8 @@ import openai
 import pytest
 from openai_clients import asking, in_thread, piece, read
 
-from localagent import RateLimited, Usage
+from localagent import Usage
+from localagent.errors import RateLimited
 from localagent_testing import Reply
 
 ASK: dict[str, Any] = {"model": "fake/m", "messages": [{"role": "user", "content": "Hi"}]}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from localagent import InvalidRequest
+from localagent.errors import InvalidRequest
 from localagent_gateway.apis.openai.responses_input import messages_of
 from localagent_gateway.apis.openai.responses_request import chat_request
 

@@ -9,7 +9,8 @@ import pytest
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from localagent import AnswerStream, Chunk, RateLimited, StreamInterrupted, Usage
+from localagent import AnswerStream, Chunk, Usage
+from localagent.errors import RateLimited, StreamInterrupted
 from localagent_gateway.apis.openai.responses_answer import Opening
 from localagent_gateway.apis.openai.responses_writer import ResponsesWriter
 

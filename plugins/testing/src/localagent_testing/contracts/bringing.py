@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from localagent import ConnectSettings, Instance, Plugin, Pooled, PoolProfile, PoolStats, Transport
-from localagent.structuring.reading import structure
+from localagent import Instance, Plugin, Transport
+from localagent.records import ConnectSettings, Pooled, PoolProfile, PoolStats
+from localagent.settings import structure
 from localagent_testing.authority import Authority
 from localagent_testing.contracts.base import Contract
 from localagent_testing.fake_core import FakeCore

@@ -24,7 +24,7 @@ from localagent import (
     Request,
 )
 from localagent.http_answers import chat_response, completion_response, embed_response, joined_response
-from localagent.records.caching import AnyResponse, cache_keys
+from localagent.records import AnyResponse, cache_keys
 from localagent_testing.canaries import CANARY_PROMPT, Canaries
 from localagent_testing.contracts.cached_calls import CachedCalls
 from localagent_testing.fake_core import EPOCH, FakeCore, Plugged

@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from localagent import CachePolicy, Client, LocalRefusal, Plugin
-from localagent.structuring.reading import structure
+from localagent import CachePolicy, Client, Plugin
+from localagent.errors import LocalRefusal
+from localagent.settings import structure
 from localagent_testing.contracts.base import Contract
 from localagent_testing.fake_core import FakeCore, Plugged
 from localagent_testing.fake_provider import FakeProviderPlugin, Reply, fake_provider_plugin

@@ -8,16 +8,10 @@ from typing import Any
 
 import pytest
 
-from localagent import (
-    ConnectFailed,
-    Instance,
-    PoolProfile,
-    PoolTimeout,
-    SettingsError,
-    Timeouts,
-    Transport,
-    UpstreamServerError,
-)
+from localagent import Instance, Transport
+from localagent.errors import ConnectFailed, PoolTimeout, SettingsError, UpstreamServerError
+from localagent.records import PoolProfile
+from localagent.timing import Timeouts
 from localagent_testing.authority import Authority
 from localagent_testing.contracts.bringing import GOOD, BringsTransports, Brought, trusted
 from localagent_testing.contracts.exchanging import exchange, fetch, nobody_listens

@@ -7,8 +7,9 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
-from localagent import Caps, HttpAnswer, Instance, LocalAgentError, PhaseTimer, PoolProfile, Timeouts, Transport
-from localagent.timing.timer import NEVER, Timer
+from localagent import HttpAnswer, Instance, LocalAgentError, Transport
+from localagent.records import Caps, PoolProfile
+from localagent.timing import NEVER, PhaseTimer, Timeouts, Timer
 from localagent_testing.contracts.base import Contract
 
 __all__ = ["BODY", "CAPS", "HERE", "POOL", "MakesTransports", "exchange", "fetch", "nobody_listens"]

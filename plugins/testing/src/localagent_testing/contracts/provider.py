@@ -10,15 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from localagent import (
+from localagent import LocalAgentError, Usage
+from localagent.errors import (
     InvalidRequest,
-    LocalAgentError,
     ModelNotFound,
     PermissionDenied,
     RateLimited,
     UpstreamAuth,
     UpstreamServerError,
-    Usage,
 )
 from localagent_testing.canaries import CANARY_KEY, CANARY_PROMPT, Canaries
 from localagent_testing.connection import ReceivedRequest

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from localagent import Client, LocalAgentError, StreamInterrupted, Usage
+from localagent import Client, LocalAgentError, Usage
+from localagent.errors import StreamInterrupted
 from localagent.schema import join_events
 from localagent_testing.canaries import CANARY_PROMPT, Canaries
 from localagent_testing.contracts.base import CLOSING_SECONDS

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from localagent import Client, InvalidRequest, LocalAgentError, Plugin
+from localagent import Client, LocalAgentError, Plugin
+from localagent.errors import InvalidRequest
 from localagent_connect_aiohttp import AiohttpConnectPlugin
 from localagent_testing.canaries import CANARY_KEY, CANARY_PROMPT, Canaries
 from localagent_testing.connection import ReceivedRequest

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from localagent import ConnectFailed, LocalAgentError, UpstreamProtocol, UpstreamServerError
+from localagent import LocalAgentError
+from localagent.errors import ConnectFailed, UpstreamProtocol, UpstreamServerError
 from localagent_testing.contracts.base import CLOSING_SECONDS
 from localagent_testing.contracts.exchanging import exchange, fetch, nobody_listens
 from localagent_testing.contracts.transport_bodies import Bodies

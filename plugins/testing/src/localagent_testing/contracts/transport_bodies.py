@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from localagent import Caps, LocalAgentError, ResponseTooLarge, UpstreamProtocol
+from localagent import LocalAgentError
+from localagent.errors import ResponseTooLarge, UpstreamProtocol
+from localagent.records import Caps
 from localagent_testing.contracts.base import CLOSING_SECONDS
 from localagent_testing.contracts.exchanging import MakesTransports, exchange, fetch
 from localagent_testing.fault_server import FaultServer

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from localagent import PhaseTimer, PoolProfile, Timeouts, Transport, UpstreamProtocol
-from localagent.errors import Phase
-from localagent.timing.timer import NEVER, Timer
+from localagent import Transport
+from localagent.errors import Phase, UpstreamProtocol
+from localagent.records import PoolProfile
+from localagent.timing import NEVER, PhaseTimer, Timeouts, Timer
 from localagent_testing.contracts.exchanging import MakesTransports, exchange, fetch
 from localagent_testing.fault_server import FaultServer
 from localagent_testing.http_bytes import MIB, Headers, answer, chunk, chunked, head

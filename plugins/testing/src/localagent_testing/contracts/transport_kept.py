@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from localagent import LocalAgentError, PoolProfile, Transport, UpstreamServerError
+from localagent import LocalAgentError, Transport
+from localagent.errors import UpstreamServerError
+from localagent.records import PoolProfile
 from localagent_testing.contracts.base import often
 from localagent_testing.contracts.exchanging import BODY, MakesTransports, fetch
 from localagent_testing.fault_server import FaultServer

@@ -11,7 +11,8 @@ import zlib
 
 import pytest
 
-from localagent import LocalAgentError, UpstreamProtocol, UpstreamServerError
+from localagent import LocalAgentError
+from localagent.errors import UpstreamProtocol, UpstreamServerError
 from localagent_testing.contracts.exchanging import MakesTransports, fetch
 from localagent_testing.fault_server import FaultServer
 from localagent_testing.http_bytes import chunked

@@ -9,7 +9,10 @@ from typing import TypeAlias
 
 import pytest
 
-from localagent import LocalAgentError, PoolProfile, PoolTimeout, Timeouts, Transport
+from localagent import LocalAgentError, Transport
+from localagent.errors import PoolTimeout
+from localagent.records import PoolProfile
+from localagent.timing import Timeouts
 from localagent_testing.contracts.exchanging import MakesTransports, exchange, fetch, nobody_listens
 from localagent_testing.contracts.transport_bodies import SMALL, TEXT, compressed
 from localagent_testing.fault_server import FaultServer

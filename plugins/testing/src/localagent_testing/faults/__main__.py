@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import sys
 
-from localagent.plugin_api.discovery import find_plugins
+from localagent.plugin_api import find_plugins
 from localagent_testing.faults import FAULTS, Fault, ProtocolName, Verdict
 from localagent_testing.faults.through_client import play_through_client
 

@@ -6,7 +6,14 @@ from collections.abc import Iterable
 
 import attrs
 
-from localagent import Caps, ResponseTooLarge, StreamInterrupted, UpstreamProtocol, UpstreamServerError, UpstreamTimeout
+from localagent.errors import (
+    ResponseTooLarge,
+    StreamInterrupted,
+    UpstreamProtocol,
+    UpstreamServerError,
+    UpstreamTimeout,
+)
+from localagent.records import Caps
 from localagent_testing.faults.dialects import TEXT, Dialect, whole
 from localagent_testing.faults.exchanges import heard, stream_head, streams
 from localagent_testing.faults.expectations import Says, fails, interrupted, succeeds

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from localagent import (
-    Caps,
+from localagent import LocalAgentError
+from localagent.errors import (
     EmptyResponse,
-    LocalAgentError,
     QuotaExhausted,
     RateLimited,
     ResponseTooLarge,
     UpstreamProtocol,
     UpstreamServerError,
 )
+from localagent.records import Caps
 from localagent_testing.faults import bodies
 from localagent_testing.faults.dialects import Dialect, whole
 from localagent_testing.faults.exchanges import HTML_TRACES, completes, page, refuses, replies

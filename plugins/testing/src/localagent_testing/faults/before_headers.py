@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import attrs
 
-from localagent import ConnectFailed, InternalError, PoolTimeout, UpstreamProtocol, UpstreamServerError, UpstreamTimeout
+from localagent.errors import (
+    ConnectFailed,
+    InternalError,
+    PoolTimeout,
+    UpstreamProtocol,
+    UpstreamServerError,
+    UpstreamTimeout,
+)
 from localagent_testing.faults.exchanges import does, replies
 from localagent_testing.faults.expectations import Expect, Says, fails, succeeds
 from localagent_testing.faults.records import Fault, Scene, calm, excluded

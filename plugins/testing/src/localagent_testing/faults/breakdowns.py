@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localagent import InvalidRequest, Overloaded, UpstreamAuth, UpstreamServerError
+from localagent.errors import InvalidRequest, Overloaded, UpstreamAuth, UpstreamServerError
 from localagent_testing.faults.exchanges import HTML, HTML_TRACES, Maker, does, page, refuses, replies
 from localagent_testing.faults.expectations import Says, fails, hint
 from localagent_testing.faults.records import OPENAI, Fault

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from localagent import LocalAgentError, StreamInterrupted
+from localagent import LocalAgentError
+from localagent.errors import StreamInterrupted
 from localagent_testing.canaries import found_in, texts_of
 from localagent_testing.faults.expectations import Expect, Hint, Says
 from localagent_testing.faults.records import Heard

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import attrs
 
-from localagent import Timeouts
+from localagent.timing import Timeouts
 from localagent_testing.canaries import CANARY_PROMPT
 from localagent_testing.faults.checks import complaints
 from localagent_testing.faults.dialects import DIALECTS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from localagent import LocalAgentError, StreamInterrupted
-from localagent.errors import Billed, BreakerSign, Phase
+from localagent import LocalAgentError
+from localagent.errors import Billed, BreakerSign, Phase, StreamInterrupted
 from localagent_testing.faults.dialects import TEXT
 
 

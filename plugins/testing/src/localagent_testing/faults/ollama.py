@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from localagent import (
+from localagent import LocalAgentError
+from localagent.errors import (
     ContextLengthExceeded,
     EmptyResponse,
     InvalidRequest,
-    LocalAgentError,
     ModelNotFound,
     Overloaded,
     RateLimited,

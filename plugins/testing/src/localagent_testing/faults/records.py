@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-from localagent import Caps, Timeouts, Usage
+from localagent import Usage
+from localagent.records import Caps
+from localagent.timing import Timeouts
 from localagent_testing.canaries import CANARY_KEY, CANARY_PROMPT
 from localagent_testing.fault_server import Scripts
 from localagent_testing.faults.dialects import Dialect

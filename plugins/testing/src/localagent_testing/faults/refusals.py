@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localagent import (
+from localagent.errors import (
     ContentFiltered,
     ContextLengthExceeded,
     InvalidRequest,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from localagent import LocalAgentError, Overloaded, RateLimited, UpstreamProtocol, UpstreamServerError
+from localagent import LocalAgentError
+from localagent.errors import Overloaded, RateLimited, UpstreamProtocol, UpstreamServerError
 from localagent_testing.faults.dialects import (
     FIRST,
     SECOND,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from email.utils import format_datetime
 
-from localagent import QuotaExhausted, RateLimited
+from localagent.errors import QuotaExhausted, RateLimited
 from localagent_testing.faults.exchanges import refuses, replies
 from localagent_testing.faults.expectations import NO_HINT, Hint, Says, fails, hint
 from localagent_testing.faults.records import BOTH, OPENAI, Fault, ProtocolName, Scene

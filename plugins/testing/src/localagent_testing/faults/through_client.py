@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from localagent import ChatResponse, Chunk, Client, Timeouts
+from localagent import ChatResponse, Chunk, Client
+from localagent.timing import Timeouts
 from localagent_testing.faults.driver import play
 from localagent_testing.faults.records import Ask, Fault, Heard, ProtocolName, Verdict
 

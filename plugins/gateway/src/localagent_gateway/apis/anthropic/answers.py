@@ -23,7 +23,8 @@ from typing import Any
 
 import msgspec
 
-from localagent import AnswerStream, Chunk, LocalAgentError, Response, UpstreamProtocol, Usage
+from localagent import AnswerStream, Chunk, LocalAgentError, Response, Usage
+from localagent.errors import UpstreamProtocol
 from localagent.schema import AnswerEvent, AnswerReader, CallBegun, CallPiece, Ended, Text, Thought, read_answer
 from localagent_gateway.apis.anthropic.errors import error_object
 from localagent_gateway.apis.call_arguments import NO_ARGUMENTS, object_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from localagent import ChatRequest, FrontAnswer, FrontRequest, FrontStream, Principal, Route
+from localagent import ChatRequest, Principal
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
 from localagent_gateway.apis.anthropic.answers import MessageWriter, Opening, whole_message
 from localagent_gateway.apis.anthropic.requests import chat_request, counted_request
 from localagent_gateway.apis.openapi import EVENTS, operation

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from localagent import FrontAnswer, FrontRequest, LocalAgentError
+from localagent import LocalAgentError
+from localagent.plugin_api import FrontAnswer, FrontRequest
 from localagent_gateway.apis.openai.errors import error_headers, sentence
 
 _encode = msgspec.json.Encoder().encode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from localagent import InvalidRequest
+from localagent.errors import InvalidRequest
 
 # Anthropic's own stand-in for a date of release that is unknown.
 _UNKNOWN = "1970-01-01T00:00:00Z"

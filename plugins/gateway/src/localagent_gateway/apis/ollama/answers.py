@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from localagent import AnswerStream, Chunk, LocalAgentError, Response, UpstreamProtocol
+from localagent import AnswerStream, Chunk, LocalAgentError, Response
+from localagent.errors import UpstreamProtocol
 from localagent.schema import AnswerEvent, AnswerReader, CallBegun, CallPiece, Ended, Text, Thought, read_answer
 from localagent_gateway.apis.call_arguments import object_of
 from localagent_gateway.apis.ollama.documents import Function, Line, Message, ToolCall

@@ -7,17 +7,8 @@ from typing import Any
 
 import msgspec
 
-from localagent import (
-    CachePolicy,
-    ChatRequest,
-    CompletionRequest,
-    FrontAnswer,
-    FrontRequest,
-    FrontStream,
-    Principal,
-    Request,
-    Route,
-)
+from localagent import CachePolicy, ChatRequest, CompletionRequest, Principal, Request
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
 from localagent_gateway.apis.kinds import TEXT, needed
 from localagent_gateway.apis.ollama.answers import LineWriter, timestamp, whole_line
 from localagent_gateway.apis.ollama.documents import Embeddings, Line, Message

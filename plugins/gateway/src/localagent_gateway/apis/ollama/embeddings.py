@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from localagent import Response, UpstreamProtocol
+from localagent import Response
+from localagent.errors import UpstreamProtocol
 from localagent_gateway.apis.ollama.answers import durations
 from localagent_gateway.apis.ollama.documents import Embeddings, Vectors
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from localagent import FrontAnswer, FrontRequest, LocalAgentError
+from localagent import LocalAgentError
+from localagent.plugin_api import FrontAnswer, FrontRequest
 from localagent_gateway.apis.openai.errors import error_headers, sentence
 
 _encode = msgspec.json.Encoder().encode

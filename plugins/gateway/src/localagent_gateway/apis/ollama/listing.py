@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
-from localagent import LocalAgentError, ModelInfo, ModelNotFound, Principal, check_model_name
+from localagent import LocalAgentError, ModelInfo, Principal
+from localagent.errors import ModelNotFound
 from localagent.http_answers import redact_address
+from localagent.records import check_model_name
 from localagent_gateway.apis.openai.api import shown
 from localagent_gateway.apis.service import Service
 

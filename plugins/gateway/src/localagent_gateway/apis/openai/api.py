@@ -6,22 +6,12 @@ from typing import Any
 
 import msgspec
 
-from localagent import (
-    ChatRequest,
-    CompletionRequest,
-    EmbedRequest,
-    FrontAnswer,
-    FrontRequest,
-    FrontStream,
-    ModelInfo,
-    ModelNotFound,
-    Principal,
-    Request,
-    Route,
-    check_model_name,
-    in_thread,
-)
+from localagent import ChatRequest, CompletionRequest, EmbedRequest, ModelInfo, Principal, Request
+from localagent.errors import ModelNotFound
 from localagent.http_answers import redact_address
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
+from localagent.records import check_model_name
+from localagent.timing import in_thread
 from localagent_gateway.apis.anthropic.models import asked_by_anthropic, model_page, model_row
 from localagent_gateway.apis.fields import Document
 from localagent_gateway.apis.openai.embeddings import LARGE, converted, differs

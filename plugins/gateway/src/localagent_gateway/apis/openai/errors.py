@@ -6,7 +6,9 @@ import math
 
 import msgspec
 
-from localagent import FrontAnswer, FrontRequest, LocalAgentError, RequestRejected
+from localagent import LocalAgentError
+from localagent.errors import RequestRejected
+from localagent.plugin_api import FrontAnswer, FrontRequest
 from localagent_gateway.errors import WrongField
 
 _encode = msgspec.json.Encoder().encode

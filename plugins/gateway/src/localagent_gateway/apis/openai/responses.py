@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from localagent import (
-    ChatRequest,
-    FrontAnswer,
-    FrontRequest,
-    FrontStream,
-    Principal,
-    Route,
-)
+from localagent import ChatRequest, Principal
+from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
 from localagent_gateway.apis.openai.responses_answer import Opening
 from localagent_gateway.apis.openai.responses_request import chat_request
 from localagent_gateway.apis.openai.responses_writer import ResponsesWriter, whole_answer
