@@ -30,7 +30,7 @@ _AGAIN = msgspec.structs.replace(UpstreamProtocol.default_advice, same=True)
 _UNBILLED = msgspec.structs.replace(UpstreamProtocol.default_advice, billed="no")
 
 
-def read_answer_body(raw: bytes, attempt: Attempt, *, checked: bool = False) -> Answer:
+def read_answer_body(raw: bytes, attempt: Attempt, checked: bool = False) -> Answer:
     """Return what the JSON object of a body says.
 
     Args:
@@ -45,7 +45,7 @@ def read_answer_body(raw: bytes, attempt: Attempt, *, checked: bool = False) -> 
     return answer
 
 
-def read_embeddings_body(raw: bytes, attempt: Attempt, *, checked: bool = False) -> Embeddings:
+def read_embeddings_body(raw: bytes, attempt: Attempt, checked: bool = False) -> Embeddings:
     """Return what the JSON object of a body with embeddings says; see ``read_answer_body``."""
     answer: Embeddings = _read(raw, attempt, checked, _decode_embeddings)
     return answer

@@ -12,8 +12,8 @@ from localagent.http_answers.answer_bodies import choices_in, protocol_error, re
 from localagent.http_answers.density import LARGE, refuse_dense
 from localagent.http_answers.translation import inner_error
 from localagent.records.responses import Chunk, Decoder, Usage
-from localagent.schema.answer_documents import BAD_JSON, Answer, Choice, decode_answer, usage_in
-from localagent.schema.answer_reader import text_of
+from localagent.schema.answer_documents import BAD_JSON, Choice, decode_answer, decode_full, usage_in
+from localagent.schema.answer_reader import text_in
 from localagent.schema.joining import split_document
 from localagent.schema.streams import SSEParser
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_CHOICES = 1024
 PIECE = 64 * 1024
+
 
 _NEUTRAL = msgspec.structs.replace(UpstreamProtocol.default_advice, breaker="neutral")
 
@@ -46,10 +47,8 @@ def chunk_of(data: bytes) -> Chunk:
 
 
 def _text(choice: Choice) -> str:
-    delta = choice.delta
-    if delta is not None and delta.content.__class__ is str:
-        return str(delta.content)
-    return text_of(choice.said) or choice.text or ""
+    said = choice.delta or choice.message
+    return choice.text or "" if said is None else text_in(said.content) or choice.text or ""
 
 
 class OpenAIDecoder:
@@ -137,29 +136,25 @@ class OpenAIDecoder:
             self._whole = bytearray()
 
     def _chunk(self, payload: bytes) -> Chunk | None:
+        usage = None
         try:
             event = decode_answer(payload)
+            choices = event.choices
+            if not choices or choices[0].finish_reason is not None or event.usage is not None:
+                usage = usage_in(decode_full(payload))
         except UnicodeDecodeError:
             return self._chunk(payload.decode(errors="replace").encode())
         except BAD_JSON:
             raise protocol_error(self._attempt, "An event of the stream is no valid JSON.") from None
         if event.error is not None:
             raise inner_error(payload, self._attempt)
-        choices = event.choices
-        if not choices:
-            return self._beside(payload, event)
+        self.usage = usage or self.usage
+        if not choices:  # as it came; token counts alone only if they were asked for
+            return Chunk(payload) if usage is None or self._with_usage else None
         first = choices[0]
-        if event.usage is not None or event.x_groq is not None or first.usage is not None:
-            self.usage = usage_in(event) or self.usage
         if len(choices) > 1 or first.finish_reason is not None or first.index not in self._begun:
             self._note(choices)
         return Chunk(payload, "" if first.index else _text(first))
-
-    def _beside(self, payload: bytes, event: Answer) -> Chunk | None:
-        """Return an event without choices as it came; token counts alone only if they were asked for."""
-        usage = usage_in(event)
-        self.usage = usage or self.usage
-        return Chunk(payload) if usage is None or self._with_usage else None
 
     def _note(self, choices: list[Choice]) -> None:
         """Take note of which choices begin and end."""

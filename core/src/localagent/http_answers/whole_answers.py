@@ -18,8 +18,8 @@ from localagent.http_answers.answer_bodies import (
 from localagent.http_answers.answer_shapes import LOOKED_AT, document_of
 from localagent.http_answers.openai_stream import OpenAIDecoder, events_of
 from localagent.records.responses import ChatResponse, CompletionResponse, EmbedResponse
-from localagent.schema.answer_documents import Answer, present, usage_in, usage_of
-from localagent.schema.answer_reader import text_of
+from localagent.schema.answer_documents import Answer, present, usage_of
+from localagent.schema.answer_reader import text_in
 from localagent.schema.joining import join_events
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def chat_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more
     """
     read = _read(raw, attempt, checked)
     message = choices_in(read[1], attempt)[0].message
-    return _view(ChatResponse, attempt, read, "" if message is None else text_of(message), more)
+    return _view(ChatResponse, attempt, read, "" if message is None else text_in(message.content), more)
 
 
 def completion_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> CompletionResponse:
@@ -57,8 +57,9 @@ def completion_response(raw: bytes, attempt: Attempt, *, checked: bool = False, 
 
 def embed_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> EmbedResponse:
     """Read the bytes of embeddings; errors as in ``chat_response``."""
-    raw = _object_of(raw, attempt)
-    answer = read_embeddings_body(raw, attempt, checked=checked)
+    if not raw.startswith(b"{"):
+        raw = _object_of(raw, attempt)
+    answer = read_embeddings_body(raw, attempt, checked)
     if not present(answer.data):
         raise protocol_error(attempt, "The server's answer holds no embeddings.")
     return EmbedResponse(
@@ -72,8 +73,9 @@ def embed_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **mor
 
 
 def _read(raw: bytes, attempt: Attempt, checked: bool) -> tuple[bytes, Answer]:
-    raw = _object_of(raw, attempt)
-    return raw, read_answer_body(raw, attempt, checked=checked)
+    if not raw.startswith(b"{"):
+        raw = _object_of(raw, attempt)
+    return raw, read_answer_body(raw, attempt, checked)
 
 
 def _view(kind: type[AnyView], attempt: Attempt, read: tuple[bytes, Answer], text: str, more: Any) -> AnyView:
@@ -83,7 +85,7 @@ def _view(kind: type[AnyView], attempt: Attempt, read: tuple[bytes, Answer], tex
         raw=raw,
         text=text,
         finish_reasons=tuple([choice.finish_reason for choice in answer.choices or ()]),
-        usage=usage_in(answer),
+        usage=usage_of(answer.usage),
         model=attempt.target.name,
         instance=attempt.target.instance.id,
         request_id=attempt.call.id,
@@ -97,9 +99,7 @@ def joined_response(events: Sequence[bytes], attempt: Attempt) -> ChatResponse:
 
 
 def _object_of(raw: bytes, attempt: Attempt) -> bytes:
-    """Return the JSON object of a body: events, which some servers send unasked, are joined, white space is cut."""
-    if raw.startswith(b"{"):
-        return raw
+    """Return the JSON object of a body that does not begin with one: events are joined, white space is cut."""
     start = raw.lstrip()
     if start.startswith(b"{"):
         return start

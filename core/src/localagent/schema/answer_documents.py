@@ -1,4 +1,4 @@
-"""What is read of an answer in the OpenAI schema, whole or an event of a stream, with one typed decode."""
+"""What is read of an answer in the OpenAI schema, whole or an event of a stream, with one typed decode each time."""
 
 from __future__ import annotations
 
@@ -35,17 +35,13 @@ class Spoken(msgspec.Struct, gc=False):
 
 
 class Choice(msgspec.Struct, gc=False):
-    """A choice of an answer; ``stop_reason`` (vLLM) and ``matched_stop`` (SGLang) say which stop sequence ended it."""
+    """A choice of an answer."""
 
     index: int | None = 0
     finish_reason: str | None = None
     message: Spoken | None = None
     delta: Spoken | None = None
     text: str | None = None
-    logprobs: msgspec.Raw = ABSENT
-    stop_reason: Any = None
-    matched_stop: Any = None
-    usage: Any = None
 
     @property
     def said(self) -> Spoken:
@@ -54,11 +50,27 @@ class Choice(msgspec.Struct, gc=False):
 
 
 class Answer(msgspec.Struct, gc=False):
-    """An answer, or an event of one."""
+    """What the pipeline looks at in an answer, or in an event of one; the fewer fields, the faster it is decoded."""
 
     choices: list[Choice] | None = None
     usage: Any = None
     error: Any = None
+
+
+class FullChoice(Choice, gc=False):
+    """A choice with all that is read; ``stop_reason`` (vLLM) and ``matched_stop`` (SGLang) are the stop sequence."""
+
+    logprobs: msgspec.Raw = ABSENT
+    stop_reason: Any = None
+    matched_stop: Any = None
+    usage: Any = None
+
+
+class FullAnswer(msgspec.Struct, gc=False):
+    """An answer, or an event of one, with all that is read."""
+
+    choices: list[FullChoice] | None = None
+    usage: Any = None
     timings: Any = None
     x_groq: Any = None
 
@@ -67,6 +79,7 @@ NOTHING = Spoken()
 BAD_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 decode_answer = msgspec.json.Decoder(Answer).decode
+decode_full = msgspec.json.Decoder(FullAnswer).decode
 
 
 def present(field: msgspec.Raw) -> bool:
@@ -74,7 +87,7 @@ def present(field: msgspec.Raw) -> bool:
     return field is not ABSENT and (memoryview(field).nbytes > 4 or bytes(field) not in (b"", b"null", b"[]"))
 
 
-def usage_in(answer: Answer) -> Usage | None:
+def usage_in(answer: FullAnswer) -> Usage | None:
     """Return the token counts of an answer or of an event, wherever its server writes them.
 
     Beside the choices, in ``x_groq`` (Groq), or in a choice (Moonshot).

@@ -27,10 +27,10 @@ from localagent.records.responses import Usage
 from localagent.schema.answer_documents import (
     ABSENT,
     BAD_JSON,
-    Answer,
-    Choice,
+    FullAnswer,
+    FullChoice,
     Spoken,
-    decode_answer,
+    decode_full,
     present,
     usage_in,
     usage_of,
@@ -98,7 +98,7 @@ class AnswerReader:
             UpstreamProtocol: It has not the shape of an answer.
         """
         try:
-            answer = decode_answer(data)
+            answer = decode_full(data)
             choice = self._choice(answer)
             return [] if choice is None else self._events(choice)
         except BAD_JSON as error:
@@ -117,7 +117,7 @@ class AnswerReader:
         events.append(Ended(self._reason(), usage or self._usage, self._matched, self._refused, self._timings))
         return events
 
-    def _choice(self, answer: Answer) -> Choice | None:
+    def _choice(self, answer: FullAnswer) -> FullChoice | None:
         """Return the first choice, after taking note of what stands beside the choices."""
         if answer.usage is not None or answer.x_groq is not None:
             self._usage = usage_in(answer) or self._usage
@@ -131,7 +131,7 @@ class AnswerReader:
                 return choice
         return choices[0] if choices[0].message is not None else None  # a whole answer's only one, whatever its number
 
-    def _events(self, choice: Choice) -> list[AnswerEvent]:
+    def _events(self, choice: FullChoice) -> list[AnswerEvent]:
         events: list[AnswerEvent] = []
         said = choice.delta
         if said is not None:
@@ -152,7 +152,7 @@ class AnswerReader:
             self._usage = usage_of(choice.usage) or self._usage
         return events
 
-    def _match(self, choice: Choice) -> None:
+    def _match(self, choice: FullChoice) -> None:
         """Take note of the stop sequence; a number is a token."""
         matched = choice.matched_stop if choice.stop_reason is None else choice.stop_reason
         self._matched = matched if isinstance(matched, str) else self._matched
@@ -231,12 +231,11 @@ def read_answer(data: bytes, usage: Usage | None = None) -> list[AnswerEvent]:
     return reader.read(data) + reader.end(usage)
 
 
-def text_of(said: Spoken) -> str:
-    """Return the text of a message or of a piece of one, without thoughts and refusals."""
-    content = said.content
-    if content.__class__ is str or not content:
-        return content or ""
-    return "".join([part.text for part in _parts(content) if isinstance(part, Text)])
+def text_in(content: Any) -> str:
+    """Return the text of a message's content, or of a piece of it, without thoughts and refusals."""
+    if content.__class__ is str:
+        return str(content)
+    return "".join([part.text for part in _parts(content) if isinstance(part, Text)]) if content else ""
 
 
 # Mistral nests: {"type": "thinking", "thinking": [{"type": "text", "text": "..."}]}
