@@ -17,7 +17,7 @@ Only the first choice is read, because no API but OpenAI's own has others. Which
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -99,7 +99,9 @@ class AnswerReader:
         """
         try:
             answer = decode_full(data)
-            choice = self._choice(answer)
+            if answer.usage is not None or answer.timings is not None or answer.x_groq is not None:
+                self._beside(answer)
+            choice = _first(answer.choices or ())
             return [] if choice is None else self._events(choice)
         except BAD_JSON as error:
             raise UpstreamProtocol(f"The server's answer is not a chat's ({type(error).__name__}).") from None
@@ -117,19 +119,11 @@ class AnswerReader:
         events.append(Ended(self._reason(), usage or self._usage, self._matched, self._refused, self._timings))
         return events
 
-    def _choice(self, answer: FullAnswer) -> FullChoice | None:
-        """Return the first choice, after taking note of what stands beside the choices."""
-        if answer.usage is not None or answer.x_groq is not None:
-            self._usage = usage_in(answer) or self._usage
+    def _beside(self, answer: FullAnswer) -> None:
+        """Take note of what stands beside the choices."""
+        self._usage = usage_in(answer) or self._usage
         if isinstance(answer.timings, dict):
             self._timings = answer.timings
-        choices = answer.choices
-        if not choices:
-            return None
-        for choice in choices:
-            if not choice.index:
-                return choice
-        return choices[0] if choices[0].message is not None else None  # a whole answer's only one, whatever its number
 
     def _events(self, choice: FullChoice) -> list[AnswerEvent]:
         events: list[AnswerEvent] = []
@@ -147,15 +141,11 @@ class AnswerReader:
         if choice.finish_reason:
             self._finish = choice.finish_reason
         if choice.stop_reason is not None or choice.matched_stop is not None:
-            self._match(choice)
+            matched = choice.matched_stop if choice.stop_reason is None else choice.stop_reason
+            self._matched = matched if isinstance(matched, str) else self._matched  # a number is a token
         if choice.usage is not None:
             self._usage = usage_of(choice.usage) or self._usage
         return events
-
-    def _match(self, choice: FullChoice) -> None:
-        """Take note of the stop sequence; a number is a token."""
-        matched = choice.matched_stop if choice.stop_reason is None else choice.stop_reason
-        self._matched = matched if isinstance(matched, str) else self._matched
 
     def _spoken(self, said: Spoken, events: list[AnswerEvent]) -> None:
         thought = said.reasoning_content or said.reasoning or said.thinking
@@ -215,6 +205,13 @@ class AnswerReader:
         """Return the finish reason; some servers end by "stop" although tools are called, or say nothing of use."""
         reason = _FINISH_REASONS.get(self._finish.lower())
         return reason or ("tool_calls" if self._begun else "stop")
+
+
+def _first(choices: Sequence[FullChoice]) -> FullChoice | None:
+    for choice in choices:
+        if not choice.index:
+            return choice
+    return choices[0] if choices and choices[0].message is not None else None  # the only one, whatever its number
 
 
 def read_answer(data: bytes, usage: Usage | None = None) -> list[AnswerEvent]:
