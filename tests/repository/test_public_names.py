@@ -195,14 +195,14 @@ def other_spellings(path: Path) -> list[tuple[str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in called:
             found.append(("localagent", node.attr))
-        elif isinstance(node, ast.Constant) and is_module(node.value):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and is_module(node.value):
             found.append((node.value, ""))
     return found
 
 
-def is_module(text: object) -> bool:
+def is_module(text: str) -> bool:
     """Whether a text names a module of the core."""
-    if not isinstance(text, str) or not re.fullmatch(r"localagent(\.\w+)+", text):
+    if not re.fullmatch(r"localagent(\.\w+)+", text):
         return False
     try:
         return importlib.util.find_spec(text) is not None
