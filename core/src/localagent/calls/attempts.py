@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from localagent.calls.candidates import Candidates, check_refusal
 from localagent.calls.repetition import without_repetition
+from localagent.calls.retry_budget import Draws
 from localagent.errors import InternalError, LocalAgentError
 from localagent.pipeline.dispatch import first, notify, pipe
 from localagent.pipeline.guard import failure_of
@@ -47,7 +48,7 @@ class Attempts:
         call: The call; its request has left pre_request.
     """
 
-    __slots__ = ("_call", "_candidates", "_drawn", "_engine", "_fleet", "_free", "_has_gates", "_prepared", "_tried")
+    __slots__ = ("_call", "_candidates", "_draws", "_engine", "_fleet", "_has_gates", "_prepared", "_tried")
 
     def __init__(self, engine: CallEngine, call: Call) -> None:
         self._engine = engine
@@ -55,10 +56,9 @@ class Attempts:
         self._call = call
         self._candidates = Candidates(engine, call)
         self._has_gates = bool(call.plan.prepare_attempt or call.plan.rate_check)
-        self._free: set[Target] = set()
         self._prepared: dict[Target, Request] = {}
         self._tried = 0
-        self._drawn: float | None = None  # when a repeat was drawn from the budget that was not sent yet
+        self._draws = Draws(engine.budget, engine.clock)
 
     async def run(self, exchange: Exchange[T]) -> tuple[Attempt, T]:
         """Try until an exchange succeeds; the attempt that it succeeded in is still open.
@@ -69,7 +69,7 @@ class Attempts:
         try:
             while True:
                 attempt = await self._admit()
-                self._drawn = None
+                self._draws.sent()
                 try:
                     return attempt, await self._exchange(attempt, exchange)
                 except LocalAgentError as error:
@@ -78,8 +78,7 @@ class Attempts:
                     self.close(attempt, "cancelled")
                     raise
         finally:
-            if self._drawn is not None:  # the repeat was never sent: the call was closed, cancelled, or refused
-                self._engine.budget.give_back(self._drawn)
+            self._draws.give_back()
 
     def close(
         self,
@@ -110,8 +109,7 @@ class Attempts:
             elif error is not None:
                 said = f"{error.message}{error.quotation}"
                 state.failed(said, sick=blame and error.advice.breaker == "failure", now=now)
-                if log.isEnabledFor(logging.INFO):
-                    self._log(attempt, said)
+                self._log(attempt, said)
             if self._call.plan.after_attempt:
                 notify(self._call.plan.after_attempt, attempt, outcome)
         attempt.run_deferred()
@@ -120,6 +118,8 @@ class Attempts:
 
     def _log(self, attempt: Attempt, said: str) -> None:
         """Log a failure; the sentence may be that of a provider which forgot to hide its key."""
+        if not log.isEnabledFor(logging.INFO):
+            return
         from localagent.http_answers.redaction import redact
 
         where = {"request_id": self._call.id}
@@ -171,10 +171,9 @@ class Attempts:
                     check_refusal(refused, step)
                     self.close(attempt, "refused", refused.error)
                     return refused  # type: ignore[no-any-return]
-        except LocalAgentError:
-            raise
-        except BaseException:
-            self.close(attempt, "cancelled")
+        except BaseException as error:
+            if not isinstance(error, LocalAgentError):
+                self.close(attempt, "cancelled")
             raise
         return None
 
@@ -230,9 +229,8 @@ class Attempts:
         replicas.
         """
         call = self._call
-        if not call.plan.on_failure or self._tried >= self._engine.max_attempts:
-            return NEVER
-        if not self._candidates.others_than(attempt.target):
+        repeatable = call.plan.on_failure and self._tried < self._engine.max_attempts
+        if not repeatable or not self._candidates.others_than(attempt.target):
             return NEVER
         return max(call.timer.left / 2, SHORTEST_SHARE)
 
@@ -255,7 +253,7 @@ class Attempts:
                                 "does not support.") from error  # fmt: skip
         if not isinstance(verdict, Retry):
             raise error
-        self._candidates.preferred = _where(verdict, attempt)
+        self._candidates.prefer(verdict, attempt.target)
         if not self._may_retry(attempt, error, verdict.after):
             raise error
         self._candidates.last_error = error
@@ -265,19 +263,13 @@ class Attempts:
 
     def _may_retry(self, attempt: Attempt, error: LocalAgentError, after: float) -> bool:
         """Say whether a repeat is made. The budget comes last: nothing is drawn for what something else forbids."""
-        if self._tried >= self._engine.max_attempts or after >= self._call.timer.left:
+        if (
+            self._tried >= self._engine.max_attempts
+            or after >= self._call.timer.left
+            or not self._candidates.any_left()
+        ):
             return False
-        if not self._candidates.any_left():
-            return False
-        if self._drawn is not None:
-            return True  # the repeat before this one was drawn and failed before it was sent
-        if not error.advice.sent and attempt.target not in self._free:
-            self._free.add(attempt.target)
-            return True
-        if not self._engine.budget.draw():
-            return False
-        self._drawn = self._engine.clock()
-        return True
+        return self._draws.allow(error, attempt.target)
 
     async def _wait_for(self, refusals: list[Refused]) -> None:
         """Wait until a refusal's time has come; raise its error when there is no time for it."""
@@ -293,12 +285,6 @@ class Attempts:
     async def _sleep(self, seconds: float) -> None:
         self._call.timer.deadline_only()
         await asyncio.sleep(seconds)
-
-
-def _where(verdict: Retry, attempt: Attempt) -> Target | None:
-    if verdict.where == "same":
-        return attempt.target
-    return verdict.where if isinstance(verdict.where, Target) else None
 
 
 def complete(error: LocalAgentError, attempt: Attempt) -> None:

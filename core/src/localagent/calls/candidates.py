@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from localagent.errors import InternalError, LocalAgentError, ModelNotFound
 from localagent.pipeline.steps import Step, ask_now
-from localagent.records.attempt import Refused
+from localagent.records.attempt import Refused, Retry
 from localagent.records.instances import Target
 
 if TYPE_CHECKING:
@@ -58,6 +58,16 @@ class Candidates:
                 "No instance is left that could answer.", mend="See: localagent doctor"
             )
         return candidates
+
+    def prefer(self, verdict: Retry, target: Target) -> None:
+        """Put the target first that a decision to retry names.
+
+        Args:
+            verdict: The decision.
+            target: The target of the attempt that failed.
+        """
+        where = target if verdict.where == "same" else verdict.where
+        self.preferred = where if isinstance(where, Target) else None
 
     def any_left(self) -> bool:
         """Whether a target is left for a repeat."""

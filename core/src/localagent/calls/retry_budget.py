@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from localagent.errors import LocalAgentError
+    from localagent.records.instances import Target
 
 
 class RetryBudget:
@@ -66,3 +71,45 @@ class RetryBudget:
             slots.popleft()
         slots.append([now, 0.0, 0.0])
         return slots[-1]
+
+
+class Draws:
+    """What one call draws from the budget: one repeat at a time, given back if it is never sent.
+
+    Args:
+        budget: The budget of all calls.
+        clock: Monotonic seconds.
+    """
+
+    __slots__ = ("_budget", "_clock", "_drawn", "_free")
+
+    def __init__(self, budget: RetryBudget, clock: Callable[[], float]) -> None:
+        self._budget = budget
+        self._clock = clock
+        self._drawn: float | None = None  # when the repeat was drawn that is not sent yet
+        self._free: set[Target] = set()
+
+    def allow(self, error: LocalAgentError, target: Target) -> bool:
+        """Return whether a repeat may be made; it is drawn, unless it costs nothing.
+
+        Args:
+            error: What ended the attempt. If nothing was sent, one repeat a target is free.
+            target: The target of that attempt.
+        """
+        if self._drawn is not None:
+            return True  # the last repeat failed before it was sent: this one takes its place
+        if not error.advice.sent and target not in self._free:
+            self._free.add(target)
+            return True
+        if self._budget.draw():
+            self._drawn = self._clock()
+        return self._drawn is not None
+
+    def sent(self) -> None:
+        """Note that the repeat is being sent: it is not given back any more."""
+        self._drawn = None
+
+    def give_back(self) -> None:
+        """Give back the repeat that was not sent, if there is one: the call was closed, cancelled or refused."""
+        if self._drawn is not None:
+            self._budget.give_back(self._drawn)
