@@ -83,7 +83,7 @@ class Client:
         runtime, self._runtime = self._runtime, None
         self._closing = runtime = runtime or self._closing
         try:
-            if runtime is not None and runtime.services.process == os.getpid():
+            if runtime is not None and not runtime.services.forked:
                 await runtime.aclose()
         finally:
             self._closing = None

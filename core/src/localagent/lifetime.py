@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from localagent.errors import StartError
+from localagent.timing.forks import Forks
 
 T = TypeVar("T")
 
@@ -21,14 +21,14 @@ class Opening:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._process = os.getpid()
+        self._forks = Forks.count
         self._lock = asyncio.Lock()
         self._scope: asyncio.Timeout | None = None
         self._opener: asyncio.Task[object] | None = None
 
     def is_here(self) -> bool:
         """Whether it belongs to the running event loop, and to this process."""
-        return self._loop is asyncio.get_running_loop() and self._process == os.getpid()
+        return self._loop is asyncio.get_running_loop() and self._forks == Forks.count
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do the work while no other task does.

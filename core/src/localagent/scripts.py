@@ -1,25 +1,25 @@
 """``localagent.ask``: one line for scripts.
 
 One background thread a process runs one event loop with one client. It works inside a running loop as well, is made
-anew in a forked child, and is closed at exit.
+again in a forked child, and is closed at exit.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
-import os
 import threading
 from typing import Any
 
 from localagent.client import Client, Messages
+from localagent.timing.forks import Forks, after_fork
 
 
 class _Loop:
     """An event loop with a client, in a thread of its own."""
 
     def __init__(self) -> None:
-        self.process = os.getpid()
+        self.forks = Forks.count
         self.loop = asyncio.new_event_loop()
         self.client = Client()
         self.thread = threading.Thread(target=self._run, name="localagent", daemon=True)
@@ -31,7 +31,7 @@ class _Loop:
 
     def close(self) -> None:
         """Close the client and end the thread; in a forked child there is nothing to end."""
-        if self.process != os.getpid() or self.loop.is_closed():
+        if self.forks != Forks.count or self.loop.is_closed():
             return
         asyncio.run_coroutine_threadsafe(self.client.aclose(), self.loop).result()
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -89,5 +89,4 @@ def close() -> None:
         background.close()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_Shared.forked)
+after_fork(_Shared.forked)

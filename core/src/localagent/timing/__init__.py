@@ -1,4 +1,4 @@
-"""Time limits, timers, and work that would hold up the event loop."""
+"""Time limits, timers, work that would hold up the event loop, and what a fork changes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from localagent import lazily
 # fmt: off
 # isort: off
 if TYPE_CHECKING:
+    from localagent.timing.forks import Forks as Forks, after_fork as after_fork
     from localagent.timing.phases import PhaseTimer as PhaseTimer
     from localagent.timing.timeouts import Timeouts as Timeouts
     from localagent.timing.timer import NEVER as NEVER, Timer as Timer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __getattr__, __all__ = lazily(
     __name__,
     {
+        "forks": "Forks after_fork",
         "phases": "PhaseTimer",
         "timeouts": "Timeouts",
         "timer": "NEVER Timer",

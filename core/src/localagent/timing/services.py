@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
 
 from localagent.timing.background import Background
+from localagent.timing.forks import Forks
 from localagent.timing.timer import NEVER, Timer
 from localagent.timing.wheel import Wheel
 
@@ -20,7 +20,6 @@ class LoopServices:
 
     Attributes:
         loop: The event loop.
-        process: The id of the process.
         clock: Returns monotonic seconds, the event loop's.
         wall: Returns the seconds since the epoch; the only place that asks.
         random: The source of randomness.
@@ -30,7 +29,7 @@ class LoopServices:
 
     def __init__(self, seed: int | None = None) -> None:
         self.loop = asyncio.get_running_loop()
-        self.process = os.getpid()
+        self._forks = Forks.count
         self.clock = self.loop.time
         self.wall = time.time
         self.random = random.Random(seed)
@@ -38,9 +37,14 @@ class LoopServices:
         self.background = Background(self.loop)
 
     @property
+    def forked(self) -> bool:
+        """Whether this is a forked child of the process to which they belong."""
+        return self._forks != Forks.count
+
+    @property
     def usable(self) -> bool:
-        """Whether the event loop is open and this is the process that it belongs to, not a fork."""
-        return not self.loop.is_closed() and self.process == os.getpid()
+        """Whether the event loop is open, and this is the process to which it belongs."""
+        return not self.loop.is_closed() and not self.forked
 
     def timer(self, deadline: float = NEVER) -> Timer:
         """Return a new timer.

@@ -23,6 +23,8 @@ from concurrent.futures import Executor, Future
 from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
+from localagent.timing.forks import after_fork
+
 T = TypeVar("T")
 Task: TypeAlias = tuple[Future[Any], Callable[[], Any]]
 
@@ -51,8 +53,7 @@ class Threads(Executor):
         self._at_most = at_most
         self._abandoned = abandoned
         self._forget()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget)
+        after_fork(self._forget)
 
     def _forget(self) -> None:
         """Begin without threads; a forked child has none of its parent's."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
 import aiohttp
 
 from localagent.records import PoolProfile
+from localagent.timing import Forks
 from localagent_connect_aiohttp.connector import (
     Connector,
     Counts,
@@ -28,21 +28,6 @@ if TYPE_CHECKING:
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 USER_AGENT = "localagent"
-
-
-class Forks:
-    """How many forks lie between this process and the one that imported the module; asking the system costs a call."""
-
-    count = 0
-
-    @classmethod
-    def forked(cls) -> None:
-        """Count one more; runs in the child."""
-        cls.count += 1
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=Forks.forked)
 
 
 class Sessions:

@@ -7,9 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from localagent.records import PoolProfile, PoolStats
-from localagent.timing import PhaseTimer
+from localagent.timing import Forks, PhaseTimer
 from localagent_connect_aiohttp import Permits
-from localagent_connect_fast.forks import Forks
 from localagent_connect_fast.origins import Origin
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ import re
 import socket
 from typing import Any, TypeAlias
 
-from localagent.timing import resolve_name
-from localagent_connect_fast.forks import Forks
+from localagent.timing import Forks, resolve_name
 from localagent_connect_fast.origins import ip_of
 
 #: As ``socket.getaddrinfo`` gives them.

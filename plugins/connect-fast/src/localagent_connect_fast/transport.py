@@ -10,12 +10,11 @@ from typing import Literal
 from localagent import Instance
 from localagent.errors import UpstreamServerError
 from localagent.records import ConnectSettings, PoolStats
-from localagent.timing import PhaseTimer
+from localagent.timing import Forks, PhaseTimer
 from localagent_connect_aiohttp import tls_context
 from localagent_connect_fast.answer import FastAnswer
 from localagent_connect_fast.connection import PIECE, Connection
 from localagent_connect_fast.errors import unconnected
-from localagent_connect_fast.forks import Forks
 from localagent_connect_fast.heads import Heads
 from localagent_connect_fast.opening import connect, system_tls
 from localagent_connect_fast.origins import Origin

@@ -5,9 +5,10 @@ Only ``os.fork`` and what builds on it are seen; a fork by foreign C code is not
 
 from __future__ import annotations
 
-import os
 import weakref
 from typing import Protocol
+
+from localagent.timing import after_fork
 
 
 class Owned(Protocol):
@@ -30,4 +31,4 @@ def _forked() -> None:
         one.let_go()
 
 
-os.register_at_fork(after_in_child=_forked)
+after_fork(_forked)
