@@ -45,7 +45,7 @@ def test_the_package_loads_little_of_the_standard_library() -> None:
     assert modules_loaded_by("import localagent") - allowed == {"localagent"}
 
 
-@pytest.mark.parametrize("name", ["Client", "Plugin", "ask", "load_settings"])
+@pytest.mark.parametrize("name", ["Client", "Plugin", "ask", "Settings"])
 def test_a_public_name_loads_neither_http_nor_the_command_line(name: str) -> None:
     """Clients, plugins, scripts and settings are imported without aiohttp, click and rich."""
     assert foreign(modules_loaded_by(f"from localagent import {name}")) & HEAVY == set()

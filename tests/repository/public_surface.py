@@ -41,7 +41,7 @@ DOORS = [
 
 def public_names(package: ModuleType) -> Iterator[str]:
     """Yield each public name with its signature; a class with its bases, properties and public methods."""
-    for name in package.__all__:
+    for name in sorted(package.__all__):
         value = getattr(package, name)
         if inspect.isclass(value):
             bases = ", ".join(base.__name__ for base in value.__bases__)

@@ -38,7 +38,7 @@ def test_every_public_name_is_there_and_documented() -> None:
 def test_every_name_of_a_public_module_is_there_and_documented(door: str) -> None:
     """What a public module lists can be imported from it, and what can carry a docstring has one."""
     module = importlib.import_module(door)
-    assert module.__all__ == sorted(set(module.__all__))
+    assert len(module.__all__) == len({*module.__all__})  # their order is ruff's
     for name in module.__all__:
         value = getattr(module, name)
         if inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value):

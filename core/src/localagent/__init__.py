@@ -98,13 +98,12 @@ if TYPE_CHECKING:
 # fmt: on
 
 
-def lazily(package: str, gives: Mapping[str, str], source: str | None = None) -> tuple[Callable[[str], Any], list[str]]:
+def lazily(package: str, gives: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:
     """Return the ``__getattr__`` and the ``__all__`` of a package whose names are imported when they are first used.
 
     Args:
         package: Its name.
-        gives: The names that each module gives to the public, with blanks between them.
-        source: The package of these modules; None means the package itself.
+        gives: The names that each of its modules gives to the public, with blanks between them.
     """
     homes = {name: module for module, names in gives.items() for name in names.split()}
 
@@ -112,7 +111,7 @@ def lazily(package: str, gives: Mapping[str, str], source: str | None = None) ->
         home = homes.get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{source or package}.{home}"), name)
+        value = getattr(importlib.import_module(f"{package}.{home}"), name)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -1,6 +1,7 @@
 """What a plugin is made of, how it is found and installed, and what it can bring.
 
 Most authors need only ``localagent``: this is for plugins with hooks or HTTP routes of their own, and for tools.
+The names are imported when they are first used: help and hints need no discovery.
 """
 
 from __future__ import annotations
