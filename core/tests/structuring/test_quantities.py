@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.settings import read_seconds, reading_of
@@ -22,8 +22,6 @@ from localagent.structuring.fields import (
     Seconds,
     Share,
     read_bytes,
-    show_bytes,
-    show_seconds,
 )
 
 
@@ -85,34 +83,6 @@ def test_a_duration_is_the_nearest_float_of_what_is_written(number: int, unit: s
 def test_a_size_is_exact(number: int, unit: str) -> None:
     """Large sizes lose no byte."""
     assert read_bytes(f"{number} {unit}") == number * SIZES[unit][0]
-
-
-@given(seconds=st.floats(0, allow_nan=False, allow_infinity=False) | st.integers(0, 10**9).map(float))
-def test_a_duration_that_is_shown_reads_as_itself(seconds: float) -> None:
-    """What ``show`` writes is what ``read`` takes."""
-    assert read_seconds(show_seconds(seconds)) == seconds
-
-
-@given(
-    size=st.integers(0)
-    | st.builds(lambda count, unit: count * SIZES[unit][0], st.integers(0, 10**20), st.sampled_from(sorted(SIZES)))
-)
-@example(size=182137125091735000000)
-@example(size=2**53 + 1)
-@example(size=(10**18 - 1) * 2**40)
-@example(size=10**18 * 2**40)
-@example(size=10**400)
-def test_a_size_that_is_shown_reads_as_itself(size: int) -> None:
-    """What ``show`` writes is what ``read`` takes."""
-    assert read_bytes(show_bytes(size)) == size
-
-
-def test_durations_and_sizes_are_shown_in_their_largest_whole_unit() -> None:
-    """Ten minutes are not six hundred thousand milliseconds."""
-    assert [show_seconds(600.0), show_seconds(0.25), show_seconds(90.0)] == ["10 min", "250 ms", "90 s"]
-    assert [show_bytes(64 * 2**20), show_bytes(10**9), show_bytes(1000), show_bytes(7)] == [
-        "64 MiB", "1 GB", "1 kB", "7 B",
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,17 @@ from typing import Any, get_args
 
 import attrs
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from localagent.records import Caps, PoolProfile
-from localagent.settings import reading_of, setting_fields
+from localagent.settings import read_seconds, setting_fields
 from localagent.settings.model import Alias, HealthSettings, RetryBudgetSettings, Settings, Sharing
 from localagent.settings.provider import InstanceSettings, ProviderSettings
+from localagent.structuring.fields import SIZES, Bytes, PositiveSeconds, Seconds, read_bytes
 from localagent.structuring.secrets import Secret
 from localagent.timing import Timeouts
-from localagent_cli.settings_text import sample_settings, show
+from localagent_cli.settings_text import sample_settings, show, with_unit
 from localagent_cli.toml_writing import write_toml
 from localagent_testing.canaries import CANARY_KEY, Canaries
 
@@ -72,10 +75,10 @@ def rows_of(cls: Any) -> Iterator[str]:
     for key, field in setting_fields(cls).items():
         if is_table(field.kind):
             continue
-        default, reading = defaults[field.attribute], reading_of(field.kind)
+        default = defaults[field.attribute]
         cell = ""
         if isinstance(default, str | int | float):
-            line = write_toml({key: reading.show(default) if reading else default})
+            line = write_toml({key: with_unit(default, field.kind)})
             cell = f"`{line.removeprefix(f'{key} = ').strip()}`"
         yield f"| `{key}` | {cell} |"
 
@@ -193,3 +196,30 @@ def test_references_and_plain_values_of_plugins_are_shown() -> None:
     """Hiding them would help nobody."""
     shown = show(read('[plugins.x]\nkeys = [{ env = "A" }]\nmodel = "qwen2-5-coder-32b-instruct"\nsize = 5'))
     assert '[plugins.x]\nkeys = [{ env = "A" }]\nmodel = "qwen2-5-coder-32b-instruct"\nsize = 5' in shown
+
+
+@given(seconds=st.floats(0, allow_nan=False, allow_infinity=False) | st.integers(0, 10**9).map(float))
+def test_a_duration_that_is_shown_reads_as_itself(seconds: float) -> None:
+    """What is written is what the settings read."""
+    assert read_seconds(with_unit(seconds, Seconds)) == seconds
+
+
+@given(
+    size=st.integers(0)
+    | st.builds(lambda count, unit: count * SIZES[unit][0], st.integers(0, 10**20), st.sampled_from(sorted(SIZES)))
+)
+@example(size=182137125091735000000)
+@example(size=2**53 + 1)
+@example(size=(10**18 - 1) * 2**40)
+@example(size=10**18 * 2**40)
+@example(size=10**400)
+def test_a_size_that_is_shown_reads_as_itself(size: int) -> None:
+    """What is written is what the settings read."""
+    assert read_bytes(with_unit(size, Bytes)) == size
+
+
+def test_durations_and_sizes_are_shown_in_their_largest_whole_unit() -> None:
+    """Ten minutes are not six hundred thousand milliseconds."""
+    durations = [with_unit(600.0, PositiveSeconds), with_unit(0.25, Seconds), with_unit(90.0, Seconds)]
+    assert durations == ["10 min", "250 ms", "90 s"]
+    assert [with_unit(size, Bytes) for size in (64 * 2**20, 10**9, 1000, 7)] == ["64 MiB", "1 GB", "1 kB", "7 B"]

@@ -2,7 +2,7 @@
 
 Among the types are numbers with a unit or a range, as people write them: durations, sizes, counts, shares. A settings
 class annotates a field with one of them and holds a plain number: ``ttl: Seconds = 3600.0``. The annotation carries a
-``Reading``, which tells ``structuring`` how the value is read and how it is written again.
+``Reading``, which tells ``structuring`` how the value is read.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Reading:
     Attributes:
         read: Makes the field's value of what is written; raises ``ValueError`` when it is not what is expected.
         expected: What is expected, in words that follow "expected"; the only text that an error shows.
-        show: Makes what is written of the field's value; the inverse of ``read``.
+        units: The units in which it may be written, the largest first, each as an exact ratio.
     """
 
     read: Callable[[object], Any]
     expected: str
-    show: Callable[[Any], Any] = lambda value: value
+    units: Mapping[str, tuple[int, int]] = attrs.field(factory=dict, eq=False)
 
 
 @attrs.frozen
@@ -144,24 +144,6 @@ def read_bytes(value: object) -> int:
     return _whole(value, 0)
 
 
-def show_seconds(seconds: float) -> str | float:
-    """Return the text in the largest unit that ``read_seconds`` reads as exactly this duration, else the number."""
-    for unit, (multiplier, divisor) in DURATIONS.items():
-        count = seconds * divisor / multiplier
-        if 1 <= count < 10**15 and count == int(count) and int(count) * multiplier / divisor == seconds:
-            return f"{int(count)} {unit}"
-    return seconds
-
-
-def show_bytes(size: int) -> str | int:
-    """Return the text in the largest unit that ``read_bytes`` reads as exactly this size, else the number."""
-    for unit, (multiplier, _) in SIZES.items():  # whole numbers of any length: floats would round above 2**53
-        count, rest = divmod(size, multiplier)
-        if 1 <= count < 10**DIGITS and not rest:
-            return f"{count} {unit}"
-    return size
-
-
 def _ratio(text: str, units: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
     match = _WRITTEN.fullmatch(text.strip())
     if match is None or match[3] not in units:
@@ -195,11 +177,11 @@ def _positive(value: object, read: Callable[[object], float]) -> float:
 
 _DURATION = 'a duration such as 30, "250 ms", "30 s", "5 min", "1 h" or "2 d"'
 
-Seconds = Annotated[float, Reading(read_seconds, _DURATION, show_seconds)]
+Seconds = Annotated[float, Reading(read_seconds, _DURATION, DURATIONS)]
 PositiveSeconds = Annotated[
-    float, Reading(functools.partial(_positive, read=read_seconds), f"{_DURATION}, above zero", show_seconds)
+    float, Reading(functools.partial(_positive, read=read_seconds), f"{_DURATION}, above zero", DURATIONS)
 ]
-Bytes = Annotated[int, Reading(read_bytes, 'a size such as 1024, "64 KiB", "256 MiB" or "1 GB"', show_bytes)]
+Bytes = Annotated[int, Reading(read_bytes, 'a size such as 1024, "64 KiB", "256 MiB" or "1 GB"', SIZES)]
 Count = Annotated[int, Reading(functools.partial(_whole, least=1), "a whole number from 1 up")]
 Share = Annotated[float, Reading(functools.partial(_number, most=1.0), "a number from 0 to 1")]
 Amount = Annotated[float, Reading(_number, "a number from 0 up")]

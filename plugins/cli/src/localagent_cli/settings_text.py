@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
 
@@ -124,8 +125,18 @@ def _plain(value: Any, kind: Any, key: str) -> Any:
         return [_plain(item, Any, key) for item in value]
     if isinstance(value, str | Path):
         return HIDDEN if looks_secret(str(value), None if key in MODEL_NAMES else NAME_RUN) else str(value)
-    reading = reading_of(kind)
-    return reading.show(value) if reading else value
+    return with_unit(value, kind)
+
+
+def with_unit(value: Any, kind: Any) -> Any:
+    """Return a number as text in the largest unit in which it reads as itself; the value where its type has none."""
+    if (reading := reading_of(kind)) is None:
+        return value
+    for unit, (multiplier, divisor) in reading.units.items():
+        count = round(Fraction(value) * divisor / multiplier)
+        if 1 <= count < 10**15 and reading.read(text := f"{count} {unit}") == value:
+            return text
+    return value
 
 
 def _table(settings: Any) -> dict[str, Any]:
