@@ -22,8 +22,6 @@ from localagent.structuring.place import read_count
 from localagent.timing.services import LoopServices
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from localagent.pipeline.pipeline import Pipeline
     from localagent.plugin_api.plugin import Plugin
     from localagent.records.call import Call
@@ -165,14 +163,6 @@ class Runtime:
         await self.services.background.finish(self.fleet.connections.opening)
 
     # What plugins are given; see ``Core``
-
-    def folder(self, plugin: str) -> Path:
-        """Return a folder of a plugin's own in the state folder."""
-        return self.state_folder.of(plugin)
-
-    def not_kept(self, plugin: str, what: str, error: Exception) -> None:
-        """Say that a plugin cannot keep something in files."""
-        self.state_folder.not_kept(plugin, what, error)
 
     def connect_settings(self, instance: Instance) -> ConnectSettings:
         """Return what a transport keeps to that is brought for an instance."""

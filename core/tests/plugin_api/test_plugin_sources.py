@@ -257,7 +257,7 @@ async def test_an_object_is_free_in_a_forked_child() -> None:
 
 
 def is_free(plugin: Plugin) -> bool:
-    runtime: Any = SimpleNamespace(clock=None)
+    runtime: Any = SimpleNamespace(services=SimpleNamespace(clock=None))
     try:
         Handle.given_to(plugin, plugin.name, runtime)
     except PluginError:

@@ -19,51 +19,35 @@ if TYPE_CHECKING:
     from localagent.records.call import Call
     from localagent.records.requests import Request
     from localagent.records.transport import ConnectSettings
-    from localagent.timing.background import Background
+    from localagent.settings.folders import StateFolder
+    from localagent.timing.services import LoopServices
 
 DEEPEST = 2
 """Calls that a plugin may send on behalf of calls that plugins sent."""
 
 
 class Owner(Protocol):
-    """What a handle asks of a running core that has its plugin open."""
+    """What a handle asks of a running core that has its plugin open.
 
+    Attributes:
+        services: Time, randomness and background work.
+        instances: The instances that are there.
+        state_folder: Where plugins keep files.
+        processes: How many processes do the same side by side.
+    """
+
+    services: LoopServices
+    instances: Instances
+    state_folder: StateFolder
     processes: int
-    """How many processes do the same side by side."""
 
     @property
     def is_over(self) -> bool:
         """Whether it has closed, or can no longer be closed."""
 
     @property
-    def instances(self) -> Instances:
-        """The instances that are there."""
-
-    @property
     def models(self) -> Models:
         """The model lists."""
-
-    @property
-    def random(self) -> random.Random:
-        """The source of randomness."""
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Returns the event loop's monotonic time in seconds."""
-
-    @property
-    def wall(self) -> Callable[[], float]:
-        """Returns the seconds since the epoch."""
-
-    @property
-    def background(self) -> Background:
-        """Where work is done beside the path of requests."""
-
-    def folder(self, plugin: str) -> Path:
-        """Return a folder of a plugin's own."""
-
-    def not_kept(self, plugin: str, what: str, error: Exception) -> None:
-        """Say that a plugin cannot keep something in files."""
 
     def connect_settings(self, instance: Instance) -> ConnectSettings:
         """Return what a transport keeps to that is brought for an instance."""
@@ -90,7 +74,7 @@ class Handle:
         self._owners = [owner]
         self._plugin = plugin
         self._spawned: set[asyncio.Task[None]] = set()
-        self.clock = owner.clock  # the event loop's, whichever core asks
+        self.clock = owner.services.clock  # the event loop's, whichever core asks
 
     @classmethod
     def given_to(cls, plugin: Plugin, name: str, owner: Owner) -> Self:
@@ -119,7 +103,7 @@ class Handle:
         """Let another core track what the plugin spawned in one that is closing."""
         others = [other for other in self._owners if other is not owner]
         if others:
-            owner.background.give(self._spawned, others[-1].background)
+            owner.services.background.give(self._spawned, others[-1].services.background)
 
     def leave(self, owner: Owner) -> bool:
         """Belong to a core no longer, because it closes; return whether it was the last."""
@@ -143,16 +127,16 @@ class Handle:
     @property
     def random(self) -> random.Random:
         """The source of randomness."""
-        return self._owner.random
+        return self._owner.services.random
 
     @property
     def folder(self) -> Path:
         """A folder of the plugin's own in the state folder."""
-        return self._owner.folder(self._plugin)
+        return self._owner.state_folder.of(self._plugin)
 
     def not_kept(self, what: str, error: Exception) -> None:
         """Say that the plugin cannot keep something in files."""
-        self._owner.not_kept(self._plugin, what, error)
+        self._owner.state_folder.not_kept(self._plugin, what, error)
 
     @property
     def processes(self) -> int:
@@ -161,7 +145,7 @@ class Handle:
 
     def wall(self) -> float:
         """Return the seconds since the epoch."""
-        return self._owner.wall()
+        return self._owner.services.wall()
 
     def state(self, instance: Instance) -> InstanceState:
         """Return the core's counts and health of an instance, also of one that only an older core has."""
@@ -179,17 +163,16 @@ class Handle:
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run work beside the path of a request."""
-        task = self._owner.background.spawn(work, name)
+        task = self._owner.services.background.spawn(work, name)
         if task is not None:
             self._spawned.add(task)
             task.add_done_callback(self._spawned.discard)
 
     async def send(self, request: Request, *, parent: Call) -> Response:
         """Send a request on behalf of a call."""
-        sender = self._plugin
         if parent.depth >= DEEPEST:
-            raise InternalError(f"Plugin {sender} sent a call more than {DEEPEST} calls deep.")
-        return await self._owner.send(request, parent=parent, sender=sender)
+            raise InternalError(f"Plugin {self._plugin} sent a call more than {DEEPEST} calls deep.")
+        return await self._owner.send(request, parent=parent, sender=self._plugin)
 
     def hook(self, name: str) -> Callable[..., Any]:
         """Return the caller of a hook that this plugin brings itself."""
