@@ -89,10 +89,10 @@ class Runtime:
             for name, plugin in self.pipeline.plugins.items():
                 if name not in self._handles:
                     await self._enter(name, plugin)
-            self.fleet.open()
+            self.fleet.registry.fill()
             for handle in moved:
                 handle.follow(self)
-            self.fleet.start()
+            self.fleet.health.start()
         except BaseException:
             await self.aclose()
             raise

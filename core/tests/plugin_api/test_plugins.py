@@ -173,7 +173,9 @@ def test_a_broken_plugin_that_nobody_named_is_reported(install: Install, caplog:
 
 def test_a_plugins_own_error_keeps_its_mend(install: Install) -> None:
     """A plugin that knows what it lacks says so."""
-    source = "from localagent.errors import PluginError\nraise PluginError('No driver.', mend='Run: pip install driver')"
+    source = (
+        "from localagent.errors import PluginError\nraise PluginError('No driver.', mend='Run: pip install driver')"
+    )
     install("localagent-cache-tiny", source)
     with pytest.raises(PluginError, match="No driver") as caught:
         load_plugins(["cache-tiny"])

@@ -32,10 +32,7 @@ class Connections:
         self._steps = steps
         self._transports: dict[Instance, Transport] = {}
         self._opening: dict[Instance, asyncio.Task[Transport]] = {}
-
-    def watch(self) -> None:
-        """Close a transport from now on when its instance is removed."""
-        self._instances.watch(self._changed)
+        instances.watch(self._changed)
 
     async def to(self, instance: Instance) -> Transport:
         """Return the transport of an instance, opened once in a task that all callers await; failures are forgotten.

@@ -57,17 +57,3 @@ class Fleet:
         self.models = ModelLists(services, settings, pipeline, self.registry, asking)
         self.health = Health(services, settings.health, self.instances, asking)
         self.tokens = TokenCounts(pipeline.steps["tokenize"])
-
-    def open(self) -> None:
-        """Make the providers of the settings, and those that the environment gives.
-
-        Raises:
-            SettingsError: A provider's settings are wrong.
-            PluginError: Its type is brought by no active plugin.
-        """
-        self.registry.fill()
-
-    def start(self) -> None:
-        """Begin to watch the instances, once all plugins know the core."""
-        self.connections.watch()
-        self.health.start()

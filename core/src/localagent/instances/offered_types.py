@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 import msgspec
 
 from localagent.errors import LocalAgentError, PluginError
 from localagent.plugin_api.providers import ProviderType
-from localagent.records.instances import PoolProfile
 from localagent.structuring.place import wrong_variable
 
 if TYPE_CHECKING:
     from localagent.pipeline.pipeline import Pipeline
     from localagent.settings.model import Settings
-    from localagent.settings.provider import ProviderSettings
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 SHARED_VARIABLE = "LOCALAGENT_SHARED"
 """The variable by which a front of several processes tells each of them what runs once for all: a JSON object."""
@@ -56,7 +57,7 @@ def with_defaults(
     for name, (kind, _) in types.items():
         if any(provider.type == name for provider in settings.providers.values()):
             continue
-        given = _found_by(kind, environment)
+        given = _asked(kind, "read the environment", kind.default, environment)
         if given is not None and name not in settings.providers:
             settings = settings.with_provider(name, given, where=f"the defaults of {name}")
     return with_pools(settings, types)
@@ -68,30 +69,23 @@ def with_pools(settings: Settings, types: Mapping[str, tuple[ProviderType, str]]
     Raises:
         PluginError: A provider type failed.
     """
-    providers = {
-        name: attrs.evolve(common, pool=common.pool.over(_pool_of(types[common.type][0], common)))
-        for name, common in settings.providers.items()
-        if common.type in types
-    }
-    return attrs.evolve(settings, providers={**settings.providers, **providers})
+    providers = dict(settings.providers)
+    for name, common in settings.providers.items():
+        if common.type in types:
+            kind, _ = types[common.type]
+            pool = _asked(kind, "name its pool", kind.pool, [instance.url for instance in common.instances])
+            providers[name] = attrs.evolve(common, pool=common.pool.over(pool))
+    return attrs.evolve(settings, providers=providers)
 
 
-def _pool_of(kind: ProviderType, common: ProviderSettings) -> PoolProfile:
+def _asked(kind: ProviderType, what: str, question: Callable[[A], T], about: A) -> T:
+    """Ask a provider type; an error of its own names it."""
     try:
-        return kind.pool([instance.url for instance in common.instances])
-    except Exception as error:  # the plugin's code
-        raise PluginError(f"Provider type {kind.name} failed to name its pool: {type(error).__name__}.") from error
-
-
-def _found_by(kind: ProviderType, environment: Mapping[str, str]) -> Mapping[str, Any] | None:
-    try:
-        return kind.default(environment)
+        return question(about)
     except LocalAgentError:
         raise
     except Exception as error:  # the plugin's code
-        raise PluginError(
-            f"Provider type {kind.name} failed to read the environment: {type(error).__name__}."
-        ) from error
+        raise PluginError(f"Provider type {kind.name} failed to {what}: {type(error).__name__}.") from error
 
 
 def shared_servers(environment: Mapping[str, str]) -> Mapping[str, str]:

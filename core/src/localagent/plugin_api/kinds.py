@@ -47,77 +47,50 @@ Scope = Literal["process", "instance", "call", "attempt"]
 OPERATIONS = ("chat", "complete", "embed")
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class HookSpec:
-    """All that code and documentation need to know of a hook.
+    """All that code and documentation need to know of a hook; called with a function, it makes it the specification.
 
     Attributes:
-        name: The function's name.
         kind: How answers become one.
+        phase: The stage of a request's life that it belongs to, in a few words.
         sync: True when implementations must be plain functions (they run where an await could be cancelled away).
         scope: How often it is asked: per process, instance, call or attempt.
         on_raise: What a raise, or passing the limit, means.
         limit: Seconds that one asynchronous step may take.
         since: The version that brought the hook.
         operations: The operations for which it is asked.
-        phase: The stage of a request's life that it belongs to, in a few words.
         result: The types that a step may return besides None; empty when results do not count.
+        pending: What must come first before a plugin may use the hook; empty for hooks in use.
+        name: The function's name.
         arguments: The argument names, in order.
         function: The specification itself; its docstring is the contract.
-        pending: What must come first before a plugin may use the hook; empty for hooks in use.
     """
 
-    name: str
     kind: Kind
-    sync: bool
-    scope: Scope
-    on_raise: OnRaise
-    limit: float
-    since: str
-    operations: tuple[str, ...]
     phase: str
-    result: tuple[type, ...]
-    arguments: tuple[str, ...]
-    function: Callable[..., Any]
+    sync: bool = False
+    scope: Scope = "call"
+    on_raise: OnRaise = OnRaise.CALL
+    limit: float = 5.0
+    since: str = "0.1"
+    operations: tuple[str, ...] = OPERATIONS
+    result: tuple[type, ...] = ()
     pending: str = ""
+    name: str = attrs.field(init=False)
+    arguments: tuple[str, ...] = attrs.field(init=False)
+    function: Callable[..., Any] = attrs.field(init=False)
+
+    def __call__(self, function: F) -> F:
+        """Make a function the specification of this hook."""
+        self.name, self.function = function.__name__, function
+        self.arguments = tuple(inspect.signature(function).parameters)
+        setattr(function, SPEC_ATTRIBUTE, self)
+        return pluggy.HookspecMarker(PROJECT)(function)
 
 
-def hook(
-    kind: Kind,
-    *,
-    phase: str,
-    sync: bool = False,
-    scope: Scope = "call",
-    on_raise: OnRaise = OnRaise.CALL,
-    limit: float = 5.0,
-    since: str = "0.1",
-    operations: tuple[str, ...] = OPERATIONS,
-    result: tuple[type, ...] = (),
-    pending: str = "",
-) -> Callable[[F], F]:
-    """Make a function the specification of a hook; see ``HookSpec`` for the arguments."""
-    mark = pluggy.HookspecMarker(PROJECT)
-
-    def decorate(function: F) -> F:
-        spec = HookSpec(
-            name=function.__name__,
-            kind=kind,
-            sync=sync,
-            scope=scope,
-            on_raise=on_raise,
-            limit=limit,
-            since=since,
-            operations=operations,
-            phase=phase,
-            result=result,
-            arguments=tuple(inspect.signature(function).parameters),
-            function=function,
-            pending=pending,
-        )
-        setattr(function, SPEC_ATTRIBUTE, spec)
-        return mark(function)
-
-    return decorate
+hook = HookSpec
+"""Makes a function the specification of a hook: ``@hook(Kind.FIRST, phase="request")``."""
 
 
 @attrs.frozen
