@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from localagent.errors import StartError
 from localagent.lifetime import Opening, was_closed
-from localagent.records.call import CACHE, NO_CACHE, NOBODY, CachePolicy, Principal
+from localagent.records.call import NOBODY, CachePolicy, Principal, cache_policy, principal_of
 from localagent.records.requests import ChatRequest, CompletionRequest, EmbedRequest, Request, as_messages
 
 if TYPE_CHECKING:
@@ -115,9 +115,7 @@ class Client:
         """
         request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
         request.check()
-        return await self.send(  # type: ignore[return-value]
-            request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt
-        )
+        return await self.send(request, timeout=timeout, principal=principal_of(tenant), cache=cache, receipt=receipt)  # type: ignore[return-value]
 
     async def complete(
         self,
@@ -132,9 +130,7 @@ class Client:
     ) -> CompletionResponse:
         """Have a text continued and return the whole answer; arguments and errors as in ``chat``."""
         request = CompletionRequest(_document(fields, "prompt", prompt, model))
-        return await self.send(  # type: ignore[return-value]
-            request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt
-        )
+        return await self.send(request, timeout=timeout, principal=principal_of(tenant), cache=cache, receipt=receipt)  # type: ignore[return-value]
 
     async def embed(
         self,
@@ -149,9 +145,7 @@ class Client:
     ) -> EmbedResponse:
         """Return the embeddings of a text, or of several; arguments and errors as in ``chat``."""
         request = EmbedRequest(_document(fields, "input", inputs, model))
-        return await self.send(  # type: ignore[return-value]
-            request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt
-        )
+        return await self.send(request, timeout=timeout, principal=principal_of(tenant), cache=cache, receipt=receipt)  # type: ignore[return-value]
 
     def stream(
         self,
@@ -174,7 +168,7 @@ class Client:
         """
         request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
         request.check()
-        return self.send_stream(request, timeout=timeout, principal=_principal(tenant), cache=cache, receipt=receipt)
+        return self.send_stream(request, timeout=timeout, principal=principal_of(tenant), cache=cache, receipt=receipt)
 
     async def send(
         self,
@@ -190,7 +184,7 @@ class Client:
         if runtime is None or runtime.services.loop is not asyncio.get_running_loop():
             runtime = await self.runtime()
         engine = runtime.engine
-        call = engine.call(request, timeout=timeout, principal=principal, cache=_policy(cache), receipt=receipt)
+        call = engine.call(request, timeout=timeout, principal=principal, cache=cache_policy(cache), receipt=receipt)
         return await engine.answer(call)
 
     def send_stream(
@@ -206,7 +200,7 @@ class Client:
         runtime = self._runtime
         if runtime is None or runtime.services.loop is not asyncio.get_running_loop():
             raise StartError("The client is not open.", mend="Use: async with Client() as client")
-        engine, cached = runtime.engine, _policy(cache)
+        engine, cached = runtime.engine, cache_policy(cache)
         call = engine.call(request, stream=True, timeout=timeout, principal=principal, cache=cached, receipt=receipt)
         return engine.stream(call)
 
@@ -254,7 +248,7 @@ class Client:
         """
         runtime = await self.runtime()
         request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
-        targets = runtime.fleet.names.targets(model, principal or _principal(tenant))
+        targets = runtime.fleet.names.targets(model, principal or principal_of(tenant))
         return await runtime.fleet.tokens.of(request, targets[0])
 
     async def runtime(self) -> Runtime:
@@ -303,13 +297,3 @@ def _document(fields: dict[str, Any], name: str, value: Any, model: str) -> dict
     if model:
         document["model"] = model
     return document
-
-
-def _principal(tenant: str) -> Principal:
-    return Principal(tenant=tenant) if tenant else NOBODY
-
-
-def _policy(cache: bool | CachePolicy) -> CachePolicy:
-    if isinstance(cache, CachePolicy):
-        return cache
-    return CACHE if cache else NO_CACHE

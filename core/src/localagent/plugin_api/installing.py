@@ -10,14 +10,10 @@ import difflib
 import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
 from localagent.errors import PluginError
-
-if TYPE_CHECKING:
-    pass
 
 CORE = "localagent-core"
 CLI = "localagent-cli"

@@ -56,6 +56,11 @@ NOBODY = Principal()
 NONE_SKIPPED: frozenset[str] = frozenset()
 
 
+def principal_of(tenant: str) -> Principal:
+    """Return the principal of a tenant's name; an empty one names nobody."""
+    return Principal(tenant=tenant) if tenant else NOBODY
+
+
 class CachePolicy(msgspec.Struct, frozen=True):
     """What a call allows caches to do.
 
@@ -76,6 +81,13 @@ class CachePolicy(msgspec.Struct, frozen=True):
 
 CACHE = CachePolicy()
 NO_CACHE = CachePolicy(lookup=False, store=False)
+
+
+def cache_policy(cache: bool | CachePolicy) -> CachePolicy:
+    """Return the policy that a caller means: one of its own, all caches (True), or none (False)."""
+    if isinstance(cache, CachePolicy):
+        return cache
+    return CACHE if cache else NO_CACHE
 
 
 class Call:
