@@ -30,8 +30,3 @@ def test_the_docstring_is_the_contract(spec: HookSpec) -> None:
 def test_the_specification_has_its_colour(spec: HookSpec) -> None:
     """A hook declared synchronous is a plain function, every other one a coroutine function."""
     assert inspect.iscoroutinefunction(spec.function) is not spec.sync
-
-
-def test_the_module_lists_every_hook() -> None:
-    """``hookspecs.__all__`` names each hook."""
-    assert {spec.name for spec in SPECS} <= set(hookspecs.__all__)

@@ -6,7 +6,6 @@ Arguments may be added in later versions, never removed or reread; an implementa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from localagent.errors import LocalAgentError
 from localagent.plugin_api.kinds import Kind, OnRaise, hook
@@ -20,15 +19,6 @@ from localagent.records.reports import Metric
 from localagent.records.requests import Request
 from localagent.records.responses import ModelInfo, Response, StreamStep
 from localagent.records.transport import Transport
-
-if TYPE_CHECKING:
-    from localagent.plugin_api.core import Core
-
-__all__ = [
-    "Core", "after_attempt", "cache_lookup", "cache_store", "check_answer", "connect", "hedge_after", "list_models",
-    "models_listed", "on_failure", "pre_request", "prepare_attempt", "provide", "rate_check", "record_metric",
-    "select_instance", "tokenize", "wrap_stream",
-]  # fmt: skip
 
 
 @hook(Kind.COLLECT, phase="start", sync=True, scope="process", on_raise=OnRaise.REFUSE, result=(list, tuple))

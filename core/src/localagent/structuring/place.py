@@ -97,13 +97,11 @@ class Place:
         names = sorted(known)
         plain = {known_name.lower(): known_name for known_name in names}
         near = difflib.get_close_matches(name.lower().replace("-", "_"), list(plain), n=1)
+        mend = f"{name} belongs at the top of the file, above the first [table]." if name in self.top else None
         return SettingsError(
             f"{self.key(name)} is unknown: expected {one_of(names) if names else 'no settings here'}.",
-            mend=f"Did you mean {plain[near[0]]}?" if near else self._mend_unknown(name),
+            mend=f"Did you mean {plain[near[0]]}?" if near else mend,
         )
-
-    def _mend_unknown(self, name: str) -> str | None:
-        return f"{name} belongs at the top of the file, above the first [table]." if name in self.top else None
 
     def may_show(self, value: object) -> bool:
         """Say whether an error may show a value that stands here."""
