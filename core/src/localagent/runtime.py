@@ -8,6 +8,7 @@ narrow view of it.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ class Runtime:
         self.processes = read_count(environment, PROCESSES_VARIABLE, 1)
         self.state_folder = StateFolder(settings, environment)
         self.services = services = LoopServices(seed)
-        self.fleet = Fleet(services, settings, pipeline, environment, lambda plugin: Handle(self, plugin))
+        self.fleet = Fleet(services, settings, pipeline)
         self.engine = CallEngine(services, settings, pipeline, self.fleet)
         self._stack = AsyncExitStack()
         self._handles: dict[str, Handle] = {}
@@ -89,7 +90,7 @@ class Runtime:
             for name, plugin in self.pipeline.plugins.items():
                 if name not in self._handles:
                     await self._enter(name, plugin)
-            self.fleet.registry.fill()
+            self.fleet.registry.fill(self.settings, self.pipeline, self.environment, functools.partial(Handle, self))
             for handle in moved:
                 handle.follow(self)
             self.fleet.health.start()

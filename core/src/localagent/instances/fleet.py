@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from localagent.instances.asking import Asking
@@ -16,7 +15,6 @@ from localagent.records.instances import Instances
 
 if TYPE_CHECKING:
     from localagent.pipeline.pipeline import Pipeline
-    from localagent.plugin_api.core import Core
     from localagent.settings.model import Settings
     from localagent.timing.services import LoopServices
 
@@ -28,8 +26,6 @@ class Fleet:
         services: The services of the event loop.
         settings: The settings.
         pipeline: The plugins' steps.
-        environment: The environment, for secrets that the settings name.
-        core_for: Returns what a plugin, given by its name, sees of the core; for the providers that it makes.
 
     Attributes:
         instances: The instances that are there, and their states.
@@ -41,16 +37,9 @@ class Fleet:
         tokens: The tokenizers of the targets.
     """
 
-    def __init__(
-        self,
-        services: LoopServices,
-        settings: Settings,
-        pipeline: Pipeline,
-        environment: Mapping[str, str],
-        core_for: Callable[[str], Core],
-    ) -> None:
+    def __init__(self, services: LoopServices, settings: Settings, pipeline: Pipeline) -> None:
         self.instances = Instances()
-        self.registry = Registry(self.instances, settings, pipeline, environment, core_for)
+        self.registry = Registry(self.instances)
         self.names = ModelNames(self.registry, settings)
         self.connections = Connections(services, self.instances, pipeline.steps["connect"])
         asking = Asking(services, self.registry, self.connections)

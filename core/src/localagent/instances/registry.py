@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from localagent.errors import SettingsError
 from localagent.instances.configured_provider import ConfiguredProvider
@@ -30,10 +30,6 @@ class Registry:
 
     Args:
         instances: The table of instances, which the providers fill.
-        settings: The settings.
-        pipeline: The plugins' steps.
-        environment: The environment, for secrets that the settings name.
-        core_for: Returns what a plugin, given by its name, sees of the core.
 
     Attributes:
         instances: The table of instances.
@@ -43,62 +39,62 @@ class Registry:
         default_model: The model that answers when a request names none.
     """
 
-    def __init__(
-        self,
-        instances: Instances,
-        settings: Settings,
-        pipeline: Pipeline,
-        environment: Mapping[str, str],
-        core_for: Callable[[str], Core],
-    ) -> None:
+    def __init__(self, instances: Instances) -> None:
         self.types: dict[str, tuple[ProviderType, str]] = {}
         self.providers: dict[str, ConfiguredProvider] = {}
         self.missing: dict[str, MissingKeys] = {}
         self.default_model: str | None = None
         self.instances = instances
-        self._settings = settings
-        self._pipeline = pipeline
-        self._environment = environment
-        self._core_for = core_for
 
-    def fill(self) -> None:
+    def fill(
+        self, given: Settings, pipeline: Pipeline, environment: Mapping[str, str], core_for: Callable[[str], Core]
+    ) -> None:
         """Make all providers of the settings, and those that the environment gives; one without its keys is left out.
+
+        Args:
+            given: The settings.
+            pipeline: The plugins' steps.
+            environment: The environment, for secrets that the settings name.
+            core_for: Returns what a plugin, given by its name, sees of the core.
 
         Raises:
             SettingsError: A provider's settings are wrong.
             PluginError: Its type is brought by no active plugin.
         """
-        self.types = provider_types(self._pipeline)
-        settings = with_defaults(self._settings, self.types, self._environment)
+        self.types = provider_types(pipeline)
+        settings = with_defaults(given, self.types, environment)
         for name, common in settings.providers.items():
-            named = name in self._settings.providers
-            self._make(settings, name, common, "named in the settings" if named else "found without being named")
+            kind, plugin = self._type_of(name, common)
+            setup = ProviderSetup(
+                name=name,
+                type=common.type,
+                settings=settings.for_provider(name, kind.settings),
+                common=common,
+                environment=environment,
+                core=core_for(plugin),
+                shared=shared_servers(environment).get(name, ""),
+                error_rules=kind.error_rules,
+            )
+            self._add(kind, setup, "named in the settings" if name in given.providers else "found without being named")
         self.default_model = settings.default_model or self._some_default()
 
-    def _make(self, settings: Any, name: str, common: ProviderSettings, why: str) -> None:
-        kind, plugin = self.types.get(common.type, (None, ""))
-        if kind is None:
+    def _type_of(self, name: str, common: ProviderSettings) -> tuple[ProviderType, str]:
+        if common.type not in self.types:
             mend = missing_type(common.type, self.types, find_plugins())
             raise SettingsError(f"Provider {name} is of type {common.type}, which no active plugin brings.", mend=mend)
-        setup = ProviderSetup(
-            name=name,
-            type=common.type,
-            settings=settings.for_provider(name, kind.settings),
-            common=common,
-            environment=self._environment,
-            core=self._core_for(plugin),
-            shared=shared_servers(self._environment).get(name, ""),
-            error_rules=kind.error_rules,
-        )
+        return self.types[common.type]
+
+    def _add(self, kind: ProviderType, setup: ProviderSetup, why: str) -> None:
         provider = self._made(kind, setup)
         if provider is None:
             return
-        self.providers[name] = ConfiguredProvider(name, kind, provider, common, why)
+        self.providers[setup.name] = ConfiguredProvider(setup.name, kind, provider, setup.common, why)
         for instance in provider.instances:
             try:
                 self.instances.add(instance)
             except ValueError as error:
-                raise SettingsError(f"Provider {name}: {error}.", mend="Give one of them a name of its own.") from None
+                mend = "Give one of them a name of its own."
+                raise SettingsError(f"Provider {setup.name}: {error}.", mend=mend) from None
 
     def _made(self, kind: ProviderType, setup: ProviderSetup) -> Provider | None:
         """Make a provider; None when it cannot be asked because it lacks its keys."""
