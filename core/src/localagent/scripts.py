@@ -22,12 +22,8 @@ class _Loop:
         self.forks = Forks.count
         self.loop = asyncio.new_event_loop()
         self.client = Client()
-        self.thread = threading.Thread(target=self._run, name="localagent", daemon=True)
+        self.thread = threading.Thread(target=self.loop.run_forever, name="localagent", daemon=True)
         self.thread.start()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
 
     def close(self) -> None:
         """Close the client and end the thread; in a forked child there is nothing to end."""

@@ -92,17 +92,9 @@ def expected(kind: Any) -> str:
 
 
 _WORDS: Mapping[Any, str] = {
-    str: "text",
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    Path: "a path",
-    tuple: "a list",
-    list: "a list",
-    Sequence: "a list",
-    dict: "a table",
-    Mapping: "a table",
-}
+    str: "text", bool: "true or false", int: "a whole number", float: "a number", Path: "a path",
+    tuple: "a list", list: "a list", Sequence: "a list", dict: "a table", Mapping: "a table",
+}  # fmt: skip
 
 
 # Numbers with a unit or a range ---------------------------------------------------------------------------------------

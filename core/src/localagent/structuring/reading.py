@@ -199,18 +199,7 @@ def _read_path(kind: Any, value: object, place: Place) -> Path:
 
 
 _READERS: Mapping[Any, Callable[[Any, object, Place], Any]] = {
-    Annotated: _read_annotated,
-    Union: _read_union,
-    types.UnionType: _read_union,
-    Literal: _read_literal,
-    tuple: _read_list,
-    list: _read_list,
-    Sequence: _read_list,
-    dict: _read_dict,
-    Mapping: _read_dict,
-    str: _read_plain,
-    bool: _read_plain,
-    int: _read_plain,
-    float: _read_float,
-    Path: _read_path,
-}
+    Annotated: _read_annotated, Union: _read_union, types.UnionType: _read_union, Literal: _read_literal,
+    tuple: _read_list, list: _read_list, Sequence: _read_list, dict: _read_dict, Mapping: _read_dict,
+    str: _read_plain, bool: _read_plain, int: _read_plain, float: _read_float, Path: _read_path,
+}  # fmt: skip
