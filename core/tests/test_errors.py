@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import pytest
 
-import localagent
 from localagent import errors
 from localagent.errors import (
     ConnectFailed,
@@ -52,7 +51,7 @@ def test_the_tree_is_drawn_as_it_is() -> None:
 
 def test_every_error_is_public() -> None:
     """Whoever catches one can import it."""
-    assert {kind.__name__ for kind in KINDS} <= set(localagent.__all__)
+    assert {kind.__name__ for kind in KINDS} <= set(errors.__all__)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
