@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localagent.errors import LocalAgentError
-from localagent.http_answers import error_from_answer, error_from_document
+from localagent.http_answers import error_from_answer
 from localagent_testing.common_answers import KEY
 from localagent_testing.translated import TARGET, WALL, answered
 
@@ -59,7 +59,8 @@ def test_no_answer_raises_and_none_shows_a_key(status: int, headers: dict[str, s
 @given(HEADERS, DOCUMENTS)
 def test_no_document_raises_and_none_shows_a_key(headers: dict[str, str], document: Any) -> None:
     """The same for what comes inside a 200; what the provider charges is then never taken for nothing."""
-    error = error_from_document(document, provider="openai", target=TARGET, wall=WALL, headers=headers)
+    body = json.dumps(document).encode()
+    error = error_from_answer(None, headers, body, provider="openai", target=TARGET, wall=WALL)
     assert KEY not in shown(error)
     assert error.billed != "no"
 

@@ -33,7 +33,7 @@ class Said(msgspec.Struct, frozen=True):
     document: Any
 
 
-def said_in(document: Any, status: int | None = None) -> Said:
+def said_in(document: Any, status: int | None) -> Said:
     """Return what an answer said.
 
     Args:

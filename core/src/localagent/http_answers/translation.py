@@ -26,7 +26,7 @@ import msgspec
 from localagent.errors import Advice, LocalAgentError, QuotaExhausted, RateLimited, UpstreamAuth
 from localagent.http_answers.answer_shapes import PAGE, Said, document_of, said_in
 from localagent.http_answers.error_rules import MENDS, NO_ANSWER, OTHERWISE, PASSED_ON, SAYS, TABLE, ErrorRule
-from localagent.http_answers.redaction import KEY, clean_header, redact
+from localagent.http_answers.redaction import KEY_PATTERN, clean_header, redact
 from localagent.http_answers.retry_hints import asked_wait, retry_after, should_retry
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _REQUEST_IDS = ("x-request-id", "request-id", "x-ms-request-id")
 
 
 def error_from_answer(
-    status: int,
+    status: int | None,
     headers: Mapping[str, str],
     body: bytes,
     *,
@@ -48,58 +48,18 @@ def error_from_answer(
     wall: float,
     rules: Sequence[ErrorRule] = (),
 ) -> LocalAgentError:
-    """Return the error that an answer without success stands for.
+    """Return the error that an answer stands for; for one with status 200, ask only where there is an error in it.
 
     Args:
-        status: The status of the status line.
-        headers: The headers.
-        body: What was read of the body; at most 64 KiB of it are looked at.
+        status: The status of the status line; None inside a 200.
+        headers: The headers, for hints and the request's id.
+        body: What was read of the body, or the data of an event; at most 64 KiB of it are looked at.
         provider: Name of the provider, as configured.
         target: The target, as text.
         wall: Seconds since 1970 now, for dates in hints.
         rules: The provider type's own, which are asked first.
     """
     said = said_in(document_of(body), status)
-    return _error(said, headers, rules, provider=provider, target=target, wall=wall)
-
-
-def error_from_document(
-    document: Any,
-    *,
-    provider: str,
-    target: str,
-    wall: float,
-    rules: Sequence[ErrorRule] = (),
-    headers: Mapping[str, str] | None = None,
-) -> LocalAgentError:
-    """Return the error that a document inside a 200 stands for; ask only where there is one.
-
-    Args:
-        document: The decoded body, or the decoded event of a stream.
-        provider: Name of the provider, as configured.
-        target: The target, as text.
-        wall: Seconds since 1970 now, for dates in hints.
-        rules: The provider type's own, which are asked first.
-        headers: The headers of the answer, for hints and the request's id.
-    """
-    return _error(said_in(document), headers or {}, rules, provider=provider, target=target, wall=wall)
-
-
-def inner_error(raw: bytes, attempt: Attempt) -> LocalAgentError:
-    """Return the error that a body with status 200, or an event of a stream, holds; the provider type's rules count.
-
-    Args:
-        raw: The body or the event's data.
-        attempt: Whose answer it is.
-    """
-    target = attempt.target
-    return error_from_document(document_of(raw), provider=target.instance.provider, target=str(target),
-                               wall=attempt.call.wall(), rules=attempt.error_rules)  # fmt: skip
-
-
-def _error(
-    said: Said, headers: Mapping[str, str], rules: Sequence[ErrorRule], *, provider: str, target: str, wall: float
-) -> LocalAgentError:
     rule, groups = _rule(said, rules)
     mend = rule.mend or MENDS.get(rule.kind)
     detail = _detail(rule, said)
@@ -118,6 +78,18 @@ def _error(
     if rule.client is not None:
         vars(error)["status"] = rule.client  # this one error's; the class keeps its own
     return error
+
+
+def inner_error(raw: bytes, attempt: Attempt) -> LocalAgentError:
+    """Return the error that a body with status 200, or an event of a stream, holds; the provider type's rules count.
+
+    Args:
+        raw: The body or the event's data.
+        attempt: Whose answer it is.
+    """
+    target = attempt.target
+    return error_from_answer(None, {}, raw, provider=target.instance.provider, target=str(target),
+                             wall=attempt.call.wall(), rules=attempt.error_rules)  # fmt: skip
 
 
 def _rule(said: Said, own: Sequence[ErrorRule]) -> tuple[ErrorRule, dict[str, str]]:
@@ -157,7 +129,7 @@ def _detail(rule: ErrorRule, said: Said) -> str | None:
 def _message(rule: ErrorRule, said: Said, groups: Mapping[str, str]) -> str:
     """Return our own sentence for a rule."""
     shown = [f"HTTP {said.status}"] if said.status else []
-    shown += [name for name in said.names if _CODE.fullmatch(name) and not KEY.search(name)][:1]
+    shown += [name for name in said.names if _CODE.fullmatch(name) and not KEY_PATTERN.search(name)][:1]
     sentence = (rule.says or SAYS[rule.kind]).format(**groups)
     return f"{sentence} ({', '.join(shown)})." if shown else f"{sentence}."
 

@@ -39,7 +39,7 @@ from localagent.errors import (
     UpstreamServerError,
     UpstreamTimeout,
 )
-from localagent.http_answers import ErrorRule, error_from_answer, error_from_document
+from localagent.http_answers import ErrorRule, error_from_answer
 
 WALL = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
 TARGET = "openai/gpt-5-mini at openai@api.openai.com"
@@ -52,7 +52,7 @@ class Answered(Protocol):
         """Return its error."""
 
 
-def answered(status: int, body: Any = b"", **headers: str) -> Answered:
+def answered(status: int | None, body: Any = b"", **headers: str) -> Answered:
     """Return an answer; a body that is no bytes is sent as JSON, ``_`` in names of headers is ``-``."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -61,8 +61,7 @@ def answered(status: int, body: Any = b"", **headers: str) -> Answered:
 
 def inside(document: Any, **headers: str) -> Answered:
     """Return an answer with status 200 and an error in its body, or in an event of a stream."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return partial(error_from_document, document, provider="openai", target=TARGET, wall=WALL, headers=named)
+    return answered(None, document, **headers)
 
 
 def openai_error(message: str = "No.", **fields: Any) -> dict[str, Any]:

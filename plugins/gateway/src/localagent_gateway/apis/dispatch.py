@@ -9,7 +9,6 @@ import msgspec
 
 from localagent import LocalAgentError, Principal
 from localagent.errors import InternalError, Unauthenticated
-from localagent.http_answers import redact_address
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
 from localagent_gateway.apis.error_shapes import shape_of
 from localagent_gateway.apis.local_pages import LocalPages
@@ -18,6 +17,7 @@ from localagent_gateway.apis.routing import Routes, allowed, route_of
 from localagent_gateway.errors import NotFound, WrongMethod
 from localagent_gateway.http.body_reading import ReadBody
 from localagent_gateway.keys.authentication import EVERYBODY
+from localagent_gateway.logs.addresses import redact_address
 from localagent_gateway.logs.defects import defect
 
 Authenticate = Callable[[FrontRequest], Awaitable[Principal | None]]

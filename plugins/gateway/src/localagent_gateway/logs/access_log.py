@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from localagent.http_answers import redact_address
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
+from localagent_gateway.logs.addresses import redact_address
 
 FLUSH_SECONDS = 0.2
 BATCH = 500  # lines that are handed on at once

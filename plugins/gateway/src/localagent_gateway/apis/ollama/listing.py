@@ -10,10 +10,10 @@ import msgspec
 
 from localagent import LocalAgentError, ModelInfo, Principal
 from localagent.errors import ModelNotFound
-from localagent.http_answers import redact_address
 from localagent.records import check_model_name
 from localagent_gateway.apis.openai.api import shown
 from localagent_gateway.apis.service import Service
+from localagent_gateway.logs.addresses import redact_address
 
 LATEST = ":latest"
 NEVER = "9999-12-31T23:59:59Z"

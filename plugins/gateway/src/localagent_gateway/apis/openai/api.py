@@ -8,7 +8,6 @@ import msgspec
 
 from localagent import ChatRequest, CompletionRequest, EmbedRequest, ModelInfo, Principal, Request
 from localagent.errors import ModelNotFound
-from localagent.http_answers import redact_address
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
 from localagent.records import check_model_name
 from localagent.timing import in_thread
@@ -20,6 +19,7 @@ from localagent_gateway.apis.openai.sse import EventWriter
 from localagent_gateway.apis.openapi import EVENTS, operation
 from localagent_gateway.apis.service import Service
 from localagent_gateway.errors import wrong
+from localagent_gateway.logs.addresses import redact_address
 
 _encode = msgspec.json.Encoder().encode
 
