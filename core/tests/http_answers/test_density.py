@@ -20,7 +20,7 @@ from localagent.http_answers import (
     looked_through,
     refuse_dense,
 )
-from localagent.http_answers.density import BLOCK, MOST_COMMAS, MOST_MEMBERS, DensityCount
+from localagent.http_answers.density import BLOCK, MOST_COMMAS, MOST_MEMBERS
 from localagent_testing import FakeCore
 from localagent_testing.turns import counting_turns
 
@@ -226,8 +226,6 @@ async def test_a_character_may_stand_between_two_blocks() -> None:
 @pytest.mark.parametrize("more", [b"", b"{", b"[", b":", b","])
 def test_the_limits_themselves_are_let_in(numbers: bool, more: bytes) -> None:
     """One value more is refused, in whichever block it stands; commas count for nothing among numbers."""
-    count = DensityCount(numbers=numbers)
-    count.add(b"{[:a" * (MOST_MEMBERS // 3) + b"{" * (MOST_MEMBERS % 3))
-    count.add(b",x" * MOST_COMMAS)
+    most = b"{[:a" * (MOST_MEMBERS // 3) + b"{" * (MOST_MEMBERS % 3) + b",x" * MOST_COMMAS
     with pytest.raises(ResponseTooLarge) if more and not (numbers and more == b",") else nullcontext():
-        count.add(b"x" + more)
+        refuse_dense(most + b"x" + more, numbers=numbers)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from localagent.errors import EmptyResponse, UpstreamProtocol
 from localagent.http_answers.density import LARGE, refuse_dense
 from localagent.http_answers.translation import inner_error
-from localagent.schema.answer_documents import ABSENT, Answer, Choice, decode_answer
+from localagent.schema.answer_documents import ABSENT, Answer, Choice
 
 if TYPE_CHECKING:
     from localagent.records.attempt import Attempt
@@ -24,36 +24,28 @@ class Embeddings(msgspec.Struct, gc=False):
     error: msgspec.Raw = ABSENT
 
 
-_decode_embeddings = msgspec.json.Decoder(Embeddings).decode
+AnyBody = TypeVar("AnyBody", Answer, Embeddings)
+
+decode_embeddings = msgspec.json.Decoder(Embeddings).decode
 _NULL = msgspec.Raw(b"null")
 _AGAIN = msgspec.structs.replace(UpstreamProtocol.default_advice, same=True)
 _UNBILLED = msgspec.structs.replace(UpstreamProtocol.default_advice, billed="no")
 
 
-def read_answer_body(raw: bytes, attempt: Attempt, checked: bool = False) -> Answer:
+def read_body(raw: bytes, attempt: Attempt, decode: Callable[[bytes], AnyBody], checked: bool = False) -> AnyBody:
     """Return what the JSON object of a body says.
 
     Args:
         raw: The body; it begins with the object.
         attempt: Whose answer it is.
+        decode: ``decode_answer``, or ``decode_embeddings``.
         checked: Whether ``looked_through`` has said that the body is in order.
 
     Raises:
         LocalAgentError: It is no such object, or it is an error.
     """
-    answer: Answer = _read(raw, attempt, checked, decode_answer)
-    return answer
-
-
-def read_embeddings_body(raw: bytes, attempt: Attempt, checked: bool = False) -> Embeddings:
-    """Return what the JSON object of a body with embeddings says; see ``read_answer_body``."""
-    answer: Embeddings = _read(raw, attempt, checked, _decode_embeddings)
-    return answer
-
-
-def _read(raw: bytes, attempt: Attempt, checked: bool, decode: Callable[[bytes], Any]) -> Any:
     if not checked and len(raw) > LARGE:
-        refuse_dense(raw, numbers=decode is _decode_embeddings)
+        refuse_dense(raw, numbers=decode is decode_embeddings)
     try:
         if not (checked or raw.isascii()):
             raw.decode()  # what msgspec skips it does not check
@@ -62,7 +54,7 @@ def _read(raw: bytes, attempt: Attempt, checked: bool, decode: Callable[[bytes],
         raise not_json(attempt, "it is broken", again="truncated" in str(error)) from None
     except (UnicodeDecodeError, RecursionError) as error:
         raise not_json(attempt, type(error).__name__) from None
-    if answer.error is not None and answer.error not in (ABSENT, _NULL):
+    if answer.error not in (None, ABSENT, _NULL):
         raise inner_error(raw, attempt)
     return answer
 

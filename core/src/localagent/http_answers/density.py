@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+from collections.abc import Iterator
 
 from localagent.errors import ResponseTooLarge
 from localagent.timing.work import let_others_run
@@ -19,34 +20,29 @@ BLOCK = 256 * 1024
 _NO_STRUCTURE = bytes(set(range(256)) - set(b"{[:,"))
 
 
-class DensityCount:
-    """Counts the values of a document, and refuses it as soon as these are more than any answer holds.
+def blocks_of(raw: bytes, *, numbers: bool = False) -> Iterator[bytes]:
+    """Yield the blocks of a document, each once its values are counted.
 
     Characters are counted where they stand, also in strings: that is much faster than decoding. One ``translate`` for
     all of them takes a third of the time of a ``count`` for each.
 
     Args:
+        raw: The document.
         numbers: Whether long lists of numbers are expected, as in embeddings, which nobody decodes.
+
+    Raises:
+        ResponseTooLarge: It holds more values than any answer does.
     """
-
-    __slots__ = ("_commas", "_members", "_numbers")
-
-    def __init__(self, *, numbers: bool = False) -> None:
-        self._numbers = numbers
-        self._members = self._commas = 0
-
-    def add(self, block: bytes) -> None:
-        """Count the next bytes of the document.
-
-        Raises:
-            ResponseTooLarge: It holds too many values.
-        """
+    members = commas = 0
+    for start in range(0, len(raw), BLOCK):
+        block = raw[start : start + BLOCK]
         structure = block.translate(None, _NO_STRUCTURE)
-        commas = structure.count(b",")
-        self._members += len(structure) - commas
-        self._commas += 0 if self._numbers else commas
-        if self._members > MOST_MEMBERS or self._commas > MOST_COMMAS:
+        separators = structure.count(b",")
+        members += len(structure) - separators
+        commas += 0 if numbers else separators
+        if members > MOST_MEMBERS or commas > MOST_COMMAS:
             raise ResponseTooLarge("The answer holds too many values.", phase="read")
+        yield block
 
 
 def refuse_dense(raw: bytes, *, numbers: bool = False) -> None:
@@ -59,11 +55,9 @@ def refuse_dense(raw: bytes, *, numbers: bool = False) -> None:
     Raises:
         ResponseTooLarge: It holds too many.
     """
-    if len(raw) <= LARGE:
-        return
-    count = DensityCount(numbers=numbers)
-    for start in range(0, len(raw), BLOCK):
-        count.add(raw[start : start + BLOCK])
+    if len(raw) > LARGE:
+        for _ in blocks_of(raw, numbers=numbers):
+            pass
 
 
 async def looked_through(raw: bytes, *, numbers: bool = False) -> bool:
@@ -83,13 +77,12 @@ async def looked_through(raw: bytes, *, numbers: bool = False) -> bool:
     """
     if len(raw) <= LARGE:
         return False
-    count, text = DensityCount(numbers=numbers), codecs.getincrementaldecoder("utf-8")()
+    text = codecs.getincrementaldecoder("utf-8")()
     try:
-        for start in range(0, len(raw), BLOCK):
-            block = raw[start : start + BLOCK]
-            count.add(block)
-            text.decode(block, start + BLOCK >= len(raw))
+        for block in blocks_of(raw, numbers=numbers):
+            text.decode(block)
             await asyncio.sleep(0)
+        text.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
     await let_others_run(len(raw))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent.errors import Advice, LocalAgentError, ResponseTooLarge, StreamInterrupted, UpstreamProtocol
-from localagent.http_answers.answer_bodies import choices_in, protocol_error, read_answer_body, web_page
+from localagent.http_answers.answer_bodies import choices_in, protocol_error, read_body, web_page
 from localagent.http_answers.density import LARGE, refuse_dense
 from localagent.http_answers.translation import inner_error
 from localagent.records.responses import Chunk, Decoder, Usage
@@ -207,7 +207,7 @@ class OpenAIDecoder:
 
     def _split(self) -> list[Chunk]:
         whole, self._whole = bytes(self._whole or b""), None
-        answer = read_answer_body(whole, self._attempt)
+        answer = read_body(whole, self._attempt, decode_answer)
         if len(choices_in(answer, self._attempt)) > MOST_CHOICES:
             raise ResponseTooLarge(f"The answer has more than {MOST_CHOICES} choices.", phase="read")
         chunks = [self._chunk(event) for event in split_document(msgspec.json.decode(whole))]

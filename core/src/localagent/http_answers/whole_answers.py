@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from localagent.http_answers.answer_bodies import (
+    AnyBody,
     choices_in,
+    decode_embeddings,
     not_json,
     protocol_error,
-    read_answer_body,
-    read_embeddings_body,
+    read_body,
     web_page,
 )
 from localagent.http_answers.answer_shapes import LOOKED_AT, document_of
 from localagent.http_answers.openai_stream import OpenAIDecoder, events_of
 from localagent.records.responses import ChatResponse, CompletionResponse, EmbedResponse
-from localagent.schema.answer_documents import Answer, present, usage_of
+from localagent.schema.answer_documents import Answer, decode_answer, present, usage_of
 from localagent.schema.answer_reader import text_in
 from localagent.schema.joining import join_events
 
@@ -44,22 +45,20 @@ def chat_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more
         EmptyResponse: It is one without any choice.
         LocalAgentError: It is an error in the body of a 200, translated.
     """
-    read = _read(raw, attempt, checked)
+    read = _read(raw, attempt, decode_answer, checked)
     message = choices_in(read[1], attempt)[0].message
     return _view(ChatResponse, attempt, read, "" if message is None else text_in(message.content), more)
 
 
 def completion_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> CompletionResponse:
     """Read the bytes of a complete text completion; errors as in ``chat_response``."""
-    read = _read(raw, attempt, checked)
+    read = _read(raw, attempt, decode_answer, checked)
     return _view(CompletionResponse, attempt, read, choices_in(read[1], attempt)[0].text or "", more)
 
 
 def embed_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more: Any) -> EmbedResponse:
     """Read the bytes of embeddings; errors as in ``chat_response``."""
-    if not raw.startswith(b"{"):
-        raw = _object_of(raw, attempt)
-    answer = read_embeddings_body(raw, attempt, checked)
+    raw, answer = _read(raw, attempt, decode_embeddings, checked)
     if not present(answer.data):
         raise protocol_error(attempt, "The server's answer holds no embeddings.")
     return EmbedResponse(
@@ -72,10 +71,10 @@ def embed_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **mor
     )
 
 
-def _read(raw: bytes, attempt: Attempt, checked: bool) -> tuple[bytes, Answer]:
+def _read(raw: bytes, attempt: Attempt, decode: Callable[[bytes], AnyBody], checked: bool) -> tuple[bytes, AnyBody]:
     if not raw.startswith(b"{"):
         raw = _object_of(raw, attempt)
-    return raw, read_answer_body(raw, attempt, checked)
+    return raw, read_body(raw, attempt, decode, checked)
 
 
 def _view(kind: type[AnyView], attempt: Attempt, read: tuple[bytes, Answer], text: str, more: Any) -> AnyView:

@@ -33,7 +33,7 @@ _KINDS: dict[str, type[AnyResponse]] = {"chat": ChatResponse, "complete": Comple
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
-class CacheKey(msgspec.Struct, frozen=True):
+class CacheKey(msgspec.Struct, frozen=True, array_like=True):
     """What an entry is found under.
 
     Attributes:
@@ -156,7 +156,7 @@ def may_store(response: AnyResponse) -> bool:
 class _Record(msgspec.Struct, array_like=True):
     """An entry in the order in which it is written; new fields go to the end."""
 
-    key: tuple[bytes, bytes, int, str, str]
+    key: CacheKey
     stored: float
     seconds: float
     events: tuple[bytes, ...] | None
@@ -184,10 +184,10 @@ def pack_entry(entry: CacheEntry) -> bytes | None:
     Args:
         entry: The entry; its ``source`` is not written.
     """
-    key, response = entry.key, entry.response
+    response = entry.response
     streamed = getattr(response, "streamed", None)
     record = _Record(
-        (key.digest, key.check, key.size, key.model, key.tenant), entry.stored, entry.seconds, entry.events,
+        entry.key, entry.stored, entry.seconds, entry.events,
         _NAMES[type(response)], response.raw, response.model, response.instance, response.usage, response.facts,
         True if streamed and streamed == entry.events else streamed,
         getattr(response, "text", ""), getattr(response, "finish_reasons", ()),
@@ -211,7 +211,7 @@ def unpack_entry(data: bytes | memoryview) -> CacheEntry | None:
         response = _response(record)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError):
         return None
-    return CacheEntry(CacheKey(*record.key), response, record.events, record.stored, seconds=record.seconds)
+    return CacheEntry(record.key, response, record.events, record.stored, seconds=record.seconds)
 
 
 def _response(record: _Record) -> AnyResponse:
