@@ -8,7 +8,7 @@ import pytest
 from chat_events import ARGUMENTS, HEAD, USAGE, chunk, encode, message, said
 
 from localagent.errors import UpstreamProtocol
-from localagent.schema.joining import Joiner, join_events, split_document
+from localagent.schema.joining import join_events, split_document
 
 # The whole document
 
@@ -301,20 +301,10 @@ def test_a_legacy_function_call_is_assembled() -> None:
 def test_what_is_no_event_is_refused_without_a_word_of_it(data: bytes) -> None:
     """A typed error whose message and causes hold no content."""
     with pytest.raises(UpstreamProtocol) as caught:
-        Joiner().add(data)
+        join_events([data])
     assert "SECRET" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
-
-
-def test_a_broken_event_changes_nothing() -> None:
-    """Whoever skips it gets what the others make."""
-    joiner = Joiner()
-    joiner.add(chunk(said(content="a")))
-    with pytest.raises(UpstreamProtocol):
-        joiner.add(b'{"choices": [')
-    joiner.add(chunk(said(content="b")))
-    assert joiner.document() == join_events([chunk(said(content="a")), chunk(said(content="b"))])
 
 
 def test_bytes_that_are_no_utf_8_become_replacement_characters() -> None:
@@ -334,21 +324,3 @@ def test_nesting_that_no_one_could_read_is_refused() -> None:
         deep = [deep]
     with pytest.raises(UpstreamProtocol):
         split_document({"choices": [], "deep": deep})
-
-
-# The joiner itself
-
-
-def test_a_document_is_the_callers_own() -> None:
-    """It neither changes with later events nor changes what they make."""
-    events = [chunk({**said(content="a", parts=[["x"]]), "logprobs": {"content": [{"token": "a"}]}}, extra={"a": [1]})]
-    joiner = Joiner()
-    joiner.add(events[0])
-    early = joiner.document()
-    early["extra"]["a"].clear()
-    early["choices"][0]["message"]["parts"][0].clear()
-    early["choices"][0]["logprobs"]["content"][0].clear()
-    assert joiner.document() == join_events(events)
-    joiner.add(events[0])
-    assert early["choices"][0]["message"]["content"] == "a"
-    assert joiner.document() == join_events(events * 2)

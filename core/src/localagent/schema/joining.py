@@ -1,7 +1,7 @@
 """Between a streamed answer and a whole one, in the OpenAI schema.
 
-``Joiner`` makes one document of a stream's events, ``split_document`` makes events of a document. Whoever reads the
-events that were split from a document gets that document again.
+``join_events`` makes one document of a stream's events, ``split_document`` makes events of a document. Joining the
+events that were split from a document gives that document again.
 
 How the fields of several events become one:
 
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -41,66 +41,32 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Joiner:
-    """Makes one document of the events of a stream, one event at a time."""
-
-    __slots__ = ("_choices", "_head")
-
-    def __init__(self) -> None:
-        self._head: dict[str, Any] = {}
-        self._choices: defaultdict[int, _Choice] = defaultdict(_Choice)
-
-    def add(self, data: bytes) -> None:
-        """Take the next event.
-
-        Args:
-            data: A ``chat.completion.chunk`` or a piece of a text completion as JSON; never the terminator. Bytes
-                that are no UTF-8 count as U+FFFD.
-
-        Raises:
-            UpstreamProtocol: The event is no JSON, which changes nothing here, or has not the shape of an answer,
-                after which this joiner is of no more use.
-        """
-        event = _object(_decoded(data))
-        try:
-            for position, choice in enumerate(_objects(event.pop("choices", None))):
-                self._choices[_index(choice, position)].add(choice)
-            fold(self._head, event, of_head)
-        except RecursionError:
-            raise _too_deep() from None
-
-    def document(self) -> dict[str, Any]:
-        """Return what was taken so far as an answer that was not streamed; the caller's to keep.
-
-        Every choice has an ``index`` and a ``finish_reason`` (null when none came); every message has a ``role`` and
-        ``content`` (null when none came).
-
-        Raises:
-            UpstreamProtocol: The answer is nested too deeply.
-        """
-        texts = any("text" in choice.fields for choice in self._choices.values())
-        chat = _is_chat(self._head.get("object"), texts)
-        try:
-            choices = [choice.document(index, chat) for index, choice in sorted(self._choices.items(), key=_place)]
-            kind = "chat.completion" if chat else "text_completion"
-            return {**finished(self._head), "object": kind, "choices": choices}
-        except RecursionError:
-            raise _too_deep() from None
-
-
 def join_events(events: Iterable[bytes]) -> dict[str, Any]:
     """Return the answer that a stream's events make, as it would have come in one piece.
 
+    Every choice has an ``index`` and a ``finish_reason`` (null when none came); every message has a ``role`` and
+    ``content`` (null when none came).
+
     Args:
-        events: The data of every event as JSON, in order, without the terminator.
+        events: The data of every event in order, without the terminator: a ``chat.completion.chunk`` or a piece of a
+            text completion as JSON. Bytes that are no UTF-8 count as U+FFFD.
 
     Raises:
-        UpstreamProtocol: An event is no JSON or has not the shape of an answer.
+        UpstreamProtocol: An event is no JSON or has not the shape of an answer, or is nested too deeply.
     """
-    joiner = Joiner()
-    for data in events:
-        joiner.add(data)
-    return joiner.document()
+    head: dict[str, Any] = {}
+    choices: defaultdict[int, _Choice] = defaultdict(_Choice)
+    try:
+        for data in events:
+            event = _object(_decoded(data))
+            for position, choice in enumerate(_objects(event.pop("choices", None))):
+                choices[_index(choice, position)].add(choice)
+            fold(head, event, of_head)
+        chat = _is_chat(head.get("object"), any("text" in choice.fields for choice in choices.values()))
+        documents = [choices[index].document(index, chat) for index in sorted(choices)]
+        return {**finished(head), "object": "chat.completion" if chat else "text_completion", "choices": documents}
+    except RecursionError:
+        raise _too_deep() from None
 
 
 def split_document(document: dict[str, Any]) -> list[bytes]:
@@ -202,10 +168,7 @@ class _JoinedCalls:
             fold(self._documents[call.place], piece, of_delta)
 
     def document(self) -> list[dict[str, Any]]:
-        return [finished(self._documents[call.place]) for call in sorted(self._calls.all, key=_number)]
-
-
-_number = attrgetter("index")
+        return [finished(self._documents[call.place]) for call in sorted(self._calls.all, key=attrgetter("index"))]
 
 
 def _opening(choice: dict[str, Any], place: int, chat: bool) -> dict[str, Any]:
@@ -235,9 +198,6 @@ def _is_chat(kind: Any, texts: bool) -> bool:
     if isinstance(kind, str) and "chat" in kind:
         return True
     return kind != "text_completion" and not texts
-
-
-_place = itemgetter(0)
 
 
 def _index(item: dict[str, Any], position: int) -> int:
