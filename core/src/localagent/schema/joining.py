@@ -106,34 +106,39 @@ def split_document(document: dict[str, Any]) -> list[bytes]:
 
 
 class _Choice:
-    """One choice of an answer, as far as it has come."""
+    """One choice of an answer, as far as it has come; each of its tool calls with all its fields."""
 
-    __slots__ = ("_calls", "_message", "fields")
+    __slots__ = ("_calls", "_documents", "_message", "fields")
 
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
-        self._message: dict[str, Any] | None = None
-        self._calls: _JoinedCalls | None = None
+        self._message: dict[str, Any] = {}
+        self._calls = ToolCalls()
+        self._documents: list[dict[str, Any]] | None = None
 
     def add(self, choice: dict[str, Any]) -> None:
         delta = choice.pop("delta", None)
         if delta is not None:
-            self._add_delta(_object(delta))
+            if _object(delta).get("tool_calls") is not None:
+                self._add_calls(_objects(delta.pop("tool_calls")))
+            fold(self._message, delta, of_delta)
         fold(self.fields, choice, of_choice)
 
-    def _add_delta(self, delta: dict[str, Any]) -> None:
-        if delta.get("tool_calls") is not None:
-            if self._calls is None:
-                self._calls = _JoinedCalls()
-            self._calls.add(_objects(delta.pop("tool_calls")))
-        if self._message is None:
-            self._message = {}
-        fold(self._message, delta, of_delta)
+    def _add_calls(self, pieces: list[dict[str, Any]]) -> None:
+        documents = self._documents = self._documents or []
+        for position, piece in enumerate(pieces):
+            function = piece.get("function")
+            named: dict[str, Any] = function if isinstance(function, dict) else {}
+            call = self._calls.find(position, piece.pop("index", None), piece.get("id"),
+                                    named.get("name"), named.get("arguments"))  # fmt: skip
+            if call.place == len(documents):
+                documents.append({})
+            fold(documents[call.place], piece, of_delta)
 
     def document(self, index: int, chat: bool) -> dict[str, Any]:
         choice = {**finished(self.fields), "index": index}
         # A server may send the whole message in one event, or, as some do, again in each: the deltas are what counts.
-        if self._message or self._calls or (chat and "message" not in choice):
+        if self._message or self._documents is not None or (chat and "message" not in choice):
             choice["message"] = self._message_document()
         if not chat:
             choice.setdefault("text", "")
@@ -141,34 +146,12 @@ class _Choice:
         return choice
 
     def _message_document(self) -> dict[str, Any]:
-        message = {"role": None, "content": None, **finished(self._message or {})}
+        message = {"role": None, "content": None, **finished(self._message)}
         message["role"] = message["role"] or "assistant"
-        if self._calls is not None:
-            message["tool_calls"] = self._calls.document()
+        if self._documents is not None:
+            calls = sorted(self._calls.all, key=attrgetter("index"))
+            message["tool_calls"] = [finished(self._documents[call.place]) for call in calls]
         return message
-
-
-class _JoinedCalls:
-    """The tool calls of one message, each with all its fields."""
-
-    __slots__ = ("_calls", "_documents")
-
-    def __init__(self) -> None:
-        self._calls = ToolCalls()
-        self._documents: list[dict[str, Any]] = []
-
-    def add(self, pieces: list[dict[str, Any]]) -> None:
-        for position, piece in enumerate(pieces):
-            function = piece.get("function")
-            named: dict[str, Any] = function if isinstance(function, dict) else {}
-            call = self._calls.find(position, piece.pop("index", None), piece.get("id"),
-                                    named.get("name"), named.get("arguments"))  # fmt: skip
-            if call.place == len(self._documents):
-                self._documents.append({})
-            fold(self._documents[call.place], piece, of_delta)
-
-    def document(self) -> list[dict[str, Any]]:
-        return [finished(self._documents[call.place]) for call in sorted(self._calls.all, key=attrgetter("index"))]
 
 
 def _opening(choice: dict[str, Any], place: int, chat: bool) -> dict[str, Any]:
