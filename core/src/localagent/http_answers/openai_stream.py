@@ -185,10 +185,8 @@ class OpenAIDecoder:
         if chunk.text:
             return True
         for choice in decode_answer(chunk.data).choices or ():
-            said = choice.said
-            if choice.finish_reason or choice.text or said.calls:
-                return True
-            if said.content or said.thought or said.refusal:
+            said = choice.delta or choice.message
+            if choice.finish_reason or choice.text or (said is not None and not said.empty):
                 return True
         return False
 

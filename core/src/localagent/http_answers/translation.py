@@ -146,12 +146,10 @@ def _advice(rule: ErrorRule, said: Said, told: bool | None) -> Advice:
 
 
 def _hint(kind: type[LocalAgentError], headers: Mapping[str, str], document: Any, wall: float) -> float | None:
-    if kind is RateLimited:
-        return retry_after(headers, document, wall=wall)
-    if kind is QuotaExhausted:
-        wait = retry_after(headers, document, wall=wall)
-        return wait if wait is not None and wait >= PARKED else None
-    return asked_wait(headers, document, wall=wall)
+    if kind not in (RateLimited, QuotaExhausted):
+        return asked_wait(headers, document, wall=wall)
+    wait = retry_after(headers, document, wall=wall)
+    return None if kind is QuotaExhausted and (wait or 0.0) < PARKED else wait
 
 
 def _request_id(headers: Mapping[str, str]) -> str | None:

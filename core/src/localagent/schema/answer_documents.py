@@ -24,14 +24,10 @@ class Spoken(msgspec.Struct, gc=False):
     thinking: Any = None
 
     @property
-    def thought(self) -> Any:
-        """The reasoning, as it came."""
-        return self.reasoning_content or self.reasoning or self.thinking
-
-    @property
-    def calls(self) -> bool:
-        """Whether tools are called, also in the old way."""
-        return present(self.tool_calls) or present(self.function_call)
+    def empty(self) -> bool:
+        """Whether it holds no text, reasoning, refusal or tool call."""
+        said = self.content or self.refusal or self.reasoning_content or self.reasoning or self.thinking
+        return not (said or present(self.tool_calls) or present(self.function_call))
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -42,11 +38,6 @@ class Choice(msgspec.Struct, gc=False):
     message: Spoken | None = None
     delta: Spoken | None = None
     text: str | None = None
-
-    @property
-    def said(self) -> Spoken:
-        """What it says, whether it is streamed or whole."""
-        return self.delta or self.message or NOTHING
 
 
 class Answer(msgspec.Struct, gc=False):
@@ -75,7 +66,6 @@ class FullAnswer(msgspec.Struct, gc=False):
     x_groq: Any = None
 
 
-NOTHING = Spoken()
 BAD_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 decode_answer = msgspec.json.Decoder(Answer).decode
