@@ -41,7 +41,7 @@ def said_in(document: Any, status: int | None) -> Said:
         status: The status of the status line; None inside a 200.
     """
     inside = status is None
-    part = _part_of(document)
+    part = error_in(document)
     return Said(_inner_status(part) if inside else status, tuple(_names_in(part)), _sentence_in(part), inside, document)
 
 
@@ -59,7 +59,7 @@ def document_of(body: bytes) -> Any:
     return {"message": text} if text[:1] not in "{[<" and len(text) <= 1000 else {}
 
 
-def _part_of(document: Any) -> dict[str, Any]:
+def error_in(document: Any) -> dict[str, Any]:
     """Return the object that tells about the error, whichever shape it has."""
     if isinstance(document, list):
         document = document[0] if document else None
@@ -75,7 +75,7 @@ def _part_of(document: Any) -> dict[str, Any]:
 
 def _names_in(part: dict[str, Any]) -> Iterator[str]:
     """Give the codes and types that the error of a document names, the most telling first."""
-    for holder in (part, *_dicts(part.get("details")), *_dicts(part.get("innererror"))):
+    for holder in (part, *objects_in(part.get("details")), *objects_in(part.get("innererror"))):
         for key in ("error_code", "code", "type", "error_type", "status", "reason"):
             value = holder.get(key)
             if isinstance(value, str) and value:
@@ -113,6 +113,7 @@ def _complaint(entry: Any) -> str:
     return f"{path}: {what}" if isinstance(what, str) else ""
 
 
-def _dicts(value: Any) -> list[dict[str, Any]]:
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of a list, or a value that is one itself; at most 16."""
     entries = value[:16] if isinstance(value, list) else [value]  # no server needs more to say what is wrong
     return [entry for entry in entries if isinstance(entry, dict)]

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from localagent.http_answers.answer_shapes import error_in, objects_in
+
 YEAR = 366 * 86400.0
 _EPOCH = 1e9  # seconds; a reset below it counts from now, one above _EPOCH_MS is in milliseconds
 _EPOCH_MS = 1e11
@@ -132,27 +134,16 @@ def _until(parse: Callable[[str], datetime], text: str, wall: float) -> float | 
 
 
 def _retry_info(body: Any) -> float | None:
-    details = _field(_error(body), "details")
-    for detail in details if isinstance(details, list) else []:
-        delay = _field(detail, "retryDelay")
-        if isinstance(delay, str):
-            return parse_go_duration(delay)
-    return None
+    delays = [detail.get("retryDelay") for detail in objects_in(error_in(body).get("details"))]
+    return next((parse_go_duration(delay) for delay in delays if isinstance(delay, str)), None)
 
 
 def _repeated_headers(body: Any) -> dict[str, str]:
-    headers = _field(_field(_error(body), "metadata"), "headers")
+    metadata = error_in(body).get("metadata")
+    headers = metadata.get("headers") if isinstance(metadata, dict) else None
     if not isinstance(headers, dict):
         return {}
     return {name.lower(): str(value) for name, value in headers.items() if isinstance(value, str | int | float)}
-
-
-def _error(body: Any) -> Any:
-    return _field(body[0] if isinstance(body, list) and body else body, "error")
-
-
-def _field(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, dict) else None
 
 
 def _duration_or_seconds(text: str, wall: float) -> float | None:
