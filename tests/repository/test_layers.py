@@ -24,7 +24,7 @@ UPWARD = [
     (LAYERS, f"{CORE}/timing/wheel.py", "def late() -> None:\n    from localagent.pipeline.plan import Step"),
     (LAYERS, f"{CORE}/calls/attempts.py", "import localagent.runtime"),
     (LAYERS, f"{CORE}/instances/health.py", "from localagent import calls"),
-    (ROOMS, f"{GATEWAY}/http/sending.py", "from localagent_gateway.apis.openai.errors import openai_error"),
+    (ROOMS, f"{GATEWAY}/http/sending.py", "from localagent_gateway.apis.error_shapes import openai_error"),
     (ROOMS, f"{GATEWAY}/keys/authentication.py", "from localagent_gateway.plugin import GatewayPlugin"),
     (ROOMS, f"{GATEWAY}/apis/dispatch.py", "def late() -> None:\n    import localagent_gateway.processes.worker"),
     (ROOMS, f"{GATEWAY}/settings.py", "from localagent_gateway import http"),

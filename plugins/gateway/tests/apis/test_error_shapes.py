@@ -12,10 +12,7 @@ import pytest
 from localagent import LocalAgentError
 from localagent.errors import Overloaded, RateLimited, UpstreamServerError
 from localagent.plugin_api import FrontRequest
-from localagent_gateway.apis.anthropic.errors import anthropic_error
-from localagent_gateway.apis.error_shapes import shape_of
-from localagent_gateway.apis.ollama.errors import ollama_error
-from localagent_gateway.apis.openai.errors import openai_error
+from localagent_gateway.apis.error_shapes import anthropic_error, ollama_error, openai_error, shape_of
 from localagent_gateway.keys.store import KeyStore
 from localagent_testing import fake_provider_plugin
 

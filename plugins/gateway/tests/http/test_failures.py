@@ -17,8 +17,7 @@ from test_front import CEILING, GET, Pieces, answers, closing, left, parted, run
 from localagent import LocalAgentError, Plugin, Principal, hookimpl
 from localagent.errors import ModelNotFound, UpstreamServerError
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
-from localagent_gateway.apis.anthropic.errors import anthropic_error
-from localagent_gateway.apis.ollama.errors import ollama_error
+from localagent_gateway.apis.error_shapes import anthropic_error, ollama_error
 from localagent_testing import CANARY_PROMPT, Canaries, Reply, fake_provider_plugin
 
 SHAPES: dict[str, Any] = {"openai": None, "ollama": ollama_error, "anthropic": anthropic_error}

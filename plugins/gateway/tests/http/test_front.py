@@ -16,7 +16,7 @@ import pytest
 from localagent import LocalAgentError
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
 from localagent_gateway import GatewaySettings
-from localagent_gateway.apis.openai.errors import openai_error
+from localagent_gateway.apis.error_shapes import openai_error
 from localagent_gateway.http.aiohttp_front import AiohttpFront
 from localagent_gateway.http.body_reading import ReadBody
 from localagent_gateway.http.origins import Origins

@@ -10,9 +10,8 @@ import msgspec
 from localagent import LocalAgentError, Principal
 from localagent.errors import InternalError, Unauthenticated
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
-from localagent_gateway.apis.error_shapes import shape_of
+from localagent_gateway.apis.error_shapes import openai_error, shape_of
 from localagent_gateway.apis.local_pages import LocalPages
-from localagent_gateway.apis.openai.errors import openai_error
 from localagent_gateway.apis.routing import Routes, allowed, route_of
 from localagent_gateway.errors import NotFound, WrongMethod
 from localagent_gateway.http.body_reading import ReadBody

@@ -1,17 +1,106 @@
-"""Which API a request speaks to, and so the shape of its errors."""
+"""Errors in the shape of each API, and which API a request speaks to.
+
+==========  ========================================================================================================
+API         shape
+==========  ========================================================================================================
+OpenAI      ``{"error": {...}}`` with message, type, param and code
+Ollama      ``{"error": "a sentence"}``
+Anthropic   ``{"type": "error", "error": {...}, "request_id": ...}`` (https://docs.anthropic.com/en/api/errors)
+==========  ========================================================================================================
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
 
 from localagent import LocalAgentError
+from localagent.errors import RequestRejected
 from localagent.plugin_api import FrontAnswer, FrontRequest
-from localagent_gateway.apis.anthropic.errors import anthropic_error
-from localagent_gateway.apis.anthropic.models import asked_by_anthropic
-from localagent_gateway.apis.ollama.errors import ollama_error
-from localagent_gateway.apis.openai.errors import openai_error
+from localagent_gateway.errors import WrongField
+
+_encode = msgspec.json.Encoder().encode
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+def openai_error_object(error: LocalAgentError) -> dict[str, object]:
+    """Return ``{"error": {...}}`` with message, type, param and code."""
+    status = error.status
+    kind = _OPENAI_TYPES.get(status) or ("invalid_request_error" if status < 500 else "server_error")
+    param = error.param if isinstance(error, WrongField) else None
+    return {"error": {"message": sentence(error), "type": kind, "param": param, "code": error.code}}
+
+
+def sentence(error: LocalAgentError) -> str:
+    """Return what a client reads: our sentence, the model server's own, and what to change in the request."""
+    mend = error.mend if isinstance(error, RequestRejected) and error.mend else ""
+    return f"{error.message}{error.quotation} {mend}".rstrip()
+
+
+def error_headers(error: LocalAgentError) -> dict[str, str]:
+    """Return the headers of an error in any dialect.
+
+    Once attempts were made here, ``x-should-retry: false`` keeps clients from multiplying them with their own.
+    """
+    headers = {"x-should-retry": "false"} if error.attempts else {}
+    if error.retry_after is not None and math.isfinite(error.retry_after):
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    return headers
+
+
+def openai_error(error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
+    """Return the answer that tells an error."""
+    return FrontAnswer(error.status, _encode(openai_error_object(error)), error_headers(error))
+
+
+def ollama_error_line(error: LocalAgentError) -> bytes:
+    """Return the error as one JSON object, without a line's end."""
+    return _encode({"error": sentence(error)})
+
+
+def ollama_error(error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
+    """Return the answer that tells an error."""
+    return FrontAnswer(error.status, ollama_error_line(error), error_headers(error))
+
+
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+
+def anthropic_error_object(error: LocalAgentError, request_id: str) -> dict[str, Any]:
+    """Return ``{"type": "error", "error": {...}, "request_id": ...}``.
+
+    Args:
+        error: The error.
+        request_id: The id that the answer's header tells too; the error's own may be that of an inner call.
+    """
+    status = error.status
+    kind = _ANTHROPIC_TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")
+    return {"type": "error", "error": {"type": kind, "message": sentence(error)}, "request_id": request_id}
+
+
+def anthropic_error(error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
+    """Return the answer that tells an error."""
+    headers = {**error_headers(error), "request-id": request.id}
+    return FrontAnswer(error.status, _encode(anthropic_error_object(error, request.id)), headers)
+
 
 ErrorShape = Callable[[LocalAgentError, FrontRequest], FrontAnswer]
+
+
+def asked_by_anthropic(headers: Mapping[str, str]) -> bool:
+    """Whether a client of Anthropic's API asks: they all name its version."""
+    return "anthropic-version" in headers
 
 
 def shape_of(request: FrontRequest) -> ErrorShape:

@@ -10,10 +10,7 @@ import msgspec
 
 from localagent import Principal
 from localagent.plugin_api import FrontAnswer, FrontRequest, Route
-from localagent_gateway.apis.anthropic.errors import anthropic_error
-from localagent_gateway.apis.error_shapes import ErrorShape, shape_of
-from localagent_gateway.apis.ollama.errors import ollama_error
-from localagent_gateway.apis.openai.errors import openai_error
+from localagent_gateway.apis.error_shapes import ErrorShape, anthropic_error, ollama_error, openai_error, shape_of
 from localagent_gateway.apis.openapi_schemas import ANSWERS, REQUESTS
 from localagent_gateway.apis.routing import Routes
 

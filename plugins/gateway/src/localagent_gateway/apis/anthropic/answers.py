@@ -26,8 +26,8 @@ import msgspec
 from localagent import AnswerStream, Chunk, LocalAgentError, Response, Usage
 from localagent.errors import UpstreamProtocol
 from localagent.schema import AnswerEvent, AnswerReader, CallBegun, CallPiece, Ended, Text, Thought, read_answer
-from localagent_gateway.apis.anthropic.errors import error_object
 from localagent_gateway.apis.call_arguments import NO_ARGUMENTS, object_of
+from localagent_gateway.apis.error_shapes import anthropic_error_object
 
 Document = dict[str, Any]
 Key = str | int
@@ -170,7 +170,7 @@ class MessageWriter:
     def fail(self, error: LocalAgentError) -> bytes:
         """Return the error as an event, which official clients raise; the open block and the message do not end."""
         told = self._written()  # what preceded, in the same chunks, the piece that cannot be told
-        return told + b"event: error\ndata: %b\n\n" % _encode(error_object(error, self._request_id))
+        return told + b"event: error\ndata: %b\n\n" % _encode(anthropic_error_object(error, self._request_id))
 
     def _take(self, event: AnswerEvent) -> None:
         key = _key(event)

@@ -10,11 +10,6 @@ from localagent.errors import InvalidRequest
 _UNKNOWN = "1970-01-01T00:00:00Z"
 
 
-def asked_by_anthropic(headers: Mapping[str, str]) -> bool:
-    """Whether a client of Anthropic's API asks: they all name its version."""
-    return "anthropic-version" in headers
-
-
 def model_row(name: str) -> dict[str, object]:
     """Return the object of one model."""
     return {"type": "model", "id": name, "display_name": name, "created_at": _UNKNOWN, "lifecycle": "active"}

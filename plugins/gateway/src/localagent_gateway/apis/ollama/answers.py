@@ -17,8 +17,8 @@ from localagent import AnswerStream, Chunk, LocalAgentError, Response
 from localagent.errors import UpstreamProtocol
 from localagent.schema import AnswerEvent, AnswerReader, CallBegun, CallPiece, Ended, Text, Thought, read_answer
 from localagent_gateway.apis.call_arguments import object_of
+from localagent_gateway.apis.error_shapes import ollama_error_line
 from localagent_gateway.apis.ollama.documents import Function, Line, Message, ToolCall
-from localagent_gateway.apis.ollama.errors import error_line
 
 _lines = msgspec.json.Encoder().encode_lines
 # Where a server says how long it took, and in which unit: fields of ``timings`` in an answer, and facts of providers.
@@ -156,7 +156,7 @@ class LineWriter:
 
     def fail(self, error: LocalAgentError) -> bytes:
         """Return the error as a line: Ollama's clients raise it."""
-        return error_line(error) + b"\n"
+        return ollama_error_line(error) + b"\n"
 
 
 def _finish(line: Line, ended: Ended, facts: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from localagent import LocalAgentError, Usage
 from localagent.schema import Ended
-from localagent_gateway.apis.openai.errors import sentence
+from localagent_gateway.apis.error_shapes import sentence
 
 Document = dict[str, Any]
 

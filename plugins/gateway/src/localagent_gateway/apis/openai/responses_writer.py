@@ -15,7 +15,7 @@ import msgspec
 
 from localagent import AnswerStream, Chunk, LocalAgentError, Response
 from localagent.schema import AnswerEvent, AnswerReader, Ended, read_answer
-from localagent_gateway.apis.openai.errors import error_object, sentence
+from localagent_gateway.apis.error_shapes import openai_error_object, sentence
 from localagent_gateway.apis.openai.responses_answer import Opening
 from localagent_gateway.apis.openai.responses_items import Output
 
@@ -83,7 +83,7 @@ class ResponsesWriter:
         self._begin()
         self._output.break_off()
         self._emit("response.failed", response=self.opening.failed(self._output.documents(), error))
-        self._emit("error", code=error.code, message=sentence(error), param=None, **error_object(error))
+        self._emit("error", code=error.code, message=sentence(error), param=None, **openai_error_object(error))
         return self._taken()
 
     def _begin(self) -> None:

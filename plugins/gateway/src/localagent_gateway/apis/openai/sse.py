@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from localagent import AnswerStream, Chunk, LocalAgentError, Usage
-from localagent_gateway.apis.openai.errors import error_object
+from localagent_gateway.apis.error_shapes import openai_error_object
 
 Document = dict[str, Any]
 
@@ -46,7 +46,7 @@ class EventWriter:
 
     def fail(self, error: LocalAgentError) -> bytes:
         """Return the error as an event: the only thing that official clients notice. No terminator follows it."""
-        return b"data: %b\n\n" % _encode(error_object(error))
+        return b"data: %b\n\n" % _encode(openai_error_object(error))
 
     def _wanted(self, data: bytes) -> bool:
         """Whether an event without text goes out: all do but usage that stands alone, unless it was asked for."""
