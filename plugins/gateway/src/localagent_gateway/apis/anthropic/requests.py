@@ -16,7 +16,7 @@ a tool of a named type               refused: Anthropic's servers run it, or its
 ``stop_sequences``                   ``stop``
 ``metadata.user_id``                 ``user``
 ``top_k``                            the same: a vendor field that most local servers know
-``cache_control``                    nothing, see ``blocks``
+``cache_control``                    nothing, see ``messages``
 ``service_tier``, ``speed``          nothing for ``auto`` and ``standard``, which is what happens untold; else refused
 ===================================  ==================================================================================
 

@@ -1,4 +1,4 @@
-"""Tells answers in Ollama's API, whole and as a stream of lines, the last one with ``done: true``.
+"""Tells answers in Ollama's API, whole and as a stream of lines, the last one with ``done: true``; and their shapes.
 
 Thoughts become ``thinking``, a refusal becomes content. Tool calls come whole, before the last line, and with their
 arguments as an object; one that a limit cut off is left out, as at Ollama.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,7 +18,6 @@ from localagent.errors import UpstreamProtocol
 from localagent.schema import AnswerEvent, AnswerReader, CallBegun, CallPiece, Ended, Text, Thought, read_answer
 from localagent_gateway.apis.call_arguments import object_of
 from localagent_gateway.apis.error_shapes import ollama_error_line
-from localagent_gateway.apis.ollama.documents import Function, Line, Message, ToolCall
 
 _lines = msgspec.json.Encoder().encode_lines
 # Where a server says how long it took, and in which unit: fields of ``timings`` in an answer, and facts of providers.
@@ -27,6 +26,73 @@ _SPENT = {
     "prompt_eval_duration": (("prompt_seconds", 1e9), ("prompt_ms", 1e6)),
     "eval_duration": (("generation_seconds", 1e9), ("predicted_ms", 1e6)),
 }
+
+
+class Vector(msgspec.Struct, gc=False):
+    """An embedding in the OpenAI schema; its numbers stay the text that they came as."""
+
+    embedding: msgspec.Raw
+    index: int = 0
+
+
+class Vectors(msgspec.Struct, gc=False):
+    """An answer with embeddings in the OpenAI schema."""
+
+    data: list[Vector]
+
+
+class Function(msgspec.Struct, gc=False):
+    """The function of a tool call; ``arguments`` is a JSON object."""
+
+    name: str
+    arguments: msgspec.Raw
+    index: int
+
+
+class ToolCall(msgspec.Struct, gc=False, omit_defaults=True):
+    """A tool call, always whole."""
+
+    function: Function
+    id: str | None = None
+
+
+class Message(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
+    """A message, or a piece of one."""
+
+    role: Literal["assistant"] = msgspec.field(default_factory=lambda: "assistant")  # said although it is always this
+    content: str
+    thinking: str | None = None
+    tool_calls: list[ToolCall] | None = None
+
+
+class Line(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
+    """A whole answer, or a line of a streamed one; durations in nanoseconds."""
+
+    model: str
+    created_at: str
+    message: Message | None = None
+    response: str | None = None
+    thinking: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    logprobs: list[Any] | None = None
+    done: bool = msgspec.field(default_factory=lambda: False)  # said in every line
+    done_reason: str | None = None
+    total_duration: int | None = None
+    load_duration: int | None = None
+    prompt_eval_count: int | None = None
+    prompt_eval_duration: int | None = None
+    eval_count: int | None = None
+    eval_duration: int | None = None
+
+
+class Embeddings(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
+    """The answer of ``/api/embed``."""
+
+    model: str
+    embeddings: list[msgspec.Raw]
+    total_duration: int
+    load_duration: int | None = None
+    prompt_eval_count: int | None = None
 
 
 def whole_line(response: Response, *, chat: bool, created: str, nanoseconds: int) -> Line:

@@ -7,12 +7,20 @@ from typing import Any
 
 import msgspec
 
-from localagent import CachePolicy, ChatRequest, CompletionRequest, Principal, Request
+from localagent import CachePolicy, ChatRequest, CompletionRequest, Principal, Request, Response
+from localagent.errors import UpstreamProtocol
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
 from localagent_gateway.apis.kinds import TEXT, needed
-from localagent_gateway.apis.ollama.answers import LineWriter, timestamp, whole_line
-from localagent_gateway.apis.ollama.documents import Embeddings, Line, Message
-from localagent_gateway.apis.ollama.embeddings import embeddings, only_embedding
+from localagent_gateway.apis.ollama.answers import (
+    Embeddings,
+    Line,
+    LineWriter,
+    Message,
+    Vectors,
+    durations,
+    timestamp,
+    whole_line,
+)
 from localagent_gateway.apis.ollama.listing import Listing
 from localagent_gateway.apis.ollama.requests import (
     chat_request,
@@ -33,6 +41,7 @@ VERSION = "0.12.11"
 
 _NOT_CACHED = CachePolicy(lookup=False, store=False)
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Vectors).decode
 
 
 class OllamaApi:
@@ -201,3 +210,41 @@ class OllamaApi:
 def _streamed(body: dict[str, Any]) -> bool:
     """Whether an answer is wanted as a stream; Ollama's are unless told otherwise."""
     return body.get("stream") is not False
+
+
+def embeddings(response: Response, nanoseconds: int) -> bytes:
+    """Return the answer of ``/api/embed``.
+
+    Args:
+        response: The answer of the pipeline.
+        nanoseconds: How long it took.
+
+    Raises:
+        UpstreamProtocol: The answer holds no list of vectors.
+    """
+    return _encode(
+        Embeddings(
+            model=response.model,
+            embeddings=_vectors(response),
+            total_duration=nanoseconds,
+            load_duration=durations(response.facts).get("load_duration"),
+            prompt_eval_count=response.usage.prompt_tokens if response.usage is not None else None,
+        )
+    )
+
+
+def only_embedding(response: Response) -> bytes:
+    """Return the answer of ``/api/embeddings``: one vector; errors as in ``embeddings``."""
+    return _encode({"embedding": _vectors(response)[0]})
+
+
+def _vectors(response: Response) -> list[msgspec.Raw]:
+    """Return the vectors in the order of the inputs."""
+    try:
+        rows = _decode(response.raw).data
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        rows = []
+    vectors = [row.embedding for row in sorted(rows, key=lambda row: row.index)]
+    if not vectors or not all(bytes(vector).startswith(b"[") for vector in vectors):
+        raise UpstreamProtocol("The server's answer holds no list of embeddings.")
+    return vectors

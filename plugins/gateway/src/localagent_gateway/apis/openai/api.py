@@ -11,7 +11,7 @@ from localagent.errors import ModelNotFound
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
 from localagent.records import check_model_name
 from localagent.timing import in_thread
-from localagent_gateway.apis.anthropic.models import model_page, model_row
+from localagent_gateway.apis.anthropic.api import model_page, model_row
 from localagent_gateway.apis.error_shapes import asked_by_anthropic
 from localagent_gateway.apis.fields import Document
 from localagent_gateway.apis.openai.embeddings import LARGE, converted, differs
