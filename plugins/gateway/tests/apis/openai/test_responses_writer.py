@@ -11,8 +11,7 @@ from pydantic import TypeAdapter
 
 from localagent import AnswerStream, Chunk, Usage
 from localagent.errors import RateLimited, StreamInterrupted
-from localagent_gateway.apis.openai.responses_answer import Opening
-from localagent_gateway.apis.openai.responses_writer import ResponsesWriter
+from localagent_gateway.apis.openai.responses_writer import Opening, ResponsesWriter
 
 VALID: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 

@@ -1,7 +1,15 @@
-"""OpenAI's chat completions, completions, embeddings and models."""
+"""OpenAI's chat completions, completions, embeddings and models.
+
+Embeddings are told in the encoding that was asked for, whichever the server chose. The official SDK asks for ``base64``
+unless it is told otherwise: little-endian 32-bit floats. Many servers send lists of numbers all the same.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
+import struct
 from typing import Any
 
 import msgspec
@@ -14,7 +22,6 @@ from localagent.timing import in_thread
 from localagent_gateway.apis.anthropic.api import model_page, model_row
 from localagent_gateway.apis.error_shapes import asked_by_anthropic
 from localagent_gateway.apis.fields import Document
-from localagent_gateway.apis.openai.embeddings import LARGE, converted, differs
 from localagent_gateway.apis.openai.responses import ResponsesApi
 from localagent_gateway.apis.openai.sse import EventWriter
 from localagent_gateway.apis.openapi import EVENTS, operation
@@ -23,6 +30,10 @@ from localagent_gateway.errors import wrong
 from localagent_gateway.logs.addresses import redact_address
 
 _encode = msgspec.json.Encoder().encode
+LARGE = 100_000  # bytes; decoding this many digits takes about a millisecond
+
+_FIRST = re.compile(rb'"embedding"\s*:\s*(["\[])')
+_BEGINS = {"float": b"[", "base64": b'"'}
 
 
 class OpenAIApi:
@@ -132,3 +143,38 @@ async def _in_encoding(raw: bytes, wanted: Any) -> bytes:
 def shown(model: ModelInfo) -> str:
     """Return the name by which clients ask for a model: an alias, or ``provider/name``."""
     return model.name if model.provider else model.id
+
+
+def differs(raw: bytes, wanted: Any) -> bool:
+    """Say whether vectors are encoded in another way than is wanted, without decoding them.
+
+    Args:
+        raw: The answer.
+        wanted: ``float`` or ``base64``; servers may know others, which are left as they are.
+    """
+    begins = _BEGINS.get(wanted) if isinstance(wanted, str) else None
+    found = _FIRST.search(raw) if begins else None
+    return found is not None and found[1] != begins
+
+
+def converted(raw: bytes, wanted: str) -> bytes:
+    """Return the answer with its vectors in the encoding that is wanted; what is no vector stays as it is."""
+    document = msgspec.json.decode(raw)
+    for row in document["data"]:
+        row["embedding"] = _packed(row["embedding"]) if wanted == "base64" else _unpacked(row["embedding"])
+    return _encode(document)
+
+
+def _packed(vector: Any) -> Any:
+    try:
+        return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    except (struct.error, OverflowError, TypeError):
+        return vector
+
+
+def _unpacked(text: Any) -> Any:
+    try:
+        data = base64.b64decode(text, validate=True)
+        return list(struct.unpack(f"<{len(data) // 4}f", data))
+    except (struct.error, binascii.Error, ValueError, TypeError):
+        return text

@@ -1,4 +1,8 @@
-"""OpenAI's Responses API, without the state that OpenAI keeps for it."""
+"""OpenAI's Responses API, without the state that OpenAI keeps for it; its requests become chat requests.
+
+Fields that both APIs know, and fields that nobody here knows, are passed on as they are. Fields of the Responses API
+alone are translated, or refused where a chat cannot say them, or where the gateway would have to keep something.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,15 @@ from typing import Any
 
 from localagent import ChatRequest, Principal
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
-from localagent_gateway.apis.openai.responses_answer import Opening
-from localagent_gateway.apis.openai.responses_request import chat_request
-from localagent_gateway.apis.openai.responses_writer import ResponsesWriter, whole_answer
+from localagent_gateway.apis.fields import Document, Table, elsewhere, refused, same, to, within
+from localagent_gateway.apis.kinds import FLAG, NUMBER, OBJECT, TEXT, WHOLE, each, named, needed
+from localagent_gateway.apis.openai.responses_input import messages_of
+from localagent_gateway.apis.openai.responses_writer import Opening, ResponsesWriter, whole_answer
 from localagent_gateway.apis.openapi import EVENTS, operation
 from localagent_gateway.apis.service import Service
-from localagent_gateway.errors import WrongField
+from localagent_gateway.errors import WrongField, unsupported, wrong
+
+_LOGPROBS = 20  # the most tokens of which the API tells log probabilities, at each place
 
 
 class ResponsesApi:
@@ -54,3 +61,117 @@ class ResponsesApi:
         most = self._service.settings.max_messages
         if isinstance(items, list) and len(items) > most:
             raise WrongField(f"The input has more than {most} items.", param="input")
+
+
+def chat_request(document: Document) -> ChatRequest:
+    """Return the chat request that a Responses request stands for.
+
+    Args:
+        document: The decoded body; stays as it is.
+
+    Raises:
+        InvalidRequest: A field is wrong, needs state that the gateway does not keep, or cannot be said in a chat.
+    """
+    chat = REQUEST.read(document)
+    if not chat.get("tools"):  # a chat without tools may have none of these; one that demands a call is refused later
+        chat = {name: value for name, value in chat.items() if name not in ("tools", "parallel_tool_calls")}
+        if chat.get("tool_choice") in ("auto", "none"):
+            del chat["tool_choice"]
+    instructions = document.get("instructions")
+    said = [{"role": "system", "content": instructions}] if instructions else []
+    chat["messages"] = said + messages_of(document.get("input"))
+    request = ChatRequest(chat)
+    request.check()
+    return request
+
+
+def _metadata(document: Document, where: str, value: Any) -> None:
+    for name, text in OBJECT(value, where).items():
+        TEXT(text, f"{where}.{name[:64]}")
+
+
+def _top_logprobs(document: Document, where: str, value: Any) -> None:
+    if not 0 <= WHOLE(value, where) <= _LOGPROBS:
+        raise wrong(f"The field {where} is no number from 0 to {_LOGPROBS}.", where)
+    if value:  # a chat tells log probabilities only when it is asked to
+        document |= {"logprobs": True, "top_logprobs": value}
+
+
+def _include(document: Document, where: str, value: Any) -> None:
+    # Encrypted reasoning stands in for what a server would keep. No chat brings any, so there is none to include.
+    for place, one in each(value, where):
+        if one != "reasoning.encrypted_content":
+            raise unsupported(f"the field {place} as {named(one)}", param=where)
+
+
+def _truncation(document: Document, where: str, value: Any) -> None:
+    if value != "disabled":
+        raise unsupported(f"the field {where} as {named(value)}", param=where)
+
+
+def _format(document: Document, where: str, value: Any) -> None:
+    kind = OBJECT(value, where).get("type", "text")
+    if kind == "json_schema":
+        document["response_format"] = {"type": kind, "json_schema": _FORMAT.read(value, where)}
+    elif kind == "json_object":
+        document["response_format"] = {"type": kind}
+    elif kind != "text":
+        raise unsupported(f"the field {where}.type as {named(kind)}", param=f"{where}.type")
+
+
+def _tools(document: Document, where: str, value: Any) -> None:
+    document["tools"] = [_function(tool, place) for place, tool in each(value, where)]
+
+
+def _function(tool: Any, where: str) -> Document:
+    kind = OBJECT(tool, where).get("type")
+    if kind != "function":
+        raise unsupported(f"{where}: a tool of type {named(kind)}", "Only function tools are run here.", param="tools")
+    needed(tool, "name", TEXT, where)
+    return {"type": "function", "function": _FUNCTION.read(tool, where)}
+
+
+def _tool_choice(document: Document, where: str, value: Any) -> None:
+    if value in ("auto", "none", "required"):
+        document["tool_choice"] = value
+    elif isinstance(value, dict) and value.get("type") == "function":
+        document["tool_choice"] = {"type": "function", "function": {"name": needed(value, "name", TEXT, where)}}
+    else:
+        kind = value.get("type") if isinstance(value, dict) else value
+        raise unsupported(f"the field {where} as {named(kind)}", param=where)
+
+
+_FORMAT = Table({**same(TEXT, "name", "description"), **same(OBJECT, "schema"), **same(FLAG, "strict"),
+                 **elsewhere(None, "type")})  # fmt: skip
+_FUNCTION = Table({**same(TEXT, "name", "description"), **same(OBJECT, "parameters"), **same(FLAG, "strict"),
+                   **elsewhere(None, "type")})  # fmt: skip
+_REASONING = Table({"effort": to("reasoning_effort", TEXT), **elsewhere(TEXT, "summary", "generate_summary")})
+_TEXT = Table({**same(TEXT, "verbosity"), "format": _format})
+_CONVERSATION = refused("Send the whole conversation as input: the gateway keeps no state.")
+REQUEST = Table(
+    {
+        **same(TEXT, "model", "user", "service_tier", "safety_identifier", "prompt_cache_key"),
+        **same(NUMBER, "temperature", "top_p"),
+        **same(FLAG, "parallel_tool_calls"),
+        "max_output_tokens": to("max_completion_tokens", WHOLE),
+        "top_logprobs": _top_logprobs,
+        "reasoning": within(_REASONING),
+        "text": within(_TEXT),
+        "tools": _tools,
+        "tool_choice": _tool_choice,
+        "truncation": _truncation,
+        "include": _include,
+        # Told in the answer alone, or without meaning where no tools of a server are run.
+        "metadata": _metadata,
+        **elsewhere(TEXT, "instructions"),
+        **elsewhere(WHOLE, "max_tool_calls"),
+        **elsewhere(None, "input", "stream", "stream_options"),
+        "store": refused("Leave store out or set it to false: the gateway keeps no state."),
+        "background": refused("Leave background out and wait for the answer: the gateway keeps no state."),
+        "previous_response_id": _CONVERSATION,
+        "conversation": _CONVERSATION,
+        "prompt": refused("Send instructions and input instead of the id of a prompt: the gateway keeps no state."),
+    },
+    passes=True,
+)
+"""The fields of a request."""

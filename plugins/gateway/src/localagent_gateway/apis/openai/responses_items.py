@@ -7,17 +7,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from localagent.schema import AnswerEvent, CallBegun, CallPiece, Ended, Refusal, Text
-from localagent_gateway.apis.openai.responses_answer import (
-    call_item,
-    item_status,
-    message_item,
-    reasoning_item,
-    refusal_part,
-    text_part,
-)
 
 Document = dict[str, Any]
 Events = list[tuple[str, Document]]
+
+INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Why an answer is cut short, by its finish reason."""
 
 
 class Item(ABC):
@@ -251,3 +246,35 @@ class Output:
         """Close all items; without a word, because clients would run a call that is said to be done."""
         for item in self._items:
             item.close("incomplete")
+
+
+def item_status(finish: str) -> str:
+    """Return the status of the last item of an answer with this finish reason."""
+    return "incomplete" if finish in INCOMPLETE else "completed"
+
+
+def text_part(text: str) -> Document:
+    """Return a message's part of text."""
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def refusal_part(text: str) -> Document:
+    """Return a message's part that says what the model will not do."""
+    return {"type": "refusal", "refusal": text}
+
+
+def message_item(id: str, parts: list[Document], status: str) -> Document:
+    """Return a message."""
+    return {"id": id, "type": "message", "role": "assistant", "status": status, "content": parts}
+
+
+def reasoning_item(id: str, text: str, status: str) -> Document:
+    """Return what the model thought before it answered."""
+    content = [{"type": "reasoning_text", "text": text}] if text else []
+    return {"id": id, "type": "reasoning", "status": status, "summary": [], "content": content}
+
+
+def call_item(id: str, call_id: str, name: str, arguments: str, status: str) -> Document:
+    """Return a call of a function."""
+    return {"id": id, "type": "function_call", "status": status, "call_id": call_id, "name": name,
+            "arguments": arguments}  # fmt: skip

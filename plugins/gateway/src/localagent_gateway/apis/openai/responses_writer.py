@@ -4,26 +4,99 @@ Every answer opens with ``response.created`` and ends with ``response.completed`
 ``response.failed``; between them items open, grow and close. A broken stream ends with two events: ``response.failed``
 for clients that read the events, then ``error``. Official SDKs raise for events whose data has a field ``error``, so
 the second one has it beside the fields of its schema.
+
+A response object has the fields of https://platform.openai.com/docs/api-reference/responses/object; the official SDK's
+models say which of them are required.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from localagent import AnswerStream, Chunk, LocalAgentError, Response
+from localagent import AnswerStream, Chunk, LocalAgentError, Response, Usage
 from localagent.schema import AnswerEvent, AnswerReader, Ended, read_answer
 from localagent_gateway.apis.error_shapes import openai_error_object, sentence
-from localagent_gateway.apis.openai.responses_answer import Opening
-from localagent_gateway.apis.openai.responses_items import Output
+from localagent_gateway.apis.openai.responses_items import INCOMPLETE, Output
+
+Document = dict[str, Any]
 
 _encode = msgspec.json.Encoder().encode
-
-
+# What an answer repeats of its request, and what it says where the request said nothing.
+_REPEATED: Mapping[str, Any] = {
+    "instructions": None, "max_output_tokens": None, "max_tool_calls": None, "metadata": {},
+    "parallel_tool_calls": True, "prompt_cache_key": None, "reasoning": {"effort": None, "summary": None},
+    "safety_identifier": None, "service_tier": None, "temperature": None, "text": {"format": {"type": "text"}},
+    "tool_choice": "auto", "top_logprobs": None, "top_p": None, "truncation": "disabled", "user": None,
+}  # fmt: skip
 # What of a chat's answer a response says by itself; fields that nobody here knows are kept.
 _CHAT_ONLY = frozenset({"choices", "created", "usage"})
+
+
+class Opening:
+    """What is known of an answer before its content.
+
+    Args:
+        asked: The decoded body of the request.
+        name: Unique among answers; part of every id in this one.
+        wall: Returns the seconds since the epoch.
+
+    Attributes:
+        model: The model that answers, as ``provider/name``; set when it is known.
+    """
+
+    def __init__(self, asked: Document, name: str, wall: Callable[[], float]) -> None:
+        self._asked = asked
+        self._name = name
+        self._wall = wall
+        self._created = int(wall())
+        self.model = ""
+
+    def id(self, kind: str, place: int) -> str:
+        """Return the id of the item at a place; ``kind`` is msg, fc or rs."""
+        return f"{kind}_{self._name}_{place}"
+
+    def response(self, status: str, output: list[Document], **more: Any) -> Document:
+        """Return a response object with every field that clients require."""
+        repeated = {name: default if (value := self._asked.get(name)) is None else value
+                    for name, default in _REPEATED.items()}  # fmt: skip
+        return {
+            "id": f"resp_{self._name}", "object": "response", "created_at": self._created, "status": status,
+            "background": False, "completed_at": None, "error": None, "incomplete_details": None,
+            "model": self.model, "output": output, "previous_response_id": None, "store": False, "usage": None,
+            "tools": [_tool(tool) for tool in self._asked.get("tools") or ()], **repeated, **more,
+        }  # fmt: skip
+
+    def ended(self, output: list[Document], ended: Ended) -> Document:
+        """Return the response object of an answer that has ended well, whole or cut short by a limit."""
+        reason, usage = INCOMPLETE.get(ended.finish_reason), usage_object(ended.usage)
+        if reason:
+            return self.response("incomplete", output, incomplete_details={"reason": reason}, usage=usage)
+        return self.response("completed", output, completed_at=int(self._wall()), usage=usage)
+
+    def failed(self, output: list[Document], error: LocalAgentError) -> Document:
+        """Return the response object of an answer that broke off."""
+        code = "rate_limit_exceeded" if error.status == 429 else "server_error"
+        return self.response("failed", output, error={"code": code, "message": sentence(error)})
+
+
+def _tool(tool: Document) -> Document:
+    return {"description": None, "parameters": None, "strict": None, **tool}
+
+
+def usage_object(usage: Usage | None) -> Document | None:
+    """Return token counts as the Responses API names them."""
+    if usage is None:
+        return None
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
+        "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.total_tokens,
+    }
 
 
 def whole_answer(opening: Opening, response: Response) -> bytes:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from localagent.errors import InvalidRequest
+from localagent_gateway.apis.openai.responses import chat_request
 from localagent_gateway.apis.openai.responses_input import messages_of
-from localagent_gateway.apis.openai.responses_request import chat_request
 
 CALL = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{}"}
 TOLD = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
