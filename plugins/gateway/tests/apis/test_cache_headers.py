@@ -12,7 +12,7 @@ from dialects_under_test import ASKED, Way
 
 from localagent import CacheEntry, CachePolicy, Plugin, Response, hookimpl
 from localagent.errors import InvalidRequest
-from localagent_gateway.apis.details import told_headers
+from localagent_gateway.apis.answers import told_headers
 from localagent_gateway.apis.service import cache_policy
 from localagent_testing import Reply, fake_provider_plugin
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from localagent_gateway.apis.fields import Document, Table, elsewhere, only, refused, same, to, within
-from localagent_gateway.apis.kinds import (
+from localagent_gateway.apis.fields import (
     FLAG,
     LIST,
     NUMBER,
@@ -16,10 +15,18 @@ from localagent_gateway.apis.kinds import (
     TEXT_OR_TEXTS,
     TEXTS,
     WHOLE,
+    Document,
     Kind,
+    Table,
     each,
+    elsewhere,
     named,
     needed,
+    only,
+    refused,
+    same,
+    to,
+    within,
 )
 from localagent_gateway.errors import WrongField
 

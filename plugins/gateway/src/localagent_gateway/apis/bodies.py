@@ -17,7 +17,7 @@ import attrs
 import msgspec
 
 from localagent.errors import InvalidRequest
-from localagent_gateway.apis.kinds import FLAG, OBJECT, TEXT
+from localagent_gateway.apis.fields import FLAG, OBJECT, TEXT
 from localagent_gateway.errors import TooLarge
 
 # Fields by which clients of other gateways choose host, key or headers: none is passed on, or ignored in silence.

@@ -10,11 +10,9 @@ from localagent import CachePolicy, Client, ModelInfo, Principal, Request, Respo
 from localagent.errors import InvalidRequest
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
 from localagent.timing import let_others_run
+from localagent_gateway.apis.answers import StreamParts, StreamWriter, told_headers, wants_details
 from localagent_gateway.apis.bodies import BLOCK, BodyLimits, ShapeCount
-from localagent_gateway.apis.details import told_headers, wants_details
-from localagent_gateway.apis.scope import check_scope
-from localagent_gateway.apis.streaming import StreamParts, StreamWriter
-from localagent_gateway.apis.tool_demand import check_demand, demands_call
+from localagent_gateway.apis.request_checks import check_demand, check_scope, demands_call
 from localagent_gateway.settings import GatewaySettings
 
 CACHE = CachePolicy()

@@ -17,12 +17,11 @@ from localagent.plugin_api import Route, install
 from localagent.runtime import Runtime
 from localagent.supervision import tell_failure
 from localagent_gateway.apis.anthropic.api import AnthropicApi
-from localagent_gateway.apis.dispatch import Dispatcher
+from localagent_gateway.apis.dispatch import Dispatcher, with_added
 from localagent_gateway.apis.local_pages import LocalPages
 from localagent_gateway.apis.ollama.api import OllamaApi
 from localagent_gateway.apis.openai.api import OpenAIApi
 from localagent_gateway.apis.openapi import with_document
-from localagent_gateway.apis.routing import with_added
 from localagent_gateway.apis.service import Service
 from localagent_gateway.http.aiohttp_front import AiohttpFront
 from localagent_gateway.http.origins import Origins

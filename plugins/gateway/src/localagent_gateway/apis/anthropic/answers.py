@@ -26,7 +26,7 @@ import msgspec
 from localagent import AnswerStream, Chunk, LocalAgentError, Response, Usage
 from localagent.errors import UpstreamProtocol
 from localagent.schema import AnswerEvent, AnswerReader, CallBegun, CallPiece, Ended, Text, Thought, read_answer
-from localagent_gateway.apis.call_arguments import NO_ARGUMENTS, object_of
+from localagent_gateway.apis.answers import NO_ARGUMENTS, object_of
 from localagent_gateway.apis.error_shapes import anthropic_error_object
 
 Document = dict[str, Any]

@@ -31,8 +31,24 @@ from typing import Any
 
 from localagent import ChatRequest
 from localagent_gateway.apis.anthropic.messages import openai_messages, system_messages
-from localagent_gateway.apis.fields import Document, Table, elsewhere, only, same, to, within
-from localagent_gateway.apis.kinds import FLAG, NUMBER, OBJECT, TEXT, TEXTS, WHOLE, each, named, needed
+from localagent_gateway.apis.fields import (
+    FLAG,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    TEXTS,
+    WHOLE,
+    Document,
+    Table,
+    each,
+    elsewhere,
+    named,
+    needed,
+    only,
+    same,
+    to,
+    within,
+)
 from localagent_gateway.errors import unsupported, wrong
 
 #: Budgets below these tokens are of that effort. Our own figures: 1,024 is the least that Anthropic takes, and 16,000

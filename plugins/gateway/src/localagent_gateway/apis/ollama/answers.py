@@ -16,7 +16,7 @@ import msgspec
 from localagent import AnswerStream, Chunk, LocalAgentError, Response
 from localagent.errors import UpstreamProtocol
 from localagent.schema import AnswerEvent, AnswerReader, CallBegun, CallPiece, Ended, Text, Thought, read_answer
-from localagent_gateway.apis.call_arguments import object_of
+from localagent_gateway.apis.answers import object_of
 from localagent_gateway.apis.error_shapes import ollama_error_line
 
 _lines = msgspec.json.Encoder().encode_lines

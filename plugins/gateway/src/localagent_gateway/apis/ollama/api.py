@@ -10,7 +10,7 @@ import msgspec
 from localagent import CachePolicy, ChatRequest, CompletionRequest, Principal, Request, Response
 from localagent.errors import UpstreamProtocol
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
-from localagent_gateway.apis.kinds import TEXT, needed
+from localagent_gateway.apis.fields import TEXT, needed
 from localagent_gateway.apis.ollama.answers import (
     Embeddings,
     Line,

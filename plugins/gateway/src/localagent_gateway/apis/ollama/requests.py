@@ -19,8 +19,21 @@ from __future__ import annotations
 from typing import Any
 
 from localagent import ChatRequest, CompletionRequest, EmbedRequest
-from localagent_gateway.apis.fields import Document, Table, elsewhere, refused, same, to
-from localagent_gateway.apis.kinds import FLAG, LIST, NUMBER, OBJECT, TEXT, TEXT_OR_TEXTS, WHOLE
+from localagent_gateway.apis.fields import (
+    FLAG,
+    LIST,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    TEXT_OR_TEXTS,
+    WHOLE,
+    Document,
+    Table,
+    elsewhere,
+    refused,
+    same,
+    to,
+)
 from localagent_gateway.apis.ollama.messages import openai_messages, user_message
 from localagent_gateway.errors import wrong
 

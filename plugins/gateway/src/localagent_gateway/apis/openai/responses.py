@@ -10,8 +10,23 @@ from typing import Any
 
 from localagent import ChatRequest, Principal
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
-from localagent_gateway.apis.fields import Document, Table, elsewhere, refused, same, to, within
-from localagent_gateway.apis.kinds import FLAG, NUMBER, OBJECT, TEXT, WHOLE, each, named, needed
+from localagent_gateway.apis.fields import (
+    FLAG,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    WHOLE,
+    Document,
+    Table,
+    each,
+    elsewhere,
+    named,
+    needed,
+    refused,
+    same,
+    to,
+    within,
+)
 from localagent_gateway.apis.openai.responses_input import messages_of
 from localagent_gateway.apis.openai.responses_writer import Opening, ResponsesWriter, whole_answer
 from localagent_gateway.apis.openapi import EVENTS, operation

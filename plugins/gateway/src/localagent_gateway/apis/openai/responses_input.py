@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from localagent_gateway.apis.kinds import named
+from localagent_gateway.apis.fields import named
 from localagent_gateway.errors import WrongField
 
 # A chat knows ``developer`` as the newer name of ``system``; templates of local models know only the older.

@@ -11,7 +11,7 @@ from fake_lists import listing
 
 from localagent import ModelInfo, Request
 from localagent.errors import UpstreamServerError
-from localagent_gateway.apis.tool_demand import demands_call
+from localagent_gateway.apis.request_checks import demands_call
 from localagent_testing import fake_provider_plugin
 
 HI = [{"role": "user", "content": "Hi"}]

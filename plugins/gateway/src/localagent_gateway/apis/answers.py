@@ -1,0 +1,153 @@
+"""What the answers of every API have in common: headers that tell about the call, streams, arguments of tool calls.
+
+Details are told to a client that asks with ``x-localagent-details: 1``. A dialect writes what the core's stream brings.
+The arguments of a tool call are JSON text in the OpenAI schema; other APIs tell them as an object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from localagent import AnswerStream, Chunk, LocalAgentError, PublicFact, Receipt, Response
+from localagent.errors import InternalError
+from localagent.plugin_api import FrontRequest
+from localagent_gateway.logs.defects import defect
+
+OURS = "x-localagent-"
+OWN = frozenset({"attempts", "cache", "details", "model", "target"})
+"""What the gateway itself tells, or asks, in headers that begin with ``OURS``: no plugin says it in its place."""
+FACT_NAME = re.compile("[a-z][a-z0-9_-]{0,63}")
+NO_ARGUMENTS = msgspec.Raw(b"{}")
+
+
+def wants_details(request: FrontRequest) -> bool:
+    """Whether a request asks for details."""
+    return request.headers.get("x-localagent-details", "0") != "0"
+
+
+def told_headers(answer: Response | AnswerStream) -> dict[str, str]:
+    """Return the headers that tell of an answer: its model, what caches did, and what plugins make public.
+
+    ``Cache-Status`` (RFC 9211) is told where a cache is there, or the call shared the work of an identical one. Whether
+    the answer is kept is not known yet when its head is sent. A cached answer has an ``Age`` (RFC 9111, section 5.1).
+    """
+    headers: dict[str, str] = {
+        f"{OURS}{name.replace('_', '-')}": fact
+        for name, fact in answer.facts.items()
+        if isinstance(fact, PublicFact) and FACT_NAME.fullmatch(name) and name not in OWN
+    }
+    headers[f"{OURS}model"] = answer.model
+    if answer.cached:
+        headers["cache-status"] = f"localagent; hit; detail={answer.cached}"
+        headers["age"] = str(int(answer.age or 0.0))
+    elif answer.coalesced:
+        headers["cache-status"] = "localagent; fwd=miss; collapsed"
+    elif answer.forwarded:
+        headers["cache-status"] = f"localagent; fwd={answer.forwarded}"
+    if answer.receipt is not None:
+        headers.update(details(answer.receipt, answer.model, answer.cached))
+    return headers
+
+
+def details(receipt: Receipt, model: str, cached: str) -> dict[str, str]:
+    """Return the headers that tell what became of a call.
+
+    Args:
+        receipt: The call's receipt.
+        model: The model that answered, as ``provider/name``.
+        cached: The cache plugin that answered; empty when a model did.
+
+    Returns:
+        ``x-localagent-cache``, ``-attempts`` and ``-target``, and ``Server-Timing``: each step and attempt with its
+        milliseconds (https://www.w3.org/TR/server-timing/).
+    """
+    timing = [f"{step.hook};desc={step.plugin};dur={step.microseconds / 1000:.3f}" for step in receipt.steps]
+    timing += [f"attempt-{one.number};dur={one.milliseconds:.1f}" for one in receipt.attempts]
+    return {
+        "x-localagent-cache": f"hit; {cached}" if cached else "miss",
+        "x-localagent-attempts": str(len(receipt.attempts)),
+        "x-localagent-target": model,
+        "server-timing": ", ".join([*timing, f"total;dur={receipt.milliseconds:.1f}"]),
+    }
+
+
+class StreamWriter(Protocol):
+    """Writes one stream in the dialect of its client; sans-I/O."""
+
+    content_type: str
+
+    def chunks(self, chunks: Sequence[Chunk]) -> bytes:
+        """Return the bytes of these chunks; b"" when they tell this client nothing."""
+
+    def end(self, stream: AnswerStream) -> bytes:
+        """Return the last bytes of a stream that ended well; usage and finish reason are known."""
+
+    def fail(self, error: LocalAgentError) -> bytes:
+        """Return the last bytes of a stream that broke off: the error, in a form that clients of the dialect see."""
+
+
+class StreamParts:
+    """The body of a streamed answer.
+
+    Args:
+        stream: The core's stream, whose first content has come.
+        writer: The dialect.
+
+    Attributes:
+        ended: Whether all was handed out.
+        failure: The error by which the stream ended; None for a good end.
+    """
+
+    failure: LocalAgentError | None = None
+
+    def __init__(self, stream: AnswerStream, writer: StreamWriter) -> None:
+        self._stream = stream
+        self._writer = writer
+        self.ended = False
+
+    async def next(self) -> bytes:
+        """Return the next bytes, the end with the last chunks; b"" behind them."""
+        stream, writer = self._stream, self._writer
+        try:
+            while not self.ended:
+                chunks = await stream.batch()
+                data = writer.chunks(chunks) if chunks else b""
+                if not chunks or stream.over:
+                    self.ended = True
+                    return data + writer.end(stream)
+                if data:
+                    return data
+            return b""
+        except LocalAgentError as error:
+            failure = error
+        except Exception as error:  # a server's events may hold what the dialect's writer does not expect
+            defect(error, stream.request_id)
+            failure = InternalError(f"The stream cannot be told in this dialect: {type(error).__name__}.")
+        self.ended = True
+        self.failure = failure
+        await stream.aclose()
+        return writer.fail(failure)
+
+    async def aclose(self) -> None:
+        """End the stream."""
+        self.ended = True
+        await self._stream.aclose()
+
+
+def object_of(arguments: str) -> msgspec.Raw | None:
+    """Return arguments as a JSON object in one line, number for number as they came; None when they are no object.
+
+    Args:
+        arguments: JSON text. No text at all, null and an empty list, which some servers send, are no arguments.
+    """
+    try:
+        flat = msgspec.json.format(arguments.encode(), indent=-1) if arguments.strip() else b"null"
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    if flat in (b"null", b"[]"):
+        return NO_ARGUMENTS
+    return msgspec.Raw(flat) if flat.startswith(b"{") else None
