@@ -13,7 +13,7 @@ import pytest
 from localagent import Plugin, Principal, hookimpl
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
 from localagent_gateway.http.sending import DRAIN_ABOVE, PIECE
-from localagent_gateway.http.slow_readers import LEAST_BYTES, LOOK_SECONDS, SlowReaders
+from localagent_gateway.http.stalled_connections import LEAST_BYTES, LOOK_AT_READERS_SECONDS, SlowReaders
 
 LIMIT = 60.0
 LARGE = 30_000_000
@@ -39,7 +39,7 @@ class Loop:
 
     def turn(self) -> None:
         """Let the time of one look go by."""
-        self.now += LOOK_SECONDS
+        self.now += LOOK_AT_READERS_SECONDS
         look, self.due = self.due, None
         if look is not None:
             look()
@@ -92,7 +92,7 @@ def test_who_takes_too_little_is_cut_and_who_reads_on_is_not(rate: int, written:
     assert reader.cut is cut
     assert readers._marks == {}
     if cut:
-        assert LIMIT <= turns * LOOK_SECONDS <= LIMIT + 3
+        assert LIMIT <= turns * LOOK_AT_READERS_SECONDS <= LIMIT + 3
 
 
 def test_more_that_is_written_is_no_progress() -> None:

@@ -13,7 +13,7 @@ from typing import cast
 
 import pytest
 
-from localagent_gateway.http.unread import UnreadClients
+from localagent_gateway.http.stalled_connections import UnreadClients
 from localagent_gateway.processes.worker import loop_factory
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no poll: a leaving is noticed later there")

@@ -27,7 +27,7 @@ from localagent_gateway.http.connections import AcceptErrors, CountedServer
 from localagent_gateway.http.malformed import LINGER_SECONDS, Connection, Lingering
 from localagent_gateway.http.origins import Origins, preflight, readable
 from localagent_gateway.http.sending import Sender, has_left
-from localagent_gateway.http.slow_readers import SlowReaders
+from localagent_gateway.http.stalled_connections import SlowReaders
 from localagent_gateway.logs.access_log import CLOSED, LEFT, AccessLog, Ending, ending_of
 from localagent_gateway.logs.defects import defect
 from localagent_gateway.settings import GatewaySettings

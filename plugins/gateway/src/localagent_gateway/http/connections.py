@@ -17,7 +17,7 @@ from aiohttp import web
 from localagent_gateway.descriptors import SHORT, descriptor_limit
 from localagent_gateway.errors import Busy
 from localagent_gateway.http.malformed import Connection
-from localagent_gateway.http.unread import UnreadClients
+from localagent_gateway.http.stalled_connections import UnreadClients
 
 log = logging.getLogger("localagent.gateway")
 

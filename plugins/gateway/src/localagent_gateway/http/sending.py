@@ -17,7 +17,7 @@ from aiohttp import HttpVersion10, web
 from aiohttp.abc import AbstractStreamWriter
 
 from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
-from localagent_gateway.http.slow_readers import SlowReaders
+from localagent_gateway.http.stalled_connections import SlowReaders
 
 if TYPE_CHECKING:
     from localagent_gateway.http.connections import WatchedConnection
