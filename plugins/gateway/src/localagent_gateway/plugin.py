@@ -44,7 +44,7 @@ class GatewayPlugin(Plugin):
 
     def diagnose(self, settings: Settings) -> list[Finding]:
         """Return what is wrong with the files of keys; for ``doctor``."""
-        from localagent_gateway.keys.diagnosis import diagnosis
+        from localagent_gateway.keys.store import diagnosis
 
         return diagnosis(gateway_folder(settings, os.environ), self.settings)
 

@@ -10,8 +10,7 @@ import pytest
 
 from localagent_cli import Diagnosed, Finding
 from localagent_gateway import GatewayPlugin, GatewaySettings
-from localagent_gateway.keys.diagnosis import diagnosis
-from localagent_gateway.keys.store import KeyStore
+from localagent_gateway.keys.store import KeyStore, diagnosis
 
 
 @pytest.fixture

@@ -18,9 +18,8 @@ import pytest
 
 from localagent.errors import StartError
 from localagent_gateway.keys import database
-from localagent_gateway.keys.key import public_id
+from localagent_gateway.keys.key import made_pepper, public_id, read_pepper
 from localagent_gateway.keys.live_keys import KeyReader
-from localagent_gateway.keys.pepper import made_pepper, read_pepper
 from localagent_gateway.keys.revocations import SLOTS, Revocations
 from localagent_gateway.keys.store import KeyStore
 

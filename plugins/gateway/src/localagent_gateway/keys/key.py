@@ -1,24 +1,33 @@
-"""A key: how it looks, and what is known of it when it is gone from sight.
+"""A key: how it looks, what is known of it when it is gone from sight, and the pepper under which that is kept.
 
 It is ``la-``, ten characters that name it, a hyphen, and 256 random bits. The bits come from the system's generator. A
 fast hash is enough for them: what has at least 112 random bits needs no slow one (NIST SP 800-63B, section 5.1.2.2).
+
+The pepper is a secret beside the store, without which what the store holds says nothing about keys.
 """
 
 from __future__ import annotations
 
 import hmac
+import os
 import secrets
+import stat
+import tempfile
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Literal
 
 import attrs
 
 from localagent import Principal, Secret
+from localagent.errors import StartError
 
 PREFIX = "la-"
 ID_LENGTH = 10
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"  # no 0 and 1: an id is read aloud, too
 _ID = slice(len(PREFIX), len(PREFIX) + ID_LENGTH)
+PEPPER_FILE = "pepper"
+PEPPER_LENGTH = 32
 
 
 def new_key() -> tuple[str, Secret]:
@@ -104,3 +113,90 @@ def revoked_in(records: Iterable[KeyRecord], revocations: Mapping[str, float]) -
         else record
         for record in records
     ]
+
+
+def read_pepper(folder: Path) -> bytes:
+    """Return the pepper.
+
+    Raises:
+        StartError: It is missing, damaged, or can be read by others.
+    """
+    path = folder / PEPPER_FILE
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            pepper = file.read(PEPPER_LENGTH + 1)
+    except FileNotFoundError:
+        raise StartError(f"{path} is missing; without it no key can be checked.",
+                         mend=f"Restore it, or delete {folder / 'keys.db'} and create new keys.") from None  # fmt: skip
+    except OSError as error:
+        raise StartError(f"{path} cannot be read: {error.strerror}.", mend="Make it readable for this user.") from None
+    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+        raise StartError(f"{path} can be read by other users.", mend=f"Run: chmod 600 {path}")
+    if len(pepper) != PEPPER_LENGTH:
+        raise StartError(f"{path} does not hold {PEPPER_LENGTH} bytes.", mend="Restore it.")
+    return pepper
+
+
+def pepper_identity(folder: Path) -> tuple[int, ...] | None:
+    """Return what tells one pepper's file from another, and from itself after a change; None where there is none."""
+    try:
+        found = (folder / PEPPER_FILE).stat()
+    except OSError:  # reading it says why
+        return None
+    return found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
+
+
+def pepper_digest(pepper: bytes) -> bytes:
+    """Return what tells whether a store was made with a pepper; it says nothing else about it."""
+    return hmac.digest(pepper, b"localagent gateway pepper", "sha256")
+
+
+def check_pepper(folder: Path, pepper: bytes, known: bytes | None) -> None:
+    """Check that a store was made with a pepper.
+
+    Args:
+        folder: The folder of both.
+        pepper: The pepper.
+        known: What the store knows of its pepper; None where it knows nothing.
+
+    Raises:
+        StartError: It was made with another.
+    """
+    if known is not None and not hmac.compare_digest(known, pepper_digest(pepper)):
+        path, store = folder / PEPPER_FILE, folder / "keys.db"
+        raise StartError(f"{path} does not belong to {store}, so no key can be checked.",
+                         mend=f"Restore the one that does, or delete {store} and create new keys.")  # fmt: skip
+
+
+def made_pepper(folder: Path) -> bytes:
+    """Return the pepper, made if there is none.
+
+    It comes into being whole: nobody ever reads half of it, and of two processes that make one at the same time, both
+    use the same.
+
+    Raises:
+        StartError: It cannot be made; see also ``read_pepper``.
+    """
+    path = folder / PEPPER_FILE
+    if not path.exists():
+        try:
+            _make_pepper(path)
+        except OSError as error:
+            raise StartError(f"{path} cannot be made: {error.strerror}.",
+                             mend="Free some space, or set state_folder in the settings.") from None  # fmt: skip
+    return read_pepper(folder)
+
+
+def _make_pepper(path: Path) -> None:
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=PEPPER_FILE)  # of mode 0600, by its contract
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(secrets.token_bytes(PEPPER_LENGTH))
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(name, path)
+    except FileExistsError:
+        pass  # another process was faster
+    finally:
+        Path(name).unlink()

@@ -15,9 +15,17 @@ import attrs
 from localagent import LocalAgentError, Principal
 from localagent.errors import LocalRefusal, StartError
 from localagent.timing import in_thread
-from localagent_gateway.keys import database, pepper
+from localagent_gateway.keys import database
 from localagent_gateway.keys.database import left_behind
-from localagent_gateway.keys.key import KeyRecord, digest, public_id, revoked_in
+from localagent_gateway.keys.key import (
+    KeyRecord,
+    check_pepper,
+    digest,
+    pepper_identity,
+    public_id,
+    read_pepper,
+    revoked_in,
+)
 from localagent_gateway.keys.revocations import Revocations
 from localagent_gateway.signals import leave_to_main_thread
 
@@ -118,10 +126,10 @@ class KeyReader:
 
     def _follow_pepper(self, known: bytes | None) -> None:
         """Read the pepper, unless the file is the one that was read before."""
-        identity = pepper.identity(self._folder)
+        identity = pepper_identity(self._folder)
         if identity is None or identity != self._pepper_file:
-            self.pepper, self._pepper_file = pepper.read_pepper(self._folder), identity
-        pepper.check_pepper(self._folder, self.pepper, known)
+            self.pepper, self._pepper_file = read_pepper(self._folder), identity
+        check_pepper(self._folder, self.pepper, known)
 
 
 @attrs.frozen
