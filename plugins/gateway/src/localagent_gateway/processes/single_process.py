@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 from localagent.errors import StartError
-from localagent_gateway.logs.log_writer import LogWriter
+from localagent_gateway.logs.json_log import LogWriter
 from localagent_gateway.processes.configuration import Configuration
 from localagent_gateway.processes.reloading import RELOADED, REPLACED, acting_on, reload
 from localagent_gateway.processes.shared_resources import SharedResources

@@ -27,7 +27,7 @@ from localagent_gateway.http.aiohttp_front import AiohttpFront
 from localagent_gateway.http.origins import Origins
 from localagent_gateway.keys.authentication import KeyHolder, authentication, keys_needed
 from localagent_gateway.logs.access_log import AccessLog
-from localagent_gateway.logs.log_writer import LogWriter, standard_error
+from localagent_gateway.logs.json_log import LogWriter, standard_error
 from localagent_gateway.processes.serving_pipeline import TELL_SECONDS, ServingPipeline
 from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.status.health import health_routes

@@ -20,8 +20,7 @@ from localagent.errors import LocalAgentError
 from localagent.supervision import raised_at, tell_failure
 from localagent_cli import CommandLine, Terminal, logs
 from localagent_gateway.logs.defects import tell_defect
-from localagent_gateway.logs.json_log import json_log
-from localagent_gateway.logs.log_writer import LogWriter
+from localagent_gateway.logs.json_log import LogWriter, json_log
 from localagent_gateway.processes.commands import Command, Report, StartCommand, settings_file
 from localagent_gateway.processes.configuration import Configuration
 from localagent_gateway.processes.reloading import reload
