@@ -1,25 +1,28 @@
-"""``localagent serve``."""
+"""``localagent serve``; one worker serves in the process of the command itself."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from localagent.errors import LocalAgentError
+from localagent.errors import LocalAgentError, StartError
 from localagent_cli import CommandLine, ExitCode, command, exit_code, run_until_interrupted, sentence
 from localagent_gateway.http.sockets import bind
 from localagent_gateway.logs.defects import tell_defect
-from localagent_gateway.logs.json_log import json_log
+from localagent_gateway.logs.json_log import LogWriter, json_log
 from localagent_gateway.processes.configuration import Configuration
-from localagent_gateway.processes.single_process import serve_alone
+from localagent_gateway.processes.reloading import RELOADED, REPLACED, acting_on, reload
+from localagent_gateway.processes.shared_resources import SharedResources
 from localagent_gateway.processes.supervisor import supervise
-from localagent_gateway.processes.worker import loop_factory
+from localagent_gateway.processes.worker import Worker, keep_for_good, loop_factory, running
 from localagent_gateway.signals import Signals
+from localagent_gateway.status.health import worker_stats
 
 log = logging.getLogger("localagent.gateway")
 
@@ -70,3 +73,78 @@ def told_in_the_log() -> Iterator[None]:
     except Exception as error:  # whoever's it is, it is logged as everything else is
         tell_defect("The server failed", error)
         raise click.exceptions.Exit(ExitCode.FAILED) from None
+
+
+async def serve_alone(
+    configuration: Configuration, sockets: list[socket.socket], signals: Signals, lines: LogWriter
+) -> bool:
+    """Serve until a signal ends it, also one that comes before it serves.
+
+    Args:
+        configuration: What is served.
+        sockets: Where to listen.
+        signals: What the operator asks for.
+        lines: Where requests are logged.
+
+    Returns:
+        Whether it was drained; False when a second signal ended it.
+    """
+    with signals.on_loop():
+        async with SharedResources() as resources, contextlib.AsyncExitStack() as stack:
+            alone = _Alone(configuration, resources, lines)
+            if not await signals.unless_ending(alone.start(stack, sockets)):
+                return True
+            keep_for_good()
+            async with configuration.told(sockets, alone.stats):
+                async with (
+                    acting_on(signals.reload, alone.reload, **RELOADED),
+                    acting_on(signals.replace, alone.replace, **REPLACED),
+                ):
+                    await signals.ending.wait()
+                return await signals.unless_now(alone.worker.drain())
+
+
+class _Alone:
+    """The worker, and the settings in force.
+
+    Attributes:
+        worker: The worker, as soon as it was started.
+    """
+
+    worker: Worker
+
+    def __init__(self, configuration: Configuration, resources: SharedResources, lines: LogWriter) -> None:
+        self._configuration = configuration
+        self._resources = resources
+        self._lines = lines
+
+    async def start(self, stack: contextlib.AsyncExitStack, sockets: list[socket.socket]) -> None:
+        """Open everything; the stack closes it."""
+        self._configuration = await self._configuration.with_shared(self._resources)
+        client = await stack.enter_async_context(self._configuration.client())
+        self.worker = await stack.enter_async_context(
+            running(client, self._configuration.gateway, sockets, self._lines)
+        )
+
+    async def reload(self) -> None:
+        """Read the settings again; those before stay in force when that fails."""
+        new = await self._configuration.again().with_shared(self._resources)
+        try:
+            await reload(self.worker, new)
+        except BaseException:
+            self._resources.release(new.lease)
+            raise
+        old, self._configuration = self._configuration, new
+        self._resources.release_after(old.lease, self.worker.retired())
+
+    async def replace(self) -> None:
+        """Refuse: there is no other process.
+
+        Raises:
+            StartError: Always.
+        """
+        raise StartError("There is one, in the process that serves.", mend="Serve with --workers 2.")
+
+    async def stats(self) -> dict[str, Any]:
+        """Return how things stand."""
+        return {"workers": [worker_stats(self.worker, 1)], "silent": []}

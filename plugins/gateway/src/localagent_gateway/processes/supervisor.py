@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from localagent.supervision import tell_failure
-from localagent_gateway.processes.commands import start_command
 from localagent_gateway.processes.configuration import Configuration
 from localagent_gateway.processes.reloading import RELOADED, REPLACED, acting_on, partly
 from localagent_gateway.processes.shared_resources import SharedResources
+from localagent_gateway.processes.worker_messages import start_command
 from localagent_gateway.processes.worker_process import WorkerProcess
 from localagent_gateway.processes.worker_restarts import WorkerSlot
 from localagent_gateway.signals import Signals

@@ -21,10 +21,10 @@ from localagent.supervision import raised_at, tell_failure
 from localagent_cli import CommandLine, Terminal, logs
 from localagent_gateway.logs.defects import tell_defect
 from localagent_gateway.logs.json_log import LogWriter, json_log
-from localagent_gateway.processes.commands import Command, Report, StartCommand, settings_file
 from localagent_gateway.processes.configuration import Configuration
 from localagent_gateway.processes.reloading import reload
 from localagent_gateway.processes.worker import Worker, keep_for_good, loop_factory, running
+from localagent_gateway.processes.worker_messages import Command, Report, StartCommand, settings_file
 from localagent_gateway.signals import ignore
 from localagent_gateway.status.health import worker_stats
 

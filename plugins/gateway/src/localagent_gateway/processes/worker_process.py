@@ -13,8 +13,8 @@ import msgspec
 
 from localagent.errors import StartError
 from localagent.supervision import Liveness, ending, tell_failure
-from localagent_gateway.processes.commands import Command, Report, StartCommand, path_of
 from localagent_gateway.processes.configuration import Configuration
+from localagent_gateway.processes.worker_messages import Command, Report, StartCommand, path_of
 from localagent_gateway.signals import held_back
 
 log = logging.getLogger("localagent.gateway")
