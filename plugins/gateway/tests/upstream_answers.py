@@ -137,6 +137,8 @@ TEXTS = [
     streamed("a message behind its pieces", [{"content": "Yes."}, [{"index": 0, "message": {"content": "Yes."},
              "finish_reason": "stop"}]], YES, finish=None),
     streamed("text of a completion", [[{"index": 0, "text": "Yes."}], ending()], YES, finish=None),
+    streamed("text of a completion beside a delta of the same",
+             [[{"index": 0, "text": "Yes.", "delta": {"content": "Yes."}}], ending()], YES, finish=None),
     streamed("letters of all kinds", [{"content": 'é\u2028"\\ \n'}, {"content": "\U0001f600"}],
              Told('é\u2028"\\ \n\U0001f600')),
 ]  # fmt: skip
@@ -152,6 +154,12 @@ THOUGHTS = [
     whole("thinking as text in a part", {"content": [{"type": "thinking", "thinking": "Hm."}, "Yes."]}, HM),
     whole("a reasoning part",
           {"content": [{"type": "reasoning", "text": "Hm."}, {"type": "text", "text": "Yes."}]}, HM),
+    whole("thinking and refusal by a part's type alone", {"content": [{"type": "thinking", "text": "Hm."},
+          {"type": "refusal", "text": "No."}]}, Told("", "Hm.", "No.")),
+    whole("a reasoning part's summary", {"content": [{"type": "reasoning",
+          "summary": [{"type": "summary_text", "text": "Hm."}]}, "Yes."]}, HM),
+    whole("reasoning that cannot be read beside some that can",
+          {"content": "Yes.", "reasoning_content": {"id": 1}, "reasoning": "Hm."}, HM),
     whole("reasoning alone", {"content": "", "reasoning_content": "Hm."}, Told("", "Hm.")),
     whole("reasoning of another shape", {"content": "Yes.", "reasoning": {"effort": "low"}}, YES),
     streamed("reasoning and a call", [{"reasoning": "Hm."}, calls((0, "id1", "f", '{"a":1}'))],
@@ -161,6 +169,11 @@ REFUSALS = [
     streamed("a refusal", [{"refusal": "N"}, {"refusal": "o."}], Told(refusal="No.")),
     whole("a refusal as a part", {"content": [{"type": "refusal", "refusal": "No."}]}, Told(refusal="No.")),
     streamed("a refusal behind text", [{"content": "Well. "}, {"refusal": "No."}], Told("Well. ", refusal="No.")),
+    whole(
+        "a refusal as a list of parts",
+        {"content": None, "refusal": [{"type": "text", "text": "No."}]},
+        Told(refusal="No."),
+    ),
     streamed("refusal null", [{"content": "Yes.", "refusal": None}], YES),
 ]
 CALLS = [
@@ -227,6 +240,9 @@ ARGUMENTS = [
              called(WITHOUT_IDS[0], Call("f", '{"b":2}'))),
     streamed("arguments as an empty object", [calls((0, "id1", "f", {}))], called(Call("f", "{}", "id1"))),
     streamed("arguments empty", [calls((0, "id1", "f", ""))], called(Call("f", "{}", "id1"))),
+    streamed("arguments of white space", [calls((0, "id1", "f", " \n"))], called(Call("f", "{}", "id1"))),
+    streamed("arguments null as text", [calls((0, "id1", "f", "null"))], called(Call("f", "{}", "id1"))),
+    streamed("white space before arguments", [calls((0, "id1", "f", "\n")), calls((0, _, _, '{"a":1}'))], ONE),
     streamed("arguments null", [calls((0, "id1", "f", None))], called(Call("f", "{}", "id1"))),
     streamed("no arguments", [calls((0, "id1", "f", _))], called(Call("f", "{}", "id1"))),
     streamed("arguments as an empty list", [calls((0, "id1", "f", []))], called(Call("f", "{}", "id1"))),
@@ -260,6 +276,7 @@ COUNTS = [
     streamed("usage as floats", [{"content": "Yes."}], YES, usage={"prompt_tokens": 3.0, "completion_tokens": 2.0}),
     streamed("usage null", [{"content": "Yes."}, ending(beside={"usage": None})], Told("Yes.", usage=None), finish=None,
              usage=None),
+    streamed("usage that says nothing", [{"content": "Yes."}], Told("Yes.", usage=None), usage={}),
     streamed("no usage", [{"content": "Yes."}], Told("Yes.", usage=None), usage=None),
 ]  # fmt: skip
 OTHERS = [

@@ -66,6 +66,7 @@ class FullAnswer(msgspec.Struct, gc=False):
     x_groq: Any = None
 
 
+_COUNTS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 BAD_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 decode_answer = msgspec.json.Decoder(Answer).decode
@@ -92,7 +93,7 @@ def usage_in(answer: FullAnswer) -> Usage | None:
 
 def usage_of(reported: Any) -> Usage | None:
     """Return token counts as a server reported them; None when it reported none that can be read."""
-    if not isinstance(reported, dict):
+    if not isinstance(reported, dict) or _COUNTS.isdisjoint(reported):
         return None
     get = reported.get
     prompt, completion = _count(get("prompt_tokens")), _count(get("completion_tokens"))

@@ -66,6 +66,7 @@ class _Piece(msgspec.Struct, gc=False):
 
 
 _NO_FUNCTION = _Function()
+_NO_ARGUMENTS = ("", "null")  # what servers write in place of an object
 _decode_pieces = msgspec.json.Decoder(list[_Piece] | None).decode
 _decode_function = msgspec.json.Decoder(_Function | None).decode
 _decode = msgspec.json.Decoder().decode
@@ -134,7 +135,7 @@ class AnswerReader:
             said = choice.message
         if said is not None:
             self._spoken(said, events)
-        if choice.text:
+        if choice.text and (said is None or not said.content):
             events.append(Text(choice.text))
         if choice.logprobs is not ABSENT:
             _add_logprobs(choice.logprobs, events)
@@ -148,9 +149,9 @@ class AnswerReader:
         return events
 
     def _spoken(self, said: Spoken, events: list[AnswerEvent]) -> None:
-        thought = said.reasoning_content or said.reasoning or said.thinking
-        if thought and (text := _joined(thought)):
-            events.append(Thought(text))
+        if said.thought:
+            named = (said.reasoning_content, said.reasoning, said.thinking)
+            events += [Thought(text) for text in filter(None, map(_joined, named))][:1]
         content = said.content
         if content.__class__ is str:
             if content:
@@ -158,8 +159,8 @@ class AnswerReader:
         elif content:
             events += _parts(content)
             self._refused = self._refused or Refusal in map(type, events)
-        if said.refusal and isinstance(said.refusal, str):
-            events.append(Refusal(said.refusal))
+        if said.refusal and (text := _joined(said.refusal)):
+            events.append(Refusal(text))
             self._refused = True
         if said.tool_calls is not ABSENT or said.function_call is not ABSENT:
             self._called(said, events)
@@ -183,7 +184,7 @@ class AnswerReader:
             if arguments:
                 events.append(CallPiece(call.place, arguments))
             return
-        if arguments:
+        if arguments.strip() not in _NO_ARGUMENTS:
             self._unsaid.setdefault(call.place, []).append(arguments)
         self._begin_ready(self._calls.all, events)
 
@@ -236,17 +237,26 @@ def text_in(content: Any) -> str:
 
 
 # Mistral nests: {"type": "thinking", "thinking": [{"type": "text", "text": "..."}]}
-_KINDS = (("thinking", Thought), ("reasoning", Thought), ("refusal", Refusal), ("text", Text))
+_FIELDS = ("thinking", "reasoning", "summary", "refusal", "text")
+_KINDS = (("thinking", Thought), ("reasoning", Thought), ("summary", Thought), ("refusal", Refusal))
 
 
 def _parts(content: Any) -> Iterator[Thought | Text | Refusal]:
     """Yield what a content says that is no string; parts of other kinds, such as images, say nothing here."""
     for each in content if isinstance(content, list) else [content]:
         part = each if isinstance(each, dict) else {"text": each}
-        kind = str(part.get("type"))
-        for name, event in _KINDS:
+        for name in _FIELDS:
             if text := _joined(part.get(name)):
-                yield Thought(text) if kind.startswith("reasoning") else event(text)
+                yield _event_of(str(part.get("type")), name)(text)
+
+
+def _event_of(kind: str, name: str) -> type[Thought | Text | Refusal]:
+    """Return what a field of a part says: by the part's type, else by the field's name."""
+    for said in (kind, name):
+        for begin, event in _KINDS:
+            if said.startswith(begin):
+                return event
+    return Text
 
 
 def _joined(value: Any) -> str:

@@ -132,6 +132,31 @@ def ordered(told: Told) -> Told:
     return attrs.evolve(told, calls=tuple(calls))
 
 
+@pytest.mark.parametrize("arguments", [7, "[1]", '"text"', "x", '{"a"', "{}}"])
+async def test_a_call_with_something_that_is_no_object_fails_streamed_and_whole(serve: Any, arguments: Any) -> None:
+    """In the APIs whose calls hold objects; where calls hold text it is handed on as it came."""
+    call = {"index": 0, "id": "id1", "function": {"name": "f", "arguments": arguments}}
+    event = {"choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
+    whole = {"choices": [{"index": 0, "message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
+    opening = head(200, {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"})
+    stream = opening + chunked([sse([encoded(event), "[DONE]"])])
+
+    def script(request: Any) -> Any:
+        return (Send(stream if json.loads(request.body).get("stream") else answer(200, encoded(whole))),)
+
+    async with (
+        FaultServer(script) as server,
+        serve(settings_for(server.url), plugins=[WirePlugin]) as served,
+        httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
+    ):
+        for path, fails in (("/v1/messages", True), ("/api/chat", True), ("/v1/responses", False)):
+            for streamed in (True, False):
+                told = await http.post(path, json={"model": "up/m", "stream": streamed, **ASKED[path]})
+                assert told.status_code == (502 if fails and not streamed else 200)
+                assert ("no JSON object" in told.text) is fails, (path, streamed, told.text)
+                assert "message_stop" not in told.text
+
+
 @pytest.mark.parametrize("streamed", [True, False])
 def test_an_answer_is_read_into_the_same_events(row: Answer, streamed: bool) -> None:
     """By the reader on which the APIs stand."""

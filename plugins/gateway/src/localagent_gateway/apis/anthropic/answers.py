@@ -34,6 +34,7 @@ Key = str | int
 """A block's type; of a tool call its number, because each has a block of its own."""
 
 _encode = msgspec.json.Encoder().encode
+_NO_OBJECT = "A tool call of the model holds no JSON object."
 _RUNNING = {"stop_reason": None, "stop_sequence": None}
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
@@ -90,7 +91,7 @@ def _block(key: Key, events: list[Any], ended: Ended, opening: Opening) -> Docum
     call, *pieces = events
     given = object_of("".join([piece.arguments for piece in pieces]))
     if given is None and ended.finish_reason != "length":
-        raise UpstreamProtocol("A tool call of the model holds no JSON object.")
+        raise UpstreamProtocol(_NO_OBJECT)
     return opening.tool_use(call, given or NO_ARGUMENTS)  # one that was cut off has no input yet, as at Anthropic
 
 
@@ -143,7 +144,7 @@ class MessageWriter:
         self._blocks = 0
         self._input: list[str] = []  # of the call whose block is open
         self._waiting: dict[Key, list[AnswerEvent]] = {}
-        self._started = False
+        self._started = self._cut_off = False
 
     def chunks(self, chunks: Sequence[Chunk]) -> bytes:
         """Return the events of these chunks."""
@@ -154,10 +155,15 @@ class MessageWriter:
         return self._written()
 
     def end(self, stream: AnswerStream) -> bytes:
-        """Return the end of the last block and of the message."""
+        """Return the end of the last block and of the message.
+
+        Raises:
+            UpstreamProtocol: A tool is called with something that is no object, although no limit cut it off.
+        """
         self._start()
         *said, ended = self._reader.end(stream.usage)
         assert isinstance(ended, Ended)
+        self._cut_off = ended.finish_reason == "length"
         for event in said:
             self._take(event)
         for event in chain.from_iterable(self._waiting.values()):
@@ -215,6 +221,8 @@ class MessageWriter:
 
     def _close(self) -> None:
         if self._open is not None:
+            if isinstance(self._open, int) and not self._cut_off and object_of("".join(self._input)) is None:
+                raise UpstreamProtocol(_NO_OBJECT)
             self._event("content_block_stop", index=self._blocks - 1)
             self._open = None
 
