@@ -149,7 +149,7 @@ class AnswerReader:
         return events
 
     def _spoken(self, said: Spoken, events: list[AnswerEvent]) -> None:
-        if said.thought:
+        if said.reasoning_content or said.reasoning or said.thinking:
             named = (said.reasoning_content, said.reasoning, said.thinking)
             events += [Thought(text) for text in filter(None, map(_joined, named))][:1]
         content = said.content
