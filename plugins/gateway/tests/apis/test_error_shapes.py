@@ -177,7 +177,7 @@ async def test_a_failure_of_the_upstream_has_the_shape_of_the_api(
         ("/v1/messages2", {}, openai_error),
         ("/v1/models/none", {}, openai_error),
         ("/v1/models/none", VERSION, anthropic_error),
-        ("/healthz", VERSION, openai_error),
+        ("/healthz", VERSION, anthropic_error),
     ],
 )
 def test_a_path_tells_the_shape(path: str, headers: dict[str, str], shape: Any) -> None:

@@ -45,14 +45,15 @@ class Admin(Plugin):
 def settings(url: str) -> dict[str, Any]:
     """Return settings with models of this machine, and others that cost money or may."""
     here = {"type": "wire", "instances": [url]}
+    far = url.replace("127.0.0.1", "127.0.0.2")  # another address, which refuses at once and asks no name server
     return {
         "default_model": "up/m",
         "providers": {
             "up": here,
             "keyed": {**here, "keys": [{"env": "PROVIDER_KEY"}]},
             "headed": {**here, "headers": {"x-secret": {"env": "PROVIDER_KEY"}}},
-            "far": {"type": "wire", "instances": ["http://far.invalid"]},
-            "mixed": {"type": "wire", "instances": [url, "http://far.invalid"]},
+            "far": {"type": "wire", "instances": [far]},
+            "mixed": {"type": "wire", "instances": [url, far]},
         },
         "models": {"near": ["up/m"], "both": ["up/m", "far/m"]},
     }

@@ -106,15 +106,15 @@ def asked_by_anthropic(headers: Mapping[str, str]) -> bool:
 def shape_of(request: FrontRequest) -> ErrorShape:
     """Return the shape of a request's errors, by its path: also where nothing is served there, and before its route.
 
-    Ollama's API is ``/`` and ``/api``; Anthropic's is ``/v1/messages``, and all of ``/v1`` for clients that name the
-    version of that API; every other path is OpenAI's.
+    Ollama's API is ``/`` and ``/api``; Anthropic's is ``/v1/messages``, and all others for clients that name the version
+    of that API; the rest is OpenAI's.
 
     Args:
         request: The request; its path and headers are read.
     """
-    first, _, rest = request.path[1:].partition("/")
+    first, second = [*request.path[1:].split("/", 2), ""][:2]
     if request.path == "/" or first == "api":
         return ollama_error
-    if first == "v1" and (rest.partition("/")[0] == "messages" or asked_by_anthropic(request.headers)):
+    if (first, second) == ("v1", "messages") or asked_by_anthropic(request.headers):
         return anthropic_error
     return openai_error
