@@ -58,7 +58,7 @@ class Attempts:
         self._has_gates = bool(call.plan.prepare_attempt or call.plan.rate_check)
         self._prepared: dict[Target, Request] = {}
         self._tried = 0
-        self._draws = Draws(engine.budget, engine.clock)
+        self._draws: Draws | None = None  # made with the first failure: most calls have none
 
     async def run(self, exchange: Exchange[T]) -> tuple[Attempt, T]:
         """Try until an exchange succeeds; the attempt that it succeeded in is still open.
@@ -69,7 +69,8 @@ class Attempts:
         try:
             while True:
                 attempt = await self._admit()
-                self._draws.sent()
+                if self._draws is not None:
+                    self._draws.sent()
                 try:
                     return attempt, await self._exchange(attempt, exchange)
                 except LocalAgentError as error:
@@ -78,7 +79,8 @@ class Attempts:
                     self.close(attempt, "cancelled")
                     raise
         finally:
-            self._draws.give_back()
+            if self._draws is not None:
+                self._draws.give_back()
 
     def close(
         self,
@@ -129,6 +131,8 @@ class Attempts:
         """Return an attempt that all gates admitted, counted as sent."""
         while True:
             chosen = self._candidates.choose()
+            if chosen.__class__ is tuple and not self._has_gates:
+                return self._counted(self._opened(chosen[0]))
             result = [chosen] if isinstance(chosen, Refused) else await self._ask_in_turn(chosen)
             if isinstance(result, Attempt):
                 return result
@@ -145,19 +149,21 @@ class Attempts:
         for target in candidates:
             if refusals and not self._fleet.instances.serves(target.instance):
                 continue  # it went away while another candidate's gates were asked
-            # No await between the choice and this count: the next call that chooses must see it.
-            state = self._fleet.instances.state(target.instance)
-            attempt = Attempt(self._call, target, state, self._call.request, self._engine.clock())
+            attempt = self._opened(target)
             try:
-                refused = await self._ask_gates(attempt) if self._has_gates else None
+                refused = await self._ask_gates(attempt)
             except LocalAgentError as error:
                 await self._fail(attempt, error)
                 return []
             if refused is None:
-                self._count(attempt)
-                return attempt
+                return self._counted(attempt)
             refusals.append(refused)
         return refusals
+
+    def _opened(self, target: Target) -> Attempt:
+        """Open an attempt; no await lies between the choice and this count, so the next call that chooses sees it."""
+        state = self._fleet.instances.state(target.instance)
+        return Attempt(self._call, target, state, self._call.request, self._engine.clock())
 
     async def _ask_gates(self, attempt: Attempt) -> Refused | None:
         """Fit the request to the attempt's target and ask the gates; return the refusal, None when admitted."""
@@ -184,11 +190,12 @@ class Attempts:
             self._prepared[target] = await pipe(call.plan.prepare_attempt, call.timer, attempt, call.request)
         return self._prepared[target]
 
-    def _count(self, attempt: Attempt) -> None:
+    def _counted(self, attempt: Attempt) -> Attempt:
         self._tried += 1
         attempt.number = self._tried
         attempt.state.attempts += 1
         self._call.attempts.append(attempt)
+        return attempt
 
     async def _exchange(self, attempt: Attempt, exchange: Exchange[T]) -> T:
         call = self._call
@@ -239,7 +246,7 @@ class Attempts:
         call, timer = self._call, self._call.timer
         sent = bool(attempt.number)
         if not sent:
-            self._count(attempt)
+            self._counted(attempt)
         complete(error, attempt)
         await without_repetition(error, attempt.request)
         self.close(attempt, "failed", error, blame=sent)
@@ -263,13 +270,10 @@ class Attempts:
 
     def _may_retry(self, attempt: Attempt, error: LocalAgentError, after: float) -> bool:
         """Say whether a repeat is made. The budget comes last: nothing is drawn for what something else forbids."""
-        if (
-            self._tried >= self._engine.max_attempts
-            or after >= self._call.timer.left
-            or not self._candidates.any_left()
-        ):
+        if self._tried >= self._engine.max_attempts or after >= self._call.timer.left:
             return False
-        return self._draws.allow(error, attempt.target)
+        self._draws = self._draws or Draws(self._engine.budget, self._engine.clock)
+        return self._candidates.any_left() and self._draws.allow(error, attempt.target)
 
     async def _wait_for(self, refusals: list[Refused]) -> None:
         """Wait until a refusal's time has come; raise its error when there is no time for it."""

@@ -40,6 +40,14 @@ async def answer(engine: CallEngine, call: Call) -> Response:
             raise
         raise failure from failure.__cause__
     finish(engine, call, None, response.usage)
+    plain = not call.plan.cache_lookup or call.cached
+    if plain and len(call.facts) <= bool(call.cached) and call.records is None:  # a hit leaves the fact ``age``
+        return response
+    return _told(engine, call, response)
+
+
+def _told(engine: CallEngine, call: Call, response: Response) -> Response:
+    """Return the answer with what became of its call: why no cache answered, public facts, the receipt."""
     changes: dict[str, Any] = {}
     if forwarded := call.forwarded:
         changes["forwarded"] = forwarded
