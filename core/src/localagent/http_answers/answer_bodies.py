@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from localagent.errors import EmptyResponse, UpstreamProtocol
+from localagent.http_answers.answer_shapes import is_error
 from localagent.http_answers.density import LARGE, refuse_dense
 from localagent.http_answers.translation import inner_error
 from localagent.schema.answer_documents import ABSENT, Answer, Choice
@@ -23,6 +24,9 @@ class Embeddings(msgspec.Struct, gc=False):
     usage: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
 
+
+FAILED = "error"
+"""The finish reason of an answer that did not come about, at Mistral and OpenRouter."""
 
 AnyBody = TypeVar("AnyBody", Answer, Embeddings)
 
@@ -54,9 +58,15 @@ def read_body(raw: bytes, attempt: Attempt, decode: Callable[[bytes], AnyBody], 
         raise not_json(attempt, "it is broken", again="truncated" in str(error)) from None
     except (UnicodeDecodeError, RecursionError) as error:
         raise not_json(attempt, type(error).__name__) from None
-    if answer.error not in (None, ABSENT, _NULL):
+    failed = answer.error not in (None, ABSENT, _NULL)
+    if failed or (not isinstance(answer, Embeddings) and says_failed(answer, raw)):
         raise inner_error(raw, attempt)
     return answer
+
+
+def says_failed(answer: Answer, raw: bytes) -> bool:
+    """Whether an answer, or an event of one, says by its finish reason or by calling itself an error that it failed."""
+    return answer.choices[0].finish_reason == FAILED if answer.choices else is_error(raw)
 
 
 def not_json(attempt: Attempt, why: str, *, again: bool = False) -> UpstreamProtocol:

@@ -45,6 +45,12 @@ def said_in(document: Any, status: int | None) -> Said:
     return Said(_inner_status(part) if inside else status, tuple(_names_in(part)), _sentence_in(part), inside, document)
 
 
+def is_error(body: bytes) -> bool:
+    """Whether a body without choices calls itself an error, such as ``{"object": "error", "message": "..."}``."""
+    document = document_of(body)
+    return isinstance(document, dict) and "error" in [document.get(name) for name in ("object", "type", "status")]
+
+
 def document_of(body: bytes) -> Any:
     """Decode a body; what is no JSON becomes a document of the same meaning. Never raises."""
     head = bytes(body[:LOOKED_AT]).removeprefix(b"\xef\xbb\xbf")
@@ -68,6 +74,8 @@ def error_in(document: Any) -> dict[str, Any]:
     if not isinstance(document, dict):
         return {}
     error = document.get("error")
+    if error is None:  # OpenRouter tells in a choice what failed behind it
+        error = next((choice["error"] for choice in objects_in(document.get("choices")) if choice.get("error")), None)
     if isinstance(error, dict):
         return error
     return {**document, "message": error} if isinstance(error, str) else document

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent.errors import Advice, LocalAgentError, ResponseTooLarge, StreamInterrupted, UpstreamProtocol
-from localagent.http_answers.answer_bodies import choices_in, protocol_error, read_body, web_page
+from localagent.http_answers.answer_bodies import choices_in, protocol_error, read_body, says_failed, web_page
 from localagent.http_answers.density import LARGE, refuse_dense
 from localagent.http_answers.translation import inner_error
 from localagent.records.responses import Chunk, Decoder, Usage
@@ -136,17 +136,18 @@ class OpenAIDecoder:
             self._whole = bytearray()
 
     def _chunk(self, payload: bytes) -> Chunk | None:
-        usage = None
+        usage, failed = None, False
         try:
             event = decode_answer(payload)
             choices = event.choices
             if not choices or choices[0].finish_reason is not None or event.usage is not None:
                 usage = usage_in(decode_full(payload))
+                failed = says_failed(event, payload)
         except UnicodeDecodeError:
             return self._chunk(payload.decode(errors="replace").encode())
         except BAD_JSON:
             raise protocol_error(self._attempt, "An event of the stream is no valid JSON.") from None
-        if event.error is not None:
+        if failed or event.error is not None:
             raise inner_error(payload, self._attempt)
         self.usage = usage or self.usage
         if not choices:  # as it came; token counts alone only if they were asked for

@@ -157,6 +157,43 @@ async def test_a_call_with_something_that_is_no_object_fails_streamed_and_whole(
                 assert "message_stop" not in told.text
 
 
+FAILURES: dict[str, tuple[dict[str, Any], int]] = {
+    "an object that calls itself an error": ({"object": "error", "message": "Out of order.", "code": 503}, 503),
+    "a type that is error": ({"type": "error", "message": "Out of order."}, 502),
+    "a status that is error": ({"status": "error", "detail": "Out of order."}, 502),
+    "an error in a choice": (
+        {"choices": [{"index": 0, "finish_reason": "error", "error": {"message": "Out of order.", "code": 429}}]},
+        429,
+    ),
+    "an end by error": ({"choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]}, 502),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("before", [[], [{"choices": [{"index": 0, "delta": {"content": "Yes."}}]}]])
+async def test_an_answer_that_says_that_it_failed_is_an_error(serve: Any, failure: str, before: list[Any]) -> None:
+    """In every API, whole or streamed, before its first content and behind it; what the server said is told."""
+    document, status = FAILURES[failure]
+    opening = head(200, {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"})
+    stream = opening + chunked([sse([*map(encoded, [*before, document]), "[DONE]"])])
+
+    def script(request: Any) -> Any:
+        return (Send(stream if json.loads(request.body).get("stream") else answer(200, encoded(document))),)
+
+    async with (
+        FaultServer(script) as server,
+        serve(settings_for(server.url), plugins=[WirePlugin]) as served,
+        httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
+    ):
+        for path, asked in ASKED.items():
+            for streamed in (True, False):
+                told = await http.post(path, json={"model": "up/m", "stream": streamed, **asked})
+                assert told.status_code == (200 if streamed and before else status), (path, streamed, told.text)
+                assert '"error":' in told.text
+                assert ("Out of order." in told.text) == ("Out of order." in str(document))
+                assert "[DONE]" not in told.text
+
+
 @pytest.mark.parametrize("streamed", [True, False])
 def test_an_answer_is_read_into_the_same_events(row: Answer, streamed: bool) -> None:
     """By the reader on which the APIs stand."""

@@ -106,8 +106,8 @@ def asked_by_anthropic(headers: Mapping[str, str]) -> bool:
 def shape_of(request: FrontRequest) -> ErrorShape:
     """Return the shape of a request's errors, by its path: also where nothing is served there, and before its route.
 
-    Ollama's API is ``/`` and ``/api``; Anthropic's is ``/v1/messages``, and all others for clients that name the version
-    of that API; the rest is OpenAI's.
+    Ollama's API is ``/`` and ``/api``. Anthropic's is ``/v1/messages``, and any other path for clients that name the
+    version of that API. The rest is OpenAI's.
 
     Args:
         request: The request; its path and headers are read.

@@ -55,6 +55,16 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()
 
 
+def drop_idle_choice(chat: dict[str, Any]) -> None:
+    """Drop what says how tools are called where there are none: servers refuse it; a demand is left to be refused."""
+    if chat.get("tools"):
+        return
+    chat.pop("tools", None)
+    chat.pop("parallel_tool_calls", None)
+    if chat.get("tool_choice") in ("auto", "none"):
+        del chat["tool_choice"]
+
+
 def demands_call(request: Request) -> bool:
     """Whether a request says that a tool must be called: any, or a certain one."""
     choice = request.get("tool_choice", request.get("function_call"))  # the latter is the older name

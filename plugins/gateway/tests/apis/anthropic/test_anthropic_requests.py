@@ -76,21 +76,36 @@ def test_a_bare_request_says_nothing_that_was_not_asked() -> None:
                 }
             },
         ),
-        ({"tool_choice": {"type": "auto"}}, {"tool_choice": "auto"}),
-        ({"tool_choice": {"type": "none"}}, {"tool_choice": "none"}),
-        (
-            {"tool_choice": {"type": "any", "disable_parallel_tool_use": True}},
-            {"tool_choice": "required", "parallel_tool_calls": False},
-        ),
-        (
-            {"tool_choice": {"type": "tool", "name": "weather"}},
-            {"tool_choice": {"type": "function", "function": {"name": "weather"}}},
-        ),
+        ({"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}, {}),
+        ({"tool_choice": {"type": "none"}, "tools": []}, {}),
     ],
 )
 def test_a_field_has_its_counterpart(given: dict[str, Any], meant: dict[str, Any]) -> None:
     """Each in the words of the OpenAI schema, whatever the order of two that have to do with one another."""
     assert told(**given) == {"max_tokens": 9, "messages": [HI], **meant}
+
+
+@pytest.mark.parametrize(
+    ("choice", "meant"),
+    [
+        ({"type": "auto"}, {"tool_choice": "auto"}),
+        ({"type": "none"}, {"tool_choice": "none"}),
+        (
+            {"type": "any", "disable_parallel_tool_use": True},
+            {"tool_choice": "required", "parallel_tool_calls": False},
+        ),
+        (
+            {"type": "tool", "name": "weather"},
+            {"tool_choice": {"type": "function", "function": {"name": "weather"}}},
+        ),
+    ],
+)
+def test_a_choice_among_tools_has_its_counterpart(choice: dict[str, Any], meant: dict[str, Any]) -> None:
+    """Where there are none, only a demand is said, which is refused later: servers refuse any choice of nothing."""
+    request = told(tools=[TOOL], tool_choice=choice)
+    assert {name: request[name] for name in request if name not in ("max_tokens", "messages", "tools")} == meant
+    demanded = {name: value for name, value in meant.items() if name == "tool_choice" and value not in ("auto", "none")}
+    assert told(tool_choice=choice) == {"max_tokens": 9, "messages": [HI], **demanded}
 
 
 def test_tools_are_functions() -> None:

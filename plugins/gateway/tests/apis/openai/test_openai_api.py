@@ -31,7 +31,21 @@ async def test_a_stream_ends_with_its_terminator(serve: Any) -> None:
     assert '"Hel"' in events[0]
 
 
-STRANGE: list[Any] = [None, [], {}, 3, True, ["Hi", 3], [None], [[]], [[1], []], [{"text": "Hi"}], "missing"]
+STRANGE: list[Any] = [
+    None,
+    [],
+    {},
+    3,
+    True,
+    ["Hi", 3],
+    [None],
+    [[]],
+    [[1], []],
+    [[1, "a"]],
+    [[[1]]],
+    [{"text": "Hi"}],
+    "missing",
+]
 
 
 @pytest.mark.parametrize("path", ["/v1/completions", "/v1/embeddings"])

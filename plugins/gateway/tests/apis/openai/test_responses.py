@@ -146,6 +146,9 @@ def test_a_field_becomes_that_of_a_chat(document: dict[str, Any], fields: dict[s
         ({"reasoning": {"depth": 3}}, "reasoning.depth"), ({"text": []}, "text"),
         ({"text": {"format": "json"}}, "text.format"), ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
         ({"text": {"format": {"type": "json_schema", "schema": "x"}}}, "text.format.schema"),
+        ({"text": {"format": {}}}, "text.format.type"),
+        ({"text": {"format": {"type": "json_schema"}}}, "text.format.name"),
+        ({"text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format.schema"),
         ({"tools": {}}, "tools"), ({"tools": {"type": "function"}}, "tools"), ({"tools": "f"}, "tools"),
         ({"tools": 0}, "tools"), ({"tools": False}, "tools"), ({"tools": ""}, "tools"),
         ({"tools": [3]}, "tools[0]"), ({"tools": [{"type": "function"}]}, "tools[0].name"),
@@ -170,3 +173,10 @@ def test_a_field_of_another_shape_is_refused(document: dict[str, Any], named: st
     with pytest.raises(InvalidRequest) as caught:
         chat_request({"input": "Hi", **document})
     assert named in caught.value.message or document == {"input": []}
+
+
+@pytest.mark.parametrize("arguments", ["", " \n"])
+def test_a_call_without_arguments_is_sent_back_with_an_empty_object(arguments: str) -> None:
+    """Servers decode the arguments of former calls."""
+    said = messages_of([{**CALL, "arguments": arguments}])
+    assert said[0]["tool_calls"] == [TOLD]

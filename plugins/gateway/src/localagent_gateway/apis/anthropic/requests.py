@@ -49,6 +49,7 @@ from localagent_gateway.apis.fields import (
     to,
     within,
 )
+from localagent_gateway.apis.request_checks import drop_idle_choice
 from localagent_gateway.errors import unsupported, wrong
 
 #: Budgets below these tokens are of that effort. Our own figures: 1,024 is the least that Anthropic takes, and 16,000
@@ -77,6 +78,7 @@ def chat_request(body: Mapping[str, Any]) -> ChatRequest:
 def counted_request(body: Mapping[str, Any]) -> ChatRequest:
     """Return the request that the body of ``/v1/messages/count_tokens`` describes; errors as in ``chat_request``."""
     document = REQUEST.read(body)
+    drop_idle_choice(document)
     document["messages"] = system_messages(body.get("system")) + openai_messages(body.get("messages"))
     return ChatRequest(document)
 

@@ -128,9 +128,13 @@ def _check_texts(document: Document, name: str) -> None:
         return
     if not value:
         raise wrong(f"The field {name} is missing or empty.", name)
-    kinds = set(map(type, value)) if isinstance(value, list) else set()
-    if kinds not in ({str}, {int}, {list}) or (kinds == {list} and not all(value)):
+    kinds = _types(value) if isinstance(value, list) else set()
+    if kinds not in ({str}, {int}, {list}) or (kinds == {list} and not all(_types(each) == {int} for each in value)):
         raise wrong(f"The field {name} is neither text nor tokens, nor a list of one of them.", name)
+
+
+def _types(values: list[Any]) -> set[type]:
+    return set(map(type, values))
 
 
 async def _in_encoding(raw: bytes, wanted: Any) -> bytes:

@@ -30,6 +30,7 @@ from localagent_gateway.apis.fields import (
 from localagent_gateway.apis.openai.responses_input import messages_of
 from localagent_gateway.apis.openai.responses_writer import Opening, ResponsesWriter, whole_answer
 from localagent_gateway.apis.openapi import EVENTS, operation
+from localagent_gateway.apis.request_checks import drop_idle_choice
 from localagent_gateway.apis.service import Service
 from localagent_gateway.errors import WrongField, unsupported, wrong
 
@@ -88,10 +89,7 @@ def chat_request(document: Document) -> ChatRequest:
         InvalidRequest: A field is wrong, needs state that the gateway does not keep, or cannot be said in a chat.
     """
     chat = REQUEST.read(document)
-    if not chat.get("tools"):  # a chat without tools may have none of these; one that demands a call is refused later
-        chat = {name: value for name, value in chat.items() if name not in ("tools", "parallel_tool_calls")}
-        if chat.get("tool_choice") in ("auto", "none"):
-            del chat["tool_choice"]
+    drop_idle_choice(chat)
     instructions = document.get("instructions")
     said = [{"role": "system", "content": instructions}] if instructions else []
     chat["messages"] = said + messages_of(document.get("input"))
@@ -125,9 +123,11 @@ def _truncation(document: Document, where: str, value: Any) -> None:
 
 
 def _format(document: Document, where: str, value: Any) -> None:
-    kind = OBJECT(value, where).get("type", "text")
+    kind = needed(OBJECT(value, where), "type", TEXT, where)
     if kind == "json_schema":
         document["response_format"] = {"type": kind, "json_schema": _FORMAT.read(value, where)}
+        needed(value, "name", TEXT, where)
+        needed(value, "schema", OBJECT, where)
     elif kind == "json_object":
         document["response_format"] = {"type": kind}
     elif kind != "text":

@@ -61,7 +61,7 @@ def _function_call(messages: list[Message], item: Message, where: str) -> None:
     id, name, arguments = (_text(item, field, where) for field in ("call_id", "name", "arguments"))
     if not messages or messages[-1]["role"] != "assistant":
         messages.append({"role": "assistant", "content": None})
-    call = {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+    call = {"id": id, "type": "function", "function": {"name": name, "arguments": arguments.strip() or "{}"}}
     messages[-1].setdefault("tool_calls", []).append(call)
 
 
