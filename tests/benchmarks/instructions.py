@@ -33,7 +33,7 @@ def instructions(case: str, number: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", sys.executable]
         program = [str(Path(counted.__file__)), case, str(number)]
-        fixed = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONMALLOC": "malloc"}
+        fixed = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run([*command, *program], env=fixed, capture_output=True, text=True, check=False)
     found = COLLECTED.search(done.stderr)
     if done.returncode or found is None:
