@@ -51,13 +51,16 @@ class ModelLists:
         self._asking = asking
         self._questions: dict[Instance, _Question] = {}
 
-    async def all(self, timeout: float = SECONDS) -> tuple[list[ModelInfo], dict[str, LocalAgentError]]:
+    async def all(
+        self, timeout: float = SECONDS, providers: Collection[str] | None = None
+    ) -> tuple[list[ModelInfo], dict[str, LocalAgentError]]:
         """Return the models of all instances, and for those that did not answer the error, by instance id.
 
         Args:
             timeout: Seconds for each instance; all are asked at the same time.
+            providers: Whose instances are asked; left out, all.
         """
-        instances = list(self._instances)
+        instances = [one for one in self._instances if providers is None or one.provider in providers]
         answers = await asyncio.gather(*(self.of(instance, timeout) for instance in instances), return_exceptions=True)
         models: list[ModelInfo] = []
         errors: dict[str, LocalAgentError] = {}

@@ -129,6 +129,16 @@ async def test_a_page_sees_only_the_models_that_it_may_ask(serve: Any) -> None:
     assert sorted(models) == sorted(tags) == ["near", "up/m"]
 
 
+async def test_a_page_has_nobody_asked_but_this_machine(serve: Any) -> None:
+    """Not even for a list of models: it would cost a question with a key, and hold the page up until it is answered."""
+    async with FaultServer(upstream) as server, FaultServer(upstream) as keyed:
+        given = settings(server.url)
+        given["providers"]["keyed"]["instances"] = [keyed.url]
+        async with serve(given, plugins=[WirePlugin]) as served:
+            assert (await told(served, "up/m", **PAGE)).status_code == 200
+        assert keyed.requests == []
+
+
 async def test_a_page_administers_nothing(serve: Any) -> None:
     """Routes of plugins are for those who show a key, or whom the settings name; programs ask as before."""
     async with (

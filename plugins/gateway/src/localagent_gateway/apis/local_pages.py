@@ -49,7 +49,7 @@ class LocalPages:
         """Return the models that cost nothing: of providers without credentials, all of whose instances are here."""
         runtime = await self._service.client.runtime()
         here = {name for name in runtime.fleet.registry.providers if _is_here(name, runtime)}
-        listed, errors = await runtime.models.all(LIST_SECONDS)
+        listed, errors = await runtime.models.all(LIST_SECONDS, here)
         models = [*listed, *runtime.models.configured(errors)]
         free = {model.name for model in models if model.provider in here and not CLOUD.fullmatch(model.id)}
         aliases = runtime.settings.models.items()
