@@ -264,7 +264,7 @@ class Attempts:
         if not self._may_retry(attempt, error, verdict.after):
             raise error
         self._candidates.last_error = error
-        self._candidates.failed.add(attempt.target)
+        self._candidates.failed |= {attempt.target}
         if verdict.after > 0:
             await self._sleep(verdict.after)
 

@@ -27,14 +27,14 @@ class Candidates:
         last_error: What ended the last attempt; raised when no target is left.
     """
 
-    __slots__ = ("_call", "_engine", "failed", "last_error", "preferred")
+    # Of the class, since most calls change none of them.
+    failed: frozenset[Target] = frozenset()
+    preferred: Target | None = None
+    last_error: LocalAgentError | None = None
 
     def __init__(self, engine: CallEngine, call: Call) -> None:
         self._engine = engine
         self._call = call
-        self.failed: set[Target] = set()
-        self.preferred: Target | None = None
-        self.last_error: LocalAgentError | None = None
 
     def choose(self) -> tuple[Target, ...] | Refused:
         """Return the targets to try in this round, in order, at least one; or a selection plugin's refusal.

@@ -59,7 +59,7 @@ def read_body(raw: bytes, attempt: Attempt, decode: Callable[[bytes], AnyBody], 
     except (UnicodeDecodeError, RecursionError) as error:
         raise not_json(attempt, type(error).__name__) from None
     failed = answer.error not in (None, ABSENT, _NULL)
-    if failed or (not isinstance(answer, Embeddings) and says_failed(answer, raw)):
+    if failed or (answer.__class__ is Answer and says_failed(answer, raw)):
         raise inner_error(raw, attempt)
     return answer
 

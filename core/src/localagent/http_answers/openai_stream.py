@@ -140,9 +140,12 @@ class OpenAIDecoder:
         try:
             event = decode_answer(payload)
             choices = event.choices
-            if not choices or choices[0].finish_reason is not None or event.usage is not None:
+            first = choices[0] if choices else None
+            if first is None or first.finish_reason is not None or event.usage is not None or event.error is not None:
                 usage = usage_in(decode_full(payload))
                 failed = says_failed(event, payload)
+            elif first.index in self._begun and len(choices or ()) == 1:  # nearly all events
+                return Chunk(payload, "" if first.index else _text(first))
         except UnicodeDecodeError:
             return self._chunk(payload.decode(errors="replace").encode())
         except BAD_JSON:
@@ -150,9 +153,8 @@ class OpenAIDecoder:
         if failed or event.error is not None:
             raise inner_error(payload, self._attempt)
         self.usage = usage or self.usage
-        if not choices:  # as it came; token counts alone only if they were asked for
+        if not choices or first is None:  # as it came; token counts alone only if they were asked for
             return Chunk(payload) if usage is None or self._with_usage else None
-        first = choices[0]
         if len(choices) > 1 or first.finish_reason is not None or first.index not in self._begun:
             self._note(choices)
         return Chunk(payload, "" if first.index else _text(first))
