@@ -296,7 +296,7 @@ def test_an_event_that_says_nothing_is_nothing(nothing: bytes) -> None:
     [
         b"", b"[]", b'{"choices":[3]}', b'{"choices":{}}', b'{"choices":[{"delta":"x"}]}', b'{"choices":[{"delta":{"co',
         b'{"choices":[{"delta":{"tool_calls":3}}]}', b'{"choices":[{"delta":{"tool_calls":[{"function":"f"}]}}]}',
-        b'{"choices":[{"delta":{"content":' + b"[" * 5000 + b"]" * 5000 + b"}}]}",
+        b'{"choices":[{"delta":{"content":' + b"[" * 100_000 + b"]" * 100_000 + b"}}]}",
     ],
 )  # fmt: skip
 def test_what_has_not_the_shape_of_an_answer_is_an_error(broken: bytes) -> None:
