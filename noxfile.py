@@ -97,7 +97,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def repository(session: nox.Session) -> None:
     """The promises around the code: names, public names, secrets, decisions, this menu, the benchmarks' own tests."""
-    install_everything(session, "dev", "test", "bench")
+    install_everything(session, "dev", "test", "lint", "bench")
     run_pytest(session, "tests/repository", "tests/benchmarks", *TWO_WORKERS)
 
 
@@ -217,7 +217,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=NEWEST, default=False)
 def full(session: nox.Session) -> None:
     """All tests with their whole counts instead of the scaled-down ones. Takes long."""
-    install_everything(session, "dev", "test")
+    install_everything(session, "dev", "test", "lint")
     session.env["LOCALAGENT_FULL"] = "1"
     run_pytest(session, "--timeout=7200", "-o", "faulthandler_timeout=7300")
 

@@ -57,7 +57,7 @@ class SSEParser:
     ``feed`` returns the payloads alone: model servers put all that matters inside the JSON. Types, ids, reconnection
     times and comments are read as lines of their event and otherwise ignored.
 
-    A piece of whole events of one ``data: `` line each, the everyday case, is split without a step per event in
+    A piece of whole events of one ``data:`` line each, the everyday case, is split without a step per event in
     Python. Everything else is read line by line. The results are equal.
 
     What a stream leaves unfinished at its end is no event: the standard says to discard it, so there is nothing to
