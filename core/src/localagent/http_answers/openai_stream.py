@@ -48,7 +48,12 @@ def chunk_of(data: bytes) -> Chunk:
 
 def _text(choice: Choice) -> str:
     said = choice.delta or choice.message
-    return choice.text or "" if said is None else text_in(said.content) or choice.text or ""
+    if said is None:
+        return choice.text or ""
+    content = said.content
+    if content.__class__ is not str:
+        content = text_in(content)
+    return content or choice.text or ""
 
 
 class OpenAIDecoder:

@@ -97,20 +97,17 @@ def usage_of(reported: Any) -> Usage | None:
         return None
     get = reported.get
     prompt, completion = _count(get("prompt_tokens")), _count(get("completion_tokens"))
+    cached, reasoning = get("prompt_tokens_details"), get("completion_tokens_details")
     return Usage(
         prompt,
         completion,
         _count(get("total_tokens")) or prompt + completion,
-        _detail(get("prompt_tokens_details"), "cached_tokens"),
-        _detail(get("completion_tokens_details"), "reasoning_tokens"),
+        _count(cached.get("cached_tokens")) if isinstance(cached, dict) else 0,
+        _count(reasoning.get("reasoning_tokens")) if isinstance(reasoning, dict) else 0,
     )
 
 
 def _count(value: Any) -> int:
     if type(value) is int:
-        return max(value, 0)
+        return value if value > 0 else 0
     return int(value) if isinstance(value, float) and 0 <= value < 1e15 else 0
-
-
-def _detail(details: Any, name: str) -> int:
-    return _count(details.get(name)) if isinstance(details, dict) else 0

@@ -35,12 +35,10 @@ def told_headers(answer: Response | AnswerStream) -> dict[str, str]:
     ``Cache-Status`` (RFC 9211) is told where a cache is there, or the call shared the work of an identical one. Whether
     the answer is kept is not known yet when its head is sent. A cached answer has an ``Age`` (RFC 9111, section 5.1).
     """
-    headers: dict[str, str] = {
-        f"{OURS}{name.replace('_', '-')}": fact
-        for name, fact in answer.facts.items()
-        if isinstance(fact, PublicFact) and FACT_NAME.fullmatch(name) and name not in OWN
-    }
-    headers[f"{OURS}model"] = answer.model
+    headers = {f"{OURS}model": answer.model}
+    for name, fact in answer.facts.items() if answer.facts else ():
+        if isinstance(fact, PublicFact) and FACT_NAME.fullmatch(name) and name not in OWN:
+            headers[f"{OURS}{name.replace('_', '-')}"] = fact
     if answer.cached:
         headers["cache-status"] = f"localagent; hit; detail={answer.cached}"
         headers["age"] = str(int(answer.age or 0.0))

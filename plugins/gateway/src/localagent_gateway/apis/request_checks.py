@@ -67,7 +67,8 @@ def drop_idle_choice(chat: dict[str, Any]) -> None:
 
 def demands_call(request: Request) -> bool:
     """Whether a request says that a tool must be called: any, or a certain one."""
-    choice = request.get("tool_choice", request.get("function_call"))  # the latter is the older name
+    document = request.document
+    choice = document.get("tool_choice", document.get("function_call"))  # the latter is the older name
     if choice in (None, "auto", "none"):
         return False
     if isinstance(choice, dict) and isinstance(allowed := choice.get("allowed_tools"), dict):

@@ -151,7 +151,8 @@ class AiohttpFront:
         self.active += 1
         front = FrontRequest(request.method, "", id=self._prefix + str(next(self._numbers)))
         body = BodyReading(request, self._settings, self._budget, self._server)
-        self._server.works(request.protocol)
+        connection = request.protocol
+        self._server.works(connection)
         ending = Ending(500)
         try:
             answer = await self._answer(request, front, body)
@@ -172,7 +173,7 @@ class AiohttpFront:
             return response
         finally:
             body.close()
-            self._server.waits(request.protocol)
+            self._server.waits(connection)
             self.active -= 1
             if not self.active:
                 self._idle.set()
