@@ -178,8 +178,10 @@ def docs(session: nox.Session) -> None:
         build = ("sphinx-build", "-W", "--keep-going", "-E", "-q", *session.posargs, "docs", "docs/_build/html")
         session.run(*build, env={"HOME": home, "LOCALAGENT_CANARY": CANARY})
     pages = (ROOT / "docs/_build/html").rglob("*.*ml")
-    if told := [page.name for page in pages if CANARY in page.read_text()]:
-        session.error(f"These pages hold what the machine that built them has in its environment: {', '.join(told)}")
+    if reported := [page.name for page in pages if CANARY in page.read_text()]:
+        session.error(
+            f"These pages hold what the machine that built them has in its environment: {', '.join(reported)}"
+        )
 
 
 @nox.session(python=OLDEST)

@@ -82,7 +82,7 @@ def test_codes_are_not_shared_between_branches() -> None:
                          ids=["copy", "deepcopy", "pickle"])  # fmt: skip
 def test_errors_can_be_handed_on(kind: type[LocalAgentError], way: object) -> None:
     """Across processes, with everything that they hold."""
-    error = kind("It failed.", mend="Mend it.", provider="p", target="p/m at here", retry_after=1.5, code="special")
+    error = kind("It failed.", hint="Mend it.", provider="p", target="p/m at here", retry_after=1.5, code="special")
     error.request_id, error.attempts = "la-1", 3
     again = way(error)  # type: ignore[operator]
     assert type(again) is kind
@@ -91,7 +91,7 @@ def test_errors_can_be_handed_on(kind: type[LocalAgentError], way: object) -> No
 
 def test_an_error_reads_as_a_sentence_with_its_mend() -> None:
     """What happened, where, and what to do."""
-    error = ConnectFailed("No connection: refused.", target="p/m at here", mend="Is the server running?")
+    error = ConnectFailed("No connection: refused.", target="p/m at here", hint="Is the server running?")
     assert str(error) == "No connection: refused. [p/m at here] Is the server running?"
     assert str(ConnectFailed("p/m at here: refused.", target="p/m at here")) == "p/m at here: refused."
     assert str(LocalAgentError("It failed.")) == "It failed."

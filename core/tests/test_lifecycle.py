@@ -27,7 +27,7 @@ class Gate(Plugin):
     opens = 1.0
     closes = 0.0
     deaf = False
-    moves = True
+    survives_reload = True
 
     async def __aenter__(self) -> Self:
         self.events.append(f"{self.name} opens")

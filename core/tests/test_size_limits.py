@@ -42,7 +42,7 @@ class Endless:
         self.taken = 0
         self.aborted = False
 
-    async def part(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         assert not self.aborted
         piece = next(self._pieces)
         self.taken += len(piece)
@@ -162,7 +162,7 @@ async def read(client: Client) -> LocalAgentError:
 
 
 def capped(kind: str, name: str = "fake") -> dict[str, Any]:
-    return {"providers": {name: {"type": kind, "caps": SMALL}}}
+    return {"providers": {name: {"type": kind, "size_limits": SMALL}}}
 
 
 @pytest.mark.parametrize("flights", [False, True])
@@ -280,7 +280,7 @@ def endless(start: bytes, piece: bytes) -> Script:
 @asynccontextmanager
 async def served(script: Script) -> AsyncIterator[tuple[FaultServer, Client]]:
     async with FaultServer(script) as server:
-        settings = {"wire": {"instances": [server.url], "caps": SMALL}}
+        settings = {"wire": {"instances": [server.url], "size_limits": SMALL}}
         async with client_of(AiohttpConnectPlugin, WirePlugin, providers=settings, default_model="wire/m") as client:
             yield server, client
             if len(script) > 2:  # of a bomb all was received, and its connection may be kept

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from localagent.supervision import Liveness, ending, raised_at, tell_failure
+from localagent.supervision import Liveness, ending, raised_at, report_failure
 
 
 @pytest.mark.parametrize("number", range(1, 65))
@@ -50,11 +50,11 @@ async def test_a_task_that_failed_is_told(caplog: pytest.LogCaptureFixture) -> N
     log = logging.getLogger("localagent.test")
     for work, name in ((fail(), "a task that fails"), (asyncio.sleep(0), "one that does well")):
         task: asyncio.Task[None] = asyncio.create_task(work, name=name)
-        task.add_done_callback(tell_failure(log))
+        task.add_done_callback(report_failure(log))
         await asyncio.wait([task])
     await asyncio.sleep(0)
-    (told,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert told.startswith("Background work (a task that fails) failed: ZeroDivisionError at test_supervision.py:")
+    (reported,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert reported.startswith("Background work (a task that fails) failed: ZeroDivisionError at test_supervision.py:")
 
 
 def test_silence_counts_as_an_end_after_some_questions() -> None:

@@ -134,9 +134,9 @@ class Row:
             verdict = f"{self.health.failed} WITHOUT ANSWER"
         verdict += ", TOO MUCH MEMORY" if self.grown > MOST_BYTES else ""
         verdict += ", slow" if self.health.worst > MOST_MILLISECONDS else ""
-        told = " ".join(f"{status}x{count}" for status, count in sorted(self.outcome.items()))
+        reported = " ".join(f"{status}x{count}" for status, count in sorted(self.outcome.items()))
         sizes = f"{before:9} | {highest:7} | {after:5}"
-        return f"| {self.name:43} | {sizes} | {self.health.worst:10.1f} | {told:16} | {verdict} |"
+        return f"| {self.name:43} | {sizes} | {self.health.worst:10.1f} | {reported:16} | {verdict} |"
 
 
 HEADER = f"| {'attack':43} | MB before | highest | after | healthz ms | {'answers':16} | verdict |"
@@ -159,8 +159,8 @@ async def _create_key(settings: Path) -> str:
         sys.executable, "-m", "localagent_cli", "--config", str(settings), "keys", "create", "--name", "attacks",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
-    told, _ = await process.communicate()
-    return next(word for word in told.decode().split() if word.startswith("la-"))
+    reported, _ = await process.communicate()
+    return next(word for word in reported.decode().split() if word.startswith("la-"))
 
 
 async def played(one: Attack, upstream: str, folder: Path, size: float = 1.0) -> Row:

@@ -71,8 +71,8 @@ async def probing(host: str, port: int) -> AsyncIterator[Health]:
         await process.stdout.readline()
         yield health
     finally:
-        told, _ = await process.communicate(b"")
-        asked, failed, worst = told.split()
+        reported, _ = await process.communicate(b"")
+        asked, failed, worst = reported.split()
         health.asked, health.failed, health.worst = int(asked), int(failed), float(worst)
 
 

@@ -54,7 +54,7 @@ async def ask(process: Process, numbers: range, http: httpx.AsyncClient) -> None
         assert answer.status_code == 200, answer.text
 
 
-async def told(settings: Path) -> int:
+async def reported(settings: Path) -> int:
     """Return how many entries ``localagent cache stats`` tells of."""
     command = [sys.executable, "-m", "localagent_cli", "--config", str(settings), "cache", "stats", "--json"]
     stats = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
@@ -79,7 +79,7 @@ async def stressed(folder: Path, up: Upstream, *options: str) -> int:
             cached_settings(folder, up.url, drain_timeout=10 + reload)
             process.signal(signal.SIGHUP)
             async with asyncio.TaskGroup() as group:
-                for work in (ask(process, range(asked, asked + 30), http), told(settings), looked_at(settings)):
+                for work in (ask(process, range(asked, asked + 30), http), reported(settings), looked_at(settings)):
                     group.create_task(work)
             await process.line(AGAIN, reload)
             await ask(process, range(asked + 30, asked + 40), http)  # after the others have closed the file
@@ -101,7 +101,7 @@ async def test_reloads_and_commands_beside_a_gateway_lose_no_answer(run: int, wo
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert [file.name for file in (tmp_path / FILE).parent.iterdir()] == [FILE.name]
         settings = cached_settings(tmp_path, up.url)
-        assert await told(settings) == asked == up.asked
+        assert await reported(settings) == asked == up.asked
         async with serving(settings, *options) as process, httpx.AsyncClient(timeout=30) as http:
             await ask(process, range(asked), http)
         assert up.asked == asked

@@ -109,8 +109,8 @@ async def test_only_the_user_can_ask(tmp_path: Path) -> None:
     async with control(folder, ["http://here"], gather):
         (path,) = folder.iterdir()
         assert (path.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o600, 0o700)
-        (told,) = await serving_now(folder)
-        assert told["urls"] == ["http://here"]
+        (reported,) = await serving_now(folder)
+        assert reported["urls"] == ["http://here"]
     assert list(folder.iterdir()) == []
 
 
@@ -165,10 +165,10 @@ async def test_doctor_sees_every_worker(tmp_path: Path) -> None:
 
 
 async def test_doctor_sees_nothing_that_serves(tmp_path: Path) -> None:
-    """That is broken for who asks, and what mends it is said; nor is there an answer without a plugin that serves."""
+    """That is broken for who asks, and how to fix it is said; nor is there an answer without a plugin that serves."""
     path = write_settings(tmp_path, "http://127.0.0.1:9/v1")
     code, found = await findings(path)
-    assert (code, found["plugin gateway"]["mend"]) == (1, "Start one with: localagent serve")
+    assert (code, found["plugin gateway"]["hint"]) == (1, "Start one with: localagent serve")
     path.write_text('use = ["provider-openai"]')
     code, found = await findings(path)
     assert (code, found["serving"]["level"]) == (1, "broken")
@@ -195,7 +195,7 @@ async def test_doctor_sees_a_worker_that_hangs(tmp_path: Path) -> None:
         finally:
             os.kill(stopped, signal.SIGCONT)
     silent = found[f"process {stopped} of {process.url}"]
-    assert (code, silent["level"], f"kill -KILL {stopped}" in silent["mend"]) == (1, "broken", True)
+    assert (code, silent["level"], f"kill -KILL {stopped}" in silent["hint"]) == (1, "broken", True)
     assert len([subject for subject in found if subject.startswith("worker") and ", " not in subject]) == 1
 
 
@@ -203,7 +203,7 @@ def test_versions_that_differ_from_what_is_installed_are_told() -> None:
     """Of a worker that serves on after an upgrade, with what has it run what is installed."""
     old = ProcessStatus("worker 1", {"core": "0", "gateway": "0.0.1", "gone": "1"}, restart="Run: kill -USR2 7")
     _, finding = of_process(old)
-    assert (finding.level, finding.subject, finding.mend) == ("warn", "worker 1, plugin gateway", "Run: kill -USR2 7")
+    assert (finding.level, finding.subject, finding.hint) == ("warn", "worker 1, plugin gateway", "Run: kill -USR2 7")
 
 
 def test_dropped_work_is_told() -> None:

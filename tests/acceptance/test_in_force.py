@@ -303,8 +303,8 @@ async def killed(process: Process, folder: Path, number: int) -> float:
     os.kill(victim, number)
     async with asyncio.timeout(30):
         while True:
-            (told,) = await serving_now(folder)
-            workers = {worker["process"] for worker in told["workers"]}
+            (reported,) = await serving_now(folder)
+            workers = {worker["process"] for worker in reported["workers"]}
             if victim not in workers and len(workers) == 2:
                 return time.monotonic() - began
             await asyncio.sleep(0.02)

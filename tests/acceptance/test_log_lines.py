@@ -123,7 +123,7 @@ async def test_workers_whose_log_nobody_reads_can_end(tmp_path: Path) -> None:
 NOISY = """
 import logging, sys, threading, warnings
 from localagent import Plugin, hookimpl
-from localagent.plugin_api import FrontAnswer, Route
+from localagent.plugin_api import HttpResponse, Route
 
 class Noisy(Plugin):
     name = "noisy"
@@ -141,7 +141,7 @@ async def noise(front, principal):
     thread = threading.Thread(target=lambda: 1 / 0)
     thread.start()
     thread.join()
-    return FrontAnswer(200, b"{}")
+    return HttpResponse(200, b"{}")
 
 async def fail(front, principal):
     raise ValueError("a failure")
@@ -179,12 +179,12 @@ async def test_every_line_is_a_json_object(tmp_path: Path, options: tuple[str, .
             assert await process.ended() == 0
     assert statuses == [200, 500, 404]
     assert [line for line in process.lines if not line.startswith("{")] == []
-    told = [json.loads(line) for line in process.lines]
-    said = [line["message"] for line in told if "message" in line]
+    reported = [json.loads(line) for line in process.lines]
+    said = [line["message"] for line in reported if "message" in line]
     for text in ("printed", "in two lines", "to standard error", "as bytes", "an error of\naiohttp"):
         assert text in said
     assert any("a warning" in text for text in said)
-    failed = [line for line in told if "ValueError" in line.get("message", "")]
+    failed = [line for line in reported if "ValueError" in line.get("message", "")]
     assert [bool(line.get("traceback")) for line in failed] == [debug]
-    (request,) = [line for line in told if line.get("status") == 500]
+    (request,) = [line for line in reported if line.get("status") == 500]
     assert failed[0]["request_id"] == request["request_id"]

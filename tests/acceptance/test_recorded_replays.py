@@ -107,9 +107,9 @@ async def test_a_recorded_stream_is_replayed(llama: RealServer, tmp_path: Path, 
     """Event by event and byte by byte; for a call that wants the whole answer, as it joins."""
     async with cached(llama, tmp_path, cache) as client:
         for name in (name for name in SHAPES if name.startswith(f"{said} / ")):
-            live, told, by = await streamed(client, name)
+            live, reported, by = await streamed(client, name)
             assert by == "", name
-            assert (live, told, cache.name) == await streamed(client, name), name
+            assert (live, reported, cache.name) == await streamed(client, name), name
             whole = await client.chat(name, **request(name))
             assert (whole.cached, whole.document) == (cache.name, join_events(chunk.data for chunk in live)), name
 

@@ -91,7 +91,7 @@ async def test_a_reload_that_succeeds_in_part_is_told_so(tmp_path: Path) -> None
     async with serving(odd_settings(tmp_path), "--workers", "2", environment=environment) as process:
         odd_settings(tmp_path, once=str(tmp_path / "made"))
         process.signal(signal.SIGHUP)
-        await told_in_part(process, "The settings were read again by worker 1; worker 2 stays with those before")
+        await reported_in_part(process, "The settings were read again by worker 1; worker 2 stays with those before")
 
 
 async def test_a_replacement_that_succeeds_in_part_is_told_so(tmp_path: Path) -> None:
@@ -101,10 +101,10 @@ async def test_a_replacement_that_succeeds_in_part_is_told_so(tmp_path: Path) ->
         module = tmp_path / "site" / "localagent_odd.py"
         module.write_text(module.read_text().replace('once: str = ""', f'once: str = "{tmp_path}/made"'))
         process.signal(signal.SIGUSR2)
-        await told_in_part(process, "Replaced: worker 1; worker 2 stays")
+        await reported_in_part(process, "Replaced: worker 1; worker 2 stays")
 
 
-async def told_in_part(process: Process, word: str) -> None:
+async def reported_in_part(process: Process, word: str) -> None:
     line = await process.line("worker 1; worker 2")
     assert word in line.string
     assert "Plugin odd could not start: FileExistsError" in line.string

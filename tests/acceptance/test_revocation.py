@@ -23,8 +23,8 @@ def asked(kept: http.client.HTTPConnection, key: str) -> tuple[int, str, str]:
     answer = kept.getresponse()
     document = json.loads(answer.read())
     error = document.get("error", {})
-    told = f"{error.get('type')} {error.get('code')}" if error else ""
-    return answer.status, told, answer.headers["x-request-id"].rpartition("-")[0]
+    reported = f"{error.get('type')} {error.get('code')}" if error else ""
+    return answer.status, reported, answer.headers["x-request-id"].rpartition("-")[0]
 
 
 @contextlib.asynccontextmanager
@@ -54,11 +54,11 @@ async def until_refused(kept: http.client.HTTPConnection, key: str) -> None:
     """Ask until the answer is 401. Whatever else comes but 200 fails."""
     until = time.monotonic() + CEILING
     while True:
-        status, told, _ = await asyncio.to_thread(asked, kept, key)
+        status, reported, _ = await asyncio.to_thread(asked, kept, key)
         if status == 401:
-            assert told == "authentication_error invalid_api_key"
+            assert reported == "authentication_error invalid_api_key"
             return
-        assert (status, told) == (200, "")
+        assert (status, reported) == (200, "")
         assert time.monotonic() < until, "A worker never heard of the revocation."
 
 

@@ -19,7 +19,7 @@ pytest.importorskip("localagent_cache_sqlite")
 ASKED = 20
 
 
-async def told(settings: Path, *options: str) -> str:
+async def reported(settings: Path, *options: str) -> str:
     """Return what ``localagent savings`` prints, in a process of its own."""
     command = [sys.executable, "-m", "localagent_cli", "--config", str(settings), "savings", *options]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
@@ -39,7 +39,7 @@ async def test_what_workers_saved_is_told(tmp_path: Path) -> None:
         settings = write_settings(tmp_path, up.url)
         use = 'use = ["cache-sqlite", "metrics-savings", "gateway"'
         settings.write_text(settings.read_text().replace('use = ["gateway"', use))
-        assert total(json.loads(await told(settings, "--json"))) == 0
+        assert total(json.loads(await reported(settings, "--json"))) == 0
         async with serving(settings, "--workers", "2") as process:
             for _ in range(ASKED):
                 async with httpx.AsyncClient(timeout=30) as http:
@@ -47,8 +47,8 @@ async def test_what_workers_saved_is_told(tmp_path: Path) -> None:
                     assert answer.status_code == 200, answer.text
             process.signal(signal.SIGTERM)
             assert await process.ended() == 0
-        books = json.loads(await told(settings, "--json", "--by", "model"))
+        books = json.loads(await reported(settings, "--json", "--by", "model"))
         assert books["spent"]["calls"] == up.asked
         assert total(books) == ASKED - up.asked >= ASKED / 2
         assert [line["model"] for line in books["saved"]] == ["up/m"]
-        assert "cache-sqlite" in await told(settings)
+        assert "cache-sqlite" in await reported(settings)

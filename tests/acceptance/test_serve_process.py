@@ -178,4 +178,4 @@ def test_uvloop_that_is_not_installed_is_one_sentence(monkeypatch: pytest.Monkey
     monkeypatch.setitem(__import__("sys").modules, "uvloop", None)
     with pytest.raises(StartError, match="uvloop is not installed") as raised:
         loop_factory("uvloop")
-    assert raised.value.mend == install("localagent-gateway", extra="uvloop")
+    assert raised.value.hint == install("localagent-gateway", extra="uvloop")

@@ -127,7 +127,7 @@ async def test_a_model_is_loaded_and_unloaded_where_it_is() -> None:
         serving(server.url) as url,
         ollama.AsyncClient(url, trust_env=False) as client,
     ):
-        told = [
+        reported = [
             await client.generate("ollama/m", keep_alive="5m"),
             await client.generate("ollama/m", keep_alive="5m"),
             await client.chat("ollama/m", [], options={"num_ctx": 64}),
@@ -139,7 +139,7 @@ async def test_a_model_is_loaded_and_unloaded_where_it_is() -> None:
         (row,) = (await client.ps()).models
         sent = [(one.path, msgspec.json.decode(one.body)) for one in server.requests if one.path in ASKED]
 
-    assert [one.done_reason for one in told] == ["load", "load", "load", "unload", "unload"]
+    assert [one.done_reason for one in reported] == ["load", "load", "load", "unload", "unload"]
     assert (vectors.embeddings, old.embedding) == ([], [])
     assert [path for path, _ in sent] == ["/api/generate"] * 5 + ["/api/embed"] * 2
     assert [body.get("keep_alive") for _, body in sent[:5]] == ["5m", "5m", None, 0, 0]

@@ -40,5 +40,5 @@ async def test_a_limit_is_waited_for_and_an_answer_is_paid_once(tmp_path: Path) 
         assert (texts, caches, len(chats)) == ([TEXT] * 2, ["", "cache-sqlite"], 2)
         assert dict(chats[1].headers)["Authorization"] == "Bearer sk-not-a-key"
         assert active({"use": SET}) == set(SET)
-        code, told = await localagent(path, "savings", "--json")
-        assert (code, json.loads(told)["total"]["calls"]) == (0, 1), told
+        code, reported = await localagent(path, "savings", "--json")
+        assert (code, json.loads(reported)["total"]["calls"]) == (0, 1), reported

@@ -18,10 +18,10 @@ async def test_every_plugin_is_active_and_everybody_is_answered(tiny_model: Path
         f'state_folder = "{tmp_path}"\n[providers.llamacpp]\nmodel = "{tiny_model}"\n{lines}\n'
         f'[plugins.cache-valkey]\nurl = "{valkey}"\nprefix = "everything:"\n[plugins.gateway]\nlog = "none"\n'
     )
-    code, told = await localagent(path, "plugins", "--json")
-    states = {plugin["name"]: plugin["state"] for plugin in json.loads(told)["plugins"]}
+    code, reported = await localagent(path, "plugins", "--json")
+    states = {plugin["name"]: plugin["state"] for plugin in json.loads(reported)["plugins"]}
     assert (code, states) == (0, {point.name: "active" for point in entry_points(group="localagent")})
     async with serving(path) as process:
         assert all(await asked_by_everybody(process.url, f"llamacpp/{tiny_model.stem}"))
-    code, told = await localagent(path, "doctor")
-    assert "broken" not in told
+    code, reported = await localagent(path, "doctor")
+    assert "broken" not in reported

@@ -73,11 +73,11 @@ async def test_explain_shows_the_order(tmp_path: Path) -> None:
     """With the reason for the last place."""
     path = tmp_path / "localagent.toml"
     path.write_text(f"use = {[*BOTH, 'provider-openai']}\n")
-    code, told = await localagent(path, "explain")
-    lines = [" ".join(line.split()) for line in told.splitlines() if "connect-" in line]
+    code, reported = await localagent(path, "explain")
+    lines = [" ".join(line.split()) for line in reported.splitlines() if "connect-" in line]
     assert (code, lines) == (
         0, ["connect 1. connect-fast by name", "2. connect-aiohttp connect-aiohttp must stand after *"]
-    ), told  # fmt: skip
+    ), reported  # fmt: skip
 
 
 def test_settings_cannot_put_it_anywhere_else() -> None:

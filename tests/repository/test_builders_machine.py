@@ -79,7 +79,7 @@ def packages(plugins: list[Path]) -> list[str]:
     return ["localagent", *(f"localagent_{plugin.name.replace('-', '_')}" for plugin in plugins)]
 
 
-def told(folder: Path, *packages: str, path: str = "") -> list[str]:
+def reported(folder: Path, *packages: str, path: str = "") -> list[str]:
     """Return the places at which something of the machine is shown, and what was looked at."""
     home = folder / CANARY
     home.mkdir()
@@ -94,7 +94,7 @@ def told(folder: Path, *packages: str, path: str = "") -> list[str]:
 
 def test_no_public_value_is_read_from_the_machine(tmp_path: Path, packages: list[str]) -> None:
     """Defaults, constants and attributes hold no variable, folder, host name or count of processors."""
-    assert told(tmp_path, *packages) == [f"looked at {package}" for package in packages]
+    assert reported(tmp_path, *packages) == [f"looked at {package}" for package in packages]
 
 
 ODD = {
@@ -113,7 +113,7 @@ def test_such_a_value_is_found(tmp_path: Path, line: str) -> None:
     package = tmp_path / "odd_package"
     package.mkdir()
     (package / "__init__.py").write_text(f"import os, socket\nfrom pathlib import Path\n{line}\n")
-    assert len(told(tmp_path, "odd_package", path=str(tmp_path))) > 1
+    assert len(reported(tmp_path, "odd_package", path=str(tmp_path))) > 1
 
 
 def machine_defaults(source: str) -> Iterator[int]:

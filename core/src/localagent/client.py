@@ -199,7 +199,7 @@ class Client:
         """Send a request that was built elsewhere, to be read as it comes; see ``stream``."""
         runtime = self._runtime
         if runtime is None or runtime.services.loop is not asyncio.get_running_loop():
-            raise StartError("The client is not open.", mend="Use: async with Client() as client")
+            raise StartError("The client is not open.", hint="Use: async with Client() as client")
         engine, cached = runtime.engine, cache_policy(cache)
         call = engine.call(request, stream=True, timeout=timeout, principal=principal, cache=cached, receipt=receipt)
         return engine.stream(call)
@@ -258,9 +258,9 @@ class Client:
         if runtime is not None and runtime.services.loop is loop:
             return runtime
         if self._closed:
-            raise StartError("The client is closed.", mend="Make a new one.")
+            raise StartError("The client is closed.", hint="Make a new one.")
         if runtime is not None and runtime.services.usable:
-            raise StartError("The client is open on another event loop.", mend="Make one client an event loop.")
+            raise StartError("The client is open on another event loop.", hint="Make one client an event loop.")
         if self._opening is None or not self._opening.is_here():
             self._opening = Opening()
             self._runtime = None
@@ -272,7 +272,7 @@ class Client:
         from localagent.runtime import Runtime
 
         if self._closed:
-            raise StartError("The client is closed.", mend="Make a new one.")
+            raise StartError("The client is closed.", hint="Make a new one.")
         if self._runtime is not None:
             return self._runtime
         former = self._replaces._runtime if self._replaces is not None else None

@@ -60,4 +60,4 @@ class Opening:
 
 def was_closed() -> StartError:
     """Return the error for code that opens a client that other code closes meanwhile."""
-    return StartError("The client was closed while it was opened.", mend="Make a new one.")
+    return StartError("The client was closed while it was opened.", hint="Make a new one.")

@@ -71,7 +71,7 @@ class Runtime:
         self._closer: asyncio.Task[Any] | None = None
         self._end = asyncio.Event()
         # What plugins and fronts ask for often.
-        self.clock, self.wall, self.random = services.clock, services.wall, services.random
+        self.clock, self.wall_time, self.random = services.clock, services.wall_time, services.random
         self.background = services.background
         self.instances, self.models = self.fleet.instances, self.fleet.models
 
@@ -168,7 +168,7 @@ class Runtime:
     def connect_settings(self, instance: Instance) -> ConnectSettings:
         """Return what a transport keeps to that is brought for an instance."""
         common = self.fleet.registry.provider_of(instance).common
-        return ConnectSettings(common.caps, common.authority)
+        return ConnectSettings(common.size_limits, common.authority)
 
     async def send(self, request: Request, *, parent: Call, sender: str) -> Response:
         """Send a request that a plugin makes on behalf of a call."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Liveness", "ending", "place_of", "raised_at", "tell_failure"]
+__all__ = ["Liveness", "ending", "place_of", "raised_at", "report_failure"]
 
 
 def place_of(error: BaseException) -> str:
@@ -42,7 +42,7 @@ def _innermost(error: BaseException) -> TracebackType | None:
     return trace
 
 
-def tell_failure(log: logging.Logger) -> Callable[[asyncio.Future[Any]], None]:
+def report_failure(log: logging.Logger) -> Callable[[asyncio.Future[Any]], None]:
     """Return a callback for tasks that nobody awaits: it logs what ended one that should not have failed.
 
     Args:

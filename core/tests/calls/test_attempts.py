@@ -619,7 +619,7 @@ async def test_cancelling_at_any_point_leaves_nothing(phase: str) -> None:
     said: Any = Overloaded("busy") if phase in ("on_failure", "pause") else Reply(after=60.0)
     sees = Observer()
     limits = {"prepare_attempt": 100.0, "rate_check": 100.0, "on_failure": 100.0}
-    async with client_of(fake_provider_plugin(said), sees, *steps[phase], limits=limits) as client:
+    async with client_of(fake_provider_plugin(said), sees, *steps[phase], step_timeouts=limits) as client:
         task = asyncio.ensure_future(client.chat("Hello."))
         await asyncio.sleep(1.0)
         task.cancel()
@@ -687,7 +687,7 @@ async def test_a_deadline_that_passes_before_sending_blames_no_instance() -> Non
         await asyncio.sleep(60.0)
 
     async with client_of(
-        fake_provider_plugin(), plugin("rate-x", rate_check=hangs), limits={"rate_check": 50.0}
+        fake_provider_plugin(), plugin("rate-x", rate_check=hangs), step_timeouts={"rate_check": 50.0}
     ) as client:
         assert (await failure(client, timeout=5.0)).code == "deadline_exceeded"
         instances = (await client.runtime()).instances

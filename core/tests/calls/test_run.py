@@ -427,7 +427,7 @@ async def test_a_childs_deadline_is_its_parents() -> None:
     """It cannot take longer than whoever waits for it; both end at once, with one error for the user."""
     sees = Observer()
     async with client_of(fake_provider_plugin(Reply(after=60.0)), Summariser("request-one"), sees,
-                         limits={"pre_request": 50.0}) as client:  # fmt: skip
+                         step_timeouts={"pre_request": 50.0}) as client:  # fmt: skip
         begun = asyncio.get_running_loop().time()
         with pytest.raises(UpstreamTimeout) as caught:
             await client.chat("Hello.", timeout=5.0)

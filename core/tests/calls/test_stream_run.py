@@ -581,13 +581,13 @@ async def test_a_stored_stream_is_replayed() -> None:
     """Event for event, with the same finish reason, tokens and model; nobody is asked."""
     fake = fake_provider_plugin(pieces(ROLE, "he", "llo"))
     async with client_of(fake, Cache()) as client:
-        told = []
+        reported = []
         for _ in range(2):
             async with client.stream("Hello.", temperature=0) as stream:
                 events = [chunk.data async for chunk in stream]
-            told.append((events, stream.finish_reason, stream.usage, stream.model))
+            reported.append((events, stream.finish_reason, stream.usage, stream.model))
             await stored()
-        assert (told[1], stream.cached, len(fake.asked)) == (told[0], "cache-dict", 1)
+        assert (reported[1], stream.cached, len(fake.asked)) == (reported[0], "cache-dict", 1)
 
 
 async def test_a_stored_answer_is_replayed_as_a_stream() -> None:

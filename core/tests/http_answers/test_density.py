@@ -149,7 +149,7 @@ class Whole:
     async def read(self, cap: int | None = None) -> bytes:
         return self.body
 
-    async def part(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         raise NotImplementedError
 
     def abort(self) -> None: ...

@@ -110,14 +110,14 @@ HINTS: dict[str, tuple[dict[str, str], Any, float | None]] = {
 def test_every_form_of_a_hint_becomes_seconds(hint: str) -> None:
     """A wait is read from any form; nonsense, and a wait of nothing, is None."""
     headers, body, seconds = HINTS[hint]
-    assert retry_after(headers, body, wall=WALL) == (None if seconds is None else pytest.approx(seconds, abs=1e-3))
+    assert retry_after(headers, body, wall_time=WALL) == (None if seconds is None else pytest.approx(seconds, abs=1e-3))
 
 
 def test_a_window_is_not_what_a_server_asks() -> None:
     """Windows come with good answers too: only what was asked holds for any error."""
     headers = {"x-ratelimit-reset-tokens": "6m0s"}
-    assert asked_wait(headers, None, wall=WALL) is None
-    assert window_wait(headers, None, wall=WALL) == 360.0
+    assert asked_wait(headers, None, wall_time=WALL) is None
+    assert window_wait(headers, None, wall_time=WALL) == 360.0
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_what_go_prints_is_what_is_read(nanoseconds: int) -> None:
 def test_a_date_to_come_is_read_to_the_second(seconds: int) -> None:
     """An HTTP date says how far away it is."""
     header = formatdate(WALL + seconds, usegmt=True)
-    assert retry_after({"retry-after": header}, None, wall=WALL) == pytest.approx(seconds)
+    assert retry_after({"retry-after": header}, None, wall_time=WALL) == pytest.approx(seconds)
 
 
 NAMES = st.sampled_from(
@@ -207,5 +207,5 @@ BODIES = st.recursive(
 @given(st.dictionaries(NAMES, VALUES, max_size=4), BODIES)
 def test_whatever_comes_a_wait_is_finite_and_above_zero(headers: dict[str, str], body: Any) -> None:
     """No header and no body makes the reading raise, or gives a wait that nobody could sleep."""
-    wait = retry_after(headers, body, wall=WALL)
+    wait = retry_after(headers, body, wall_time=WALL)
     assert wait is None or (math.isfinite(wait) and 0 < wait <= YEAR)

@@ -47,7 +47,7 @@ def test_every_error_names_provider_target_and_phase_and_is_one_short_line(fault
 def outcome(case: Answered) -> tuple[Any, ...]:
     """Return all that a rule can change."""
     error = case()
-    return type(error), error.message, error.mend, error.code, error.status, error.advice
+    return type(error), error.message, error.hint, error.code, error.status, error.advice
 
 
 def test_no_rule_of_the_core_can_be_missed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_what_is_not_the_user_s_fault_is_said_in_our_words(status: int, says: st
     """With what the owner of the settings can do."""
     error = answered(status)()
     assert error.message == says
-    assert (error.mend is None) == (status in (421, 425))
+    assert (error.hint is None) == (status in (421, 425))
 
 
 def test_a_server_s_sentence_is_the_message_where_the_user_must_change_the_request() -> None:
@@ -144,7 +144,7 @@ def test_the_words_of_a_401_are_never_shown() -> None:
     """They may show the key; not even the code is taken when it looks like one."""
     error = answered(401, openai_error(f"Incorrect API key provided: {KEY}.", code=KEY))()
     assert error.message == "The provider does not accept the key (HTTP 401, invalid_request_error)."
-    assert error.mend == "Check the key of provider 'openai', in the settings or in the environment."
+    assert error.hint == "Check the key of provider 'openai', in the settings or in the environment."
 
 
 def test_a_validation_error_says_where_and_what_but_not_what_was_sent() -> None:
@@ -221,7 +221,7 @@ def test_markup_inside_a_message_is_not_shown() -> None:
 
 OWN = (
     ErrorRule(QuotaExhausted, names="purse_empty"),
-    ErrorRule(ModelNotFound, {400, 401}, text=r"no berth for (?P<model>\w+)", mend="Run: harbour fetch {model}."),
+    ErrorRule(ModelNotFound, {400, 401}, text=r"no berth for (?P<model>\w+)", hint="Run: harbour fetch {model}."),
     ErrorRule(RateLimited, body=lambda body: body == {"tide": "low"}, code="low_tide"),
     ErrorRule(RateLimited, {429, None}, text="invalid value|incorrect api key"),
 )
@@ -232,7 +232,7 @@ def test_a_provider_s_own_rules_are_asked_first() -> None:
     empty = answered(400, openai_error(code="Purse_Empty"))
     assert (type(empty(rules=OWN)), type(empty())) == (QuotaExhausted, InvalidRequest)
     berth = answered(400, {"error": "No berth for m2 here"})
-    assert (type(berth(rules=OWN)), berth(rules=OWN).mend) == (ModelNotFound, "Run: harbour fetch m2.")
+    assert (type(berth(rules=OWN)), berth(rules=OWN).hint) == (ModelNotFound, "Run: harbour fetch m2.")
     tide = answered(500, {"tide": "low"})
     assert (type(tide(rules=OWN)), tide(rules=OWN).code) == (RateLimited, "low_tide")
     assert type(inside({"error": "Incorrect API key"})(rules=OWN)) is RateLimited

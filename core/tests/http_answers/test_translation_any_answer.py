@@ -51,7 +51,7 @@ STATUSES = st.integers(min_value=300, max_value=599) | st.integers()
 def test_no_answer_raises_and_none_shows_a_key(status: int, headers: dict[str, str], document: Any) -> None:
     """Any status, headers and JSON give a typed error in one printable line, and a key in them is nowhere in it."""
     body = json.dumps(document).encode()
-    error = error_from_answer(status, headers, body, provider="openai", target=TARGET, wall=WALL)
+    error = error_from_answer(status, headers, body, provider="openai", target=TARGET, wall_time=WALL)
     assert KEY not in shown(error)
     assert str(error).isprintable()
 
@@ -60,7 +60,7 @@ def test_no_answer_raises_and_none_shows_a_key(status: int, headers: dict[str, s
 def test_no_document_raises_and_none_shows_a_key(headers: dict[str, str], document: Any) -> None:
     """The same for what comes inside a 200; what the provider charges is then never taken for nothing."""
     body = json.dumps(document).encode()
-    error = error_from_answer(None, headers, body, provider="openai", target=TARGET, wall=WALL)
+    error = error_from_answer(None, headers, body, provider="openai", target=TARGET, wall_time=WALL)
     assert KEY not in shown(error)
     assert error.billed != "no"
 

@@ -89,7 +89,7 @@ async def test_a_provider_without_its_keys_is_left_out(
             await made.chat("Hello.", model="gone/m")
         assert caught.value.message.startswith("Provider gone is left out: ")
         assert why in caught.value.message
-        assert caught.value.mend
+        assert caught.value.hint
         with pytest.raises(SettingsError) as again:
             async with made.stream("Hello.", model="gone/m") as stream:
                 await stream.text()

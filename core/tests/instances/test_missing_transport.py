@@ -31,7 +31,7 @@ async def test_a_request_without_a_transport_is_a_typed_error(plugins: list[type
         async with Client(settings, plugins=[WirePlugin, *plugins], environment={}) as client:
             with pytest.raises(PluginError, match="No active plugin brings a transport for wire@") as caught:
                 await client.chat("Hello.", model="wire/m")
-            assert caught.value.mend == missing_role(CONNECT, ["connect-aiohttp"])
+            assert caught.value.hint == missing_role(CONNECT, ["connect-aiohttp"])
             with pytest.raises(PluginError, match="No active plugin brings a transport"):
                 async with client.stream("Hello.", model="wire/m") as stream:
                     await stream.text()
@@ -51,7 +51,7 @@ async def states(client: Client) -> list[InstanceState]:
 
 
 @pytest.mark.parametrize(
-    ("installed", "mend"),
+    ("installed", "hint"),
     [
         ([], f"{install('localagent-connect-aiohttp')}"),
         (["cache-memory", "provider-openai"], f"{install('localagent-connect-aiohttp')}"),
@@ -60,6 +60,6 @@ async def states(client: Client) -> list[InstanceState]:
         (["connect-aaa"], 'Add "connect-aaa" to use = [...]'),
     ],
 )
-def test_what_to_do_depends_on_what_is_installed(installed: list[str], mend: str) -> None:
+def test_what_to_do_depends_on_what_is_installed(installed: list[str], hint: str) -> None:
     """What is not there is installed, what is there is made active; plugins of this repository come first."""
-    assert missing_role(CONNECT, installed).startswith(mend)
+    assert missing_role(CONNECT, installed).startswith(hint)

@@ -69,14 +69,14 @@ async def test_without_a_name_the_default_answers(settings: dict[str, Any], expe
 async def test_what_nobody_knows_is_refused_with_the_nearest_name() -> None:
     """And with what there is, where nothing is near."""
     async with registry(models={"fast": ["fake/x"]}) as fleet:
-        for model, mend in (
+        for model, hint in (
             ("fsat", "Did you mean fast?"),
             ("fakee/x", "Did you mean fake/x?"),
             ("zzz/x", "A model is written PROVIDER/NAME; providers are: fake. See: localagent models"),
         ):
             with pytest.raises(ModelNotFound) as caught:
                 fleet.names.targets(model, NOBODY)
-            assert caught.value.mend == mend
+            assert caught.value.hint == hint
 
 
 async def test_without_any_provider_nothing_can_be_asked() -> None:
@@ -85,7 +85,7 @@ async def test_without_any_provider_nothing_can_be_asked() -> None:
     async with registry(nothing) as fleet:
         with pytest.raises(ModelNotFound, match="no default") as caught:
             fleet.names.targets("", NOBODY)
-        assert caught.value.mend == missing_role(PROVIDER, find_plugins())
+        assert caught.value.hint == missing_role(PROVIDER, find_plugins())
 
 
 async def test_without_a_configured_provider_the_types_are_named() -> None:
@@ -93,7 +93,7 @@ async def test_without_a_configured_provider_the_types_are_named() -> None:
     async with registry(WirePlugin) as fleet:
         with pytest.raises(ModelNotFound, match="no default") as caught:
             fleet.names.targets("", NOBODY)
-        assert caught.value.mend == "Write a table [providers.NAME] into the settings, with a type: wire."
+        assert caught.value.hint == "Write a table [providers.NAME] into the settings, with a type: wire."
 
 
 async def test_a_tenant_may_use_what_it_is_granted() -> None:
@@ -182,7 +182,7 @@ async def test_a_type_that_no_plugin_brings_is_refused() -> None:
     error = await refused(TWO, providers={"mine": {"type": "unheard-of"}})
     assert isinstance(error, SettingsError)
     assert "Provider mine is of type unheard-of" in error.message
-    assert error.mend == 'Write type = "NAME", one of: fake.'
+    assert error.hint == 'Write type = "NAME", one of: fake.'
 
 
 async def test_settings_that_the_type_does_not_know_are_refused() -> None:

@@ -175,13 +175,13 @@ async def test_a_decoder_that_returns_something_else_than_chunks_is_named(
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)
-@pytest.mark.parametrize("name", ["part", "abort", "aclose", "ended"])
+@pytest.mark.parametrize("name", ["read_chunk", "abort", "aclose", "ended"])
 @pytest.mark.parametrize("shared", [False, True])
 async def test_a_connection_that_raises_does_not_keep_the_run(foreign: Raiser, name: str, shared: bool) -> None:
     kind = provider(TEXTS, answer=name, broken=foreign)
     async with client_of(kind, sharing={"flights": shared}) as (client, watcher):
         stream = client.stream("Hi.", temperature=0)
-        if name == "part":
+        if name == "read_chunk":
             assert isinstance(await failure(stream), InternalError)
         else:
             async with stream:

@@ -100,7 +100,7 @@ def test_settings_override_what_implementations_wish() -> None:
 
 
 def test_settings_cannot_override_a_must() -> None:
-    """A ``must`` that the settings contradict is an error that shows both, and where to mend it."""
+    """A ``must`` that the settings contradict is an error that shows both, and where to fix it."""
     entries = [Entry("a", before=("b",), must=True), Entry("b")]
     with pytest.raises(PluginError) as caught:
         names(entries, ("b", "a"))

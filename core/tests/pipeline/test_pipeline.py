@@ -53,12 +53,12 @@ def installed(kind: type[Plugin]) -> list[Loaded]:
 
 
 def refused(kind: type[Plugin]) -> str:
-    """What a pipeline says to a plugin that does not fit; plugin, distribution and a mend are always there."""
+    """What a pipeline says to a plugin that does not fit; plugin, distribution and a hint are always there."""
     with pytest.raises(PluginError) as caught:
         Pipeline(installed(kind))
     message = str(caught.value)
     assert f"{kind.name} (distribution localagent-{kind.name} 1.2)" in message
-    assert caught.value.mend
+    assert caught.value.hint
     return message
 
 
@@ -220,7 +220,7 @@ def test_settings_that_break_a_must_are_refused() -> None:
         Pipeline(as_loaded(SIX), order={"rate_check": ["rate-limit", "failure-breaker"]})
 
 
-@pytest.mark.parametrize("table", ["order", "limits"])
+@pytest.mark.parametrize("table", ["order", "step_timeouts"])
 def test_settings_that_name_no_hook_are_refused(table: str) -> None:
     """The message lists the hooks."""
     with pytest.raises(PluginError, match=rf"\[{table}\] in the settings names rate_chek.*Hooks are: provide, "):
@@ -248,7 +248,7 @@ def test_a_plugin_that_cannot_be_made_has_a_mend() -> None:
 
     with pytest.raises(PluginError) as caught:
         Pipeline(installed(plugin("metrics-x", __init__=broken)))
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_step_for_an_unknown_operation_is_refused() -> None:

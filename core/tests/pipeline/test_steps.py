@@ -59,7 +59,7 @@ async def test_a_step_over_its_limit_is_treated_as_raised() -> None:
     """The message names plugin, limit and the setting; the wait ends then, and the task is not cancelled."""
     loop, clock = asyncio.get_running_loop(), timer()
     begun = loop.time()
-    with pytest.raises(InternalError, match=r"rate-x took longer than 0\.5 s.*Raise \[limits\] some_hook"):
+    with pytest.raises(InternalError, match=r"rate-x took longer than 0\.5 s.*Raise \[step_timeouts\] some_hook"):
         await ask(step_of(sleeps_for(10.0), limit=0.5), clock, "x")
     assert loop.time() - begun == pytest.approx(0.5, abs=0.02)
     task = asyncio.current_task()

@@ -38,8 +38,8 @@ def named(text: str) -> Iterator[str]:
 def test_no_hint_names_a_distribution_that_is_not_ours(typo: str) -> None:
     """Whatever was typed: as a plugin, as a provider type, as a distribution."""
     hints = [
-        missing_plugin(typo, PLUGINS).mend,
-        missing_plugin(typo, []).mend,
+        missing_plugin(typo, PLUGINS).hint,
+        missing_plugin(typo, []).hint,
         missing_type(typo, ["openai"], PLUGINS),
         missing_type(typo, [], []),
         upgrade(typo),
@@ -63,13 +63,13 @@ def test_no_hint_names_a_distribution_that_is_not_ours(typo: str) -> None:
 )
 def test_a_mistyped_plugin_gets_the_nearest_name(typo: str, right: str) -> None:
     """Of those that are installed; or the command that lists them."""
-    assert missing_plugin(typo, PLUGINS).mend == right
+    assert missing_plugin(typo, PLUGINS).hint == right
 
 
 def test_a_right_name_gets_the_command_and_a_typo_of_it_gets_both() -> None:
     """Where the plugin is one of this repository and not installed; its distribution may have another name."""
-    assert missing_plugin("cache-valkey", PLUGINS).mend == install("localagent-valkey")
-    assert missing_plugin("cache-valky", PLUGINS).mend == f"Did you mean cache-valkey? {install('localagent-valkey')}"
+    assert missing_plugin("cache-valkey", PLUGINS).hint == install("localagent-valkey")
+    assert missing_plugin("cache-valky", PLUGINS).hint == f"Did you mean cache-valkey? {install('localagent-valkey')}"
 
 
 @pytest.mark.parametrize(

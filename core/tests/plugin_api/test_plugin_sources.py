@@ -57,7 +57,7 @@ class Mine(Plugin):
 
 
 class Moving(Mine):
-    moves = True
+    survives_reload = True
 
 
 class Maker:
@@ -178,7 +178,7 @@ async def test_an_object_that_is_open_is_refused_elsewhere() -> None:
         with pytest.raises(PluginError) as caught:
             await client(mine).runtime()
         assert caught.value.message == "Plugin rate-mine was given as an object, and another client has it open."
-        assert caught.value.mend
+        assert caught.value.hint
         assert (mine.entered, mine.left, mine.core) == (1, 0, core)
         await first.chat("Hello.")
     async with client(mine) as second:
@@ -365,7 +365,7 @@ def test_text_is_told_where_names_belong() -> None:
     wrong: Any = "cache-memory"
     with pytest.raises(PluginError) as caught:
         as_loaded([wrong])
-    assert caught.value.mend == 'Name installed plugins in the settings: {"use": ["NAME"]}'
+    assert caught.value.hint == 'Name installed plugins in the settings: {"use": ["NAME"]}'
 
 
 def test_a_factory_that_returns_nothing_is_refused() -> None:
@@ -384,7 +384,7 @@ def test_a_factory_that_returns_nothing_is_refused() -> None:
         assert caught.value.message.startswith("Plugin rate-mine cannot be made: the function ")
         assert "(test_plugin_sources.py:" in caught.value.message
         assert caught.value.message.endswith(f" returned {returned}; expected Mine.")
-        assert caught.value.mend
+        assert caught.value.hint
 
 
 def test_a_factory_that_raises_is_named() -> None:

@@ -155,11 +155,11 @@ def test_a_broken_plugin_that_was_named_is_an_error(install: Install, source: st
         load_plugins(["cache-tiny"])
     assert "cache-tiny (distribution localagent-cache-tiny 1.2)" in caught.value.message
     assert reason in caught.value.message
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_broken_plugin_that_nobody_named_is_reported(install: Install, caplog: pytest.LogCaptureFixture) -> None:
-    """It does not keep the others from working; it is logged, and reported with the mend."""
+    """It does not keep the others from working; it is logged, and reported with the hint."""
     install("localagent-cache-tiny", "1 / 0")
     install("localagent-rate-tiny")
     with caplog.at_level(logging.WARNING):
@@ -167,19 +167,19 @@ def test_a_broken_plugin_that_nobody_named_is_reported(install: Install, caplog:
     assert [item.name for item in loaded] == ["rate-tiny"]
     (failed,) = [report for report in reports if report.state == "failed"]
     assert (failed.name, failed.distribution) == ("cache-tiny", "localagent-cache-tiny")
-    assert failed.mend.startswith("Upgrade localagent-cache-tiny from where it was installed")
+    assert failed.hint.startswith("Upgrade localagent-cache-tiny from where it was installed")
     assert "cache-tiny (distribution localagent-cache-tiny 1.2)" in caplog.text
 
 
 def test_a_plugins_own_error_keeps_its_mend(install: Install) -> None:
     """A plugin that knows what it lacks says so."""
     source = (
-        "from localagent.errors import PluginError\nraise PluginError('No driver.', mend='Run: pip install driver')"
+        "from localagent.errors import PluginError\nraise PluginError('No driver.', hint='Run: pip install driver')"
     )
     install("localagent-cache-tiny", source)
     with pytest.raises(PluginError, match="No driver") as caught:
         load_plugins(["cache-tiny"])
-    assert caught.value.mend == "Run: pip install driver"
+    assert caught.value.hint == "Run: pip install driver"
 
 
 def test_a_missing_plugin_is_named_with_the_nearest_name(install: Install) -> None:
@@ -199,7 +199,7 @@ def test_a_missing_plugin_is_named_with_the_command_that_installs_it() -> None:
 def test_another_plugin_of_the_same_role_is_not_near() -> None:
     """Whoever wants Gemini did not mean OpenAI."""
     error = missing_plugin("provider-gemini", ["provider-openai", "provider-ollama"])
-    assert error.mend == "See: localagent plugins"
+    assert error.hint == "See: localagent plugins"
 
 
 def test_two_distributions_with_one_name_are_an_error(install: Install) -> None:

@@ -1,4 +1,4 @@
-"""The parsers of streams: every rule of the standard, at every cut, within their caps."""
+"""The parsers of streams: every rule of the standard, at every cut, within their size limits."""
 
 from __future__ import annotations
 

@@ -53,12 +53,12 @@ class Deviation:
 
     Attributes:
         rule: Its name on the page of deviations.
-        mend: Rewrites the lines of a stream to what the rule makes of them. Lines that do not touch the rule stay.
+        rewrite: Rewrites the lines of a stream to what the rule makes of them. Lines that do not touch the rule stay.
         example: The shortest stream that shows it.
     """
 
     rule: str
-    mend: Callable[[list[bytes]], list[bytes]]
+    rewrite: Callable[[list[bytes]], list[bytes]]
     example: bytes
 
 
@@ -103,12 +103,12 @@ DEVIATIONS = [
 ]
 
 
-def mended(stream: bytes, deviations: list[Deviation]) -> tuple[list[str], bytes]:
+def rewritten(stream: bytes, deviations: list[Deviation]) -> tuple[list[str], bytes]:
     """Return the rules that bear on the stream, and the stream rewritten by them, or as it is where none does."""
     *lines, unfinished = re.split(rb"\r\n|\r|\n", stream)
     shown: list[str] = []
     for deviation in deviations:
-        rewritten = deviation.mend(lines)
+        rewritten = deviation.rewrite(lines)
         shown += [deviation.rule] if rewritten != lines else []
         lines = rewritten
     return shown, b"\n".join([*lines, unfinished]) if shown else stream
@@ -146,7 +146,7 @@ def cut_streams(draw: st.DrawFn, streams: st.SearchStrategy[bytes]) -> list[byte
 @pytest.mark.parametrize("deviation", DEVIATIONS, ids=lambda deviation: deviation.rule)
 def test_listed_deviation_is_real(deviation: Deviation) -> None:
     """On its example httpx-sse differs from us, and agrees once this rule is applied for it."""
-    shown, stream = mended(deviation.example, [deviation])
+    shown, stream = rewritten(deviation.example, [deviation])
     assert shown == [deviation.rule]
     assert theirs([deviation.example]) != ours([deviation.example])
     assert theirs([stream]) == ours([deviation.example])
@@ -164,7 +164,7 @@ def test_every_deviation_has_its_place_on_the_page() -> None:
 @pytest.mark.parametrize("vector", SSE_VECTORS, ids=lambda vector: vector.name)
 def test_vector_is_read_alike_or_shows_a_listed_rule(vector: SSEVector) -> None:
     """httpx-sse reads a vector as the standard does, or the vector shows a rule of the table, which explains it."""
-    shown, stream = mended(vector.stream, DEVIATIONS)
+    shown, stream = rewritten(vector.stream, DEVIATIONS)
     expected = [as_text(event) for event in vector.events]
     assert theirs([stream]) == expected
     assert shown or theirs([vector.stream]) == expected
@@ -174,7 +174,7 @@ def test_vector_is_read_alike_or_shows_a_listed_rule(vector: SSEVector) -> None:
 @given(cut_streams(good_stream))
 def test_streams_without_a_deviation_are_read_alike(pieces: list[bytes]) -> None:
     """At the same cuts both parsers give the same events, with type, id and retry."""
-    assert mended(b"".join(pieces), DEVIATIONS)[0] == []
+    assert rewritten(b"".join(pieces), DEVIATIONS)[0] == []
     assert ours(pieces) == theirs(pieces)
 
 
@@ -184,7 +184,7 @@ def test_streams_without_a_deviation_are_read_alike(pieces: list[bytes]) -> None
 @example([b"retry: 7\r", b"\n\r", b"\ndata: a\n\n"])
 def test_any_stream_is_read_alike_once_the_listed_rules_are_applied(pieces: list[bytes]) -> None:
     """There is no deviation that the table does not explain."""
-    shown, stream = mended(b"".join(pieces), DEVIATIONS)
+    shown, stream = rewritten(b"".join(pieces), DEVIATIONS)
     assert ours(pieces) == theirs([stream] if shown else pieces)
 
 

@@ -125,7 +125,7 @@ def test_a_list_of_plugins_beside_their_tables_is_told_its_other_name(folder: Pa
     """TOML does not take one name for a list and for tables."""
     error = refusal(write(folder / "a.toml", f'plugins = ["cache-memory"]\n{table}\n'))
     assert error.message.endswith(": plugins is a list already.")
-    assert error.mend == "Write the list as use = [...] at the top of the file, above the first [table]."
+    assert error.hint == "Write the list as use = [...] at the top of the file, above the first [table]."
 
 
 def test_what_is_no_text_is_refused(folder: Path) -> None:

@@ -89,8 +89,8 @@ def test_nothing_is_a_setting_that_must_be_made() -> None:
 
 def test_limits_and_clocks_of_the_core_are_written_with_units() -> None:
     """Durations are seconds afterwards."""
-    read = settings('timeout = "2 min"\nlimits = { rate_check = "500 ms" }\nhealth = { interval = "1 min" }')
-    assert (read.timeout, read.limits, read.health.interval) == (120.0, {"rate_check": 0.5}, 60.0)
+    read = settings('timeout = "2 min"\nstep_timeouts = { rate_check = "500 ms" }\nhealth = { interval = "1 min" }')
+    assert (read.timeout, read.step_timeouts, read.health.interval) == (120.0, {"rate_check": 0.5}, 60.0)
 
 
 def test_an_alias_may_be_the_bare_list_of_its_targets() -> None:
@@ -139,13 +139,13 @@ def test_a_list_inside_the_table_of_plugins_is_sent_to_its_place() -> None:
     """``[plugins]`` with ``active = [...]`` is what other programs have."""
     error = refusal({"plugins": {"active": ["cache-memory"]}})
     assert error.message == "settings: plugins.active: expected a table, not a list."
-    assert error.mend == "Plugins are chosen by use = [...] at the top."
+    assert error.hint == "Plugins are chosen by use = [...] at the top."
 
 
 def test_a_name_of_the_top_below_a_header_is_sent_to_the_top() -> None:
     """What follows a header belongs to that header."""
     error = refusal(tomllib.loads('[models.fast]\ntargets = ["a/b"]\ndefault_model = "fast"'))
-    assert error.mend == "default_model belongs at the top of the file, above the first [table]."
+    assert error.hint == "default_model belongs at the top of the file, above the first [table]."
 
 
 # What belongs to plugins and types -----------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def test_tables_that_nobody_has_read_yet_are_not_in_the_repr(canaries: Canaries)
         ({"sharing": {"policy": "some"}}, 'settings: sharing.policy = "some": expected "deterministic" or "all".'),
         ({"retry": {"ratio": 20}}, "settings: retry.ratio = 20: expected a number from 0 to 1."),
         ({"order": {"rate_check": "a"}}, 'settings: order.rate_check = "a": expected a list.'),
-        ({"limits": {"rate_check": []}}, "settings: limits.rate_check: expected a duration such as"),
+        ({"step_timeouts": {"rate_check": []}}, "settings: step_timeouts.rate_check: expected a duration such as"),
         ({"plugins": {"x": 5}}, "settings: plugins.x = 5: expected a table."),
         ({"plugins": 5}, "settings: plugins = 5: expected a table."),
         ({"use": "cache-memory"}, 'settings: use = "cache-memory": expected a list.'),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from localagent.errors import SettingsError
-from localagent.records import Caps, PoolProfile
+from localagent.records import PoolProfile, SizeLimits
 from localagent.settings.provider import InstanceSettings, ProviderSettings
 from localagent.structuring.place import Place
 from localagent.structuring.secrets import SecretRef
@@ -44,12 +44,12 @@ def test_clocks_caps_and_pool_are_written_with_units() -> None:
     """What is left out keeps the default."""
     table = {
         "timeouts": {"connect": "250 ms", "first_token": "2 min"},
-        "caps": {"event": "1 MiB"},
+        "size_limits": {"event": "1 MiB"},
         "pool": {"limit": 50, "keepalive": "30 s"},
     }
     read = provider(table)
     assert read.timeouts == Timeouts(connect=0.25, first_token=120.0)
-    assert read.caps == Caps(event=2**20)
+    assert read.size_limits == SizeLimits(event=2**20)
     assert read.pool == PoolProfile(limit=50, keepalive=30.0)
 
 
@@ -102,7 +102,7 @@ def test_a_key_in_a_header_is_told_where_it_belongs() -> None:
         'localagent.toml: providers.vllm.headers.Authorization: expected a reference: { env = "NAME" } or '
         '{ file = "path" }, not text.'
     )
-    assert error.mend == "Keys do not belong in the settings."
+    assert error.hint == "Keys do not belong in the settings."
 
 
 def test_a_link_local_address_is_refused_unless_it_is_meant() -> None:

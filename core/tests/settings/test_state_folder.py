@@ -83,7 +83,7 @@ async def test_without_a_state_folder_one_warning_is_all(
 ) -> None:
     """Whatever the number of plugins and clients; requests are answered."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("localagent.settings.folders._told", set())
+    monkeypatch.setattr("localagent.settings.folders._reported", set())
     environment = nowhere(tmp_path, monkeypatch)
     for _ in range(2):
         plugins = [fake_provider_plugin(), Keeper, OtherKeeper]
@@ -99,7 +99,7 @@ async def test_another_folder_is_another_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After a change of the settings, say."""
-    monkeypatch.setattr("localagent.settings.folders._told", set())
+    monkeypatch.setattr("localagent.settings.folders._reported", set())
     (tmp_path / "file").touch()
     for name in ("one", "two", "one"):
         settings = {"state_folder": str(tmp_path / "file" / name)}

@@ -462,7 +462,7 @@ async def test_a_receipt_says_that_the_work_was_shared() -> None:
 
 async def test_facts_that_steps_of_the_attempts_leave_reach_every_waiter() -> None:
     """Those of a waiter's own steps stay its own."""
-    told: list[dict[str, Any]] = []
+    reported: list[dict[str, Any]] = []
 
     async def pre_request(call: Call, request: Request) -> None:
         call.facts["who"] = call.id
@@ -471,12 +471,12 @@ async def test_facts_that_steps_of_the_attempts_leave_reach_every_waiter() -> No
         attempt.call.facts["left"] = 7
 
     def record_metric(call: Call, metric: Metric) -> None:
-        told.append(dict(call.facts, id=call.id))
+        reported.append(dict(call.facts, id=call.id))
 
     steps = plugin("rate-x", pre_request=pre_request, rate_check=rate_check, record_metric=record_metric)
     async with client_of(fake_provider_plugin(Reply(after=1.0)), steps) as client:
         await asyncio.gather(chat(client), chat(client))
-    assert [(facts["who"] == facts["id"], facts["left"]) for facts in told] == [(True, 7), (True, 7)]
+    assert [(facts["who"] == facts["id"], facts["left"]) for facts in reported] == [(True, 7), (True, 7)]
 
 
 async def test_a_flight_is_as_urgent_as_its_most_urgent_waiter() -> None:

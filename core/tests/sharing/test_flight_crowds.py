@@ -107,14 +107,14 @@ async def test_a_crowd_costs_one_answer_beside_failures_and_what_all_left(ask: A
     observer = Observer()
     settings = {"health": {"enabled": False}}
     async with Client(settings, plugins=[fake, cache, observer], environment={}) as client:
-        told = await asyncio.gather(*(user(client, number) for number in range(crowd)))
+        reported = await asyncio.gather(*(user(client, number) for number in range(crowd)))
         await asyncio.sleep(10.0)
         runtime = await client.runtime()
         assert runtime.engine.flights is not None
         assert (runtime.engine.flights.open, len(runtime.engine.calls), len(runtime.engine.streams)) == (0, 0, 0)
         assert [runtime.instances.state(instance).in_flight for instance in runtime.instances] == [0]
 
-    survivors = [one for one in told if one is not None]
+    survivors = [one for one in reported if one is not None]
     asked = Counter(one.ended for one in fake.asked)
     assert asked["answered"] == 1
     assert len(fake.asked) == 1 + asked["failed"] + asked["cancelled"]

@@ -36,7 +36,7 @@ class Cache(Plugin):
         super().__init__()
         self.name = name
         self.entries: dict[CacheKey, CacheEntry] = {}
-        self.told: list[CacheEntry] = []
+        self.reported: list[CacheEntry] = []
         self.asked: list[tuple[CacheKey, ...]] = []
 
     @hookimpl
@@ -46,7 +46,7 @@ class Cache(Plugin):
 
     @hookimpl
     async def cache_store(self, entry: CacheEntry) -> None:
-        self.told.append(entry)
+        self.reported.append(entry)
         self.entries[entry.key] = entry
 
 
@@ -157,10 +157,10 @@ async def _one_batch(chance: random.Random, operations: int) -> None:
     for key, entry in known.entries.items():
         assert entry.response.text.startswith(f"<{key.tenant}|")  # type: ignore[union-attr]
     sent = Counter(asked.attempt.call.principal.tenant for asked in fake.asked)
-    told: Counter[str] = Counter()
+    reported: Counter[str] = Counter()
     for metric in observer.metrics:
-        told[metric.tenant] += metric.attempts
-    assert told == sent
+        reported[metric.tenant] += metric.attempts
+    assert reported == sent
     assert len(observer.metrics) == operations
     assert sum(metric.coalesced for metric in observer.metrics) > 0
 
@@ -214,13 +214,13 @@ async def test_a_hit_is_told_to_the_caches_that_were_asked_before() -> None:
     async with client_with(fake, *caches) as client:
         await chat(client)
         for one in caches:
-            one.told.clear()
+            one.reported.clear()
         for empty in (0, 2):
             caches[empty].entries.clear()
         assert (await chat(client)).cached == "cache-b"
-        assert [[entry.source for entry in one.told] for one in caches] == [["cache-b"], [], []]
+        assert [[entry.source for entry in one.reported] for one in caches] == [["cache-b"], [], []]
         assert (await chat(client)).cached == "cache-a"
-        assert [len(one.told) for one in caches] == [1, 0, 0]
+        assert [len(one.reported) for one in caches] == [1, 0, 0]
         await chat(client, cache=CachePolicy(store=False))
 
 
@@ -258,10 +258,10 @@ async def test_several_answers_to_one_request_are_kept() -> None:
     """So many as the setting says are asked for; from then on one of them answers."""
     fake = numbered()
     async with client_with(fake, Cache(), sharing={"policy": "all", "samples": 3}) as client:
-        told = [(await chat(client, temperature=1)).text for _ in range(60)]
+        reported = [(await chat(client, temperature=1)).text for _ in range(60)]
     assert len(fake.asked) == 3
-    assert set(told) == {"0", "1", "2"}
-    assert min(Counter(told).values()) > 5
+    assert set(reported) == {"0", "1", "2"}
+    assert min(Counter(reported).values()) > 5
 
 
 async def test_a_call_may_name_its_sample() -> None:
@@ -269,8 +269,8 @@ async def test_a_call_may_name_its_sample() -> None:
     fake = numbered()
     async with client_with(fake, Cache(), sharing={"policy": "all"}) as client:
         named = [CachePolicy(sample=number) for number in (1, 2, 1, 2)]
-        told = await asyncio.gather(*(client.chat("Hello.", cache=one) for one in named))
-        assert told[0].text == told[2].text != told[1].text == told[3].text
+        reported = await asyncio.gather(*(client.chat("Hello.", cache=one) for one in named))
+        assert reported[0].text == reported[2].text != reported[1].text == reported[3].text
         await asyncio.sleep(1.0)
         assert (await client.chat("Hello.")).text == "2"
     assert len(fake.asked) == 3

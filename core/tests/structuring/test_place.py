@@ -67,10 +67,10 @@ def test_a_name_that_only_contains_such_a_word_is_plain(name: str) -> None:
 def test_an_unknown_name_gets_the_nearest_right_one() -> None:
     """Also when it differs by case or by a hyphen."""
     known = ["limit", "keepalive", "max_size"]
-    assert HERE.unknown("limt", known).mend == "Did you mean limit?"
-    assert HERE.unknown("KeepAlive", known).mend == "Did you mean keepalive?"
-    assert HERE.unknown("max-size", known).mend == "Did you mean max_size?"
-    assert HERE.unknown("colour", known).mend is None
+    assert HERE.unknown("limt", known).hint == "Did you mean limit?"
+    assert HERE.unknown("KeepAlive", known).hint == "Did you mean keepalive?"
+    assert HERE.unknown("max-size", known).hint == "Did you mean max_size?"
+    assert HERE.unknown("colour", known).hint is None
 
 
 def test_an_unknown_name_gets_the_list_of_right_ones() -> None:
@@ -84,7 +84,7 @@ def test_an_unknown_name_gets_the_list_of_right_ones() -> None:
 def test_a_name_of_the_top_that_stands_too_low_is_sent_up() -> None:
     """What follows a header belongs to that header, which surprises everybody once."""
     place = Place("localagent.toml", top=frozenset({"default_model"})).key("models").key("fast")
-    assert place.unknown("default_model", ["targets"]).mend == (
+    assert place.unknown("default_model", ["targets"]).hint == (
         "default_model belongs at the top of the file, above the first [table]."
     )
 

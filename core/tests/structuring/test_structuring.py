@@ -112,7 +112,7 @@ def test_an_unknown_key_is_refused_with_file_key_and_the_nearest_right_name() ->
     """A setting with a typing error is never ignored in silence."""
     error = refusal({"name": "hall", "shelves": [{"height": 1, "woood": "oak"}]})
     assert error.message == "localagent.toml: shelves[0].woood is unknown: expected height or wood."
-    assert error.mend == "Did you mean wood?"
+    assert error.hint == "Did you mean wood?"
 
 
 @pytest.mark.parametrize(

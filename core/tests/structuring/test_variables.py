@@ -32,7 +32,7 @@ async def test_a_number_that_is_none_is_one_error(value: str) -> None:
     assert "LOCALAGENT_PROCESSES" in error.message
     assert COUNT in error.message
     assert len(error.message) < 200
-    assert error.mend == "Correct LOCALAGENT_PROCESSES, or unset it."
+    assert error.hint == "Correct LOCALAGENT_PROCESSES, or unset it."
 
 
 @pytest.mark.parametrize("value", ["{", "[]", '{"a": 1}', "null", "true", "[" * 5000, '"text"'])

@@ -344,8 +344,8 @@ async def test_what_is_called_may_arm_again() -> None:
 
 async def test_one_function_that_raises_does_not_stop_the_wheel() -> None:
     """The calls of others are not hurt."""
-    wheel, called, told = Wheel(asyncio.get_running_loop()), [], []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+    wheel, called, reported = Wheel(asyncio.get_running_loop()), [], []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))
 
     def fails() -> None:
         raise ValueError
@@ -356,4 +356,4 @@ async def test_one_function_that_raises_does_not_stop_the_wheel() -> None:
     wheel.add(at + 1.0, Calling(lambda: called.append(2)), now())
     await asyncio.sleep(5.0)
     wheel.close()
-    assert (called, len(told)) == ([1, 2], 1)
+    assert (called, len(reported)) == ([1, 2], 1)

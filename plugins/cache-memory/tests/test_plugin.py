@@ -76,8 +76,8 @@ async def test_memory_is_freed_though_nobody_asks() -> None:
 async def test_an_answer_of_another_cache_keeps_its_age() -> None:
     """What was made 50 seconds ago has 10 of its minute left; a clock that was set back makes nobody immortal."""
     async with FakeCore() as core, core.plugged(MemoryCachePlugin, MINUTE) as cache:
-        old = entry_of(1, stored=core.wall() - 50, source="cache-other")
-        ahead = entry_of(2, stored=core.wall() + 9_999, source="cache-other")
+        old = entry_of(1, stored=core.wall_time() - 50, source="cache-other")
+        ahead = entry_of(2, stored=core.wall_time() + 9_999, source="cache-other")
         for entry in (old, ahead):
             await cache.ask("cache_store", core.call(), entry)
         await asyncio.sleep(9)
@@ -93,7 +93,7 @@ async def test_its_own_hit_is_not_stored_anew() -> None:
     """Where another cache is told of a hit, this one is told of its own, too: that prolongs nothing."""
     async with FakeCore() as core, core.plugged(MemoryCachePlugin, MINUTE) as cache:
         await cache.ask("cache_store", core.call(), entry_of(1))
-        await cache.ask("cache_store", core.call(), entry_of(1, stored=core.wall(), source="cache-memory"))
+        await cache.ask("cache_store", core.call(), entry_of(1, stored=core.wall_time(), source="cache-memory"))
         assert cache.plugin.figures().total.stored == 1
 
 

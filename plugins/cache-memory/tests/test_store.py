@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from localagent import CacheEntry, ChatResponse, Usage
-from localagent.records import CacheCounts, Which
+from localagent.records import CacheCounts, EntryFilter
 from localagent_cache_memory import Counts
 from localagent_cache_memory.sizes import size_of
 from localagent_cache_memory.store import PAIRS, AnswerStore
@@ -114,14 +114,19 @@ def test_what_is_meant_is_chosen_and_purged() -> None:
     for number in range(10):
         kept.keep(entry_of(number, tenant="a"), 0.0)
         kept.keep(entry_of(number, tenant="b", model="fake/n"), 20.0)
-    chosen = [(Which(), 20), (Which(tenant="a"), 10), (Which(model="fake/n"), 10), (Which(older=25.0), 10),
-              (Which(tenant="b", older=25.0), 0)]  # fmt: skip
-    assert [len(kept.chosen(which, 30.0)) for which, _ in chosen] == [many for _, many in chosen]
-    assert {told.age for _, told in kept.chosen(Which(tenant="b"), 30.0)} == {10.0}
-    assert len(kept.chosen(Which(), TTL)) == 10  # those of a have expired
-    assert kept.purge(Which(older=25.0), 30.0) == 10
-    assert [told.tenant for _, told in kept.chosen(Which(), 30.0)] == ["b"] * 10
-    assert kept.purge(Which(), 30.0) == 10
+    chosen = [
+        (EntryFilter(), 20),
+        (EntryFilter(tenant="a"), 10),
+        (EntryFilter(model="fake/n"), 10),
+        (EntryFilter(older=25.0), 10),
+        (EntryFilter(tenant="b", older=25.0), 0),
+    ]
+    assert [len(kept.chosen(entry_filter, 30.0)) for entry_filter, _ in chosen] == [many for _, many in chosen]
+    assert {reported.age for _, reported in kept.chosen(EntryFilter(tenant="b"), 30.0)} == {10.0}
+    assert len(kept.chosen(EntryFilter(), TTL)) == 10  # those of a have expired
+    assert kept.purge(EntryFilter(older=25.0), 30.0) == 10
+    assert [reported.tenant for _, reported in kept.chosen(EntryFilter(), 30.0)] == ["b"] * 10
+    assert kept.purge(EntryFilter(), 30.0) == 10
     assert (kept.figures().entries, kept.figures().size, len(kept._deadlines)) == (0, 0, 0)
 
 

@@ -57,10 +57,13 @@ class Cache:
 
 @asynccontextmanager
 async def opened(
-    folder: Path, wall: Callable[[], float] = lambda: NOW, clock: Callable[[], float] | None = None, **settings: Any
+    folder: Path,
+    wall_time: Callable[[], float] = lambda: NOW,
+    clock: Callable[[], float] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Cache]:
     """Open the cache in a folder; how quick the disk is today is not judged, unless by a clock that is passed."""
     clock = clock or ManualClock()
     made = SqliteCacheSettings(folder=folder, **settings)
-    async with FakeCore(wall=wall, clock=clock) as core, core.plugged(SqliteCachePlugin, made) as plugged:
+    async with FakeCore(wall_time=wall_time, clock=clock) as core, core.plugged(SqliteCachePlugin, made) as plugged:
         yield Cache(plugged.plugin, core)

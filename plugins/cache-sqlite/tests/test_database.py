@@ -86,7 +86,7 @@ async def test_a_process_killed_while_it_writes_leaves_a_readable_file(lines: in
     async with opened(tmp_path) as cache:
         found = cache.numbers(range(written + 1))
         assert found == list(range(written + 1))
-        figures = await cache.plugin.cache_figures()
+        figures = await cache.plugin.cache_stats()
         assert figures.entries >= written + 1
         rows = sqlite3.connect(tmp_path / FILE)
         assert rows.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -108,7 +108,7 @@ async def test_processes_share_what_each_has_written(tmp_path: Path) -> None:
     assert [int(output) for output, _ in outputs] == [200, 200]
     async with opened(tmp_path) as cache:
         assert cache.numbers(range(400)) == list(range(400))
-        figures = await cache.plugin.cache_figures()
+        figures = await cache.plugin.cache_stats()
     assert figures.entries == 400
     assert sum(counts.stored for counts in figures.counts) == 400
 
@@ -370,7 +370,7 @@ class SlowClock(ManualClock):
 async def test_a_clock_that_jumps_makes_nobody_immortal(tmp_path: Path) -> None:
     """Set forward by more than ttl: a miss. Set back by more than a minute: a miss, too. And back again: a hit."""
     now = [NOW]
-    async with opened(tmp_path, wall=lambda: now[0], ttl=3600.0) as cache:
+    async with opened(tmp_path, wall_time=lambda: now[0], ttl=3600.0) as cache:
         cache.keep(entry_of(1))
         await cache.flushed()
         found = []
@@ -383,7 +383,7 @@ async def test_a_clock_that_jumps_makes_nobody_immortal(tmp_path: Path) -> None:
 async def test_an_answer_of_another_cache_keeps_its_age(tmp_path: Path) -> None:
     """What was made 50 seconds ago has 10 of its minute left; what is too old already is not kept."""
     now = [NOW]
-    async with opened(tmp_path, wall=lambda: now[0], ttl=60.0) as cache:
+    async with opened(tmp_path, wall_time=lambda: now[0], ttl=60.0) as cache:
         cache.keep(entry_of(1, stored=NOW - 50, source="cache-other"), entry_of(2, stored=NOW - 60, source="other"))
         await cache.flushed()
         now[0] += 9.0

@@ -244,9 +244,9 @@ class Keeping(RuleBasedStateMachine):
     @invariant()
     def the_bounds_and_sums_hold(self) -> None:
         small, main = fill(self.connection)
-        for queue, told in ((0, small), (1, main)):
+        for queue, reported in ((0, small), (1, main)):
             query = f"SELECT count(*), coalesce(sum(size), 0) FROM entries WHERE queue = {queue}"
-            assert self.connection.execute(query).fetchone() == told
+            assert self.connection.execute(query).fetchone() == reported
         assert small.entries + main.entries <= self.rows.bounds.entries
         assert small.size + main.size <= self.rows.bounds.size
         assert self.rows.one("SELECT count(*) FROM answers") == small.entries + main.entries

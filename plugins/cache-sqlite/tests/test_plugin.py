@@ -12,7 +12,7 @@ from sqlite_entries import NOW, entry_of, files, key_of, opened
 
 from localagent import CacheEntry, ChatResponse, Client, Usage
 from localagent.errors import SettingsError, StartError
-from localagent.records import CacheContents, CacheCounts, Which
+from localagent.records import CacheContents, CacheCounts, EntryFilter
 from localagent_cache_sqlite import SqliteCachePlugin, SqliteCacheSettings
 from localagent_cache_sqlite.entry_rows import decoded, encoded
 from localagent_testing import fake_provider_plugin
@@ -52,7 +52,7 @@ async def test_an_answer_that_is_too_large_is_not_kept_and_the_older_one_goes(tm
         assert cache.numbers([1, 2]) == [2]
         await cache.flushed()
         assert cache.numbers([1, 2]) == [2]
-        (counts,) = (await cache.plugin.cache_figures()).counts
+        (counts,) = (await cache.plugin.cache_stats()).counts
         assert (counts.too_large, counts.stored) == (1, 2)
 
 
@@ -60,7 +60,7 @@ async def test_its_own_hit_is_not_stored_anew(tmp_path: Path) -> None:
     """Where another cache is told of a hit, this one is told of its own, too: that prolongs nothing."""
     async with opened(tmp_path) as cache:
         cache.keep(entry_of(1), entry_of(1, source="cache-sqlite"))
-        assert (await cache.plugin.cache_figures()).counts[0].stored == 1
+        assert (await cache.plugin.cache_stats()).counts[0].stored == 1
 
 
 async def test_facts_that_cannot_be_written_are_no_error(tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ async def test_figures_are_those_of_all_processes_and_restarts(tmp_path: Path) -
                 cache.find(key_of(9, tenant="a"), key_of(1, tenant="a"))
             cache.find(key_of(9, model="fake/other"))
     async with opened(tmp_path) as cache:
-        figures = await cache.plugin.cache_figures()
-        kept = [entry async for entry in cache.plugin.cache_entries(Which())]
+        figures = await cache.plugin.cache_stats()
+        kept = [entry async for entry in cache.plugin.cache_entries(EntryFilter())]
     assert figures.entries == 2
     assert figures.counts == (
         CacheCounts("fake/m", "a", hits=6, stored=2),
@@ -108,32 +108,36 @@ async def test_figures_are_those_of_all_processes_and_restarts(tmp_path: Path) -
 async def test_what_is_meant_is_listed_exported_and_purged(tmp_path: Path) -> None:
     """By model, tenant and age, more than a page of each; the rest stays."""
     now = [NOW]
-    async with opened(tmp_path, wall=lambda: now[0]) as cache:
+    async with opened(tmp_path, wall_time=lambda: now[0]) as cache:
         cache.keep(*(entry_of(number, tenant="a") for number in range(450)))
         now[0] += 100.0
         cache.keep(*(entry_of(number, tenant="b", model="fake/n") for number in range(10)))
         contents: CacheContents = cache.plugin
-        for which, many in (
-            (Which(), 460), (Which(tenant="a"), 450), (Which(model="fake/n"), 10), (Which(older=50.0), 450),
-            (Which(model="fake/n", older=50.0), 0), (Which(tenant="c"), 0),
-        ):  # fmt: skip
-            assert len([entry async for entry in contents.cache_entries(which)]) == many
-            exported = [entry async for entry in contents.cache_export(which)]
+        for entry_filter, many in (
+            (EntryFilter(), 460),
+            (EntryFilter(tenant="a"), 450),
+            (EntryFilter(model="fake/n"), 10),
+            (EntryFilter(older=50.0), 450),
+            (EntryFilter(model="fake/n", older=50.0), 0),
+            (EntryFilter(tenant="c"), 0),
+        ):
+            assert len([entry async for entry in contents.cache_entries(entry_filter)]) == many
+            exported = [entry async for entry in contents.cache_export(entry_filter)]
             assert len(exported) == many
-            assert all(which.model in (None, entry.key.model) for entry in exported)
-        assert {entry.age async for entry in contents.cache_entries(Which(tenant="a"))} == {100.0}
-        assert await contents.cache_purge(Which(tenant="a")) == 450
+            assert all(entry_filter.model in (None, entry.key.model) for entry in exported)
+        assert {entry.age async for entry in contents.cache_entries(EntryFilter(tenant="a"))} == {100.0}
+        assert await contents.cache_purge(EntryFilter(tenant="a")) == 450
         assert cache.find(key_of(1, tenant="a")) is None
         assert cache.find(key_of(1, tenant="b", model="fake/n")) is not None
-        assert await contents.cache_purge(Which()) == 10
-        assert (await contents.cache_figures()).entries == 0
+        assert await contents.cache_purge(EntryFilter()) == 10
+        assert (await contents.cache_stats()).entries == 0
 
 
 async def test_a_purge_gives_the_room_back(tmp_path: Path) -> None:
     """The file is small again."""
     async with opened(tmp_path) as cache:
         cache.keep(*(entry_of(number, length=10_000) for number in range(200)))
-        await cache.plugin.cache_purge(Which())
+        await cache.plugin.cache_purge(EntryFilter())
         assert sum(file.stat().st_size for file in files(tmp_path).values()) < 300_000
 
 
@@ -162,9 +166,9 @@ async def test_without_a_state_folder_nothing_is_kept(tmp_path: Path, caplog: py
         assert isinstance(cache, SqliteCachePlugin)
         await cache.flushed()
         with pytest.raises(StartError, match="keeps nothing"):
-            await cache.cache_figures()
+            await cache.cache_stats()
         with pytest.raises(StartError, match="keeps nothing"):
-            await cache.cache_purge(Which())
+            await cache.cache_purge(EntryFilter())
     warnings = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == 1
     assert "cache-sqlite: answers" in warnings[0]

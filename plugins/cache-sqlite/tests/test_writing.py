@@ -12,7 +12,7 @@ import pytest
 from sqlite_entries import NOW, entry_of, key_of, opened
 
 from localagent import CacheEntry, CacheKey, ChatResponse
-from localagent.records import Which
+from localagent.records import EntryFilter
 from localagent_cache_sqlite import schema
 from localagent_cache_sqlite.entry_rows import Row, encoded, row_id
 from localagent_cache_sqlite.eviction import Bounds, fill
@@ -95,7 +95,7 @@ async def test_a_burst_is_kept_whole(tmp_path: Path) -> None:
         cache.keep(*(entry_of(number) for number in range(4000)))
         await cache.flushed()
         assert cache.numbers(range(4000)) == list(range(4000))
-        assert await cache.plugin.cache_purge(Which(older=-1.0)) == 4000
+        assert await cache.plugin.cache_purge(EntryFilter(older=-1.0)) == 4000
 
 
 async def test_any_number_of_keys_may_be_looked_up(tmp_path: Path) -> None:

@@ -123,12 +123,12 @@ async def test_an_unknown_model_has_the_list_asked_again_once() -> None:
 @pytest.mark.virtual
 async def test_the_next_process_knows_what_this_one_heard(tmp_path: Path) -> None:
     """With its age, and with what a model can do."""
-    wall = Wall()
-    async with FakeCore(folder=tmp_path, wall=wall) as core, core.plugged(CatalogPlugin, MINUTES) as catalog:
+    wall_time = Wall()
+    async with FakeCore(folder=tmp_path, wall_time=wall_time) as core, core.plugged(CatalogPlugin, MINUTES) as catalog:
         await catalog.ask("models_listed", core.instance("one", url=FAR), NEW)
         await turns()
-    wall.now += 500.0
-    async with FakeCore(folder=tmp_path, wall=wall) as core, core.plugged(CatalogPlugin, MINUTES) as catalog:
+    wall_time.now += 500.0
+    async with FakeCore(folder=tmp_path, wall_time=wall_time) as core, core.plugged(CatalogPlugin, MINUTES) as catalog:
         one = core.instance("one", url=FAR)
         assert await catalog.ask("list_models", one) == NEW
         assert core.models.asked == []
@@ -141,16 +141,16 @@ async def test_the_next_process_knows_what_this_one_heard(tmp_path: Path) -> Non
 @pytest.mark.virtual
 async def test_what_another_process_heard_meanwhile_is_taken_in(tmp_path: Path) -> None:
     """A list that has aged here is not asked for if a neighbour has a newer one."""
-    wall = Wall()
+    wall_time = Wall()
     async with (
-        FakeCore(folder=tmp_path, wall=wall) as core, core.plugged(CatalogPlugin, MINUTES) as catalog,
-        FakeCore(folder=tmp_path, wall=wall) as other, other.plugged(CatalogPlugin, MINUTES) as neighbour,
+        FakeCore(folder=tmp_path, wall_time=wall_time) as core, core.plugged(CatalogPlugin, MINUTES) as catalog,
+        FakeCore(folder=tmp_path, wall_time=wall_time) as other, other.plugged(CatalogPlugin, MINUTES) as neighbour,
     ):  # fmt: skip
         one = core.instance("one", url=FAR)
         await catalog.ask("models_listed", one, OLD)
         await turns()
         await asyncio.sleep(700.0)
-        wall.now += 700.0
+        wall_time.now += 700.0
         await neighbour.ask("models_listed", other.instance("one", url=FAR), NEW)
         await turns()
         assert await catalog.ask("list_models", one) == NEW
@@ -192,12 +192,12 @@ async def test_a_damaged_file_is_no_file(tmp_path: Path, damage: bytes) -> None:
 @pytest.mark.virtual
 async def test_a_clock_that_was_set_back_makes_no_list_young(tmp_path: Path) -> None:
     """What seems to come from the future is answered and asked for anew."""
-    wall = Wall()
-    async with FakeCore(folder=tmp_path, wall=wall) as core, core.plugged(CatalogPlugin, MINUTES) as catalog:
+    wall_time = Wall()
+    async with FakeCore(folder=tmp_path, wall_time=wall_time) as core, core.plugged(CatalogPlugin, MINUTES) as catalog:
         await catalog.ask("models_listed", core.instance("one", url=FAR), OLD)
         await turns()
-    wall.now -= 86400.0
-    async with FakeCore(folder=tmp_path, wall=wall) as core, core.plugged(CatalogPlugin, MINUTES) as catalog:
+    wall_time.now -= 86400.0
+    async with FakeCore(folder=tmp_path, wall_time=wall_time) as core, core.plugged(CatalogPlugin, MINUTES) as catalog:
         assert await catalog.ask("list_models", core.instance("one", url=FAR)) == OLD
         await turns()
         assert core.models.asked == ["one"]

@@ -11,7 +11,7 @@ CACHE = """
     from pathlib import Path
 
     from localagent import CacheEntry, CacheKey, ChatResponse, Plugin
-    from localagent.records import CacheCounts, CacheFigures, KeptAnswer, Which
+    from localagent.records import CacheCounts, CacheStats, EntryInfo, EntryFilter
 
     AGES = {"a": 10.0, "b": 3600.0}
 
@@ -20,13 +20,13 @@ CACHE = """
             keys = {name: CacheKey(name.encode() * 32, bytes(16), 7, f"wire/{name}", "t" + name) for name in AGES}
             return [(key, AGES[name]) for name, key in keys.items() if which.fits(key, AGES[name])]
 
-        async def cache_figures(self):
+        async def cache_stats(self):
             counts = (CacheCounts("wire/a", "ta", hits=3, misses=1, stored=2), CacheCounts("", "", hits=1))
-            return CacheFigures(2, 3 * 2**20, 10, 2**30, counts, WHERE)
+            return CacheStats(2, 3 * 2**20, 10, 2**30, counts, WHERE)
 
         async def cache_entries(self, which):
             for key, age in self.kept(which):
-                yield KeptAnswer(key.digest.hex(), key.model, key.tenant, age, 2048, 5)
+                yield EntryInfo(key.digest.hex(), key.model, key.tenant, age, 2048, 5)
 
         async def cache_export(self, which):
             for key, age in self.kept(which):
@@ -69,9 +69,9 @@ async def test_stats_of_models_and_tenants(shelf: Any) -> None:
         ["cache-shelf", "wire/a", "ta", "3", "1", "2", "0", "0", "0"],
         ["cache-shelf", "(others)", "", "1", "0", "0", "0", "0", "0"],
     ]
-    told = json.loads((await shelf.run("cache", "stats", "--json")).out)["caches"]
-    assert told["cache-shelf"]["counts"][0]["hits"] == 3
-    assert told["cache-near"]["max_size"] == 2**30
+    reported = json.loads((await shelf.run("cache", "stats", "--json")).out)["caches"]
+    assert reported["cache-shelf"]["counts"][0]["hits"] == 3
+    assert reported["cache-near"]["max_size"] == 2**30
 
 
 @pytest.mark.parametrize(

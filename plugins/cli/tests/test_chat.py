@@ -133,7 +133,7 @@ async def test_ctrl_c_in_a_line_drops_the_line(shell: Any, says: Any) -> None:
 async def test_ctrl_c_twice_leaves_at_once(shell: Any, arguments: tuple[str, ...]) -> None:
     """Also when what the first one cancelled does not come to an end."""
     shell.plugin("request-lingers", "Lingers", LINGERS)
-    shell.use("http://127.0.0.1:9/v1", plugins=("request-lingers",), more="[limits]\npre_request = 600")
+    shell.use("http://127.0.0.1:9/v1", plugins=("request-lingers",), more="[step_timeouts]\npre_request = 600")
     async with shell.screen(*arguments) as screen:
         if arguments == ("chat",):
             await screen.shows("> ")

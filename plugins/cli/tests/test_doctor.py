@@ -1,4 +1,4 @@
-"""``localagent doctor``: each finding with what mends it, and an exit code that says whether something is broken."""
+"""``localagent doctor``: each finding with how to fix it, and an exit code that says whether something is broken."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_all_is_well(shell: Any) -> None:
 
 
 async def test_it_is_readable(shell: Any) -> None:
-    """A line a finding, with the level in front; what mends it stands below."""
+    """A line a finding, with the level in front; how to fix it stands below."""
     shell.settings('use = ["provider-wire"]\n[plugins.cache-nowhere]\nttl = 1')
     result = await shell.run("doctor")
     lines = result.out.splitlines()
@@ -73,7 +73,7 @@ DIAGNOSED = """
     class Diagnosed(Plugin):
         def diagnose(self, settings):
             if settings.default_model == "fails":
-                raise StartError("It could not look.", mend="Let it.")
+                raise StartError("It could not look.", hint="Let it.")
             return [Finding("broken", "its files", "They are gone.", "Restore them.")]
 """
 
@@ -82,7 +82,7 @@ async def test_plugins_say_what_is_wrong_with_what_is_theirs(shell: Any) -> None
     """And one that cannot look is named."""
     shell.plugin("cache-own", "Diagnosed", DIAGNOSED)
     code, found = await findings(shell)
-    assert (code, found["its files"]["level"], found["its files"]["mend"]) == (1, "broken", "Restore them.")
+    assert (code, found["its files"]["level"], found["its files"]["hint"]) == (1, "broken", "Restore them.")
     shell.settings('default_model = "fails"')
     code, found = await findings(shell)
     assert (code, found["plugin cache-own"]["text"]) == (1, "It could not look.")
@@ -97,8 +97,8 @@ async def test_a_state_folder_that_others_may_write_to_is_told(shell: Any, tmp_p
     (folder.parent if above else folder).chmod(0o777)
     shell.settings(f'state_folder = "{folder}"')
     _, found = await findings(shell)
-    told = found["state folder"]
-    assert (told["level"], told["mend"]) == ("warn", f"Run: chmod go-w {folder.parent if above else folder}")
+    reported = found["state folder"]
+    assert (reported["level"], reported["hint"]) == ("warn", f"Run: chmod go-w {folder.parent if above else folder}")
 
 
 async def test_an_instance_that_cannot_be_reached_is_broken(shell: Any) -> None:
@@ -125,7 +125,7 @@ async def test_what_is_active_without_being_named(shell: Any) -> None:
         shell.environment["FOUND_AT"] = server.url
         _, found = await findings(shell)
     assert (found["settings"]["level"], found["plugins"]["level"]) == ("note", "note")
-    assert "localagent config init" in found["settings"]["mend"]
+    assert "localagent config init" in found["settings"]["hint"]
     assert {"provider-found", "provider-wire"} <= set(found["plugins"]["text"].rstrip(".").replace(",", "").split())
     assert found["provider found"]["level"] == "note"
     assert "without being named" in found["provider found"]["text"]
@@ -135,19 +135,19 @@ async def test_wrong_settings_are_a_finding(shell: Any) -> None:
     """And not the end of it: what does not depend on them is told all the same."""
     shell.settings('timeot = "5 s"')
     code, found = await findings(shell)
-    assert (code, found["settings"]["level"], found["settings"]["mend"]) == (1, "broken", "Did you mean timeout?")
+    assert (code, found["settings"]["level"], found["settings"]["hint"]) == (1, "broken", "Did you mean timeout?")
     assert found["python"]["level"] == "ok"
 
 
 async def test_broken_and_missing_plugins_are_findings(shell: Any) -> None:
-    """Each with the command that mends it."""
+    """Each with the command that fixes it."""
     shell.plugin("cache-broken", "Broken", "import a_module_that_is_not_there")
     code, found = await findings(shell)
     assert (code, found["plugin cache-broken"]["level"]) == (1, "broken")
-    assert "Upgrade the-cache-broken from where it was installed" in found["plugin cache-broken"]["mend"]
+    assert "Upgrade the-cache-broken from where it was installed" in found["plugin cache-broken"]["hint"]
     shell.settings('use = ["cache-quantum"]')
     code, found = await findings(shell)
-    assert (code, found["plugins"]["mend"]) == (1, "See: localagent plugins")
+    assert (code, found["plugins"]["hint"]) == (1, "See: localagent plugins")
 
 
 async def test_nothing_to_ask_is_broken(shell: Any) -> None:
@@ -155,7 +155,7 @@ async def test_nothing_to_ask_is_broken(shell: Any) -> None:
     shell.settings("use = []")
     code, found = await findings(shell)
     assert code == 1
-    assert found["plugins"]["mend"].startswith(install("localagent-provider-llamacpp"))
+    assert found["plugins"]["hint"].startswith(install("localagent-provider-llamacpp"))
 
 
 async def test_settings_that_have_no_effect(shell: Any) -> None:
@@ -170,8 +170,8 @@ async def test_settings_that_have_no_effect(shell: Any) -> None:
     _, found = await findings(shell)
     there = "failure-retry" in find_plugins()
     away = "Name failure-retry in: use = [...]" if there else install("localagent-failure-retry")
-    assert found["[plugins.request-grumbles]"]["mend"] == "Name request-grumbles in: use = [...]"
-    assert found["[order] rate_check"]["mend"] == away
+    assert found["[plugins.request-grumbles]"]["hint"] == "Name request-grumbles in: use = [...]"
+    assert found["[order] rate_check"]["hint"] == away
     assert {found[name]["level"] for name in ("[plugins.request-grumbles]", "[order] rate_check")} == {"warn"}
 
 
@@ -217,7 +217,7 @@ async def test_the_slow_parser_is_found(shell: Any) -> None:
     """Without its parts in C the HTTP library works, slowly."""
     shell.environment["AIOHTTP_NO_EXTENSIONS"] = "1"
     _, found = await findings(shell)
-    assert (found["aiohttp"]["level"], found["aiohttp"]["mend"]) == ("warn", "Run: unset AIOHTTP_NO_EXTENSIONS")
+    assert (found["aiohttp"]["level"], found["aiohttp"]["hint"]) == ("warn", "Run: unset AIOHTTP_NO_EXTENSIONS")
 
 
 def stranger(shell: Any, name: str, package: str = "localagent") -> None:
@@ -240,8 +240,8 @@ async def test_a_stranger_with_our_import_package_is_found(shell: Any, name: str
     finding = found[f"distribution {name.lower()}"]
     assert (code, finding["level"]) == (1, "broken")
     assert "not part of LocalAgent" in finding["text"]
-    assert f"pip uninstall {name.lower()}" in finding["mend"]
-    assert install("localagent-core", options="--force-reinstall --no-deps") in finding["mend"]
+    assert f"pip uninstall {name.lower()}" in finding["hint"]
+    assert install("localagent-core", options="--force-reinstall --no-deps") in finding["hint"]
     assert [subject for subject in found if subject.startswith("distribution ")] == [f"distribution {name.lower()}"]
 
 

@@ -93,7 +93,7 @@ async def test_a_missing_plugin(shell: Any) -> None:
 
 
 async def test_a_broken_plugin_that_was_asked_for(shell: Any) -> None:
-    """Named with its distribution and version, what it lacks, and the command that mends it."""
+    """Named with its distribution and version, what it lacks, and the command that fixes it."""
     shell.plugin("cache-broken", "Broken", BROKEN)
     shell.settings('use = ["cache-broken"]')
     one_sentence(

@@ -131,7 +131,7 @@ async def test_plugins_say_where_they_stand_and_why(shell: Any) -> None:
 
 
 async def test_plugins_that_are_not_loaded_say_why(shell: Any) -> None:
-    """Off by default, not chosen, or broken; the last with what mends it."""
+    """Off by default, not chosen, or broken; the last with how to fix it."""
     shell.plugin("failure-quiet", "Quiet", QUIET)
     shell.plugin("cache-broken", "Broken", BROKEN)
     result = await shell.run("plugins", "--json")
@@ -140,7 +140,7 @@ async def test_plugins_that_are_not_loaded_say_why(shell: Any) -> None:
     assert "off by default" in found["failure-quiet"]["why"]
     assert found["cache-broken"]["state"] == "failed"
     assert "a_module_that_is_not_there" in found["cache-broken"]["why"]
-    assert "Upgrade the-cache-broken from where it was installed" in found["cache-broken"]["mend"]
+    assert "Upgrade the-cache-broken from where it was installed" in found["cache-broken"]["hint"]
     assert result.err == ""
     shell.use("http://127.0.0.1:9")
     assert "not among the plugins that the settings name" in (await shell.run("plugins")).out

@@ -62,7 +62,7 @@ BROKEN = """
 REFUSES = """
     from localagent.errors import PluginError
 
-    raise PluginError("It needs another Python.", mend="Upgrade Python.")
+    raise PluginError("It needs another Python.", hint="Upgrade Python.")
 """
 STRANGE = """
     strange = "text"
@@ -110,9 +110,9 @@ async def test_a_name_that_is_taken_is_refused(shell: Any, says: Any) -> None:
         shell.use(server.url + "/v1", plugins=("bench-greeter",))
         result = await shell.run("ask", "Hi")
         assert (result.out, result.err) == ("Yes.\n", "")
-    told = "warning: the-bench-greeter brings a command ask, which localagent-cli has already; it is left out.\n"
+    reported = "warning: the-bench-greeter brings a command ask, which localagent-cli has already; it is left out.\n"
     for arguments in (("nothing",), ("--help",), ("greet", "--help")):
-        assert (await shell.run(*arguments)).err.startswith(told)
+        assert (await shell.run(*arguments)).err.startswith(reported)
     assert (await shell.run("--help")).out.count("\n  ask ") == 1
 
 

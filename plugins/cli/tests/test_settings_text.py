@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from localagent.records import Caps, PoolProfile
+from localagent.records import PoolProfile, SizeLimits
 from localagent.settings import read_seconds, setting_fields
 from localagent.settings.model import Alias, HealthSettings, RetryBudgetSettings, Settings, Sharing
 from localagent.settings.provider import InstanceSettings, ProviderSettings
@@ -26,11 +26,11 @@ from localagent_testing.canaries import CANARY_KEY, Canaries
 
 PAGE = Path(__file__).parents[3] / "docs/reference/settings.md"
 TABLES = [
-    Settings, Alias, ProviderSettings, InstanceSettings, Timeouts, Caps, PoolProfile, Sharing, RetryBudgetSettings,
-    HealthSettings,
+    Settings, Alias, ProviderSettings, InstanceSettings, Timeouts, SizeLimits, PoolProfile, Sharing,
+    RetryBudgetSettings, HealthSettings,
 ]  # fmt: skip
 TABLES_OF_THE_TOP = [
-    setting_fields(Settings)[key].kind for key in ("models", "providers", "plugins", "order", "limits")
+    setting_fields(Settings)[key].kind for key in ("models", "providers", "plugins", "order", "step_timeouts")
 ]
 
 FULL = """
@@ -46,14 +46,14 @@ instances = [{ url = "http://h:1", weight = 2, name = "big" }]
 keys = [{ env = "A_KEY" }, { file = "/run/secrets/a" }]
 headers = { X-Title = "mine", Authorization = { env = "B" } }
 timeouts = { first_token = "250 ms" }
-caps = { error = "1 KiB" }
+size_limits = { error = "1 KiB" }
 context = 8192
 [plugins.cache-memory]
 ttl = "1 h"
 when = 2026-01-02
 [order]
 rate_check = ["a", "b"]
-[limits]
+[step_timeouts]
 rate_check = 0.3
 [sharing]
 policy = "all"
@@ -116,7 +116,7 @@ def test_what_the_sample_calls_a_default_is_the_default() -> None:
     for name in ("timeout", "max_attempts", "retry", "health"):
         assert getattr(sample, name) == getattr(defaults, name)
     common, plain = sample.providers["vllm"], Settings().with_provider("vllm", {}, "test").providers["vllm"]
-    assert (common.pool, common.caps) == (plain.pool, plain.caps)
+    assert (common.pool, common.size_limits) == (plain.pool, plain.size_limits)
     for field in attrs.fields(type(plain.timeouts)):
         assert getattr(plain.timeouts, field.name) in (None, getattr(common.timeouts, field.name))
 
@@ -156,7 +156,7 @@ def test_defaults_are_shown_with_units() -> None:
     """What is in force, also when nobody wrote it."""
     shown = show(read("[providers.x]"))
     assert 'timeout = "10 min"' in shown
-    assert '[providers.x.caps]\nbody = "64 MiB"' in shown
+    assert '[providers.x.size_limits]\nbody = "64 MiB"' in shown
 
 
 def test_keys_are_shown_as_references(canaries: Canaries) -> None:

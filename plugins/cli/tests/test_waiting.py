@@ -26,7 +26,7 @@ WARNS = """
         async def pre_request(self, call, request):
             logging.getLogger("localagent").warning("A thing %s.", "happened")
             logging.getLogger("localagent").info("A detail.")
-            logging.getLogger("asyncio").error("Nobody can mend this.", exc_info=ValueError("raw"))
+            logging.getLogger("asyncio").error("Nobody can fix this.", exc_info=ValueError("raw"))
 """
 
 

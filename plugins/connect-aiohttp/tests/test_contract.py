@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import attrs
 
-from localagent.records import Caps, ConnectSettings, PoolProfile
+from localagent.records import ConnectSettings, PoolProfile, SizeLimits
 from localagent_connect_aiohttp import AiohttpConnectPlugin, AiohttpConnectSettings, AiohttpTransport, Permits
 from localagent_testing import ConnectContract, FakeCore, TransportContract
 from localagent_testing.contracts.exchanging import CAPS, HERE, POOL
@@ -20,8 +20,10 @@ class TestConnectAiohttp(ConnectContract):
 
 class TestAiohttpTransport(TransportContract):
     @asynccontextmanager
-    async def transport(self, *, pool: PoolProfile = POOL, caps: Caps = CAPS) -> AsyncIterator[AiohttpTransport]:
-        made = AiohttpTransport(attrs.evolve(HERE, pool=pool), ConnectSettings(caps))
+    async def transport(
+        self, *, pool: PoolProfile = POOL, size_limits: SizeLimits = CAPS
+    ) -> AsyncIterator[AiohttpTransport]:
+        made = AiohttpTransport(attrs.evolve(HERE, pool=pool), ConnectSettings(size_limits))
         try:
             yield made
         finally:
@@ -30,10 +32,14 @@ class TestAiohttpTransport(TransportContract):
 
 class TestWithinATotal(TransportContract):
     @asynccontextmanager
-    async def transport(self, *, pool: PoolProfile = POOL, caps: Caps = CAPS) -> AsyncIterator[AiohttpTransport]:
+    async def transport(
+        self, *, pool: PoolProfile = POOL, size_limits: SizeLimits = CAPS
+    ) -> AsyncIterator[AiohttpTransport]:
         instance, settings = attrs.evolve(HERE, pool=pool), AiohttpConnectSettings(limit=1000)
         async with FakeCore() as core:
-            made = AiohttpTransport(instance, ConnectSettings(caps), settings, total=Permits(1000), spawn=core.spawn)
+            made = AiohttpTransport(
+                instance, ConnectSettings(size_limits), settings, total=Permits(1000), spawn=core.spawn
+            )
             try:
                 yield made
             finally:

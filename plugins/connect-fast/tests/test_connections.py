@@ -90,11 +90,11 @@ async def test_what_nobody_reads_is_not_taken_in() -> None:
     """A reader that rests makes the server wait: no more is buffered than a mark and one read."""
     endless = (ReadRequest(), Send(head(200, CHUNKED)), Repeat((Send(chunk(bytes(65536))),)))
     async with FaultServer(endless) as server, fast() as transport, exchange(transport, server.url) as got:
-        await got.part()
+        await got.read_chunk()
         while got.connection is not None and not got.connection.reading_paused:  # noqa: ASYNC110 - the loop has a turn
             await asyncio.sleep(0)
         assert got.size <= MARK + 65536
-        assert await got.part()
+        assert await got.read_chunk()
         assert got.connection is not None
         assert not got.connection.reading_paused
 

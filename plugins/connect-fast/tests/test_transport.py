@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import attrs
 
-from localagent.records import Caps, ConnectSettings, PoolProfile
+from localagent.records import ConnectSettings, PoolProfile, SizeLimits
 from localagent_connect_fast import FastTransport, Resolver
 from localagent_testing import TransportContract
 from localagent_testing.contracts.exchanging import CAPS, HERE, POOL
@@ -15,9 +15,11 @@ from localagent_testing.contracts.exchanging import CAPS, HERE, POOL
 
 class TestFastTransport(TransportContract):
     @asynccontextmanager
-    async def transport(self, *, pool: PoolProfile = POOL, caps: Caps = CAPS) -> AsyncIterator[FastTransport]:
+    async def transport(
+        self, *, pool: PoolProfile = POOL, size_limits: SizeLimits = CAPS
+    ) -> AsyncIterator[FastTransport]:
         resolver = Resolver()
-        made = FastTransport(attrs.evolve(HERE, pool=pool), resolver, ConnectSettings(caps))
+        made = FastTransport(attrs.evolve(HERE, pool=pool), resolver, ConnectSettings(size_limits))
         try:
             yield made
         finally:

@@ -102,9 +102,9 @@ async def test_nothing_of_key_and_prompt_is_told(
         httpx.AsyncClient(base_url=served.url, headers=headers, trust_env=False) as http,
     ):
         for way, stream in ASKED:
-            told = await http.post(way.path, json=way.body(CANARY_PROMPT, stream=stream))
-            assert told.status_code >= 400 or (stream and said == "broken"), way.path
-            for text in (told.text, repr(told.headers.raw)):
+            reported = await http.post(way.path, json=way.body(CANARY_PROMPT, stream=stream))
+            assert reported.status_code >= 400 or (stream and said == "broken"), way.path
+            for text in (reported.text, repr(reported.headers.raw)):
                 assert text
                 canaries.watch(text)
         asked = [one for one in server.requests if one.method == "POST"]
@@ -122,9 +122,9 @@ async def test_nothing_of_a_wrong_key_is_told(serve: Any, keys: KeyStore, canari
     async with serve(log="all") as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
         for way, stream in ASKED:
             for headers in ({"authorization": f"Bearer {CLIENT_KEY}"}, {"x-api-key": CLIENT_KEY}):
-                told = await http.post(way.path, json=way.body(CANARY_PROMPT, stream=stream), headers=headers)
-                assert told.status_code == 401, way.path
-                canaries.watch(told.text + repr(told.headers.raw))
+                reported = await http.post(way.path, json=way.body(CANARY_PROMPT, stream=stream), headers=headers)
+                assert reported.status_code == 401, way.path
+                canaries.watch(reported.text + repr(reported.headers.raw))
     canaries.watch(capfd.readouterr().err)
 
 
@@ -144,9 +144,9 @@ async def test_nothing_of_a_wrong_body_is_told(serve: Any, canaries: Canaries, c
         httpx.AsyncClient(base_url=served.url, headers={"x-api-key": CANARY_KEY}, trust_env=False) as http,
     ):
         for body in bodies:
-            told = await http.post(way.path, content=body)
-            assert 400 <= told.status_code < 500, body
-            canaries.watch(told.text + repr(told.headers.raw))
+            reported = await http.post(way.path, content=body)
+            assert 400 <= reported.status_code < 500, body
+            canaries.watch(reported.text + repr(reported.headers.raw))
     canaries.watch(capfd.readouterr().err)
 
 
@@ -161,9 +161,9 @@ async def test_a_good_key_is_told_nowhere(
         serve(log="all") as served,
         httpx.AsyncClient(base_url=served.url, headers={"x-api-key": key.reveal()}, trust_env=False) as http,
     ):
-        told = [await http.post(path, json=WAYS[0].body(CANARY_PROMPT, model="other/m")) for path in paths]
-    assert [one.status_code for one in told] == [403, 404, 404]
-    texts = [one.text + repr(one.headers.raw) for one in told]
+        reported = [await http.post(path, json=WAYS[0].body(CANARY_PROMPT, model="other/m")) for path in paths]
+    assert [one.status_code for one in reported] == [403, 404, 404]
+    texts = [one.text + repr(one.headers.raw) for one in reported]
     for text in (*texts, capfd.readouterr().err, caplog.text):
         canaries.watch(text)
         assert secret[:20] not in text
@@ -214,10 +214,10 @@ async def test_no_key_in_the_address_is_told(
         for place, line in LINES.items():
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(f"{line}\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
-            told = (await reader.read()).decode()
-            assert told.startswith("HTTP/1."), place
-            canaries.watch(told.lower().replace("q7vt2mxw9lb", CANARY_KEY))  # the method came in capitals
-            canaries.watch(told)
+            reported = (await reader.read()).decode()
+            assert reported.startswith("HTTP/1."), place
+            canaries.watch(reported.lower().replace("q7vt2mxw9lb", CANARY_KEY))  # the method came in capitals
+            canaries.watch(reported)
             writer.close()
             await writer.wait_closed()
     lines = capfd.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 
 from localagent import Client, Plugin, Principal, hookimpl
 from localagent.errors import PluginError, Unauthenticated
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream, Route
 from localagent_gateway import GatewayPlugin
 from localagent_gateway.keys.store import KeyStore
 from localagent_testing import CANARY_PROMPT, fake_provider_plugin
@@ -22,7 +22,7 @@ class Badge(Plugin):
     name = "zz-badge"  # by its name it would stand behind the gateway
 
     @hookimpl(of="gateway")
-    async def gateway_authenticate(self, request: FrontRequest) -> Principal | None:
+    async def gateway_authenticate(self, request: HttpRequest) -> Principal | None:
         badge = request.headers.get("x-badge")
         if badge == "torn":
             raise Unauthenticated("This badge is torn.")
@@ -36,9 +36,9 @@ class Times(Plugin):
 
     @hookimpl(of="gateway")
     def gateway_add_routes(self) -> Sequence[Route]:
-        async def whole(front: FrontRequest, principal: Principal) -> FrontAnswer:
-            text = f"{front.method} {front.params['rest']} of {principal.tenant}: {front.body.decode()}"
-            return FrontAnswer(201, text.encode(), {"x-times": "yes"}, "text/plain")
+        async def whole(incoming: HttpRequest, principal: Principal) -> HttpResponse:
+            text = f"{incoming.method} {incoming.params['rest']} of {principal.tenant}: {incoming.body.decode()}"
+            return HttpResponse(201, text.encode(), {"x-times": "yes"}, "text/plain")
 
         return [Route("POST", "/times/{rest}", whole), Route("GET", "/open", _parts, open=True)]
 
@@ -49,15 +49,15 @@ class _Parts:
     def __init__(self) -> None:
         self._left = [b"one ", b"two"]
 
-    async def next(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         return self._left.pop(0) if self._left else b""
 
     async def aclose(self) -> None:
         self._left.clear()
 
 
-async def _parts(front: FrontRequest, principal: Principal) -> FrontStream:
-    return FrontStream(_Parts(), "text/plain")
+async def _parts(incoming: HttpRequest, principal: Principal) -> HttpStream:
+    return HttpStream(_Parts(), "text/plain")
 
 
 def adding(*routes: object, name: str = "other") -> type[Plugin]:
@@ -108,7 +108,7 @@ async def test_a_step_that_fails_lets_nobody_in(serve: Any) -> None:
         name = "broken"
 
         @hookimpl(of="gateway")
-        async def gateway_authenticate(self, request: FrontRequest) -> Principal | None:
+        async def gateway_authenticate(self, request: HttpRequest) -> Principal | None:
             raise ValueError(CANARY_PROMPT)
 
     async with serve(plugins=[Broken]) as served, httpx.AsyncClient(base_url=served.url) as http:
@@ -185,10 +185,10 @@ async def test_a_plugin_that_fails_to_add_is_refused_at_start(serve: Any) -> Non
 async def test_a_handler_that_fails_or_answers_nonsense_is_a_500(serve: Any) -> None:
     """In the words of an API, with the request's id, and without what it raised."""
 
-    async def raising(front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def raising(incoming: HttpRequest, principal: Principal) -> HttpResponse:
         raise ValueError(CANARY_PROMPT)
 
-    async def nonsense(front: FrontRequest, principal: Principal) -> Any:
+    async def nonsense(incoming: HttpRequest, principal: Principal) -> Any:
         return CANARY_PROMPT
 
     added = adding(Route("GET", "/raising", raising), Route("GET", "/nonsense", nonsense))

@@ -92,12 +92,12 @@ async def test_no_header_passes_in_either_direction(serve: Any, keys: KeyStore, 
         serve(settings(server.url), plugins=[WirePlugin]) as served,
         httpx.AsyncClient(base_url=served.url, headers=sent, trust_env=False) as http,
     ):
-        told = await http.post(way.path, json=way.body("Hi", stream=stream))
+        reported = await http.post(way.path, json=way.body("Hi", stream=stream))
         requests = [one for one in server.requests if one.method == "POST"]
         host = server.url.removeprefix("http://")
     asks_nobody = way.path.endswith("count_tokens")  # refused: no plugin here counts tokens
-    assert told.status_code == (400 if asks_nobody else 200), told.text
-    assert TELLTALE not in repr(told.headers)
+    assert reported.status_code == (400 if asks_nobody else 200), reported.text
+    assert TELLTALE not in repr(reported.headers)
     for request in requests:
         assert {name.lower() for name, _ in request.headers} <= {
             "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host",
@@ -119,9 +119,9 @@ async def test_no_field_chooses_host_key_or_header(serve: Any, way: Way) -> None
         httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
     ):
         for field in sorted(DENIED):
-            told = await http.post(way.path, json={**way.body("Hi"), field: "http://127.0.0.1:1"})
-            assert told.status_code == 400, field
-            assert field in told.text
+            reported = await http.post(way.path, json={**way.body("Hi"), field: "http://127.0.0.1:1"})
+            assert reported.status_code == 400, field
+            assert field in reported.text
         assert [one for one in server.requests if one.method == "POST"] == []
 
 
@@ -134,8 +134,8 @@ async def test_no_header_or_query_chooses_a_target(serve: Any) -> None:
         serve(settings(server.url), plugins=[WirePlugin]) as served,
         httpx.AsyncClient(base_url=served.url, headers=steering, trust_env=False) as http,
     ):
-        told = await http.post("/v1/chat/completions?api_base=http://127.0.0.1:1", json=WAYS[0].body("Hi"))
-        assert told.status_code == 200
+        reported = await http.post("/v1/chat/completions?api_base=http://127.0.0.1:1", json=WAYS[0].body("Hi"))
+        assert reported.status_code == 200
         assert len([one for one in server.requests if one.path == "/v1/chat/completions"]) == 1
 
 
@@ -160,10 +160,12 @@ async def test_no_field_reaches_a_model_beyond_a_keys_scope(serve: Any, keys: Ke
     ):
         for field in ROUTING_FIELDS:
             for nested in ({field: ["up/other"]}, {"options": {field: ["up/other"]}}):
-                told = await http.post(way.path, json={**way.body("Hi"), **nested})
-                assert told.status_code in (400, 403), (field, nested)
+                reported = await http.post(way.path, json={**way.body("Hi"), **nested})
+                assert reported.status_code in (400, 403), (field, nested)
                 if way.path.startswith(("/v1/chat", "/v1/comp", "/v1/emb", "/v1/resp")):
-                    assert (told.status_code, told.json()["error"]["code"]) == (403, "not_allowed"), told.text
+                    assert (reported.status_code, reported.json()["error"]["code"]) == (403, "not_allowed"), (
+                        reported.text
+                    )
         assert [one for one in server.requests if one.method == "POST"] == []
         allowed = await http.post(way.path, json=way.body("Hi"))
         assert allowed.status_code == (400 if way.path.endswith("count_tokens") else 200)
@@ -183,8 +185,8 @@ async def test_what_a_scope_leaves_alone_is_passed_on(serve: Any, keys: KeyStore
         httpx.AsyncClient(base_url=served.url, headers={"x-api-key": key.reveal()}, trust_env=False) as http,
     ):
         for stream in (False, True):
-            told = await http.post("/v1/chat/completions", json={**WAYS[0].body("Hi", stream=stream), **fields})
-            assert told.status_code == 200, told.text
+            reported = await http.post("/v1/chat/completions", json={**WAYS[0].body("Hi", stream=stream), **fields})
+            assert reported.status_code == 200, reported.text
             assert fields.items() <= json.loads(server.requests[-1].body).items()
 
 
@@ -199,8 +201,8 @@ async def test_no_name_of_a_model_chooses_a_host(serve: Any, model: str, status:
         serve(settings(server.url), plugins=[WirePlugin]) as served,
         httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
     ):
-        told = await http.post("/v1/chat/completions", json=WAYS[0].body("Hi", model=model))
-        assert told.status_code == status
+        reported = await http.post("/v1/chat/completions", json=WAYS[0].body("Hi", model=model))
+        assert reported.status_code == status
         assert server.requests == []
 
 
@@ -218,10 +220,10 @@ async def test_a_foreign_page_is_refused(serve: Any, origin: str) -> None:
 async def test_a_refusal_has_the_words_of_the_api_that_was_asked(serve: Any, headers: dict[str, str]) -> None:
     """Though no route was looked for."""
     async with serve() as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
-        told = [(await http.post(path, headers=headers)).json() for path in
+        reported = [(await http.post(path, headers=headers)).json() for path in
                 ("/v1/chat/completions", "/v1/messages", "/api/chat")]  # fmt: skip
-    assert (told[0]["error"]["type"], told[1]["error"]["type"]) == ("permission_error", "permission_error")
-    assert (told[1]["type"], isinstance(told[2]["error"], str)) == ("error", True)
+    assert (reported[0]["error"]["type"], reported[1]["error"]["type"]) == ("permission_error", "permission_error")
+    assert (reported[1]["type"], isinstance(reported[2]["error"], str)) == ("error", True)
 
 
 async def test_a_page_of_the_settings_may_ask(serve: Any) -> None:

@@ -47,16 +47,16 @@ class Answer:
     name: str
     events: list[dict[str, Any]]
     whole: dict[str, Any]
-    told: Told
+    seen: Told
 
 
-def streamed(name: str, choices: list[Any], told: Told, *, finish: str | None = "stop", usage: Any = USAGE) -> Answer:
+def streamed(name: str, choices: list[Any], seen: Told, *, finish: str | None = "stop", usage: Any = USAGE) -> Answer:
     """Return a row of a streamed answer.
 
     Args:
         name: What is special about it.
         choices: Of each event its delta; or a list of choices; or, with the key ``event``, the rest of the event.
-        told: What it says.
+        seen: What it says.
         finish: The finish reason of a last event; None where ``choices`` hold it.
         usage: The token counts of an event behind that; None for none.
     """
@@ -65,14 +65,14 @@ def streamed(name: str, choices: list[Any], told: Told, *, finish: str | None = 
         events.append(_event([{"index": 0, "delta": {}, "finish_reason": finish}]))
     if usage is not None:
         events.append({**HEAD, "choices": [], "usage": usage})
-    return Answer(name, events, join_events([json.dumps(event).encode() for event in events]), told)
+    return Answer(name, events, join_events([json.dumps(event).encode() for event in events]), seen)
 
 
-def whole(name: str, message: Any, told: Told, *, finish: Any = "stop", usage: Any = USAGE, **choice: Any) -> Answer:
+def whole(name: str, message: Any, seen: Told, *, finish: Any = "stop", usage: Any = USAGE, **choice: Any) -> Answer:
     """Return a row of a whole answer; its stream is the one that a server would have sent instead."""
     choices = [{"index": 0, "message": message, "finish_reason": finish, **choice}]
     document = {**HEAD, "object": "chat.completion", "choices": choices, "usage": usage}
-    return Answer(name, [json.loads(event) for event in split_document(document)], document, told)
+    return Answer(name, [json.loads(event) for event in split_document(document)], document, seen)
 
 
 def _event(said: Any) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def test_it_is_found_by_its_name() -> None:
 @pytest.mark.virtual
 async def test_hits_shared_work_and_the_rest_have_lines_of_their_own(tmp_path: Path) -> None:
     """A hit saves its time and tokens, shared work its tokens; what failed or was refused counts nowhere."""
-    async with FakeCore(folder=tmp_path, wall=Wall()) as core, core.plugged(SavingsPlugin) as plugged:
+    async with FakeCore(folder=tmp_path, wall_time=Wall()) as core, core.plugged(SavingsPlugin) as plugged:
         for one in (
             METRIC, METRIC, metric(cached="cache-memory", seconds=0.1, saved=1.9, attempts=0),
             metric(coalesced=True, attempts=0), metric(status="failed"), metric(status="refused"),
@@ -107,7 +107,7 @@ async def test_a_call_and_its_hit_are_counted_end_to_end(tmp_path: Path) -> None
 async def test_figures_reach_the_file_by_themselves(tmp_path: Path) -> None:
     """After the interval, and at the end."""
     settings = SavingsSettings(interval=5.0)
-    async with FakeCore(folder=tmp_path, wall=Wall()) as core, core.plugged(SavingsPlugin, settings) as plugged:
+    async with FakeCore(folder=tmp_path, wall_time=Wall()) as core, core.plugged(SavingsPlugin, settings) as plugged:
         await plugged.ask("record_metric", core.call(), METRIC)
         await asyncio.sleep(4.0)
         assert read(tmp_path / FILE_NAME, 0) == {}
@@ -122,15 +122,15 @@ async def test_figures_reach_the_file_by_themselves(tmp_path: Path) -> None:
 @pytest.mark.virtual
 async def test_days_and_tenants_are_apart(tmp_path: Path) -> None:
     """A day ends at midnight UTC; old days are asked for by their number and forgotten at last."""
-    wall = Wall()
+    wall_time = Wall()
     settings = SavingsSettings(days=3)
-    async with FakeCore(folder=tmp_path, wall=wall) as core, core.plugged(SavingsPlugin, settings) as plugged:
+    async with FakeCore(folder=tmp_path, wall_time=wall_time) as core, core.plugged(SavingsPlugin, settings) as plugged:
         for _ in range(5):
             for tenant in ("a", "b"):
                 await plugged.ask("record_metric", core.call(), metric(cached="c", tenant=tenant))
-            wall.now += 86400.0
+            wall_time.now += 86400.0
             await plugged.plugin.flushed()
-        wall.now -= 86400.0
+        wall_time.now -= 86400.0
         assert {(line.day, line.tenant) for line in await plugged.plugin.saved(2)} == {
             (DAY + day, tenant) for day in (3, 4) for tenant in ("a", "b")
         }
@@ -141,7 +141,7 @@ async def test_days_and_tenants_are_apart(tmp_path: Path) -> None:
 async def test_lines_are_bounded(tmp_path: Path) -> None:
     """A thousand tenants do not make a thousand lines, and no call is lost."""
     settings = SavingsSettings(lines=10)
-    async with FakeCore(folder=tmp_path, wall=Wall()) as core, core.plugged(SavingsPlugin, settings) as plugged:
+    async with FakeCore(folder=tmp_path, wall_time=Wall()) as core, core.plugged(SavingsPlugin, settings) as plugged:
         for number in range(100):
             await plugged.ask("record_metric", core.call(), metric(cached="c", tenant=f"t{number}"))
             if number % 7 == 0:
@@ -223,16 +223,16 @@ def run_command(folder: Path, *words: str) -> tuple[int, str, list[str]]:
 
 def test_the_command_is_listed_without_an_import(tmp_path: Path) -> None:
     """With the line that click shows, also where a wheel is installed."""
-    code, out, told = run_command(tmp_path, "--help")
+    code, out, reported = run_command(tmp_path, "--help")
     (command,) = entry_points(group="localagent.commands", name="savings")
-    assert (code, told) == (0, ["False"])
+    assert (code, reported) == (0, ["False"])
     assert f"savings {command.load().get_short_help_str(200)}" in " ".join(out.split())
 
 
 def test_the_command_runs(tmp_path: Path) -> None:
     """Nothing was saved yet."""
-    code, out, told = run_command(tmp_path, "savings", "--json")
-    assert (code, told) == (0, ["True"])
+    code, out, reported = run_command(tmp_path, "savings", "--json")
+    assert (code, reported) == (0, ["True"])
     assert msgspec.json.decode(out)["total"]["calls"] == 0
 
 
@@ -336,7 +336,7 @@ async def test_a_damaged_file_costs_nothing_but_the_file(tmp_path: Path, caplog:
     """It is said once; figures stay in memory and are written as soon as they can be."""
     path = tmp_path / FILE_NAME
     path.write_bytes(b"no database " * 100)
-    async with FakeCore(folder=tmp_path, wall=Wall()) as core, core.plugged(SavingsPlugin) as plugged:
+    async with FakeCore(folder=tmp_path, wall_time=Wall()) as core, core.plugged(SavingsPlugin) as plugged:
         for _ in range(3):
             await plugged.ask("record_metric", core.call(), METRIC)
             await plugged.plugin.flushed()
@@ -350,7 +350,7 @@ async def test_a_damaged_file_costs_nothing_but_the_file(tmp_path: Path, caplog:
 @pytest.mark.virtual
 async def test_only_the_user_may_read_the_file(tmp_path: Path) -> None:
     """Names of tenants stand in it."""
-    async with FakeCore(folder=tmp_path, wall=Wall()) as core, core.plugged(SavingsPlugin) as plugged:
+    async with FakeCore(folder=tmp_path, wall_time=Wall()) as core, core.plugged(SavingsPlugin) as plugged:
         await plugged.ask("record_metric", core.call(), METRIC)
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o077 == 0
 

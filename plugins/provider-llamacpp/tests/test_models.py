@@ -67,7 +67,7 @@ def test_a_file_that_is_no_model_is_refused_with_the_reason(tmp_path: Path, cont
     with pytest.raises(SettingsError, match=sentence) as caught:
         find_model(str(path))
     assert str(path) in caught.value.message
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:

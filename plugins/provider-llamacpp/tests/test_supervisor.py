@@ -122,16 +122,16 @@ def test_no_prompt_stays_in_the_log(tiny: ModelServerSettings, asking: Any) -> N
 
 def test_progress_is_told_from_the_first_moment_to_the_last(tiny: ModelServerSettings) -> None:
     """What is loading and for how long; then that it is loaded."""
-    told: list[str] = []
+    reported: list[str] = []
 
     async def load() -> None:
-        async with ModelServer(tiny, on_progress=told.append) as server:
+        async with ModelServer(tiny, on_progress=reported.append) as server:
             await server.ready()
 
     asyncio.run(load())
     name = Path(tiny.model).stem
-    assert told[0] == f"loading {name} ... 0.0 s"
-    assert told[-1].startswith(f"loaded {name} in ")
+    assert reported[0] == f"loading {name} ... 0.0 s"
+    assert reported[-1].startswith(f"loaded {name} in ")
 
 
 def test_the_built_in_model_talks(asking: Any) -> None:

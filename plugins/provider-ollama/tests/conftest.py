@@ -34,7 +34,7 @@ def attempt_of() -> Callable[..., Attempt]:
             cache=CACHE,
             stream=False,
             started=0.0,
-            wall=lambda: WALL,
+            wall_time=lambda: WALL,
         )
         instance = Instance("ollama@here", "ollama", "ollama", "http://here")
         attempt = Attempt(call, Target(instance, "llama3.2"), InstanceState(instance), request, 0.0)

@@ -70,15 +70,15 @@ def test_no_rule_can_be_missed() -> None:
 
 
 def test_a_missing_model_says_how_to_get_it() -> None:
-    """The mend is the command, with the name that the server did not find."""
+    """The hint is the command, with the name that the server did not find."""
     error = answered(404, {"error": "model 'llama3.2:3b' not found"})(rules=RULES)
-    assert error.mend == "Run: ollama pull llama3.2:3b."
+    assert error.hint == "Run: ollama pull llama3.2:3b."
 
 
 def test_a_name_that_is_no_model_makes_no_command() -> None:
-    """A server cannot put a shell command into the mend."""
+    """A server cannot put a shell command into the hint."""
     error = answered(404, {"error": "model 'x; rm -rf ~' not found"})(rules=RULES)
-    assert "rm" not in (error.mend or "")
+    assert "rm" not in (error.hint or "")
 
 
 def test_a_model_that_does_not_fit_says_how_much_memory_it_needs() -> None:

@@ -59,4 +59,4 @@ def test_a_value_that_is_no_address_is_one_error(value: str) -> None:
     with pytest.raises(SettingsError, match=r"OLLAMA_HOST.*expected the address of a server") as caught:
         from_environment({"OLLAMA_HOST": value})
     assert "secret-word" not in str(caught.value)
-    assert caught.value.mend == "Correct OLLAMA_HOST, or unset it."
+    assert caught.value.hint == "Correct OLLAMA_HOST, or unset it."

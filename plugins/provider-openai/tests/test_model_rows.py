@@ -13,7 +13,7 @@ ONE = Instance("one", "p", "openai", "http://one")
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "reported"),
     [
         ({}, {}),
         ({"meta": {"n_ctx_train": 2048, "n_embd": 384}}, {"context_length": 2048, "embedding_size": 384}),
@@ -28,6 +28,6 @@ ONE = Instance("one", "p", "openai", "http://one")
         ({"capabilities": ["completion"], "meta": None, "context_length": "much", "supported_parameters": 7}, {}),
     ],
 )  # fmt: skip
-def test_rows_tell_what_they_tell(row: dict[str, Any], told: dict[str, Any]) -> None:
+def test_rows_tell_what_they_tell(row: dict[str, Any], reported: dict[str, Any]) -> None:
     """Of whatever server; what is of another type than expected is as if it were not there."""
-    assert model_info({"id": "m", **row}, ONE) == ModelInfo("m", "p", "one", **told)
+    assert model_info({"id": "m", **row}, ONE) == ModelInfo("m", "p", "one", **reported)

@@ -118,8 +118,8 @@ class Steady(DictCache):
 
     @hookimpl
     async def cache_lookup(self, call: Call, keys: tuple[CacheKey, ...]) -> CacheEntry | None:
-        self.latest = max(self.latest, self.core.wall())
-        return self._entries.get(keys[0]) if self.core.wall() >= self.latest else None
+        self.latest = max(self.latest, self.core.wall_time())
+        return self._entries.get(keys[0]) if self.core.wall_time() >= self.latest else None
 
 
 class Forgetful(DictCache):

@@ -197,13 +197,13 @@ async def test_spawned_work_can_be_awaited() -> None:
 async def test_time_is_the_loops_or_the_tests() -> None:
     """The wall clock goes with it, from a fixed day on, unless it is given, too."""
     async with FakeCore() as core:
-        begun, day = core.clock(), core.wall()
+        begun, day = core.clock(), core.wall_time()
         await asyncio.sleep(100.0)
-        assert (core.clock() - begun, core.wall() - day) == (100.0, 100.0)
+        assert (core.clock() - begun, core.wall_time() - day) == (100.0, 100.0)
     clock = ManualClock(5.0)
-    core = FakeCore(clock=clock, wall=lambda: 7.0)
+    core = FakeCore(clock=clock, wall_time=lambda: 7.0)
     clock.advance(2.5)
-    assert (core.clock(), core.wall()) == (7.5, 7.0)
+    assert (core.clock(), core.wall_time()) == (7.5, 7.0)
 
 
 async def test_instances_and_targets_are_real() -> None:

@@ -89,7 +89,7 @@ async def test_the_right_outcome_passes() -> None:
 
 
 async def test_the_call_is_told_what_to_ask_and_where() -> None:
-    """Address with the protocol's own part, canaries, timeouts, caps, and a prompt of the size wanted."""
+    """Address with the protocol's own part, canaries, timeouts, size_limits, and a prompt of the size wanted."""
     seen: list[tuple[str, Ask, Timeouts]] = []
 
     async def call(url: str, ask: Ask, timeouts: Timeouts) -> Heard:

@@ -12,7 +12,7 @@ import pytest
 from localagent import Client, LocalAgentError, OpenAICompatible, Plugin, ProviderType, hookimpl
 from localagent.errors import ConnectFailed, ResponseTooLarge, UpstreamServerError
 from localagent.plugin_api.plugin import NoSettings
-from localagent.records import Caps
+from localagent.records import SizeLimits
 from localagent_connect_aiohttp import AiohttpTransport
 from localagent_testing import (
     CANARY_KEY,
@@ -43,7 +43,12 @@ async def test_exchanges_are_answered_in_order() -> None:
     """Status, headers and parts as written; what was sent is kept."""
     transport = RecordedTransport([Exchange(parts=(b"one", b"two")), Exchange(503, {"Retry-After": "7"}, (b"busy",))])
     async with exchange(transport, URL, headers={"X-Own": "1"}, body=b"asked") as got:
-        assert [await got.part(), await got.part(), await got.part(), await got.part()] == [b"one", b"two", b"", b""]
+        assert [await got.read_chunk(), await got.read_chunk(), await got.read_chunk(), await got.read_chunk()] == [
+            b"one",
+            b"two",
+            b"",
+            b"",
+        ]
         assert got.ended
     async with exchange(transport, URL) as got:
         assert (got.status, got.headers["retry-after"], await got.read()) == (503, "7", b"busy")
@@ -75,26 +80,26 @@ async def test_errors_can_be_written_down() -> None:
     with pytest.raises(ConnectFailed):
         await fetch(transport, URL)
     async with exchange(transport, URL) as got:
-        assert await got.part() == b"half"
+        assert await got.read_chunk() == b"half"
         for _ in range(2):
             with pytest.raises(UpstreamServerError):
-                await got.part()
+                await got.read_chunk()
 
 
 async def test_an_aborted_answer_gives_no_more() -> None:
     """As a real one."""
     transport = RecordedTransport([Exchange(parts=(b"one", b"two"))])
     async with exchange(transport, URL) as got:
-        await got.part()
+        await got.read_chunk()
         got.abort()
         got.abort()
         with pytest.raises(LocalAgentError):
-            await got.part()
+            await got.read_chunk()
 
 
 async def test_caps_hold() -> None:
     """The transport's own raises, the caller's cuts."""
-    transport = RecordedTransport([Exchange(parts=(b"12345", b"67890"))] * 2, Caps(body=9))
+    transport = RecordedTransport([Exchange(parts=(b"12345", b"67890"))] * 2, SizeLimits(body=9))
     with pytest.raises(ResponseTooLarge):
         await fetch(transport, URL)
     async with exchange(transport, URL) as got:
@@ -178,7 +183,7 @@ async def test_a_stream_that_was_left_is_recorded_as_far_as_it_was_read(tmp_path
     async with FaultServer(script) as server, real() as inner:
         recorder = Recorder(inner)
         async with exchange(recorder, server.url) as got:
-            await got.part()
+            await got.read_chunk()
             assert not got.ended
             got.abort()
         assert b"".join(recorder.exchanges[0].parts).startswith(b"one")

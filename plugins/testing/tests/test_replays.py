@@ -185,11 +185,11 @@ async def test_a_streamed_answer_comes_whole_as_it_joins(body: str) -> None:
     """For a call that is not streamed."""
     async with cached() as (client, asked):
         for shape in (shape for shape in SHAPES if f" / {body} / " in shape):
-            chunks, told = await streamed(client, shape)
+            chunks, reported = await streamed(client, shape)
             await asyncio.sleep(1.0)
             whole = await client.chat(shape, temperature=0)
             assert (whole.cached, whole.document) == ("cache-dict", join_events(chunk.data for chunk in chunks)), shape
-            assert (whole.finish_reason, whole.usage, whole.model) == told
+            assert (whole.finish_reason, whole.usage, whole.model) == reported
         assert all(one.attempt.call.stream for one in asked)
 
 
@@ -200,10 +200,10 @@ async def test_a_whole_answer_is_replayed_as_events_that_join_to_it(body: str) -
         for shape in (shape for shape in SHAPES if f" / {body} / " in shape):
             whole = await client.chat(shape, temperature=0)
             await asyncio.sleep(1.0)
-            chunks, told = await streamed(client, shape)
+            chunks, reported = await streamed(client, shape)
             assert join_events(chunk.data for chunk in chunks) == whole.document, shape
             assert "".join(chunk.text for chunk in chunks) == whole.text, shape
-            assert told == (whole.finish_reason, whole.usage, whole.model)
+            assert reported == (whole.finish_reason, whole.usage, whole.model)
         assert not any(one.attempt.call.stream for one in asked)
 
 

@@ -13,7 +13,7 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 
 from localagent.errors import UpstreamServerError
-from localagent.records import Caps, ConnectSettings, PoolProfile
+from localagent.records import ConnectSettings, PoolProfile, SizeLimits
 from localagent.records.transport import HttpAnswer
 from localagent.timing import PhaseTimer
 from localagent_connect_aiohttp import AiohttpTransport, Inflater, Sessions, connector, transport
@@ -40,7 +40,7 @@ class NaiveAnswer:
     async def read(self, cap: int | None = None) -> bytes:
         return await self._response.read()
 
-    async def part(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         return await self._response.content.readany()
 
     def abort(self) -> None:
@@ -64,7 +64,9 @@ class NaiveTransport:
 
 class Naive(TransportContract):
     @asynccontextmanager
-    async def transport(self, *, pool: PoolProfile = POOL, caps: Caps = CAPS) -> AsyncIterator[NaiveTransport]:
+    async def transport(
+        self, *, pool: PoolProfile = POOL, size_limits: SizeLimits = CAPS
+    ) -> AsyncIterator[NaiveTransport]:
         async with aiohttp.ClientSession(trust_env=True, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
             yield NaiveTransport(session)
 
@@ -176,8 +178,10 @@ def mutated(kind: type[AiohttpTransport]) -> TransportContract:
 
     class Mutant(TransportContract):
         @asynccontextmanager
-        async def transport(self, *, pool: PoolProfile = POOL, caps: Caps = CAPS) -> AsyncIterator[AiohttpTransport]:
-            made = kind(attrs.evolve(HERE, pool=pool), ConnectSettings(caps))
+        async def transport(
+            self, *, pool: PoolProfile = POOL, size_limits: SizeLimits = CAPS
+        ) -> AsyncIterator[AiohttpTransport]:
+            made = kind(attrs.evolve(HERE, pool=pool), ConnectSettings(size_limits))
             try:
                 yield made
             finally:

@@ -13,7 +13,7 @@ from localagent_valkey import ValkeyCachePlugin
 async def main(url: str, prefix: str, *tenants: str) -> None:
     table = {"url": url, "prefix": prefix, "budget": "30 s"}
     plugins = [fake_provider_plugin(Reply("an answer of another process")), ValkeyCachePlugin]
-    settings = {"plugins": {"cache-valkey": table}, "limits": {"cache_lookup": "30 s"}}
+    settings = {"plugins": {"cache-valkey": table}, "step_timeouts": {"cache_lookup": "30 s"}}
     async with Client(settings, plugins=plugins, environment={}) as client:
         for tenant in tenants:
             response = await client.chat("Hello.", temperature=0, tenant=tenant)

@@ -131,12 +131,12 @@ OUTCOMES = st.tuples(st.integers(0, 9), st.booleans())  # of one that is under w
 MOVES = st.lists(st.one_of(st.just("ask"), OUTCOMES, st.sampled_from([0.5, PAUSE / 2, PAUSE])), max_size=80)
 
 
-@given(moves=MOVES)
-def test_it_keeps_its_rule_whatever_happens(moves: list[object]) -> None:
+@given(survives_reload=MOVES)
+def test_it_keeps_its_rule_whatever_happens(survives_reload: list[object]) -> None:
     """Outcomes in any order, late ones and lost ones: it does what the rule says, and nothing else."""
     breaker, model, now = Breaker(PAUSE), Model(), 0.0
     under_way: list[tuple[Permit, tuple[int, object]]] = []
-    for move in moves:
+    for move in survives_reload:
         if isinstance(move, float):
             now += move
         elif isinstance(move, tuple) and under_way:

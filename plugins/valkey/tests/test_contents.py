@@ -11,7 +11,7 @@ from valkey_entries import entry_of, key_of
 from valkey_servers import Server, folder_prefix
 
 from localagent.errors import PluginError
-from localagent.records import CacheContents, Which
+from localagent.records import CacheContents, EntryFilter
 from localagent_testing import FakeCore
 from localagent_valkey import ValkeyCachePlugin, ValkeyCacheSettings
 from localagent_valkey.address import ServerAddress
@@ -26,13 +26,13 @@ async def test_it_can_be_looked_into(shared_server: Server, tmp_path: Path) -> N
         for number in range(MANY):
             await store(core, cache, entry_of(number))
         await core.settled()
-        figures = await cache.plugin.cache_figures()
+        figures = await cache.plugin.cache_stats()
         assert (figures.entries, figures.counts[0].stored) == (MANY, MANY)
         assert figures.where == str(ServerAddress("127.0.0.1", shared_server.port))
-        told = [one async for one in cache.plugin.cache_entries(Which())]
-        assert {one.digest for one in told} == {key_of(number).digest.hex() for number in range(MANY)}
-        assert sum(one.size for one in told) == figures.size > 0
-        exported = {entry.key: entry async for entry in cache.plugin.cache_export(Which())}
+        reported = [one async for one in cache.plugin.cache_entries(EntryFilter())]
+        assert {one.digest for one in reported} == {key_of(number).digest.hex() for number in range(MANY)}
+        assert sum(one.size for one in reported) == figures.size > 0
+        exported = {entry.key: entry async for entry in cache.plugin.cache_export(EntryFilter())}
         assert exported == {key_of(number): entry_of(number) for number in range(MANY)}
 
 
@@ -49,12 +49,12 @@ async def test_only_what_is_meant_is_deleted(shared_server: Server, tmp_path: Pa
             await store(near, neighbour, entry_of(number, tenant="t"))
         await core.settled()
         await near.settled()
-        assert await cache.plugin.cache_purge(Which(tenant="t")) == 10
-        assert [one.tenant async for one in cache.plugin.cache_entries(Which())] == [""] * 10
-        assert await cache.plugin.cache_purge(Which()) == 10
-        assert (await cache.plugin.cache_figures()).entries == 0
-        assert await neighbour.plugin.cache_purge(Which(model="another")) == 0
-        assert len([one async for one in neighbour.plugin.cache_entries(Which())]) == 10
+        assert await cache.plugin.cache_purge(EntryFilter(tenant="t")) == 10
+        assert [one.tenant async for one in cache.plugin.cache_entries(EntryFilter())] == [""] * 10
+        assert await cache.plugin.cache_purge(EntryFilter()) == 10
+        assert (await cache.plugin.cache_stats()).entries == 0
+        assert await neighbour.plugin.cache_purge(EntryFilter(model="another")) == 0
+        assert len([one async for one in neighbour.plugin.cache_entries(EntryFilter())]) == 10
 
 
 async def test_what_is_no_entry_is_passed_over(shared_server: Server, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ async def test_what_is_no_entry_is_passed_over(shared_server: Server, tmp_path: 
         client = Redis(host="127.0.0.1", port=shared_server.port)
         await client.set(cache.plugin._prefix + "odd", b"junk")
         await client.aclose()
-        assert len([one async for one in cache.plugin.cache_entries(Which())]) == 1
+        assert len([one async for one in cache.plugin.cache_entries(EntryFilter())]) == 1
 
 
 async def test_a_server_that_is_away_is_said_to_be(tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ async def test_a_server_that_is_away_is_said_to_be(tmp_path: Path) -> None:
     settings = ValkeyCacheSettings(ServerAddress("127.0.0.1", 1))
     async with FakeCore(folder=tmp_path) as core, core.plugged(ValkeyCachePlugin, settings) as cache:
         with pytest.raises(PluginError, match="did not do it"):
-            await cache.plugin.cache_figures()
+            await cache.plugin.cache_stats()
     async with FakeCore(folder=tmp_path) as core, core.plugged(ValkeyCachePlugin) as cache:
-        assert (await cache.plugin.cache_figures()).entries == 0
-        assert await cache.plugin.cache_purge(Which()) == 0
-        assert [one async for one in cache.plugin.cache_entries(Which())] == []
-        assert [one async for one in cache.plugin.cache_export(Which())] == []
+        assert (await cache.plugin.cache_stats()).entries == 0
+        assert await cache.plugin.cache_purge(EntryFilter()) == 0
+        assert [one async for one in cache.plugin.cache_entries(EntryFilter())] == []
+        assert [one async for one in cache.plugin.cache_export(EntryFilter())] == []

@@ -222,7 +222,7 @@ async def test_a_forked_child_has_connections_of_its_own(shared_server: Server, 
     table = {"url": shared_server.url, "prefix": folder_prefix(tmp_path), "budget": PATIENT}
     model = fake_provider_plugin(Reply("Red."))
     plugins = [model, ValkeyCachePlugin]
-    settings = {"plugins": {"cache-valkey": table}, "limits": {"cache_lookup": PATIENT}}
+    settings = {"plugins": {"cache-valkey": table}, "step_timeouts": {"cache_lookup": PATIENT}}
     async with Client(settings, plugins=plugins, environment={}) as client:
         while not (await client.chat("Name a colour.", temperature=0)).cached:  # noqa: ASYNC110 - kept behind it
             await asyncio.sleep(0)

@@ -27,7 +27,7 @@ async def asked_elsewhere(server: Server, folder: Path, *tenants: str) -> list[l
 async def test_processes_share_and_tenants_do_not(shared_server: Server, tmp_path: Path) -> None:
     """What this one asked for tenant a the other finds for a alone; what that one asked for b this one finds for b."""
     table = {"url": shared_server.url, "prefix": folder_prefix(tmp_path), "budget": "30 s"}
-    settings = {"plugins": {"cache-valkey": table}, "limits": {"cache_lookup": "30 s"}}
+    settings = {"plugins": {"cache-valkey": table}, "step_timeouts": {"cache_lookup": "30 s"}}
     plugins = [fake_provider_plugin(Reply("an answer of this process")), ValkeyCachePlugin]
 
     async with Client(settings, plugins=plugins, environment={}) as client:

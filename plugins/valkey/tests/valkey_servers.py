@@ -69,8 +69,8 @@ class Server:
     def all_calls(self) -> dict[str, int]:
         """Return how often the server was asked for each command, as it counts itself."""
         lines = self.ask("INFO", "commandstats").decode().splitlines()
-        told = (line.removeprefix("cmdstat_").split(":calls=") for line in lines if line.startswith("cmdstat_"))
-        return {name: int(figures.partition(",")[0]) for name, figures in told}
+        reported = (line.removeprefix("cmdstat_").split(":calls=") for line in lines if line.startswith("cmdstat_"))
+        return {name: int(figures.partition(",")[0]) for name, figures in reported}
 
     def received_connections(self) -> int:
         """Return how many connections the server was opened since its start."""

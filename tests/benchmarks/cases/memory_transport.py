@@ -22,7 +22,7 @@ class MemoryAnswer:
     def ended(self) -> bool:
         return self._left <= 0
 
-    async def part(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         self._left -= 1
         return next(self._parts, b"")
 

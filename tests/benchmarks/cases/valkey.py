@@ -57,7 +57,7 @@ def client(address: str | None) -> Client:
 
 
 async def seconds_of(asker: Client, seed: int) -> float:
-    """Return what one call takes by the clock on the wall."""
+    """Return what one call takes by the clock on the wall_time."""
     begin = time.perf_counter()
     response = await asker.chat(MESSAGES, model=clients.TARGET, temperature=0, seed=seed)
     taken = time.perf_counter() - begin
@@ -87,8 +87,8 @@ async def hits(rounds: int) -> list[Row]:
 
 async def commands(counter: Redis) -> int:
     """Return how many commands the server has done, those of this asking apart."""
-    told: dict[str, dict[str, int]] = await counter.info("commandstats")
-    return sum(figures["calls"] for name, figures in told.items() if name != "cmdstat_info")
+    reported: dict[str, dict[str, int]] = await counter.info("commandstats")
+    return sum(figures["calls"] for name, figures in reported.items() if name != "cmdstat_info")
 
 
 async def stopped(rounds: int) -> Row:

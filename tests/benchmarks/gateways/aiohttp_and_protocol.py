@@ -28,7 +28,7 @@ class Answer:
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    def begun(self, status: int, length: int | None) -> None:
+    def head_arrived(self, status: int, length: int | None) -> None:
         """Take the status."""
         self._status = status
         self._wake()
@@ -64,7 +64,7 @@ class Answer:
             await self._more()
         return self._status
 
-    async def part(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         """Return what came of the body; nothing at its end."""
         while not self._parts and not self._done:
             await self._more()
@@ -98,7 +98,7 @@ class Proxy:
     async def _stream(self, request: web.Request, answer: Answer) -> web.StreamResponse:
         response = web.StreamResponse(status=await answer.status(), headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        while data := await answer.part():
+        while data := await answer.read_chunk():
             await response.write(data)
         await response.write_eof()
         return response

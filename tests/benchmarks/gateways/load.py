@@ -88,9 +88,9 @@ class Asker(asyncio.Protocol):
             self._fail(WrongAnswer(self._seen[:400]))
             self.transport.abort()  # nobody knows where the next answer begins
             return
-        _, told, rest = head.lower().partition(b"\r\ncontent-length:")
-        self._length = int(rest.partition(b"\r\n")[0]) if told else 0
-        self._end = len(head) + 4 + self._length if told else 0
+        _, reported, rest = head.lower().partition(b"\r\ncontent-length:")
+        self._length = int(rest.partition(b"\r\n")[0]) if reported else 0
+        self._end = len(head) + 4 + self._length if reported else 0
 
     def _read_chunks(self) -> None:
         if self._seen.endswith(b"\r\n0\r\n\r\n"):

@@ -32,7 +32,7 @@ def run(serve: Serve) -> None:
         runner.run(main())
 
 
-async def until_told(port: int) -> None:
+async def until_reported(port: int) -> None:
     """Print the port and wait until the standard input closes."""
     print(port, flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
@@ -45,5 +45,5 @@ async def serve_with_aiohttp(chat: Handler) -> None:
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, backlog=BACKLOG).start()
-    await until_told(runner.addresses[0][1])
+    await until_reported(runner.addresses[0][1])
     await runner.cleanup()

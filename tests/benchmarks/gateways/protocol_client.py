@@ -16,7 +16,7 @@ from answers import KEY, PATH
 class Receiver(Protocol):
     """Whoever gets an answer, part by part."""
 
-    def begun(self, status: int, length: int | None) -> None:
+    def head_arrived(self, status: int, length: int | None) -> None:
         """Take the status, and the length of the body where it was told."""
 
     def piece(self, data: bytes) -> None:
@@ -112,7 +112,7 @@ class _Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Hear from the parser that the body comes next."""
         assert self._receiver is not None
-        self._receiver.begun(self._parser.get_status_code(), self._length)
+        self._receiver.head_arrived(self._parser.get_status_code(), self._length)
 
     def on_body(self, data: bytes) -> None:
         """Take a part of the body from the parser."""

@@ -13,7 +13,7 @@ import httptools
 import msgspec
 from answers import PATH
 
-from gateways.program import BACKLOG, run, until_told
+from gateways.program import BACKLOG, run, until_reported
 from gateways.protocol_client import ProtocolClient
 
 _decode = msgspec.json.Decoder().decode
@@ -76,7 +76,7 @@ class Front(asyncio.Protocol):
 
     # what the client calls for the answer
 
-    def begun(self, status: int, length: int | None) -> None:
+    def head_arrived(self, status: int, length: int | None) -> None:
         """Write the head; in front of a body of known length it waits for the body."""
         self._streams = length is None
         if self._streams:
@@ -104,7 +104,7 @@ async def serve(upstream: int) -> None:
     """Serve until the standard input closes."""
     client = ProtocolClient(upstream)
     server = await asyncio.get_running_loop().create_server(lambda: Front(client), "127.0.0.1", 0, backlog=BACKLOG)
-    await until_told(server.sockets[0].getsockname()[1])
+    await until_reported(server.sockets[0].getsockname()[1])
     server.close()
 
 

@@ -115,13 +115,13 @@ class SlowProcess:
 
     async def begin(self) -> None:
         """Return when all are connected."""
-        await self._tell(b"begin\n")
+        await self._report(b"begin\n")
 
     async def end(self) -> int:
         """Return, when all are gone, how many were cut."""
-        return int(await self._tell(b"end\n"))
+        return int(await self._report(b"end\n"))
 
-    async def _tell(self, word: bytes) -> bytes:
+    async def _report(self, word: bytes) -> bytes:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(word)

@@ -89,7 +89,7 @@ class Attempts:
         error: LocalAgentError | None = None,
         usage: Usage | None = None,
         *,
-        blame: bool = True,
+        instance_at_fault: bool = True,
     ) -> None:
         """End an attempt: counts, observers, deferred functions. Does nothing the second time.
 
@@ -98,7 +98,7 @@ class Attempts:
             status: How it ended.
             error: What ended it, if an error did.
             usage: Tokens, when reported.
-            blame: Whether an error may speak of the instance; not when it came before anything was sent.
+            instance_at_fault: Whether an error may speak of the instance; not when it came before anything was sent.
         """
         now = self._engine.clock()
         outcome = Outcome(status, error, usage, attempt.started, attempt.first, now)
@@ -110,7 +110,7 @@ class Attempts:
                 state.succeeded(now - attempt.started, now)
             elif error is not None:
                 said = f"{error.message}{error.quotation}"
-                state.failed(said, sick=blame and error.advice.breaker == "failure", now=now)
+                state.failed(said, sick=instance_at_fault and error.advice.breaker == "failure", now=now)
                 self._log(attempt, said)
             if self._call.plan.after_attempt:
                 notify(self._call.plan.after_attempt, attempt, outcome)
@@ -249,7 +249,7 @@ class Attempts:
             self._counted(attempt)
         complete(error, attempt)
         await without_repetition(error, attempt.request)
-        self.close(attempt, "failed", error, blame=sent)
+        self.close(attempt, "failed", error, instance_at_fault=sent)
         if timer.expired or not call.plan.on_failure:
             raise error
         verdict, step = await first(call.plan.on_failure, timer, attempt, error)

@@ -55,7 +55,7 @@ class Candidates:
         call.candidates = candidates
         if not candidates:
             raise self.last_error or ModelNotFound(
-                "No instance is left that could answer.", mend="See: localagent doctor"
+                "No instance is left that could answer.", hint="See: localagent doctor"
             )
         return candidates
 

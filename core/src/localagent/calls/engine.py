@@ -125,7 +125,7 @@ class CallEngine:
             stream=stream,
             started=now,
             parent=parent,
-            wall=services.wall,
+            wall_time=services.wall_time,
         )
         call.count = self._count
         if skipped:
@@ -148,7 +148,7 @@ class CallEngine:
             Draining: It is.
         """
         if self._closed:
-            raise Draining("The client is closed.", mend="Open a new one.")
+            raise Draining("The client is closed.", hint="Open a new one.")
 
     def new_id(self) -> str:
         """Return the id of one more call."""

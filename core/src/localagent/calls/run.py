@@ -43,10 +43,10 @@ async def answer(engine: CallEngine, call: Call) -> Response:
     plain = not call.plan.cache_lookup or call.cached
     if plain and len(call.facts) <= bool(call.cached) and call.records is None:  # a hit leaves the fact ``age``
         return response
-    return _told(engine, call, response)
+    return _annotated(engine, call, response)
 
 
-def _told(engine: CallEngine, call: Call, response: Response) -> Response:
+def _annotated(engine: CallEngine, call: Call, response: Response) -> Response:
     """Return the answer with what became of its call: why no cache answered, public facts, the receipt."""
     changes: dict[str, Any] = {}
     if forwarded := call.forwarded:

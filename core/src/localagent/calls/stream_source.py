@@ -161,8 +161,8 @@ class Upstream:
         self._answer, self.decoder = answer, decoder = _opened(
             provider, await provider.provider.stream(attempt, transport)
         )
-        caps = provider.common.caps
-        self._most = caps.stream
+        size_limits = provider.common.size_limits
+        self._most = size_limits.stream
         buffered: list[Chunk] = []
         self._taken = held = 0
         error: LocalAgentError | None = None
@@ -176,8 +176,11 @@ class Upstream:
                 if error is not None:
                     raise error
                 held += sum(len(chunk.data) for chunk in chunks)
-                if self._taken > caps.body or held > caps.event:
-                    raise _too_large(caps.event if held > caps.event else caps.body, "What came before any content")
+                if self._taken > size_limits.body or held > size_limits.event:
+                    raise _too_large(
+                        size_limits.event if held > size_limits.event else size_limits.body,
+                        "What came before any content",
+                    )
         except BaseException:
             self._answer = None
             self._let_go(answer, well=False)
@@ -209,7 +212,7 @@ async def _read(answer: HttpAnswer, decoder: Decoder) -> tuple[list[Chunk], Loca
     """Return the chunks of the next bytes, the error that follows them, if any, and how many bytes these were."""
     size = 0
     try:
-        data = await answer.part()
+        data = await answer.read_chunk()
         if data:
             size = len(data)
             return decoder.feed(data), None, size
@@ -227,7 +230,7 @@ async def _drain(answer: HttpAnswer) -> None:
     """Read what follows the terminator, so that the connection can be used again; close it when that takes long."""
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
-            while await answer.part():
+            while await answer.read_chunk():
                 pass
     except (TimeoutError, LocalAgentError):
         answer.abort()

@@ -70,7 +70,7 @@ class SettingsError(StartError, code="settings_error"):
 
 
 class PluginError(StartError, code="plugin_error"):
-    """A plugin is missing, broken, or ordered in a contradiction; names plugin, distribution and mend."""
+    """A plugin is missing, broken, or ordered in a contradiction; names plugin, distribution and hint."""
 
 
 class RequestRejected(LocalAgentError, status=400, code="invalid_request", advice=Advice(breaker="alive")):

@@ -41,7 +41,7 @@ class LocalAgentError(Exception):
 
     Args:
         message: One sentence for a person; never holds a key or a prompt.
-        mend: What to do about it, as a command or one sentence.
+        hint: What to do about it, as a command or one sentence.
         code: Machine-readable code, where it differs from the class's own.
         provider: Name of the provider, as configured.
         target: ``provider/model`` at which instance, as text.
@@ -74,7 +74,7 @@ class LocalAgentError(Exception):
         self,
         message: str,
         *,
-        mend: str | None = None,
+        hint: str | None = None,
         code: str | None = None,
         provider: str | None = None,
         target: str | None = None,
@@ -87,7 +87,7 @@ class LocalAgentError(Exception):
         super().__init__(message)
         self.message = message
         self.detail = detail
-        self.mend = mend
+        self.hint = hint
         self.code = code or self.default_code
         self.provider = provider
         self.target = target
@@ -101,7 +101,7 @@ class LocalAgentError(Exception):
 
     def __str__(self) -> str:
         where = f" [{self.target}]" if self.target and self.target not in self.message else ""
-        return f"{self.message}{where}{self.quotation}{' ' + self.mend if self.mend else ''}"
+        return f"{self.message}{where}{self.quotation}{' ' + self.hint if self.hint else ''}"
 
     @property
     def quotation(self) -> str:

@@ -77,8 +77,8 @@ def not_json(attempt: Attempt, why: str, *, again: bool = False) -> UpstreamProt
 
 def web_page(attempt: Attempt) -> UpstreamProtocol:
     """Return the error of a body that is a web page."""
-    mend = "Check the url in the settings."
-    return protocol_error(attempt, "The server's answer is a web page.", advice=_UNBILLED, mend=mend)
+    hint = "Check the url in the settings."
+    return protocol_error(attempt, "The server's answer is a web page.", advice=_UNBILLED, hint=hint)
 
 
 def protocol_error(attempt: Attempt, message: str, **more: Any) -> UpstreamProtocol:

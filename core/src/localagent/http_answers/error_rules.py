@@ -41,7 +41,7 @@ class ErrorRule:
     ::
 
         ErrorRule(QuotaExhausted, {402, 429}, names="credits_spent")
-        ErrorRule(ModelNotFound, {400}, text="no berth for (?P<model>\S+)", mend="Run: harbour fetch {model}.")
+        ErrorRule(ModelNotFound, {400}, text="no berth for (?P<model>\S+)", hint="Run: harbour fetch {model}.")
 
     Attributes:
         kind: The class of the error.
@@ -53,7 +53,7 @@ class ErrorRule:
         code: The error's code, where it is not the class's own.
         client: The status that the client sees, where it is not the class's own.
         says: What the error says instead of the class's sentence; groups of ``text`` may be named in braces.
-        mend: What to do, instead of the class's; the same groups, and ``{provider}``.
+        hint: What to do, instead of the class's; the same groups, and ``{provider}``.
         advice: Fields of the class's ``Advice`` that are different here.
     """
 
@@ -65,14 +65,14 @@ class ErrorRule:
     code: str | None = attrs.field(default=None, kw_only=True)
     client: int | None = attrs.field(default=None, kw_only=True)
     says: str | None = attrs.field(default=None, kw_only=True)
-    mend: str | None = attrs.field(default=None, kw_only=True)
+    hint: str | None = attrs.field(default=None, kw_only=True)
     advice: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
 
 
 _WRONG_ADDRESS = ErrorRule(
     UpstreamProtocol,
     says="There is no model server at this address",
-    mend="Check the URL of provider '{provider}'.",
+    hint="Check the URL of provider '{provider}'.",
     advice={"billed": "no", "breaker": "neutral"},
 )
 _CONFLICT = ErrorRule(
@@ -144,7 +144,7 @@ TABLE: tuple[ErrorRule, ...] = (
         UpstreamProtocol,
         range(300, 400),
         says="The server redirects, and redirects are never followed",
-        mend="Check the URL of provider '{provider}'.",
+        hint="Check the URL of provider '{provider}'.",
         advice={"billed": "no"},
     ),
     ErrorRule(QuotaExhausted, {402}),
@@ -156,7 +156,7 @@ TABLE: tuple[ErrorRule, ...] = (
     attrs.evolve(_WRONG_ADDRESS, status={405}),
     ErrorRule(ModelNotFound, {404, 410}),
     ErrorRule(UpstreamTimeout, {408}, advice={"same": True}),
-    attrs.evolve(_OUR_FORM, status={407}, says="A proxy asks for credentials", mend="Check the proxy of '{provider}'."),
+    attrs.evolve(_OUR_FORM, status={407}, says="A proxy asks for credentials", hint="Check the proxy of '{provider}'."),
     attrs.evolve(_AGAIN, status={421}, says="The request reached a server that does not answer for this address"),
     attrs.evolve(_AGAIN, status={425}),
     # Accept, framing, conditions, ranges, expectations, upgrades and headers; from 494 on nginx's own, about TLS.

@@ -88,8 +88,8 @@ class OpenAICompatible:
         if attempt.call.plan.needs_usage and not asked:
             fields["stream_options"] = {**(attempt.request.get("stream_options") or {}), "include_usage": True}
         answer = await self._post(attempt, transport, path, **fields)
-        caps = self.setup.common.caps
-        decoder = OpenAIDecoder(attempt, max_event=caps.event, max_body=caps.body, with_usage=asked)
+        size_limits = self.setup.common.size_limits
+        decoder = OpenAIDecoder(attempt, max_event=size_limits.event, max_body=size_limits.body, with_usage=asked)
         return answer, decoder
 
     async def list_models(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> Sequence[ModelInfo]:
@@ -98,7 +98,7 @@ class OpenAICompatible:
         if not 200 <= answer.status < 204:
             raise await self.setup.refusal(answer, instance.id)
         try:
-            body = await read_up_to(answer, self.setup.common.caps.models, "The server's model list")
+            body = await read_up_to(answer, self.setup.common.size_limits.models, "The server's model list")
             rows = msgspec.json.decode(body, type=_ModelList).data
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise UpstreamProtocol("The server's model list cannot be read.", target=instance.id) from None

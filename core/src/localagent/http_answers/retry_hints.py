@@ -25,28 +25,28 @@ _GO_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ms|us|µs|μs|ns|h|m|s)")
 _GO_DURATION = re.compile(rf"\+?(?:{_GO_PART.pattern})+")
 
 
-def retry_after(headers: Mapping[str, str], body: Any | None, *, wall: float) -> float | None:
+def retry_after(headers: Mapping[str, str], body: Any | None, *, wall_time: float) -> float | None:
     """Return how long the server asked to wait, from what it asks, else from the windows of its rate limit.
 
     Args:
         headers: Headers of the answer; names compare without case.
         body: The decoded body, or None.
-        wall: Seconds since 1970 now, for dates.
+        wall_time: Seconds since 1970 now, for dates.
 
     Returns:
         Seconds, above zero and at most a year, or None where no hint makes sense.
     """
-    asked = asked_wait(headers, body, wall=wall)
-    return asked if asked is not None else window_wait(headers, body, wall=wall)
+    asked = asked_wait(headers, body, wall_time=wall_time)
+    return asked if asked is not None else window_wait(headers, body, wall_time=wall_time)
 
 
-def asked_wait(headers: Mapping[str, str], body: Any | None, *, wall: float) -> float | None:
+def asked_wait(headers: Mapping[str, str], body: Any | None, *, wall_time: float) -> float | None:
     """Return how long the server asked to wait: ``retry-after-ms``, then ``retry-after``, then Gemini's RetryInfo.
 
     Args:
         headers: Headers of the answer; names compare without case.
         body: The decoded body, or None.
-        wall: Seconds since 1970 now, for dates.
+        wall_time: Seconds since 1970 now, for dates.
 
     Returns:
         Seconds, above zero and at most a year, or None.
@@ -56,12 +56,12 @@ def asked_wait(headers: Mapping[str, str], body: Any | None, *, wall: float) -> 
     return (
         _wait(_number(named.get("retry-after-ms", "")), 1e-3)
         or _wait(_number(after))
-        or _wait(_until(parsedate_to_datetime, after, wall))
+        or _wait(_until(parsedate_to_datetime, after, wall_time))
         or _wait(_retry_info(body))
     )
 
 
-def window_wait(headers: Mapping[str, str], body: Any | None, *, wall: float) -> float | None:
+def window_wait(headers: Mapping[str, str], body: Any | None, *, wall_time: float) -> float | None:
     """Return when the rate limit's windows start anew: the spent one decides, else the longest.
 
     Read are ``x-ratelimit-reset-requests`` and ``-tokens`` (Go durations), ``anthropic-ratelimit-*-reset`` (RFC 3339)
@@ -71,12 +71,12 @@ def window_wait(headers: Mapping[str, str], body: Any | None, *, wall: float) ->
     Args:
         headers: Headers of the answer; names compare without case.
         body: The decoded body, or None.
-        wall: Seconds since 1970 now, for dates.
+        wall_time: Seconds since 1970 now, for dates.
 
     Returns:
         Seconds, above zero and at most a year, or None.
     """
-    windows = list(_windows({**_repeated_headers(body), **_lower(headers)}, wall))
+    windows = list(_windows({**_repeated_headers(body), **_lower(headers)}, wall_time))
     spent = [wait for wait, is_spent in windows if is_spent]
     return max(spent or [wait for wait, _ in windows], default=None)
 
@@ -123,14 +123,14 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _until(parse: Callable[[str], datetime], text: str, wall: float) -> float | None:
+def _until(parse: Callable[[str], datetime], text: str, wall_time: float) -> float | None:
     """Return the seconds until a date; None where the parser finds none."""
     try:
         moment = parse(text)
     except (ValueError, TypeError, IndexError, OverflowError):  # what the parsers raise for anything else
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.timestamp() - wall
+    return aware.timestamp() - wall_time
 
 
 def _retry_info(body: Any) -> float | None:
@@ -146,21 +146,21 @@ def _repeated_headers(body: Any) -> dict[str, str]:
     return {name.lower(): str(value) for name, value in headers.items() if isinstance(value, str | int | float)}
 
 
-def _duration_or_seconds(text: str, wall: float) -> float | None:
+def _duration_or_seconds(text: str, wall_time: float) -> float | None:
     duration = parse_go_duration(text)
     return duration if duration is not None else _number(text)
 
 
-def _moment(text: str, wall: float) -> float | None:
-    until = _until(datetime.fromisoformat, text.strip(), wall)
-    return _epoch(text, wall) if until is None else until
+def _moment(text: str, wall_time: float) -> float | None:
+    until = _until(datetime.fromisoformat, text.strip(), wall_time)
+    return _epoch(text, wall_time) if until is None else until
 
 
-def _epoch(text: str, wall: float) -> float | None:
+def _epoch(text: str, wall_time: float) -> float | None:
     value = _number(text)
     if value is None or not math.isfinite(value) or value < _EPOCH:
         return value
-    return (value / 1000 if value > _EPOCH_MS else value) - wall
+    return (value / 1000 if value > _EPOCH_MS else value) - wall_time
 
 
 # The form of a reset, by the header's name; what ``remaining`` stands where ``reset`` does tells whether it is spent.
@@ -171,9 +171,9 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[str, float], float | None]], ...]
 )
 
 
-def _windows(headers: Mapping[str, str], wall: float) -> Iterator[tuple[float, bool]]:
+def _windows(headers: Mapping[str, str], wall_time: float) -> Iterator[tuple[float, bool]]:
     for name, text in headers.items():
         for pattern, read in _FORMS:
-            wait = _wait(read(text, wall)) if pattern.fullmatch(name) else None
+            wait = _wait(read(text, wall_time)) if pattern.fullmatch(name) else None
             if wait is not None:
                 yield wait, headers.get(name.replace("reset", "remaining"), "").strip() == "0"

@@ -45,7 +45,7 @@ def error_from_answer(
     *,
     provider: str,
     target: str,
-    wall: float,
+    wall_time: float,
     rules: Sequence[ErrorRule] = (),
 ) -> LocalAgentError:
     """Return the error that an answer stands for; for one with status 200, ask only where there is an error in it.
@@ -56,21 +56,21 @@ def error_from_answer(
         body: What was read of the body, or the data of an event; at most 64 KiB of it are looked at.
         provider: Name of the provider, as configured.
         target: The target, as text.
-        wall: Seconds since 1970 now, for dates in hints.
+        wall_time: Seconds since 1970 now, for dates in hints.
         rules: The provider type's own, which are asked first.
     """
     said = said_in(document_of(body), status)
     rule, groups = _rule(said, rules)
-    mend = rule.mend or MENDS.get(rule.kind)
+    hint = rule.hint or MENDS.get(rule.kind)
     detail = _detail(rule, said)
     error = rule.kind(
         _message(rule, said, groups) if detail is None or rule.kind not in PASSED_ON else detail,
-        mend=mend.format(provider=provider, **groups) if mend else None,
+        hint=hint.format(provider=provider, **groups) if hint else None,
         code=rule.code,
         provider=provider,
         target=target,
         phase="read",
-        retry_after=_hint(rule.kind, headers, said.document, wall),
+        retry_after=_hint(rule.kind, headers, said.document, wall_time),
         upstream_request_id=_request_id(headers),
         advice=_advice(rule, said, should_retry(headers)),
         detail=detail,
@@ -89,7 +89,7 @@ def inner_error(raw: bytes, attempt: Attempt) -> LocalAgentError:
     """
     target = attempt.target
     return error_from_answer(None, {}, raw, provider=target.instance.provider, target=str(target),
-                             wall=attempt.call.wall(), rules=attempt.error_rules)  # fmt: skip
+                             wall_time=attempt.call.wall_time(), rules=attempt.error_rules)  # fmt: skip
 
 
 def _rule(said: Said, own: Sequence[ErrorRule]) -> tuple[ErrorRule, dict[str, str]]:
@@ -134,21 +134,21 @@ def _message(rule: ErrorRule, said: Said, groups: Mapping[str, str]) -> str:
     return f"{sentence} ({', '.join(shown)})." if shown else f"{sentence}."
 
 
-def _advice(rule: ErrorRule, said: Said, told: bool | None) -> Advice:
+def _advice(rule: ErrorRule, said: Said, reported: bool | None) -> Advice:
     """Return the class's advice with the rule's changes and what ``x-should-retry`` says about this target."""
     advice = msgspec.structs.replace(rule.kind.default_advice, **rule.advice)
     if said.inside and advice.billed == "no":
         advice = msgspec.structs.replace(advice, billed="unknown")
     # No header brings money back: a spent quota is never asked again.
-    if told is None or (told and rule.kind is QuotaExhausted):
+    if reported is None or (reported and rule.kind is QuotaExhausted):
         return advice
-    return msgspec.structs.replace(advice, same=told)
+    return msgspec.structs.replace(advice, same=reported)
 
 
-def _hint(kind: type[LocalAgentError], headers: Mapping[str, str], document: Any, wall: float) -> float | None:
+def _hint(kind: type[LocalAgentError], headers: Mapping[str, str], document: Any, wall_time: float) -> float | None:
     if kind not in (RateLimited, QuotaExhausted):
-        return asked_wait(headers, document, wall=wall)
-    wait = retry_after(headers, document, wall=wall)
+        return asked_wait(headers, document, wall_time=wall_time)
+    wait = retry_after(headers, document, wall_time=wall_time)
     return None if kind is QuotaExhausted and (wait or 0.0) < PARKED else wait
 
 

@@ -36,7 +36,7 @@ class MissingTransport:
             PluginError: Always.
         """
         raise PluginError(f"No active plugin brings a transport for {self._instance.id}.",
-                          mend=missing_role(CONNECT, find_plugins()))  # fmt: skip
+                          hint=missing_role(CONNECT, find_plugins()))  # fmt: skip
 
     async def aclose(self) -> None:
         """Close nothing."""

@@ -37,7 +37,7 @@ class ModelNames:
         self._registry = registry
         self._settings = settings
         self._known: dict[tuple[str, frozenset[str] | None], tuple[int, tuple[Target, ...]]] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def targets(self, model: str, principal: Principal) -> tuple[Target, ...]:
         """Return the targets of a model's name: an alias, ``provider/name``, or empty for the default.
@@ -62,7 +62,7 @@ class ModelNames:
         )
         if not targets:
             raise ModelNotFound(
-                f"No instance serves {model or 'the default model'} now.", mend="See: localagent doctor"
+                f"No instance serves {model or 'the default model'} now.", hint="See: localagent doctor"
             )
         if len(self._known) >= KNOWN_AT_MOST:
             self._known.clear()
@@ -74,7 +74,7 @@ class ModelNames:
         if not asked and self._registry.missing and not self._registry.providers:
             raise own_error(next(iter(self._registry.missing.values())).error)
         if not asked:
-            raise ModelNotFound("No model was named and there is no default.", mend=self._mend(""))
+            raise ModelNotFound("No model was named and there is no default.", hint=self._hint(""))
         alias = self._settings.models.get(asked)
         names = self._serving(alias.targets) if alias is not None else (asked,)
         if principal.models is not None and asked not in principal.models:
@@ -87,8 +87,8 @@ class ModelNames:
         if len(out) == len(names):
             return names[:1]
         for provider in dict.fromkeys(name.partition("/")[0] for name in out):
-            if provider not in self._told:
-                self._told.add(provider)
+            if provider not in self._reported:
+                self._reported.add(provider)
                 log.warning("%s", self._registry.missing[provider].error)
         return [name for name in names if name not in out]
 
@@ -98,10 +98,10 @@ class ModelNames:
             raise own_error(self._registry.missing[provider].error)
         if not slash or provider not in self._registry.providers:
             what = f"no provider named {provider}" if slash else f"no alias named {name}"
-            raise ModelNotFound(f"There is {what}.", mend=self._mend(name))
+            raise ModelNotFound(f"There is {what}.", hint=self._hint(name))
         return provider, model
 
-    def _mend(self, name: str) -> str:
+    def _hint(self, name: str) -> str:
         provider, slash, model = name.partition("/")
         near = difflib.get_close_matches(provider, [*self._settings.models, *self._registry.providers], n=1)
         if near:

@@ -40,7 +40,7 @@ def provider_types(pipeline: Pipeline) -> dict[str, tuple[ProviderType, str]]:
             if kind.name in types:
                 other = types[kind.name][1]
                 raise PluginError(f"The plugins {other} and {step.plugin} both bring the provider type {kind.name}.",
-                                  mend="Choose one with: use = [...]")  # fmt: skip
+                                  hint="Choose one with: use = [...]")  # fmt: skip
             types[kind.name] = kind, step.plugin
     return types
 

@@ -80,8 +80,8 @@ class Registry:
 
     def _type_of(self, name: str, common: ProviderSettings) -> tuple[ProviderType, str]:
         if common.type not in self.types:
-            mend = missing_type(common.type, self.types, find_plugins())
-            raise SettingsError(f"Provider {name} is of type {common.type}, which no active plugin brings.", mend=mend)
+            hint = missing_type(common.type, self.types, find_plugins())
+            raise SettingsError(f"Provider {name} is of type {common.type}, which no active plugin brings.", hint=hint)
         return self.types[common.type]
 
     def _add(self, kind: ProviderType, setup: ProviderSetup, why: str) -> None:
@@ -93,8 +93,8 @@ class Registry:
             try:
                 self.instances.add(instance)
             except ValueError as error:
-                mend = "Give one of them a name of its own."
-                raise SettingsError(f"Provider {setup.name}: {error}.", mend=mend) from None
+                hint = "Give one of them a name of its own."
+                raise SettingsError(f"Provider {setup.name}: {error}.", hint=hint) from None
 
     def _made(self, kind: ProviderType, setup: ProviderSetup) -> Provider | None:
         """Make a provider; None when it cannot be asked because it lacks its keys."""

@@ -69,7 +69,7 @@ def assemble(
         reports = [item.report for item in loaded]
     filled: dict[str, Any] = {item.name: _filled(settings, item) for item in loaded}
     moved = _moved_plugins(former, settings, loaded, filled) if former is not None else {}
-    pipeline = Pipeline(loaded, filled, settings.order, settings.limits, moved=moved)
+    pipeline = Pipeline(loaded, filled, settings.order, settings.step_timeouts, moved=moved)
     return Assembled(settings, pipeline, reports)
 
 
@@ -78,7 +78,7 @@ def _loaded(settings: Settings, environment: Mapping[str, str]) -> tuple[list[Lo
         return load_plugins(settings.use)
     except PluginError as error:
         if settings.use and settings.use == chosen_plugins(environment):
-            raise PluginError(f"{PLUGINS_VARIABLE}: {error.message}", mend=error.mend) from error.__cause__
+            raise PluginError(f"{PLUGINS_VARIABLE}: {error.message}", hint=error.hint) from error.__cause__
         raise
 
 
@@ -91,7 +91,7 @@ def _filled(settings: Settings, item: Loaded) -> Any:
     if own is not None and filled != own:
         raise SettingsError(
             f"{settings.where}: plugins.{item.name} differs from the settings of the object that was given as plugin.",
-            mend="Take this table out, or give the plugin's class, which is made with it.",
+            hint="Take this table out, or give the plugin's class, which is made with it.",
         )
     return filled
 
@@ -114,7 +114,7 @@ def _moved_plugins(
         plugin = former.pipeline.plugins.get(item.name)
         if plugin is None or former.pipeline.sources[item.name] is not item.source:
             continue
-        if same_folder and plugin.moves and plugin.settings == filled[item.name]:
+        if same_folder and plugin.survives_reload and plugin.settings == filled[item.name]:
             moved[item.name] = plugin
         elif plugin is item.source:
             raise used_twice(item.name)

@@ -55,8 +55,8 @@ def own_error(error: AnyError) -> AnyError:
     return own.with_traceback(error.__traceback__)
 
 
-def defect(error: BaseException, who: str = "LocalAgent", where: str = "", mend: str = _MEND) -> InternalError:
+def defect(error: BaseException, who: str = "LocalAgent", where: str = "", hint: str = _MEND) -> InternalError:
     """Return the typed error of an exception that should not have been raised; it is linked as the cause."""
-    made = InternalError(f"{who} failed{where}: {type(error).__name__}.", mend=mend)
+    made = InternalError(f"{who} failed{where}: {type(error).__name__}.", hint=hint)
     made.__cause__ = error
     return made

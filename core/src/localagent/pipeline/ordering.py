@@ -82,7 +82,7 @@ class _Graph:
             reasons = [*circle, reason]
             raise PluginError(
                 f"The steps of {self._hook} cannot be put into order: {'; '.join(reasons)}.",
-                mend=f"Change [order] {self._hook} in the settings, or leave one of these plugins out.",
+                hint=f"Change [order] {self._hook} in the settings, or leave one of these plugins out.",
             )
         self._next[first].setdefault(second, reason)
 

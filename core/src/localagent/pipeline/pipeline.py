@@ -1,7 +1,7 @@
 """A pipeline owns plugins and makes plans of them.
 
 pluggy keeps the registry and validates names and signatures; its errors are rewritten here with plugin, distribution
-and mend. The compiled steps never go through it.
+and hint. The compiled steps never go through it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Pipeline:
         loaded: The chosen plugins.
         settings: For each plugin its filled settings object; a missing one means the defaults.
         order: The settings' ``[order]``: names by hook.
-        limits: The settings' ``[limits]``: seconds by hook, for asynchronous steps.
+        step_timeouts: The settings' ``[step_timeouts]``: seconds by hook, for asynchronous steps.
         clock: The clock by which repeated failures are logged.
         moved: Plugins that are there already, and are taken as they are.
 
@@ -59,7 +59,7 @@ class Pipeline:
         loaded: Sequence[Loaded],
         settings: Mapping[str, Any] | None = None,
         order: Mapping[str, Sequence[str]] | None = None,
-        limits: Mapping[str, float] | None = None,
+        step_timeouts: Mapping[str, float] | None = None,
         clock: Callable[[], float] = time.monotonic,
         *,
         moved: Mapping[str, Plugin] | None = None,
@@ -74,7 +74,7 @@ class Pipeline:
             for item in sorted(loaded, key=lambda item: item.name)
         }
         self._order = dict(order or {})
-        self._limits = dict(limits or {})
+        self._step_timeouts = dict(step_timeouts or {})
         self._manager = pluggy.PluginManager(PROJECT)
         self.specs = self._add_specs()
         self._check_named_hooks()
@@ -127,12 +127,12 @@ class Pipeline:
         return specs
 
     def _check_named_hooks(self) -> None:
-        for table, names in (("order", self._order), ("limits", self._limits)):
+        for table, names in (("order", self._order), ("step_timeouts", self._step_timeouts)):
             for name in names:
                 if name not in self.specs:
                     raise PluginError(
                         f"[{table}] in the settings names {name}, which is no hook.",
-                        mend=f"Hooks are: {', '.join(self.specs)}.",
+                        hint=f"Hooks are: {', '.join(self.specs)}.",
                     )
 
     def _register(self) -> None:
@@ -182,7 +182,7 @@ class Pipeline:
                 plugin=name,
                 spec=spec,
                 awaits=inspect.iscoroutinefunction(found[name].function),
-                limit=self._limits.get(spec.name, spec.limit),
+                limit=self._step_timeouts.get(spec.name, spec.limit),
                 why=why,
                 failures=self.failures,
                 operations=spec.operations if (narrowed := marks[name].operations) is None else narrowed,
@@ -193,7 +193,7 @@ class Pipeline:
     def _error(self, name: str, reason: str) -> PluginError:
         return PluginError(
             f"Plugin {self.reports[name]} does not fit: {reason}.",
-            mend=f"Upgrade it, or leave it out: see localagent plugins, or tell the author of {name}.",
+            hint=f"Upgrade it, or leave it out: see localagent plugins, or tell the author of {name}.",
         )
 
 

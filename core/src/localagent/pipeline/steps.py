@@ -53,7 +53,7 @@ class Step:
         """Return the error of a step that took too long."""
         return InternalError(
             f"Plugin {self.plugin} took longer than {self.limit:g} s in {self.spec.name}.",
-            mend=f"Raise [limits] {self.spec.name} in the settings, or leave the plugin out.",
+            hint=f"Raise [step_timeouts] {self.spec.name} in the settings, or leave the plugin out.",
         )
 
     def check(self, result: Any) -> Any:

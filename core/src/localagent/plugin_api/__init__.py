@@ -14,8 +14,8 @@ from localagent import lazily
 # isort: off
 if TYPE_CHECKING:
     from localagent.plugin_api.discovery import Report as Report, as_loaded as as_loaded, find_plugins as find_plugins
-    from localagent.plugin_api.front import (
-        FrontAnswer as FrontAnswer, FrontRequest as FrontRequest, FrontStream as FrontStream, Parts as Parts,
+    from localagent.plugin_api.http_routes import (
+        HttpResponse as HttpResponse, HttpRequest as HttpRequest, HttpStream as HttpStream, BodyStream as BodyStream,
         Route as Route,
     )
     from localagent.plugin_api.installing import (
@@ -34,7 +34,7 @@ __getattr__, __all__ = lazily(
     __name__,
     {
         "discovery": "Report as_loaded find_plugins",
-        "front": "FrontAnswer FrontRequest FrontStream Parts Route",
+        "http_routes": "BodyStream HttpRequest HttpResponse HttpStream Route",
         "installing": (
             "CORE KnownPlugin PROVIDER install is_checkout known_plugins missing_plugin missing_type upgrade"
         ),

@@ -83,5 +83,5 @@ class Core(Protocol):
     def clock(self) -> float:
         """Return the event loop's monotonic time in seconds (virtual in tests)."""
 
-    def wall(self) -> float:
+    def wall_time(self) -> float:
         """Return the seconds since the epoch, for stores that outlive the process."""

@@ -60,12 +60,12 @@ class Report(Named):
     Attributes:
         state: active, idle (not chosen) or failed.
         why: Why, in a few words.
-        mend: What to do about it; empty when nothing needs to be done.
+        hint: What to do about it; empty when nothing needs to be done.
     """
 
     state: Literal["active", "idle", "failed"]
     why: str
-    mend: str = ""
+    hint: str = ""
 
 
 @functools.cache
@@ -84,7 +84,7 @@ def find_plugins() -> Mapping[str, Found]:
         if known is not None and known.distribution != distribution:
             raise PluginError(
                 f"Two distributions bring a plugin named {entry.name}: {known.distribution} and {distribution}.",
-                mend=f"Run: pip uninstall {distribution}",
+                hint=f"Run: pip uninstall {distribution}",
             )
         found[entry.name] = Found(entry.name, distribution, version, entry)
     return dict(sorted(found.items()))
@@ -144,7 +144,7 @@ def _loaded(plugin: Found, names: Sequence[str] | None) -> Loaded | Report:
         if names is not None:
             raise
         log.warning("%s", error)
-        return report("failed", error.message, error.mend or "")
+        return report("failed", error.message, error.hint or "")
     if names is None and not kind.default:
         return report("idle", "off by default; active when the settings name it")
     why = "installed" if names is None else "named in the settings"
@@ -156,11 +156,11 @@ def _load(plugin: Found) -> PluginSource:
     try:
         source: PluginSource = plugin.entry.load()
     except LocalAgentError as error:
-        raise PluginError(f"Plugin {plugin} cannot be imported: {error.message}", mend=error.mend) from error
+        raise PluginError(f"Plugin {plugin} cannot be imported: {error.message}", hint=error.hint) from error
     except Exception as error:  # the plugin's own module code, and what it imports
         raise PluginError(
             f"Plugin {plugin} cannot be imported: {type(error).__name__}: {error}.",
-            mend=f"{upgrade(plugin.distribution)}, or leave it out of the settings.",
+            hint=f"{upgrade(plugin.distribution)}, or leave it out of the settings.",
         ) from error
     return source
 
@@ -177,9 +177,9 @@ def as_loaded(plugins: Sequence[PluginSource]) -> list[Loaded]:
         kind = plugin_class(source, subject)
         name = source.name if isinstance(source, Plugin) else kind.name
         if not name:
-            raise PluginError(f"{subject} has no name.", mend=f'Write name = "ROLE-NAME" in {kind.__name__}.')
+            raise PluginError(f"{subject} has no name.", hint=f'Write name = "ROLE-NAME" in {kind.__name__}.')
         if name in loaded:
-            raise PluginError(f"{subject} is the second one named {name}.", mend="Give each a name of its own.")
+            raise PluginError(f"{subject} is the second one named {name}.", hint="Give each a name of its own.")
         loaded[name] = Loaded(name, source, kind, Report(name, "", "", "active", "passed by the program"))
     return list(loaded.values())
 
@@ -212,5 +212,5 @@ def make_plugin(item: Loaded, settings: Any) -> Plugin:
 
 def _unmade(item: Loaded, why: str) -> PluginError:
     return PluginError(
-        f"Plugin {item.report} cannot be made: {why}.", mend="Upgrade it, or leave it out of the settings."
+        f"Plugin {item.report} cannot be made: {why}.", hint="Upgrade it, or leave it out of the settings."
     )

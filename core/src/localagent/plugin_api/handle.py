@@ -143,9 +143,9 @@ class Handle:
         """How many processes do the same side by side."""
         return self._owner.processes
 
-    def wall(self) -> float:
+    def wall_time(self) -> float:
         """Return the seconds since the epoch."""
-        return self._owner.services.wall()
+        return self._owner.services.wall_time()
 
     def state(self, instance: Instance) -> InstanceState:
         """Return the core's counts and health of an instance, also of one that only an older core has."""

@@ -115,10 +115,10 @@ def missing_plugin(name: str, installed: Iterable[str]) -> PluginError:
         name: The plugin that was named.
         installed: Names of the plugins that are there.
     """
-    return PluginError(f"There is no plugin named {name}.", mend=_mend(name, installed))
+    return PluginError(f"There is no plugin named {name}.", hint=_hint(name, installed))
 
 
-def _mend(name: str, installed: Iterable[str]) -> str:
+def _hint(name: str, installed: Iterable[str]) -> str:
     known, installed = known_plugins(), list(installed)
     if name in known:
         return install(known[name].distribution)

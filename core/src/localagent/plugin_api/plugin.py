@@ -40,12 +40,13 @@ class Plugin:
       Its return annotation names the class that it makes, from which everything is read that must be known before: the
       settings class, the default, and, in a program, the name. So a factory may close over objects of the program.
     - An object. It has settings of its own: a table ``[plugins.NAME]`` that says something else is an error. One client
-      at a time may have it open; only with ``moves`` may a client that replaces another one share it.
+      at a time may have it open; only with ``survives_reload`` may a client that replaces another one share it.
 
     In a program, ``name`` names the plugin; an object may have a name of its own. An entry point has the name already.
 
     A server that reads its settings again builds a new pipeline beside the one that is in use, and new plugins with it.
-    A plugin that keeps something worth keeping (entries, counts, open breakers) says ``moves = True``: it is then moved
+    A plugin that keeps something worth keeping (entries, counts, open breakers) says ``survives_reload = True``: it is
+    then moved
     as it is to the new pipeline, as long as it is given by the same class, factory or object and its settings are the
     same. It serves both until the calls of the old one
     have ended; ``__aexit__`` comes when the last of them leaves. What it keeps of an instance it keeps by its ``id``,
@@ -55,7 +56,7 @@ class Plugin:
     Attributes:
         settings_class: attrs class of ``[plugins.NAME]``.
         default: False for a plugin that is active only when it is named.
-        moves: True for a plugin that lives on when settings are read again and its own have not changed.
+        survives_reload: True for a plugin that lives on when settings are read again and its own have not changed.
         needs_usage: True when its hooks need token counts, so that streams ask the server for them.
         hookspecs: A module (or object) with hook specifications that this plugin brings.
         name: The plugin's name: that of its entry point.
@@ -65,7 +66,7 @@ class Plugin:
 
     settings_class: ClassVar[type] = NoSettings
     default: ClassVar[bool] = True
-    moves: ClassVar[bool] = False
+    survives_reload: ClassVar[bool] = False
     needs_usage: ClassVar[bool] = False
     hookspecs: ClassVar[Any] = None
 
@@ -98,13 +99,13 @@ PluginSource: TypeAlias = type[Plugin] | Callable[[Any], Plugin] | Plugin
 _EXPECTED = "expected a subclass of localagent.Plugin, a function that returns one, or an object of one"
 
 
-def plugin_class(source: object, subject: str, mend: str | None = None) -> type[Plugin]:
+def plugin_class(source: object, subject: str, hint: str | None = None) -> type[Plugin]:
     """Return the class of the plugin that a source stands for.
 
     Args:
         source: A class, a factory or an object.
         subject: How an error begins, such as ``plugins[2] of the client``.
-        mend: What an error says to do about it.
+        hint: What an error says to do about it.
 
     Raises:
         PluginError: It is none of them, or a factory that does not say what it returns.
@@ -113,15 +114,15 @@ def plugin_class(source: object, subject: str, mend: str | None = None) -> type[
         return type(source)
     if not callable(source):
         in_settings = 'Name installed plugins in the settings: {"use": ["NAME"]}' if isinstance(source, str) else None
-        raise PluginError(f"{subject} is {described(source)}; {_EXPECTED}.", mend=mend or in_settings)
+        raise PluginError(f"{subject} is {described(source)}; {_EXPECTED}.", hint=hint or in_settings)
     made = source if isinstance(source, type) else _returned(source)
     if isinstance(made, type) and issubclass(made, Plugin):
         return made
     if isinstance(source, type):
-        raise PluginError(f"{subject} is {described(source)}, no subclass of localagent.Plugin.", mend=mend)
+        raise PluginError(f"{subject} is {described(source)}, no subclass of localagent.Plugin.", hint=hint)
     example = "def make(settings: MySettings) -> MyPlugin"
     raise PluginError(
-        f"{subject} is {described(source)}, which does not say which plugin it returns; write: {example}.", mend=mend
+        f"{subject} is {described(source)}, which does not say which plugin it returns; write: {example}.", hint=hint
     )
 
 
@@ -129,7 +130,7 @@ def used_twice(name: str) -> PluginError:
     """Return the error for a plugin object that two clients would have open at a time."""
     return PluginError(
         f"Plugin {name} was given as an object, and another client has it open.",
-        mend="Give its class, or a function that returns a new one, so that each client has its own.",
+        hint="Give its class, or a function that returns a new one, so that each client has its own.",
     )
 
 

@@ -32,7 +32,7 @@ class ProviderSetup:
         name: Its name in the settings.
         type: Its type's name.
         settings: The type's settings class, filled.
-        common: What every provider has in the settings: instances, keys, headers, timeouts, caps, pool.
+        common: What every provider has in the settings: instances, keys, headers, timeouts, size limits, pool.
         environment: The environment, for secrets that the settings name.
         core: The core's handle.
         shared: Where to reach what ``ProviderType.share`` runs for all processes; empty when nothing is run elsewhere.
@@ -115,11 +115,11 @@ class ProviderSetup:
         from localagent.http_answers.translation import error_from_answer
 
         try:
-            body = await answer.read(self.common.caps.error)
+            body = await answer.read(self.common.size_limits.error)
         finally:
             await answer.aclose()
         return error_from_answer(answer.status, answer.headers, body, provider=self.name, target=target,
-                                 wall=self.core.wall(), rules=self.error_rules)  # fmt: skip
+                                 wall_time=self.core.wall_time(), rules=self.error_rules)  # fmt: skip
 
 
 class Provider(Protocol):

@@ -6,12 +6,12 @@ The common ones are in ``localagent``; here are those of caches and transports, 
 from __future__ import annotations
 
 from localagent.records.attempt import Status
-from localagent.records.cache_contents import CacheContents, CacheCounts, CacheFigures, KeptAnswer, Which
+from localagent.records.cache_contents import CacheContents, CacheCounts, CacheStats, EntryFilter, EntryInfo
 from localagent.records.caching import AnyResponse, cache_keys, pack_entry, unpack_entry
 from localagent.records.call import CACHE, NOBODY
 from localagent.records.instances import Instances, PoolProfile, check_model_name
 from localagent.records.reports import AttemptRecord, receipt_of
-from localagent.records.transport import Caps, ConnectSettings, Pooled, PoolStats, read_up_to
+from localagent.records.transport import ConnectSettings, Pooled, PoolStats, SizeLimits, read_up_to
 
 __all__ = [
     "CACHE",
@@ -20,16 +20,16 @@ __all__ = [
     "AttemptRecord",
     "CacheContents",
     "CacheCounts",
-    "CacheFigures",
-    "Caps",
+    "CacheStats",
     "ConnectSettings",
+    "EntryFilter",
+    "EntryInfo",
     "Instances",
-    "KeptAnswer",
     "PoolProfile",
     "PoolStats",
     "Pooled",
+    "SizeLimits",
     "Status",
-    "Which",
     "cache_keys",
     "check_model_name",
     "pack_entry",

@@ -38,7 +38,7 @@ class CacheCounts(msgspec.Struct):
     too_large: int = 0
 
 
-class CacheFigures(msgspec.Struct, frozen=True):
+class CacheStats(msgspec.Struct, frozen=True):
     """How full a cache is, and what it did.
 
     Attributes:
@@ -58,7 +58,7 @@ class CacheFigures(msgspec.Struct, frozen=True):
     where: str = ""
 
 
-class KeptAnswer(msgspec.Struct, frozen=True):
+class EntryInfo(msgspec.Struct, frozen=True):
     """An entry, without what was asked and answered.
 
     Attributes:
@@ -79,7 +79,7 @@ class KeptAnswer(msgspec.Struct, frozen=True):
 
 
 @attrs.frozen
-class Which:
+class EntryFilter:
     """Which entries are meant: those that fit all that is said.
 
     Attributes:
@@ -106,14 +106,14 @@ class Which:
 class CacheContents(Protocol):
     """A cache plugin that can be looked into. A plugin that has these methods is one; it need not say so."""
 
-    async def cache_figures(self) -> CacheFigures:
+    async def cache_stats(self) -> CacheStats:
         """Return how full it is, and what it did."""
 
-    def cache_entries(self, which: Which) -> AsyncIterator[KeptAnswer]:
+    def cache_entries(self, entry_filter: EntryFilter) -> AsyncIterator[EntryInfo]:
         """Yield what there is to tell of entries that have not expired."""
 
-    def cache_export(self, which: Which) -> AsyncIterator[CacheEntry]:
+    def cache_export(self, entry_filter: EntryFilter) -> AsyncIterator[CacheEntry]:
         """Yield entries that have not expired, answers included."""
 
-    async def cache_purge(self, which: Which) -> int:
+    async def cache_purge(self, entry_filter: EntryFilter) -> int:
         """Let entries go for good; return how many."""

@@ -115,17 +115,17 @@ class Call:
         hit: That entry.
         coalesced: Whether it shared a flight that another call's metric accounts for; set at its end.
         skipped: Names of the plugins whose steps are skipped (a plugin's own child calls).
-        wall: Returns the seconds since the epoch.
+        wall_time: Returns the seconds since the epoch.
         records: What each step decided, when the call asked for a receipt; None otherwise.
     """
 
     __slots__ = ("attempts", "cache", "cached", "candidates", "coalesced", "count", "deadline", "depth",
                  "facts", "hit", "id", "keys", "operation", "parent", "plan", "principal", "priority", "records",
-                 "request", "skipped", "started", "stream", "timer", "wall")  # fmt: skip
+                 "request", "skipped", "started", "stream", "timer", "wall_time")  # fmt: skip
 
     def __init__(
         self, *, id: str, request: Request, plan: Plan, timer: Timer, principal: Principal, cache: CachePolicy,
-        stream: bool, started: float, wall: Callable[[], float], parent: Call | None = None,
+        stream: bool, started: float, wall_time: Callable[[], float], parent: Call | None = None,
     ) -> None:  # fmt: skip
         self.id = id
         self.operation = request.operation
@@ -143,7 +143,7 @@ class Call:
         self.timer = timer
         self.deadline = timer.deadline
         self.started = started
-        self.wall = wall
+        self.wall_time = wall_time
         self.cached = ""
         self.hit: CacheEntry | None = None
         self.coalesced = False

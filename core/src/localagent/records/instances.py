@@ -105,9 +105,9 @@ def check_model_name(name: str) -> None:
         raise InvalidRequest("The name of the model holds control characters.")
     provider, slash, model = name.partition("/")
     if name and not provider.strip():
-        raise InvalidRequest("The name of the model is blank.", mend="Leave model out for the default model.")
+        raise InvalidRequest("The name of the model is blank.", hint="Leave model out for the default model.")
     if slash and not model.strip():
-        raise InvalidRequest("The name of the model ends behind its provider.", mend="Write it as PROVIDER/NAME.")
+        raise InvalidRequest("The name of the model ends behind its provider.", hint="Write it as PROVIDER/NAME.")
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -77,7 +77,7 @@ class ChatRequest(Request, frozen=True):
         messages = self.document.get("messages")
         if not isinstance(messages, list) or not messages:
             raise InvalidRequest(
-                "A chat needs at least one message.", mend='Pass [{"role": "user", "content": "..."}].'
+                "A chat needs at least one message.", hint='Pass [{"role": "user", "content": "..."}].'
             )
         for number, message in enumerate(messages):
             if not isinstance(message, dict) or not isinstance(message.get("role"), str):

@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 
 
 @attrs.frozen
-class Caps:
+class SizeLimits:
     """How much of an answer is read, in bytes, before it is cut with ``ResponseTooLarge``.
 
     Attributes:
@@ -44,11 +44,11 @@ class ConnectSettings:
     """What the settings of a provider say about exchanges with its instances, beyond the pool profile.
 
     Attributes:
-        caps: Size limits of answers.
+        size_limits: Size limits of answers.
         authority: A PEM file with the certificate authorities to trust instead of the system's.
     """
 
-    caps: Caps = Caps()
+    size_limits: SizeLimits = SizeLimits()
     authority: Path | None = None
 
 
@@ -110,7 +110,7 @@ class HttpAnswer(Protocol):
             UpstreamProtocol: The framing or the compression is broken.
         """
 
-    async def part(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         """Return the next bytes of the body, decompressed; ``b""`` at its end."""
 
     def abort(self) -> None:

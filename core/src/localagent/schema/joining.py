@@ -31,7 +31,7 @@ from typing import Any
 import msgspec
 
 from localagent.errors import ResponseTooLarge, UpstreamProtocol
-from localagent.schema.folding import finished, fold, of_choice, of_delta, of_head
+from localagent.schema.merging import finished, fold, of_choice, of_delta, of_head
 from localagent.schema.tool_calls import ToolCalls
 
 MOST_REPEATED = 8 * 1024 * 1024

@@ -9,7 +9,7 @@ and "Interpreting an event stream". ``NDJSONParser`` reads one JSON document a l
 Payloads stay bytes as they came, so that they can be forwarded unchanged. Whoever needs text decodes them with
 ``errors="replace"``: the standard decodes a stream as UTF-8 and puts U+FFFD where it is not.
 
-Size caps are sticky. Events in front of the one that is too large are still handed out; then every call raises.
+Size limits are sticky. Events before the one that is too large are still handed out; then every call raises.
 """
 
 from __future__ import annotations

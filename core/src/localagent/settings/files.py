@@ -101,7 +101,7 @@ def _named(name: str) -> Path:
     except (OSError, ValueError) as error:  # a folder that this user may not look into, a name that is too long
         why = f"{name}, {named}, cannot be read: {getattr(error, 'strerror', None) or error}"
     if why:
-        raise SettingsError(f"{why}.", mend=f"Set {CONFIG_VARIABLE} to the path of a settings file, or unset it.")
+        raise SettingsError(f"{why}.", hint=f"Set {CONFIG_VARIABLE} to the path of a settings file, or unset it.")
     return path
 
 
@@ -148,10 +148,10 @@ def _syntax_error(path: Path, text: str, message: str) -> SettingsError:
     message, line, column = match.groups() if match else (message, None, None)
     where = f"{path}, line {line}, column {column}" if line else f"{path}, at its end"
     if not message.startswith(_TWICE):
-        mend = 'Text is written in "quotes".' if message.startswith("Invalid value") else None
-        return SettingsError(f"{where}: {message[0].lower()}{message[1:]}.", mend=mend)
+        hint = 'Text is written in "quotes".' if message.startswith("Invalid value") else None
+        return SettingsError(f"{where}: {message[0].lower()}{message[1:]}.", hint=hint)
     # The parser's own message quotes names; they may be keys that were written in the wrong place.
     if _PLUGIN_LIST.search(text) and _PLUGIN_TABLE.search(text):
-        mend = "Write the list as use = [...] at the top of the file, above the first [table]."
-        return SettingsError(f"{where}: plugins is a list already.", mend=mend)
+        hint = "Write the list as use = [...] at the top of the file, above the first [table]."
+        return SettingsError(f"{where}: plugins is a list already.", hint=hint)
     return SettingsError(f"{where}: this name is here for the second time.")

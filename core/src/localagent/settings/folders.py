@@ -22,7 +22,7 @@ log = logging.getLogger("localagent")
 
 NAME = "localagent"
 
-_told: set[str] = set()  # the state folders of which this process has said that they cannot be used
+_reported: set[str] = set()  # the state folders of which this process has said that they cannot be used
 
 
 def config_folder(environment: Mapping[str, str], platform: str = "") -> Path:
@@ -62,8 +62,8 @@ def _home(environment: Mapping[str, str]) -> Path:
     try:
         return Path(environment["HOME"]) if environment.get("HOME") else Path.home()
     except RuntimeError:
-        mend = "Set HOME, or state_folder in the settings."
-        raise SettingsError("The home folder is not known.", mend=mend) from None
+        hint = "Set HOME, or state_folder in the settings."
+        raise SettingsError("The home folder is not known.", hint=hint) from None
 
 
 class StateFolder:
@@ -100,8 +100,8 @@ class StateFolder:
             place = str(self._root())
         except SettingsError:
             place = ""
-        level = logging.INFO if place in _told else logging.WARNING
-        _told.add(place)
+        level = logging.INFO if place in _reported else logging.WARNING
+        _reported.add(place)
         log.log(level, "What should outlive this process cannot be kept (%s: %s): %s", plugin, what, error)
 
     def _root(self) -> Path:
@@ -109,8 +109,8 @@ class StateFolder:
 
 
 def _unusable(why: str) -> SettingsError:
-    mend = "Free some space, or set state_folder in the settings."
-    return SettingsError(f"The state folder {why}.", mend=mend)
+    hint = "Free some space, or set state_folder in the settings."
+    return SettingsError(f"The state folder {why}.", hint=hint)
 
 
 def create_private_file(path: Path) -> None:

@@ -107,7 +107,7 @@ class Settings:
         retry: ``[retry]``: the retry budget.
         max_attempts: The most attempts that one call may make.
         timeout: For a whole call, where the call names no time of its own.
-        limits: ``[limits]``: for a hook, how long one step may take.
+        step_timeouts: ``[step_timeouts]``: for a hook, how long one step may take.
         state_folder: Where files are kept that outlive the process; left out, the platform's folder for them.
         health: ``[health]``.
         source: The file that they were read from.
@@ -125,7 +125,7 @@ class Settings:
     retry: RetryBudgetSettings = RetryBudgetSettings()
     max_attempts: Count = 6
     timeout: PositiveSeconds = 600.0
-    limits: dict[str, PositiveSeconds] = attrs.field(factory=dict)
+    step_timeouts: dict[str, PositiveSeconds] = attrs.field(factory=dict)
     state_folder: Path | None = None
     health: HealthSettings = HealthSettings()
     source: Path | None = attrs.field(default=None, metadata=NOT_A_SETTING)
@@ -190,5 +190,5 @@ def _with_use(mapping: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
         return {"use": chosen, **{key: value for key, value in mapping.items() if key != "plugins"}}
     for name, table in plugins.items() if isinstance(plugins, Mapping) else ():
         if isinstance(table, list | tuple):
-            raise place.key(name).wrong(table, "a table", mend="Plugins are chosen by use = [...] at the top.")
+            raise place.key(name).wrong(table, "a table", hint="Plugins are chosen by use = [...] at the top.")
     return mapping

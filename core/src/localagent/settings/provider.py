@@ -1,4 +1,4 @@
-"""What every provider has in the settings, whatever its type: addresses, keys, headers, timeouts, caps, pool.
+"""What every provider has in the settings, whatever its type: addresses, keys, headers, timeouts, size limits, pool.
 
 A key goes wherever the address points, so an address holds nothing that hides where that is, and never points at the
 services in which clouds keep the credentials of a machine (link-local addresses and a few names), unless the settings
@@ -16,7 +16,7 @@ import attrs
 
 from localagent.errors import SettingsError
 from localagent.records.instances import NOT_CHOSEN, PoolProfile
-from localagent.records.transport import Caps
+from localagent.records.transport import SizeLimits
 from localagent.structuring.fields import NOT_A_SETTING, Positive, Reading, setting_fields
 from localagent.structuring.place import Place, names_secret
 from localagent.structuring.reading import read, read_table
@@ -123,7 +123,7 @@ class ProviderSettings:
         keys: Where its keys are found; each address with each key is an instance.
         headers: Further headers of every request; a value that is secret is a reference.
         timeouts: Time limits of its exchanges.
-        caps: Size limits of its answers.
+        size_limits: Size limits of its answers.
         pool: How connections to its instances are kept.
         authority: A PEM file with the certificate authorities to trust instead of the system's.
         allow_metadata_address: Whether an instance may have a link-local address.
@@ -136,7 +136,7 @@ class ProviderSettings:
     keys: tuple[SecretRef, ...] = ()
     headers: dict[str, str | SecretRef] = attrs.field(factory=dict)
     timeouts: Timeouts = Timeouts()
-    caps: Caps = Caps()
+    size_limits: SizeLimits = SizeLimits()
     pool: PoolProfile = NOT_CHOSEN
     authority: Path | None = None
     allow_metadata_address: bool = False
@@ -165,7 +165,7 @@ def _check_instances(provider: ProviderSettings) -> None:
         if is_metadata_address(instance.url) and not provider.allow_metadata_address:
             raise SettingsError(
                 f"{provider.place.key('instances').item(index)}: a link-local address, where clouds keep credentials.",
-                mend="If it is meant, set allow_metadata_address = true for this provider.",
+                hint="If it is meant, set allow_metadata_address = true for this provider.",
             )
 
 
@@ -177,4 +177,4 @@ def _check_headers(provider: ProviderSettings) -> None:
         if isinstance(value, str) and not _HEADER_VALUE.fullmatch(value):
             raise place.wrong(value, "printable ASCII text on one line")
         if isinstance(value, str) and names_secret(name):
-            raise place.wrong(value, SecretRef.expected_settings, mend="Keys do not belong in the settings.")
+            raise place.wrong(value, SecretRef.expected_settings, hint="Keys do not belong in the settings.")

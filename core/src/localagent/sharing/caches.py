@@ -56,7 +56,7 @@ class Caches:
             oldest = policy.max_age
             if entry is not None and step is not None:
                 try:
-                    if entry.key in keys and (oldest is None or self._services.wall() - entry.stored <= oldest):
+                    if entry.key in keys and (oldest is None or self._services.wall_time() - entry.stored <= oldest):
                         return self._hit(call, entry, step)
                 except Exception as error:  # the plugin's entry: its fields may hold anything
                     raise step.wrap_error(error) from error
@@ -68,7 +68,7 @@ class Caches:
         """Return a call's own view of an entry; caches that were asked before the one that had it are given it."""
         call.cached = step.plugin
         call.hit = entry
-        call.facts["age"] = age = max(0.0, self._services.wall() - entry.stored)
+        call.facts["age"] = age = max(0.0, self._services.wall_time() - entry.stored)
         asked = call.plan.cache_lookup
         if asked[0] is not step and call.cache.store:
             earlier = {one.plugin for one in asked[: asked.index(step)]}
@@ -94,7 +94,7 @@ class Caches:
             return None
         kept = msgspec.structs.replace(response, facts=dict(response.facts))  # the user's own may be written to
         seconds = self._services.clock() - call.started
-        return CacheEntry(key, kept, events, self._services.wall(), seconds=seconds)  # type: ignore[arg-type]
+        return CacheEntry(key, kept, events, self._services.wall_time(), seconds=seconds)  # type: ignore[arg-type]
 
     def store(self, call: Call, entry: CacheEntry, steps: Sequence[Step]) -> None:
         """Hand an entry to caches; in the background where one of them awaits."""

@@ -146,7 +146,7 @@ class Flight:
     def takes(self, call: Call) -> bool:
         """Whether one more call may join: as long as the answer is no older than the call wants it."""
         oldest = call.cache.max_age
-        return not self.over or oldest is None or self._services.wall() - self._landed <= oldest
+        return not self.over or oldest is None or self._services.wall_time() - self._landed <= oldest
 
     def join(self, call: Call) -> None:
         """Take a waiter in; the flight then lasts as long, and is as urgent, as that waiter wants."""
@@ -224,7 +224,7 @@ class Flight:
         self.over = True
         self.error = error
         self.call.timer.close()
-        self._landed = self._services.wall()
+        self._landed = self._services.wall_time()
         if forget:
             self._forget()
         self._wake()
@@ -287,7 +287,7 @@ def _own_call(flights: Flights, opener: Call) -> Call:
     call = Call(
         id=flights.new_id(), request=opener.request, plan=opener.plan, stream=opener.stream,
         timer=flights.services.timer(opener.deadline), principal=opener.principal, cache=opener.cache,
-        started=flights.services.clock(), wall=opener.wall, parent=opener.parent,
+        started=flights.services.clock(), wall_time=opener.wall_time, parent=opener.parent,
     )  # fmt: skip
     call.keys, call.skipped, call.count = opener.keys, opener.skipped, opener.count
     call.priority, call.facts = opener.priority, dict(opener.facts)

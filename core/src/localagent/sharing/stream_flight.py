@@ -205,5 +205,5 @@ class FlightReader:
 def _slow() -> StreamInterrupted:
     return StreamInterrupted(
         "The stream was read too slowly: others who share it are far ahead.",
-        code="slow_reader", advice=Advice(billed="yes"), mend="Read faster, or pass cache=False.",
+        code="slow_reader", advice=Advice(billed="yes"), hint="Read faster, or pass cache=False.",
     )  # fmt: skip

@@ -84,5 +84,5 @@ def replayed(entry: CacheEntry) -> list[Chunk]:
     except Exception as error:  # the plugin's entry: its bytes may be anything
         raise InternalError(
             f"Plugin {entry.source} failed in cache_lookup: its entry cannot be replayed ({type(error).__name__}).",
-            mend="Purge the cache: localagent cache purge",
+            hint="Purge the cache: localagent cache purge",
         ) from error

@@ -78,11 +78,11 @@ class Place:
         """Return the place of an item in the list that is here."""
         return attrs.evolve(self, path=f"{self.path}[{index}]")
 
-    def wrong(self, value: object, expected: str, mend: str | None = None) -> SettingsError:
+    def wrong(self, value: object, expected: str, hint: str | None = None) -> SettingsError:
         """Return the error for a value that is not what was expected; the value is shown when that is safe."""
         if (text := self._shown(value)) is not None:
-            return SettingsError(f"{self} = {text}: expected {expected}.", mend=mend)
-        return SettingsError(f"{self}: expected {expected}, not {_kind(value)}.", mend=mend)
+            return SettingsError(f"{self} = {text}: expected {expected}.", hint=hint)
+        return SettingsError(f"{self}: expected {expected}, not {_kind(value)}.", hint=hint)
 
     def missing(self, name: str, expected: str) -> SettingsError:
         """Return the error for a key that must be there and is not."""
@@ -97,10 +97,10 @@ class Place:
         names = sorted(known)
         plain = {known_name.lower(): known_name for known_name in names}
         near = difflib.get_close_matches(name.lower().replace("-", "_"), list(plain), n=1)
-        mend = f"{name} belongs at the top of the file, above the first [table]." if name in self.top else None
+        hint = f"{name} belongs at the top of the file, above the first [table]." if name in self.top else None
         return SettingsError(
             f"{self.key(name)} is unknown: expected {one_of(names) if names else 'no settings here'}.",
-            mend=f"Did you mean {plain[near[0]]}?" if near else mend,
+            hint=f"Did you mean {plain[near[0]]}?" if near else hint,
         )
 
     def may_show(self, value: object) -> bool:
@@ -144,10 +144,10 @@ def wrong_variable(name: str, value: str, expected: str) -> SettingsError:
 
     The value is left out where it may be a secret; an empty one counts as none and is no error.
     """
-    mend = f"Correct {name}, or unset it."
+    hint = f"Correct {name}, or unset it."
     if "@" in value:  # what stands in front of it may be a password
-        return SettingsError(f"{_ENVIRONMENT.key(name)}: expected {expected}.", mend=mend)
-    return _ENVIRONMENT.key(name).wrong(value, expected, mend=mend)
+        return SettingsError(f"{_ENVIRONMENT.key(name)}: expected {expected}.", hint=hint)
+    return _ENVIRONMENT.key(name).wrong(value, expected, hint=hint)
 
 
 def read_count(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -95,14 +95,14 @@ class SecretRef:
         if isinstance(value, Secret):
             return cls(given=value, named_by=str(place))
         if isinstance(value, str):
-            raise SettingsError(f"{place}: expected {cls.expected_settings}, not text.", mend=_NO_KEYS_HERE)
+            raise SettingsError(f"{place}: expected {cls.expected_settings}, not text.", hint=_NO_KEYS_HERE)
         if not isinstance(value, cls | Mapping):
             raise place.wrong(value, cls.expected_settings)
         reference = read_table(cls, value, place)
         if sum(part is not None for part in (reference.env, reference.file, reference.given)) != 1:
             raise place.wrong(value, f"{cls.expected_settings}, one of the two")
         if reference.env is not None and not _NAME.fullmatch(reference.env):
-            raise SettingsError(f"{place.key('env')}: expected the name of a variable.", mend=_NO_KEYS_HERE)
+            raise SettingsError(f"{place.key('env')}: expected the name of a variable.", hint=_NO_KEYS_HERE)
         return attrs.evolve(reference, named_by=reference.named_by or str(place))
 
     def read(self, environment: Mapping[str, str]) -> Secret:
@@ -118,10 +118,10 @@ class SecretRef:
             return self.given
         key = (self._from_file(self.file) if self.file else environment.get(self.env or "", "")).strip()
         if not key:
-            raise SecretMissing(f"{self.named_by}: {self} is not set or empty.", mend="Set it, or take this key out.")
+            raise SecretMissing(f"{self.named_by}: {self} is not set or empty.", hint="Set it, or take this key out.")
         if not _KEY.fullmatch(key):
             raise SecretMissing(f"{self.named_by}: {self} holds characters that no key has, such as white space.",
-                                mend="Put the key alone there.")  # fmt: skip
+                                hint="Put the key alone there.")  # fmt: skip
         return Secret(key)
 
     def __str__(self) -> str:
@@ -140,7 +140,7 @@ class SecretRef:
             why = "it is not text"
         # Raised here and not above: the decoder's error holds what the file holds.
         raise SecretMissing(f"{self.named_by}: {self} cannot be read: {why}.",
-                            mend="Put the key there, or take it out of the settings.")  # fmt: skip
+                            hint="Put the key there, or take it out of the settings.")  # fmt: skip
 
 
 def read_all(
@@ -206,4 +206,4 @@ def left_out(name: str, missing: list[SecretMissing]) -> MissingKeys:
 
 def _error(what: str, missing: list[SecretMissing]) -> SettingsError:
     reasons = "; ".join(error.message.rstrip(".") for error in missing)
-    return SettingsError(f"{what}: {reasons}.", mend=missing[0].mend)
+    return SettingsError(f"{what}: {reasons}.", hint=missing[0].hint)

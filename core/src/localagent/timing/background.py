@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from localagent.supervision import raised_at
-from localagent.timing.work import begun
+from localagent.timing.work import start_eagerly
 
 log = logging.getLogger("localagent")
 
@@ -67,7 +67,7 @@ class Background:
             at_once: Whether it begins before this returns, where Python can: a turn of the loop less.
         """
         name = f"localagent {name}"
-        task = begun(work, self._loop, name) if at_once else self._loop.create_task(work, name=name)
+        task = start_eagerly(work, self._loop, name) if at_once else self._loop.create_task(work, name=name)
         if task.done():
             self._done(task)
         else:

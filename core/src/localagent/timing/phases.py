@@ -82,7 +82,7 @@ def phase_error(phase: Phase, instance: str) -> LocalAgentError:
     """
     if phase == "pool":
         return PoolTimeout(f"All connections to {instance} are busy.", phase="pool", retry_after=1.0,
-                           mend="Raise pool.limit of the provider.")  # fmt: skip
+                           hint="Raise pool.limit of the provider.")  # fmt: skip
     message = f"{instance}: {_LATE.get(phase, 'it took too long')}."
     if phase == "dns":
         return ConnectFailed(message, phase="dns")

@@ -21,7 +21,7 @@ class LoopServices:
     Attributes:
         loop: The event loop.
         clock: Returns monotonic seconds, the event loop's.
-        wall: Returns the seconds since the epoch; the only place that asks.
+        wall_time: Returns the seconds since the epoch; the only place that asks.
         random: The source of randomness.
         wheel: Where timers are armed.
         background: Work beside the path of requests.
@@ -31,7 +31,7 @@ class LoopServices:
         self.loop = asyncio.get_running_loop()
         self._forks = Forks.count
         self.clock = self.loop.time
-        self.wall = time.time
+        self.wall_time = time.time
         self.random = random.Random(seed)
         self.wheel = Wheel(self.loop)
         self.background = Background(self.loop)

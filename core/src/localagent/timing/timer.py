@@ -43,7 +43,7 @@ class _CallDeadline:
 
     def timeout_error(self) -> LocalAgentError:
         return UpstreamTimeout(
-            "The call's time is up.", phase="total", mend="Pass a longer timeout.", code="deadline_exceeded"
+            "The call's time is up.", phase="total", hint="Pass a longer timeout.", code="deadline_exceeded"
         )
 
 

@@ -161,7 +161,7 @@ async def let_others_run(size: int) -> None:
             await asyncio.sleep(0)
 
 
-def begun(work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str) -> asyncio.Task[None]:
+def start_eagerly(work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str) -> asyncio.Task[None]:
     """Begin a task that runs until it first has to wait before this returns; before 3.12, at the loop's next turn.
 
     Args:

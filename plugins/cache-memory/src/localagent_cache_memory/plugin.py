@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from localagent import CacheEntry, CacheKey, Plugin, hookimpl
-from localagent.records import CacheFigures, KeptAnswer, Which
+from localagent.records import CacheStats, EntryFilter, EntryInfo
 from localagent_cache_memory.figures import EntryFigures, Figures
 from localagent_cache_memory.settings import MemoryCacheSettings
 from localagent_cache_memory.store import AnswerStore
@@ -22,7 +22,7 @@ class MemoryCachePlugin(Plugin):
     name = "cache-memory"
     settings_class = MemoryCacheSettings
     settings: MemoryCacheSettings
-    moves = True
+    survives_reload = True
 
     _store: AnswerStore
     _clock: Callable[[], float]
@@ -52,7 +52,7 @@ class MemoryCachePlugin(Plugin):
         if entry.source == self.name:
             return
         # The wall clock may have been set back since, which makes nobody younger than new.
-        age = max(0.0, self.core.wall() - entry.stored) if entry.source else 0.0
+        age = max(0.0, self.core.wall_time() - entry.stored) if entry.source else 0.0
         self._store.keep(entry, self._clock(), age)
         if self._timer is None:
             self._wake_up_in(self._store.span)
@@ -65,26 +65,24 @@ class MemoryCachePlugin(Plugin):
         """Return what there is to tell of each entry: model, tenant, hits and size, never what was asked."""
         return self._store.entries()
 
-    async def cache_figures(self) -> CacheFigures:
+    async def cache_stats(self) -> CacheStats:
         """Return how full it is, and what it did since it was opened, by model and tenant."""
         figures, settings = self._store.figures(), self.settings
-        return CacheFigures(
-            figures.entries, figures.size, settings.max_entries, settings.max_size, self._store.counts()
-        )
+        return CacheStats(figures.entries, figures.size, settings.max_entries, settings.max_size, self._store.counts())
 
-    async def cache_entries(self, which: Which) -> AsyncIterator[KeptAnswer]:
+    async def cache_entries(self, entry_filter: EntryFilter) -> AsyncIterator[EntryInfo]:
         """Yield what there is to tell of entries that have not expired."""
-        for _, told in self._store.chosen(which, self._clock()):
-            yield told
+        for _, reported in self._store.chosen(entry_filter, self._clock()):
+            yield reported
 
-    async def cache_export(self, which: Which) -> AsyncIterator[CacheEntry]:
+    async def cache_export(self, entry_filter: EntryFilter) -> AsyncIterator[CacheEntry]:
         """Yield entries that have not expired."""
-        for entry, _ in self._store.chosen(which, self._clock()):
+        for entry, _ in self._store.chosen(entry_filter, self._clock()):
             yield entry
 
-    async def cache_purge(self, which: Which) -> int:
+    async def cache_purge(self, entry_filter: EntryFilter) -> int:
         """Let entries go for good; return how many."""
-        return self._store.purge(which, self._clock())
+        return self._store.purge(entry_filter, self._clock())
 
     def _wake_up_in(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 
 from localagent import CacheEntry, CacheKey
-from localagent.records import CacheCounts, KeptAnswer, Which
+from localagent.records import CacheCounts, EntryFilter, EntryInfo
 from localagent_cache_memory.deadlines import Deadlines
 from localagent_cache_memory.figures import Counts, EntryFigures, Figures
 from localagent_cache_memory.s3fifo import S3Fifo
@@ -129,20 +129,20 @@ class AnswerStore:
         for _, kept in self._entries:
             yield EntryFigures(kept.entry.key.model, kept.entry.key.tenant, kept.hits, kept.size)
 
-    def chosen(self, which: Which, now: float) -> list[tuple[CacheEntry, KeptAnswer]]:
+    def chosen(self, entry_filter: EntryFilter, now: float) -> list[tuple[CacheEntry, EntryInfo]]:
         """Return the entries that are meant and have not expired, and what there is to tell of each."""
         found = []
         for digest, kept in self._entries:
             key, age = kept.entry.key, now - (kept.deadline - self._ttl)
-            if now < kept.deadline and which.fits(key, age):
-                told = KeptAnswer(digest.hex(), key.model, key.tenant, age, kept.size, kept.hits)
-                found.append((kept.entry, told))
+            if now < kept.deadline and entry_filter.fits(key, age):
+                reported = EntryInfo(digest.hex(), key.model, key.tenant, age, kept.size, kept.hits)
+                found.append((kept.entry, reported))
         return found
 
-    def purge(self, which: Which, now: float) -> int:
+    def purge(self, entry_filter: EntryFilter, now: float) -> int:
         """Let entries go, those that have expired included; return how many."""
         ages = [(digest, kept, now - (kept.deadline - self._ttl)) for digest, kept in self._entries]
-        meant = [(digest, kept) for digest, kept, age in ages if which.fits(kept.entry.key, age)]
+        meant = [(digest, kept) for digest, kept, age in ages if entry_filter.fits(kept.entry.key, age)]
         for digest, kept in meant:
             self._entries.pop(digest)
             self._deadlines.discard(digest, kept.deadline)

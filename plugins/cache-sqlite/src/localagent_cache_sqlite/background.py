@@ -1,4 +1,4 @@
-"""Keeps the file open, and has a thread do there what may take long: write, look, mend. One piece of work at a time."""
+"""Keeps the file open, and has a thread write, look and repair there: one piece of work at a time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BackgroundFile:
         path: The file.
         bounds: What may be kept.
         timeout: Seconds that a read may take before the disk counts as slow.
-        wall: Seconds since the epoch.
+        wall_time: Seconds since the epoch.
 
     Attributes:
         path: The file.
@@ -43,17 +43,17 @@ class BackgroundFile:
         disk_guard: Whether the disk is quick enough.
     """
 
-    def __init__(self, path: Path, bounds: Bounds, timeout: float, wall: Callable[[], float]) -> None:
+    def __init__(self, path: Path, bounds: Bounds, timeout: float, wall_time: Callable[[], float]) -> None:
         self.path = path
         self.file: AnswerFile | None = None
         self.pending = PendingWrites()
         self.disk_guard = SlowDiskGuard(timeout)
         self._bounds = bounds
-        self._wall = wall
+        self._wall_time = wall_time
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cache-sqlite")
         self._work: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._told = ""
+        self._reported = ""
 
     async def open(self) -> None:
         """Open the file; where that fails, go on without it and try again later."""
@@ -117,24 +117,24 @@ class BackgroundFile:
         try:
             if self.file is None:
                 return False
-            more: bool = await self._in_thread(self.file.change, write, batch, self._bounds, self._wall())
+            more: bool = await self._in_thread(self.file.change, write, batch, self._bounds, self._wall_time())
             written = True
-            self._told = ""
+            self._reported = ""
             return more
         except sqlite3.Error as error:
-            await self._mend(number, error)
+            await self._hint(number, error)
             return False
         finally:
             self.pending.end(written=written)
 
-    async def _mend(self, number: int, error: sqlite3.Error) -> None:
+    async def _hint(self, number: int, error: sqlite3.Error) -> None:
         """Begin a new file where this one is damaged; anything else is told, and may pass."""
         if self.file is None or not is_damage(error):
-            self._tell(error)
+            self._report(error)
             return
         await self._use(self._file.replace, number, error)
 
-    def mend_soon(self, number: int, error: sqlite3.Error) -> None:
+    def repair_soon(self, number: int, error: sqlite3.Error) -> None:
         """Begin a new file in a task, where this one is damaged. A read that failed otherwise is a miss and no more.
 
         Args:
@@ -142,7 +142,7 @@ class BackgroundFile:
             error: What was found.
         """
         if is_damage(error) and self.file is not None and self._work is None:
-            self._work = self._begin(self._mend(number, error))
+            self._work = self._begin(self._hint(number, error))
 
     async def _open(self) -> None:
         await self._use(self._file.open)
@@ -154,19 +154,19 @@ class BackgroundFile:
             self.file = self._file
         except (sqlite3.Error, OSError) as error:
             self.file = None
-            self._tell(error)
+            self._report(error)
 
     async def _try_disk(self, file: AnswerFile) -> None:
         """Read something in the thread; when that is quick, the loop may read again."""
         try:
             self.disk_guard.note(await self._in_thread(file.change, _timed_read))
         except sqlite3.Error as error:
-            self._tell(error)
+            self._report(error)
 
-    def _tell(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         """Warn of a trouble, once until it has passed or is another one."""
-        if str(error) != self._told:
-            self._told = str(error)
+        if str(error) != self._reported:
+            self._reported = str(error)
             log.warning("%s cannot be used (%s); answers are not kept there meanwhile.", self.path, error)
 
     def _wake_up_later(self) -> None:
@@ -190,10 +190,10 @@ class BackgroundFile:
         await self.flushed()
         try:
             if self.file is None:
-                raise StartError(f"{self.path} cannot be used: {self._told or 'it is closed'}.")
+                raise StartError(f"{self.path} cannot be used: {self._reported or 'it is closed'}.")
             return await self._in_thread(self.file.change, question)
         except sqlite3.Error as error:
-            raise StartError(f"{self.path} cannot be used: {error}.", mend="Try again later.") from error
+            raise StartError(f"{self.path} cannot be used: {error}.", hint="Try again later.") from error
 
     async def pages(self, read: Callable[[sqlite3.Connection], Iterator[Sequence[T]]]) -> AsyncIterator[Sequence[T]]:
         """Yield what a reading yields, page by page.

@@ -9,7 +9,7 @@ from typing import Self
 
 from localagent import CacheEntry, CacheKey, LocalAgentError, Plugin, hookimpl
 from localagent.errors import PluginError, StartError
-from localagent.records import CacheFigures, KeptAnswer, Which
+from localagent.records import CacheStats, EntryFilter, EntryInfo
 from localagent_cache_sqlite import reading
 from localagent_cache_sqlite.background import BackgroundFile
 from localagent_cache_sqlite.entry_rows import Row, encoded, size_of
@@ -36,7 +36,7 @@ class SqliteCachePlugin(Plugin):
             needed = ".".join(map(str, OLDEST))
             raise PluginError(
                 f"cache-sqlite needs SQLite {needed} or newer; this Python has {sqlite3.sqlite_version}.",
-                mend="Use a newer Python, or leave the plugin out.",
+                hint="Use a newer Python, or leave the plugin out.",
             )
         settings = self.settings
         try:
@@ -45,8 +45,10 @@ class SqliteCachePlugin(Plugin):
             self.core.not_kept("answers", error)
             return self
         bounds = Bounds(settings.max_size, settings.max_entries, settings.ttl)
-        self._background = BackgroundFile(folder / FILE_NAME, bounds, settings.timeout, self.core.wall)
-        self._store = AnswerStore(self._background, ttl=settings.ttl, clock=self.core.clock, wall=self.core.wall)
+        self._background = BackgroundFile(folder / FILE_NAME, bounds, settings.timeout, self.core.wall_time)
+        self._store = AnswerStore(
+            self._background, ttl=settings.ttl, clock=self.core.clock, wall_time=self.core.wall_time
+        )
         self._largest = min(settings.max_answer, settings.max_size // LARGEST)
         await self._background.open()
         return self
@@ -67,7 +69,7 @@ class SqliteCachePlugin(Plugin):
         """Keep an answer; one that another cache had is as old as it says, one of our own is here already."""
         if entry.source == self.name or self._background is None:
             return
-        now = self.core.wall()
+        now = self.core.wall_time()
         made = min(entry.stored, now) if entry.source else now
         if now - made >= self.settings.ttl:
             return
@@ -88,51 +90,51 @@ class SqliteCachePlugin(Plugin):
     def _kept(self) -> BackgroundFile:
         if self._background is None:
             raise StartError("cache-sqlite keeps nothing: there is no folder for its file.",
-                             mend="Set state_folder in the settings.")  # fmt: skip
+                             hint="Set state_folder in the settings.")  # fmt: skip
         return self._background
 
-    async def cache_figures(self) -> CacheFigures:
+    async def cache_stats(self) -> CacheStats:
         """Return how full the file is, and what all processes that share it have counted.
 
         Raises:
             StartError: The file cannot be used now.
         """
         (small, main), counts = await self._kept().ask(lambda file: (fill(file), reading.counts(file)))
-        return CacheFigures(
+        return CacheStats(
             small.entries + main.entries, small.size + main.size, self.settings.max_entries, self.settings.max_size,
             counts, str(self._kept().path),
         )  # fmt: skip
 
-    async def cache_entries(self, which: Which) -> AsyncIterator[KeptAnswer]:
+    async def cache_entries(self, entry_filter: EntryFilter) -> AsyncIterator[EntryInfo]:
         """Yield what there is to tell of entries that have not expired.
 
         Raises:
             StartError: The file cannot be used now.
         """
-        now, ttl = self.core.wall(), self.settings.ttl
-        async for page in self._kept().pages(lambda file: reading.listed(file, which, now, ttl)):
+        now, ttl = self.core.wall_time(), self.settings.ttl
+        async for page in self._kept().pages(lambda file: reading.listed(file, entry_filter, now, ttl)):
             for kept in page:
                 yield kept
 
-    async def cache_export(self, which: Which) -> AsyncIterator[CacheEntry]:
+    async def cache_export(self, entry_filter: EntryFilter) -> AsyncIterator[CacheEntry]:
         """Yield entries that have not expired, answers included.
 
         Raises:
             StartError: The file cannot be used now.
         """
-        now, ttl = self.core.wall(), self.settings.ttl
-        async for page in self._kept().pages(lambda file: reading.exported(file, which, now, ttl)):
+        now, ttl = self.core.wall_time(), self.settings.ttl
+        async for page in self._kept().pages(lambda file: reading.exported(file, entry_filter, now, ttl)):
             for entry in page:
                 yield entry
 
-    async def cache_purge(self, which: Which) -> int:
+    async def cache_purge(self, entry_filter: EntryFilter) -> int:
         """Let entries go for good, and give their room back to the disk; return how many.
 
         Raises:
             StartError: The file cannot be used now.
         """
-        now, ttl = self.core.wall(), self.settings.ttl
-        return await self._kept().ask(lambda file: reading.purge(file, which, now, ttl))
+        now, ttl = self.core.wall_time(), self.settings.ttl
+        return await self._kept().ask(lambda file: reading.purge(file, entry_filter, now, ttl))
 
 
 class AnswerStore:
@@ -146,22 +148,22 @@ class AnswerStore:
         background: The file.
         ttl: Seconds after which an entry expires.
         clock: Monotonic seconds.
-        wall: Seconds since the epoch.
+        wall_time: Seconds since the epoch.
     """
 
     def __init__(
-        self, background: BackgroundFile, *, ttl: float, clock: Callable[[], float], wall: Callable[[], float]
+        self, background: BackgroundFile, *, ttl: float, clock: Callable[[], float], wall_time: Callable[[], float]
     ) -> None:
         self._background = background
         self._pending = background.pending
         self._disk_guard = background.disk_guard
         self._ttl = ttl
         self._clock = clock
-        self._wall = wall
+        self._wall_time = wall_time
 
     def lookup(self, keys: Sequence[CacheKey]) -> CacheEntry | None:
         """Return the entry of the first key that has one, and count the hit; or count a miss, for the first model."""
-        now = self._wall()
+        now = self._wall_time()
         for key in keys:
             entry = self._find(key, now)
             if entry is not None:
@@ -183,7 +185,7 @@ class AnswerStore:
         try:
             return file.read(reading.find, key, now, self._ttl)
         except sqlite3.Error as error:
-            self._background.mend_soon(number, error)
+            self._background.repair_soon(number, error)
             return None
         finally:
             self._disk_guard.note(self._clock() - began)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from localagent import CacheEntry, CacheKey
-from localagent.records import CacheCounts, KeptAnswer, Which
+from localagent.records import CacheCounts, EntryFilter, EntryInfo
 from localagent_cache_sqlite.entry_rows import decoded, row_id
 from localagent_cache_sqlite.schema import transaction
 
@@ -53,36 +53,42 @@ def counts(connection: sqlite3.Connection) -> tuple[CacheCounts, ...]:
     return tuple(CacheCounts(*row) for row in connection.execute(_COUNTS))
 
 
-def chosen(which: Which, now: float, ttl: float) -> tuple[str, list[object]]:
+def chosen(entry_filter: EntryFilter, now: float, ttl: float) -> tuple[str, list[object]]:
     """Return the condition of entries that are meant and have not expired, in SQL, and its values."""
     terms = ["made > ?", "made <= ?"]
-    values: list[object] = [now - ttl, now - which.older if which.older else now + AHEAD]
-    for column, value in (("model", which.model), ("tenant", which.tenant)):
+    values: list[object] = [now - ttl, now - entry_filter.older if entry_filter.older else now + AHEAD]
+    for column, value in (("model", entry_filter.model), ("tenant", entry_filter.tenant)):
         if value is not None:
             terms.append(f"{column} = ?")
             values.append(value)
     return " AND ".join(terms), values
 
 
-def listed(connection: sqlite3.Connection, which: Which, now: float, ttl: float) -> Iterator[list[KeptAnswer]]:
+def listed(
+    connection: sqlite3.Connection, entry_filter: EntryFilter, now: float, ttl: float
+) -> Iterator[list[EntryInfo]]:
     """Yield what there is to tell of entries, a page at a time.
 
     Raises:
         sqlite3.Error: It cannot be read now.
     """
     columns = "entries.id, digest, model, tenant, made, size, hits"
-    for rows in _pages(connection, f"SELECT {columns} FROM entries", chosen(which, now, ttl)):
-        yield [KeptAnswer(row[1].hex(), row[2], row[3], max(0.0, now - row[4]), row[5], row[6]) for row in rows]
+    for rows in _pages(connection, f"SELECT {columns} FROM entries", chosen(entry_filter, now, ttl)):
+        yield [EntryInfo(row[1].hex(), row[2], row[3], max(0.0, now - row[4]), row[5], row[6]) for row in rows]
 
 
-def exported(connection: sqlite3.Connection, which: Which, now: float, ttl: float) -> Iterator[list[CacheEntry]]:
+def exported(
+    connection: sqlite3.Connection, entry_filter: EntryFilter, now: float, ttl: float
+) -> Iterator[list[CacheEntry]]:
     """Yield entries with their answers, a page at a time.
 
     Raises:
         sqlite3.Error: They cannot be read now.
     """
     columns = "entries.id, digest, checked, length, model, tenant, record"
-    for rows in _pages(connection, f"SELECT {columns} FROM entries JOIN answers USING (id)", chosen(which, now, ttl)):
+    for rows in _pages(
+        connection, f"SELECT {columns} FROM entries JOIN answers USING (id)", chosen(entry_filter, now, ttl)
+    ):
         found = (decoded(CacheKey(*row[1:6]), row[6]) for row in rows)
         yield [entry for entry in found if entry is not None]
 
@@ -99,15 +105,15 @@ def _pages(
         after, first = rows[-1][0], ">"
 
 
-def purge(connection: sqlite3.Connection, which: Which, now: float, ttl: float) -> int:
+def purge(connection: sqlite3.Connection, entry_filter: EntryFilter, now: float, ttl: float) -> int:
     """Let entries go for good, and give their room back to the disk; return how many.
 
     Raises:
         sqlite3.Error: Nothing went.
     """
-    everything = which == Which()
+    everything = entry_filter == EntryFilter()
     none: tuple[str, list[object]] = ("1", [])
-    condition, values = none if everything else chosen(which, now, ttl)
+    condition, values = none if everything else chosen(entry_filter, now, ttl)
     with transaction(connection):
         gone = connection.execute(f"DELETE FROM entries WHERE {condition}", values).rowcount
         if everything:

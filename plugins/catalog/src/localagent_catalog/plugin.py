@@ -42,7 +42,7 @@ class CatalogPlugin(Plugin):
     name = "catalog"
     settings_class = CatalogSettings
     settings: CatalogSettings
-    moves = True
+    survives_reload = True
 
     async def __aenter__(self) -> Self:
         self._entries: dict[Identity, _Entry] = {}
@@ -72,7 +72,7 @@ class CatalogPlugin(Plugin):
     @hookimpl
     def models_listed(self, instance: Instance, models: Sequence[ModelInfo]) -> None:
         """Remember what an instance said."""
-        kept = ModelList(self.core.wall(), tuple(models))
+        kept = ModelList(self.core.wall_time(), tuple(models))
         self._learn(instance, kept)
         self.core.spawn(self._write(instance, kept), "keep a model list")
 
@@ -98,7 +98,7 @@ class CatalogPlugin(Plugin):
 
     def _learn(self, instance: Instance, kept: ModelList) -> _Entry:
         settings, now = self.settings, self.core.clock()
-        age = self.core.wall() - kept.listed
+        age = self.core.wall_time() - kept.listed
         ttl = settings.local_ttl if is_near(instance.url) else settings.ttl
         good = ttl * self.core.random.uniform(1 - JITTER, 1 + JITTER)
         if age < 0:  # the wall clock was set back since: nobody knows how old it is

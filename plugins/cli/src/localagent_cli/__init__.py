@@ -25,7 +25,14 @@ _GIVES = {
     "findings": ("Finding", "broken", "open_to_others"),
     "interrupts": ("PressedTwice", "run_until_interrupted"),
     "line": ("CommandLine",),
-    "live_processes": ("Diagnosed", "InstanceStatus", "LiveProcesses", "ProcessStatus", "Trouble", "process_status"),
+    "live_processes": (
+        "Diagnosed",
+        "InstanceStatus",
+        "LiveProcesses",
+        "ProcessStatus",
+        "PluginFailure",
+        "process_status",
+    ),
     "log": ("Log", "logs"),
     "options": ("command",),
     "sentences": ("sentence",),
@@ -47,8 +54,8 @@ if TYPE_CHECKING:
     from localagent_cli.live_processes import Diagnosed as Diagnosed
     from localagent_cli.live_processes import InstanceStatus as InstanceStatus
     from localagent_cli.live_processes import LiveProcesses as LiveProcesses
+    from localagent_cli.live_processes import PluginFailure as PluginFailure
     from localagent_cli.live_processes import ProcessStatus as ProcessStatus
-    from localagent_cli.live_processes import Trouble as Trouble
     from localagent_cli.live_processes import process_status as process_status
     from localagent_cli.log import Log as Log
     from localagent_cli.log import logs as logs

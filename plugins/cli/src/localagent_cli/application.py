@@ -19,7 +19,7 @@ COMMANDS = {
     "plugins": "List the plugins: what each does, where, and why.",
     "explain": "Show the steps that a request takes, in order; with a prompt, what each decided.",
     "cache": "Show what the caches hold and did, let it go, or export it.",
-    "doctor": "Look for what is broken, and say what mends it.",
+    "doctor": "Look for what is broken, and say how to fix it.",
     "config": "Show, check or begin the settings.",
     "version": "Print the version.",
     "help": "Show the help of a command.",
@@ -71,8 +71,8 @@ class Commands(click.Group):
             from localagent.plugin_api import find_plugins
             from localagent_cli.hints import missing_command
 
-            mend = missing_command(name, self.list_commands(ctx), find_plugins())
-            ctx.fail(f"There is no command {name}. {mend}".rstrip())
+            hint = missing_command(name, self.list_commands(ctx), find_plugins())
+            ctx.fail(f"There is no command {name}. {hint}".rstrip())
         return name if found else None, found, args[1:]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

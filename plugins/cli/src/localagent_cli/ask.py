@@ -12,7 +12,7 @@ from localagent_cli.line import CommandLine
 from localagent_cli.options import command
 from localagent_cli.prompts import read_prompt
 from localagent_cli.receipts import receipt_text
-from localagent_cli.request_options import Sending, chat_request, request_options
+from localagent_cli.request_options import RequestOptions, chat_request, request_options
 from localagent_cli.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen
-class Wish:
+class OutputOptions:
     """How the answer is wanted.
 
     Attributes:
@@ -46,15 +46,23 @@ class Wish:
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
 @click.option("--receipt", is_flag=True, help="Print to standard error what each step decided.")
 def ask(
-    line: CommandLine, *, prompt: tuple[str, ...], sending: Sending, as_json: bool, no_stream: bool, receipt: bool
+    line: CommandLine,
+    *,
+    prompt: tuple[str, ...],
+    request_options: RequestOptions,
+    as_json: bool,
+    no_stream: bool,
+    receipt: bool,
 ) -> None:
     """Ask a model one question."""
     question = read_prompt(prompt)
-    wish = Wish(as_json=as_json, streamed=not (no_stream or as_json), receipt=receipt, timeout=sending.timeout)
-    line.run(_ask(line, chat_request(sending, question), wish))
+    output = OutputOptions(
+        as_json=as_json, streamed=not (no_stream or as_json), receipt=receipt, timeout=request_options.timeout
+    )
+    line.run(_ask(line, chat_request(request_options, question), output))
 
 
-async def _ask(line: CommandLine, request: ChatRequest, wish: Wish) -> None:
+async def _ask(line: CommandLine, request: ChatRequest, output: OutputOptions) -> None:
     from localagent_cli.asking import Question
 
     terminal = line.terminal
@@ -62,38 +70,42 @@ async def _ask(line: CommandLine, request: ChatRequest, wish: Wish) -> None:
         async with line.client() as client:
             runtime = await client.runtime()
             question = Question(
-                runtime, request, stream=wish.streamed, timeout=wish.timeout, with_receipt=wish.receipt or line.verbose
+                runtime,
+                request,
+                stream=output.streamed,
+                timeout=output.timeout,
+                with_receipt=output.receipt or line.verbose,
             )
-            told = wish.receipt
+            reported = output.receipt
             try:
-                if wish.streamed:
+                if output.streamed:
                     await _as_it_comes(terminal, question)
                 else:
-                    await _complete(terminal, question, wish)
-                told = told and not wish.as_json  # there it is part of the object
+                    await _complete(terminal, question, output)
+                reported = reported and not output.as_json  # there it is part of the object
             finally:
                 terminal.end_line()
-                if told or line.verbose:
-                    terminal.note(receipt_text(question.receipt, steps=told))
+                if reported or line.verbose:
+                    terminal.note(receipt_text(question.receipt, steps=reported))
 
 
 async def _as_it_comes(terminal: Terminal, question: Question) -> None:
     async with question.stream() as stream:
         async for chunk in stream:
             terminal.write(chunk.text)
-    _tell_length(terminal, stream.finish_reason)
+    _report_length(terminal, stream.finish_reason)
 
 
-async def _complete(terminal: Terminal, question: Question, wish: Wish) -> None:
+async def _complete(terminal: Terminal, question: Question, output: OutputOptions) -> None:
     response = await question.whole()
-    if wish.as_json:
-        terminal.line(_as_json(response, question if wish.receipt else None))
+    if output.as_json:
+        terminal.line(_as_json(response, question if output.receipt else None))
         return
     terminal.write(response.text)
-    _tell_length(terminal, response.finish_reason)
+    _report_length(terminal, response.finish_reason)
 
 
-def _tell_length(terminal: Terminal, finish_reason: str | None) -> None:
+def _report_length(terminal: Terminal, finish_reason: str | None) -> None:
     if finish_reason == "length":
         terminal.end_line()
         terminal.note("The answer is not complete: it reached its greatest length (--max-tokens).", label="warning")

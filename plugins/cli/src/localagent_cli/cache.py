@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from localagent.errors import PluginError, UpstreamProtocol
-from localagent.records import CacheContents, CacheFigures, KeptAnswer, Which
+from localagent.records import CacheContents, CacheStats, EntryFilter, EntryInfo
 from localagent_cli.line import CommandLine
 from localagent_cli.options import command
 from localagent_cli.request_options import Duration
@@ -73,7 +73,7 @@ def list_entries(
     line: CommandLine, *, model: str | None, tenant: str | None, older: float, name: str | None, as_json: bool
 ) -> None:
     """List what is kept."""
-    kept = line.run(_listed(line, name, Which(model, tenant, older)))
+    kept = line.run(_listed(line, name, EntryFilter(model, tenant, older)))
     if as_json:
         for where, one in kept:
             line.terminal.line(msgspec.json.encode({"cache": where, **msgspec.structs.asdict(one)}).decode())
@@ -88,10 +88,10 @@ def purge(
     line: CommandLine, *, model: str | None, tenant: str | None, older: float, name: str | None, everything: bool
 ) -> None:
     """Let kept answers go."""
-    which = Which(model, tenant, older)
-    if everything == (which != Which()):
+    entry_filter = EntryFilter(model, tenant, older)
+    if everything == (entry_filter != EntryFilter()):
         raise click.UsageError("Say which answers: --model, --tenant or --older; or --all of them.")
-    for where, gone in line.run(_purged(line, name, which)).items():
+    for where, gone in line.run(_purged(line, name, entry_filter)).items():
         line.terminal.line(f"{where}: {gone} {'answer is' if gone == 1 else 'answers are'} gone.")
 
 
@@ -99,7 +99,7 @@ def purge(
 @_choosing
 def export(line: CommandLine, *, model: str | None, tenant: str | None, older: float, name: str | None) -> None:
     """Print kept answers."""
-    line.run(_export(line, name, Which(model, tenant, older)))
+    line.run(_export(line, name, EntryFilter(model, tenant, older)))
 
 
 @asynccontextmanager
@@ -113,31 +113,31 @@ async def _caches(line: CommandLine, name: str | None = None) -> AsyncIterator[C
         plugins = (await client.runtime()).pipeline.plugins
         found: Caches = {one: plugin for one, plugin in plugins.items() if isinstance(plugin, CacheContents)}
         if not found:
-            raise PluginError("No active plugin is a cache that can be looked into.", mend="See: localagent plugins")
+            raise PluginError("No active plugin is a cache that can be looked into.", hint="See: localagent plugins")
         if name is not None and name not in found:
-            raise PluginError(f"There is no cache {name}.", mend=f"There are: {', '.join(found)}.")
+            raise PluginError(f"There is no cache {name}.", hint=f"There are: {', '.join(found)}.")
         yield {name: found[name]} if name is not None else found
 
 
-async def _figures(line: CommandLine) -> dict[str, CacheFigures]:
+async def _figures(line: CommandLine) -> dict[str, CacheStats]:
     async with _caches(line) as caches:
-        return {name: await one.cache_figures() for name, one in caches.items()}
+        return {name: await one.cache_stats() for name, one in caches.items()}
 
 
-async def _listed(line: CommandLine, name: str | None, which: Which) -> list[tuple[str, KeptAnswer]]:
+async def _listed(line: CommandLine, name: str | None, entry_filter: EntryFilter) -> list[tuple[str, EntryInfo]]:
     async with _caches(line, name) as caches:
-        return [(where, kept) for where, one in caches.items() async for kept in one.cache_entries(which)]
+        return [(where, kept) for where, one in caches.items() async for kept in one.cache_entries(entry_filter)]
 
 
-async def _purged(line: CommandLine, name: str | None, which: Which) -> dict[str, int]:
+async def _purged(line: CommandLine, name: str | None, entry_filter: EntryFilter) -> dict[str, int]:
     async with _caches(line, name) as caches:
-        return {where: await one.cache_purge(which) for where, one in caches.items()}
+        return {where: await one.cache_purge(entry_filter) for where, one in caches.items()}
 
 
-async def _export(line: CommandLine, name: str | None, which: Which) -> None:
+async def _export(line: CommandLine, name: str | None, entry_filter: EntryFilter) -> None:
     async with _caches(line, name) as caches:
         for where, one in caches.items():
-            async for entry in one.cache_export(which):
+            async for entry in one.cache_export(entry_filter):
                 line.terminal.line(msgspec.json.encode(_exported(where, entry)).decode())
 
 
@@ -157,19 +157,19 @@ def _exported(where: str, entry: CacheEntry) -> dict[str, Any]:
     }
 
 
-def _note_memory(line: CommandLine, figures: dict[str, CacheFigures]) -> None:
+def _note_memory(line: CommandLine, figures: dict[str, CacheStats]) -> None:
     for name in (name for name, one in figures.items() if not one.where):
         line.terminal.note(OF_PROCESS.format(name))
 
 
-def _figures_row(name: str, one: CacheFigures) -> Sequence[str]:
+def _figures_row(name: str, one: CacheStats) -> Sequence[str]:
     hits, misses = sum(count.hits for count in one.counts), sum(count.misses for count in one.counts)
     ratio = f"{hits / (hits + misses):.1%}" if hits + misses else ""
     room = "" if one.max_size is None else _size(one.max_size)
     return (name, str(one.entries), _size(one.size), room, str(hits), str(misses), ratio, one.where)
 
 
-def _entry_row(where: str, one: KeptAnswer) -> Sequence[str]:
+def _entry_row(where: str, one: EntryInfo) -> Sequence[str]:
     age = f"{one.age:.0f} s"
     return (where, one.digest[:KEY_DIGITS], one.model, one.tenant, age, _size(one.size), str(one.hits))
 

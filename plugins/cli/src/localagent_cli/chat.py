@@ -18,7 +18,7 @@ from localagent_cli.interrupts import PressedTwice, run_until_interrupted
 from localagent_cli.keyboard import Keyboard
 from localagent_cli.line import CommandLine
 from localagent_cli.options import command
-from localagent_cli.request_options import Sending, request_options
+from localagent_cli.request_options import RequestOptions, request_options
 from localagent_cli.sentences import sentence
 from localagent_cli.waiting import Waiting
 
@@ -32,15 +32,15 @@ CONTEXT_TOKENS = 4096
 @request_options
 @click.option("--context-tokens", type=click.IntRange(min=1), default=CONTEXT_TOKENS, show_default=True,
               help="What a request and its answer may have together; the oldest exchanges are dropped.")  # fmt: skip
-def chat(line: CommandLine, *, sending: Sending, context_tokens: int) -> None:
+def chat(line: CommandLine, *, request_options: RequestOptions, context_tokens: int) -> None:
     """Talk to a model."""
-    room = sending.max_tokens if sending.max_tokens is not None else context_tokens // 4
-    history = History(max(1, context_tokens - room), sending.system)
+    room = request_options.max_tokens if request_options.max_tokens is not None else context_tokens // 4
+    history = History(max(1, context_tokens - room), request_options.system)
     with asyncio.Runner() as runner:
         client = line.client()
         try:
             run_until_interrupted(runner, _opened(client))
-            Chat(line, runner, client, history, sending).run()
+            Chat(line, runner, client, history, request_options).run()
         finally:
             run_until_interrupted(runner, client.aclose())
 
@@ -57,7 +57,7 @@ class Chat:
         runner: Runs the requests, one at a time.
         client: The client, open on the runner's loop.
         history: What was said.
-        sending: What the options say of every request.
+        request_options: What the options say of every request.
 
     Attributes:
         line: As above.
@@ -66,14 +66,19 @@ class Chat:
     """
 
     def __init__(
-        self, line: CommandLine, runner: asyncio.Runner, client: Client, history: History, sending: Sending
+        self,
+        line: CommandLine,
+        runner: asyncio.Runner,
+        client: Client,
+        history: History,
+        request_options: RequestOptions,
     ) -> None:
         self.line = line
         self.history = history
-        self.model = sending.model
+        self.model = request_options.model
         self._runner = runner
         self._client = client
-        self._sending = sending
+        self._request_options = request_options
         self._words = Words(self)
         self._keyboard = Keyboard(self._words.complete)
 
@@ -164,12 +169,12 @@ class Chat:
         from localagent import ChatRequest
         from localagent_cli.asking import Question
 
-        sending = self._sending
-        fields = {**sending.fields, **({"model": self.model} if self.model else {})}
+        request_options = self._request_options
+        fields = {**request_options.fields, **({"model": self.model} if self.model else {})}
         # What the history's estimate learns from.
         fields["stream_options"] = {"include_usage": True}
         request = ChatRequest({"messages": messages, **fields})
-        question = Question(await self._client.runtime(), request, stream=True, timeout=sending.timeout)
+        question = Question(await self._client.runtime(), request, stream=True, timeout=request_options.timeout)
         async with question.stream() as stream:
             async for chunk in stream:
                 if chunk.text:

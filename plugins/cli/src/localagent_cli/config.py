@@ -57,8 +57,8 @@ def _check_provider(settings: Settings, name: str, classes: dict[str, type]) -> 
 
     provider = settings.providers[name]
     if provider.type not in classes:
-        mend = missing_type(provider.type, classes, find_plugins())
-        raise SettingsError(f"{provider.place}: no active plugin brings the provider type {provider.type}.", mend=mend)
+        hint = missing_type(provider.type, classes, find_plugins())
+        raise SettingsError(f"{provider.place}: no active plugin brings the provider type {provider.type}.", hint=hint)
     settings.for_provider(name, classes[provider.type])
 
 
@@ -81,9 +81,9 @@ def init(line: CommandLine, path: Path | None, user: bool, force: bool) -> None:
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(sample_settings())
     except FileExistsError:
-        raise SettingsError(f"{path} is there already.", mend="Write over it with --force.") from None
+        raise SettingsError(f"{path} is there already.", hint="Write over it with --force.") from None
     except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror}.", mend="Name another path.") from None
+        raise SettingsError(f"{path} cannot be written: {error.strerror}.", hint="Name another path.") from None
     line.terminal.line(f"Wrote {path}: all settings of the core, each switched off by a # in front of it.")
 
 
@@ -94,7 +94,7 @@ def path(line: CommandLine) -> None:
 
     found = find_settings(line.config, os.environ)
     if found is None:
-        raise SettingsError("There is no settings file.", mend="Begin one with: localagent config init")
+        raise SettingsError("There is no settings file.", hint="Begin one with: localagent config init")
     line.terminal.line(str(found.absolute()))
 
 

@@ -1,4 +1,4 @@
-"""``localagent doctor``: what is broken, and what mends it."""
+"""``localagent doctor``: what is broken, and how to fix it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS = 3.0
 COLORS = {"ok": "green", "note": "bright_black", "warn": "yellow", "broken": "red"}
 
 
-@command("doctor", help="Look for what is broken, and say what mends it. Ends with 1 when something is.")
+@command("doctor", help="Look for what is broken, and say how to fix it. Ends with 1 when something is.")
 @click.option("--timeout", type=Duration(), default=SECONDS, help="How long to wait for an instance.  [default: 3 s]")
 @click.option("--live", is_flag=True, help="Look at the processes that serve now instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -72,5 +72,5 @@ def _show(terminal: Terminal, findings: Iterable[Finding]) -> None:
     for finding in findings:
         level = Styled(f"{finding.level:<6}", COLORS[finding.level])
         terminal.line(level, f"  {one_line(finding.subject)}: {one_line(finding.text)}")
-        if finding.mend:
-            terminal.line(f"{'':<8}{one_line(finding.mend)}")
+        if finding.hint:
+            terminal.line(f"{'':<8}{one_line(finding.hint)}")

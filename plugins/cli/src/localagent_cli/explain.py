@@ -13,7 +13,7 @@ from localagent_cli.line import CommandLine
 from localagent_cli.options import command
 from localagent_cli.prompts import read_prompt
 from localagent_cli.receipts import receipt_text
-from localagent_cli.request_options import Sending, chat_request, request_options
+from localagent_cli.request_options import RequestOptions, chat_request, request_options
 from localagent_cli.terminal import Piece, Styled
 from localagent_cli.waiting import Waiting
 
@@ -30,10 +30,10 @@ Hooks = Mapping[str, Sequence["Step"]]
 @click.argument("prompt", nargs=-1)
 @request_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def explain(line: CommandLine, *, prompt: tuple[str, ...], sending: Sending, as_json: bool) -> None:
+def explain(line: CommandLine, *, prompt: tuple[str, ...], request_options: RequestOptions, as_json: bool) -> None:
     """Show the steps that a request takes."""
     if text := read_prompt(prompt, required=False):
-        line.run(_explain_prompt(line, text, sending, as_json=as_json))
+        line.run(_explain_prompt(line, text, request_options, as_json=as_json))
         return
     from localagent.instances import provider_types, with_pools
 
@@ -50,14 +50,14 @@ def explain(line: CommandLine, *, prompt: tuple[str, ...], sending: Sending, as_
         line.terminal.line(remark)
 
 
-async def _explain_prompt(line: CommandLine, text: str, sending: Sending, *, as_json: bool) -> None:
+async def _explain_prompt(line: CommandLine, text: str, request_options: RequestOptions, *, as_json: bool) -> None:
     from localagent_cli.asking import Question
 
-    request = chat_request(sending, text)
+    request = chat_request(request_options, text)
     with Waiting(line.terminal):
         async with line.client() as client:
             question = Question(
-                await client.runtime(), request, stream=False, timeout=sending.timeout, with_receipt=True
+                await client.runtime(), request, stream=False, timeout=request_options.timeout, with_receipt=True
             )
             try:
                 await question.whole()

@@ -42,18 +42,18 @@ class Finding:
         level: How bad it is; a ``broken`` one makes ``doctor`` fail.
         subject: What it is about.
         text: What was found.
-        mend: What to do about it; empty when nothing needs to be done.
+        hint: What to do about it; empty when nothing needs to be done.
     """
 
     level: Level
     subject: str
     text: str
-    mend: str = ""
+    hint: str = ""
 
 
 def broken(subject: str, error: LocalAgentError) -> Finding:
     """Return the finding that an error is."""
-    return Finding("broken", subject, error.message, error.mend or "")
+    return Finding("broken", subject, error.message, error.hint or "")
 
 
 def installation() -> Iterator[Finding]:
@@ -96,16 +96,16 @@ def state_folder(settings: Settings) -> Finding:
     try:
         folder = settings.state_folder or usual_folder(os.environ)
     except LocalAgentError as error:
-        return Finding("warn", "state folder", f"{NOTHING_KEPT} {error.message}", error.mend or "")
+        return Finding("warn", "state folder", f"{NOTHING_KEPT} {error.message}", error.hint or "")
     there = next(path for path in (folder, *folder.absolute().parents) if _exists(path))
-    mend = "Set state_folder in the settings to another folder."
+    hint = "Set state_folder in the settings to another folder."
     if not there.is_dir():
-        return Finding("warn", "state folder", f"{NOTHING_KEPT} {folder} cannot be made: {there} is no folder.", mend)
+        return Finding("warn", "state folder", f"{NOTHING_KEPT} {folder} cannot be made: {there} is no folder.", hint)
     if not os.access(there, os.W_OK | os.X_OK):
-        return Finding("warn", "state folder", f"{NOTHING_KEPT} {there} cannot be written.", mend)
+        return Finding("warn", "state folder", f"{NOTHING_KEPT} {there} cannot be written.", hint)
     if _free(there) < LITTLE_SPACE:
         return Finding("warn", "state folder", f"{folder}: {_free(there) // 2**20} MiB are free.",
-                       f"Free some space. {mend}")  # fmt: skip
+                       f"Free some space. {hint}")  # fmt: skip
     if (place := open_to_others(folder.absolute())) is not None:
         return Finding("warn", "state folder", f"{folder}: other users may write to {place}.",
                        f"Run: chmod go-w {place}")  # fmt: skip
@@ -150,7 +150,7 @@ def plugins(settings: Settings, reports: Iterable[Report]) -> Iterator[Finding]:
     reports = list(reports)
     for report in reports:
         if report.state == "failed":
-            yield Finding("broken", f"plugin {report.name}", report.why, report.mend)
+            yield Finding("broken", f"plugin {report.name}", report.why, report.hint)
     active = [report.name for report in reports if report.state == "active"]
     if not active:
         yield Finding("broken", "plugins", "None is active, so no model can be asked.", install_provider())
@@ -192,4 +192,4 @@ def _activate(name: str) -> str:
     from localagent.plugin_api import find_plugins
 
     installed = find_plugins()
-    return f"Name {name} in: use = [...]" if name in installed else missing_plugin(name, installed).mend or ""
+    return f"Name {name} in: use = [...]" if name in installed else missing_plugin(name, installed).hint or ""

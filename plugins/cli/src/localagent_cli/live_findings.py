@@ -10,7 +10,7 @@ from localagent import LocalAgentError
 from localagent.records import NOBODY
 from localagent_cli.findings import Finding, broken, install_provider
 from localagent_cli.live_processes import process_status
-from localagent_cli.server_findings import troubles
+from localagent_cli.server_findings import failures
 
 if TYPE_CHECKING:
     from localagent import Instance
@@ -30,7 +30,7 @@ async def live_findings(line: CommandLine, timeout: float) -> list[Finding]:
             runtime = await client.runtime()
             asked = (_instance(runtime, instance, timeout) for instance in runtime.instances)
             instances = await asyncio.gather(*asked)
-            return [*_providers(runtime), *instances, *_models(runtime), *troubles(process_status([runtime]))]
+            return [*_providers(runtime), *instances, *_models(runtime), *failures(process_status([runtime]))]
     except LocalAgentError as error:
         return [broken("start", error)]
 
@@ -40,10 +40,10 @@ def _providers(runtime: Runtime) -> Iterator[Finding]:
         named = name in runtime.settings.providers
         yield Finding("ok" if named else "note", f"provider {name}", f"Of type {source.type.name}, {source.why}.")
     for name, missing in runtime.fleet.registry.missing.items():
-        yield Finding("warn", f"provider {name}", missing.error.message, missing.error.mend or "")
+        yield Finding("warn", f"provider {name}", missing.error.message, missing.error.hint or "")
     if not runtime.fleet.registry.providers:
-        mend = next((missing.error.mend for missing in runtime.fleet.registry.missing.values()), install_provider())
-        yield Finding("broken", "providers", "There is none, so no model can be asked.", mend or "")
+        hint = next((missing.error.hint for missing in runtime.fleet.registry.missing.values()), install_provider())
+        yield Finding("broken", "providers", "There is none, so no model can be asked.", hint or "")
 
 
 async def _instance(runtime: Runtime, instance: Instance, timeout: float) -> Finding:
@@ -57,7 +57,7 @@ async def _instance(runtime: Runtime, instance: Instance, timeout: float) -> Fin
     try:
         models = await runtime.models.of(instance, timeout)
     except LocalAgentError as error:
-        return Finding("warn", subject, f"It is well, but does not list its models: {error.message}", error.mend or "")
+        return Finding("warn", subject, f"It is well, but does not list its models: {error.message}", error.hint or "")
     return Finding("ok", subject, f"It is well. Models: {len(models)}.")
 
 
@@ -74,7 +74,7 @@ def _models(runtime: Runtime) -> Iterator[Finding]:
         runtime.fleet.names.targets("", NOBODY)
     except LocalAgentError as error:
         named = runtime.settings.default_model is not None
-        mend = error.mend if named else "Set default_model in the settings, or name one each time with --model."
-        yield Finding("broken" if named else "note", "default model", error.message, mend or "")
+        hint = error.hint if named else "Set default_model in the settings, or name one each time with --model."
+        yield Finding("broken" if named else "note", "default model", error.message, hint or "")
     else:
         yield Finding("ok", "default model", registry.default_model or "")

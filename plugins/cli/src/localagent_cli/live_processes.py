@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from localagent_cli.findings import Finding
 
 
-class Trouble(msgspec.Struct, frozen=True):
+class PluginFailure(msgspec.Struct, frozen=True):
     """Failures of a plugin that did not reach the user.
 
     Attributes:
@@ -50,7 +50,7 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     Attributes:
         where: What people call the process, such as ``worker 1 of http://127.0.0.1:8400``.
         versions: The versions of the plugins that it runs, by name; ``core`` is the core's.
-        troubles: Failures that did not reach the user.
+        failures: Failures that did not reach the user.
         instances: Its instances.
         background: Pieces of background work that are under way.
         dropped: Pieces that were dropped because too much was under way.
@@ -60,7 +60,7 @@ class ProcessStatus(msgspec.Struct, frozen=True):
 
     where: str = ""
     versions: dict[str, str] = {}
-    troubles: tuple[Trouble, ...] = ()
+    failures: tuple[PluginFailure, ...] = ()
     instances: tuple[InstanceStatus, ...] = ()
     background: int = 0
     dropped: int = 0
@@ -106,13 +106,13 @@ def process_status(runtimes: Sequence[Runtime]) -> ProcessStatus:
     """
     newest = runtimes[0]
     versions = {name: report.version for name, report in newest.pipeline.reports.items()}
-    troubles: Counter[tuple[str, str]] = Counter()
+    failures: Counter[tuple[str, str]] = Counter()
     for runtime in runtimes:
-        troubles.update(runtime.pipeline.failures.counts)
+        failures.update(runtime.pipeline.failures.counts)
     states = [newest.instances.state(instance) for instance in newest.instances]
     return ProcessStatus(
         versions={"core": localagent.__version__, **versions},
-        troubles=tuple(Trouble(plugin, hook, count) for (plugin, hook), count in troubles.items()),
+        failures=tuple(PluginFailure(plugin, hook, count) for (plugin, hook), count in failures.items()),
         instances=tuple(InstanceStatus(state.instance.id, state.health, state.error) for state in states),
         background=sum(len(runtime.background) for runtime in runtimes),
         dropped=sum(runtime.background.dropped for runtime in runtimes),

@@ -61,7 +61,7 @@ def logs(terminal: Terminal) -> Iterator[Log]:
     hooks = sys.unraisablehook, threading.excepthook
     root.addHandler(log)
     log.choose(verbose=False, debug=False)
-    sys.unraisablehook, threading.excepthook = _tell, _tell
+    sys.unraisablehook, threading.excepthook = _report, _report
     try:
         yield log
     finally:
@@ -71,7 +71,7 @@ def logs(terminal: Terminal) -> Iterator[Log]:
             logging.getLogger(name).setLevel(level)
 
 
-def _tell(failed: Any) -> None:
+def _report(failed: Any) -> None:
     """Log what was raised where nobody could catch it: in ``__del__``, or at the end of a thread."""
     logging.getLogger("localagent").debug(
         "Raised where nobody could catch it.", exc_info=(failed.exc_type, failed.exc_value, failed.exc_traceback)

@@ -52,7 +52,7 @@ async def _listed(
         missing = runtime.fleet.registry.missing
         if not sources:
             error = next((one.error for one in missing.values()), None)
-            raise error or ModelNotFound("There is no provider, so there are no models.", mend="See: localagent doctor")
+            raise error or ModelNotFound("There is no provider, so there are no models.", hint="See: localagent doctor")
         if provider in missing and provider not in sources:
             raise missing[provider].error
         if provider is not None and provider not in sources:

@@ -93,7 +93,7 @@ def load_command(name: str) -> click.Command | None:
     if not isinstance(loaded, click.Command):
         raise PluginError(
             f"The command {name} of {_source(found)} cannot be used: {found.entry.value} is no click.Command.",
-            mend=f"Tell the author of {found.distribution}.",
+            hint=f"Tell the author of {found.distribution}.",
         )
     return loaded
 
@@ -103,9 +103,9 @@ def _unusable(found: FoundCommand, error: Exception) -> PluginError:
 
     what = f"The command {found.name} of {_source(found)} cannot be imported"
     if isinstance(error, LocalAgentError):
-        return PluginError(f"{what}: {error.message}", mend=error.mend)
+        return PluginError(f"{what}: {error.message}", hint=error.hint)
     return PluginError(
-        f"{what}: {type(error).__name__}: {error}.", mend=f"{upgrade(found.distribution)}, or uninstall it."
+        f"{what}: {type(error).__name__}: {error}.", hint=f"{upgrade(found.distribution)}, or uninstall it."
     )
 
 

@@ -162,7 +162,7 @@ def _block(view: PluginView) -> Iterator[tuple[Piece, ...]]:
     report = view.report
     source = f"({one_line(report.distribution)})" if report.distribution else ""
     yield Styled(report.name, bold=True), f" {report.version} {source}"
-    why = one_line(f"{report.why} {report.mend}")
+    why = one_line(f"{report.why} {report.hint}")
     yield "  ", Styled(report.state, STATE_COLORS[report.state]), f": {why}"
     hooks = max((len(place.hook) for place in view.places), default=0)
     positions = max((len(place.position) for place in view.places), default=0)
@@ -179,4 +179,4 @@ def _rows(view: PluginView) -> Iterator[tuple[str, ...]]:
     for place in view.places:
         yield (*start, place.hook, place.position, place.why)
     if not view.places:
-        yield (*start, "", "", f"{report.why} {report.mend}".strip())
+        yield (*start, "", "", f"{report.why} {report.hint}".strip())

@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @attrs.frozen
-class Sending:
+class RequestOptions:
     """What the options of a request say.
 
     Attributes:
@@ -49,13 +49,13 @@ class Sending:
         return {name: value for name, value in given.items() if value is not None}
 
 
-def chat_request(sending: Sending, prompt: str) -> ChatRequest:
+def chat_request(request_options: RequestOptions, prompt: str) -> ChatRequest:
     """Return the request of one question."""
     from localagent import ChatRequest
 
-    system = [{"role": "system", "content": sending.system}] if sending.system else []
-    model = {"model": sending.model} if sending.model else {}
-    return ChatRequest({"messages": [*system, {"role": "user", "content": prompt}], **model, **sending.fields})
+    system = [{"role": "system", "content": request_options.system}] if request_options.system else []
+    model = {"model": request_options.model} if request_options.model else {}
+    return ChatRequest({"messages": [*system, {"role": "user", "content": prompt}], **model, **request_options.fields})
 
 
 class Duration(DurationType):
@@ -118,12 +118,12 @@ _OPTIONS = (
 
 
 def request_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of a request; it gets them as one ``Sending``, its argument ``sending``."""
+    """Give a command the options of a request; it gets them as one ``RequestOptions``, its argument ``sending``."""
 
     @functools.wraps(function)
     def with_sending(*arguments: Any, **options: Any) -> Any:
-        sending = Sending(**{name: options.pop(name) for name in attrs.fields_dict(Sending)})
-        return function(*arguments, sending=sending, **options)
+        request_options = RequestOptions(**{name: options.pop(name) for name in attrs.fields_dict(RequestOptions)})
+        return function(*arguments, request_options=request_options, **options)
 
     for option in reversed(_OPTIONS):
         with_sending = option(with_sending)

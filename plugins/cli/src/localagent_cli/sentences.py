@@ -17,9 +17,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 def sentence(error: LocalAgentError) -> str:
     """Return what an error says, and what to do about it."""
     text = str(error)
-    if isinstance(error, StreamInterrupted) and error.mend is None and error.cause is not None and error.cause.mend:
-        text += f" {error.cause.mend}"
-    if error.retry_after is not None and error.mend is None:
+    if isinstance(error, StreamInterrupted) and error.hint is None and error.cause is not None and error.cause.hint:
+        text += f" {error.cause.hint}"
+    if error.retry_after is not None and error.hint is None:
         text += f" Try again in {max(1, round(error.retry_after))} s."
     return text
 

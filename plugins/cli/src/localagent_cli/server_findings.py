@@ -45,7 +45,7 @@ def of_process(one: ProcessStatus) -> Iterator[Finding]:
     yield Finding("ok", one.where, f"It runs {plugins}.")
     yield from _outdated(one)
     yield from (_instance(one.where, seen) for seen in one.instances)
-    yield from troubles(one)
+    yield from failures(one)
 
 
 def _outdated(one: ProcessStatus) -> Iterator[Finding]:
@@ -62,14 +62,14 @@ def _instance(where: str, seen: InstanceStatus) -> Finding:
     return Finding(level, f"{where}, instance {seen.id}", reason or f"Its health is {seen.health}.")
 
 
-def troubles(one: ProcessStatus) -> Iterator[Finding]:
+def failures(one: ProcessStatus) -> Iterator[Finding]:
     """Look at what went wrong without harm to an answer; for a process of somebody else, and for this one."""
     prefix = f"{one.where}, " if one.where else ""
-    for trouble in one.troubles:
+    for failure in one.failures:
         yield Finding(
-            "broken", f"{prefix}plugin {trouble.plugin}",
-            f"It failed in {trouble.hook} ({trouble.count}), without harm to an answer.",
-            f"See the log with --debug, upgrade {trouble.plugin}, or leave it out.",
+            "broken", f"{prefix}plugin {failure.plugin}",
+            f"It failed in {failure.hook} ({failure.count}), without harm to an answer.",
+            f"See the log with --debug, upgrade {failure.plugin}, or leave it out.",
         )  # fmt: skip
     if one.dropped:
         yield Finding("warn", f"{prefix}background work",

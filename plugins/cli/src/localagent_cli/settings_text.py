@@ -56,7 +56,7 @@ SAMPLE = """\
 #authority = "authority.pem"
 #allow_metadata_address = false
 #pool = { limit = 100, keepalive = "4 s" }
-#caps = { body = "64 MiB", error = "64 KiB", event = "8 MiB", stream = "128 MiB", models = "4 MiB" }
+#size_limits = { body = "64 MiB", error = "64 KiB", event = "8 MiB", stream = "128 MiB", models = "4 MiB" }
 #[providers.vllm.timeouts]
 #connect = "10 s"
 #pool = "30 s"
@@ -73,7 +73,7 @@ SAMPLE = """\
 # The plugins whose steps come first in a hook, and how long one step of a hook may take.
 #[order]
 #rate_check = ["failure-breaker", "rate-limit"]
-#[limits]
+#[step_timeouts]
 #pre_request = "5 s"
 
 # Which calls may share an answer: "deterministic" ones, or "all"; how many answers are kept for one that is not

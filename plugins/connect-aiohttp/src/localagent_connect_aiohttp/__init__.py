@@ -10,9 +10,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from localagent_connect_aiohttp.decompression import Inflater, inflater_for
 from localagent_connect_aiohttp.framing import check_head, check_reason, check_size
 from localagent_connect_aiohttp.idle_connections import ends_after_stream, is_stale, kept_for
-from localagent_connect_aiohttp.inflating import Inflater, inflater_for
 from localagent_connect_aiohttp.permits import Permits
 from localagent_connect_aiohttp.plugin import AiohttpConnectPlugin
 from localagent_connect_aiohttp.settings import AiohttpConnectSettings

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import aiohttp
 
 from localagent.errors import ResponseTooLarge
-from localagent.records import Caps
+from localagent.records import SizeLimits
+from localagent_connect_aiohttp.decompression import Inflater, inflater_for
 from localagent_connect_aiohttp.errors import broken
-from localagent_connect_aiohttp.inflating import Inflater, inflater_for
 from localagent_connect_aiohttp.permits import Permits
 
 
@@ -20,10 +20,10 @@ class AiohttpAnswer:
 
     __slots__ = ("_caps", "_inflater", "_permits", "_response", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, caps: Caps, permits: Permits) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, size_limits: SizeLimits, permits: Permits) -> None:
         self._inflater = inflater_for(response.headers.getall("Content-Encoding", ()))
         self._response = response
-        self._caps = caps
+        self._caps = size_limits
         self._permits: Permits | None = permits
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
@@ -36,7 +36,7 @@ class AiohttpAnswer:
     async def read(self, cap: int | None = None) -> bytes:
         """Return the rest of the body; see ``HttpAnswer.read``."""
         enough = self._caps.body + 1 if cap is None else cap
-        data = body = await self.part()
+        data = body = await self.read_chunk()
         total = len(data)
         if data and total < enough and not self._over:
             body, total = await self._rest(data, enough)
@@ -54,10 +54,10 @@ class AiohttpAnswer:
             total += len(data)
             if total >= enough or self._over:
                 break
-            data = await self.part()
+            data = await self.read_chunk()
         return parts.getvalue(), total
 
-    async def part(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         """Return the next bytes of the body; ``b""`` at its end."""
         content = self._response.content
         try:

@@ -32,7 +32,7 @@ def translated(error: Exception, *, reused: bool = False) -> LocalAgentError:
     """
     if isinstance(error, OSError) and error.errno in _OUT_OF_FILES:
         return InternalError("This process has no file descriptor or port left for a connection.",
-                             mend="Raise the limit (ulimit -n), or lower pool.limit.")  # fmt: skip
+                             hint="Raise the limit (ulimit -n), or lower pool.limit.")  # fmt: skip
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientSSLError | aiohttp.InvalidURL):
         return _unconnected(error)
     if isinstance(error, aiohttp.ClientResponseError):
@@ -51,16 +51,16 @@ def _unconnected(error: Exception) -> LocalAgentError:
     """Return the error of a connection that was not made."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return ConnectFailed("TLS could not be agreed: the server's certificate was not accepted.", phase="tls",
-                             mend="Set authority of the provider, if a private authority made it.")  # fmt: skip
+                             hint="Set authority of the provider, if a private authority made it.")  # fmt: skip
     if isinstance(error, aiohttp.ClientSSLError):
         return UpstreamProtocol("The server does not speak TLS.", phase="tls", advice=_UNSENT,
-                                mend="Check https in the url.")  # fmt: skip
+                                hint="Check https in the url.")  # fmt: skip
     if isinstance(error, aiohttp.ClientConnectorDNSError | aiohttp.InvalidURL):
         return ConnectFailed("The server's name cannot be resolved.", phase="dns",
-                             mend="Check the url in the settings.")  # fmt: skip
+                             hint="Check the url in the settings.")  # fmt: skip
     reason = _reason(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
     return ConnectFailed(f"No connection: {reason}.", phase="connect",
-                         mend="Is the server running? See: localagent doctor")  # fmt: skip
+                         hint="Is the server running? See: localagent doctor")  # fmt: skip
 
 
 def broken(error: Exception) -> LocalAgentError:

@@ -29,7 +29,7 @@ def tls_context(authority: Path) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(authority))
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"The certificate authorities in {authority} cannot be read: {error.strerror or error}.",
-                            mend="Name a PEM file.") from None  # fmt: skip
+                            hint="Name a PEM file.") from None  # fmt: skip
     context.set_alpn_protocols(["http/1.1"])
     _made[authority] = stamp, context
     return context

@@ -63,7 +63,7 @@ class AiohttpTransport:
         limit = self.profile.limit
         self.permits = Permits(limit) if total is None else PoolPermits(limit, total)
         self._address = URL(instance.url)
-        self._caps = keep_to.caps
+        self._caps = keep_to.size_limits
         self._authority = keep_to.authority
         self._offered = ""
         self._urls: dict[str, URL] = {}
@@ -125,7 +125,7 @@ class AiohttpTransport:
                 self._sessions.drop_idle()  # the others may be closed just as well
         except ValueError:  # aiohttp's own check; its message may show what must not be shown
             trouble = SettingsError("A header or the address of the request holds characters that HTTP forbids.",
-                                    mend="Check the keys and headers of the provider for line breaks.")  # fmt: skip
+                                    hint="Check the keys and headers of the provider for line breaks.")  # fmt: skip
         except asyncio.CancelledError:
             abort(exchange.transport)
             raise

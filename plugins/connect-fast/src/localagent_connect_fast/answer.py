@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from localagent import LocalAgentError
 from localagent.errors import ResponseTooLarge
-from localagent.records import Caps
+from localagent.records import SizeLimits
 from localagent_connect_aiohttp import Inflater, Permits
 from localagent_connect_fast.errors import aborted
 from localagent_connect_fast.headers import Headers
@@ -43,9 +43,9 @@ class FastAnswer:
     __slots__ = ("_caps", "complete", "connection", "error", "headers", "inflater", "mark", "parts", "size", "slot",
                  "status", "waiter", "wanted")  # fmt: skip
 
-    def __init__(self, connection: Connection, caps: Caps) -> None:
+    def __init__(self, connection: Connection, size_limits: SizeLimits) -> None:
         self.connection: Connection | None = connection
-        self._caps = caps
+        self._caps = size_limits
         self.status = 0
         self.headers = _NONE
         self.slot: Permits | None = None
@@ -82,7 +82,7 @@ class FastAnswer:
             return data
         return data[:cap]
 
-    def part(self) -> Coroutine[Any, Any, bytes]:
+    def read_chunk(self) -> Coroutine[Any, Any, bytes]:
         """Return the next bytes of the body; ``b""`` at its end."""
         return self._next() if self.inflater is None else self._inflated_part(self.inflater)
 

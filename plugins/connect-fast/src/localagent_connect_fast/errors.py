@@ -20,20 +20,20 @@ def unconnected(error: Exception) -> LocalAgentError:
     """Return the error of a connection that was not made."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return ConnectFailed("TLS could not be agreed: the server's certificate was not accepted.", phase="tls",
-                             mend="Set authority of the provider, if a private authority made it.")  # fmt: skip
+                             hint="Set authority of the provider, if a private authority made it.")  # fmt: skip
     if isinstance(error, ssl.SSLError):
         return UpstreamProtocol("The server does not speak TLS.", phase="tls", advice=_UNSENT,
-                                mend="Check https in the url.")  # fmt: skip
+                                hint="Check https in the url.")  # fmt: skip
     if isinstance(error, socket.gaierror | UnicodeError):
         return ConnectFailed("The server's name cannot be resolved.", phase="dns",
-                             mend="Check the url in the settings.")  # fmt: skip
+                             hint="Check the url in the settings.")  # fmt: skip
     number = error.errno if isinstance(error, OSError) else None
     if number in _OUT_OF_FILES:
         return InternalError("This process has no file descriptor or port left for a connection.",
-                             mend="Raise the limit (ulimit -n), or lower pool.limit.")  # fmt: skip
+                             hint="Raise the limit (ulimit -n), or lower pool.limit.")  # fmt: skip
     reason = os.strerror(number).lower() if number else "no address answered"
     return ConnectFailed(f"No connection: {reason}.", phase="connect",
-                         mend="Is the server running? See: localagent doctor")  # fmt: skip
+                         hint="Is the server running? See: localagent doctor")  # fmt: skip
 
 
 def closed(*, stale: bool = False) -> UpstreamServerError:

@@ -77,7 +77,7 @@ def _lines(headers: Mapping[str, str]) -> list[str]:
             raise forbidden()
         if name.lower() in _FRAMING:
             raise SettingsError(f"The header {name} of the request is the transport's own.",
-                                mend="Take it out of the headers of the provider.")  # fmt: skip
+                                hint="Take it out of the headers of the provider.")  # fmt: skip
         if name.lower() != "host":
             lines.append(f"{name}: {value}")
     return lines

@@ -65,4 +65,4 @@ def ip_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def forbidden() -> SettingsError:
     """Return the error for characters that HTTP forbids; it does not show them."""
     return SettingsError("A header or the address of the request holds characters that HTTP forbids.",
-                         mend="Check the keys and headers of the provider for line breaks.")  # fmt: skip
+                         hint="Check the keys and headers of the provider for line breaks.")  # fmt: skip

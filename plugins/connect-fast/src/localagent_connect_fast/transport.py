@@ -36,7 +36,7 @@ class FastTransport:
     def __init__(self, instance: Instance, resolver: Resolver, settings: ConnectSettings = _DEFAULTS) -> None:
         self._profile = instance.pool
         self._resolver = resolver
-        self._caps = settings.caps
+        self._caps = settings.size_limits
         self._authority = settings.authority
         self._heads = Heads()
         self._pool: Pool | None = None

@@ -11,7 +11,7 @@ from localagent import LocalAgentError, Retry, Target
 from localagent.errors import ConnectFailed
 from localagent_failure_retry.settings import RetrySettings
 
-# Seconds, doubled with each failure of the target. Both, and the caps of 20 s, are those of the AWS SDKs' standard
+# Seconds, doubled with each failure of the target. Both, and the limit of 20 s, are those of the AWS SDKs' standard
 # retry mode in its revision of 2026.
 BASES = {"transient": 0.05, "throttle": 1.0}
 HINT_JITTER = 0.25  # of the hint, on top of it: those who were told the same time must not come back together
@@ -108,7 +108,7 @@ def window(failed: Failed, now: float, settings: RetrySettings) -> tuple[float, 
     Args:
         failed: The target and how it failed.
         now: Clock time.
-        settings: The caps.
+        settings: The size_limits.
 
     Returns:
         Seconds from now. With a hint of the server: the hint, and a quarter more. Without: 0, and the backoff of the

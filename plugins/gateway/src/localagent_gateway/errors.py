@@ -31,9 +31,9 @@ def wrong(what: str, param: str | None = None) -> WrongField:
     return WrongField(what, param=param)
 
 
-def unsupported(what: str, mend: str | None = None, param: str | None = None) -> WrongField:
+def unsupported(what: str, hint: str | None = None, param: str | None = None) -> WrongField:
     """Return the error for what the gateway cannot say to a model: "The gateway cannot say ..."."""
-    return WrongField(f"The gateway cannot say {what}.", param=param, mend=mend, code="unsupported")
+    return WrongField(f"The gateway cannot say {what}.", param=param, hint=hint, code="unsupported")
 
 
 class NotFound(InvalidRequest):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from localagent import Principal
-from localagent.plugin_api import FrontRequest, Kind, OnRaise, Route, hook
+from localagent.plugin_api import HttpRequest, Kind, OnRaise, Route, hook
 
 
 @hook(Kind.FIRST, phase="request", scope="process", result=(Principal,))
-async def gateway_authenticate(request: FrontRequest) -> Principal | None:
+async def gateway_authenticate(request: HttpRequest) -> Principal | None:
     """Say who asks.
 
     When: before every route that is not open, and before the request's body is read; the gateway's own keys are asked

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from localagent import Plugin, Principal, Settings, hookimpl
-from localagent.plugin_api import FrontRequest
+from localagent.plugin_api import HttpRequest
 from localagent_gateway import hookspecs
 from localagent_gateway.settings import GatewaySettings, gateway_folder
 
@@ -49,6 +49,6 @@ class GatewayPlugin(Plugin):
         return diagnosis(gateway_folder(settings, os.environ), self.settings)
 
     @hookimpl(after="*", must=True)
-    async def gateway_authenticate(self, request: FrontRequest) -> Principal | None:
+    async def gateway_authenticate(self, request: HttpRequest) -> Principal | None:
         """Say who shows one of the gateway's own keys."""
         return await self.keys(request) if self.keys is not None else None

@@ -123,10 +123,10 @@ def test_answers_to_many_tool_calls_are_found_at_once() -> None:
         {"role": "tool", "content": "", "tool_name": "name1"},
     ]
     said = openai_messages([{"role": "assistant", "tool_calls": calls}, *answers])[1:]
-    told = [message.get("tool_call_id") for message in said]
-    assert told[:3] == ["id1", "id1", "id0"]
-    assert told[-1] == "id3"
-    assert set(told[3:-1]) == {None}
+    reported = [message.get("tool_call_id") for message in said]
+    assert reported[:3] == ["id1", "id1", "id0"]
+    assert reported[-1] == "id3"
+    assert set(reported[3:-1]) == {None}
 
 
 @settings(max_examples=50)

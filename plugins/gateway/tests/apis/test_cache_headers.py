@@ -12,7 +12,7 @@ from dialects_under_test import ASKED, Way
 
 from localagent import CacheEntry, CachePolicy, Plugin, Response, hookimpl
 from localagent.errors import InvalidRequest
-from localagent_gateway.apis.answers import told_headers
+from localagent_gateway.apis.answers import answer_headers
 from localagent_gateway.apis.service import cache_policy
 from localagent_testing import Reply, fake_provider_plugin
 
@@ -97,9 +97,9 @@ async def test_every_api_says_why_a_model_was_asked(serve: Any, way: Way, stream
         plain = await http.post(way.path, json=body)
         shared = await http.post(way.path, json=body if embeds else {**body, **may_share})
         unwanted = await http.post(way.path, json=body, headers={"cache-control": "no-cache"})
-    told = [one.headers["cache-status"].removeprefix("localagent; ") for one in (plain, shared, unwanted)]
-    assert told == ["fwd=miss" if embeds else "fwd=bypass", told[1], "fwd=request"]
-    assert told[1].startswith("hit" if embeds else "fwd=miss")
+    reported = [one.headers["cache-status"].removeprefix("localagent; ") for one in (plain, shared, unwanted)]
+    assert reported == ["fwd=miss" if embeds else "fwd=bypass", reported[1], "fwd=request"]
+    assert reported[1].startswith("hit" if embeds else "fwd=miss")
 
 
 async def test_without_a_cache_nothing_is_said_of_caches(serve: Any) -> None:
@@ -133,8 +133,8 @@ async def test_requests_that_share_an_upstream_call_say_so(serve: Any) -> None:
         while len((await served.client.runtime()).engine.calls) < 3:  # noqa: ASYNC110 - a turn of the loop at a time
             await asyncio.sleep(0)
         release.set()
-        told = [answer.headers.get("cache-status", "") for answer in await asyncio.gather(*tasks)]
-    assert sorted(told) == ["localagent; fwd=miss", SHARED, SHARED]
+        reported = [answer.headers.get("cache-status", "") for answer in await asyncio.gather(*tasks)]
+    assert sorted(reported) == ["localagent; fwd=miss", SHARED, SHARED]
     assert len(fake.asked) == 1
 
 
@@ -161,5 +161,5 @@ def test_an_age_that_is_no_number_is_refused() -> None:
 
 def test_an_age_is_whole_seconds() -> None:
     """As RFC 9111 has it."""
-    told = told_headers(Response(raw=b"", model="fake/m", cached="cache-dict", age=61.9))
-    assert told == {"x-localagent-model": "fake/m", "cache-status": HIT, "age": "61"}
+    reported = answer_headers(Response(raw=b"", model="fake/m", cached="cache-dict", age=61.9))
+    assert reported == {"x-localagent-model": "fake/m", "cache-status": HIT, "age": "61"}

@@ -11,7 +11,7 @@ import pytest
 
 from localagent import LocalAgentError
 from localagent.errors import Overloaded, RateLimited, UpstreamServerError
-from localagent.plugin_api import FrontRequest
+from localagent.plugin_api import HttpRequest
 from localagent_gateway.apis.error_shapes import anthropic_error, ollama_error, openai_error, shape_of
 from localagent_gateway.keys.store import KeyStore
 from localagent_testing import fake_provider_plugin
@@ -31,16 +31,16 @@ class Api:
     headers: dict[str, str] = attrs.field(factory=dict)
 
 
-def is_openai(told: Any) -> bool:
-    return set(told) == {"error"} and set(told["error"]) == {"message", "type", "param", "code"}
+def is_openai(reported: Any) -> bool:
+    return set(reported) == {"error"} and set(reported["error"]) == {"message", "type", "param", "code"}
 
 
-def is_ollama(told: Any) -> bool:
-    return set(told) == {"error"} and isinstance(told["error"], str)
+def is_ollama(reported: Any) -> bool:
+    return set(reported) == {"error"} and isinstance(reported["error"], str)
 
 
-def is_anthropic(told: Any) -> bool:
-    return set(told) == {"type", "error", "request_id"} and set(told["error"]) == {"type", "message"}
+def is_anthropic(reported: Any) -> bool:
+    return set(reported) == {"type", "error", "request_id"} and set(reported["error"]) == {"type", "message"}
 
 
 MESSAGE = {"model": "fake/m", "max_tokens": 9, "messages": HI}
@@ -142,9 +142,9 @@ async def test_a_refusal_has_the_shape_of_the_api(serve: Any, keys: KeyStore, na
         httpx.AsyncClient(base_url=served.url, headers=headers, trust_env=False) as http,
     ):
         for kind, (ask, status) in ASKED.items():
-            told = await ask(http, api)
-            assert told.status_code == status, (kind, told.text)
-            assert api.check(told.json()), (kind, told.text)
+            reported = await ask(http, api)
+            assert reported.status_code == status, (kind, reported.text)
+            assert api.check(reported.json()), (kind, reported.text)
 
 
 @pytest.mark.parametrize(("error", "status"), UPSTREAM, ids=lambda value: type(value).__name__)
@@ -158,10 +158,10 @@ async def test_a_failure_of_the_upstream_has_the_shape_of_the_api(
         serve(plugins=[fake_provider_plugin(error)]) as served,
         httpx.AsyncClient(base_url=served.url, headers=api.headers, trust_env=False) as http,
     ):
-        told = await http.post(api.path, json=api.body)
-    assert told.status_code == status, told.text
-    assert api.check(told.json()), told.text
-    assert told.headers.get("retry-after") == ("3" if error.retry_after else None)
+        reported = await http.post(api.path, json=api.body)
+    assert reported.status_code == status, reported.text
+    assert api.check(reported.json()), reported.text
+    assert reported.headers.get("retry-after") == ("3" if error.retry_after else None)
 
 
 @pytest.mark.parametrize(
@@ -182,4 +182,4 @@ async def test_a_failure_of_the_upstream_has_the_shape_of_the_api(
 )
 def test_a_path_tells_the_shape(path: str, headers: dict[str, str], shape: Any) -> None:
     """Before any route is looked for; a client that names Anthropic's version is answered by it in all of /v1."""
-    assert shape_of(FrontRequest("GET", path, headers=headers)) is shape
+    assert shape_of(HttpRequest("GET", path, headers=headers)) is shape

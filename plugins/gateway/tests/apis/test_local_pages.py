@@ -11,7 +11,7 @@ from dialects_under_test import WAYS, Way
 from test_security import upstream
 
 from localagent import Plugin, Principal, hookimpl
-from localagent.plugin_api import FrontAnswer, FrontRequest, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, Route
 from localagent_gateway.http.origins import LOCAL_PAGE
 from localagent_gateway.keys.store import KeyStore
 from localagent_testing import FaultServer, WirePlugin
@@ -36,8 +36,8 @@ class Admin(Plugin):
 
     @hookimpl(of="gateway")
     def gateway_add_routes(self) -> Sequence[Route]:
-        async def done(front: FrontRequest, principal: Principal) -> FrontAnswer:
-            return FrontAnswer(200, b"done")
+        async def done(incoming: HttpRequest, principal: Principal) -> HttpResponse:
+            return HttpResponse(200, b"done")
 
         return [Route("POST", "/admin/reset", done), Route("GET", "/admin/state", done, open=True)]
 
@@ -64,7 +64,7 @@ def provider_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROVIDER_KEY", "sk-of-the-provider")
 
 
-async def told(served: Any, model: str, way: Way = WAYS[0], **headers: str) -> httpx.Response:
+async def reported(served: Any, model: str, way: Way = WAYS[0], **headers: str) -> httpx.Response:
     """Ask for a model."""
     async with httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
         return await http.post(way.path, json=way.body("Hi", model=model), headers=headers)
@@ -86,7 +86,7 @@ async def test_a_page_of_this_machine_may_ask_its_models_and_read_the_answer(ser
         httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
     ):
         preflight = await http.options("/api/chat", headers=before)
-        answer = await told(served, "up/m", origin=origin)
+        answer = await reported(served, "up/m", origin=origin)
     assert (preflight.status_code, answer.status_code) == (204, 200)
     assert {one.headers["access-control-allow-origin"] for one in (preflight, answer)} == {origin}
 
@@ -95,12 +95,12 @@ async def test_a_page_of_this_machine_may_ask_its_models_and_read_the_answer(ser
 async def test_a_page_reaches_nothing_that_costs_money(serve: Any, way: Way) -> None:
     """Neither another machine, nor what needs credentials, nor an alias that may lead there, nor Ollama's cloud."""
     async with FaultServer(upstream) as server, serve(settings(server.url), plugins=[WirePlugin]) as served:
-        allowed = [await told(served, model, way, **PAGE) for model in ("up/m", "near")]
+        allowed = [await reported(served, model, way, **PAGE) for model in ("up/m", "near")]
         refused = {
-            model: (await told(served, model, way, **PAGE)).status_code
+            model: (await reported(served, model, way, **PAGE)).status_code
             for model in ("keyed/m", "headed/m", "far/m", "mixed/m", "both", "up/gpt-oss:120b-cloud", "up/x:cloud")
         }
-        own = await told(served, "keyed/m", way)
+        own = await reported(served, "keyed/m", way)
     assert [one.status_code for one in allowed] == [200, 200]
     assert set(refused.values()) <= {403, 404}, refused
     assert own.status_code == 200
@@ -135,7 +135,7 @@ async def test_a_page_has_nobody_asked_but_this_machine(serve: Any) -> None:
         given = settings(server.url)
         given["providers"]["keyed"]["instances"] = [keyed.url]
         async with serve(given, plugins=[WirePlugin]) as served:
-            assert (await told(served, "up/m", **PAGE)).status_code == 200
+            assert (await reported(served, "up/m", **PAGE)).status_code == 200
         assert keyed.requests == []
 
 
@@ -155,8 +155,8 @@ async def test_where_keys_are_needed_a_page_needs_one(serve: Any, keys: KeyStore
     """With it the key decides."""
     _, key = keys.create("laptop")
     async with FaultServer(upstream) as server, serve(settings(server.url), plugins=[WirePlugin]) as served:
-        found = [(await told(served, "up/m", **PAGE)).status_code,
-                 (await told(served, "keyed/m", **PAGE, **{"x-api-key": key.reveal()})).status_code]  # fmt: skip
+        found = [(await reported(served, "up/m", **PAGE)).status_code,
+                 (await reported(served, "keyed/m", **PAGE, **{"x-api-key": key.reveal()})).status_code]  # fmt: skip
     assert found == [401, 200]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from localagent import Plugin, Principal, hookimpl
-from localagent.plugin_api import FrontAnswer, FrontRequest, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, Route
 from localagent.timing import let_others_run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="whether a request has arrived is asked of Linux")
@@ -29,18 +29,18 @@ class LongSteps(Plugin):
     """Adds a route that takes long steps, during each of which somebody else asks."""
 
     name = "long-steps"
-    front: Any = None
+    incoming: Any = None
     answered = 0
 
     @hookimpl(of="gateway")
     def gateway_add_routes(self) -> Sequence[Route]:
-        async def steps(front: FrontRequest, principal: Principal) -> FrontAnswer:
+        async def steps(incoming: HttpRequest, principal: Principal) -> HttpResponse:
             for _ in range(3):
-                with arrived(LongSteps.front._listeners[0].sockets[0]) as asked:
+                with arrived(LongSteps.server._listeners[0].sockets[0]) as asked:
                     await let_others_run(LARGE)
                     # The event loop stands still from here on: what is not answered now has waited for another step.
                     LongSteps.answered += whole(asked).startswith(b"HTTP/1.1 200")
-            return FrontAnswer()
+            return HttpResponse()
 
         return [Route("GET", "/steps", steps, open=True)]
 
@@ -67,7 +67,7 @@ async def test_who_asks_during_a_long_step_is_answered_before_the_next(serve: An
     """Accepted, read, answered and closed, in the turns of the event loop that others get."""
     LongSteps.answered = 0
     async with serve(plugins=[LongSteps]) as served:
-        LongSteps.front = served.worker.front
+        LongSteps.server = served.worker.server
         host, _, port = served.url.removeprefix("http://").rpartition(":")
         answer = await _get(host, int(port), "/steps")
     assert answer.startswith(b"HTTP/1.1 200")

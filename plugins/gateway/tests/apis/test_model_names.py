@@ -27,10 +27,10 @@ async def test_an_unfit_name_is_refused_with_400(serve: Any, way: Way) -> None:
     ):
         for model in (*UNFIT, "m" * 300 + ":latest"):
             for stream in {False, way.streams}:
-                told = await http.post(way.path, json=way.body("Hi", model=model, stream=stream))
-                assert told.status_code == 400, model[:50]
-                assert len(told.content) < SHORT
-                assert max(map(len, told.headers.values())) < SHORT
+                reported = await http.post(way.path, json=way.body("Hi", model=model, stream=stream))
+                assert reported.status_code == 400, model[:50]
+                assert len(reported.content) < SHORT
+                assert max(map(len, reported.headers.values())) < SHORT
         assert fake.asked == []
         assert not any(state.models for state in (await served.client.runtime()).instances.of("fake"))
 
@@ -42,8 +42,8 @@ async def test_the_list_of_models_is_not_asked_for_by_an_unfit_name(serve: Any) 
         httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
     ):
         for model in ("fake/", "m" * 257, "fake/a\nb", "%20", "fake/\x9f"):
-            told = await http.get("/v1/models/" + (model if "%" in model else quote(model)))
-            assert (told.status_code, len(told.content) < SHORT) == (400, True), model
+            reported = await http.get("/v1/models/" + (model if "%" in model else quote(model)))
+            assert (reported.status_code, len(reported.content) < SHORT) == (400, True), model
         assert (await http.get("/v1/models/nobody")).status_code == 404
 
 

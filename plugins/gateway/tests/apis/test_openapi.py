@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 
 from localagent import Plugin, Principal, hookimpl
-from localagent.plugin_api import FrontAnswer, FrontRequest, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, Route
 from localagent_gateway.apis.openapi import document
 from localagent_testing import fake_provider_plugin
 
 
-async def answers(front: FrontRequest, principal: Principal) -> FrontAnswer:
-    return FrontAnswer(200, b"{}")
+async def answers(incoming: HttpRequest, principal: Principal) -> HttpResponse:
+    return HttpResponse(200, b"{}")
 
 
 class Adding(Plugin):
@@ -43,17 +43,17 @@ async def described(serve: Any) -> tuple[dict[str, Any], Sequence[Route]]:
 
 async def test_every_route_is_in_it_and_nothing_else(serve: Any) -> None:
     """Its operations are the served ones, those of plugins and its own included."""
-    told, routes = await described(serve)
-    operations = {(method.upper(), path) for path, methods in told["paths"].items() for method in methods}
+    reported, routes = await described(serve)
+    operations = {(method.upper(), path) for path, methods in reported["paths"].items() for method in methods}
     assert operations == {(route.method, route.path) for route in routes}
     assert {("GET", "/openapi.json"), ("POST", "/told"), ("GET", "/added/{rest}")} < operations
 
 
 async def test_every_route_of_the_gateway_is_described_where_it_is_declared(serve: Any) -> None:
     """No route of its own falls back to the general description."""
-    told, routes = await described(serve)
-    general = told["paths"]["/added/{rest}"]["get"]["summary"]
-    summaries = {route.path: told["paths"][route.path][route.method.lower()]["summary"] for route in routes}
+    reported, routes = await described(serve)
+    general = reported["paths"]["/added/{rest}"]["get"]["summary"]
+    summaries = {route.path: reported["paths"][route.path][route.method.lower()]["summary"] for route in routes}
     assert [path for path, summary in summaries.items() if summary == general] == ["/added/{rest}"]
 
 
@@ -74,19 +74,19 @@ async def test_what_it_lists_is_served_and_nothing_else(serve: Any) -> None:
 
 async def test_every_reference_leads_somewhere(serve: Any) -> None:
     """Each schema that is referred to is there."""
-    told, _ = await described(serve)
-    references = set(re.findall(r"'#/components/schemas/(\w+)'", repr(told)))
-    assert references <= set(told["components"]["schemas"])
+    reported, _ = await described(serve)
+    references = set(re.findall(r"'#/components/schemas/(\w+)'", repr(reported)))
+    assert references <= set(reported["components"]["schemas"])
     assert references > {"ChatRequest", "OpenAIError", "OllamaError"}
 
 
 async def test_what_a_route_says_of_itself_counts(serve: Any) -> None:
     """``Route.describe`` stands over the general description; errors are described for all."""
-    told, _ = await described(serve)
-    operation = told["paths"]["/told"]["post"]
+    reported, _ = await described(serve)
+    operation = reported["paths"]["/told"]["post"]
     assert operation["summary"] == "Tell."
     assert set(operation["responses"]) == {"200", "4XX", "5XX"}
-    assert told["paths"]["/added/{rest}"]["get"]["parameters"][0]["name"] == "rest"
+    assert reported["paths"]["/added/{rest}"]["get"]["parameters"][0]["name"] == "rest"
 
 
 def test_open_routes_ask_for_no_key() -> None:

@@ -41,10 +41,10 @@ async def test_public_facts_are_headers(serve: Any, way: Way, stream: bool) -> N
         body = way.body("Hi", model="fake/m", stream=stream)
         plain = await http.post(way.path, json=body)
         detailed = await http.post(way.path, json=body, headers={"x-localagent-details": "1"})
-    for told in (plain, detailed):
-        assert told.status_code == 200
-        assert told.headers["x-localagent-energy-joules"] == "2.5"
-        assert told.headers["x-localagent-model"] == "fake/m"
-        assert "evil" not in repr(told.headers)
+    for reported in (plain, detailed):
+        assert reported.status_code == 200
+        assert reported.headers["x-localagent-energy-joules"] == "2.5"
+        assert reported.headers["x-localagent-model"] == "fake/m"
+        assert "evil" not in repr(reported.headers)
     ours = {name for name in plain.headers if name.startswith("x-localagent-")}
     assert ours == {"x-localagent-energy-joules", "x-localagent-model"}

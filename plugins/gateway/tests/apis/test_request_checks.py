@@ -63,9 +63,9 @@ async def answers(serve: Any, path: str, *bodies: dict[str, Any]) -> tuple[list[
 async def test_a_model_without_tools_is_named(serve: Any, path: str, body: Any, choice: Any, model: str) -> None:
     """400, streamed or not, and the model is not asked; an alias counts where none of its models has tools."""
     sent = {**body, "model": model, "tool_choice": choice}
-    told, asked = await answers(serve, path, sent, {**sent, "stream": True})
-    assert [answer.status_code for answer in told] == [400, 400]
-    for answer in told:
+    seen, asked = await answers(serve, path, sent, {**sent, "stream": True})
+    assert [answer.status_code for answer in seen] == [400, 400]
+    for answer in seen:
         assert f"The model {model} cannot call tools" in answer.json()["error"]["message"]
     assert asked == []
 
@@ -74,25 +74,25 @@ async def test_a_model_without_tools_is_named(serve: Any, path: str, body: Any, 
 async def test_a_model_that_may_have_tools_is_asked(serve: Any, path: str, body: Any, choice: Any) -> None:
     """One that has them, one of which nobody knows, and an alias of which one model has them."""
     models = ("fake/calls", "fake/unknown", "fake/unlisted", "both")
-    told, asked = await answers(serve, path, *({**body, "model": model, "tool_choice": choice} for model in models))
-    assert [answer.status_code for answer in told] == [200] * 4
+    seen, asked = await answers(serve, path, *({**body, "model": model, "tool_choice": choice} for model in models))
+    assert [answer.status_code for answer in seen] == [200] * 4
     assert len(asked) == 4
 
 
 @pytest.mark.parametrize(("path", "body", "choice"), NO_DEMANDS)
 async def test_what_demands_no_call_is_sent_on(serve: Any, path: str, body: Any, choice: Any) -> None:
     """Words are an answer, too."""
-    told, _ = await answers(serve, path, {**body, "model": "fake/words", "tool_choice": choice})
-    assert [answer.status_code for answer in told] == [200]
+    seen, _ = await answers(serve, path, {**body, "model": "fake/words", "tool_choice": choice})
+    assert [answer.status_code for answer in seen] == [200]
 
 
 @pytest.mark.parametrize(("path", "body", "choice"), DEMANDS)
 @pytest.mark.parametrize("tools", [None, []])
 async def test_a_demand_without_tools_is_refused(serve: Any, path: str, body: Any, choice: Any, tools: Any) -> None:
     """By the names of both fields, whatever the model can do."""
-    told, asked = await answers(serve, path, {**body, "model": "fake/calls", "tool_choice": choice, "tools": tools})
-    assert [answer.status_code for answer in told] == [400]
-    assert "tool_choice" in told[0].json()["error"]["message"]
+    seen, asked = await answers(serve, path, {**body, "model": "fake/calls", "tool_choice": choice, "tools": tools})
+    assert [answer.status_code for answer in seen] == [400]
+    assert "tool_choice" in seen[0].json()["error"]["message"]
     assert asked == []
 
 
@@ -140,8 +140,8 @@ async def test_an_instance_that_lists_nothing_is_asked_all_the_same(serve: Any) 
         serve(plugins=[Silent]) as served,
         httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
     ):
-        told = await http.post("/v1/chat/completions", json={**CHAT, "model": "fake/words", "tool_choice": "required"})
-    assert told.status_code == 200
+        seen = await http.post("/v1/chat/completions", json={**CHAT, "model": "fake/words", "tool_choice": "required"})
+    assert seen.status_code == 200
 
 
 @pytest.mark.parametrize(

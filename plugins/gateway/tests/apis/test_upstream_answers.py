@@ -9,13 +9,13 @@ import attrs
 import httpx
 import pytest
 from openai_upstreams import settings_for
-from told_in_apis import (
+from read_in_apis import (
     anthropic_message,
     data_of,
     last_response,
-    told_by_anthropic,
-    told_by_ollama,
-    told_by_responses,
+    read_by_anthropic,
+    read_by_ollama,
+    read_by_responses,
 )
 from upstream_answers import ANSWERS, Answer, Call, Told
 
@@ -78,32 +78,32 @@ def check_chat(row: Answer, body: bytes, streamed: bool) -> None:
 
 def check_messages(row: Answer, body: bytes, streamed: bool) -> None:
     """A refusal is text and a reason; calls that were cut off have no input, counts that nobody told are zero."""
-    told = row.told
+    seen = row.seen
     calls = (
-        told.calls if streamed else tuple(whole_call(call) or attrs.evolve(call, arguments="{}") for call in told.calls)
+        seen.calls if streamed else tuple(whole_call(call) or attrs.evolve(call, arguments="{}") for call in seen.calls)
     )
-    finish = "refusal" if told.refusal or told.finish == "content_filter" else told.finish
+    finish = "refusal" if seen.refusal or seen.finish == "content_filter" else seen.finish
     wanted = attrs.evolve(
-        told, text=told.text + told.refusal, refusal="", calls=calls, finish=finish, usage=told.usage or (0, 0)
+        seen, text=seen.text + seen.refusal, refusal="", calls=calls, finish=finish, usage=seen.usage or (0, 0)
     )
     message = anthropic_message(body) if streamed else json.loads(body)
-    assert ordered(told_by_anthropic(message)) == ordered(wanted)
+    assert ordered(read_by_anthropic(message)) == ordered(wanted)
 
 
 def check_ollama(row: Answer, body: bytes, streamed: bool) -> None:
     """A refusal is content; calls that were cut off are left out, and one is no reason to end."""
-    told = row.told
-    calls = tuple(call for call in told.calls if whole_call(call))
-    finish = "stop" if told.finish == "tool_calls" else told.finish
-    wanted = attrs.evolve(told, text=told.text + told.refusal, refusal="", calls=calls, finish=finish, stop=None)
-    assert ordered(told_by_ollama(body)) == ordered(wanted)
+    seen = row.seen
+    calls = tuple(call for call in seen.calls if whole_call(call))
+    finish = "stop" if seen.finish == "tool_calls" else seen.finish
+    wanted = attrs.evolve(seen, text=seen.text + seen.refusal, refusal="", calls=calls, finish=finish, stop=None)
+    assert ordered(read_by_ollama(body)) == ordered(wanted)
     assert (len(body.splitlines()) > 1) <= streamed
 
 
 def check_responses(row: Answer, body: bytes, streamed: bool) -> None:
     """No stop sequence is told."""
     response = last_response(body) if streamed else json.loads(body)
-    assert ordered(told_by_responses(response)) == ordered(attrs.evolve(row.told, stop=None))
+    assert ordered(read_by_responses(response)) == ordered(attrs.evolve(row.seen, stop=None))
 
 
 CHECKS = {
@@ -123,13 +123,13 @@ def whole_call(call: Call) -> Call | None:
     return call
 
 
-def ordered(told: Told) -> Told:
+def ordered(seen: Told) -> Told:
     """Return what was told with arguments in one form, whatever their white space."""
     calls = [
         attrs.evolve(call, arguments=json.dumps(json.loads(call.arguments))) if whole_call(call) else call
-        for call in told.calls
+        for call in seen.calls
     ]
-    return attrs.evolve(told, calls=tuple(calls))
+    return attrs.evolve(seen, calls=tuple(calls))
 
 
 @pytest.mark.parametrize("arguments", [7, "[1]", '"text"', "x", '{"a"', "{}}"])
@@ -151,10 +151,10 @@ async def test_a_call_with_something_that_is_no_object_fails_streamed_and_whole(
     ):
         for path, fails in (("/v1/messages", True), ("/api/chat", True), ("/v1/responses", False)):
             for streamed in (True, False):
-                told = await http.post(path, json={"model": "up/m", "stream": streamed, **ASKED[path]})
-                assert told.status_code == (502 if fails and not streamed else 200)
-                assert ("no JSON object" in told.text) is fails, (path, streamed, told.text)
-                assert "message_stop" not in told.text
+                seen = await http.post(path, json={"model": "up/m", "stream": streamed, **ASKED[path]})
+                assert seen.status_code == (502 if fails and not streamed else 200)
+                assert ("no JSON object" in seen.text) is fails, (path, streamed, seen.text)
+                assert "message_stop" not in seen.text
 
 
 FAILURES: dict[str, tuple[dict[str, Any], int]] = {
@@ -187,11 +187,11 @@ async def test_an_answer_that_says_that_it_failed_is_an_error(serve: Any, failur
     ):
         for path, asked in ASKED.items():
             for streamed in (True, False):
-                told = await http.post(path, json={"model": "up/m", "stream": streamed, **asked})
-                assert told.status_code == (200 if streamed and before else status), (path, streamed, told.text)
-                assert '"error":' in told.text
-                assert ("Out of order." in told.text) == ("Out of order." in str(document))
-                assert "[DONE]" not in told.text
+                seen = await http.post(path, json={"model": "up/m", "stream": streamed, **asked})
+                assert seen.status_code == (200 if streamed and before else status), (path, streamed, seen.text)
+                assert '"error":' in seen.text
+                assert ("Out of order." in seen.text) == ("Out of order." in str(document))
+                assert "[DONE]" not in seen.text
 
 
 @pytest.mark.parametrize("streamed", [True, False])
@@ -200,10 +200,10 @@ def test_an_answer_is_read_into_the_same_events(row: Answer, streamed: bool) -> 
     reader = AnswerReader()
     documents = row.events if streamed else [row.whole]
     events = [event for document in documents for event in reader.read(encoded(document))] + reader.end()
-    assert ordered(told_by_events(events)) == ordered(row.told)
+    assert ordered(read_by_events(events)) == ordered(row.seen)
 
 
-def told_by_events(events: list[AnswerEvent]) -> Told:
+def read_by_events(events: list[AnswerEvent]) -> Told:
     *said, ended = events
     assert isinstance(ended, Ended)
     assert not any(isinstance(event, Ended) for event in said)

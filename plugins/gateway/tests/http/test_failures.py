@@ -12,18 +12,18 @@ import attrs
 import httpx
 import pytest
 from dialects_under_test import WAYS
-from test_front import CEILING, GET, Pieces, answers, closing, left, parted, running
+from test_aiohttp_server import CEILING, GET, Pieces, answers, closing, left, parted, running
 
 from localagent import LocalAgentError, Plugin, Principal, hookimpl
 from localagent.errors import ModelNotFound, UpstreamServerError
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream, Route
 from localagent_gateway.apis.error_shapes import anthropic_error, ollama_error
 from localagent_testing import CANARY_PROMPT, Canaries, Reply, fake_provider_plugin
 
 SHAPES: dict[str, Any] = {"openai": None, "ollama": ollama_error, "anthropic": anthropic_error}
 
 
-class Parts:
+class BodyStream:
     """The body of a stream that fails behind its pieces.
 
     Args:
@@ -36,7 +36,7 @@ class Parts:
         self._error = error
         self._closing = closing
 
-    async def next(self) -> Any:
+    async def read_chunk(self) -> Any:
         if self._pieces:
             return self._pieces.pop(0)
         if self._error is None:
@@ -55,14 +55,14 @@ def foreign() -> list[BaseException]:
 
 
 def raising(error: BaseException) -> Callable[..., Any]:
-    async def handle(front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def handle(incoming: HttpRequest, principal: Principal) -> HttpResponse:
         raise error
 
     return handle
 
 
 def returning(answer: Any) -> Callable[..., Any]:
-    async def handle(front: FrontRequest, principal: Principal) -> Any:
+    async def handle(incoming: HttpRequest, principal: Principal) -> Any:
         return answer() if callable(answer) else answer
 
     return handle
@@ -72,18 +72,18 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     **{f"raises {type(error).__name__}": raising(error) for error in foreign()},
     "answers nothing": returning(None),
     "answers a text": returning(CANARY_PROMPT),
-    "a header with a line end": returning(FrontAnswer(200, b"", {"x": f"a\r\n{CANARY_PROMPT}"})),
-    "a header that is no text": returning(FrontAnswer(200, b"", {"x": "\ud800"})),
-    "a body that is no bytes": returning(FrontAnswer(200, CANARY_PROMPT)),  # type: ignore[arg-type]
-    "a status that is none": returning(FrontAnswer("200 OK")),  # type: ignore[arg-type]
-    "a status of no end": returning(FrontAnswer(101)),
-    "headers that are none": returning(FrontAnswer(200, b"", None)),  # type: ignore[arg-type]
-    "parts that are none": returning(FrontStream(None, "text/plain")),  # type: ignore[arg-type]
-    "a stream with a bad header": returning(lambda: FrontStream(Parts(b"x"), "text/plain", {"x": "a\nb"})),
-    "a stream of texts": returning(lambda: FrontStream(Parts(), "text/plain")),
+    "a header with a line end": returning(HttpResponse(200, b"", {"x": f"a\r\n{CANARY_PROMPT}"})),
+    "a header that is no text": returning(HttpResponse(200, b"", {"x": "\ud800"})),
+    "a body that is no bytes": returning(HttpResponse(200, CANARY_PROMPT)),  # type: ignore[arg-type]
+    "a status that is none": returning(HttpResponse("200 OK")),  # type: ignore[arg-type]
+    "a status of no end": returning(HttpResponse(101)),
+    "headers that are none": returning(HttpResponse(200, b"", None)),  # type: ignore[arg-type]
+    "parts that are none": returning(HttpStream(None, "text/plain")),  # type: ignore[arg-type]
+    "a stream with a bad header": returning(lambda: HttpStream(BodyStream(b"x"), "text/plain", {"x": "a\nb"})),
+    "a stream of texts": returning(lambda: HttpStream(BodyStream(), "text/plain")),
     **{
         f"a stream that begins with {type(error).__name__}": returning(
-            lambda error=error: FrontStream(Parts(error=error), "text/plain")
+            lambda error=error: HttpStream(BodyStream(error=error), "text/plain")
         )
         for error in foreign()
     },
@@ -106,13 +106,13 @@ def logged(text: str) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, text.splitlines()) if "status" in line]
 
 
-def message(shape: str, told: httpx.Response) -> str:
+def message(shape: str, reported: httpx.Response) -> str:
     """Return what an error says, in the shape of an API and with its status."""
-    body = told.json()
+    body = reported.json()
     if shape == "ollama":
         return str(body["error"])
     if shape == "anthropic":
-        assert (body["type"], body["request_id"]) == ("error", told.headers["x-request-id"])
+        assert (body["type"], body["request_id"]) == ("error", reported.headers["x-request-id"])
     assert body["error"]["type"] == ("api_error" if shape == "anthropic" else "server_error")
     return str(body["error"]["message"])
 
@@ -128,15 +128,15 @@ async def test_what_fails_inside_is_a_500(
         serve(plugins=[plugin(HANDLERS[kind], SHAPES[shape])], log="all") as served,
         httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
     ):
-        told = await http.get("/failing")
+        reported = await http.get("/failing")
         assert (await http.get("/healthz")).status_code == 200
         assert served.worker.access_log.answered == {"5xx": 1, "2xx": 1}
-    canaries.watch(told.text + repr(told.headers.raw))
-    assert told.status_code == 500
-    assert message(shape, told)
-    assert "server" not in told.headers
+    canaries.watch(reported.text + repr(reported.headers.raw))
+    assert reported.status_code == 500
+    assert message(shape, reported)
+    assert "server" not in reported.headers
     (line, _) = logged(capfd.readouterr().err)
-    assert (line["status"], line["request_id"]) == (500, told.headers["x-request-id"])
+    assert (line["status"], line["request_id"]) == (500, reported.headers["x-request-id"])
     if "answers" not in kind:
         (record,) = [one for one in caplog.records if "failed" in one.getMessage()]
         assert record.request_id == line["request_id"]  # type: ignore[attr-defined]
@@ -164,16 +164,16 @@ async def test_debug_shows_the_way_to_a_failure(
 async def test_errors_whose_shape_fails_are_told_in_openais(serve: Any) -> None:
     """A plugin's shape that raises, or gives what is no answer, keeps nobody from being answered."""
 
-    def broken(error: LocalAgentError, request: FrontRequest) -> Any:
+    def broken(error: LocalAgentError, request: HttpRequest) -> Any:
         raise ValueError(CANARY_PROMPT)
 
-    for errors in (broken, lambda error, request: None, lambda error, request: FrontAnswer(500, b"", {"x": "\n"})):
+    for errors in (broken, lambda error, request: None, lambda error, request: HttpResponse(500, b"", {"x": "\n"})):
         async with (
             serve(plugins=[plugin(raising(ModelNotFound("No.")), errors)]) as served,
             httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
         ):
-            told = await http.get("/failing")
-        assert (told.status_code, told.json()["error"]["message"]) == (500, "The gateway failed.")
+            reported = await http.get("/failing")
+        assert (reported.status_code, reported.json()["error"]["message"]) == (500, "The gateway failed.")
 
 
 @pytest.mark.parametrize("error", [*foreign(), None], ids=lambda error: type(error).__name__)
@@ -181,8 +181,8 @@ async def test_errors_whose_shape_fails_are_told_in_openais(serve: Any) -> None:
 async def test_a_stream_that_breaks_has_no_end_and_is_no_success(error: BaseException | None, old: bool) -> None:
     """Its client sees that it is cut; the log has 500, and the status that was sent."""
 
-    async def handle(front: FrontRequest) -> FrontStream:
-        return FrontStream(Parts(b"data: 1\n\n", error=error), "text/event-stream")
+    async def handle(incoming: HttpRequest) -> HttpStream:
+        return HttpStream(BodyStream(b"data: 1\n\n", error=error), "text/event-stream")
 
     async with running(handle) as served:
         reader, writer = await served.connect()
@@ -195,7 +195,7 @@ async def test_a_stream_that_breaks_has_no_end_and_is_no_success(error: BaseExce
         except ConnectionError:
             cut = True
         writer.close()
-        assert await served.front.wait_idle(CEILING)
+        assert await served.server.wait_idle(CEILING)
         served.log.flush()
         (line,) = logged(b"".join(served.lines).decode())
     assert cut if old else b"data: 1\n\n" in received
@@ -206,8 +206,8 @@ async def test_a_stream_that_breaks_has_no_end_and_is_no_success(error: BaseExce
 async def test_an_error_that_parts_raise_keeps_its_status() -> None:
     """Before the first piece it is told; behind it the log has its code."""
     error = UpstreamServerError("It failed.")
-    for parts, statuses in ((Parts(error=error), b" 502 "), (Parts(b"x", error=error), b" 200 ")):
-        async with running(answers(FrontStream(parts, "text/plain"))) as served:
+    for parts, statuses in ((BodyStream(error=error), b" 502 "), (BodyStream(b"x", error=error), b" 200 ")):
+        async with running(answers(HttpStream(parts, "text/plain"))) as served:
             received = await served.ask(closing(GET))
             assert statuses in received.partition(b"\r\n")[0]
             assert served.statuses() == [502]
@@ -215,8 +215,8 @@ async def test_an_error_that_parts_raise_keeps_its_status() -> None:
 
 async def test_parts_that_fail_to_close_harm_no_answer() -> None:
     """The answer is whole; the log tells of the failure."""
-    parts = Parts(b"one", b"", closing=ValueError("x"))
-    async with running(answers(FrontStream(parts, "text/plain"))) as served:
+    parts = BodyStream(b"one", b"", closing=ValueError("x"))
+    async with running(answers(HttpStream(parts, "text/plain"))) as served:
         assert parted(await served.ask(closing(GET)))[2] == b"3\r\none\r\n0\r\n\r\n"
         assert served.statuses() == [500]
 
@@ -229,10 +229,10 @@ async def test_a_stream_whose_upstream_breaks_is_logged_by_its_error(serve: Any,
         serve(plugins=[fake], log="all") as served,
         httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
     ):
-        told = await http.post(way.path, json=way.body("Hi", stream=True, model="fake/m"))
+        reported = await http.post(way.path, json=way.body("Hi", stream=True, model="fake/m"))
         answered = served.worker.access_log.answered
-    assert told.status_code == 200
-    assert "error" in told.text
+    assert reported.status_code == 200
+    assert "error" in reported.text
     (line,) = logged(capfd.readouterr().err)
     assert (line["status"] >= 500, line["sent"], bool(line["error"])) == (True, 200, True)
     assert answered == {"5xx": 1}
@@ -246,23 +246,23 @@ async def test_a_client_that_leaves_is_no_failure() -> None:
     class Torn:
         inner: Pieces
 
-        async def next(self) -> bytes:
+        async def read_chunk(self) -> bytes:
             try:
-                return await self.inner.next()
+                return await self.inner.read_chunk()
             except asyncio.CancelledError:
                 raise ValueError("torn") from None
 
         async def aclose(self) -> None:
             await self.inner.aclose()
 
-    async with running(answers(FrontStream(Torn(pieces), "text/event-stream"))) as served:
+    async with running(answers(HttpStream(Torn(pieces), "text/event-stream"))) as served:
         reader, writer = await served.connect()
         writer.write(GET)
         await reader.readuntil(b"data: 1\n\n")
         await pieces.waiting.wait()
         await left(writer)
         await pieces.closed.wait()
-        assert await served.front.wait_idle(CEILING)
+        assert await served.server.wait_idle(CEILING)
         assert served.statuses() == [499]
         assert served.log.answered == {"left": 1}
 
@@ -271,16 +271,16 @@ async def test_what_the_end_of_the_server_cuts_is_no_leaving() -> None:
     """A request that outlives the drain is logged with 503."""
     begun = asyncio.Event()
 
-    async def handle(front: FrontRequest) -> FrontAnswer:
+    async def handle(incoming: HttpRequest) -> HttpResponse:
         begun.set()
         await asyncio.Event().wait()
-        return FrontAnswer()
+        return HttpResponse()
 
     async with running(handle) as served:
         _, writer = await served.connect()
         writer.write(GET)
         await begun.wait()
-        await served.front.aclose()
+        await served.server.aclose()
         assert served.statuses() == [503]
         writer.close()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from raw_attacks import CHAT, HOST, post
-from test_front import parted
+from test_aiohttp_server import parted
 
 from localagent_testing import fake_provider_plugin
 
@@ -126,5 +126,5 @@ async def test_nobody_waits_for_a_client_that_sends_on_for_ever(serve: Any) -> N
             while True:
                 writer.write(LONG)
                 await writer.drain()
-        assert await served.worker.front.wait_unconnected(30.0)
+        assert await served.worker.server.wait_unconnected(30.0)
         writer.close()

@@ -144,11 +144,12 @@ async def counted(serve: Any, server: FaultServer) -> AsyncIterator[Any]:
     }
     async with serve(settings, plugins=[Wire]) as served:
         yield served
-        front, runtime = served.worker.front, await served.client.runtime()
-        assert await front.wait_unconnected(CLOSING_SECONDS)
-        assert await front.wait_idle(CLOSING_SECONDS)
+        gateway, runtime = served.worker.server, await served.client.runtime()
+        assert await gateway.wait_unconnected(CLOSING_SECONDS)
+        assert await gateway.wait_idle(CLOSING_SECONDS)
         await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
-        assert (front.active, front.connections, len(front._readers._marks), len(front._server.unread)) == (0, 0, 0, 0)
+        assert (gateway.active, gateway.connections) == (0, 0)
+        assert (len(gateway._readers._marks), len(gateway._server.unread)) == (0, 0)
         assert (len(runtime.engine.calls), len(runtime.engine.streams)) == (0, 0)
         (state,) = [runtime.instances.state(instance) for instance in runtime.instances]
         assert state.in_flight == 0

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from localagent import Plugin, Principal, hookimpl
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream, Route
 from localagent_gateway.keys.store import KeyStore
 from localagent_testing import fake_provider_plugin
 
@@ -17,13 +17,13 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 CHANGING = {"date", "x-request-id"}
 
 
-class Parts:
+class BodyStream:
     """The body of a stream; counts what was read of it, and whether it was closed."""
 
     read = 0
     closed = 0
 
-    async def next(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         type(self).read += 1
         return b"" if self.read > 1 else b"data: 1\n\n"
 
@@ -38,14 +38,14 @@ class Added(Plugin):
 
     @hookimpl(of="gateway")
     def gateway_add_routes(self) -> Sequence[Route]:
-        async def text(front: FrontRequest, principal: Principal) -> FrontAnswer:
-            return FrontAnswer(200, b"hello", {"x-own": "yes"}, "text/plain")
+        async def text(incoming: HttpRequest, principal: Principal) -> HttpResponse:
+            return HttpResponse(200, b"hello", {"x-own": "yes"}, "text/plain")
 
-        async def head(front: FrontRequest, principal: Principal) -> FrontAnswer:
-            return FrontAnswer(200, b"", {"x-own": "head"}, "text/plain")
+        async def head(incoming: HttpRequest, principal: Principal) -> HttpResponse:
+            return HttpResponse(200, b"", {"x-own": "head"}, "text/plain")
 
-        async def stream(front: FrontRequest, principal: Principal) -> FrontStream:
-            return FrontStream(Parts(), "text/event-stream")
+        async def stream(incoming: HttpRequest, principal: Principal) -> HttpStream:
+            return HttpStream(BodyStream(), "text/event-stream")
 
         return [
             Route("GET", "/added/text", text),
@@ -80,11 +80,11 @@ async def test_a_path_answers_the_methods_that_it_says(serve: Any, path: str, al
         serve(plugins=[fake_provider_plugin(), Added]) as served,
         httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
     ):
-        told = {method: await http.request(method, path) for method in METHODS}
-    refused = {method for method, answer in told.items() if answer.status_code == 405}
+        reported = {method: await http.request(method, path) for method in METHODS}
+    refused = {method for method, answer in reported.items() if answer.status_code == 405}
     assert set(METHODS) - refused == set(allow.split(", "))
-    assert {told[method].headers["allow"] for method in refused} == {allow}
-    options = told["OPTIONS"]
+    assert {reported[method].headers["allow"] for method in refused} == {allow}
+    options = reported["OPTIONS"]
     assert (options.status_code, options.content, options.headers["allow"]) == (204, b"", allow)
 
 
@@ -110,11 +110,11 @@ async def test_a_head_of_its_own_comes_before_that_of_get(serve: Any) -> None:
 
 async def test_head_reads_nothing_of_a_stream(serve: Any) -> None:
     """It is closed all the same."""
-    Parts.read = Parts.closed = 0
+    BodyStream.read = BodyStream.closed = 0
     async with serve(plugins=[Added]) as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
         head = await http.head("/added/stream")
     assert (head.status_code, head.headers["content-type"], head.content) == (200, "text/event-stream", b"")
-    assert (Parts.read, Parts.closed) == (0, 1)
+    assert (BodyStream.read, BodyStream.closed) == (0, 1)
 
 
 async def test_head_needs_the_key_that_get_needs(serve: Any, keys: KeyStore) -> None:
@@ -124,9 +124,9 @@ async def test_head_needs_the_key_that_get_needs(serve: Any, keys: KeyStore) -> 
         serve(plugins=[fake_provider_plugin()]) as served,
         httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
     ):
-        told = [await http.head("/v1/models", headers=headers) for headers in ({}, {"x-api-key": key.reveal()})]
+        reported = [await http.head("/v1/models", headers=headers) for headers in ({}, {"x-api-key": key.reveal()})]
         options = await http.options("/v1/models")
-    assert [(one.status_code, one.content) for one in told] == [(401, b""), (200, b"")]
+    assert [(one.status_code, one.content) for one in reported] == [(401, b""), (200, b"")]
     assert options.status_code == 204
 
 
@@ -134,8 +134,8 @@ async def test_head_needs_the_key_that_get_needs(serve: Any, keys: KeyStore) -> 
 async def test_where_there_is_nothing_no_method_is_allowed(serve: Any, method: str) -> None:
     """404, also for OPTIONS."""
     async with serve() as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
-        told = await http.request(method, "/nothing")
-    assert (told.status_code, "allow" in told.headers) == (404, False)
+        reported = await http.request(method, "/nothing")
+    assert (reported.status_code, "allow" in reported.headers) == (404, False)
 
 
 @pytest.mark.parametrize(
@@ -153,16 +153,16 @@ async def test_a_wrong_method_or_path_is_told_in_the_words_of_its_neighbours(
 ) -> None:
     """405 as the other methods of the path, 404 as the nearest path."""
     async with serve() as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
-        told = await http.delete(path)
-    assert told.status_code in (404, 405)
-    assert set(told.json()) == keys_of_body
-    assert isinstance(told.json()["error"], str) == path.startswith("/api")
+        reported = await http.delete(path)
+    assert reported.status_code in (404, 405)
+    assert set(reported.json()) == keys_of_body
+    assert isinstance(reported.json()["error"], str) == path.startswith("/api")
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v1/models/none"), ("PUT", "/v1/models"), ("GET", "/elsewhere")])
 async def test_on_a_path_of_two_apis_an_error_has_the_words_of_its_client(serve: Any, method: str, path: str) -> None:
     """Clients of Anthropic's API name its version."""
     async with serve() as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
-        told = [(await http.request(method, path, headers=headers)).json() for headers in
+        reported = [(await http.request(method, path, headers=headers)).json() for headers in
                 ({"anthropic-version": "2023-06-01"}, {})]  # fmt: skip
-    assert [set(one) for one in told] == [{"type", "error", "request_id"}, {"error"}]
+    assert [set(one) for one in reported] == [{"type", "error", "request_id"}, {"error"}]

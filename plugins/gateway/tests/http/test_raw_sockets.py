@@ -66,7 +66,7 @@ async def test_an_attack_is_refused_or_harmless(serve: Any, attack: Attack) -> N
         fake.asked.clear()
         received = await answered(served.url, data, max(1, len(data) // PIECES))
         assert (statuses(received), len(fake.asked)) == (attack.dripped or attack.answers, attack.asked)
-        assert served.worker.front.active == 0
+        assert served.worker.server.active == 0
 
 
 async def test_a_thousand_pipelined_requests_are_answered_in_order(serve: Any) -> None:
@@ -75,7 +75,7 @@ async def test_a_thousand_pipelined_requests_are_answered_in_order(serve: Any) -
 
     def reply(attempt: Any) -> Reply:
         nonlocal most
-        most = max(most, served.worker.front.active)
+        most = max(most, served.worker.server.active)
         return Reply(attempt.request.get("messages")[0]["content"])
 
     fake = fake_provider_plugin(reply)

@@ -77,5 +77,5 @@ async def test_slow_clients_are_cut_while_others_are_served(serve: Any) -> None:
         cut = await asyncio.wait_for(asyncio.gather(*clients), LATEST)
         for (begin, _, status), received in zip(begun, cut, strict=True):
             assert received[9:12] == status, begin
-        assert served.worker.front.active == 0
+        assert served.worker.server.active == 0
     print(f"p99 alone {before[0]:.1f} and {before[1]:.1f} ms, beside {SLOW} slow clients {during:.1f} ms")

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from localagent import Plugin, Principal, hookimpl
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream, Route
 from localagent_gateway.http.sending import DRAIN_ABOVE, PIECE
 from localagent_gateway.http.stalled_connections import LEAST_BYTES, LOOK_AT_READERS_SECONDS, SlowReaders
 
@@ -115,11 +115,11 @@ class Large(Plugin):
 
     @hookimpl(of="gateway")
     def gateway_add_routes(self) -> Sequence[Route]:
-        async def whole(front: FrontRequest, principal: Principal) -> FrontAnswer:
-            return FrontAnswer(200, bytes(LARGE))
+        async def whole(incoming: HttpRequest, principal: Principal) -> HttpResponse:
+            return HttpResponse(200, bytes(LARGE))
 
-        async def stream(front: FrontRequest, principal: Principal) -> FrontStream:
-            return FrontStream(_Parts(), "text/plain")
+        async def stream(incoming: HttpRequest, principal: Principal) -> HttpStream:
+            return HttpStream(_Parts(), "text/plain")
 
         return [Route("GET", "/whole", whole, open=True), Route("GET", "/stream", stream, open=True)]
 
@@ -128,7 +128,7 @@ class _Parts:
     def __init__(self) -> None:
         self._left = 3
 
-    async def next(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         self._left -= 1
         return bytes(LARGE // 2) if self._left >= 0 else b""
 
@@ -153,15 +153,15 @@ async def test_what_is_held_for_a_reader_is_bounded_and_comes_whole(serve: Any, 
     """A piece or so waits in the transport, never the answer; the client takes it in its own time."""
     loop = asyncio.get_running_loop()
     async with serve(plugins=[Large]) as served:
-        front = served.worker.front
+        incoming = served.worker.server
         with asking(served.url, path) as sock:
             async with asyncio.timeout(60):
-                while not front._readers._marks:  # noqa: ASYNC110 - told to nobody
+                while not incoming._readers._marks:  # noqa: ASYNC110 - told to nobody
                     await asyncio.sleep(0)
                 received, most = 0, 0
                 while part := await loop.sock_recv(sock, 1_000_000):
                     received += len(part)
-                    most = max([most, *(transport.get_write_buffer_size() for transport in front._readers._marks)])
+                    most = max([most, *(transport.get_write_buffer_size() for transport in incoming._readers._marks)])
         assert received >= length
         assert 0 < most <= PIECE + DRAIN_ABOVE + 4096
 
@@ -172,8 +172,8 @@ async def test_a_client_that_stops_reading_is_cut(serve: Any, path: str) -> None
     async with serve(plugins=[Large], send_timeout=0.1) as served:
         with asking(served.url, path):
             async with asyncio.timeout(60):
-                while not served.worker.front.connections:  # noqa: ASYNC110 - told to nobody
+                while not served.worker.server.connections:  # noqa: ASYNC110 - told to nobody
                     await asyncio.sleep(0)
-                while served.worker.front.connections:  # noqa: ASYNC110 - told to nobody
+                while served.worker.server.connections:  # noqa: ASYNC110 - told to nobody
                     await asyncio.sleep(0.01)
-        assert served.worker.front._readers._marks == {}
+        assert served.worker.server._readers._marks == {}

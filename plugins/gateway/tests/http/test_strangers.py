@@ -13,7 +13,7 @@ import pytest
 from dialects_under_test import WAYS, Way
 
 from localagent import Plugin, Principal, hookimpl
-from localagent.plugin_api import FrontAnswer, FrontRequest, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, Route
 from localagent_gateway import GatewaySettings, descriptors
 from localagent_gateway.keys.store import KeyStore
 from localagent_testing import fake_provider_plugin
@@ -28,19 +28,19 @@ class Counting(Plugin):
     """Counts who is asked for, and adds an open route that takes a body, and one that never answers."""
 
     name = "counting"
-    asked: list[FrontRequest]
+    asked: list[HttpRequest]
 
     @hookimpl(of="gateway")
-    async def gateway_authenticate(self, request: FrontRequest) -> Principal | None:
+    async def gateway_authenticate(self, request: HttpRequest) -> Principal | None:
         type(self).asked.append(request)
         return Principal(tenant="one") if request.headers.get("x-badge") else None
 
     @hookimpl(of="gateway")
     def gateway_add_routes(self) -> Sequence[Route]:
-        async def hook(front: FrontRequest, principal: Principal) -> FrontAnswer:
-            return FrontAnswer(200, front.body)
+        async def hook(incoming: HttpRequest, principal: Principal) -> HttpResponse:
+            return HttpResponse(200, incoming.body)
 
-        async def never(front: FrontRequest, principal: Principal) -> FrontAnswer:
+        async def never(incoming: HttpRequest, principal: Principal) -> HttpResponse:
             return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
         return [Route("POST", "/hook", hook, open=True), Route("POST", "/never", never, open=True)]
@@ -97,7 +97,7 @@ async def test_without_a_key_no_body_is_read(serve: Any, keys: KeyStore, way: Wa
             status, headers, body = await answered(reader)
             assert (status, headers["connection"], headers["www-authenticate"]) == (401, "close", "bearer")
             assert b"key" in body
-            assert served.worker.front._budget.held == 0
+            assert served.worker.server._budget.held == 0
 
 
 async def test_without_a_key_a_body_that_has_arrived_keeps_the_connection(serve: Any, keys: KeyStore) -> None:
@@ -140,7 +140,7 @@ async def test_the_bodies_of_all_requests_are_bounded_together(serve: Any) -> No
         serve(plugins=[Counting], max_body=MEBIBYTE, max_bodies=2 * MEBIBYTE) as served,
         contextlib.AsyncExitStack() as stack,
     ):
-        budget = served.worker.front._budget
+        budget = served.worker.server._budget
         for _ in range(2):
             await stack.enter_async_context(connected(served.url, post("/hook", MEBIBYTE) + part))
         await until(lambda: budget.held == MEBIBYTE)
@@ -164,7 +164,7 @@ async def test_the_bodies_of_all_requests_are_bounded_together(serve: Any) -> No
 async def test_a_body_counts_until_its_answer_has_ended(serve: Any) -> None:
     """Also when its client leaves before."""
     async with serve(plugins=[Counting]) as served:
-        budget = served.worker.front._budget
+        budget = served.worker.server._budget
         async with connected(served.url, post("/never", 5) + b"hello"):
             await until(lambda: budget.held == 5)
         await until(lambda: budget.held == 0)
@@ -178,7 +178,7 @@ async def test_where_places_are_short_the_longest_idle_connection_is_closed(serv
         connected(served.url, b"") as (second, _),
     ):
         await answered(first)
-        await until(lambda: served.worker.front.connections == 2)
+        await until(lambda: served.worker.server.connections == 2)
         first_writer.write(GET)
         await answered(first)  # so that the second one has waited for longer
         async with connected(served.url, GET) as (third, _):
@@ -209,20 +209,20 @@ async def test_unfinished_bodies_and_heads_give_way_and_answers_do_not(serve: An
         connected(served.url, post("/hook", 9) + b"{") as (body, _),
         connected(served.url, GET[:9]) as (head, _),
     ):
-        await until(lambda: served.worker.front.connections == 2)
+        await until(lambda: served.worker.server.connections == 2)
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(2):
                 await stack.enter_async_context(connected(served.url, post("/never", 0)))
             with contextlib.suppress(ConnectionError):
                 assert (await body.read(), await head.read()) == (b"", b"")
-            await until(lambda: served.worker.front.active == 2)
+            await until(lambda: served.worker.server.active == 2)
             for path, words in (("/v1/chat/completions", b'"code":"gateway_busy"'), ("/api/chat", b'{"error":"There'),
                                 ("/v1/messages", b'{"type":"error"')):  # fmt: skip
                 async with connected(served.url, post(path, 0)) as (reader, _):
-                    status, headers, told = await answered(reader)
+                    status, headers, reported = await answered(reader)
                     assert (status, headers["retry-after"], await reader.read()) == (503, "1", b"")
-                    assert words in told
-            assert served.worker.front.active == 2
+                    assert words in reported
+            assert served.worker.server.active == 2
 
 
 async def test_a_surplus_connection_that_sends_nothing_gives_way_to_the_next(serve: Any) -> None:
@@ -230,15 +230,15 @@ async def test_a_surplus_connection_that_sends_nothing_gives_way_to_the_next(ser
     async with serve(plugins=[Counting], max_connections=2) as served, contextlib.AsyncExitStack() as stack:
         for _ in range(2):
             await stack.enter_async_context(connected(served.url, post("/never", 0)))
-        await until(lambda: served.worker.front.active == 2)
+        await until(lambda: served.worker.server.active == 2)
         last, _ = await stack.enter_async_context(connected(served.url, b""))
         for _ in range(20):
-            await until(lambda: served.worker.front.connections == 3)
+            await until(lambda: served.worker.server.connections == 3)
             reader, _ = await stack.enter_async_context(connected(served.url, b""))
             with contextlib.suppress(ConnectionError):
                 assert await last.read() == b""
             last = reader
-        assert served.worker.front.connections == 3
+        assert served.worker.server.connections == 3
 
 
 async def test_a_connection_gives_way_when_the_system_has_no_descriptor_left(serve: Any) -> None:

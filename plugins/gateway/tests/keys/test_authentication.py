@@ -16,7 +16,7 @@ import pytest
 
 from localagent import Client, Plugin, Principal, hookimpl
 from localagent.errors import StartError, Unauthenticated
-from localagent.plugin_api import FrontRequest
+from localagent.plugin_api import HttpRequest
 from localagent_gateway import GatewayPlugin, GatewaySettings
 from localagent_gateway.http.sockets import bind
 from localagent_gateway.keys.authentication import KeyStep, shown_key
@@ -157,7 +157,7 @@ async def test_what_is_wrong_with_the_key_files_never_opens_the_gateway(
         with pytest.raises(StartError) as caught:
             async with serve(plugins=[fake_provider_plugin()]):
                 pass
-        assert caught.value.mend
+        assert caught.value.hint
         assert (await asked(served.url)).status_code in (401, 503)
         assert (await asked(served.url, bearer(key.reveal()[:-1] + "!"))).status_code in (401, 503)
 
@@ -217,7 +217,7 @@ async def test_require_keys_never_is_for_loopback(keys: KeyStore) -> None:
         name = "badge"
 
         @hookimpl(of="gateway")
-        async def gateway_authenticate(self, request: FrontRequest) -> Principal | None:
+        async def gateway_authenticate(self, request: HttpRequest) -> Principal | None:
             return None
 
     for plugins, host in (([], "0.0.0.0"), ([Badge], "127.0.0.1")):
@@ -352,9 +352,9 @@ async def test_a_query_without_a_key_is_no_matter() -> None:
             pass
 
     step = KeyStep(KeyTable(Nothing(), lambda: 0.0), False, lambda: 0.0)
-    assert await step(FrontRequest("POST", "/", query={"beta": "true"})) is not None
+    assert await step(HttpRequest("POST", "/", query={"beta": "true"})) is not None
     with pytest.raises(Unauthenticated):
-        await step(FrontRequest("POST", "/", query={"beta": "la-x"}))
+        await step(HttpRequest("POST", "/", query={"beta": "la-x"}))
 
 
 async def test_the_openai_client_raises_authentication_error(serve: Any, keys: KeyStore) -> None:

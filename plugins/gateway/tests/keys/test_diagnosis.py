@@ -47,7 +47,7 @@ def test_that_no_key_is_good_any_more_is_told(folder: Path, keys: KeyStore) -> N
     keys.create("a")
     keys.revoke("a")
     (one,) = found(folder)
-    assert (one.level, one.mend) == ("warn", "Run: localagent keys create --name NAME")
+    assert (one.level, one.hint) == ("warn", "Run: localagent keys create --name NAME")
     assert found(folder, require_keys="never") == []
 
 
@@ -65,7 +65,7 @@ def test_that_no_key_is_good_any_more_is_told(folder: Path, keys: KeyStore) -> N
 def test_files_that_are_missing_damaged_or_anothers_are_broken(
     folder: Path, keys: KeyStore, file: str, content: bytes | None, says: str
 ) -> None:
-    """With what mends it."""
+    """With how to fix it."""
     keys.create("a")
     if content is None:
         (folder / file).unlink()
@@ -74,16 +74,16 @@ def test_files_that_are_missing_damaged_or_anothers_are_broken(
     (one,) = found(folder)
     assert (one.level, one.subject) == ("broken", "gateway keys")
     assert says in one.text
-    assert one.mend
+    assert one.hint
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
 @pytest.mark.parametrize("file", ["keys.db", "pepper", "revocations"])
 def test_a_file_that_others_may_read_is_broken(folder: Path, keys: KeyStore, file: str) -> None:
-    """With the command that mends it."""
+    """With the command that fixes it."""
     keys.create("a")
     (folder / file).chmod(0o644)
-    assert ("broken", f"Run: chmod 600 {folder / file}") in [(one.level, one.mend) for one in found(folder)]
+    assert ("broken", f"Run: chmod 600 {folder / file}") in [(one.level, one.hint) for one in found(folder)]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
@@ -95,7 +95,7 @@ def test_folders_in_which_others_may_replace_the_keys_are_broken(
     keys.create("a")
     place = (folder, *folder.parents)[above]
     place.chmod(mode)
-    assert ("broken", f"Run: chmod go-w {place}") in [(one.level, one.mend) for one in found(folder)]
+    assert ("broken", f"Run: chmod go-w {place}") in [(one.level, one.hint) for one in found(folder)]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")

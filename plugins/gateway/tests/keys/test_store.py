@@ -108,8 +108,8 @@ def test_a_key_is_a_tenant_of_its_own_unless_told_otherwise(store: KeyStore) -> 
     """Nobody shares caches by accident, not by a name either: the tenant is the id, unless one was named."""
     named, _ = store.create("laptop")
     nameless, _ = store.create()
-    told, _ = store.create("desk", tenant="laptop")
-    assert (named.tenant, nameless.tenant, told.tenant) == (named.id, nameless.id, "laptop")
+    reported, _ = store.create("desk", tenant="laptop")
+    assert (named.tenant, nameless.tenant, reported.tenant) == (named.id, nameless.id, "laptop")
 
 
 def test_a_key_that_takes_the_name_of_a_revoked_one_is_another_tenant(store: KeyStore) -> None:

@@ -128,10 +128,10 @@ def test_every_line_is_short_and_whole(text: str) -> None:
     """Whatever it says: a traceback keeps its end, a message its beginning."""
     line = line_of("error", "a", f"begin {text}", traceback=f"{text} end", request_id="req-1")
     assert (len(line) <= ATOMIC, line.count(b"\n")) == (True, 1)
-    told = json.loads(line)
-    assert told["message"].startswith("begin ")
-    assert told["traceback"].endswith(" end")
-    assert told["request_id"] == "req-1"
+    reported = json.loads(line)
+    assert reported["message"].startswith("begin ")
+    assert reported["traceback"].endswith(" end")
+    assert reported["request_id"] == "req-1"
 
 
 class Gathered:
@@ -146,14 +146,14 @@ class Gathered:
     def close(self) -> None:
         pass
 
-    def told(self) -> list[dict[str, Any]]:
+    def reported(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.text.splitlines()]
 
 
 @pytest.fixture
 def gathered(monkeypatch: pytest.MonkeyPatch) -> Gathered:
     made = Gathered()
-    monkeypatch.setattr(module, "standard_error", lambda wall: made)
+    monkeypatch.setattr(module, "standard_error", lambda wall_time: made)
     return made
 
 
@@ -174,14 +174,18 @@ def test_whatever_is_written_is_a_json_line(gathered: Gathered) -> None:
             traceback.print_exc()
         sys.stdout.write("ten")
         sys.stdout.flush()
-    told = gathered.told()
-    assert all({"time", "level", "logger", "message"} <= set(line) for line in told)
-    assert (told[0]["level"], told[0]["logger"], told[0]["request_id"]) == ("error", "aiohttp.server", "req-1")
-    assert told[0]["message"] == "one\ntwo 1"
-    assert (told[1]["logger"], "UserWarning: three" in told[1]["message"]) == ("py.warnings", True)
-    assert [line["message"] for line in told[2:6]] == ["four", "five", "six seven", "acht \u00e4"]
-    assert told[6]["message"].startswith("Traceback")
-    assert [told[-2]["message"], told[-1]["message"]] == ["ValueError: nine", "ten"]
+    reported = gathered.reported()
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in reported)
+    assert (reported[0]["level"], reported[0]["logger"], reported[0]["request_id"]) == (
+        "error",
+        "aiohttp.server",
+        "req-1",
+    )
+    assert reported[0]["message"] == "one\ntwo 1"
+    assert (reported[1]["logger"], "UserWarning: three" in reported[1]["message"]) == ("py.warnings", True)
+    assert [line["message"] for line in reported[2:6]] == ["four", "five", "six seven", "acht \u00e4"]
+    assert reported[6]["message"].startswith("Traceback")
+    assert [reported[-2]["message"], reported[-1]["message"]] == ["ValueError: nine", "ten"]
     assert (sys.stdout, sys.stderr, list(logging.getLogger().handlers)) == before
 
 
@@ -199,7 +203,7 @@ def test_a_traceback_comes_with_debug_and_without_its_message(gathered: Gathered
                     logging.getLogger("localagent.x").critical("It failed.", exc_info=True)
     finally:
         root.setLevel(before)
-    plain, debug = [line for line in gathered.told() if line["message"] == "It failed."]
+    plain, debug = [line for line in gathered.reported() if line["message"] == "It failed."]
     assert "traceback" not in plain
     assert debug["traceback"].startswith("Traceback (most recent call last):")
     assert debug["traceback"].endswith("ValueError")
@@ -213,5 +217,5 @@ def test_a_printed_line_without_end_is_bounded() -> None:
     for _ in range(100):
         stream.write("x" * 1000)
     assert len(stream._begun) <= ATOMIC
-    assert len(made.told()) >= 20
+    assert len(made.reported()) >= 20
     assert stream.fileno() == 1

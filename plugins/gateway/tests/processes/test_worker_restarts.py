@@ -189,10 +189,10 @@ async def test_an_error_while_a_worker_is_started_again_is_told_and_tried_again(
         with caplog.at_level(logging.WARNING):
             place.workers[0].end()
             await place.count(2)
-        told = [record.getMessage() for record in caplog.records if "supervision failed" in record.getMessage()]
-        assert len(told) == 3
-        assert f"{type(error).__name__} at test_worker_restarts.py" in told[0]
-        assert str(error) not in told[0]
+        reported = [record.getMessage() for record in caplog.records if "supervision failed" in record.getMessage()]
+        assert len(reported) == 3
+        assert f"{type(error).__name__} at test_worker_restarts.py" in reported[0]
+        assert str(error) not in reported[0]
 
 
 async def test_an_error_in_the_supervision_itself_is_told_and_tried_again(

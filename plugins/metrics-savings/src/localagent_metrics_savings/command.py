@@ -52,11 +52,11 @@ async def _counted(line: CommandLine, days: int) -> dict[Line, Amount]:
         plugins = (await client.runtime()).pipeline.plugins.values()
         plugin = next((one for one in plugins if isinstance(one, SavingsPlugin)), None)
         if plugin is None:
-            raise PluginError("metrics-savings is not active, so nothing is counted.", mend="Name it in use = [...].")
+            raise PluginError("metrics-savings is not active, so nothing is counted.", hint="Name it in use = [...].")
         try:
             return await plugin.saved(days)
         except sqlite3.Error as error:
-            raise PluginError(f"The savings cannot be read: {error}.", mend="Move their file away.") from None
+            raise PluginError(f"The savings cannot be read: {error}.", hint="Move their file away.") from None
 
 
 def _sum(counted: Mapping[Line, Amount], *, saved: bool) -> Amount:

@@ -25,7 +25,7 @@ class SavingsPlugin(Plugin):
     name = "metrics-savings"
     settings_class = SavingsSettings
     settings: SavingsSettings
-    moves = True
+    survives_reload = True
     needs_usage = True
 
     async def __aenter__(self) -> Self:
@@ -92,7 +92,7 @@ class SavingsPlugin(Plugin):
         return await in_thread(read, path, self._today() - days + 1)
 
     def _today(self) -> int:
-        return int(self.core.wall() // DAY_SECONDS)
+        return int(self.core.wall_time() // DAY_SECONDS)
 
     def _count(self, line: Line, amount: Amount) -> None:
         if line not in self._pending and len(self._pending) >= self.settings.lines:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from localagent import LocalAgentError, Secret, errors
 from localagent.errors import Draining, UpstreamServerError
-from localagent.supervision import tell_failure
+from localagent.supervision import report_failure
 from localagent_provider_llamacpp.loading import Endpoint
 
 _log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class AttachedServer:
         if self._hearing is None or self._hearing.done():
             self._coming = asyncio.get_running_loop().create_future()
             self._hearing = asyncio.create_task(self._hear(), name="hear of a model server")
-            self._hearing.add_done_callback(tell_failure(_log))
+            self._hearing.add_done_callback(report_failure(_log))
         assert self._coming is not None
         try:
             return await asyncio.shield(self._coming)
@@ -100,9 +100,9 @@ class AttachedServer:
         finally:
             self._lost(failure)
 
-    def _change(self, told: Mapping[str, Any] | None) -> None:
+    def _change(self, reported: Mapping[str, Any] | None) -> None:
         assert self._coming is not None
-        self._endpoint = None if told is None else Endpoint(**{**told, "key": Secret(told["key"])})
+        self._endpoint = None if reported is None else Endpoint(**{**reported, "key": Secret(reported["key"])})
         if self._endpoint is None:
             self._coming = asyncio.get_running_loop().create_future()
         elif not self._coming.done():
@@ -118,6 +118,6 @@ class AttachedServer:
             self._coming.exception()  # whoever waits is told; that nobody does is no defect
 
 
-def _error(told: Mapping[str, Any]) -> LocalAgentError:
-    kind: type[LocalAgentError] = getattr(errors, told["kind"], UpstreamServerError)
-    return kind(told["message"], mend=told["mend"], code=told["code"])
+def _error(reported: Mapping[str, Any]) -> LocalAgentError:
+    kind: type[LocalAgentError] = getattr(errors, reported["kind"], UpstreamServerError)
+    return kind(reported["message"], hint=reported["hint"], code=reported["code"])

@@ -44,9 +44,11 @@ def main() -> None:
         with _killed_when_owner_leaves():
             server = load(json.loads(line))
     except Exception as error:  # llama.cpp's and Python's own alike; the owner makes an error of its own from it
-        _tell(owner, {"error": str(error) or type(error).__name__, "of_settings": isinstance(error, WrongSettingError)})
+        _report(
+            owner, {"error": str(error) or type(error).__name__, "of_settings": isinstance(error, WrongSettingError)}
+        )
         return
-    _tell(owner, {"port": int(server.listening_address.rpartition(":")[2])})
+    _report(owner, {"port": int(server.listening_address.rpartition(":")[2])})
     sys.stdin.buffer.read()
     os._exit(0)  # an orderly stop would wait for answers that nobody reads any more
 
@@ -113,7 +115,7 @@ def _reserve_standard_output() -> TextIO:
     return ours
 
 
-def _tell(owner: TextIO, report: Mapping[str, Any]) -> None:
+def _report(owner: TextIO, report: Mapping[str, Any]) -> None:
     with contextlib.suppress(BrokenPipeError):  # the owner has left; the caller ends right after
         owner.write(json.dumps(report) + "\n")
         owner.flush()

@@ -70,7 +70,7 @@ class Loading:
         key: The key that the child was given.
         timeout: Seconds that loading may take.
         clock: Monotonic seconds.
-        tell: Receives short texts about the progress.
+        notify: Receives short texts about the progress.
     """
 
     process: ModelProcess
@@ -78,7 +78,7 @@ class Loading:
     key: Secret
     timeout: float
     clock: Callable[[], float]
-    tell: Callable[[str], object]
+    notify: Callable[[str], object]
 
     async def endpoint(self) -> Endpoint:
         """Return where the server answers, as soon as it is well.
@@ -100,12 +100,12 @@ class Loading:
             raise UpstreamTimeout(f"{self.model} was not loaded within {self.timeout:g} s.", phase="load") from None
         self.process.log.loaded()
         seconds = self.clock() - began
-        self.tell(f"loaded {self.model} in {seconds:.1f} s")
+        self.notify(f"loaded {self.model} in {seconds:.1f} s")
         return Endpoint(f"http://127.0.0.1:{report['port']}", self.key, self.model, self.process.pid, seconds)
 
     async def _report(self, began: float) -> Mapping[str, Any]:
         while True:
-            self.tell(f"loading {self.model} ... {self.clock() - began:.1f} s")
+            self.notify(f"loading {self.model} ... {self.clock() - began:.1f} s")
             try:
                 async with asyncio.timeout(PROGRESS_EVERY):
                     return await self.process.report()
@@ -115,10 +115,10 @@ class Loading:
     def _refusal(self, report: Mapping[str, Any]) -> LocalAgentError:
         error = report["error"]
         if report["of_settings"]:
-            return SettingsError(f"{error}.", mend="Correct the setting extra.")
+            return SettingsError(f"{error}.", hint="Correct the setting extra.")
         message = f"llama.cpp could not load {self.model}: {self.process.log.cause() or error}."
-        mend = install("localagent-provider-llamacpp", options="--upgrade --upgrade-strategy eager")
-        return StartError(message, mend=f"Check that the file is whole, or that llama.cpp knows its model. {mend}")
+        hint = install("localagent-provider-llamacpp", options="--upgrade --upgrade-strategy eager")
+        return StartError(message, hint=f"Check that the file is whole, or that llama.cpp knows its model. {hint}")
 
     async def _becomes_healthy(self, port: int) -> bool:
         """Wait until the server is well; return False when its process ended instead."""

@@ -73,7 +73,7 @@ def _local(spec: str) -> Path:
     try:
         return Path(spec).expanduser().absolute()
     except RuntimeError:  # "~", and the home folder is not known
-        raise SettingsError(f"The home folder of the model {spec} is not known.", mend="Write a full path.") from None
+        raise SettingsError(f"The home folder of the model {spec} is not known.", hint="Write a full path.") from None
 
 
 def check_gguf(path: Path) -> None:
@@ -86,16 +86,16 @@ def check_gguf(path: Path) -> None:
         SettingsError: It is missing, no regular file, unreadable, empty, cut off, or of another format.
     """
     if not path.exists():
-        raise SettingsError(f"There is no model file {path}.", mend="Correct the setting model.")
+        raise SettingsError(f"There is no model file {path}.", hint="Correct the setting model.")
     if not path.is_file():
-        raise SettingsError(f"The model {path} is no file.", mend="Name one GGUF file in the setting model.")
+        raise SettingsError(f"The model {path} is no file.", hint="Name one GGUF file in the setting model.")
     try:
         with path.open("rb") as file:
             header = file.read(HEADER.size)
     except OSError as error:
         raise SettingsError(f"The model file {path} cannot be read: {error.strerror}.") from error
     if problem := _problem(header):
-        raise SettingsError(f"The model file {path} {problem}.", mend="Name a whole file in the GGUF format.")
+        raise SettingsError(f"The model file {path} {problem}.", hint="Name a whole file in the GGUF format.")
 
 
 def _problem(header: bytes) -> str | None:
@@ -114,7 +114,7 @@ def _problem(header: bytes) -> str | None:
 def _in_distribution(spec: str) -> Path:
     name, _, wanted = spec.removeprefix(FROM_DISTRIBUTION).partition("/")
     if not name or not wanted:
-        raise SettingsError(f"The model {spec!r} is incomplete.", mend="Write dist:DISTRIBUTION/FILE.")
+        raise SettingsError(f"The model {spec!r} is incomplete.", hint="Write dist:DISTRIBUTION/FILE.")
     try:
         files = metadata.distribution(name).files or []
     except metadata.PackageNotFoundError as error:
@@ -122,7 +122,7 @@ def _in_distribution(spec: str) -> Path:
     found = [file for file in files if wanted in {str(file), file.name}]
     if len(found) != 1:
         count = "no file" if not found else f"{len(found)} files"
-        raise SettingsError(f"The distribution {name} has {count} {wanted}.", mend="Correct the setting model.")
+        raise SettingsError(f"The distribution {name} has {count} {wanted}.", hint="Correct the setting model.")
     return Path(str(found[0].locate()))
 
 
@@ -130,27 +130,27 @@ def _not_installed(spec: str, name: str) -> SettingsError:
     if name == MODEL:
         # Without its dependencies: it is used for its file alone, and they would be compiled for minutes.
         what = "The built-in model" if spec == DEFAULT_MODEL else f"The distribution {name} of the model"
-        return SettingsError(f"{what} is not installed.", mend=install(MODEL, options="--no-deps"))
+        return SettingsError(f"{what} is not installed.", hint=install(MODEL, options="--no-deps"))
     near = difflib.get_close_matches(name, [MODEL], n=1)
-    mend = f"Did you mean {near[0]}?" if near else "Correct the setting model, or install it from where you know it."
-    return SettingsError(f"The distribution {name} of the model is not installed.", mend=mend)
+    hint = f"Did you mean {near[0]}?" if near else "Correct the setting model, or install it from where you know it."
+    return SettingsError(f"The distribution {name} of the model is not installed.", hint=hint)
 
 
 def _on_hub(spec: str) -> Path:
     organisation, _, rest = spec.removeprefix(FROM_HUB).partition("/")
     repository, _, file = rest.partition("/")
     if not (organisation and repository and file):
-        raise SettingsError(f"The model {spec!r} is incomplete.", mend="Write hf:ORGANISATION/REPOSITORY/FILE.")
+        raise SettingsError(f"The model {spec!r} is incomplete.", hint="Write hf:ORGANISATION/REPOSITORY/FILE.")
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
         message = "Models from the Hugging Face Hub need the package huggingface-hub, which is not installed."
-        raise SettingsError(message, mend=install("localagent-provider-llamacpp", extra="hf")) from error
+        raise SettingsError(message, hint=install("localagent-provider-llamacpp", extra="hf")) from error
     except Exception as error:  # the package reads its own variables while it is imported
         message = f"The package huggingface-hub cannot be imported: {type(error).__name__}."
-        raise SettingsError(message, mend="Look at the variables whose names begin with HF_.") from error
+        raise SettingsError(message, hint="Look at the variables whose names begin with HF_.") from error
     try:
         return Path(hf_hub_download(f"{organisation}/{repository}", file))
     except Exception as error:  # the package and its HTTP client raise errors without a common base
         message = f"The model {spec} could not be fetched ({type(error).__name__})."
-        raise SettingsError(message, mend="Check the name, the network and, for gated models, the token.") from error
+        raise SettingsError(message, hint="Check the name, the network and, for gated models, the token.") from error

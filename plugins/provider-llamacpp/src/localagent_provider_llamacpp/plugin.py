@@ -154,7 +154,7 @@ class LlamaCppProvider(OpenAICompatible, Provider):
         target = attempt.target
         if target.model not in (self.model, "default"):
             raise ModelNotFound(f"The provider {self.setup.name} runs {self.model}, and no {target.model}.",
-                                mend=f"Ask for {self.setup.name}/{self.model}.")  # fmt: skip
+                                hint=f"Ask for {self.setup.name}/{self.model}.")  # fmt: skip
         server = self._servers[target.instance]
         if server.endpoint is None:
             attempt.phases.enter("load")

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from localagent import LocalAgentError
-from localagent.supervision import tell_failure
+from localagent.supervision import report_failure
 from localagent_provider_llamacpp.loading import Endpoint
 from localagent_provider_llamacpp.supervisor import ModelServer
 
@@ -38,7 +38,7 @@ class SharedServers:
         self.servers = servers
         self._address = address
         self._listener: asyncio.Server | None = None
-        self._telling: set[asyncio.Task[None]] = set()
+        self._reporting: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         sock = socket.socket(socket.AF_UNIX)
@@ -56,17 +56,17 @@ class SharedServers:
     ) -> None:
         if self._listener is not None:
             self._listener.close()
-        for task in self._telling:
+        for task in self._reporting:
             task.cancel()
-        await asyncio.gather(*self._telling, return_exceptions=True)
+        await asyncio.gather(*self._reporting, return_exceptions=True)
         await asyncio.gather(*(server.aclose() for server in self.servers))
         self._address.unlink(missing_ok=True)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer), name="tell of a model server")
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
-        task.add_done_callback(tell_failure(_log))
+        task = asyncio.create_task(self._serve(reader, writer), name="report a model server")
+        self._reporting.add(task)
+        task.add_done_callback(self._reporting.discard)
+        task.add_done_callback(report_failure(_log))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Tell until the other side leaves."""
@@ -74,15 +74,15 @@ class SharedServers:
             server = await self._asked_for(reader)
             if server is None:
                 return
-            telling = asyncio.create_task(_tell(server, writer), name="tell of changes")
-            telling.add_done_callback(tell_failure(_log))
+            reporting = asyncio.create_task(_report(server, writer), name="report changes")
+            reporting.add_done_callback(report_failure(_log))
             leaving = asyncio.create_task(reader.read(), name="wait for the end")
             try:
-                await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({reporting, leaving}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                telling.cancel()
+                reporting.cancel()
                 leaving.cancel()
-                await asyncio.gather(telling, leaving, return_exceptions=True)
+                await asyncio.gather(reporting, leaving, return_exceptions=True)
         except ConnectionError:  # the other side has left
             return
         finally:
@@ -97,17 +97,17 @@ class SharedServers:
             return None
 
 
-async def _tell(server: ModelServer, writer: asyncio.StreamWriter) -> None:
+async def _report(server: ModelServer, writer: asyncio.StreamWriter) -> None:
     try:
         while True:
             endpoint = await server.ready()
-            await _write(writer, {"endpoint": _told(endpoint)})
+            await _write(writer, {"endpoint": _annotated(endpoint)})
             await server.left(endpoint)
             await _write(writer, {"endpoint": None})
     except LocalAgentError as error:
-        told = {"kind": type(error).__name__, "message": error.message, "mend": error.mend, "code": error.code}
+        reported = {"kind": type(error).__name__, "message": error.message, "hint": error.hint, "code": error.code}
         with contextlib.suppress(ConnectionError):
-            await _write(writer, {"error": told})
+            await _write(writer, {"error": reported})
     except ConnectionError:  # the other side has left
         return
 
@@ -117,7 +117,7 @@ async def _write(writer: asyncio.StreamWriter, line: Any) -> None:
     await writer.drain()
 
 
-def _told(endpoint: Endpoint) -> dict[str, Any]:
+def _annotated(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "url": endpoint.url,
         "key": endpoint.key.reveal(),

@@ -268,7 +268,7 @@ class ModelServer:
 
     def _loading(self, process: ModelProcess, key: Secret) -> Loading:
         timeout = self.settings.load_timeout
-        return Loading(process, self._path.stem, key, timeout, self._clock, partial(self._tell, self._on_progress))
+        return Loading(process, self._path.stem, key, timeout, self._clock, partial(self._report, self._on_progress))
 
     def _enter(self, state: State, endpoint: Endpoint | None = None) -> None:
         changed = endpoint is not self._endpoint
@@ -276,9 +276,9 @@ class ModelServer:
         self._news.set()
         self._news = asyncio.Event()
         if changed:
-            self._tell(self._on_change, endpoint)
+            self._report(self._on_change, endpoint)
 
-    def _tell(self, listener: Callable[[Any], object] | None, news: Any) -> None:
+    def _report(self, listener: Callable[[Any], object] | None, news: Any) -> None:
         try:
             if listener:
                 listener(news)

@@ -163,7 +163,7 @@ def _fields(raw: bytes, answer: Answer, choice: Choice, attempt: Attempt, *, cha
     model = answer.model or attempt.target.model
     ident, kind = ("chatcmpl-", "chat.completion") if chat else ("cmpl-", "text_completion")
     document = Document(
-        ident + attempt.call.id, kind, int(attempt.call.wall()), model, [choice], tokens(cost), spent or None
+        ident + attempt.call.id, kind, int(attempt.call.wall_time()), model, [choice], tokens(cost), spent or None
     )
     unknown = _unknown(raw, attempt)
     return {

@@ -80,7 +80,7 @@ class OllamaDecoder:
         self._chat = chat
         self._id = f"chatcmpl-{attempt.call.id}" if chat else f"cmpl-{attempt.call.id}"
         self._object = "chat.completion.chunk" if chat else "text_completion"
-        self._created = int(attempt.call.wall())
+        self._created = int(attempt.call.wall_time())
         self._model = attempt.target.model
         self._begun = False
         self._called = 0

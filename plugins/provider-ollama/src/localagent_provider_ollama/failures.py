@@ -40,7 +40,7 @@ def broken(raw: bytes, attempt: Attempt, *, cut: bool = False) -> UpstreamProtoc
     start = raw.lstrip()
     if start.startswith(b"<"):
         return UpstreamProtocol("The server's answer is a web page.", target=str(attempt.target), phase="read",
-                                advice=_UNBILLED, mend="Check the url in the settings.")  # fmt: skip
+                                advice=_UNBILLED, hint="Check the url in the settings.")  # fmt: skip
     why = "it is broken" if start else "it is empty"
     again = cut or not start.startswith(b"{")
     return not_the_protocol(f"The server's answer is not the JSON that was asked for ({why}).", attempt, again=again)

@@ -77,10 +77,10 @@ class Table:
             self._rules[name](draft, name, document[name])
 
 
-def unsupported(what: str, mend: str | None = None) -> InvalidRequest:
+def unsupported(what: str, hint: str | None = None) -> InvalidRequest:
     """Return the error for what Ollama cannot be told; another provider may be able to."""
     return InvalidRequest(
-        f"Ollama's API cannot say {what}.", mend=mend, code="unsupported", advice=Advice(next=True, sent=False)
+        f"Ollama's API cannot say {what}.", hint=hint, code="unsupported", advice=Advice(next=True, sent=False)
     )
 
 

@@ -100,7 +100,7 @@ class OllamaProvider:
         attempt.phases.enter("first_token")
         return answer, OllamaDecoder(
             attempt,
-            max_line=self._setup.common.caps.event,
+            max_line=self._setup.common.size_limits.event,
             with_usage=bool((request.get("stream_options") or {}).get("include_usage")),
             chat=chat,
         )
@@ -167,7 +167,7 @@ class OllamaProvider:
         answer = await line.transport.send(method, instance.url + path, self._headers_of(instance), body, line.phases)
         if not _accepts(answer):
             raise await self._setup.refusal(answer, instance.id)
-        raw = await read_up_to(answer, self._setup.common.caps.models, f"What the server says at {path}")
+        raw = await read_up_to(answer, self._setup.common.size_limits.models, f"What the server says at {path}")
         try:
             return msgspec.json.decode(raw, type=kind)
         except BROKEN_JSON:

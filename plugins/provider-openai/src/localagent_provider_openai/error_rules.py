@@ -113,7 +113,7 @@ _OLLAMA = (
         ModelNotFound,
         {400, 404, None},
         text=r"model ['\"](?P<model>[\w.:/@-]{1,200})['\"] not found",
-        mend="Run: ollama pull {model}.",
+        hint="Run: ollama pull {model}.",
     ),
     ErrorRule(Overloaded, {503, None}, text="server busy", advice={**ELSEWHERE, "breaker": "neutral"}),
     ErrorRule(

@@ -22,7 +22,7 @@ import attrs
 import msgspec
 
 from localagent import HttpAnswer, LocalAgentError, Transport, errors
-from localagent.records import Caps
+from localagent.records import SizeLimits
 from localagent.settings import names_secret
 from localagent.timing import PhaseTimer
 from localagent_testing.recorded import Exchange, RecordedTransport, SentRequest
@@ -32,14 +32,16 @@ __all__ = ["Recorder", "recording", "replay"]
 HIDDEN = "***"
 
 
-def replay(path: Path, caps: Caps | None = None) -> RecordedTransport:
+def replay(path: Path, size_limits: SizeLimits | None = None) -> RecordedTransport:
     """Return a transport that answers from a cassette.
 
     Args:
         path: The file.
-        caps: Size limits of answers.
+        size_limits: Size limits of answers.
     """
-    return RecordedTransport([_exchange(item) for item in msgspec.json.decode(path.read_bytes())["exchanges"]], caps)
+    return RecordedTransport(
+        [_exchange(item) for item in msgspec.json.decode(path.read_bytes())["exchanges"]], size_limits
+    )
 
 
 @asynccontextmanager
@@ -125,8 +127,8 @@ class _RecordedAs:
     def ended(self) -> bool:
         return self._inner.ended
 
-    async def part(self) -> bytes:
-        return await self._keep(self._inner.part())
+    async def read_chunk(self) -> bytes:
+        return await self._keep(self._inner.read_chunk())
 
     async def read(self, cap: int | None = None) -> bytes:
         return await self._keep(self._inner.read(cap))

@@ -146,7 +146,7 @@ class FakeCore:
     Args:
         seed: Seeds ``random``.
         clock: The clock; None takes the running loop's, which is virtual in tests marked so.
-        wall: The seconds since the epoch; None makes them go with the clock, from a fixed day on.
+        wall_time: The seconds since the epoch; None makes them go with the clock, from a fixed day on.
         folder: The plugin's folder; None makes a temporary one when it is first asked for.
         answers: What ``send`` answers, in order; the last answer stays.
         processes: How many processes do the same side by side.
@@ -168,7 +168,7 @@ class FakeCore:
         *,
         seed: int = 0,
         clock: Callable[[], float] | None = None,
-        wall: Callable[[], float] | None = None,
+        wall_time: Callable[[], float] | None = None,
         folder: Path | None = None,
         answers: Sequence[Answer] = (),
         processes: int = 1,
@@ -183,7 +183,7 @@ class FakeCore:
         self.spawned: list[str] = []
         self.unkept: list[tuple[str, Exception]] = []
         self._clock = clock
-        self._wall = wall
+        self._wall_time = wall_time
         self._folder = folder
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -259,9 +259,9 @@ class FakeCore:
         """Return the clock's time in seconds."""
         return asyncio.get_running_loop().time() if self._clock is None else self._clock()
 
-    def wall(self) -> float:
+    def wall_time(self) -> float:
         """Return the seconds since the epoch."""
-        return EPOCH + self.clock() if self._wall is None else self._wall()
+        return EPOCH + self.clock() if self._wall_time is None else self._wall_time()
 
     # What tests use
 
@@ -321,7 +321,7 @@ class FakeCore:
             cache=cache,
             stream=stream,
             started=now,
-            wall=self.wall,
+            wall_time=self.wall_time,
             parent=parent,
         )
 

@@ -269,7 +269,7 @@ class _Stream:
         self._gone = False
         self.ended = False
 
-    async def part(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         for piece in self._pieces:
             if isinstance(piece, float | int):
                 await self._wait(piece)
@@ -307,7 +307,7 @@ class _Stream:
 
     async def read(self, cap: int | None = None) -> bytes:
         body = b""
-        while part := await self.part():
+        while part := await self.read_chunk():
             body += part
         return body
 

@@ -105,7 +105,7 @@ def ollama_proxy(llama_url: str, *, model: str = "tiny") -> Iterator[RealServer]
 
 def _need(module: str, package: str) -> None:
     if importlib.util.find_spec(module) is None:
-        raise StartError(f"A real server needs the package {package}.", mend=FROM_GROUP)
+        raise StartError(f"A real server needs the package {package}.", hint=FROM_GROUP)
 
 
 class _Child:

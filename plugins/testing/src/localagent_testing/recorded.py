@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 
 from localagent import LocalAgentError
 from localagent.errors import ResponseTooLarge, UpstreamServerError
-from localagent.records import Caps
+from localagent.records import SizeLimits
 from localagent.timing import PhaseTimer
 
 __all__ = ["Exchange", "RecordedAnswer", "RecordedTransport", "SentRequest"]
@@ -72,16 +72,16 @@ class RecordedAnswer:
 
     __slots__ = ("_caps", "_cut", "_parts", "aborted", "ended", "headers", "status")
 
-    def __init__(self, exchange: Exchange, caps: Caps) -> None:
+    def __init__(self, exchange: Exchange, size_limits: SizeLimits) -> None:
         self.status = exchange.status
         self.headers: Mapping[str, str] = CIMultiDict(exchange.headers)
         self.aborted = False
         self.ended = not exchange.parts and exchange.cut is None
         self._parts = filter(None, exchange.parts)  # an empty part would be the end
         self._cut = exchange.cut
-        self._caps = caps
+        self._caps = size_limits
 
-    async def part(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         """Return the next part; ``b""`` at the end."""
         if self.aborted:
             raise UpstreamServerError("The connection was closed.", phase="read")
@@ -96,7 +96,7 @@ class RecordedAnswer:
         """Return the rest of the body; see ``HttpAnswer.read``."""
         limit = self._caps.body if cap is None else cap
         body = b""
-        while part := await self.part():
+        while part := await self.read_chunk():
             body += part
             if len(body) > limit:
                 self.abort()
@@ -120,7 +120,7 @@ class RecordedTransport:
     Args:
         exchanges: What the requests are answered with, in order, or a function of the request. An exchange that was
             recorded must be asked for with the same method and path.
-        caps: Size limits of answers.
+        size_limits: Size limits of answers.
 
     Attributes:
         sent: The requests so far.
@@ -128,11 +128,11 @@ class RecordedTransport:
     """
 
     def __init__(
-        self, exchanges: Iterable[Exchange] | Callable[[SentRequest], Exchange], caps: Caps | None = None
+        self, exchanges: Iterable[Exchange] | Callable[[SentRequest], Exchange], size_limits: SizeLimits | None = None
     ) -> None:
         self._choose = exchanges if callable(exchanges) else None
         self._left = iter(()) if callable(exchanges) else iter(exchanges)
-        self._caps = caps or Caps()
+        self._caps = size_limits or SizeLimits()
         self.sent: list[SentRequest] = []
         self.closed = False
 

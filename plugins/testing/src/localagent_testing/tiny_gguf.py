@@ -114,7 +114,7 @@ def _package(name: str) -> Any:
     except ImportError as missing:
         message = f"Writing a tiny model needs the package {name}, which is not installed."
         raise StartError(
-            message, mend="Run: uv sync --group test, or add it to the packages of your tests."
+            message, hint="Run: uv sync --group test, or add it to the packages of your tests."
         ) from missing
 
 

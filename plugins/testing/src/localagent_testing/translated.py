@@ -56,7 +56,7 @@ def answered(status: int | None, body: Any = b"", **headers: str) -> Answered:
     """Return an answer; a body that is no bytes is sent as JSON, ``_`` in names of headers is ``-``."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return partial(error_from_answer, status, named, raw, provider="openai", target=TARGET, wall=WALL)
+    return partial(error_from_answer, status, named, raw, provider="openai", target=TARGET, wall_time=WALL)
 
 
 def inside(document: Any, **headers: str) -> Answered:
@@ -148,4 +148,4 @@ def idle(rules: Sequence[ErrorRule], answers: Iterable[Answered]) -> list[ErrorR
 
 def _outcome(error: LocalAgentError) -> tuple[Any, ...]:
     """Return all that a rule can change."""
-    return type(error), error.message, error.mend, error.code, error.status, error.advice
+    return type(error), error.message, error.hint, error.code, error.status, error.advice

@@ -52,8 +52,8 @@ class ServerAddress:
             return value
         parts = _split(value)
         if parts is not None and "@" in parts.netloc:
-            mend = 'Write user = "NAME" and password = { env = "VARIABLE" } beside it.'
-            raise SettingsError(f"{place}: expected an address without user name and password.", mend=mend)
+            hint = 'Write user = "NAME" and password = { env = "VARIABLE" } beside it.'
+            raise SettingsError(f"{place}: expected an address without user name and password.", hint=hint)
         if parts is None or not _is_address(parts):
             raise SettingsError(f"{place}: expected {cls.expected_settings}.")
         database = int(parts.path[1:] or 0)

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from localagent import CacheEntry
 from localagent.errors import PluginError
-from localagent.records import KeptAnswer, Which
+from localagent.records import EntryFilter, EntryInfo
 from localagent_valkey.connections import Connections
 from localagent_valkey.link import StoreMissedError
 from localagent_valkey.values import NoEntryError
@@ -40,7 +40,7 @@ class Contents:
         connections: The way there.
         prefix: How all names begin.
         opened: Returns the entry in a value, or None.
-        wall: The seconds since the epoch.
+        wall_time: The seconds since the epoch.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class Contents:
         connections: Connections,
         prefix: str,
         opened: Callable[[bytes], CacheEntry | None],
-        wall: Callable[[], float],
+        wall_time: Callable[[], float],
     ) -> None:
         self._connections = connections
         self._pattern = f"{prefix.translate(_SPECIAL)}*"
         self._opened = opened
-        self._wall = wall
+        self._wall_time = wall_time
 
     async def extent(self) -> tuple[int, int]:
         """Return how many values there are, and their bytes.
@@ -67,45 +67,45 @@ class Contents:
             number, size = number + len(lengths), size + sum(lengths)
         return number, size
 
-    async def entries(self, which: Which) -> AsyncIterator[KeptAnswer]:
+    async def entries(self, entry_filter: EntryFilter) -> AsyncIterator[EntryInfo]:
         """Yield what there is to tell of entries.
 
         Raises:
             PluginError: The server did not answer.
         """
-        async for one in self._chosen(which):
+        async for one in self._chosen(entry_filter):
             key = one.entry.key
-            yield KeptAnswer(key.digest.hex(), key.model, key.tenant, self._age(one.entry), one.size, 0)
+            yield EntryInfo(key.digest.hex(), key.model, key.tenant, self._age(one.entry), one.size, 0)
 
-    async def export(self, which: Which) -> AsyncIterator[CacheEntry]:
+    async def export(self, entry_filter: EntryFilter) -> AsyncIterator[CacheEntry]:
         """Yield entries.
 
         Raises:
             PluginError: The server did not answer.
         """
-        async for one in self._chosen(which):
+        async for one in self._chosen(entry_filter):
             yield one.entry
 
-    async def purge(self, which: Which) -> int:
+    async def purge(self, entry_filter: EntryFilter) -> int:
         """Delete entries; return how many.
 
         Raises:
             PluginError: The server did not answer.
         """
-        names = [one.name async for one in self._chosen(which)]
+        names = [one.name async for one in self._chosen(entry_filter)]
         gone = 0
         for start in range(0, len(names), PAGE):
             page: list[Any] = names[start : start + PAGE]
             gone += await self._ask(lambda server, page=page: server.unlink(*page))  # type: ignore[misc]
         return gone
 
-    async def _chosen(self, which: Which) -> AsyncIterator[_Found]:
+    async def _chosen(self, entry_filter: EntryFilter) -> AsyncIterator[_Found]:
         async for names in self._pages():
             asked: list[Any] = list(names)
             values: list[Any] = await self._ask(lambda server, asked=asked: server.mget(asked))  # type: ignore[misc]
             for name, value in zip(names, values, strict=True):
                 entry = None if value is None else self._entry_in(value)
-                if entry is not None and which.fits(entry.key, self._age(entry)):
+                if entry is not None and entry_filter.fits(entry.key, self._age(entry)):
                     yield _Found(name, len(value), entry)
 
     async def _pages(self) -> AsyncIterator[Sequence[bytes]]:
@@ -127,7 +127,7 @@ class Contents:
             return await self._connections.run(operation, SECONDS)
         except StoreMissedError as miss:
             why = miss.why
-        raise PluginError(f"The server of cache-valkey did not do it: {why}.", mend="See: localagent doctor")
+        raise PluginError(f"The server of cache-valkey did not do it: {why}.", hint="See: localagent doctor")
 
     def _entry_in(self, value: bytes) -> CacheEntry | None:
         try:
@@ -136,7 +136,7 @@ class Contents:
             return None
 
     def _age(self, entry: CacheEntry) -> float:
-        return max(0.0, self._wall() - entry.stored)
+        return max(0.0, self._wall_time() - entry.stored)
 
 
 def _lengths(names: Sequence[bytes]) -> Callable[[Redis], Awaitable[list[int]]]:

@@ -11,7 +11,7 @@ import attrs
 from redis.asyncio import Redis
 
 from localagent import CacheEntry, CacheKey, Plugin, Settings, hookimpl
-from localagent.records import CacheCounts, CacheFigures, KeptAnswer, Which, pack_entry, unpack_entry
+from localagent.records import CacheCounts, CacheStats, EntryFilter, EntryInfo, pack_entry, unpack_entry
 from localagent.settings import SecretMissing
 from localagent.timing import in_thread
 from localagent_valkey.breaker import Breaker, Permit
@@ -155,32 +155,32 @@ class ValkeyCachePlugin(Plugin):
     def _contents(self) -> Contents | None:
         if self._connections is None:
             return None
-        return Contents(self._connections, self._prefix, self._opened, self.core.wall)
+        return Contents(self._connections, self._prefix, self._opened, self.core.wall_time)
 
-    async def cache_figures(self) -> CacheFigures:
+    async def cache_stats(self) -> CacheStats:
         """Return how full it is, over all that share it; counts are those of this process."""
         contents, own = self._contents(), self._figures
         entries, size = (0, 0) if contents is None else await contents.extent()
         counts = CacheCounts(hits=own.hits, misses=own.misses, stored=own.stored, too_large=own.too_large)
-        told = () if counts == CacheCounts() else (counts,)
-        return CacheFigures(entries, size, counts=told, where=str(self.settings.url or "no server: it has no url"))
+        reported = () if counts == CacheCounts() else (counts,)
+        return CacheStats(entries, size, counts=reported, where=str(self.settings.url or "no server: it has no url"))
 
-    async def cache_entries(self, which: Which) -> AsyncIterator[KeptAnswer]:
+    async def cache_entries(self, entry_filter: EntryFilter) -> AsyncIterator[EntryInfo]:
         """Yield what there is to tell of entries."""
         if (contents := self._contents()) is not None:
-            async for told in contents.entries(which):
-                yield told
+            async for reported in contents.entries(entry_filter):
+                yield reported
 
-    async def cache_export(self, which: Which) -> AsyncIterator[CacheEntry]:
+    async def cache_export(self, entry_filter: EntryFilter) -> AsyncIterator[CacheEntry]:
         """Yield entries."""
         if (contents := self._contents()) is not None:
-            async for entry in contents.export(which):
+            async for entry in contents.export(entry_filter):
                 yield entry
 
-    async def cache_purge(self, which: Which) -> int:
+    async def cache_purge(self, entry_filter: EntryFilter) -> int:
         """Delete entries for all that share them; return how many."""
         contents = self._contents()
-        return 0 if contents is None else await contents.purge(which)
+        return 0 if contents is None else await contents.purge(entry_filter)
 
     def figures(self) -> ValkeyFigures:
         """Return what has happened since the cache was opened."""

@@ -14,7 +14,7 @@ import msgspec
 
 from localagent import AnswerStream, Chunk, LocalAgentError, PublicFact, Receipt, Response
 from localagent.errors import InternalError
-from localagent.plugin_api import FrontRequest
+from localagent.plugin_api import HttpRequest
 from localagent_gateway.logs.defects import defect
 
 OURS = "x-localagent-"
@@ -24,12 +24,12 @@ FACT_NAME = re.compile("[a-z][a-z0-9_-]{0,63}")
 NO_ARGUMENTS = msgspec.Raw(b"{}")
 
 
-def wants_details(request: FrontRequest) -> bool:
+def wants_details(request: HttpRequest) -> bool:
     """Whether a request asks for details."""
     return request.headers.get("x-localagent-details", "0") != "0"
 
 
-def told_headers(answer: Response | AnswerStream) -> dict[str, str]:
+def answer_headers(answer: Response | AnswerStream) -> dict[str, str]:
     """Return the headers that tell of an answer: its model, what caches did, and what plugins make public.
 
     ``Cache-Status`` (RFC 9211) is told where a cache is there, or the call shared the work of an identical one. Whether
@@ -88,7 +88,7 @@ class StreamWriter(Protocol):
         """Return the last bytes of a stream that broke off: the error, in a form that clients of the dialect see."""
 
 
-class StreamParts:
+class AnswerBody:
     """The body of a streamed answer.
 
     Args:
@@ -107,7 +107,7 @@ class StreamParts:
         self._writer = writer
         self.ended = False
 
-    async def next(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         """Return the next bytes, the end with the last chunks; b"" behind them."""
         stream, writer = self._stream, self._writer
         try:

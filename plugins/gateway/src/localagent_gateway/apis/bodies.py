@@ -111,7 +111,7 @@ class ShapeCount:
         self._level = levels[-1]
 
     def _too_many(self) -> TooLarge:
-        return TooLarge(f"The body holds more than {self._values} values.", mend="Send it in several requests.")
+        return TooLarge(f"The body holds more than {self._values} values.", hint="Send it in several requests.")
 
 
 def is_small(body: bytes, values: int, depth: int) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 
 from localagent import LocalAgentError, Principal
 from localagent.errors import InternalError, PluginError, Unauthenticated
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream, Route
 from localagent_gateway.apis.error_shapes import openai_error, shape_of
 from localagent_gateway.apis.local_pages import LocalPages
 from localagent_gateway.errors import NotFound, WrongMethod
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HOOK = "gateway_add_routes"
 NO_PARAMS: Mapping[str, str] = {}
-Authenticate = Callable[[FrontRequest], Awaitable[Principal | None]]
+Authenticate = Callable[[HttpRequest], Awaitable[Principal | None]]
 
 
 class Routes:
@@ -48,7 +48,7 @@ class Routes:
             methods = self._methods(route.path)
             if route.method in methods:
                 raise PluginError(f"Two plugins answer {route.method} {route.path}.",
-                                  mend="Choose one with: use = [...]")  # fmt: skip
+                                  hint="Choose one with: use = [...]")  # fmt: skip
             methods[route.method] = route
 
     def _methods(self, path: str) -> dict[str, Route]:
@@ -111,10 +111,10 @@ def _added(step: Step) -> Sequence[Any]:
 def _check_added(route: Any, plugin: str, routes: Routes) -> None:
     if not isinstance(route, Route) or not route.path.startswith("/"):
         raise PluginError(f"Plugin {plugin} adds what is no route: {type(route).__name__}.",
-                          mend=f"Tell the author of {plugin}.")  # fmt: skip
+                          hint=f"Tell the author of {plugin}.")  # fmt: skip
     if route.method in routes.find(route.path)[0]:
         raise PluginError(f"Plugin {plugin} adds {route.method} {route.path}, which is taken.",
-                          mend="Leave it out of: use = [...]")  # fmt: skip
+                          hint="Leave it out of: use = [...]")  # fmt: skip
 
 
 class Dispatcher:
@@ -131,7 +131,7 @@ class Dispatcher:
         self.authenticate = authenticate
         self._pages = pages
 
-    async def handle(self, request: FrontRequest, read: ReadBody) -> FrontAnswer | FrontStream:
+    async def handle(self, request: HttpRequest, read: ReadBody) -> HttpResponse | HttpStream:
         """Return the answer of a request; never raises but for cancellation.
 
         Args:
@@ -146,7 +146,7 @@ class Dispatcher:
             principal = await self._principal(request, route)
             request.body = await read()
             answer: Any = await route.handler(request, principal)  # perhaps a plugin's
-            if isinstance(answer, FrontAnswer | FrontStream):
+            if isinstance(answer, HttpResponse | HttpStream):
                 return answer
             kind = type(answer).__name__
             failure: LocalAgentError = InternalError(f"{_shown(request.path)} was answered with {kind}.")
@@ -156,7 +156,7 @@ class Dispatcher:
             failure = defect(error, request.id)
         return self.refuse(failure, request)
 
-    def refuse(self, error: LocalAgentError, request: FrontRequest, *, plain: bool = False) -> FrontAnswer:
+    def refuse(self, error: LocalAgentError, request: HttpRequest, *, plain: bool = False) -> HttpResponse:
         """Return the answer that tells an error, in the shape that its route names, else in that of its API.
 
         Args:
@@ -170,30 +170,30 @@ class Dispatcher:
         shape = openai_error if plain else (route.errors if route is not None else None) or shape_of(request)
         return _with_headers(shape(error, request), error)
 
-    async def _principal(self, request: FrontRequest, route: Route) -> Principal:
+    async def _principal(self, request: HttpRequest, route: Route) -> Principal:
         principal = EVERYBODY if route.open else await self.authenticate(request)
         if principal is None:
             raise Unauthenticated("No valid key came with the request.",
-                                  mend="Send it as: Authorization: Bearer la-...")  # fmt: skip
+                                  hint="Send it as: Authorization: Bearer la-...")  # fmt: skip
         if request.local_page and principal is EVERYBODY:
             return await self._pages.principal(route)
         return principal
 
 
-def _without_route(request: FrontRequest, methods: Mapping[str, Route]) -> FrontAnswer:
+def _without_route(request: HttpRequest, methods: Mapping[str, Route]) -> HttpResponse:
     """Answer a method that no route of the path answers.
 
     Raises:
         InvalidRequest: It is not OPTIONS, or there is nothing at the path.
     """
     if not methods:
-        raise NotFound(f"There is nothing at {_shown(request.path)}.", mend="See: GET /openapi.json")
+        raise NotFound(f"There is nothing at {_shown(request.path)}.", hint="See: GET /openapi.json")
     if request.method != "OPTIONS":
         raise WrongMethod(f"{_shown(request.path)} does not answer {_shown(request.method)}.", allow=allowed(methods))
-    return FrontAnswer(204, headers={"allow": allowed(methods)})
+    return HttpResponse(204, headers={"allow": allowed(methods)})
 
 
-def _with_headers(answer: FrontAnswer, error: LocalAgentError) -> FrontAnswer:
+def _with_headers(answer: HttpResponse, error: LocalAgentError) -> HttpResponse:
     """Return the answer with what RFC 9110 asks for: how to show a key (11.6.1), which methods there are (15.5.6)."""
     more = {"www-authenticate": "Bearer"} if answer.status == 401 else {}
     if isinstance(error, WrongMethod):

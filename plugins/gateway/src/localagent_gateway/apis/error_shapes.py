@@ -19,7 +19,7 @@ import msgspec
 
 from localagent import LocalAgentError
 from localagent.errors import RequestRejected
-from localagent.plugin_api import FrontAnswer, FrontRequest
+from localagent.plugin_api import HttpRequest, HttpResponse
 from localagent_gateway.errors import WrongField
 
 _encode = msgspec.json.Encoder().encode
@@ -36,8 +36,8 @@ def openai_error_object(error: LocalAgentError) -> dict[str, object]:
 
 def sentence(error: LocalAgentError) -> str:
     """Return what a client reads: our sentence, the model server's own, and what to change in the request."""
-    mend = error.mend if isinstance(error, RequestRejected) and error.mend else ""
-    return f"{error.message}{error.quotation} {mend}".rstrip()
+    hint = error.hint if isinstance(error, RequestRejected) and error.hint else ""
+    return f"{error.message}{error.quotation} {hint}".rstrip()
 
 
 def error_headers(error: LocalAgentError) -> dict[str, str]:
@@ -51,9 +51,9 @@ def error_headers(error: LocalAgentError) -> dict[str, str]:
     return headers
 
 
-def openai_error(error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
+def openai_error(error: LocalAgentError, request: HttpRequest) -> HttpResponse:
     """Return the answer that tells an error."""
-    return FrontAnswer(error.status, _encode(openai_error_object(error)), error_headers(error))
+    return HttpResponse(error.status, _encode(openai_error_object(error)), error_headers(error))
 
 
 def ollama_error_line(error: LocalAgentError) -> bytes:
@@ -61,9 +61,9 @@ def ollama_error_line(error: LocalAgentError) -> bytes:
     return _encode({"error": sentence(error)})
 
 
-def ollama_error(error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
+def ollama_error(error: LocalAgentError, request: HttpRequest) -> HttpResponse:
     """Return the answer that tells an error."""
-    return FrontAnswer(error.status, ollama_error_line(error), error_headers(error))
+    return HttpResponse(error.status, ollama_error_line(error), error_headers(error))
 
 
 _ANTHROPIC_TYPES = {
@@ -89,13 +89,13 @@ def anthropic_error_object(error: LocalAgentError, request_id: str) -> dict[str,
     return {"type": "error", "error": {"type": kind, "message": sentence(error)}, "request_id": request_id}
 
 
-def anthropic_error(error: LocalAgentError, request: FrontRequest) -> FrontAnswer:
+def anthropic_error(error: LocalAgentError, request: HttpRequest) -> HttpResponse:
     """Return the answer that tells an error."""
     headers = {**error_headers(error), "request-id": request.id}
-    return FrontAnswer(error.status, _encode(anthropic_error_object(error, request.id)), headers)
+    return HttpResponse(error.status, _encode(anthropic_error_object(error, request.id)), headers)
 
 
-ErrorShape = Callable[[LocalAgentError, FrontRequest], FrontAnswer]
+ErrorShape = Callable[[LocalAgentError, HttpRequest], HttpResponse]
 
 
 def asked_by_anthropic(headers: Mapping[str, str]) -> bool:
@@ -103,7 +103,7 @@ def asked_by_anthropic(headers: Mapping[str, str]) -> bool:
     return "anthropic-version" in headers
 
 
-def shape_of(request: FrontRequest) -> ErrorShape:
+def shape_of(request: HttpRequest) -> ErrorShape:
     """Return the shape of a request's errors, by its path: also where nothing is served there, and before its route.
 
     Ollama's API is ``/`` and ``/api``. Anthropic's is ``/v1/messages``, and any other path for clients that name the

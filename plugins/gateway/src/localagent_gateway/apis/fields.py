@@ -161,16 +161,16 @@ def only(*values: Any) -> Rule:
     return rule
 
 
-def refused(mend: str | None = None) -> Rule:
+def refused(hint: str | None = None) -> Rule:
     """Make the rule for a field that must not say anything.
 
     Args:
-        mend: What to do instead.
+        hint: What to do instead.
     """
 
     def rule(document: Document, where: str, value: Any) -> None:
         if value:
-            raise unsupported(f"the field {where!r}", mend, param=where)
+            raise unsupported(f"the field {where!r}", hint, param=where)
 
     return rule
 

@@ -42,7 +42,7 @@ class LocalPages:
             WrongPlace: It is a route that a plugin added.
         """
         if (route.method, route.path) not in self._own:
-            raise WrongPlace("A web page may not ask for this.", mend="Add it to origins in [plugins.gateway].")
+            raise WrongPlace("A web page may not ask for this.", hint="Add it to origins in [plugins.gateway].")
         return Principal() if route.open else Principal(models=await self._models())
 
     async def _models(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from localagent import Principal
-from localagent.plugin_api import FrontAnswer, FrontRequest, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, Route
 from localagent_gateway.apis.anthropic import requests as anthropic
 from localagent_gateway.apis.bodies import DENIED
 from localagent_gateway.apis.dispatch import Routes
@@ -199,10 +199,10 @@ def with_document(routes: Routes) -> Routes:
     """
     body = b""
 
-    async def describe(front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def describe(incoming: HttpRequest, principal: Principal) -> HttpResponse:
         nonlocal body
         body = body or msgspec.json.encode(document(every.all))
-        return FrontAnswer(200, body)
+        return HttpResponse(200, body)
 
     own = Route("GET", PATH, describe, open=True, describe=operation("Describe what is served."))
     every = Routes((*routes.all, own))
@@ -233,7 +233,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 def _described(route: Route) -> dict[str, Any]:
     """Return a route's operation object: what it says of itself, with its errors, its key and its parameter."""
     found = {**operation("A route that a plugin adds."), **route.describe}
-    error = _ERRORS.get(route.errors or shape_of(FrontRequest(route.method, route.path)), "Answer")
+    error = _ERRORS.get(route.errors or shape_of(HttpRequest(route.method, route.path)), "Answer")
     failure = {"description": "What is wrong, in the shape of this API.", "content": {JSON: _schema(error)}}
     if route.method == "HEAD":
         failure = {"description": "What is wrong."}

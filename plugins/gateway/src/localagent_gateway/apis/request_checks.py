@@ -47,7 +47,7 @@ def check_scope(request: Request, principal: Principal) -> None:
     for name in [*names, *(options if isinstance(options, dict) else ())]:
         if ROUTING.search(_folded(name)):
             raise NotAllowed(f"This key is for certain models, so the field {redact(name)[:60]} is not passed on.",
-                             mend="Leave it out, or use a key for all models.")  # fmt: skip
+                             hint="Leave it out, or use a key for all models.")  # fmt: skip
 
 
 def _folded(name: str) -> str:
@@ -96,7 +96,7 @@ async def check_demand(request: Request, principal: Principal, core: Runtime) ->
     asked = request.model or targets[0].name
     raise WrongField(
         f"The model {asked} cannot call tools, and the field tool_choice demands a call.",
-        param="tool_choice", code="unsupported", mend="Ask another model, or leave tool_choice out.",
+        param="tool_choice", code="unsupported", hint="Ask another model, or leave tool_choice out.",
     )  # fmt: skip
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from localagent import CachePolicy, Client, ModelInfo, Principal, Request, Response
 from localagent.errors import InvalidRequest
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream
 from localagent.timing import let_others_run
-from localagent_gateway.apis.answers import StreamParts, StreamWriter, told_headers, wants_details
+from localagent_gateway.apis.answers import AnswerBody, StreamWriter, answer_headers, wants_details
 from localagent_gateway.apis.bodies import BLOCK, BodyLimits, ShapeCount
 from localagent_gateway.apis.request_checks import check_demand, check_scope, demands_call
 from localagent_gateway.settings import GatewaySettings
@@ -30,18 +30,18 @@ class Service:
     Attributes:
         client: The client.
         settings: The settings.
-        wall: Returns the seconds since the epoch.
+        wall_time: Returns the seconds since the epoch.
         draining: Whether the end was asked for.
     """
 
-    def __init__(self, client: Client, settings: GatewaySettings, wall: Callable[[], float]) -> None:
+    def __init__(self, client: Client, settings: GatewaySettings, wall_time: Callable[[], float]) -> None:
         self.client = client
         self.settings = settings
-        self.wall = wall
+        self.wall_time = wall_time
         self.draining = False
         self._limits = BodyLimits(settings.max_depth, settings.max_messages, settings.max_values)
 
-    async def document(self, request: FrontRequest) -> dict[str, Any]:
+    async def document(self, request: HttpRequest) -> dict[str, Any]:
         """Return the JSON object of a request's body; see ``BodyLimits.read``.
 
         What a large body holds is counted in many short steps, between which other requests go on.
@@ -57,13 +57,13 @@ class Service:
         return limits.decode(body)
 
     async def answer(
-        self, request: Request, front: FrontRequest, principal: Principal, cache: CachePolicy | None = None
+        self, request: Request, incoming: HttpRequest, principal: Principal, cache: CachePolicy | None = None
     ) -> Response:
         """Send a request through the pipeline and return the whole answer.
 
         Args:
             request: The request.
-            front: The request that came in.
+            incoming: The request that came in.
             principal: Who asks.
             cache: How caches are asked; left out, as the headers say.
 
@@ -73,14 +73,14 @@ class Service:
         check_scope(request, principal)
         if request.operation == "chat" and demands_call(request):
             await check_demand(request, principal, await self.client.runtime())
-        await let_others_run(len(front.body))
+        await let_others_run(len(incoming.body))
         return await self.client.send(
-            request, principal=principal, cache=cache or cache_policy(front.headers), receipt=wants_details(front)
+            request, principal=principal, cache=cache or cache_policy(incoming.headers), receipt=wants_details(incoming)
         )
 
     async def stream(
-        self, request: Request, front: FrontRequest, principal: Principal, writer: StreamWriter
-    ) -> FrontStream:
+        self, request: Request, incoming: HttpRequest, principal: Principal, writer: StreamWriter
+    ) -> HttpStream:
         """Send a request through the pipeline; return when the first content has come.
 
         Raises:
@@ -89,21 +89,21 @@ class Service:
         check_scope(request, principal)
         if request.operation == "chat" and demands_call(request):
             await check_demand(request, principal, await self.client.runtime())
-        await let_others_run(len(front.body))
+        await let_others_run(len(incoming.body))
         stream = self.client.send_stream(
-            request, principal=principal, cache=cache_policy(front.headers), receipt=wants_details(front)
+            request, principal=principal, cache=cache_policy(incoming.headers), receipt=wants_details(incoming)
         )
         try:
             await stream.__aenter__()
         except BaseException:
             await stream.aclose()
             raise
-        headers = {**told_headers(stream), "cache-control": "no-cache"}
-        return FrontStream(StreamParts(stream, writer), writer.content_type, headers)
+        headers = {**answer_headers(stream), "cache-control": "no-cache"}
+        return HttpStream(AnswerBody(stream, writer), writer.content_type, headers)
 
-    def told(self, response: Response, body: bytes) -> FrontAnswer:
+    def reported(self, response: Response, body: bytes) -> HttpResponse:
         """Return a whole answer in the bytes of a dialect, with the headers that tell about it."""
-        return FrontAnswer(200, body, told_headers(response))
+        return HttpResponse(200, body, answer_headers(response))
 
     async def models(self, principal: Principal) -> list[ModelInfo]:
         """Return what may be asked for: aliases, then the models of all instances; each name once.

@@ -66,7 +66,7 @@ class BodyShare:
         limit = budget.limit if self._bytes + more <= SMALL else budget.limit // 4 * 3
         if budget.held + more > limit:
             raise Busy("The bodies of other requests take all the memory that bodies may.",
-                       mend="Send the request again.", retry_after=1.0)  # fmt: skip
+                       hint="Send the request again.", retry_after=1.0)  # fmt: skip
 
     def take(self, more: int) -> None:
         """Take more bytes.

@@ -159,7 +159,7 @@ class CountedServer(web.Server):
         """Return why the request of a connection is refused for which there was no place; None where there is one."""
         if handler not in self._surplus or self.open <= self.most:
             return None
-        return Busy("There is no place for another connection.", mend="Send the request again.", retry_after=1.0)
+        return Busy("There is no place for another connection.", hint="Send the request again.", retry_after=1.0)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Count it no longer."""

@@ -110,7 +110,7 @@ def _error(error: BaseException) -> InvalidRequest:
     if isinstance(error, LineTooLong) and error.args[1] == MOST_TARGET:
         return TargetTooLong(f"The address of a request has at most {MOST_TARGET} bytes.")
     if isinstance(error, LineTooLong) or str(getattr(error, "message", "")).startswith("Too many headers"):
-        return HeadersTooLarge("The headers are too large or too many.", mend="Leave some out.")
+        return HeadersTooLarge("The headers are too large or too many.", hint="Leave some out.")
     return Malformed("This is no well-formed HTTP request.")
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from localagent.plugin_api import FrontAnswer, FrontStream
+from localagent.plugin_api import HttpResponse, HttpStream
 from localagent_gateway.errors import WrongPlace
 from localagent_gateway.settings import LOOPBACK, GatewaySettings
 
@@ -60,10 +60,10 @@ class Origins:
         """Return why a request is refused; None for one that is not."""
         host = headers.get("host", "")
         if not self._is_ours(host) and not await self._keys_needed():
-            return WrongPlace("This host is not served here.", mend="Add it to hosts in [plugins.gateway].")
+            return WrongPlace("This host is not served here.", hint="Add it to hosts in [plugins.gateway].")
         origin = headers.get("origin")
         if origin is not None and not self.may_read(origin) and not same_origin(origin, host):
-            return WrongPlace("This page may not ask here.", mend="Add it to origins in [plugins.gateway].")
+            return WrongPlace("This page may not ask here.", hint="Add it to origins in [plugins.gateway].")
         return None
 
     def may_read(self, origin: str) -> bool:
@@ -107,7 +107,7 @@ def same_origin(origin: str, host: str) -> bool:
     return page.removesuffix(port) == host.lower().removesuffix(port)
 
 
-def preflight(method: str, headers: Mapping[str, str]) -> FrontAnswer | None:
+def preflight(method: str, headers: Mapping[str, str]) -> HttpResponse | None:
     """Return the answer to a browser that asks before it asks; None for any other request.
 
     Args:
@@ -120,10 +120,10 @@ def preflight(method: str, headers: Mapping[str, str]) -> FrontAnswer | None:
     wanted = headers.get("access-control-request-headers", "")
     if HEADER_NAMES.fullmatch(wanted):
         allowed["access-control-allow-headers"] = wanted  # "*" would leave out Authorization
-    return FrontAnswer(204, headers=allowed)
+    return HttpResponse(204, headers=allowed)
 
 
-def readable(answer: FrontAnswer | FrontStream, origin: str) -> FrontAnswer | FrontStream:
+def readable(answer: HttpResponse | HttpStream, origin: str) -> HttpResponse | HttpStream:
     """Return an answer that the browser lets a page of this origin read, with all its headers."""
     more = {"access-control-allow-origin": origin, "access-control-expose-headers": "*", "vary": "Origin"}
     return msgspec.structs.replace(answer, headers={**answer.headers, **more})

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 from aiohttp import HttpVersion10, web
 from aiohttp.abc import AbstractStreamWriter
 
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream
 from localagent_gateway.http.stalled_connections import SlowReaders
 
 if TYPE_CHECKING:
@@ -58,41 +58,41 @@ class Sender:
 
     Args:
         readers: Ends connections whose client does not read on.
-        wall: Returns the seconds since the epoch.
+        wall_time: Returns the seconds since the epoch.
     """
 
-    def __init__(self, readers: SlowReaders, wall: Callable[[], float]) -> None:
+    def __init__(self, readers: SlowReaders, wall_time: Callable[[], float]) -> None:
         self._readers = readers
-        self._wall = wall
+        self._wall_time = wall_time
         self._second = 0
         self._date = ""
         self._kept, self._closed = Sent(keep=True), Sent(keep=False)
 
     async def send(
-        self, request: web.BaseRequest, front: FrontRequest, answer: FrontAnswer | FrontStream, *, close: bool
+        self, request: web.BaseRequest, incoming: HttpRequest, answer: HttpResponse | HttpStream, *, close: bool
     ) -> web.StreamResponse:
         """Write an answer.
 
         Args:
             request: The request.
-            front: The same as its handler saw it.
+            incoming: The same as its handler saw it.
             answer: The answer.
             close: Whether the connection is closed behind it.
 
         Raises:
             ConnectionError: The client has left.
-            Exception: The answer is none, or what brings its parts failed; nothing was written yet, or a part was.
+            Exception: The answer is none, or what brings its chunks failed; nothing was written yet, or a part was.
         """
         old = request.version == HttpVersion10
         keep = request.keep_alive and not close and answer.headers.get("connection") != "close"
-        if isinstance(answer, FrontStream):
+        if isinstance(answer, HttpStream):
             keep = keep and not old
-            await self._stream(request, self._head(front, answer, 200, "", old=old, keep=keep), answer, old=old)
+            await self._stream(request, self._head(incoming, answer, 200, "", old=old, keep=keep), answer, old=old)
         else:
             bodiless = answer.status in BODILESS
             length = "" if bodiless else f"Content-Length: {len(answer.body)}\r\n"
-            head = self._head(front, answer, answer.status, length, old=old, keep=keep)
-            await self._write(request, head, b"" if bodiless or front.method == "HEAD" else answer.body)
+            head = self._head(incoming, answer, answer.status, length, old=old, keep=keep)
+            await self._write(request, head, b"" if bodiless or incoming.method == "HEAD" else answer.body)
         return self._kept if keep else self._closed
 
     def break_off(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -105,16 +105,23 @@ class Sender:
         return self._closed
 
     def _head(
-        self, front: FrontRequest, answer: FrontAnswer | FrontStream, status: int, length: str, *, old: bool, keep: bool
+        self,
+        incoming: HttpRequest,
+        answer: HttpResponse | HttpStream,
+        status: int,
+        length: str,
+        *,
+        old: bool,
+        keep: bool,
     ) -> bytes:
-        if isinstance(answer, FrontStream) and not old:
+        if isinstance(answer, HttpStream) and not old:
             length = "Transfer-Encoding: chunked\r\n"
         connection = ""
         if keep is old:  # each version of HTTP does the other thing when nothing is said
             connection = "Connection: keep-alive\r\n" if keep else "Connection: close\r\n"
         text = (
             f"HTTP/1.{0 if old else 1} {_STATUS_LINES.get(status) or _status_line(status)}\r\n"
-            f"Content-Type: {answer.content_type}\r\n{length}Date: {self._now()}\r\nx-request-id: {front.id}\r\n"
+            f"Content-Type: {answer.content_type}\r\n{length}Date: {self._now()}\r\nx-request-id: {incoming.id}\r\n"
             f"{connection}"
         )
         text += "".join([f"{name}: {value}\r\n" for name, value in answer.headers.items() if name != "connection"])
@@ -123,21 +130,21 @@ class Sender:
 
     def _now(self) -> str:
         """Return the time as headers have it, made once a second."""
-        now = int(self._wall())
+        now = int(self._wall_time())
         if now != self._second:
             self._second, self._date = now, formatdate(now, usegmt=True)
         return self._date
 
-    async def _stream(self, request: web.BaseRequest, head: bytes, answer: FrontStream, *, old: bool) -> None:
+    async def _stream(self, request: web.BaseRequest, head: bytes, answer: HttpStream, *, old: bool) -> None:
         """Write a stream: the head with the first piece, the end with the last."""
-        parts = answer.parts
+        chunks = answer.body
         try:
             ended = request.method == "HEAD"
             if ended:
                 await self._write(request, head, b"")
             while not ended:
-                data = await parts.next()
-                ended = not data or getattr(parts, "ended", False)  # other plugins' parts need not have it
+                data = await chunks.read_chunk()
+                ended = not data or getattr(chunks, "ended", False)  # other plugins' chunks need not have it
                 if not old:
                     data = (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + (b"0\r\n\r\n" if ended else b"")
                 if len(data) > PIECE:
@@ -146,7 +153,7 @@ class Sender:
                     await request.writer.drain()
                 head = b""
         finally:
-            await parts.aclose()
+            await chunks.aclose()
 
     async def _write(self, request: web.BaseRequest, head: bytes, body: bytes) -> None:
         """Write bytes; wait for the client when more than a little is left to be read."""

@@ -34,7 +34,7 @@ def bind(settings: GatewaySettings) -> list[socket.socket]:
             if last or settings.port or error.errno != errno.EADDRINUSE:
                 raise StartError(
                     f"Port {settings.port} of {settings.host} cannot be used: {error.strerror}.",
-                    mend="Use another one with --port, or 0 to let the system choose.",
+                    hint="Use another one with --port, or 0 to let the system choose.",
                 ) from None
     raise AssertionError
 
@@ -46,7 +46,7 @@ def _places(settings: GatewaySettings) -> list[Place]:
     except OSError as error:
         raise StartError(
             f"The host {settings.host} cannot be resolved: {error.strerror}.",
-            mend="Use --host with an address of this machine.",
+            hint="Use --host with an address of this machine.",
         ) from None
     places = dict.fromkeys((family, tuple(address)) for family, _, _, _, address in found)
     if settings.host in LOOPBACK:  # whatever the resolver says: without keys nobody else may ask

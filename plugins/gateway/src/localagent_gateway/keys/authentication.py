@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 from localagent import LocalAgentError, Principal
 from localagent.errors import StartError, Unauthenticated
-from localagent.plugin_api import FrontRequest
+from localagent.plugin_api import HttpRequest
 from localagent.timing import in_thread
 from localagent_gateway.keys.key import ID_LENGTH, PREFIX
 from localagent_gateway.keys.live_keys import KeyReader, KeyTable
@@ -29,7 +29,7 @@ IN_QUERY = frozenset({"access_token", "api-key", "api_key", "apikey", "key", "to
 
 _KEY = re.compile(rf"^\s*{PREFIX}|(?<![A-Za-z0-9]){PREFIX}[a-z2-7]{{{ID_LENGTH}}}-")
 
-Step = Callable[[FrontRequest], Awaitable[Principal | None]]
+Step = Callable[[HttpRequest], Awaitable[Principal | None]]
 
 
 class KeyStep:
@@ -38,15 +38,15 @@ class KeyStep:
     Args:
         table: The keys.
         required: Whether a key is needed even while none was ever created.
-        wall: Returns the seconds since the epoch.
+        wall_time: Returns the seconds since the epoch.
     """
 
-    def __init__(self, table: KeyTable, required: bool, wall: Callable[[], float]) -> None:
+    def __init__(self, table: KeyTable, required: bool, wall_time: Callable[[], float]) -> None:
         self._table = table
         self._required = required
-        self._wall = wall
+        self._wall_time = wall_time
 
-    async def __call__(self, request: FrontRequest) -> Principal | None:
+    async def __call__(self, request: HttpRequest) -> Principal | None:
         """Return who asks; None when no good key came.
 
         Raises:
@@ -59,7 +59,7 @@ class KeyStep:
         if not self._required and not self._table.ever:
             return EVERYBODY
         key = shown_key(request.headers)
-        return keys.find(key, self._wall()) if key else None
+        return keys.find(key, self._wall_time()) if key else None
 
     async def needed(self) -> bool:
         """Return whether a key is needed; what cannot be read now is as it was."""
@@ -91,7 +91,7 @@ def shown_key(headers: Mapping[str, str]) -> str:
     return headers.get("x-api-key", "").strip()
 
 
-def refuse_in_query(request: FrontRequest) -> None:
+def refuse_in_query(request: HttpRequest) -> None:
     """Refuse a request whose address holds a key: addresses are kept in logs and histories.
 
     It may be a parameter's value, also of one that is repeated, or its name, with blanks around it or not.
@@ -102,7 +102,7 @@ def refuse_in_query(request: FrontRequest) -> None:
     sent = [*parse_qsl(request.raw_query, keep_blank_values=True), *request.query.items()]
     names = {name.strip().lower() for name, _ in sent}
     if not IN_QUERY.isdisjoint(names) or any(_KEY.search(unquote(text)) for pair in sent for text in pair):
-        raise Unauthenticated("A key in the address is not taken: logs and histories keep addresses.", mend=MEND)
+        raise Unauthenticated("A key in the address is not taken: logs and histories keep addresses.", hint=MEND)
 
 
 def need_keys(settings: GatewaySettings, folder: Path, pipeline: Pipeline) -> bool:
@@ -125,13 +125,13 @@ def need_keys(settings: GatewaySettings, folder: Path, pipeline: Pipeline) -> bo
     if settings.require_keys == "never":
         if beyond or others:
             raise StartError('require_keys = "never" is for a loopback address, without plugins that say who asks.',
-                             mend='In [plugins.gateway] write: require_keys = "auto"')  # fmt: skip
+                             hint='In [plugins.gateway] write: require_keys = "auto"')  # fmt: skip
         return False
     with closing(KeyReader(folder)) as reader:
         records = reader.changed()
     if beyond and not others and not records:
         raise StartError(f"Without a key the gateway does not listen on {settings.host}, where others could ask.",
-                         mend="Run: localagent keys create --name NAME")  # fmt: skip
+                         hint="Run: localagent keys create --name NAME")  # fmt: skip
     return beyond or others or settings.require_keys == "always"
 
 
@@ -145,7 +145,7 @@ async def keys_needed(holder: KeyHolder) -> bool:
     return holder.keys is not None and await holder.keys.needed()
 
 
-async def everybody(request: FrontRequest) -> Principal:
+async def everybody(request: HttpRequest) -> Principal:
     """Let everybody in, but for keys in addresses: they stay in logs, and may be good elsewhere."""
     refuse_in_query(request)
     return EVERYBODY
@@ -170,7 +170,7 @@ async def authentication(runtime: Runtime, settings: GatewaySettings, holder: Ke
     if settings.require_keys == "never":
         return everybody
     table = KeyTable(KeyReader(folder), runtime.clock)
-    holder.keys = own = KeyStep(table, required, runtime.wall)
+    holder.keys = own = KeyStep(table, required, runtime.wall_time)
     await table.open()
     if table.ever:
         with suppress(OSError):  # stores of the first version have none; who revokes on a full disk is told so

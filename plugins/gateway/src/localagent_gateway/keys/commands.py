@@ -6,7 +6,7 @@ import datetime as dt
 import os
 import re
 from collections.abc import Iterable, Mapping
-from time import time as wall
+from time import time as wall_time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -137,7 +137,7 @@ def create(
     """Create a key and print it, once."""
     store = _store(line)
     _say_what_follows(line, store, limited=bool(limits))
-    expiry = end(expires, wall())
+    expiry = end(expires, wall_time())
     record, key = store.create(name or "", tenant=tenant or "", models=models, limits=dict(limits), expires=expiry)
     if as_json:
         _print_json(line, {**_document(record), "key": key.reveal()})
@@ -184,7 +184,7 @@ def _say_what_follows(line: CommandLine, store: KeyStore, *, limited: bool) -> N
 
 def _say_if_none_is_good(line: CommandLine, records: Iterable[KeyRecord]) -> None:
     gateway = _gateway(line)
-    if gateway.require_keys == "never" or any(record.state(wall()) == "active" for record in records):
+    if gateway.require_keys == "never" or any(record.state(wall_time()) == "active" for record in records):
         return
     line.terminal.note(NONE_LEFT)
     if gateway.host in LOOPBACK:
@@ -202,14 +202,14 @@ def _has_limiter(line: CommandLine) -> bool:
 
 
 def _store(line: CommandLine) -> KeyStore:
-    return KeyStore(gateway_folder(line.settings(), os.environ), wall)
+    return KeyStore(gateway_folder(line.settings(), os.environ), wall_time)
 
 
 def _document(record: KeyRecord) -> dict[str, object]:
     return {
         "id": record.id,
         "name": record.name,
-        "state": record.state(wall()),
+        "state": record.state(wall_time()),
         "tenant": record.tenant,
         "models": None if record.models is None else sorted(record.models),
         "limits": record.limits,
@@ -222,7 +222,7 @@ def _document(record: KeyRecord) -> dict[str, object]:
 def _row(record: KeyRecord) -> tuple[str, ...]:
     models = "all" if record.models is None else ", ".join(sorted(record.models))
     return (
-        record.id, record.name, record.state(wall()), record.tenant, models, _limits(record.limits),
+        record.id, record.name, record.state(wall_time()), record.tenant, models, _limits(record.limits),
         _moment(record.created), _moment(record.expires) or "never",
     )  # fmt: skip
 

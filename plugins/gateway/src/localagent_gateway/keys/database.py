@@ -104,7 +104,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
 def _version(connection: sqlite3.Connection) -> int:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
-        raise StartError("The store of keys was made by a newer version.", mend="Upgrade: localagent-gateway")
+        raise StartError("The store of keys was made by a newer version.", hint="Upgrade: localagent-gateway")
     return version
 
 
@@ -181,14 +181,14 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise Unusable(f"{path} cannot be used: {error}.",
-                       mend="Free some space, or try again; see: localagent doctor") from error  # fmt: skip
+                       hint="Free some space, or try again; see: localagent doctor") from error  # fmt: skip
     except (sqlite3.Error, msgspec.MsgspecError) as error:
         raise StartError(
-            f"{path} is damaged: {error}.", mend="Restore it, or delete it and create new keys."
+            f"{path} is damaged: {error}.", hint="Restore it, or delete it and create new keys."
         ) from error
     except OSError as error:
         raise Unusable(f"{path} cannot be used: {error.strerror}.",
-                       mend="Free some space, or set state_folder in the settings.") from error  # fmt: skip
+                       hint="Free some space, or set state_folder in the settings.") from error  # fmt: skip
 
 
 def left_behind(folder: Path) -> Path | None:

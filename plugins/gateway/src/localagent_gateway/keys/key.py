@@ -128,13 +128,13 @@ def read_pepper(folder: Path) -> bytes:
             pepper = file.read(PEPPER_LENGTH + 1)
     except FileNotFoundError:
         raise StartError(f"{path} is missing; without it no key can be checked.",
-                         mend=f"Restore it, or delete {folder / 'keys.db'} and create new keys.") from None  # fmt: skip
+                         hint=f"Restore it, or delete {folder / 'keys.db'} and create new keys.") from None  # fmt: skip
     except OSError as error:
-        raise StartError(f"{path} cannot be read: {error.strerror}.", mend="Make it readable for this user.") from None
+        raise StartError(f"{path} cannot be read: {error.strerror}.", hint="Make it readable for this user.") from None
     if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-        raise StartError(f"{path} can be read by other users.", mend=f"Run: chmod 600 {path}")
+        raise StartError(f"{path} can be read by other users.", hint=f"Run: chmod 600 {path}")
     if len(pepper) != PEPPER_LENGTH:
-        raise StartError(f"{path} does not hold {PEPPER_LENGTH} bytes.", mend="Restore it.")
+        raise StartError(f"{path} does not hold {PEPPER_LENGTH} bytes.", hint="Restore it.")
     return pepper
 
 
@@ -166,7 +166,7 @@ def check_pepper(folder: Path, pepper: bytes, known: bytes | None) -> None:
     if known is not None and not hmac.compare_digest(known, pepper_digest(pepper)):
         path, store = folder / PEPPER_FILE, folder / "keys.db"
         raise StartError(f"{path} does not belong to {store}, so no key can be checked.",
-                         mend=f"Restore the one that does, or delete {store} and create new keys.")  # fmt: skip
+                         hint=f"Restore the one that does, or delete {store} and create new keys.")  # fmt: skip
 
 
 def made_pepper(folder: Path) -> bytes:
@@ -184,7 +184,7 @@ def made_pepper(folder: Path) -> bytes:
             _make_pepper(path)
         except OSError as error:
             raise StartError(f"{path} cannot be made: {error.strerror}.",
-                             mend="Free some space, or set state_folder in the settings.") from None  # fmt: skip
+                             hint="Free some space, or set state_folder in the settings.") from None  # fmt: skip
     return read_pepper(folder)
 
 

@@ -110,7 +110,7 @@ class KeyReader:
             self.kept = True
             raise StartError(
                 f"{self._path} is missing, but {left} tells that there were keys: nobody is let in.",
-                mend="Restore it, run: localagent keys create --name NAME, or set require_keys in [plugins.gateway].",
+                hint="Restore it, run: localagent keys create --name NAME, or set require_keys in [plugins.gateway].",
             )
 
     def _read(self, connection: sqlite3.Connection) -> list[KeyRecord] | None:
@@ -234,7 +234,7 @@ class KeyTable:
         try:
             records = await in_thread(self._reader.changed, executor=self._thread)
         except LocalAgentError as error:
-            self._tell(error)
+            self._report(error)
             return
         finally:
             self._reading = None
@@ -247,7 +247,7 @@ class KeyTable:
             self.ever = self.ever or self._reader.kept
         self._began = began
 
-    def _tell(self, error: LocalAgentError) -> None:
+    def _report(self, error: LocalAgentError) -> None:
         if not self._troubled:
             self._troubled = True
             log.error("%s", error)

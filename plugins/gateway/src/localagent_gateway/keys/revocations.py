@@ -122,7 +122,7 @@ class Revocations:
         found = _ENTRY.fullmatch(slot)
         if found is None:
             raise StartError(f"{self._path} is damaged.",
-                             mend="Delete it, and revoke again what was revoked while the disk was full.")  # fmt: skip
+                             hint="Delete it, and revoke again what was revoked while the disk was full.")  # fmt: skip
         return found[1].decode(), float(found[2])
 
     @contextlib.contextmanager

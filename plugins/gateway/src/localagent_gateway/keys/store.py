@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from time import time as wall
+from time import time as wall_time
 
 import attrs
 
@@ -44,12 +44,12 @@ class KeyStore:
 
     Args:
         folder: The plugin's folder in the state folder; made when the first key is.
-        wall: Returns the seconds since the epoch.
+        wall_time: Returns the seconds since the epoch.
     """
 
-    def __init__(self, folder: Path, wall: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, wall_time: Callable[[], float]) -> None:
         self._folder = folder
-        self._wall = wall
+        self._wall_time = wall_time
         self._path = folder / database.FILE_NAME
         self._revocations = Revocations(folder)
 
@@ -85,7 +85,7 @@ class KeyStore:
             pepper = self._pepper(connection)
             record = KeyRecord(
                 id=id, digest=digest(pepper, key.reveal()), name=name or id,
-                tenant=tenant or id, models=allowed, limits=limits or {}, created=self._wall(), expires=expires,
+                tenant=tenant or id, models=allowed, limits=limits or {}, created=self._wall_time(), expires=expires,
             )  # fmt: skip
             with database.transaction(connection):
                 self._insert(connection, record)
@@ -117,7 +117,7 @@ class KeyStore:
             StartError: There is no such key, or it was revoked before.
         """
         found = self._found(which)
-        now = self._wall()
+        now = self._wall_time()
         try:
             with self._changing() as connection:
                 self._write_revocation(connection, found.id, now)
@@ -172,8 +172,8 @@ class KeyStore:
         try:
             connection.execute(f"INSERT INTO keys ({database.COLUMNS}) VALUES ({marks})", database.row(record))
         except sqlite3.IntegrityError:
-            mend = f"Choose another name, or run: localagent keys revoke {record.name}"
-            raise StartError(f"There is a key named {record.name} already.", mend=mend) from None
+            hint = f"Choose another name, or run: localagent keys revoke {record.name}"
+            raise StartError(f"There is a key named {record.name} already.", hint=hint) from None
 
     def _found(self, which: str) -> KeyRecord:
         known = self.records()
@@ -181,10 +181,10 @@ class KeyStore:
         matching = [one for one in known if one.id == id] or [one for one in known if one.name == which]
         if not matching:
             shown = "like that" if which.startswith(PREFIX) else f"named {which}"  # a key is never shown again
-            raise StartError(f"There is no key {shown}.", mend="See: localagent keys list")
+            raise StartError(f"There is no key {shown}.", hint="See: localagent keys list")
         in_use = [one for one in matching if one.revoked is None]
         if not in_use:
-            raise StartError(f"The key {matching[0].name} was revoked before.", mend="See: localagent keys list")
+            raise StartError(f"The key {matching[0].name} was revoked before.", hint="See: localagent keys list")
         return in_use[0]
 
 
@@ -218,7 +218,7 @@ def _of_keys(folder: Path, settings: GatewaySettings) -> Iterator[Finding]:
         except StartError as error:
             yield broken(SUBJECT, error)
             return
-    good = sum(record.state(wall()) == "active" for record in records)
+    good = sum(record.state(wall_time()) == "active" for record in records)
     if good:
         yield Finding("ok", SUBJECT, f"{good} of {len(records)} are good.")
     elif reader.kept and settings.require_keys != "never":

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream
 from localagent_gateway.logs.addresses import redact_address
 
 FLUSH_SECONDS = 0.2
@@ -36,11 +36,11 @@ LEFT = Ending(499)
 CLOSED = Ending(503, error="server_draining")
 
 
-def ending_of(answer: FrontAnswer | FrontStream) -> Ending:
+def ending_of(answer: HttpResponse | HttpStream) -> Ending:
     """Return how a request ended whose answer was sent to its end."""
-    if isinstance(answer, FrontAnswer):
+    if isinstance(answer, HttpResponse):
         return Ending(answer.status)
-    failure = getattr(answer.parts, "failure", None)  # other plugins' parts need not have it
+    failure = getattr(answer.body, "failure", None)  # other plugins' parts need not have it
     return Ending(200) if failure is None else Ending(failure.status, sent=200, error=failure.code)
 
 
@@ -50,23 +50,23 @@ class AccessLog:
     Args:
         which: ``all``, ``errors`` (status 400 and above) or ``none``.
         write: Takes the lines of a batch; called in the event loop, so it must not wait for who reads them.
-        wall: Returns the seconds since the epoch.
+        wall_time: Returns the seconds since the epoch.
 
     Attributes:
-        wall: Returns the seconds since the epoch.
+        wall_time: Returns the seconds since the epoch.
         answered: How many requests ended with each class of status, such as ``2xx``; ``left``: the client left.
     """
 
-    def __init__(self, which: str, write: Callable[[bytes], Any], wall: Callable[[], float]) -> None:
+    def __init__(self, which: str, write: Callable[[bytes], Any], wall_time: Callable[[], float]) -> None:
         self._least = {"all": 0, "errors": 400, "none": 1000}[which]
         self._write = write
-        self.wall = wall
+        self.wall_time = wall_time
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._plain: set[str] = set()
         self.answered: dict[str, int] = {}
 
-    def add(self, request: FrontRequest, ending: Ending, seconds: float) -> None:
+    def add(self, request: HttpRequest, ending: Ending, seconds: float) -> None:
         """Log a request that has ended; status 499 means that the client left."""
         status = ending.status
         kind = "left" if status == 499 else f"{status // 100}xx"
@@ -76,7 +76,7 @@ class AccessLog:
         self._lines.append(
             _encode(
                 {
-                    "time": round(self.wall(), 3),
+                    "time": round(self.wall_time(), 3),
                     "request_id": request.id,
                     "method": self._shown(request.method)[:20],
                     "path": self._shown(request.path)[:200],

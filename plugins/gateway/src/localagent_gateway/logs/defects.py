@@ -21,11 +21,11 @@ def defect(error: BaseException, request_id: str) -> InternalError:
         error: The exception.
         request_id: The request that it ended.
     """
-    tell_defect("A request failed", error, request_id=request_id)
+    report_defect("A request failed", error, request_id=request_id)
     return InternalError("The gateway failed.")
 
 
-def tell_defect(what: str, error: BaseException, **fields: str) -> None:
+def report_defect(what: str, error: BaseException, **fields: str) -> None:
     """Log what was raised.
 
     Args:

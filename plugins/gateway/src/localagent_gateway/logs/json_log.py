@@ -38,13 +38,13 @@ class LogWriter:
 
     Args:
         descriptor: Where they go; None drops all without counting.
-        wall: Returns the seconds since the epoch.
+        wall_time: Returns the seconds since the epoch.
         most: Bytes that may wait.
     """
 
-    def __init__(self, descriptor: int | None, wall: Callable[[], float], most: int = MOST_BYTES) -> None:
+    def __init__(self, descriptor: int | None, wall_time: Callable[[], float], most: int = MOST_BYTES) -> None:
         self._descriptor = descriptor
-        self._wall = wall
+        self._wall_time = wall_time
         self._most = most
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -83,7 +83,7 @@ class LogWriter:
             dropped, self._dropped = self._dropped, 0
         if dropped:
             said = f"{dropped} lines of the log were dropped: standard error was not read."
-            line = {"time": round(self._wall(), 3), "level": "warning", "message": said, "dropped_lines": dropped}
+            line = {"time": round(self._wall_time(), 3), "level": "warning", "message": said, "dropped_lines": dropped}
             self._write(_encode(line) + b"\n")
 
     def _write(self, data: bytes) -> None:
@@ -107,12 +107,12 @@ def pieces(lines: bytes) -> Iterator[bytes]:
     yield lines[start:]
 
 
-def standard_error(wall: Callable[[], float]) -> LogWriter:
+def standard_error(wall_time: Callable[[], float]) -> LogWriter:
     """Return lines that go to standard error, if there is one: its number may be a socket's where it was closed."""
-    return LogWriter(None if sys.__stderr__ is None else STANDARD_ERROR, wall)
+    return LogWriter(None if sys.__stderr__ is None else STANDARD_ERROR, wall_time)
 
 
-def wall() -> float:
+def wall_time() -> float:
     """Return the seconds since the epoch."""
     return time.time()
 
@@ -136,8 +136,8 @@ class JsonLog(logging.Handler):
         way = getattr(record, "traceback", "")
         if not way and debug and record.exc_info and record.exc_info[1] is not None:
             way = way_to(record.exc_info[1])
-        told = {"request_id": getattr(record, "request_id", ""), "traceback": way}
-        self._lines.put(line_of(record.levelname.lower(), record.name, record.getMessage(), **told))
+        reported = {"request_id": getattr(record, "request_id", ""), "traceback": way}
+        self._lines.put(line_of(record.levelname.lower(), record.name, record.getMessage(), **reported))
 
 
 class JsonStream(io.TextIOBase):
@@ -208,7 +208,7 @@ def line_of(level: str, logger: str, message: str, **more: str) -> bytes:
         message: What is said.
         more: Further fields; empty ones are left out.
     """
-    head = {"time": round(wall(), 3), "level": level, "logger": logger}
+    head = {"time": round(wall_time(), 3), "level": level, "logger": logger}
     texts = {"message": message, **{name: text for name, text in more.items() if text}}
     texts = {name: text.encode("utf-8", "replace").decode() for name, text in texts.items()}
     line = _encode({**head, **texts})
@@ -232,7 +232,7 @@ def json_log() -> Iterator[LogWriter]:
 
     Log records, Python's warnings and what is printed to standard output and error go the same way.
     """
-    lines = standard_error(wall)
+    lines = standard_error(wall_time)
     root = logging.getLogger()
     before, streams = list(root.handlers), (sys.stdout, sys.stderr)
     printed = JsonStream(lines, "stdout", 1), JsonStream(lines, "stderr", 2)

@@ -62,7 +62,7 @@ class Configuration:
         configuration = cls.of(line, options, read_settings_file(line.config, os.environ))
         settings, pipeline = configuration.assembled()
         if "gateway" not in pipeline.plugins:
-            raise PluginError("gateway is not active, so nothing can be served.", mend="Name it in use = [...].")
+            raise PluginError("gateway is not active, so nothing can be served.", hint="Name it in use = [...].")
         need_keys(configuration.gateway, gateway_folder(settings, os.environ), pipeline)
         return attrs.evolve(configuration, workers=configuration.gateway.workers)
 
@@ -99,10 +99,10 @@ class Configuration:
         Args:
             replaces: The client whose place it takes.
         """
-        told = {PROCESSES_VARIABLE: str(self.workers)}
+        reported = {PROCESSES_VARIABLE: str(self.workers)}
         if self.shared:
-            told[SHARED_VARIABLE] = msgspec.json.encode(self.shared).decode()
-        return Client(self.file.settings(os.environ), environment={**os.environ, **told}, replaces=replaces)
+            reported[SHARED_VARIABLE] = msgspec.json.encode(self.shared).decode()
+        return Client(self.file.settings(os.environ), environment={**os.environ, **reported}, replaces=replaces)
 
     async def with_shared(self, resources: SharedResources) -> Self:
         """Return the same with what runs once for all workers, opened as the settings ask for it, and a lease on it.
@@ -118,7 +118,7 @@ class Configuration:
         return attrs.evolve(self, shared=lease.addresses, lease=lease)
 
     @contextlib.asynccontextmanager
-    async def told(self, sockets: Sequence[socket.socket], gather: Gather) -> AsyncIterator[None]:
+    async def reported(self, sockets: Sequence[socket.socket], gather: Gather) -> AsyncIterator[None]:
         """Print where it is served, and answer on the control socket while the context is open.
 
         Args:

@@ -37,7 +37,7 @@ async def reload(worker: Worker, configuration: Configuration) -> None:
     except TimeoutError:
         await client.aclose()
         raise StartError(f"The new pipeline was not open within {seconds:g} s.",
-                         mend="Raise start_timeout in [plugins.gateway], if it needs longer.") from None  # fmt: skip
+                         hint="Raise start_timeout in [plugins.gateway], if it needs longer.") from None  # fmt: skip
     except BaseException:
         await client.aclose()
         raise
@@ -95,7 +95,7 @@ def partly(number: int, done: str, failed: str) -> Iterator[None]:
         if number == 1:
             raise
         others = "worker 1" if number == 2 else f"workers 1 to {number - 1}"
-        raise PartlyDone(f"{done} {others}; worker {number} {failed}: {error.message}", mend=error.mend) from error
+        raise PartlyDone(f"{done} {others}; worker {number} {failed}: {error.message}", hint=error.hint) from error
 
 
 RELOADED = {

@@ -14,7 +14,7 @@ import click
 from localagent.errors import LocalAgentError, StartError
 from localagent_cli import CommandLine, ExitCode, command, exit_code, run_until_interrupted, sentence
 from localagent_gateway.http.sockets import bind
-from localagent_gateway.logs.defects import tell_defect
+from localagent_gateway.logs.defects import report_defect
 from localagent_gateway.logs.json_log import LogWriter, json_log
 from localagent_gateway.processes.configuration import Configuration
 from localagent_gateway.processes.reloading import RELOADED, REPLACED, acting_on, reload
@@ -51,7 +51,7 @@ def _serve(configuration: Configuration, signals: Signals) -> bool:
                 work = serve_alone(configuration, sockets, signals, lines)
             else:
                 work = supervise(configuration, sockets, signals)
-            with told_in_the_log():
+            with reported_in_the_log():
                 return run_until_interrupted(runner, work)
     finally:
         for sock in sockets:
@@ -59,7 +59,7 @@ def _serve(configuration: Configuration, signals: Signals) -> bool:
 
 
 @contextlib.contextmanager
-def told_in_the_log() -> Iterator[None]:
+def reported_in_the_log() -> Iterator[None]:
     """Log what ends the server, as everything else is logged, and end the command with its exit code.
 
     Raises:
@@ -71,7 +71,7 @@ def told_in_the_log() -> Iterator[None]:
         log.error("%s", sentence(error))
         raise click.exceptions.Exit(exit_code(error)) from None
     except Exception as error:  # whoever's it is, it is logged as everything else is
-        tell_defect("The server failed", error)
+        report_defect("The server failed", error)
         raise click.exceptions.Exit(ExitCode.FAILED) from None
 
 
@@ -95,7 +95,7 @@ async def serve_alone(
             if not await signals.unless_ending(alone.start(stack, sockets)):
                 return True
             keep_for_good()
-            async with configuration.told(sockets, alone.stats):
+            async with configuration.reported(sockets, alone.stats):
                 async with (
                     acting_on(signals.reload, alone.reload, **RELOADED),
                     acting_on(signals.replace, alone.replace, **REPLACED),
@@ -143,7 +143,7 @@ class _Alone:
         Raises:
             StartError: Always.
         """
-        raise StartError("There is one, in the process that serves.", mend="Serve with --workers 2.")
+        raise StartError("There is one, in the process that serves.", hint="Serve with --workers 2.")
 
     async def stats(self) -> dict[str, Any]:
         """Return how things stand."""

@@ -21,7 +21,7 @@ import attrs
 from localagent import Settings
 from localagent.instances import provider_types, with_defaults
 from localagent.pipeline import Pipeline
-from localagent.supervision import tell_failure
+from localagent.supervision import report_failure
 
 log = logging.getLogger("localagent.gateway")
 
@@ -139,14 +139,14 @@ class SharedResources:
         self._waiting.add(waiting)
         waiting.add_done_callback(self._waiting.discard)
         waiting.add_done_callback(lambda _: self.release(lease))
-        waiting.add_done_callback(tell_failure(log))
+        waiting.add_done_callback(report_failure(log))
 
     def _end(self, resource: SharedResource) -> None:
         self._resources.remove(resource)  # at once: who asks for the same settings from now on gets another one
         task = asyncio.create_task(_ended(resource), name=f"end what {resource.provider} shares")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
-        task.add_done_callback(tell_failure(log))
+        task.add_done_callback(report_failure(log))
 
     async def _resource(self, provider: str, settings: Any, share: Any) -> SharedResource:
         for resource in self._resources:

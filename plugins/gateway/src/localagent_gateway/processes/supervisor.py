@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from localagent.supervision import tell_failure
+from localagent.supervision import report_failure
 from localagent_gateway.processes.configuration import Configuration
 from localagent_gateway.processes.reloading import RELOADED, REPLACED, acting_on, partly
 from localagent_gateway.processes.shared_resources import SharedResources
@@ -79,7 +79,7 @@ class Supervisor:
         await asyncio.gather(*(slot.replace() for slot in self._slots))
         self._keeping = [asyncio.create_task(slot.keep(), name=f"keep worker {slot.number}") for slot in self._slots]
         for task in self._keeping:
-            task.add_done_callback(tell_failure(log))
+            task.add_done_callback(report_failure(log))
 
     async def reload(self) -> None:
         """Read the settings again, and have the workers answer by them, one after the other.
@@ -130,7 +130,7 @@ class Supervisor:
         task = asyncio.create_task(work, name=name)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-        task.add_done_callback(tell_failure(log))
+        task.add_done_callback(report_failure(log))
 
     async def _seen_off(self, process: WorkerProcess) -> None:
         own = self._configuration.gateway
@@ -189,7 +189,7 @@ async def supervise(configuration: Configuration, sockets: Sequence[socket.socke
         async with SharedResources() as resources, Supervisor(configuration, sockets, resources) as supervisor:
             if not await signals.unless_ending(supervisor.start()):
                 return True
-            async with configuration.told(sockets, supervisor.stats):
+            async with configuration.reported(sockets, supervisor.stats):
                 async with (
                     acting_on(signals.reload, supervisor.reload, **RELOADED),
                     acting_on(signals.replace, supervisor.replace, **REPLACED),

@@ -17,9 +17,9 @@ from typing import Any, cast
 
 from localagent import Client, LocalAgentError
 from localagent.errors import Draining, StartError
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route, install
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream, Route, install
 from localagent.runtime import Runtime
-from localagent.supervision import tell_failure
+from localagent.supervision import report_failure
 from localagent_gateway.apis.anthropic.api import AnthropicApi
 from localagent_gateway.apis.dispatch import Dispatcher, with_added
 from localagent_gateway.apis.local_pages import LocalPages
@@ -27,7 +27,7 @@ from localagent_gateway.apis.ollama.api import OllamaApi
 from localagent_gateway.apis.openai.api import OpenAIApi
 from localagent_gateway.apis.openapi import with_document
 from localagent_gateway.apis.service import Service
-from localagent_gateway.http.aiohttp_front import AiohttpFront
+from localagent_gateway.http.aiohttp_server import AiohttpServer
 from localagent_gateway.http.body_reading import ReadBody
 from localagent_gateway.http.origins import Origins
 from localagent_gateway.keys.authentication import KeyHolder, authentication, keys_needed
@@ -58,7 +58,7 @@ class ServingPipeline:
         self.dispatcher = dispatcher
         self._entered = 0
 
-    async def handle(self, request: FrontRequest, read: ReadBody) -> FrontAnswer | FrontStream:
+    async def handle(self, request: HttpRequest, read: ReadBody) -> HttpResponse | HttpStream:
         """Answer a request, and remember meanwhile that it is here; see ``Dispatcher.handle``."""
         self._entered += 1
         try:
@@ -66,7 +66,7 @@ class ServingPipeline:
         finally:
             self._entered -= 1
 
-    def refuse(self, error: LocalAgentError, request: FrontRequest, *, plain: bool = False) -> FrontAnswer:
+    def refuse(self, error: LocalAgentError, request: HttpRequest, *, plain: bool = False) -> HttpResponse:
         """Return the answer of a request that failed outside its handler; see ``Dispatcher.refuse``."""
         return self.dispatcher.refuse(error, request, plain=plain)
 
@@ -108,22 +108,22 @@ class Worker:
     Args:
         pipeline: The pipeline in service.
         settings: The gateway's settings.
-        front: The HTTP server.
+        server: The HTTP server.
         access_log: The log of requests.
 
     Attributes:
         pipeline: The pipeline in service; ``switch`` brings another.
         settings: The gateway's settings.
-        front: The HTTP server.
+        server: The HTTP server.
         access_log: The log of requests.
     """
 
     def __init__(
-        self, pipeline: ServingPipeline, settings: GatewaySettings, front: AiohttpFront, access_log: AccessLog
+        self, pipeline: ServingPipeline, settings: GatewaySettings, server: AiohttpServer, access_log: AccessLog
     ) -> None:
         self.pipeline = pipeline
         self.settings = settings
-        self.front = front
+        self.server = server
         self.access_log = access_log
         self._retiring: dict[ServingPipeline, asyncio.Task[None]] = {}
 
@@ -153,11 +153,11 @@ class Worker:
         """
         new = await _serving_pipeline(client, settings)
         old, self.pipeline, self.settings = self.pipeline, new, settings
-        self.front.switch(new, settings, _origins(new, settings))
+        self.server.switch(new, settings, _origins(new, settings))
         task = asyncio.create_task(old.retire(settings.drain_timeout), name="retire a pipeline")
         self._retiring[old] = task
         task.add_done_callback(lambda _: self._retiring.pop(old, None))
-        task.add_done_callback(tell_failure(log))
+        task.add_done_callback(report_failure(log))
 
     async def retired(self) -> None:
         """Return when the pipelines that were replaced are closed."""
@@ -171,17 +171,17 @@ class Worker:
             linger: Whether connections that clients keep stay open until their next request was answered, or until
                 they were idle for ``header_timeout``. Somebody else takes in new connections, so nobody waits.
         """
-        self.service.draining = self.front.draining = True
+        self.service.draining = self.server.draining = True
         if delay:
             await asyncio.sleep(self.settings.drain_delay)
-        self.front.stop_listening()
-        if linger and not await self.front.wait_unconnected(self.settings.drain_timeout):
+        self.server.stop_listening()
+        if linger and not await self.server.wait_unconnected(self.settings.drain_timeout):
             self._interrupt()
-            await self.front.wait_unconnected(self.settings.header_timeout)
-        if not await self.front.wait_idle(self.settings.drain_timeout):
+            await self.server.wait_unconnected(self.settings.header_timeout)
+        if not await self.server.wait_idle(self.settings.drain_timeout):
             self._interrupt()
-            await self.front.wait_idle(TELL_SECONDS)
-        await self.front.aclose()
+            await self.server.wait_idle(TELL_SECONDS)
+        await self.server.aclose()
         self.access_log.flush()
 
     def _interrupt(self) -> None:
@@ -190,7 +190,7 @@ class Worker:
 
     async def aclose(self) -> None:
         """Close the server and every client that ``switch`` brought."""
-        await self.front.aclose()
+        await self.server.aclose()
         self.access_log.flush()
         retiring = list(self._retiring.values())
         for task in retiring:
@@ -212,12 +212,12 @@ async def running(
         lines: Where requests are logged; left out, on standard error.
     """
     pipeline = await _serving_pipeline(client, settings)
-    wall = pipeline.runtime.wall
-    with contextlib.nullcontext(lines) if lines is not None else contextlib.closing(standard_error(wall)) as log:
-        access_log = AccessLog(settings.log, log.put, wall)
-        front = AiohttpFront(pipeline, settings, _origins(pipeline, settings), access_log)
-        await front.listen(sockets)
-        worker = Worker(pipeline, settings, front, access_log)
+    wall_time = pipeline.runtime.wall_time
+    with contextlib.nullcontext(lines) if lines is not None else contextlib.closing(standard_error(wall_time)) as log:
+        access_log = AccessLog(settings.log, log.put, wall_time)
+        server = AiohttpServer(pipeline, settings, _origins(pipeline, settings), access_log)
+        await server.listen(sockets)
+        worker = Worker(pipeline, settings, server, access_log)
         try:
             yield worker
         finally:
@@ -226,7 +226,7 @@ async def running(
 
 async def _serving_pipeline(client: Client, settings: GatewaySettings) -> ServingPipeline:
     runtime = await client.runtime()
-    service = Service(client, settings, runtime.wall)
+    service = Service(client, settings, runtime.wall_time)
     own = _routes(service)
     routes = with_document(with_added(own, runtime.pipeline))
     authenticate = await authentication(runtime, settings, _key_holder(runtime))
@@ -259,7 +259,7 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
         uvloop: Any = importlib.import_module("uvloop")
     except ImportError:
         raise StartError("The event loop uvloop is not installed.",
-                         mend=install("localagent-gateway", extra="uvloop")) from None  # fmt: skip
+                         hint=install("localagent-gateway", extra="uvloop")) from None  # fmt: skip
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
 

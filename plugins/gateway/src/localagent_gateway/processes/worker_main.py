@@ -17,9 +17,9 @@ from typing import IO, Any
 import msgspec
 
 from localagent.errors import LocalAgentError
-from localagent.supervision import raised_at, tell_failure
+from localagent.supervision import raised_at, report_failure
 from localagent_cli import CommandLine, Terminal, logs
-from localagent_gateway.logs.defects import tell_defect
+from localagent_gateway.logs.defects import report_defect
 from localagent_gateway.logs.json_log import LogWriter, json_log
 from localagent_gateway.processes.configuration import Configuration
 from localagent_gateway.processes.reloading import reload
@@ -47,10 +47,10 @@ def main() -> None:
         try:
             _run(start, CommandLine(terminal, log), commands, reports, lines)
         except LocalAgentError as error:
-            _tell(reports, Report(error=str(error)))
+            _report(reports, Report(error=str(error)))
             raise SystemExit(1) from None
         except Exception as error:  # whatever it is, it is logged as everything else is
-            tell_defect("The worker failed", error)
+            report_defect("The worker failed", error)
             raise SystemExit(1) from None
 
 
@@ -92,9 +92,9 @@ class _CommandReader:
         commands = asyncio.StreamReader(LONGEST_LINE)
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), pipe)
         loop.add_signal_handler(signal.SIGTERM, self._leave)
-        _tell(self._reports, Report(ready=True))
+        _report(self._reports, Report(ready=True))
         reading = loop.create_task(self._act(commands), name="read commands")
-        reading.add_done_callback(tell_failure(log))
+        reading.add_done_callback(report_failure(log))
         try:
             while self._drain is None or not self._drain.done():
                 await self._news.wait()
@@ -118,9 +118,9 @@ class _CommandReader:
 
     def _do(self, command: Command) -> None:
         if command.do == "stats":
-            _tell(self._reports, self._stats(command.id))
+            _report(self._reports, self._stats(command.id))
         elif command.do == "ping":
-            _tell(self._reports, Report(id=command.id))
+            _report(self._reports, Report(id=command.id))
         elif command.do == "reload":
             self._begin(self._reload(command), "reload the settings")
         else:
@@ -144,20 +144,20 @@ class _CommandReader:
             error = str(failure)
         except Exception as failure:  # the code of plugins; the worker must go on
             error = f"{raised_at(failure)}."
-        _tell(self._reports, Report(id=command.id, error=error))
+        _report(self._reports, Report(id=command.id, error=error))
         if not error:
             await self._worker.retired()
-            _tell(self._reports, Report(id=command.then))
+            _report(self._reports, Report(id=command.then))
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        task.add_done_callback(tell_failure(log))
+        task.add_done_callback(report_failure(log))
 
     def _leave(self) -> None:
         """End in good order, because of a signal: the supervisor starts another worker."""
-        _tell(self._reports, Report(leaving=True))
+        _report(self._reports, Report(leaving=True))
         self._drain_now(True, False)
 
     def _drain_now(self, delay: bool, linger: bool) -> None:
@@ -175,7 +175,7 @@ def _reserve_standard_output() -> IO[bytes]:
     return ours
 
 
-def _tell(supervisor: IO[bytes], report: Report) -> None:
+def _report(supervisor: IO[bytes], report: Report) -> None:
     """Write one line; a pipe holds more than that, and the supervisor reads all the time."""
     try:
         supervisor.write(msgspec.json.encode(report) + b"\n")

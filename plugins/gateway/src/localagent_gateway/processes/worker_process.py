@@ -12,7 +12,7 @@ from typing import Any, Self
 import msgspec
 
 from localagent.errors import StartError
-from localagent.supervision import Liveness, ending, tell_failure
+from localagent.supervision import Liveness, ending, report_failure
 from localagent_gateway.processes.configuration import Configuration
 from localagent_gateway.processes.worker_messages import Command, Report, StartCommand, path_of
 from localagent_gateway.signals import held_back
@@ -42,7 +42,7 @@ class WorkerProcess:
         self.leaving = asyncio.Event()
         self.ended = asyncio.Event()
         self._watching = asyncio.create_task(self._watch(), name=f"watch worker {process.pid}")
-        self._watching.add_done_callback(tell_failure(log))
+        self._watching.add_done_callback(report_failure(log))
 
     @classmethod
     async def start(cls, command: StartCommand) -> Self:
@@ -91,7 +91,7 @@ class WorkerProcess:
         except TimeoutError:
             raise StartError(
                 f"A worker did not begin to serve within {seconds:g} s.",
-                mend="Raise start_timeout in [plugins.gateway], if it needs longer.",
+                hint="Raise start_timeout in [plugins.gateway], if it needs longer.",
             ) from None
 
     async def unresponsive(self, liveness: Liveness) -> None:

@@ -89,14 +89,14 @@ class WorkerSlot:
         Raises:
             StartError: It stays with the settings before.
         """
-        told, retired = None, None
-        while told is not self.process:  # once, unless it is replaced meanwhile
-            told = self.process
-            if told is not None and not told.ended.is_set():
-                retired = await self._told(told, configuration, proven)
+        reported, retired = None, None
+        while reported is not self.process:  # once, unless it is replaced meanwhile
+            reported = self.process
+            if reported is not None and not reported.ended.is_set():
+                retired = await self._annotated(reported, configuration, proven)
         self._adopt(configuration, retired)
 
-    async def _told(
+    async def _annotated(
         self, process: WorkerProcess, configuration: Configuration, proven: bool
     ) -> Awaitable[object] | None:
         try:

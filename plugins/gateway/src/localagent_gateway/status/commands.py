@@ -116,7 +116,7 @@ def statuses_of(gateway: dict[str, Any]) -> list[ProcessStatus]:
     restart = f"Start it again: process {process}." if lone else f"Run: kill -USR2 {process}"
     known = [
         msgspec.structs.replace(
-            msgspec.convert(worker["condition"], ProcessStatus),
+            msgspec.convert(worker["state"], ProcessStatus),
             where=f"worker {worker['worker']} of {url}",
             restart=restart,
         )

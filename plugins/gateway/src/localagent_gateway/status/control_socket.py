@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from localagent.errors import ConnectFailed
-from localagent.supervision import tell_failure
+from localagent.supervision import report_failure
 
 log = logging.getLogger("localagent.gateway")
 
@@ -57,7 +57,7 @@ async def control(
         task = asyncio.create_task(_answer(writer, urls, gather), name="answer on the control socket")
         answering.add(task)
         task.add_done_callback(answering.discard)
-        task.add_done_callback(tell_failure(log))
+        task.add_done_callback(report_failure(log))
 
     listener = await asyncio.start_unix_server(connected, sock=sock)
     try:
@@ -85,8 +85,8 @@ def _bound(path: Path) -> socket.socket:
 
 async def _answer(writer: asyncio.StreamWriter, urls: list[str], gather: Gather) -> None:
     try:
-        told = {"process": os.getpid(), "urls": urls, **await gather()}
-        writer.write(msgspec.json.encode(told) + b"\n")
+        reported = {"process": os.getpid(), "urls": urls, **await gather()}
+        writer.write(msgspec.json.encode(reported) + b"\n")
         await writer.drain()
     except ConnectionError:  # whoever asked has left
         return
@@ -110,7 +110,7 @@ async def serving_now(folder: Path) -> list[dict[str, Any]]:
 
 def nothing_serves() -> ConnectFailed:
     """Return the error for a question that nobody answers."""
-    return ConnectFailed("No gateway serves now.", mend="Start one with: localagent serve")
+    return ConnectFailed("No gateway serves now.", hint="Start one with: localagent serve")
 
 
 def _sockets(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from localagent import InstanceState, Principal
-from localagent.plugin_api import FrontAnswer, FrontRequest, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, Route
 from localagent.records import PoolStats
 from localagent_cli import process_status
 from localagent_gateway.apis.openapi import operation
@@ -26,13 +26,13 @@ STATM = Path("/proc/self/statm")
 def health_routes(service: Service) -> list[Route]:
     """Return what tells load balancers how the process is; open, and without a word about what is behind it."""
 
-    async def healthz(front: FrontRequest, principal: Principal) -> FrontAnswer:
-        return FrontAnswer(200, b'{"status":"ok"}')
+    async def healthz(incoming: HttpRequest, principal: Principal) -> HttpResponse:
+        return HttpResponse(200, b'{"status":"ok"}')
 
-    async def readyz(front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def readyz(incoming: HttpRequest, principal: Principal) -> HttpResponse:
         if service.draining:
-            return FrontAnswer(503, b'{"status":"draining"}', {"retry-after": "1"})
-        return FrontAnswer(200, b'{"status":"ready"}')
+            return HttpResponse(503, b'{"status":"draining"}', {"retry-after": "1"})
+        return HttpResponse(200, b'{"status":"ready"}')
 
     ready = operation("Say whether requests are wanted.", "", "Status", also={"503": "Status"})
     return [
@@ -49,8 +49,8 @@ def worker_stats(worker: Worker, number: int) -> dict[str, Any]:
         number: Its number.
 
     Returns:
-        ``worker`` and ``process`` (numbers), ``draining``, ``calls`` and ``streams`` under way, open ``connections``,
-        ``answered`` (requests by class of status), ``memory`` (resident bytes), ``instances``, ``condition``.
+        ``worker`` and ``state`` (numbers), ``draining``, ``calls`` and ``streams`` under way, open ``connections``,
+        ``answered`` (requests by class of status), ``memory`` (resident bytes), ``instances``, ``state``.
     """
     runtimes = [pipeline.runtime for pipeline in worker.pipelines]
     return {
@@ -59,11 +59,11 @@ def worker_stats(worker: Worker, number: int) -> dict[str, Any]:
         "draining": worker.service.draining,
         "calls": sum(len(runtime.engine.calls) for runtime in runtimes),
         "streams": sum(len(runtime.engine.streams) for runtime in runtimes),
-        "connections": worker.front.connections,
+        "connections": worker.server.connections,
         "answered": dict(worker.access_log.answered),
         "memory": resident_bytes(),
         "instances": [_instance(runtime.instances.state(one)) for runtime in runtimes for one in runtime.instances],
-        "condition": msgspec.to_builtins(process_status(runtimes)),
+        "state": msgspec.to_builtins(process_status(runtimes)),
     }
 
 

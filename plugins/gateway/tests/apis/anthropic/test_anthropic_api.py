@@ -16,11 +16,11 @@ async def test_a_message_is_answered_with_blocks(serve: Any) -> None:
     fake = fake_provider_plugin(Reply("Hello."))
     async with serve(plugins=[fake]) as served, httpx.AsyncClient(base_url=served.url) as http:
         answer = await http.post("/v1/messages", json=ASKED)
-    told = answer.json()
+    reported = answer.json()
     assert answer.status_code == 200
-    assert told["content"] == [{"type": "text", "text": "Hello."}]
-    assert (told["stop_reason"], told["stop_sequence"], told["model"]) == ("end_turn", None, "fake/m")
-    assert told["usage"] == {"input_tokens": 3, "cache_read_input_tokens": 0, "output_tokens": 2}
+    assert reported["content"] == [{"type": "text", "text": "Hello."}]
+    assert (reported["stop_reason"], reported["stop_sequence"], reported["model"]) == ("end_turn", None, "fake/m")
+    assert reported["usage"] == {"input_tokens": 3, "cache_read_input_tokens": 0, "output_tokens": 2}
     assert answer.headers["request-id"].startswith("req-")
 
 

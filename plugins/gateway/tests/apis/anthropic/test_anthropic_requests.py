@@ -14,14 +14,14 @@ TOOL = {"name": "weather", "description": "Tell the weather.", "input_schema": S
 HI = {"role": "user", "content": "Hi"}
 
 
-def told(**body: Any) -> dict[str, Any]:
+def seen(**body: Any) -> dict[str, Any]:
     """Return the document that a body makes."""
     return chat_request({"max_tokens": 9, "messages": [HI], **body}).document
 
 
 def said(*messages: Any) -> list[dict[str, Any]]:
     """Return the messages that these make."""
-    return told(messages=list(messages))["messages"]
+    return seen(messages=list(messages))["messages"]
 
 
 def by(role: str, *blocks: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def result(content: Any = None, **more: Any) -> dict[str, Any]:
 
 def test_a_bare_request_says_nothing_that_was_not_asked() -> None:
     """Model, limit and messages alone; null is not said."""
-    assert told(model="a/b", top_k=None) == {"model": "a/b", "max_tokens": 9, "messages": [HI]}
+    assert seen(model="a/b", top_k=None) == {"model": "a/b", "max_tokens": 9, "messages": [HI]}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_bare_request_says_nothing_that_was_not_asked() -> None:
 )
 def test_a_field_has_its_counterpart(given: dict[str, Any], meant: dict[str, Any]) -> None:
     """Each in the words of the OpenAI schema, whatever the order of two that have to do with one another."""
-    assert told(**given) == {"max_tokens": 9, "messages": [HI], **meant}
+    assert seen(**given) == {"max_tokens": 9, "messages": [HI], **meant}
 
 
 @pytest.mark.parametrize(
@@ -102,15 +102,15 @@ def test_a_field_has_its_counterpart(given: dict[str, Any], meant: dict[str, Any
 )
 def test_a_choice_among_tools_has_its_counterpart(choice: dict[str, Any], meant: dict[str, Any]) -> None:
     """Where there are none, only a demand is said, which is refused later: servers refuse any choice of nothing."""
-    request = told(tools=[TOOL], tool_choice=choice)
+    request = seen(tools=[TOOL], tool_choice=choice)
     assert {name: request[name] for name in request if name not in ("max_tokens", "messages", "tools")} == meant
     demanded = {name: value for name, value in meant.items() if name == "tool_choice" and value not in ("auto", "none")}
-    assert told(tool_choice=choice) == {"max_tokens": 9, "messages": [HI], **demanded}
+    assert seen(tool_choice=choice) == {"max_tokens": 9, "messages": [HI], **demanded}
 
 
 def test_tools_are_functions() -> None:
     """The schema of the input is that of the parameters; marks of a cache are left out."""
-    tools = told(tools=[{**TOOL, "type": "custom", "strict": True, "cache_control": {"type": "ephemeral"}}])["tools"]
+    tools = seen(tools=[{**TOOL, "type": "custom", "strict": True, "cache_control": {"type": "ephemeral"}}])["tools"]
     function = {"name": "weather", "description": "Tell the weather.", "parameters": SCHEMA, "strict": True}
     assert tools == [{"type": "function", "function": function}]
 
@@ -118,13 +118,13 @@ def test_tools_are_functions() -> None:
 @pytest.mark.parametrize("system", ["Be brief.", [text("Be brief.", cache_control={"type": "ephemeral"})]])
 def test_a_system_prompt_comes_first(system: Any) -> None:
     """As text or as a block: the same message."""
-    assert told(system=system)["messages"] == [{"role": "system", "content": "Be brief."}, HI]
+    assert seen(system=system)["messages"] == [{"role": "system", "content": "Be brief."}, HI]
 
 
 def test_several_texts_stay_apart() -> None:
     """They are the parts of one message; nothing is put between them."""
     parts = [{"type": "text", "text": "Be"}, {"type": "text", "text": "brief."}]
-    assert told(system=[text("Be"), text("brief.")])["messages"][0] == {"role": "system", "content": parts}
+    assert seen(system=[text("Be"), text("brief.")])["messages"][0] == {"role": "system", "content": parts}
 
 
 def test_a_system_message_may_stand_in_the_midst() -> None:
@@ -211,7 +211,7 @@ def test_what_the_user_says_comes_after_the_results() -> None:
 def test_what_cannot_be_said_is_refused_by_name(body: dict[str, Any], named: str) -> None:
     """Nothing is dropped in silence."""
     with pytest.raises(InvalidRequest) as caught:
-        told(**body)
+        seen(**body)
     assert caught.value.code == "unsupported"
     assert named in str(caught.value)
 
@@ -261,7 +261,7 @@ def test_what_cannot_be_said_is_refused_by_name(body: dict[str, Any], named: str
 def test_what_is_wrong_is_refused(body: dict[str, Any]) -> None:
     """With a typed error, whatever stands in the body."""
     with pytest.raises(InvalidRequest):
-        told(**body)
+        seen(**body)
 
 
 def test_a_count_needs_no_limit() -> None:

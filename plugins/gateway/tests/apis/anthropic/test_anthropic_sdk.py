@@ -61,8 +61,8 @@ async def test_what_a_server_had_cached_is_counted_apart(serve: Any) -> None:
     reply = Reply(pieces=(piece({"content": "a"}), last), ends=False)
     async with asking(serve, reply) as (client, _), client.messages.stream(**ASKED) as stream:
         message = await stream.get_final_message()
-    told = message.usage
-    assert (told.input_tokens, told.cache_read_input_tokens, told.output_tokens) == (6, 4, 2)
+    reported = message.usage
+    assert (reported.input_tokens, reported.cache_read_input_tokens, reported.output_tokens) == (6, 4, 2)
 
 
 async def test_a_stream_is_gathered_by_the_client(serve: Any) -> None:
@@ -243,19 +243,19 @@ async def test_a_bad_request_says_what_is_wrong(serve: Any, name: str, value: An
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "told"),
+    ("error", "kind", "reported"),
     [
         (Overloaded("Busy."), anthropic.ServiceUnavailableError, "overloaded_error"),
         (UpstreamServerError("Broken."), anthropic.InternalServerError, "api_error"),
     ],
 )
-async def test_a_failure_before_content_has_its_status(serve: Any, error: Any, kind: Any, told: str) -> None:
+async def test_a_failure_before_content_has_its_status(serve: Any, error: Any, kind: Any, reported: str) -> None:
     """Streams too: nothing was sent yet, so the status can still tell; clients are told not to ask again at once."""
     async with asking(serve, error) as (client, _):
         for streamed in (False, True):
             with pytest.raises(kind) as caught:
                 await client.messages.create(**ASKED, stream=streamed)
-            assert caught.value.body["error"]["type"] == told
+            assert caught.value.body["error"]["type"] == reported
             assert caught.value.response.headers["x-should-retry"] == "false"
 
 

@@ -180,8 +180,8 @@ async def test_log_probabilities_are_told(serve: Any) -> None:
     async with serve(plugins=[fake]) as served, ollama.AsyncClient(served.url, trust_env=False) as client:
         stream = await client.chat("fake/m", HELLO, stream=True, logprobs=True, top_logprobs=1)
         lines = [line async for line in stream]
-    (told,) = lines[0].logprobs
-    assert (told.token, told.logprob, told.top_logprobs[0].token) == ("Hi", -0.5, "Ho")
+    (reported,) = lines[0].logprobs
+    assert (reported.token, reported.logprob, reported.top_logprobs[0].token) == ("Hi", -0.5, "Ho")
     assert (asked(fake)["logprobs"], asked(fake)["top_logprobs"]) == (True, 1)
 
 
@@ -327,12 +327,12 @@ async def test_a_model_in_memory_says_how_much_and_how_long(serve: Any) -> None:
         httpx.AsyncClient(base_url=served.url, trust_env=False) as http,
         ollama.AsyncClient(served.url, trust_env=False) as client,
     ):
-        told, kept = (await http.get("/api/ps")).json()["models"]
+        reported, kept = (await http.get("/api/ps")).json()["models"]
         read = (await client.ps()).models
-    assert (told["size"], told["size_vram"], told["expires_at"]) == (7, 6, facts["expires_at"])
+    assert (reported["size"], reported["size_vram"], reported["expires_at"]) == (7, 6, facts["expires_at"])
     assert (kept["size"], kept["size_vram"], kept["expires_at"]) == (0, 0, "9999-12-31T23:59:59Z")
     assert [row.expires_at is not None for row in read] == [True, True]
-    assert set(told) == set(kept) == {
+    assert set(reported) == set(kept) == {
         "name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length",
     }  # fmt: skip
 
@@ -352,8 +352,8 @@ async def test_the_switch_for_thinking_is_said_in_the_common_schema(
         body = {**body, "messages": HELLO}
         del body["prompt"]
     async with serve(plugins=[fake]) as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
-        told = await http.post(path, json=body)
-    assert told.status_code == 200
+        reported = await http.post(path, json=body)
+    assert reported.status_code == 200
     assert (asked(fake)["reasoning_effort"], "think" in asked(fake)) == (effort, False)
 
 

@@ -55,9 +55,9 @@ async def test_what_no_server_could_read_is_refused_by_name(serve: Any, path: st
     name = "prompt" if path == "/v1/completions" else "input"
     fake = fake_provider_plugin()
     async with serve(plugins=[fake]) as served, httpx.AsyncClient(base_url=served.url) as http:
-        told = await http.post(path, json={} if given == "missing" else {name: given})
-    error = told.json()["error"]
-    assert (told.status_code, error["type"], error["param"]) == (400, "invalid_request_error", name)
+        reported = await http.post(path, json={} if given == "missing" else {name: given})
+    error = reported.json()["error"]
+    assert (reported.status_code, error["type"], error["param"]) == (400, "invalid_request_error", name)
     assert f"The field {name} is" in error["message"]
     assert fake.asked == []
 

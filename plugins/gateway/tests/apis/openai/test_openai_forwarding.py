@@ -65,8 +65,8 @@ async def test_usage_that_a_server_tells_elsewhere_has_the_head_of_the_stream(se
     last = LAST[:-1] + b',"x_groq":{"usage":{"prompt_tokens":3,"completion_tokens":2}}}'
     script = streamed(*map(event, [FIRST, last, b'{"object":"keep-alive"}']))
     got, _ = await stream_of(serve, script, stream_options={"include_usage": True})
-    told = msgspec.json.decode(got.split(b"data: ")[-2])
-    assert (told["id"], told["choices"], told["usage"]["total_tokens"]) == ("c-1", [], 5)
+    reported = msgspec.json.decode(got.split(b"data: ")[-2])
+    assert (reported["id"], reported["choices"], reported["usage"]["total_tokens"]) == ("c-1", [], 5)
 
 
 async def test_usage_that_was_asked_for_goes_out(serve: Any) -> None:
@@ -91,9 +91,9 @@ async def test_an_error_in_a_stream_becomes_an_error_of_the_gateway(serve: Any) 
     got, _ = await stream_of(serve, script)
     first, error = got.removesuffix(b"\n\n").split(b"\n\n")
     assert first + b"\n\n" == event(FIRST)
-    told = msgspec.json.decode(error.removeprefix(b"data: "))["error"]
-    assert told.keys() == {"message", "type", "param", "code"}
-    assert told["message"] == 'The stream broke off: The server failed (HTTP 500). The server said: "boom"'
+    reported = msgspec.json.decode(error.removeprefix(b"data: "))["error"]
+    assert reported.keys() == {"message", "type", "param", "code"}
+    assert reported["message"] == 'The stream broke off: The server failed (HTTP 500). The server said: "boom"'
 
 
 async def test_an_answer_keeps_the_servers_bytes(serve: Any) -> None:

@@ -225,9 +225,9 @@ async def test_what_was_asked_is_told_again(serve: Any) -> None:
     async with asking(serve, Reply()) as (client, asked):
         response = await client.responses.create(model="fake/m", input="Hi", **asked_for)
     strictly(response)
-    told = response.to_dict()
+    reported = response.to_dict()
     for name in ("metadata", "user", "temperature", "top_p", "tool_choice", "parallel_tool_calls", "instructions"):
-        assert told[name] == asked_for[name]
+        assert reported[name] == asked_for[name]
     sent = asked[0].attempt.request.document
     assert (sent["reasoning_effort"], sent["user"], sent["temperature"], sent["top_p"]) == ("low", "u-1", 0.5, 0.9)
     assert sent["parallel_tool_calls"] is False

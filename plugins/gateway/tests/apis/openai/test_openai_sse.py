@@ -51,10 +51,10 @@ def test_usage_that_was_asked_for_is_told_where_the_stream_has_none() -> None:
     got = written([NULL, TEXT], asked=True, usage=Usage(3, 2, 5, cached_tokens=1))
     event, rest = got.removeprefix(events(NULL, TEXT)).split(b"\n\n", 1)
     assert rest == DONE
-    told = msgspec.json.decode(event.removeprefix(b"data: "))
-    assert (told["id"], told["object"], told["created"], told["model"]) == ("c-1", "chat.completion.chunk", 7, "m")
-    assert told["choices"] == []
-    assert (told["usage"]["total_tokens"], told["usage"]["prompt_tokens_details"]) == (5, {"cached_tokens": 1})
+    seen = msgspec.json.decode(event.removeprefix(b"data: "))
+    assert (seen["id"], seen["object"], seen["created"], seen["model"]) == ("c-1", "chat.completion.chunk", 7, "m")
+    assert seen["choices"] == []
+    assert (seen["usage"]["total_tokens"], seen["usage"]["prompt_tokens_details"]) == (5, {"cached_tokens": 1})
 
 
 def test_usage_that_nobody_counted_is_not_made_up() -> None:

@@ -224,11 +224,11 @@ class CacheContract(CachedCalls):
         """When the wall clock was set, old entries are found or not; what is stored then is found, also set back."""
         jumped = [0.0]
 
-        def wall() -> float:
+        def wall_time() -> float:
             return EPOCH + asyncio.get_running_loop().time() + jumped[0]
 
         settings = self._settings(tmp_path)
-        async with FakeCore(folder=tmp_path, wall=wall) as core, core.plugged(self.plugin, settings) as cache:
+        async with FakeCore(folder=tmp_path, wall_time=wall_time) as core, core.plugged(self.plugin, settings) as cache:
             old, new = (entry_of(core, answer_with(text), key=keys_of(core, seed=len(text))[0]) for text in ("a", "bb"))
             await cache.ask("cache_store", core.call(), old)
             await self.settled(cache)

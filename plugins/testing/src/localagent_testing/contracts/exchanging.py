@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 from localagent import HttpAnswer, Instance, LocalAgentError, Transport
-from localagent.records import Caps, PoolProfile
+from localagent.records import PoolProfile, SizeLimits
 from localagent.timing import NEVER, PhaseTimer, Timeouts, Timer
 from localagent_testing.contracts.base import Contract
 
@@ -18,20 +18,22 @@ HERE = Instance("here", "here", "here", "http://here.invalid")
 NO_HEADERS: Mapping[str, str] = {}
 BODY = b'{"model": "m"}'
 POOL = PoolProfile()
-CAPS = Caps()
+CAPS = SizeLimits()
 
 
 class MakesTransports(Contract):
     """What the author of a transport writes."""
 
-    def transport(self, *, pool: PoolProfile = POOL, caps: Caps = CAPS) -> AbstractAsyncContextManager[Transport]:
+    def transport(
+        self, *, pool: PoolProfile = POOL, size_limits: SizeLimits = CAPS
+    ) -> AbstractAsyncContextManager[Transport]:
         """Make a transport for one instance; leaving the context closes all that belongs to it.
 
         Args:
             pool: How connections are kept.
-            caps: Size limits of answers.
+            size_limits: Size limits of answers.
         """
-        raise NotImplementedError("Write: @asynccontextmanager async def transport(self, *, pool, caps)")
+        raise NotImplementedError("Write: @asynccontextmanager async def transport(self, *, pool, size_limits)")
 
 
 @asynccontextmanager

@@ -48,8 +48,8 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
 
         class TestMine(TransportContract):
             @asynccontextmanager
-            async def transport(self, *, pool=PoolProfile(), caps=Caps()):
-                yield MyTransport(pool, caps)
+            async def transport(self, *, pool=PoolProfile(), size_limits=SizeLimits()):
+                yield MyTransport(pool, size_limits)
     """
 
     # Requests and answers
@@ -97,18 +97,18 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
         """A part is handed out before the next one is there; at the end come empty bytes, however often asked."""
         script = (ReadRequest(), Send(head(200, CHUNKED) + chunk(b"one")), Hold(5.0), Send(chunked([b"two"])))
         async with FaultServer(script) as server, self.transport() as transport, exchange(transport, server.url) as got:
-            assert await got.part() == b"one"
+            assert await got.read_chunk() == b"one"
             assert not got.ended
             server.release()
-            assert await got.part() == b"two"
-            assert [await got.part(), await got.part()] == [b"", b""]
+            assert await got.read_chunk() == b"two"
+            assert [await got.read_chunk(), await got.read_chunk()] == [b"", b""]
             assert got.ended
 
     async def test_read_gives_what_parts_have_left(self) -> None:
         """``read`` after ``part`` gives the rest."""
         script = (ReadRequest(), Send(head(200, CHUNKED) + chunk(b"one")), Hold(5.0), Send(chunked([b"two", b"three"])))
         async with FaultServer(script) as server, self.transport() as transport, exchange(transport, server.url) as got:
-            assert await got.part() == b"one"
+            assert await got.read_chunk() == b"one"
             server.release()
             assert await got.read() == b"twothree"
 
@@ -163,7 +163,7 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
         script = (ReadRequest(), Send(head(200, CHUNKED) + chunk(b"one")), Stall())
         async with FaultServer(script) as server, self.transport() as transport, exchange(transport, server.url) as got:
             for _ in range(parts):
-                await got.part()
+                await got.read_chunk()
             for _ in range(times):
                 got.abort()
             await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
@@ -172,10 +172,10 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
         """A part that is being waited for ends with an error when somebody else aborts."""
         script = (ReadRequest(), Send(head(200, CHUNKED) + chunk(b"one")), Stall())
         async with FaultServer(script) as server, self.transport() as transport, exchange(transport, server.url) as got:
-            await got.part()
+            await got.read_chunk()
             asyncio.get_running_loop().call_soon(got.abort)
             with pytest.raises(LocalAgentError):
-                await asyncio.wait_for(got.part(), CLOSING_SECONDS)
+                await asyncio.wait_for(got.read_chunk(), CLOSING_SECONDS)
             await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
 
     async def test_abort_after_the_end_leaves_the_connection(self) -> None:
@@ -193,7 +193,7 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
         script = (ReadRequest(), Send(head(200, CHUNKED) + chunk(b"one")), Stall())
         async with FaultServer(script) as server, self.transport() as transport:
             async with exchange(transport, server.url) as got:
-                await got.part()
+                await got.read_chunk()
             await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
 
     async def test_cancelling_a_request_closes_its_connection(self) -> None:
@@ -206,12 +206,12 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
                 await task
             await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
 
-    @pytest.mark.parametrize("how", ["read", "part"])
+    @pytest.mark.parametrize("how", ["read", "read_chunk"])
     async def test_cancelling_a_reader_closes_the_connection(self, how: str) -> None:
         """Whoever is cancelled while reading need not clean up."""
         script = (ReadRequest(), Send(head(200, CHUNKED) + chunk(b"one")), Stall())
         async with FaultServer(script) as server, self.transport() as transport, exchange(transport, server.url) as got:
-            await got.part()
+            await got.read_chunk()
             task = asyncio.ensure_future(getattr(got, how)())
             await asyncio.sleep(0)
             task.cancel()

@@ -12,7 +12,7 @@ import pytest
 
 from localagent import LocalAgentError
 from localagent.errors import ResponseTooLarge, UpstreamProtocol
-from localagent.records import Caps
+from localagent.records import SizeLimits
 from localagent_testing.contracts.base import CLOSING_SECONDS
 from localagent_testing.contracts.exchanging import MakesTransports, exchange, fetch
 from localagent_testing.fault_server import FaultServer
@@ -22,7 +22,7 @@ from localagent_testing.turns import counting_turns
 
 __all__ = ["Bodies"]
 
-SMALL = Caps(body=MIB)
+SMALL = SizeLimits(body=MIB)
 #: Text that compresses to about half, so that half of its compression is still a lot of text.
 TEXT = random.Random(1).randbytes(200_000).hex().encode()
 
@@ -41,7 +41,7 @@ def compressed(data: bytes, encoding: str = "gzip", pieces: int = 1) -> Script:
 async def joined(got: Any) -> bytes:
     """Read an answer part by part."""
     body = b""
-    while part := await got.part():
+    while part := await got.read_chunk():
         body += part
     return body
 
@@ -96,7 +96,7 @@ class Bodies(MakesTransports):
     async def test_a_bomb_is_cut_at_the_cap(self) -> None:
         """A small body that decompresses to more than the cap is ``ResponseTooLarge``."""
         bomb = gzip.compress(bytes(40 * MIB))
-        async with FaultServer(compressed(bomb)) as server, self.transport(caps=SMALL) as transport:
+        async with FaultServer(compressed(bomb)) as server, self.transport(size_limits=SMALL) as transport:
             with pytest.raises(ResponseTooLarge):
                 await fetch(transport, server.url)
 
@@ -114,7 +114,7 @@ class Bodies(MakesTransports):
         )
         async with (
             FaultServer(endless) as server,
-            self.transport(caps=SMALL) as transport,
+            self.transport(size_limits=SMALL) as transport,
             exchange(transport, server.url) as got,
         ):
             with pytest.raises(ResponseTooLarge):
@@ -130,7 +130,7 @@ class Bodies(MakesTransports):
             exchange(transport, server.url) as got,
         ):
             sizes = []
-            while part := await got.part():
+            while part := await got.read_chunk():
                 sizes.append(len(part))
         assert (max(sizes) <= MIB, sum(sizes)) == (True, 10 * MIB)
 
@@ -143,7 +143,7 @@ class Bodies(MakesTransports):
             exchange(transport, server.url) as got,
         ):
             with counting_turns() as turns:
-                while await got.part():
+                while await got.read_chunk():
                     seen.append(turns.count)
         assert len(set(seen)) > len(seen) // 2
 
@@ -154,7 +154,7 @@ class Bodies(MakesTransports):
             Send(head(200, {"Transfer-Encoding": "chunked"})),
             Repeat((Send(chunk(bytes(65536))),)),
         )
-        async with FaultServer(endless) as server, self.transport(caps=SMALL) as transport:
+        async with FaultServer(endless) as server, self.transport(size_limits=SMALL) as transport:
             with pytest.raises(ResponseTooLarge):
                 await fetch(transport, server.url)
             await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
@@ -163,7 +163,7 @@ class Bodies(MakesTransports):
         """The cap itself is allowed."""
         async with (
             FaultServer((ReadRequest(), Send(answer(200, bytes(MIB))))) as server,
-            self.transport(caps=SMALL) as transport,
+            self.transport(size_limits=SMALL) as transport,
         ):
             assert len(await fetch(transport, server.url)) == MIB
 

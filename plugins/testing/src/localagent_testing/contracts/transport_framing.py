@@ -49,17 +49,17 @@ TRAILERS = b"0\r\nX-Trailer: late\r\nContent-Encoding: gzip\r\n\r\n"
 
 
 class Phases(PhaseTimer):
-    """Timeouts that remember what they were told."""
+    """A phase timer that remembers which phases began."""
 
-    __slots__ = ("told",)
+    __slots__ = ("reported",)
 
     def __init__(self, timer: Timer) -> None:
         super().__init__(timer, Timeouts(), "here", streamed=True)
-        self.told: list[str] = []
+        self.reported: list[str] = []
 
     def enter(self, phase: Phase) -> None:
         """Remember a phase."""
-        self.told.append(phase)
+        self.reported.append(phase)
         super().enter(phase)
 
 
@@ -74,7 +74,7 @@ async def phases_of(transport: Transport, url: str, body: bytes) -> list[str]:
         await got.aclose()
     finally:
         timer.close()
-    return phases.told
+    return phases.reported
 
 
 class Framing(MakesTransports):
@@ -161,5 +161,5 @@ class Framing(MakesTransports):
     async def test_waiting_for_a_slot_is_a_phase(self) -> None:
         """It comes before all others."""
         async with FaultServer(OK) as server, self.transport(pool=PoolProfile(limit=1)) as transport:
-            told: list[Any] = await asyncio.gather(*(phases_of(transport, server.url, b"{}") for _ in range(2)))
-        assert (told[0][0], told[1][:2]) == ("first_token", ["pool", "first_token"])
+            reported: list[Any] = await asyncio.gather(*(phases_of(transport, server.url, b"{}") for _ in range(2)))
+        assert (reported[0][0], reported[1][:2]) == ("first_token", ["pool", "first_token"])

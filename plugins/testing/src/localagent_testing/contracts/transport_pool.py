@@ -43,7 +43,7 @@ async def fails(transport: Transport, url: str) -> None:
 async def aborts(transport: Transport, url: str) -> None:
     """Abort the answer, twice, and close it."""
     async with exchange(transport, url) as got:
-        await got.part()
+        await got.read_chunk()
         got.abort()
         got.abort()
 
@@ -72,7 +72,7 @@ async def is_cancelled(transport: Transport, url: str) -> None:
 
 async def _never_closes(transport: Transport, url: str, reading: asyncio.Event) -> None:
     got = await exchange(transport, url).__aenter__()
-    await got.part()
+    await got.read_chunk()
     reading.set()
     await got.read()
 
@@ -103,7 +103,7 @@ class Pool(MakesTransports):
     @pytest.mark.parametrize(("script", "use"), [pytest.param(*path[1:], id=path[0]) for path in PATHS])
     async def test_the_only_slot_comes_back(self, script: Script, use: Use) -> None:
         """However an exchange ends, its slot is free for the next one."""
-        async with self.transport(pool=ONE, caps=SMALL) as transport:
+        async with self.transport(pool=ONE, size_limits=SMALL) as transport:
             for _ in range(2):
                 async with FaultServer(script) as server:
                     await use(transport, server.url)

@@ -13,7 +13,7 @@ from localagent.errors import (
     UpstreamServerError,
     UpstreamTimeout,
 )
-from localagent.records import Caps
+from localagent.records import SizeLimits
 from localagent_testing.faults.dialects import TEXT, Dialect, whole
 from localagent_testing.faults.exchanges import heard, stream_head, streams
 from localagent_testing.faults.expectations import Says, fails, interrupted, succeeds
@@ -27,7 +27,7 @@ BROKE = attrs.evolve(ELSEWHERE, later=True)
 TRY_NEXT = Says(next=True, billed="unknown", breaker="failure")
 CUT = Says(same=False, next=False, billed="yes", breaker="failure")
 TOO_LARGE = Says(same=False, next=False, billed="yes", breaker="failure")
-SMALL = Caps(event=1024 * 1024)
+SMALL = SizeLimits(event=1024 * 1024)
 PIECE = b"x" * 64 * 1024
 
 #: Before content a missing terminator is either; after it there is no doubt.
@@ -193,7 +193,7 @@ ROWS: tuple[Fault, ...] = (
         streams(lambda d: [d.opening(), *_oversized(d)]),
         fails(ResponseTooLarge, says=TOO_LARGE, closed=True),
         operation="stream",
-        caps=SMALL,
+        size_limits=SMALL,
     ),
     Fault(
         "F82.late",
@@ -201,7 +201,7 @@ ROWS: tuple[Fault, ...] = (
         streams(lambda d: [*heard(d), *_oversized(d)]),
         interrupted(ResponseTooLarge, says=CUT, closed=True),
         operation="stream",
-        caps=SMALL,
+        size_limits=SMALL,
     ),
     Fault(
         "F83.more",

@@ -13,7 +13,7 @@ from localagent.errors import (
     UpstreamProtocol,
     UpstreamServerError,
 )
-from localagent.records import Caps
+from localagent.records import SizeLimits
 from localagent_testing.faults import bodies
 from localagent_testing.faults.dialects import Dialect, whole
 from localagent_testing.faults.exchanges import HTML_TRACES, completes, page, refuses, replies
@@ -26,7 +26,7 @@ BROKEN = Says(next=True, billed="unknown", breaker="failure")
 AGAIN = Says(same=True, next=True, billed="unknown", breaker="failure")
 MOVED = Says(same=False, next=True, billed="no", breaker="failure")
 LOGIN = Says(next=True, billed="no", breaker="failure")
-SMALL = Caps(body=1024 * 1024)
+SMALL = SizeLimits(body=1024 * 1024)
 PIECE = b"x" * 64 * 1024
 CONTROL_CHARACTERS = "a\x1b[31mb"
 
@@ -36,7 +36,7 @@ def unreadable(
 ) -> Fault:
     """Return a row for a 200 whose body is not the protocol."""
     headers = {"Content-Encoding": encoding} if encoding else {}
-    return Fault(id_, title, completes(make, headers), fails(UpstreamProtocol, says=says), caps=SMALL)
+    return Fault(id_, title, completes(make, headers), fails(UpstreamProtocol, says=says), size_limits=SMALL)
 
 
 def inner_error(code: int, expected: type[LocalAgentError]) -> Fault:
@@ -148,14 +148,14 @@ ROWS: tuple[Fault, ...] = (
             says=Says(same=False, next=False, billed="yes", breaker="failure"),
             closed=True,
         ),
-        caps=SMALL,
+        size_limits=SMALL,
     ),
     Fault(
         "F45.bomb",
         "a small gzip of a large answer",
         completes(bodies.bomb, {"Content-Encoding": "gzip"}),
         fails(UpstreamProtocol, ResponseTooLarge, says=Says(breaker="failure")),
-        caps=SMALL,
+        size_limits=SMALL,
     ),
     Fault(
         "F44.stream",
@@ -167,7 +167,7 @@ ROWS: tuple[Fault, ...] = (
             closed=True,
         ),
         operation="stream",
-        caps=SMALL,
+        size_limits=SMALL,
     ),
     Fault(
         "F45.stream",
@@ -175,7 +175,7 @@ ROWS: tuple[Fault, ...] = (
         completes(bodies.bomb, {"Content-Encoding": "gzip"}),
         fails(UpstreamProtocol, ResponseTooLarge, says=Says(breaker="failure")),
         operation="stream",
-        caps=SMALL,
+        size_limits=SMALL,
     ),
     unreadable("F45.corrupt", "a gzip that is broken in the middle", bodies.corrupt, encoding="gzip"),
     unreadable("F46", "a gzip that ends too soon", bodies.half_a_gzip, AGAIN, encoding="gzip"),

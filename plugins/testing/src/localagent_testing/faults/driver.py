@@ -107,7 +107,7 @@ def _ask(player: _Player, arranged: Stage) -> Ask:
         operation=fault.operation,
         prompt=CANARY_PROMPT.ljust(fault.prompt_size, "."),
         choices=fault.choices,
-        caps=fault.caps,
+        size_limits=fault.size_limits,
         pool_limit=arranged.pool_limit,
         authority=arranged.authority,
         heard=arranged.server.release if arranged.server else bool,

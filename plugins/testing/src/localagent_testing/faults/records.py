@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from localagent import Usage
-from localagent.records import Caps
+from localagent.records import SizeLimits
 from localagent.timing import Timeouts
 from localagent_testing.canaries import CANARY_KEY, CANARY_PROMPT
 from localagent_testing.fault_server import Scripts
@@ -26,7 +26,7 @@ BOTH: tuple[ProtocolName, ...] = ("openai", "ollama")
 #: Timeouts that no row waits for. A row that is about a clock shortens that one alone, so the error says which fired.
 CALM = Timeouts(connect=3.0, pool=3.0, send=3.0, load=3.0, first_token=3.0, idle=3.0, total=8.0)
 
-CAPS = Caps()
+CAPS = SizeLimits()
 
 SECTIONS = {
     "answers": range(1, 51),
@@ -66,7 +66,7 @@ class Ask:
         prompt: The text of the only message, from the user.
         key: The key.
         choices: How many answers to ask for (``n``).
-        caps: Size limits to set.
+        size_limits: Size limits to set.
         pool_limit: Connections that may be open at a time.
         authority: A certificate authority (PEM file) to trust; None for the system's.
         heard: To be called when text of a stream was handed out, each time.
@@ -78,7 +78,7 @@ class Ask:
     prompt: str = CANARY_PROMPT
     key: str = CANARY_KEY
     choices: int = 1
-    caps: Caps = CAPS
+    size_limits: SizeLimits = CAPS
     pool_limit: int = 8
     authority: Path | None = None
     heard: Callable[[], object] = bool
@@ -113,7 +113,7 @@ class Fault:
         protocols: The protocols that it can happen in.
         operation: What is asked for.
         timeouts: Time limits to set.
-        caps: Size limits to set.
+        size_limits: Size limits to set.
         setup: Name of what must be arranged around the call; see ``localagent_testing.faults.stages``.
         prompt_size: Bytes to which the prompt is stretched; 0 leaves it as it is.
         choices: How many answers to ask for.
@@ -130,7 +130,7 @@ class Fault:
     protocols: tuple[ProtocolName, ...] = BOTH
     operation: Operation = "chat"
     timeouts: Timeouts = CALM
-    caps: Caps = CAPS
+    size_limits: SizeLimits = CAPS
     setup: str = "server"
     prompt_size: int = 0
     choices: int = 1

@@ -28,14 +28,14 @@ def stub_resolver(names: Mapping[str, str]) -> Iterator[None]:
     over = threading.Event()
 
     def resolve(host: Any, *args: Any, **named: Any) -> Any:
-        told = names.get(host.decode() if isinstance(host, bytes) else host)
-        if told is None:
+        reported = names.get(host.decode() if isinstance(host, bytes) else host)
+        if reported is None:
             return real(host, *args, **named)
-        if told == SILENT:
+        if reported == SILENT:
             over.wait(_SILENCE_LIMIT)
-        if told in (SILENT, UNKNOWN):
+        if reported in (SILENT, UNKNOWN):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return real(told, *args, **named)
+        return real(reported, *args, **named)
 
     socket.getaddrinfo = resolve
     try:

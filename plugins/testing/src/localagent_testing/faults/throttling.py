@@ -1,4 +1,4 @@
-"""Answers that ask to wait, and answers that no waiting mends (F14 to F24)."""
+"""Answers that ask to wait, and answers that no waiting fixes (F14 to F24)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def too_fast_until(id_: str, title: str, header: str, when: str) -> Fault:
 
 
 def out_of_money(code: str) -> Fault:
-    """Return a row for a 429 that no waiting mends."""
+    """Return a row for a 429 that no waiting fixes."""
     script = refuses(429, "You exceeded your current quota.", kind="insufficient_quota", code=code)
     return Fault(f"F19.{code}", f"429 {code}", script, QUOTA, OPENAI)
 

@@ -67,7 +67,7 @@ def _settings(url: str, ask: Ask, timeouts: Timeouts, plugins: tuple[str, ...]) 
         "instances": [url],
         "keys": [{"env": "CANARY"}],
         "timeouts": {name: value for name, value in attrs.asdict(timeouts).items() if value is not None},
-        "caps": attrs.asdict(ask.caps),
+        "size_limits": attrs.asdict(ask.size_limits),
         "pool": {"limit": ask.pool_limit},
     }
     if ask.authority is not None:

@@ -114,11 +114,11 @@ def _stop(ended: Ended, stops: Sequence[str]) -> Document:
 
 def _usage(usage: Usage | None) -> Document:
     """Return token counts; zeros when the server told none, because clients of this API need numbers."""
-    told = usage or Usage()
+    reported = usage or Usage()
     return {
-        "input_tokens": max(told.prompt_tokens - told.cached_tokens, 0),
-        "cache_read_input_tokens": told.cached_tokens,
-        "output_tokens": told.completion_tokens,
+        "input_tokens": max(reported.prompt_tokens - reported.cached_tokens, 0),
+        "cache_read_input_tokens": reported.cached_tokens,
+        "output_tokens": reported.completion_tokens,
     }
 
 
@@ -167,7 +167,7 @@ class MessageWriter:
         for event in said:
             self._take(event)
         for event in chain.from_iterable(self._waiting.values()):
-            self._tell(event)
+            self._report(event)
         self._close()
         self._event("message_delta", delta=_stop(ended, self._opening.stops), usage=_usage(ended.usage))
         self._event("message_stop")
@@ -175,17 +175,17 @@ class MessageWriter:
 
     def fail(self, error: LocalAgentError) -> bytes:
         """Return the error as an event, which official clients raise; the open block and the message do not end."""
-        told = self._written()  # what preceded, in the same chunks, the piece that cannot be told
-        return told + b"event: error\ndata: %b\n\n" % _encode(anthropic_error_object(error, self._request_id))
+        reported = self._written()  # what preceded, in the same chunks, the piece that cannot be told
+        return reported + b"event: error\ndata: %b\n\n" % _encode(anthropic_error_object(error, self._request_id))
 
     def _take(self, event: AnswerEvent) -> None:
         key = _key(event)
         if key == self._open:
-            self._tell(event)
+            self._report(event)
         elif not self._may_close():
             self._waiting.setdefault(key, []).append(event)
         elif not isinstance(event, CallPiece):  # the input of a call whose block is closed was whole
-            self._tell(event)
+            self._report(event)
 
     def _may_close(self) -> bool:
         """Whether no more can come for the open block; asked once of a block, because what comes then waits."""
@@ -193,7 +193,7 @@ class MessageWriter:
             return False
         return not isinstance(self._open, int) or (bool(self._input) and object_of("".join(self._input)) is not None)
 
-    def _tell(self, event: Any) -> None:
+    def _report(self, event: Any) -> None:
         """Write an event into its block, which is opened where it is not open."""
         if isinstance(event, CallBegun):
             self._begin(event.place, self._opening.tool_use(event))

@@ -11,7 +11,7 @@ import msgspec
 
 from localagent import ChatRequest, Principal
 from localagent.errors import InvalidRequest
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream, Route
 from localagent_gateway.apis.anthropic.answers import MessageWriter, Opening, whole_message
 from localagent_gateway.apis.anthropic.requests import chat_request, counted_request
 from localagent_gateway.apis.openapi import EVENTS, operation
@@ -42,35 +42,35 @@ class AnthropicApi:
                   describe=operation("Count the tokens of a chat.", "MessagesRequest")),
         ]  # fmt: skip
 
-    async def create(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
+    async def create(self, incoming: HttpRequest, principal: Principal) -> HttpResponse | HttpStream:
         """Answer a conversation, streamed or whole."""
-        body = await self._service.document(front)
+        body = await self._service.document(incoming)
         request = chat_request(body)
-        opening = Opening(front.id.removeprefix("req-"), request.get("stop") or ())
+        opening = Opening(incoming.id.removeprefix("req-"), request.get("stop") or ())
         if body.get("stream"):
-            return await self._stream(request, opening, front, principal)
-        response = await self._service.answer(request, front, principal)
+            return await self._stream(request, opening, incoming, principal)
+        response = await self._service.answer(request, incoming, principal)
         opening.model = response.model
-        told = self._service.told(response, _encode(whole_message(opening, response)))
-        return msgspec.structs.replace(told, headers={**told.headers, "request-id": front.id})
+        reported = self._service.reported(response, _encode(whole_message(opening, response)))
+        return msgspec.structs.replace(reported, headers={**reported.headers, "request-id": incoming.id})
 
     async def _stream(
-        self, request: ChatRequest, opening: Opening, front: FrontRequest, principal: Principal
-    ) -> FrontStream:
-        stream = await self._service.stream(request, front, principal, MessageWriter(opening, front.id))
+        self, request: ChatRequest, opening: Opening, incoming: HttpRequest, principal: Principal
+    ) -> HttpStream:
+        stream = await self._service.stream(request, incoming, principal, MessageWriter(opening, incoming.id))
         opening.model = stream.headers["x-localagent-model"]
-        return msgspec.structs.replace(stream, headers={**stream.headers, "request-id": front.id})
+        return msgspec.structs.replace(stream, headers={**stream.headers, "request-id": incoming.id})
 
-    async def count_tokens(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def count_tokens(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """Count the tokens of a conversation for a model; nothing is guessed when nobody counts for it."""
-        request = counted_request(await self._service.document(front))
+        request = counted_request(await self._service.document(incoming))
         runtime = await self._service.client.runtime()
         target = runtime.fleet.names.targets(request.model, principal)[0]
         count = await runtime.fleet.tokens.of(request, target)
         if count is None:
             raise unsupported(f"how many tokens this has: no installed plugin counts them for {target.name}",
                               "Install one whose name begins with localagent-tokenize.")  # fmt: skip
-        return FrontAnswer(200, _encode({"input_tokens": count}), {"request-id": front.id})
+        return HttpResponse(200, _encode({"input_tokens": count}), {"request-id": incoming.id})
 
 
 def model_row(name: str) -> dict[str, object]:

@@ -26,7 +26,7 @@ import msgspec
 from localagent_gateway.errors import unsupported, wrong
 
 Block = Mapping[str, Any]
-Parts = list[dict[str, Any]]
+ContentParts = list[dict[str, Any]]
 Messages = list[dict[str, Any]]
 
 IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")  # no set: what a body names may not be hashable
@@ -98,7 +98,7 @@ def image_part(block: Block, where: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": _address(source, f"{where}.source")}}
 
 
-def content_of(parts: Parts) -> str | Parts:
+def content_of(parts: ContentParts) -> str | ContentParts:
     """Return parts as the content of a message; a single text alone, as every server takes it."""
     if len(parts) == 1 and parts[0]["type"] == "text":
         text: str = parts[0]["text"]
@@ -149,7 +149,7 @@ def system_messages(content: Any, where: str = "system") -> Messages:
     """Return the message that tells a system prompt; none for an empty one."""
     if not content:
         return []
-    parts: Parts = []
+    parts: ContentParts = []
     for place, kind, block in blocks(content, where):
         if kind != "text":
             raise unsupported(f"{place}: a block of type {kind[:60]!r} in a system prompt")
@@ -160,7 +160,7 @@ def system_messages(content: Any, where: str = "system") -> Messages:
 def _user(content: Any, where: str) -> Messages:
     """Return the tools' messages, then what the user says: results must follow their calls at once."""
     results: Messages = []
-    parts: Parts = []
+    parts: ContentParts = []
     for place, kind, block in blocks(content, where):
         if kind in _PARTS:
             parts.append(_PARTS[kind](block, place))
@@ -175,7 +175,7 @@ def _user(content: Any, where: str) -> Messages:
 
 def _result(block: Block, where: str) -> dict[str, Any]:
     only(block, where, "tool_use_id", "content", "is_error")
-    parts: Parts = []
+    parts: ContentParts = []
     for place, kind, inner in blocks(block.get("content") or "", f"{where}.content"):
         if kind != "text":
             raise unsupported(
@@ -188,7 +188,7 @@ def _result(block: Block, where: str) -> dict[str, Any]:
 
 
 def _assistant(content: Any, where: str) -> Messages:
-    parts: Parts = []
+    parts: ContentParts = []
     calls: list[dict[str, Any]] = []
     thoughts: list[str] = []
     for place, kind, block in blocks(content, where):

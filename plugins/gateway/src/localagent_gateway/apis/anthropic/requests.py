@@ -89,9 +89,9 @@ def _stop(document: Document, where: str, value: Any) -> None:
 
 
 def _tools(document: Document, where: str, value: Any) -> None:
-    told = [_function(tool, place) for place, tool in each(value, where)]
-    if told:  # servers of the OpenAI schema refuse an empty list
-        document["tools"] = told
+    reported = [_function(tool, place) for place, tool in each(value, where)]
+    if reported:  # servers of the OpenAI schema refuse an empty list
+        document["tools"] = reported
 
 
 def _function(tool: Any, where: str) -> Document:

@@ -174,15 +174,15 @@ class LineWriter:
 
     Args:
         chat: Whether ``/api/chat`` was asked; ``/api/generate`` otherwise.
-        wall: Returns the seconds since the epoch.
+        wall_time: Returns the seconds since the epoch.
         started: When the request came in, on the performance counter, in nanoseconds.
     """
 
     content_type = "application/x-ndjson"
 
-    def __init__(self, *, chat: bool, wall: Callable[[], float], started: int) -> None:
+    def __init__(self, *, chat: bool, wall_time: Callable[[], float], started: int) -> None:
         self._chat = chat
-        self._wall = wall
+        self._wall_time = wall_time
         self._started = started
         self._first = started
         self._model = ""
@@ -196,7 +196,7 @@ class LineWriter:
 
     def chunks(self, chunks: Sequence[Chunk]) -> bytes:
         """Return a line for each chunk that says something."""
-        created = timestamp(self._wall())
+        created = timestamp(self._wall_time())
         spoken = [self._calls.without(self._reader.read(chunk.data)) for chunk in chunks]
         lines = [_line(self._model, created, said, chat=self._chat) for said in spoken if said]
         return _lines(lines) if lines else b""
@@ -206,7 +206,7 @@ class LineWriter:
 
         What the server does not tell of its time is measured here: until the first content, and from there on.
         """
-        created = timestamp(self._wall())
+        created = timestamp(self._wall_time())
         now = perf_counter_ns()
         *events, ended = self._reader.end(stream.usage)
         assert isinstance(ended, Ended)
@@ -253,6 +253,6 @@ def durations(said: Mapping[str, Any]) -> dict[str, int]:
     return spent
 
 
-def timestamp(wall: float) -> str:
+def timestamp(wall_time: float) -> str:
     """Return seconds since the epoch as Ollama writes times (RFC 3339)."""
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(wall_time, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -9,7 +9,7 @@ import msgspec
 
 from localagent import CachePolicy, ChatRequest, CompletionRequest, Principal, Request, Response
 from localagent.errors import UpstreamProtocol
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream, Route
 from localagent_gateway.apis.fields import TEXT, needed
 from localagent_gateway.apis.ollama.answers import (
     Embeddings,
@@ -53,7 +53,7 @@ class OllamaApi:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._listing = Listing(service, timestamp(service.wall()))
+        self._listing = Listing(service, timestamp(service.wall_time()))
 
     def routes(self) -> list[Route]:
         """Return what is served."""
@@ -75,75 +75,75 @@ class OllamaApi:
                   describe=operation("Name the version of Ollama's API.", "", "OllamaVersion")),
         ]  # fmt: skip
 
-    async def root(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def root(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """Say what clients look for before they ask anything."""
-        return FrontAnswer(200, b"Ollama is running", content_type="text/plain; charset=utf-8")
+        return HttpResponse(200, b"Ollama is running", content_type="text/plain; charset=utf-8")
 
-    async def chat(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
+    async def chat(self, incoming: HttpRequest, principal: Principal) -> HttpResponse | HttpStream:
         """Answer a chat, streamed unless told otherwise."""
         started = perf_counter_ns()
-        body = await self._body(front, principal)
+        body = await self._body(incoming, principal)
         if over := only_loads(body, "messages"):
-            return await self._loaded(body, front, principal, over, Message(content=""))
+            return await self._loaded(body, incoming, principal, over, Message(content=""))
         streamed = _streamed(body)
-        return await self._answer(chat_request(body, streamed=streamed), front, principal, streamed, started)
+        return await self._answer(chat_request(body, streamed=streamed), incoming, principal, streamed, started)
 
-    async def generate(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
+    async def generate(self, incoming: HttpRequest, principal: Principal) -> HttpResponse | HttpStream:
         """Continue or answer a text, streamed unless told otherwise."""
         started = perf_counter_ns()
-        body = await self._body(front, principal)
+        body = await self._body(incoming, principal)
         if over := only_loads(body, "prompt", "images", "suffix"):
-            return await self._loaded(body, front, principal, over)
+            return await self._loaded(body, incoming, principal, over)
         streamed = _streamed(body)
         return await self._answer(
-            generate_request(body, streamed=streamed), front, principal, streamed, started, chat=False
+            generate_request(body, streamed=streamed), incoming, principal, streamed, started, chat=False
         )
 
-    async def embed(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def embed(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """Return the embeddings of texts."""
         started = perf_counter_ns()
-        body = await self._body(front, principal)
+        body = await self._body(incoming, principal)
         request = embed_request(body)
         if only_loads(body, "input"):
-            model = await self._load(request.replace(input=[]), front, principal)
+            model = await self._load(request.replace(input=[]), incoming, principal)
             nothing = Embeddings(model=model, embeddings=[], total_duration=perf_counter_ns() - started)
-            return FrontAnswer(200, _encode(nothing))
-        response = await self._service.answer(request, front, principal)
-        return self._service.told(response, embeddings(response, perf_counter_ns() - started))
+            return HttpResponse(200, _encode(nothing))
+        response = await self._service.answer(request, incoming, principal)
+        return self._service.reported(response, embeddings(response, perf_counter_ns() - started))
 
-    async def embed_one(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def embed_one(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """Return the embedding of one text, by the older API."""
-        body = await self._body(front, principal)
+        body = await self._body(incoming, principal)
         request = embed_one_request(body)
         if only_loads(body, "prompt"):
-            await self._load(request.replace(input=[]), front, principal)
-            return FrontAnswer(200, b'{"embedding":[]}')
-        response = await self._service.answer(request, front, principal)
-        return self._service.told(response, only_embedding(response))
+            await self._load(request.replace(input=[]), incoming, principal)
+            return HttpResponse(200, b'{"embedding":[]}')
+        response = await self._service.answer(request, incoming, principal)
+        return self._service.reported(response, only_embedding(response))
 
-    async def show(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def show(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """Describe one model."""
-        body = await self._service.document(front)
+        body = await self._service.document(incoming)
         asked = body.get("model") or body.get("name")  # the latter is the older one
         if not isinstance(asked, str):
             raise wrong("The field model is missing.")
-        return FrontAnswer(200, _encode(await self._listing.show(asked, principal)))
+        return HttpResponse(200, _encode(await self._listing.show(asked, principal)))
 
-    async def tags(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def tags(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """List the models that may be used."""
-        return FrontAnswer(200, _encode(await self._listing.tags(principal)))
+        return HttpResponse(200, _encode(await self._listing.tags(principal)))
 
-    async def running(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def running(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """List the models that are in the memory of an instance."""
-        return FrontAnswer(200, _encode(await self._listing.loaded(principal)))
+        return HttpResponse(200, _encode(await self._listing.loaded(principal)))
 
-    async def version(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def version(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """Name the version of Ollama whose API this is."""
-        return FrontAnswer(200, _encode({"version": VERSION}))
+        return HttpResponse(200, _encode({"version": VERSION}))
 
-    async def _body(self, front: FrontRequest, principal: Principal) -> dict[str, Any]:
+    async def _body(self, incoming: HttpRequest, principal: Principal) -> dict[str, Any]:
         """Return a request's body, with the model's name as the pipeline knows it."""
-        body = await self._service.document(front)
+        body = await self._service.document(incoming)
         if body.get("model"):
             body["model"] = await self._listing.name_of(body["model"], principal)
         return body
@@ -151,45 +151,45 @@ class OllamaApi:
     async def _answer(
         self,
         request: ChatRequest | CompletionRequest,
-        front: FrontRequest,
+        incoming: HttpRequest,
         principal: Principal,
         streamed: bool,
         started: int,
         *,
         chat: bool = True,
-    ) -> FrontAnswer | FrontStream:
+    ) -> HttpResponse | HttpStream:
         service = self._service
         if streamed:
-            writer = LineWriter(chat=chat, wall=service.wall, started=started)
-            stream = await service.stream(request, front, principal, writer)
+            writer = LineWriter(chat=chat, wall_time=service.wall_time, started=started)
+            stream = await service.stream(request, incoming, principal, writer)
             writer.begin(stream.headers["x-localagent-model"])
             return stream
-        response = await service.answer(request, front, principal)
+        response = await service.answer(request, incoming, principal)
         spent = perf_counter_ns() - started
-        line = whole_line(response, chat=chat, created=timestamp(service.wall()), nanoseconds=spent)
-        return service.told(response, _encode(line))
+        line = whole_line(response, chat=chat, created=timestamp(service.wall_time()), nanoseconds=spent)
+        return service.reported(response, _encode(line))
 
     async def _loaded(
         self,
         body: dict[str, Any],
-        front: FrontRequest,
+        incoming: HttpRequest,
         principal: Principal,
         over: str,
         message: Message | None = None,
-    ) -> FrontAnswer:
+    ) -> HttpResponse:
         """Answer a request that says nothing: the model is there."""
         line = Line(
-            model=await self._load(load_request(body), front, principal),
-            created_at=timestamp(self._service.wall()),
+            model=await self._load(load_request(body), incoming, principal),
+            created_at=timestamp(self._service.wall_time()),
             message=message,
             response="" if message is None else None,
             done=True,
             done_reason=over,
         )
         kind = LineWriter.content_type if _streamed(body) else "application/json"
-        return FrontAnswer(200, _encode(line) + b"\n", content_type=kind)
+        return HttpResponse(200, _encode(line) + b"\n", content_type=kind)
 
-    async def _load(self, request: Request, front: FrontRequest, principal: Principal) -> str:
+    async def _load(self, request: Request, incoming: HttpRequest, principal: Principal) -> str:
         """Send a request without content to the model's server if it is one that tells what it has loaded.
 
         Others have no word for it: they load a model when it is asked, and an alias may lead to several.
@@ -203,7 +203,7 @@ class OllamaApi:
         """
         model = await self._listing.find(needed(request.document, "model", TEXT), principal)
         if model.provider and "loaded" in model.facts:
-            await self._service.answer(request, front, principal, _NOT_CACHED)
+            await self._service.answer(request, incoming, principal, _NOT_CACHED)
         return shown(model)
 
 

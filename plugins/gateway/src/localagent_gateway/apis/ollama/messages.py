@@ -76,20 +76,20 @@ class _Calls:
     def add(self, ident: Any, name: str) -> str:
         """Take note of a call, and return its id; one made here is the same whenever the conversation comes again."""
         self._seen += 1
-        told = str(ident or f"call_{self._seen}")
-        for key in (("id", told), ("name", name), ("any", "")):
-            self._waiting.setdefault(key, deque()).append((self._seen, told))
-        return told
+        reported = str(ident or f"call_{self._seen}")
+        for key in (("id", reported), ("name", name), ("any", "")):
+            self._waiting.setdefault(key, deque()).append((self._seen, reported))
+        return reported
 
     def answered(self, ident: Any, name: Any) -> dict[str, Any]:
         """Return the fields of a tool's message that say which call it answers."""
         key = ("id", ident) if ident else ("name", name) if name else ("any", "")
         waiting = self._waiting.get(key) if isinstance(key[1], str) else None
         while waiting:
-            number, told = waiting.popleft()
+            number, reported = waiting.popleft()
             if number not in self._answered:
                 self._answered.add(number)
-                return {"tool_call_id": told}
+                return {"tool_call_id": reported}
         return {key: value for key, value in (("tool_call_id", ident), ("name", name)) if value}
 
 

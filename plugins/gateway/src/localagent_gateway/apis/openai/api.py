@@ -16,7 +16,7 @@ import msgspec
 
 from localagent import ChatRequest, CompletionRequest, EmbedRequest, ModelInfo, Principal, Request
 from localagent.errors import ModelNotFound
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream, Route
 from localagent.records import check_model_name
 from localagent.timing import in_thread
 from localagent_gateway.apis.anthropic.api import model_page, model_row
@@ -45,7 +45,7 @@ class OpenAIApi:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._started = int(service.wall())
+        self._started = int(service.wall_time())
 
     def routes(self) -> list[Route]:
         """Return what is served."""
@@ -60,53 +60,53 @@ class OpenAIApi:
             Route("GET", "/v1/models/{id}", self.model, describe=operation("Describe a model.", "", "Model")),
         ]  # fmt: skip
 
-    async def chat(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
+    async def chat(self, incoming: HttpRequest, principal: Principal) -> HttpResponse | HttpStream:
         """Answer a chat, streamed or whole."""
-        return await self._generate(ChatRequest, await self._service.document(front), front, principal)
+        return await self._generate(ChatRequest, await self._service.document(incoming), incoming, principal)
 
-    async def complete(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
+    async def complete(self, incoming: HttpRequest, principal: Principal) -> HttpResponse | HttpStream:
         """Continue a text, streamed or whole."""
-        document = await self._service.document(front)
+        document = await self._service.document(incoming)
         if not document.get("prompt_embeds"):  # what vLLM takes instead
             _check_texts(document, "prompt")
-        return await self._generate(CompletionRequest, document, front, principal)
+        return await self._generate(CompletionRequest, document, incoming, principal)
 
     async def _generate(
-        self, kind: type[Request], document: Document, front: FrontRequest, principal: Principal
-    ) -> FrontAnswer | FrontStream:
+        self, kind: type[Request], document: Document, incoming: HttpRequest, principal: Principal
+    ) -> HttpResponse | HttpStream:
         service = self._service
         streamed = document.pop("stream", None)
         request = kind(document)
         request.check()
         if streamed:
             asked = (document.get("stream_options") or {}).get("include_usage")
-            return await service.stream(request, front, principal, EventWriter(with_usage=bool(asked)))
-        response = await service.answer(request, front, principal)
-        return service.told(response, response.raw)
+            return await service.stream(request, incoming, principal, EventWriter(with_usage=bool(asked)))
+        response = await service.answer(request, incoming, principal)
+        return service.reported(response, response.raw)
 
-    async def embed(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def embed(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """Return embeddings."""
-        document = await self._service.document(front)
+        document = await self._service.document(incoming)
         _check_texts(document, "input")
-        response = await self._service.answer(EmbedRequest(document), front, principal)
-        return self._service.told(response, await _in_encoding(response.raw, document.get("encoding_format")))
+        response = await self._service.answer(EmbedRequest(document), incoming, principal)
+        return self._service.reported(response, await _in_encoding(response.raw, document.get("encoding_format")))
 
-    async def models(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def models(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """List the models that may be used, in the dialect of whoever asks."""
         models = await self._service.models(principal)
-        if asked_by_anthropic(front.headers):
-            return FrontAnswer(200, _encode(model_page([shown(model) for model in models], front.query)))
+        if asked_by_anthropic(incoming.headers):
+            return HttpResponse(200, _encode(model_page([shown(model) for model in models], incoming.query)))
         rows = [self._row(model) for model in models]
-        return FrontAnswer(200, _encode({"object": "list", "data": rows}))
+        return HttpResponse(200, _encode({"object": "list", "data": rows}))
 
-    async def model(self, front: FrontRequest, principal: Principal) -> FrontAnswer:
+    async def model(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """Describe one model."""
-        wanted = front.params["id"]
+        wanted = incoming.params["id"]
         check_model_name(wanted)
         for model in await self._service.models(principal):
             if shown(model) == wanted:
-                row = model_row(wanted) if asked_by_anthropic(front.headers) else self._row(model)
-                return FrontAnswer(200, _encode(row))
+                row = model_row(wanted) if asked_by_anthropic(incoming.headers) else self._row(model)
+                return HttpResponse(200, _encode(row))
         raise ModelNotFound(f"There is no model {redact_address(wanted)}.")
 
     def _row(self, model: ModelInfo) -> dict[str, object]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from localagent import ChatRequest, Principal
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream, Route
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream, Route
 from localagent_gateway.apis.fields import (
     FLAG,
     NUMBER,
@@ -52,24 +52,24 @@ class ResponsesApi:
         described = operation("Answer, without state.", "ResponsesRequest", "Answer", EVENTS)
         return [Route("POST", "/v1/responses", self.create, describe=described)]
 
-    async def create(self, front: FrontRequest, principal: Principal) -> FrontAnswer | FrontStream:
+    async def create(self, incoming: HttpRequest, principal: Principal) -> HttpResponse | HttpStream:
         """Answer an input, streamed or whole; what was asked and answered is forgotten afterwards."""
-        document = await self._service.document(front)
+        document = await self._service.document(incoming)
         self._check_length(document.get("input"))
         request = chat_request(document)
-        opening = Opening(document, front.id.removeprefix("req-"), self._service.wall)
+        opening = Opening(document, incoming.id.removeprefix("req-"), self._service.wall_time)
         if document.get("stream"):
-            return await self._stream(request, opening, front, principal)
-        response = await self._service.answer(request, front, principal)
+            return await self._stream(request, opening, incoming, principal)
+        response = await self._service.answer(request, incoming, principal)
         opening.model = response.model
-        return self._service.told(response, whole_answer(opening, response))
+        return self._service.reported(response, whole_answer(opening, response))
 
     async def _stream(
-        self, request: ChatRequest, opening: Opening, front: FrontRequest, principal: Principal
-    ) -> FrontStream:
+        self, request: ChatRequest, opening: Opening, incoming: HttpRequest, principal: Principal
+    ) -> HttpStream:
         """Stream; the last event tells the usage, so it is asked of the server."""
         asking = request.replace(stream_options={"include_usage": True})
-        stream = await self._service.stream(asking, front, principal, ResponsesWriter(opening))
+        stream = await self._service.stream(asking, incoming, principal, ResponsesWriter(opening))
         opening.model = stream.headers["x-localagent-model"]
         return stream
 

@@ -114,7 +114,7 @@ def _part(part: Any, where: str) -> Message:
 def _image(part: Message, where: str) -> Message:
     if part.get("file_id") is not None:
         raise WrongField(f"{where} names a file, and the gateway keeps none.", param="input", code="unsupported",
-                         mend="Send the image itself as image_url, such as data:image/png;base64,...")  # fmt: skip
+                         hint="Send the image itself as image_url, such as data:image/png;base64,...")  # fmt: skip
     image = {"url": _text(part, "image_url", where)}
     if part.get("detail") is not None:
         image["detail"] = part["detail"]

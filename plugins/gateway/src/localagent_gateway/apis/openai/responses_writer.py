@@ -41,17 +41,17 @@ class Opening:
     Args:
         asked: The decoded body of the request.
         name: Unique among answers; part of every id in this one.
-        wall: Returns the seconds since the epoch.
+        wall_time: Returns the seconds since the epoch.
 
     Attributes:
         model: The model that answers, as ``provider/name``; set when it is known.
     """
 
-    def __init__(self, asked: Document, name: str, wall: Callable[[], float]) -> None:
+    def __init__(self, asked: Document, name: str, wall_time: Callable[[], float]) -> None:
         self._asked = asked
         self._name = name
-        self._wall = wall
-        self._created = int(wall())
+        self._wall_time = wall_time
+        self._created = int(wall_time())
         self.model = ""
 
     def id(self, kind: str, place: int) -> str:
@@ -74,7 +74,7 @@ class Opening:
         reason, usage = INCOMPLETE.get(ended.finish_reason), usage_object(ended.usage)
         if reason:
             return self.response("incomplete", output, incomplete_details={"reason": reason}, usage=usage)
-        return self.response("completed", output, completed_at=int(self._wall()), usage=usage)
+        return self.response("completed", output, completed_at=int(self._wall_time()), usage=usage)
 
     def failed(self, output: list[Document], error: LocalAgentError) -> Document:
         """Return the response object of an answer that broke off."""

@@ -19,7 +19,7 @@ from aiohttp.http_parser import RawRequestMessage
 
 from localagent import LocalAgentError
 from localagent.errors import InvalidRequest
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream
 from localagent_gateway.descriptors import accepted_at_once
 from localagent_gateway.errors import Malformed, UnknownVersion
 from localagent_gateway.http.body_reading import BodyBudget, BodyReading, ReadBody
@@ -39,10 +39,10 @@ TURNS = 5  # of the event loop, from a connection's being accepted to its reques
 class Answers(Protocol):
     """Who answers requests."""
 
-    async def handle(self, request: FrontRequest, read: ReadBody) -> FrontAnswer | FrontStream:
+    async def handle(self, request: HttpRequest, read: ReadBody) -> HttpResponse | HttpStream:
         """Return the answer of a request whose body is still to be read; never raises but for cancellation."""
 
-    def refuse(self, error: LocalAgentError, request: FrontRequest, *, plain: bool = False) -> FrontAnswer:
+    def refuse(self, error: LocalAgentError, request: HttpRequest, *, plain: bool = False) -> HttpResponse:
         """Return the answer of a request that failed outside its handler.
 
         Args:
@@ -52,7 +52,7 @@ class Answers(Protocol):
         """
 
 
-class AiohttpFront:
+class AiohttpServer:
     """Serves HTTP/1.1 on sockets.
 
     Args:
@@ -75,7 +75,7 @@ class AiohttpFront:
         self._prefix = f"req-{secrets.token_hex(4)}-"
         self._numbers = itertools.count(1)
         self._readers = SlowReaders(self._loop, settings.send_timeout)
-        self._sender = Sender(self._readers, access_log.wall)
+        self._sender = Sender(self._readers, access_log.wall_time)
         self._budget = BodyBudget(settings.bodies)
         self._idle = asyncio.Event()
         self._idle.set()
@@ -149,19 +149,19 @@ class AiohttpFront:
         if not self.active:
             self._idle.clear()
         self.active += 1
-        front = FrontRequest(request.method, "", id=self._prefix + str(next(self._numbers)))
+        incoming = HttpRequest(request.method, "", id=self._prefix + str(next(self._numbers)))
         body = BodyReading(request, self._settings, self._budget, self._server)
         connection = request.protocol
         self._server.works(connection)
         ending = Ending(500)
         try:
-            answer = await self._answer(request, front, body)
-            response = await self._send(request, front, answer, unread=body.unread)
+            answer = await self._answer(request, incoming, body)
+            response = await self._send(request, incoming, answer, unread=body.unread)
             ending = ending_of(answer)
             return response
         except asyncio.CancelledError as error:
             if not _is_cancelled():  # a handler awaited what somebody else had cancelled
-                response, ending = await self._failed(request, front, error, unread=body.unread)
+                response, ending = await self._failed(request, incoming, error, unread=body.unread)
                 return response
             ending = CLOSED if self._closing else LEFT
             raise
@@ -169,7 +169,7 @@ class AiohttpFront:
             if has_left(request):
                 ending = LEFT
                 raise ConnectionResetError("The client has left.") from None
-            response, ending = await self._failed(request, front, error, unread=body.unread)
+            response, ending = await self._failed(request, incoming, error, unread=body.unread)
             return response
         finally:
             body.close()
@@ -177,10 +177,10 @@ class AiohttpFront:
             self.active -= 1
             if not self.active:
                 self._idle.set()
-            self._log.add(front, ending, self._loop.time() - started)
+            self._log.add(incoming, ending, self._loop.time() - started)
 
     async def _send(
-        self, request: web.BaseRequest, front: FrontRequest, answer: FrontAnswer | FrontStream, *, unread: bool
+        self, request: web.BaseRequest, incoming: HttpRequest, answer: HttpResponse | HttpStream, *, unread: bool
     ) -> web.StreamResponse:
         origin = request.headers.get("origin")
         if origin is not None and self._origins.may_read(origin):
@@ -188,52 +188,52 @@ class AiohttpFront:
         connection = cast(Connection, request.protocol)
         # aiohttp's parser loses what stands behind an offer to upgrade, so no other request is read behind it.
         last = connection.failure is not None or request._message.upgrade
-        response = await self._sender.send(request, front, answer, close=last or self.draining or unread)
+        response = await self._sender.send(request, incoming, answer, close=last or self.draining or unread)
         return Lingering(connection) if last else response
 
     async def _failed(
-        self, request: web.BaseRequest, front: FrontRequest, error: BaseException, *, unread: bool = False
+        self, request: web.BaseRequest, incoming: HttpRequest, error: BaseException, *, unread: bool = False
     ) -> tuple[web.StreamResponse, Ending]:
         """Tell a client that its request failed, or break its answer off where that has begun."""
-        failure = error if isinstance(error, LocalAgentError) else defect(error, front.id)
+        failure = error if isinstance(error, LocalAgentError) else defect(error, incoming.id)
         if request.writer.output_size:
             return self._sender.break_off(request), Ending(failure.status, sent=200, error=failure.code)
         for plain in (False, True):
             try:
-                answer = self._answers.refuse(failure, front, plain=plain)
-                return await self._send(request, front, answer, unread=unread), Ending(answer.status)
+                answer = self._answers.refuse(failure, incoming, plain=plain)
+                return await self._send(request, incoming, answer, unread=unread), Ending(answer.status)
             except ConnectionError:
                 raise
             except Exception as another:  # the shape of errors of a plugin's route; ours is the second
-                defect(another, front.id)
+                defect(another, incoming.id)
         raise ConnectionResetError("The client cannot be told.")
 
     async def _malformed(
         self, request: web.BaseRequest, error: InvalidRequest, method: str, path: str
     ) -> web.StreamResponse:
         """Answer what is no well-formed HTTP request, in the shape of the path as far as that is known."""
-        front = FrontRequest(method, path, peer=request.remote or "", id=self._prefix + str(next(self._numbers)))
-        response, ending = await self._failed(request, front, error)
-        self._log.add(front, ending, 0.0)
+        incoming = HttpRequest(method, path, peer=request.remote or "", id=self._prefix + str(next(self._numbers)))
+        response, ending = await self._failed(request, incoming, error)
+        self._log.add(incoming, ending, 0.0)
         return response
 
     async def _answer(
-        self, request: web.BaseRequest, front: FrontRequest, body: BodyReading
-    ) -> FrontAnswer | FrontStream:
-        front.headers = request.headers
-        front.peer = request.remote or ""
-        _locate(request, front)
+        self, request: web.BaseRequest, incoming: HttpRequest, body: BodyReading
+    ) -> HttpResponse | HttpStream:
+        incoming.headers = request.headers
+        incoming.peer = request.remote or ""
+        _locate(request, incoming)
         refusal = _framing(request) or self._server.refusal(request.protocol)
         if refusal is None and not self._origins.everyday(request.headers):
             refusal = await self._origins.refusal(request.headers)
-            front.local_page = self._origins.local_page(request.headers)
+            incoming.local_page = self._origins.local_page(request.headers)
         if refusal is not None:
-            answer = self._answers.refuse(refusal, front)
+            answer = self._answers.refuse(refusal, incoming)
             return msgspec.structs.replace(answer, headers={**answer.headers, "connection": "close"})
         asked_before = preflight(request.method, request.headers)
         if asked_before is not None:
             return asked_before
-        return await self._answers.handle(front, body.read)
+        return await self._answers.handle(incoming, body.read)
 
 
 def _is_cancelled() -> bool:
@@ -241,17 +241,17 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _locate(request: web.BaseRequest, front: FrontRequest) -> None:
+def _locate(request: web.BaseRequest, incoming: HttpRequest) -> None:
     """Note path and query."""
     raw = request.raw_path
     if raw.startswith("/") and "%" not in raw and "?" not in raw and "#" not in raw:
-        front.path = raw  # the everyday path is what it looks like
+        incoming.path = raw  # the everyday path is what it looks like
         return
     target = request.rel_url
-    front.path = target.path
+    incoming.path = target.path
     if target.raw_query_string:
-        front.raw_query = target.raw_query_string
-        front.query = dict(target.query.items())  # of a repeated name the last value
+        incoming.raw_query = target.raw_query_string
+        incoming.query = dict(target.query.items())  # of a repeated name the last value
 
 
 async def _turn() -> None:

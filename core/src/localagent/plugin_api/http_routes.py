@@ -1,6 +1,7 @@
-"""What passes between a front's server and its handlers: plain records that know no web framework.
+"""HTTP routes: the requests and responses that pass between a plugin that serves HTTP and its handlers.
 
-A front is a plugin that serves them; other plugins add routes and ways to authenticate through the hooks it brings.
+They are plain records that know no web framework. One plugin serves them; others add routes and ways to
+authenticate through its hooks.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from localagent.records.call import Principal
 
 
 @attrs.define(eq=False)
-class FrontRequest:
+class HttpRequest:
     """A request that came in, body included.
 
     Attributes:
@@ -44,8 +45,8 @@ class FrontRequest:
     local_page: bool = attrs.field(default=False, kw_only=True)
 
 
-class FrontAnswer(msgspec.Struct, frozen=True):
-    """An answer that is complete.
+class HttpResponse(msgspec.Struct, frozen=True):
+    """A complete response.
 
     Attributes:
         status: The status.
@@ -60,39 +61,39 @@ class FrontAnswer(msgspec.Struct, frozen=True):
     content_type: str = "application/json"
 
 
-class Parts(Protocol):
-    """The body of an answer that comes bit by bit.
+class BodyStream(Protocol):
+    """The body of a response that is sent in chunks.
 
-    It may have an attribute ``ended``: true as soon as ``next`` has nothing further to bring. Where that is known with
-    the last bytes, the end is sent together with them.
+    It may have an attribute ``ended`` that becomes true with the last chunk. The server then sends the end of the body
+    together with that chunk.
 
-    It may have an attribute ``failure``: the ``LocalAgentError`` by which the body ended, for the front's log; None
-    after a good end.
+    It may have an attribute ``failure``: the ``LocalAgentError`` that ended the body, for the server's log; None after
+    a good end.
     """
 
-    async def next(self) -> bytes:
-        """Return the next bytes, b"" at the end. A failure is told in the bytes themselves and never raised."""
+    async def read_chunk(self) -> bytes:
+        """Return the next bytes, b"" at the end. A failure is written into the bytes and never raised."""
 
     async def aclose(self) -> None:
         """End the source, read to the end or not; idempotent."""
 
 
-class FrontStream(msgspec.Struct, frozen=True):
-    """An answer that is sent as it comes.
+class HttpStream(msgspec.Struct, frozen=True):
+    """A response that is sent as its body arrives.
 
     Attributes:
-        parts: The body.
+        body: The body.
         content_type: Its media type.
         headers: Further headers.
     """
 
-    parts: Parts
+    body: BodyStream
     content_type: str
     headers: Mapping[str, str] = {}
 
 
-Handler = Callable[[FrontRequest, Principal], Awaitable[FrontAnswer | FrontStream]]
-ErrorShape = Callable[[LocalAgentError, FrontRequest], FrontAnswer]
+Handler = Callable[[HttpRequest, Principal], Awaitable[HttpResponse | HttpStream]]
+ErrorShape = Callable[[LocalAgentError, HttpRequest], HttpResponse]
 
 
 @attrs.frozen

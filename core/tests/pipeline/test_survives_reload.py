@@ -30,7 +30,7 @@ class Counter(Plugin):
     name = "counter"
     settings_class = CounterSettings
     settings: CounterSettings
-    moves = True
+    survives_reload = True
     made: ClassVar[list[Counter]] = []
 
     async def __aenter__(self) -> Self:
@@ -57,7 +57,7 @@ class Counter(Plugin):
 class Still(Counter):
     """The same, and does not move."""
 
-    moves = False
+    survives_reload = False
 
 
 class Broken(Plugin):

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from localagent import LocalAgentError
-from localagent.plugin_api import FrontAnswer, FrontRequest, FrontStream
+from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream
 from localagent_gateway import GatewaySettings
 from localagent_gateway.apis.error_shapes import openai_error
-from localagent_gateway.http.aiohttp_front import AiohttpFront
+from localagent_gateway.http.aiohttp_server import AiohttpServer
 from localagent_gateway.http.body_reading import ReadBody
 from localagent_gateway.http.origins import Origins
 from localagent_gateway.http.sockets import bind
@@ -25,16 +25,16 @@ from localagent_gateway.logs.access_log import AccessLog
 
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 CEILING = 10.0  # seconds; a generous one: what is looked at is what happens, not when
-Handle = Callable[[FrontRequest], Awaitable[FrontAnswer | FrontStream]]
+Handle = Callable[[HttpRequest], Awaitable[HttpResponse | HttpStream]]
 
 
 class Pieces:
     """The body of a stream: pieces that are there, then whatever the test does."""
 
-    def __init__(self, *pieces: bytes, told: bool = False, endless: bool = False) -> None:
+    def __init__(self, *pieces: bytes, reported: bool = False, endless: bool = False) -> None:
         self.pieces = list(pieces)
         self.endless = endless
-        self.told = told
+        self.reported = reported
         self.given = 0
         self.closed = asyncio.Event()
         self.waiting = asyncio.Event()
@@ -42,13 +42,13 @@ class Pieces:
 
     @property
     def ended(self) -> bool:
-        return self.told and not self.pieces and not self.endless
+        return self.reported and not self.pieces and not self.endless
 
-    async def next(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         if self.pieces:
             self.given += len(self.pieces[0])
             return self.pieces[0] if self.endless else self.pieces.pop(0)
-        if self.told:
+        if self.reported:
             return b""
         self.waiting.set()
         await self.go.wait()
@@ -64,22 +64,22 @@ class Handled:
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
 
-    async def handle(self, front: FrontRequest, read: ReadBody) -> FrontAnswer | FrontStream:
+    async def handle(self, incoming: HttpRequest, read: ReadBody) -> HttpResponse | HttpStream:
         try:
-            front.body = await read()
+            incoming.body = await read()
         except LocalAgentError as error:
-            return self.refuse(error, front)
-        return await self._handle(front)
+            return self.refuse(error, incoming)
+        return await self._handle(incoming)
 
-    def refuse(self, error: LocalAgentError, front: FrontRequest, *, plain: bool = False) -> FrontAnswer:
-        return openai_error(error, front)
+    def refuse(self, error: LocalAgentError, incoming: HttpRequest, *, plain: bool = False) -> HttpResponse:
+        return openai_error(error, incoming)
 
 
 class Running:
     """A front that serves.
 
     Attributes:
-        front: The front.
+        incoming: The front.
         lines: Its access log.
     """
 
@@ -88,7 +88,7 @@ class Running:
         self.sockets = bind(own)
         self.lines: list[bytes] = []
         self.log = AccessLog("all", self.lines.append, time.time)
-        self.front = AiohttpFront(Handled(handle), own, Origins(own), self.log)
+        self.server = AiohttpServer(Handled(handle), own, Origins(own), self.log)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection."""
@@ -113,19 +113,19 @@ class Running:
 async def running(handle: Handle, **settings: Any) -> AsyncIterator[Running]:
     """Serve with a handler."""
     made = Running(handle, **settings)
-    await made.front.listen(made.sockets)
+    await made.server.listen(made.sockets)
     try:
         async with asyncio.timeout(CEILING):
             yield made
     finally:
-        await made.front.aclose()
+        await made.server.aclose()
         made.log.flush()
 
 
-def answers(answer: FrontAnswer | FrontStream) -> Handle:
+def answers(answer: HttpResponse | HttpStream) -> Handle:
     """Return a handler that always answers the same."""
 
-    async def handle(front: FrontRequest) -> FrontAnswer | FrontStream:
+    async def handle(incoming: HttpRequest) -> HttpResponse | HttpStream:
         return answer
 
     return handle
@@ -158,9 +158,9 @@ async def test_an_answer_has_length_date_and_id() -> None:
     """Type and headers are the handler's; the date is of now; the id is the one that the handler saw."""
     seen: list[str] = []
 
-    async def handle(front: FrontRequest) -> FrontAnswer:
-        seen.append(front.id)
-        return FrontAnswer(201, b'{"a":1}', {"x-localagent-model": "a/b"})
+    async def handle(incoming: HttpRequest) -> HttpResponse:
+        seen.append(incoming.id)
+        return HttpResponse(201, b'{"a":1}', {"x-localagent-model": "a/b"})
 
     async with running(handle) as served:
         status, headers, body = parted(await served.ask(closing(GET)))
@@ -175,7 +175,7 @@ async def test_an_answer_has_length_date_and_id() -> None:
 
 async def test_every_request_has_an_id_of_its_own() -> None:
     """Also two on one connection, which is kept between them."""
-    async with running(answers(FrontAnswer(200, b"{}"))) as served:
+    async with running(answers(HttpResponse(200, b"{}"))) as served:
         received = await served.ask(GET + closing(GET))
         assert served.statuses() == [200, 200]
     ids = [line for line in received.split(b"\r\n") if b"x-request-id" in line]
@@ -184,7 +184,7 @@ async def test_every_request_has_an_id_of_its_own() -> None:
 
 async def test_head_has_the_head_of_get_and_no_body() -> None:
     """The length is the one that the body would have."""
-    async with running(answers(FrontAnswer(200, b"{}"))) as served:
+    async with running(answers(HttpResponse(200, b"{}"))) as served:
         status, headers, body = parted(await served.ask(closing(GET.replace(b"GET", b"HEAD"))))
     assert (status, headers["content-length"], body) == (b"HTTP/1.1 200 OK", "2", b"")
 
@@ -192,21 +192,21 @@ async def test_head_has_the_head_of_get_and_no_body() -> None:
 async def test_head_of_a_stream_reads_nothing_of_it() -> None:
     """The stream is closed all the same."""
     pieces = Pieces(b"data: 1\n\n")
-    async with running(answers(FrontStream(pieces, "text/event-stream"))) as served:
+    async with running(answers(HttpStream(pieces, "text/event-stream"))) as served:
         _, _, body = parted(await served.ask(closing(GET.replace(b"GET", b"HEAD"))))
     assert (body, pieces.given, pieces.closed.is_set()) == (b"", 0, True)
 
 
 async def test_an_answer_without_content_has_no_length() -> None:
     """204 ends behind its head (RFC 9110, section 8.6)."""
-    async with running(answers(FrontAnswer(204))) as served:
+    async with running(answers(HttpResponse(204))) as served:
         status, headers, body = parted(await served.ask(closing(GET)))
     assert (status, "content-length" in headers, body) == (b"HTTP/1.1 204 No Content", False, b"")
 
 
 async def test_an_unheard_of_status_has_no_reason() -> None:
     """A plugin may use any number."""
-    async with running(answers(FrontAnswer(599, b"{}"))) as served:
+    async with running(answers(HttpResponse(599, b"{}"))) as served:
         status, _, _ = parted(await served.ask(closing(GET)))
     assert status == b"HTTP/1.1 599 "
 
@@ -214,22 +214,22 @@ async def test_an_unheard_of_status_has_no_reason() -> None:
 @pytest.mark.parametrize("value", ["a\r\nx-evil: 1", "a\nb", "a\rb", "a\0b"])
 async def test_no_header_begins_another(value: str) -> None:
     """What a header must not hold is answered by 500; nothing of it goes out."""
-    async with running(answers(FrontAnswer(200, b"{}", {"x-fact": value}))) as served:
+    async with running(answers(HttpResponse(200, b"{}", {"x-fact": value}))) as served:
         received = await served.ask(closing(GET))
     assert received.startswith(b"HTTP/1.1 500 ")
     assert b"x-fact" not in received
     assert b"evil" not in received
 
 
-@pytest.mark.parametrize("told", [False, True])
-async def test_a_stream_is_chunked_to_its_end(told: bool) -> None:
+@pytest.mark.parametrize("reported", [False, True])
+async def test_a_stream_is_chunked_to_its_end(reported: bool) -> None:
     """Whether its source tells its end with the last piece or behind it; then the connection serves on."""
     made: list[Pieces] = []
 
-    async def handle(front: FrontRequest) -> FrontStream:
-        made.append(Pieces(b"data: 1\n\n", b"data: 22\n\n", told=told))
+    async def handle(incoming: HttpRequest) -> HttpStream:
+        made.append(Pieces(b"data: 1\n\n", b"data: 22\n\n", reported=reported))
         made[-1].go.set()
-        return FrontStream(made[-1], "text/event-stream", {"cache-control": "no-cache"})
+        return HttpStream(made[-1], "text/event-stream", {"cache-control": "no-cache"})
 
     async with running(handle) as served:
         received = await served.ask(GET + closing(GET))
@@ -244,8 +244,8 @@ async def test_a_stream_is_chunked_to_its_end(told: bool) -> None:
 
 async def test_a_stream_of_nothing_is_an_empty_body() -> None:
     """Head and end go out."""
-    pieces = Pieces(told=True)
-    async with running(answers(FrontStream(pieces, "text/event-stream"))) as served:
+    pieces = Pieces(reported=True)
+    async with running(answers(HttpStream(pieces, "text/event-stream"))) as served:
         _, _, body = parted(await served.ask(closing(GET)))
     assert body == b"0\r\n\r\n"
 
@@ -256,7 +256,7 @@ class Plain:
     def __init__(self, *pieces: bytes) -> None:
         self.pieces = list(pieces)
 
-    async def next(self) -> bytes:
+    async def read_chunk(self) -> bytes:
         return self.pieces.pop(0) if self.pieces else b""
 
     async def aclose(self) -> None:
@@ -265,15 +265,15 @@ class Plain:
 
 async def test_a_stream_need_not_tell_its_end_before() -> None:
     """A plugin's body that has no ``ended`` ends with its empty piece."""
-    async with running(answers(FrontStream(Plain(b"one", b"two"), "text/plain"))) as served:
+    async with running(answers(HttpStream(Plain(b"one", b"two"), "text/plain"))) as served:
         _, _, body = parted(await served.ask(closing(GET)))
     assert body == b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
 
 
 async def test_an_old_client_gets_a_stream_without_chunks() -> None:
     """HTTP/1.0 knows no chunks: the end of the connection is the end of the stream, also with keep-alive."""
-    pieces = Pieces(b"data: 1\n\n", b"data: 22\n\n", told=True)
-    async with running(answers(FrontStream(pieces, "text/event-stream"))) as served:
+    pieces = Pieces(b"data: 1\n\n", b"data: 22\n\n", reported=True)
+    async with running(answers(HttpStream(pieces, "text/event-stream"))) as served:
         received = await served.ask(b"GET / HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: keep-alive\r\n\r\n")
     status, headers, body = parted(received)
     assert (status, body) == (b"HTTP/1.0 200 OK", b"data: 1\n\ndata: 22\n\n")
@@ -284,7 +284,7 @@ async def test_an_old_client_gets_a_stream_without_chunks() -> None:
 async def test_an_old_client_that_asks_for_it_keeps_its_connection() -> None:
     """It is told so, because HTTP/1.0 closes when nothing is said."""
     old = b"GET / HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"
-    async with running(answers(FrontAnswer(200, b"{}"))) as served:
+    async with running(answers(HttpResponse(200, b"{}"))) as served:
         received = await served.ask(old.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n") + old)
     first, second = received.split(b"{}")[:2]
     assert parted(first)[1]["connection"] == "keep-alive"
@@ -295,13 +295,13 @@ async def test_a_client_that_leaves_cancels_a_whole_answer() -> None:
     """Before any of it was written; the log has 499."""
     begun, cancelled = asyncio.Event(), asyncio.Event()
 
-    async def handle(front: FrontRequest) -> FrontAnswer:
+    async def handle(incoming: HttpRequest) -> HttpResponse:
         begun.set()
         try:
             await asyncio.Event().wait()
         finally:
             cancelled.set()
-        return FrontAnswer()
+        return HttpResponse()
 
     async with running(handle) as served:
         _, writer = await served.connect()
@@ -309,40 +309,40 @@ async def test_a_client_that_leaves_cancels_a_whole_answer() -> None:
         await begun.wait()
         await left(writer)
         await cancelled.wait()
-        assert await served.front.wait_idle(CEILING)
+        assert await served.server.wait_idle(CEILING)
         assert served.statuses() == [499]
 
 
 async def test_a_client_that_leaves_closes_the_stream() -> None:
     """While its source has nothing to say, so that no write could notice."""
     pieces = Pieces(b"data: 1\n\n")
-    async with running(answers(FrontStream(pieces, "text/event-stream"))) as served:
+    async with running(answers(HttpStream(pieces, "text/event-stream"))) as served:
         reader, writer = await served.connect()
         writer.write(GET)
         await reader.readuntil(b"data: 1\n\n")
         await pieces.waiting.wait()
         await left(writer)
         await pieces.closed.wait()
-        assert await served.front.wait_idle(CEILING)
+        assert await served.server.wait_idle(CEILING)
         assert served.statuses() == [499]
 
 
 async def test_a_client_that_does_not_read_on_is_cut_and_costs_little() -> None:
     """An endless source is asked for what the sockets hold and no more; then the client is cut at ``send_timeout``."""
     pieces = Pieces(b"x" * 65536, endless=True)
-    async with running(answers(FrontStream(pieces, "text/event-stream")), send_timeout=0.2) as served:
+    async with running(answers(HttpStream(pieces, "text/event-stream")), send_timeout=0.2) as served:
         with socket.create_connection(served.sockets[0].getsockname()[:2]) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
             sock.sendall(GET)
             await pieces.closed.wait()
-        assert await served.front.wait_idle(CEILING)
+        assert await served.server.wait_idle(CEILING)
         assert served.statuses() == [499]
     assert pieces.given < 16 * 1024 * 1024
 
 
 async def test_a_body_that_does_not_come_is_answered_with_408() -> None:
     """The connection is closed behind it; no handler hears of it."""
-    async with running(answers(FrontAnswer()), body_timeout=0.05) as served:
+    async with running(answers(HttpResponse()), body_timeout=0.05) as served:
         request = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{"
         status, headers, body = parted(await served.ask(request))
     assert status == b"HTTP/1.1 408 Request Timeout"
@@ -355,9 +355,9 @@ async def test_a_body_arrives_whole(chunked: bool) -> None:
     """However it is cut, with a length or in chunks."""
     seen: list[bytes] = []
 
-    async def handle(front: FrontRequest) -> FrontAnswer:
-        seen.append(front.body)
-        return FrontAnswer()
+    async def handle(incoming: HttpRequest) -> HttpResponse:
+        seen.append(incoming.body)
+        return HttpResponse()
 
     head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
     head += b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"Content-Length: 6\r\n\r\n"
@@ -387,9 +387,9 @@ async def test_path_and_query_are_decoded(target: bytes, path: str, query: dict[
     """The last value of a repeated name counts."""
     seen: list[tuple[str, dict[str, str]]] = []
 
-    async def handle(front: FrontRequest) -> FrontAnswer:
-        seen.append((front.path, dict(front.query)))
-        return FrontAnswer()
+    async def handle(incoming: HttpRequest) -> HttpResponse:
+        seen.append((incoming.path, dict(incoming.query)))
+        return HttpResponse()
 
     async with running(handle) as served:
         await served.ask(closing(GET.replace(b"GET /", b"GET " + target)))
@@ -400,8 +400,8 @@ async def test_connections_are_closed_behind_their_next_answer_when_the_end_was_
     """Never unannounced: a client could be sending already. A stream that is under way ends whole."""
     pieces = Pieces(b"data: 1\n\n")
 
-    async def handle(front: FrontRequest) -> FrontAnswer | FrontStream:
-        return FrontStream(pieces, "text/event-stream") if front.path == "/stream" else FrontAnswer(200, b"{}")
+    async def handle(incoming: HttpRequest) -> HttpResponse | HttpStream:
+        return HttpStream(pieces, "text/event-stream") if incoming.path == "/stream" else HttpResponse(200, b"{}")
 
     async with running(handle) as served:
         idle_reader, idle = await served.connect()
@@ -410,7 +410,7 @@ async def test_connections_are_closed_behind_their_next_answer_when_the_end_was_
         stream_reader, stream = await served.connect()
         stream.write(GET.replace(b"/ ", b"/stream ", 1))
         await stream_reader.readuntil(b"data: 1\n\n")
-        served.front.stop_listening()
+        served.server.stop_listening()
         pieces.go.set()
         await stream_reader.readuntil(b"0\r\n\r\n")
         for reader, writer in ((idle_reader, idle), (stream_reader, stream)):
@@ -418,4 +418,4 @@ async def test_connections_are_closed_behind_their_next_answer_when_the_end_was_
             assert parted(await reader.read())[1]["connection"] == "close"
             writer.close()
             await writer.wait_closed()
-        assert await served.front.wait_unconnected(CEILING)
+        assert await served.server.wait_unconnected(CEILING)

@@ -44,7 +44,7 @@ def anthropic_message(body: bytes) -> dict[str, Any]:
     return message
 
 
-def told_by_anthropic(message: dict[str, Any]) -> Told:
+def read_by_anthropic(message: dict[str, Any]) -> Told:
     """A refusal is text there."""
     blocks = message["content"]
     reasons = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
@@ -60,7 +60,7 @@ def told_by_anthropic(message: dict[str, Any]) -> Told:
     )
 
 
-def told_by_ollama(body: bytes) -> Told:
+def read_by_ollama(body: bytes) -> Told:
     """Of all lines; a whole answer is one."""
     lines = [json.loads(line) for line in body.splitlines()]
     *before, last = lines
@@ -95,7 +95,7 @@ def last_response(body: bytes) -> dict[str, Any]:
     return response
 
 
-def told_by_responses(response: dict[str, Any]) -> Told:
+def read_by_responses(response: dict[str, Any]) -> Told:
     """The finish reason is in the status; a call has none there."""
     parts = [part for item in response["output"] if item["type"] != "function_call" for part in item["content"]]
     made = [
