@@ -101,7 +101,7 @@ async def _report(server: ModelServer, writer: asyncio.StreamWriter) -> None:
     try:
         while True:
             endpoint = await server.ready()
-            await _write(writer, {"endpoint": _annotated(endpoint)})
+            await _write(writer, {"endpoint": _as_document(endpoint)})
             await server.left(endpoint)
             await _write(writer, {"endpoint": None})
     except LocalAgentError as error:
@@ -117,7 +117,7 @@ async def _write(writer: asyncio.StreamWriter, line: Any) -> None:
     await writer.drain()
 
 
-def _annotated(endpoint: Endpoint) -> dict[str, Any]:
+def _as_document(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "url": endpoint.url,
         "key": endpoint.key.reveal(),

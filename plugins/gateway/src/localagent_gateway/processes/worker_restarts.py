@@ -93,10 +93,10 @@ class WorkerSlot:
         while reported is not self.process:  # once, unless it is replaced meanwhile
             reported = self.process
             if reported is not None and not reported.ended.is_set():
-                retired = await self._annotated(reported, configuration, proven)
+                retired = await self._notified(reported, configuration, proven)
         self._adopt(configuration, retired)
 
-    async def _annotated(
+    async def _notified(
         self, process: WorkerProcess, configuration: Configuration, proven: bool
     ) -> Awaitable[object] | None:
         try:

@@ -27,7 +27,7 @@ class EventWriter:
 
     def __init__(self, *, with_usage: bool = False) -> None:
         self._with_usage = with_usage
-        self._annotated = False
+        self._usage_sent = False
         self._last = b"{}"
 
     def chunks(self, chunks: Sequence[Chunk]) -> bytes:
@@ -40,7 +40,7 @@ class EventWriter:
 
     def end(self, stream: AnswerStream) -> bytes:
         """Return the usage, where it was asked for and no event has told it, and the terminator."""
-        if self._with_usage and not self._annotated and stream.usage is not None:
+        if self._with_usage and not self._usage_sent and stream.usage is not None:
             return b"data: %b\n\ndata: [DONE]\n\n" % _encode(self._usage_event(stream.usage))
         return b"data: [DONE]\n\n"
 
@@ -55,7 +55,7 @@ class EventWriter:
         event = msgspec.json.decode(data)
         if event.get("usage") is None:
             return True
-        self._annotated = True
+        self._usage_sent = True
         return self._with_usage or bool(event.get("choices"))
 
     def _usage_event(self, usage: Usage) -> Document:
