@@ -8,6 +8,8 @@ folder ``plugins/``, the pins from ``constraint-dependencies``, which uv applies
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
 import os
 import re
@@ -15,7 +17,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -73,10 +77,50 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
 
 
+SLOWEST = 12
+"""How many sessions the last lines of a run name."""
+TOOK: dict[str, float] = {}
+"""Seconds that each session took, by its name."""
+DEBIAN = {
+    "chromium": "chromium",
+    "nginx": "nginx-light",
+    "node": "nodejs",
+    "npm": "npm",
+    "valgrind": "valgrind",
+}  # fmt: skip
+"""Programs that the session ``system`` needs, and the packages of Debian that bring them."""
+
+
+def timed(**options: Any) -> Callable[[Callable[..., None]], Any]:
+    """Register a session, with the options of ``nox.session``, that notes how long it takes."""
+
+    def register(function: Callable[..., None]) -> Any:
+        @functools.wraps(function)
+        def measured(session: nox.Session, **parameters: Any) -> None:
+            began = time.monotonic()
+            try:
+                function(session, **parameters)
+            finally:
+                TOOK[session.name] = time.monotonic() - began
+
+        return nox.session(measured, **options)
+
+    return register
+
+
+@atexit.register
+def show_slowest() -> None:
+    """Print the slowest sessions of a run of several."""
+    if len(TOOK) > 1:
+        print(f"The slowest of {len(TOOK)} sessions, {sum(TOOK.values()):.0f} s in all:")
+        for name, seconds in sorted(TOOK.items(), key=lambda item: -item[1])[:SLOWEST]:
+            print(f"{seconds:7.1f} s  {name}", flush=True)
+
+
 # The menu -------------------------------------------------------------------------------------------------------------
 
 
-@nox.session(python=OLDEST)
+@timed(python=OLDEST)
 def lint(session: nox.Session) -> None:
     """Style, format, and who may import whom."""
     session.install("--group", "lint")
@@ -85,7 +129,7 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports", "--no-cache", env={"PYTHONPATH": os.pathsep.join(source_folders())})
 
 
-@nox.session(python=OLDEST)
+@timed(python=OLDEST)
 def types(session: nox.Session) -> None:
     """Strict mypy over the core, every plugin and the tools of the repository."""
     install_everything(session, "dev", "test", "lint", "docs", "examples")
@@ -94,14 +138,14 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "tests/benchmarks")
 
 
-@nox.session(python=OLDEST)
+@timed(python=OLDEST)
 def repository(session: nox.Session) -> None:
     """The promises around the code: names, public names, secrets, decisions, this menu, the benchmarks' own tests."""
     install_everything(session, "dev", "test", "lint", "bench")
     run_pytest(session, "tests/repository", "tests/benchmarks", *TWO_WORKERS)
 
 
-@nox.session(python=PYTHONS)
+@timed(python=PYTHONS)
 def core(session: nox.Session) -> None:
     """The core's own tests, with the test kit and what it declares."""
     folders = with_declared_plugins(CORE, KIT)
@@ -109,7 +153,7 @@ def core(session: nox.Session) -> None:
     run_pytest(session, "core/tests", *TWO_WORKERS)
 
 
-@nox.session(python=OLDEST, reuse_venv=False)
+@timed(python=OLDEST, reuse_venv=False)
 @nox.parametrize("plugin", ALONE, ids=ALONE)
 def alone(session: nox.Session, plugin: str) -> None:
     """Built wheels of the core and one plugin in a fresh environment: nothing else is needed."""
@@ -122,7 +166,7 @@ def alone(session: nox.Session, plugin: str) -> None:
     run_pytest(session, PLUGINS[plugin] / "tests", *TWO_WORKERS)
 
 
-@nox.session(python=OLDEST, reuse_venv=False)
+@timed(python=OLDEST, reuse_venv=False)
 def fresh(session: nox.Session) -> None:
     """Built wheels in fresh environments: the core alone, the command line with a provider, the recommended set."""
     install_wheels(session, CORE)
@@ -135,7 +179,7 @@ def fresh(session: nox.Session) -> None:
     session.run("python", "tests/fresh/standard.py", "with")
 
 
-@nox.session(python=PYTHONS)
+@timed(python=PYTHONS)
 def pairs(session: nox.Session) -> None:
     """Everything installed once; pairs of plugins that share a hook, chosen by settings."""
     tests = existing(session, "tests/combinations")
@@ -143,7 +187,7 @@ def pairs(session: nox.Session) -> None:
     run_pytest(session, *tests, "--ignore-glob=*/test_combo_*.py", *TWO_WORKERS)
 
 
-@nox.session(python=OLDEST)
+@timed(python=OLDEST)
 @nox.parametrize("name", COMBINATIONS, ids=COMBINATIONS)
 def combos(session: nox.Session, name: str) -> None:
     """Everything installed once; one named set of plugins end to end."""
@@ -151,7 +195,7 @@ def combos(session: nox.Session, name: str) -> None:
     run_pytest(session, f"tests/combinations/test_combo_{name}.py")
 
 
-@nox.session(python=OLDEST)
+@timed(python=OLDEST)
 def acceptance(session: nox.Session) -> None:
     """Everything installed once; real servers, the built-in model, broken wires."""
     tests = existing(session, "tests/acceptance", "tests/faults")
@@ -159,7 +203,20 @@ def acceptance(session: nox.Session) -> None:
     run_pytest(session, *tests, *TWO_WORKERS)
 
 
-@nox.session(python=OLDEST)
+@timed(python=OLDEST)
+def system(session: nox.Session) -> None:
+    """Programs of the system that it installs: a browser, Node, nginx, valgrind. It runs where CI is set."""
+    tests = existing(session, "tests/system")
+    if "CI" not in os.environ:
+        session.skip("it installs packages of the system; to run it all the same: CI=1 nox -s system")
+    install_system_packages(session)
+    install_everything(session, "test", "bench")
+    install_node_packages(session)
+    session.env["LOCALAGENT_SYSTEM"] = "1"
+    run_pytest(session, *tests)
+
+
+@timed(python=OLDEST)
 def minimums(session: nox.Session) -> None:
     """The lowest versions that the core and the plugins declare pass their tests."""
     folders = [CORE, *PLUGINS.values()]
@@ -170,7 +227,7 @@ def minimums(session: nox.Session) -> None:
     run_pytest(session, *(folder / "tests" for folder in folders if (folder / "tests").exists()), *TWO_WORKERS)
 
 
-@nox.session(python=NEWEST)
+@timed(python=NEWEST)
 def docs(session: nox.Session) -> None:
     """The documentation; a warning fails. The pages land in docs/_build/html."""
     install_everything(session, "docs")
@@ -184,14 +241,14 @@ def docs(session: nox.Session) -> None:
         )
 
 
-@nox.session(python=OLDEST)
+@timed(python=OLDEST)
 def examples(session: nox.Session) -> None:
     """Every Python block of the README and the documentation runs."""
     install_everything(session, "test", "examples")
     run_pytest(session, "-p", "docs._ext.run_examples", "-p", "no:randomly", *existing(session, "README.md", "docs"))
 
 
-@nox.session(python=OLDEST, reuse_venv=False)
+@timed(python=OLDEST, reuse_venv=False)
 @nox.parametrize("role", ROLES, ids=ROLES)
 def templates(session: nox.Session, role: str) -> None:
     """A plugin rendered from the template passes its tests and types beside the core in a fresh environment."""
@@ -208,7 +265,7 @@ def templates(session: nox.Session, role: str) -> None:
         session.error(f"`localagent plugins` does not show {role}-sample as active:\n{listed}")
 
 
-@nox.session(python=NEWEST, default=False)
+@timed(python=NEWEST, default=False)
 def bench(session: nox.Session) -> None:
     """The benchmark report, as JSON and as a table; `-- --quick` makes a short one."""
     (script,) = existing(session, "tests/benchmarks/run.py")
@@ -216,7 +273,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", script, *session.posargs)
 
 
-@nox.session(python=NEWEST, default=False)
+@timed(python=NEWEST, default=False)
 def full(session: nox.Session) -> None:
     """All tests with their whole counts instead of the scaled-down ones. Takes long."""
     install_everything(session, "dev", "test", "lint")
@@ -224,7 +281,7 @@ def full(session: nox.Session) -> None:
     run_pytest(session, "--timeout=7200", "-o", "faulthandler_timeout=7300")
 
 
-@nox.session(python=OLDEST, default=False)
+@timed(python=OLDEST, default=False)
 def pins(session: nox.Session) -> None:
     """Resolve the newest versions that fit together and write them into pyproject.toml."""
     manifest = ROOT / "pyproject.toml"
@@ -247,7 +304,8 @@ def existing(session: nox.Session, *paths: str) -> list[str]:
 
 
 def run_pytest(session: nox.Session, *arguments: str | Path) -> None:
-    session.run("python", "-m", "pytest", *map(str, arguments), *session.posargs)
+    slowest = ("--durations=5", "--durations-min=3")
+    session.run("python", "-m", "pytest", *slowest, *map(str, arguments), *session.posargs)
 
 
 def workspace_pins() -> list[str]:
@@ -265,6 +323,46 @@ def install_everything(session: nox.Session, *groups: str) -> None:
     """Install the workspace as a user's checkout has it, and dependency groups beside it."""
     editables = [argument for folder in (CORE, *PLUGINS.values()) for argument in ("-e", with_extras(folder))]
     session.install("-r", "pyproject.toml", *editables, *(f"--group={group}" for group in groups))
+
+
+def install_system_packages(session: nox.Session) -> None:
+    """Install the programs of ``DEBIAN`` that are missing; skip the session where that is impossible."""
+    missing = missing_programs(list(DEBIAN))
+    if not missing:
+        return
+    packages = [DEBIAN[program] for program in missing]
+    apt = privileged_apt()
+    if apt is None:
+        session.skip(f"{', '.join(missing)} are missing; as root: apt-get install {' '.join(packages)}")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    session.run(*apt, "update", "-q", external=True, env=quiet)
+    session.run(*apt, "install", "-q", "-y", "--no-install-recommends", *packages, external=True, env=quiet)
+
+
+def missing_programs(names: list[str]) -> list[str]:
+    """Return the programs that are not there, also where only root looks for them."""
+    return [name for name in names if not (shutil.which(name) or shutil.which(name, path="/usr/sbin"))]
+
+
+def privileged_apt() -> list[str] | None:
+    """Return the command that installs packages of Debian; None where there is none, or no right to use it."""
+    if shutil.which("apt-get") is None:
+        return None
+    if os.geteuid() == 0:
+        return ["apt-get"]
+    free = (
+        shutil.which("sudo")
+        and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
+    )
+    return ["sudo", "-n", "apt-get"] if free else None
+
+
+def install_node_packages(session: nox.Session) -> None:
+    """Install the npm packages that the tests of the system name, below ``build/``."""
+    folder = ROOT / "build/system/node"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "tests/system/node/package.json", folder)
+    session.run("npm", "install", "--no-audit", "--no-fund", f"--prefix={folder}", external=True)
 
 
 def own_test_group(plugin: Path) -> list[str]:

@@ -12,7 +12,7 @@ from nox import registry
 
 SESSIONS = {
     "acceptance", "alone", "bench", "combos", "core", "docs", "examples", "fresh", "full", "lint", "minimums", "pairs",
-    "pins", "repository", "templates", "types",
+    "pins", "repository", "system", "templates", "types",
 }  # fmt: skip
 
 
@@ -39,3 +39,25 @@ def test_the_menu_is_complete(menu: dict[str, Any]) -> None:
 def test_only_slow_and_writing_sessions_are_off_by_default(menu: dict[str, Any]) -> None:
     """`nox` without arguments runs everything else."""
     assert {name for name, session in menu.items() if not session.default} == {"bench", "full", "pins"}
+
+
+def test_what_the_system_lacks_is_named(menu: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program is looked for in the folders of root as well; without apt-get nothing is installed."""
+    noxfile = menu["system"].func.__globals__
+    assert noxfile["missing_programs"](["sh", "no-such-program"]) == ["no-such-program"]
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert noxfile["privileged_apt"]() is None
+
+
+def test_the_slowest_sessions_are_shown(menu: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """Slowest first, with the sum of all; nothing after a single session."""
+    noxfile = menu["system"].func.__globals__
+    took, show = noxfile["TOOK"], noxfile["show_slowest"]
+    took.update({"lint": 2.0})
+    show()
+    assert capsys.readouterr().out == ""
+    took.update({"core-3.11": 30.0})
+    show()
+    took.clear()
+    shown = ["The slowest of 2 sessions, 32 s in all:", "   30.0 s  core-3.11", "    2.0 s  lint"]
+    assert capsys.readouterr().out.splitlines() == shown
