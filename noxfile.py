@@ -230,7 +230,7 @@ def minimums(session: nox.Session) -> None:
 @timed(python=NEWEST)
 def docs(session: nox.Session) -> None:
     """The documentation; a warning fails. The pages land in docs/_build/html."""
-    install_everything(session, "docs")
+    session.install("-e", str(CORE), "--group=docs")
     with tempfile.TemporaryDirectory(prefix=CANARY) as home:
         build = ("sphinx-build", "-W", "--keep-going", "-E", "-q", *session.posargs, "docs", "docs/_build/html")
         session.run(*build, env={"HOME": home, "LOCALAGENT_CANARY": CANARY})

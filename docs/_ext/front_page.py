@@ -1,14 +1,13 @@
 """What the first page shows and nobody writes by hand: the table of plugins, and the picture of a request's way.
 
 Both are made from the specifications of the hooks and from the plugins of this repository, in the order of a request.
-``python docs/_ext/front_page.py`` writes them: the table into the README and the landing page, the picture into
-``docs/_static/request.svg``. A test compares what is committed with what would be written.
+``docs/_ext/generate.py`` writes them: the table into the README and the landing page, the picture into
+``docs/_static/request.svg``.
 """
 
 from __future__ import annotations
 
 import importlib
-import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,8 +22,8 @@ from localagent.plugin_api.kinds import IMPL_ATTRIBUTE, SPEC_ATTRIBUTE, HookSpec
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs/_static/request.svg"
 BEGIN, END = "<!-- plugins: generated -->", "<!-- end of plugins -->"
-PAGES = {"README.md": "", "docs/index.md": "../"}
-"""The pages with a table of plugins, and the way from each to the root of the repository."""
+PAGES = {"README.md": "{folder}/README.md", "docs/index.md": "reference/plugins.md#{name}"}
+"""The pages with a table of plugins, and where each links a plugin's name."""
 
 ROLES = (
     "standard", "core", "cli", "gateway", "request", "cache", "catalog", "select", "tokenize", "rate", "limit",
@@ -86,14 +85,14 @@ def implemented(plugin: type[Plugin]) -> frozenset[str]:
     return frozenset(name for name in dir(plugin) if hasattr(getattr(plugin, name, None), IMPL_ATTRIBUTE))
 
 
-def table(found: Sequence[Described], prefix: str = "") -> str:
+def table(found: Sequence[Described], link: str) -> str:
     """Return the table of plugins as Markdown.
 
     Args:
         found: The distributions.
-        prefix: The way from the page to the root of the repository.
+        link: The address of one, with ``{folder}`` and ``{name}`` for its own.
     """
-    rows = [f"| [`{one.name}`]({prefix}{one.folder}/README.md) | {one.summary} |" for one in found]
+    rows = [f"| [`{one.name}`]({link.format(folder=one.folder, name=one.name)}) | {one.summary} |" for one in found]
     return "\n".join(["| install | what it is |", "|---|---|", *rows])
 
 
@@ -229,12 +228,5 @@ def _box(left: int, top: int, width: int, name: str, plugins: Sequence[str]) -> 
 def pages(root: Path = ROOT) -> dict[Path, str]:
     """Return every generated file with the text that it should have."""
     found = described(root)
-    made = {root / name: with_table((root / name).read_text(), table(found, prefix)) for name, prefix in PAGES.items()}
+    made = {root / name: with_table((root / name).read_text(), table(found, link)) for name, link in PAGES.items()}
     return {**made, root / PICTURE.relative_to(ROOT): picture(specs(), found)}
-
-
-if __name__ == "__main__":
-    for path, text in pages().items():
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
-            print(re.sub(f"^{re.escape(str(ROOT))}/", "", str(path)))

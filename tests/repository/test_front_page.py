@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "docs/_ext"))
 
 import front_page
 
-REFRESH = "run: uv run python docs/_ext/front_page.py"
+REFRESH = "run: uv run python docs/_ext/generate.py"
 
 
 def test_the_generated_parts_are_fresh() -> None:

@@ -1,0 +1,56 @@
+"""The commands of ``localagent``, from the commands themselves: usage, arguments, options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from localagent_cli import CommandLine, Terminal, logs
+from localagent_cli.application import localagent as application
+
+INTRODUCTION = """# Commands
+
+Every command of `localagent`, as its `--help` describes it; a command of a plugin is there where the plugin is
+installed. [The command line](command-line.md) explains exit codes, output and configuration."""
+
+
+def page() -> str:
+    """Return the page."""
+    terminal = Terminal()
+    with (
+        logs(terminal) as log,
+        click.Context(application, obj=CommandLine(terminal, log), info_name="localagent") as top,
+    ):
+        return "\n\n".join([INTRODUCTION, *sections(application, top)]) + "\n"
+
+
+def sections(command: click.Command, context: click.Context) -> Iterator[str]:
+    """Yield a section for a command and for each command below it."""
+    if context.parent is not None:
+        yield section(command, context)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None, name
+            with click.Context(inner, info_name=name, parent=context) as below:
+                yield from sections(inner, below)
+
+
+def section(command: click.Command, context: click.Context) -> str:
+    """Return what there is to know of one command."""
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    parts = [f"## {context.command_path}", f"```text\n{usage}\n```", " ".join((command.help or "").split())]
+    rows = [row for one in command.get_params(context) if (row := option(one, context))]
+    if rows:
+        parts.append("\n".join(["| option | what it does |", "|---|---|", *rows]))
+    return "\n\n".join(part for part in parts if part)
+
+
+def option(parameter: click.Parameter, context: click.Context) -> str:
+    """Return the row of an option; empty for an argument, and for the help that every command has."""
+    record = parameter.get_help_record(context)
+    if record is None or not isinstance(parameter, click.Option) or "--help" in parameter.opts:
+        return ""
+    name, what = (" ".join(text.split()).replace("|", "\\|") for text in record)
+    return f"| `{name}` | {what} |"
