@@ -208,7 +208,7 @@ def system(session: nox.Session) -> None:
     """Programs of the system that it installs: a browser, Node, nginx, valgrind. It runs where CI is set."""
     tests = existing(session, "tests/system")
     if "CI" not in os.environ:
-        session.skip("it installs packages of the system; to run it all the same: CI=1 nox -s system")
+        session.skip("it installs packages of the system; to run it anyway: CI=1 nox -s system")
     install_system_packages(session)
     install_everything(session, "test", "bench")
     install_node_packages(session)

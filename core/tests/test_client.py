@@ -156,7 +156,7 @@ async def test_a_provider_that_fails_badly_is_a_typed_error(method: str) -> None
 
 @pytest.mark.virtual
 async def test_health_is_asked_of_all_at_once() -> None:
-    """Each says how it is; whoever does not answer in time is not well."""
+    """Each says how it is; anyone who does not answer in time is not well."""
     async with client(with_lists({"a": ["x"], "b": Overloaded("busy"), "c": 600.0})) as asker:
         begun = asyncio.get_running_loop().time()
         states = await asker.health(timeout=5.0)
@@ -308,7 +308,7 @@ async def test_a_plugin_that_cannot_close_keeps_nothing_open() -> None:
 
 
 async def test_a_provider_that_cannot_close_keeps_nothing_open() -> None:
-    """Connections and plugins are closed all the same."""
+    """Connections and plugins are closed anyway."""
     events: list[str] = []
     fake = fake_provider_plugin()
 
@@ -359,7 +359,7 @@ async def test_calls_under_way_end_with_the_client() -> None:
 
 
 async def test_requests_at_once_open_it_once() -> None:
-    """Whoever comes first opens, the others wait."""
+    """Anyone who comes first opens, the others wait."""
     events: list[str] = []
     asker = client(None, lifecycle("cache-a", events))
     await asyncio.gather(*(asker.chat("Hello.") for _ in range(5)))
@@ -368,7 +368,7 @@ async def test_requests_at_once_open_it_once() -> None:
 
 
 def test_it_belongs_to_one_event_loop_at_a_time() -> None:
-    """Another one, while the first is open, is told to make its own; when the first has ended it opens anew."""
+    """Another one, while the first is open, is told to make its own; when the first has ended it opens again."""
     asker = client()
     with asyncio.Runner() as one, asyncio.Runner() as two:
         one.run(asker.chat("Hello."))
@@ -383,7 +383,7 @@ def test_it_belongs_to_one_event_loop_at_a_time() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 async def test_it_opens_anew_in_a_forked_child() -> None:
-    """The child uses nothing of its parent's, and closing it there leaves the parent's open."""
+    """The child uses none of its parent's resources, and closing it there leaves the parent's open."""
     asker = client()
     await asker.chat("Hello.")
     child = os.fork()

@@ -21,7 +21,7 @@ FEW = 100
 
 
 class Stubborn(Plugin):
-    """Goes on for a while, whoever cancels it."""
+    """Goes on for a while, no matter who cancels it."""
 
     name = "guard-stubborn"
 
@@ -34,7 +34,7 @@ class Stubborn(Plugin):
 
 
 class Deaf(Plugin):
-    """Does something in the background that never ends, whoever cancels it."""
+    """Does something in the background that never ends, no matter who cancels it."""
 
     name = "guard-deaf"
     ended = False

@@ -50,7 +50,7 @@ def test_the_tree_is_drawn_as_it_is() -> None:
 
 
 def test_every_error_is_public() -> None:
-    """Whoever catches one can import it."""
+    """Anyone who catches one can import it."""
     assert {kind.__name__ for kind in KINDS} <= set(errors.__all__)
 
 
@@ -72,7 +72,7 @@ def test_every_error_says_what_follows(kind: type[LocalAgentError]) -> None:
 
 
 def test_codes_are_not_shared_between_branches() -> None:
-    """A code names one class, but for the few that are a case of their parent's."""
+    """A code names one class, except for the few that are a case of their parent's."""
     named = [kind for kind in KINDS if "default_code" in vars(kind)]
     assert len({kind.default_code for kind in named}) == len(named)
 
@@ -82,7 +82,7 @@ def test_codes_are_not_shared_between_branches() -> None:
                          ids=["copy", "deepcopy", "pickle"])  # fmt: skip
 def test_errors_can_be_handed_on(kind: type[LocalAgentError], way: object) -> None:
     """Across processes, with everything that they hold."""
-    error = kind("It failed.", hint="Mend it.", provider="p", target="p/m at here", retry_after=1.5, code="special")
+    error = kind("It failed.", hint="Fix it.", provider="p", target="p/m at here", retry_after=1.5, code="special")
     error.request_id, error.attempts = "la-1", 3
     again = way(error)  # type: ignore[operator]
     assert type(again) is kind

@@ -131,7 +131,7 @@ def test_after_a_fork(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_forked_child_ends_by_itself(tmp_path: Path) -> None:
-    """A child that never asks, and leaves the usual way, closes nothing of its parent's and does not hang."""
+    """A child that never asks, and leaves the usual way, closes none of its parent's resources and does not hang."""
     script = """
         import warnings
         warnings.simplefilter("ignore", DeprecationWarning)

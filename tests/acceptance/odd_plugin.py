@@ -61,7 +61,7 @@ def installed(folder: Path) -> dict[str, str]:
 
     Its settings: ``once`` is a folder that it makes when it starts, so that the second that tries fails; ``fail`` makes
     it fail in ``record_metric``; ``note`` is a file to which it writes how many processes there are; ``wait`` is a file
-    for which it waits when it starts; ``hang_once`` is a folder that it makes when it starts: whoever makes it hangs;
+    for which it waits when it starts; ``hang_once`` is a folder that it makes when it starts, and then it hangs;
     ``block`` makes it block the event loop when it starts.
     """
     about = folder / "localagent_odd-1.2.3.dist-info"

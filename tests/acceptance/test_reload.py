@@ -1,4 +1,4 @@
-"""What a reload keeps and what it begins anew; what is said when it succeeds in part; what a kill leaves behind."""
+"""What a reload keeps and what it begins again; what is said when it succeeds in part; what a kill leaves behind."""
 
 from __future__ import annotations
 

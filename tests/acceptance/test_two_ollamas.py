@@ -88,7 +88,7 @@ def test_a_raw_text_and_embeddings_survive_the_way_as_well() -> None:
 
 
 async def test_another_ollama_answers_through_the_gateway(proxy: RealServer) -> None:
-    """Nothing is lost between the two of the same tongue: options, what else it is told, and its times."""
+    """Nothing is lost between two servers of the same API: options, other fields, and times."""
     name = f"ollama/{proxy.model}"
     async with (
         serving(proxy.url) as url,

@@ -1,4 +1,4 @@
-"""What Sphinx reads from the sources holds nothing of the machine that reads it: no variable, path or name."""
+"""What Sphinx reads from the sources holds no part of the machine that reads it: no variable, path or name."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_every_package_is_typed(plugins: list[Path], core_source: Path) -> None:
     assert [package.name for package in packages if not (package / "py.typed").exists()] == []
 
 
-# What a plugin's name says of a technique, of the schema that all share, or in plain English, is not its alone.
+# What a plugin's name says about a technique, of the schema that all share, or in plain English, is not its alone.
 COMMON_WORDS = {"openai", "sqlite", "memory", "pool", "fast", "savings", "busy", "least", "retry", "gateway", "catalog"}
 
 

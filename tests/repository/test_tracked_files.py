@@ -1,4 +1,4 @@
-"""Nothing of anybody's machine is in the repository: no registry, no home folder, no key."""
+"""No trace of a development machine is in the repository: no registry, no home folder, no key."""
 
 from __future__ import annotations
 

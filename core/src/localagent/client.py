@@ -28,7 +28,7 @@ class Client:
     """Sends requests through a pipeline of its own.
 
     Opened by ``async with``, or by its first request; then it belongs to that event loop. In a forked child, and when
-    its event loop has ended, it opens anew.
+    its event loop has ended, it opens again.
 
     Args:
         settings: A ``Settings`` object, a mapping of the same shape as the settings file, or the file's path. None

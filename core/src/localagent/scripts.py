@@ -43,7 +43,7 @@ class _Shared:
 
     @classmethod
     def forked(cls) -> None:
-        """Forget the parent's loop and lock: nothing of them lives in a forked child."""
+        """Forget the parent's loop and lock: they do not live in a forked child."""
         cls.lock = threading.Lock()
         cls.running = None
 

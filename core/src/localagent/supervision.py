@@ -72,7 +72,7 @@ def ending(code: int) -> str:
 
 @attrs.define
 class Liveness:
-    """When a process that does not answer counts as gone. Pure arithmetic: whoever asks tells what came of it.
+    """When a process that does not answer counts as gone. Pure arithmetic: the caller reports the results.
 
     Attributes:
         every: Seconds between an answer and the next question.

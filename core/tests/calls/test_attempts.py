@@ -154,7 +154,7 @@ async def test_a_refused_candidate_gives_everything_back() -> None:
 
 
 async def test_all_refused_waits_for_the_earliest_time() -> None:
-    """Then the round starts anew; waiting is not in flight and no attempt."""
+    """Then the round starts again; waiting is not in flight and no attempt."""
     waits = {"a": 5.0, "b": 3.0}
     begun = now()
 

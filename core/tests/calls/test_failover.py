@@ -139,7 +139,7 @@ async def test_a_target_that_hangs_does_not_take_the_time_of_the_next(
 async def test_the_users_own_limits_leave_time_too(
     hang: Callable[[Attempt], Any], timeouts: dict[str, str], streamed: bool
 ) -> None:
-    """A call's time that is shorter than the sum of the limits reaches the next target all the same."""
+    """A call's time that is shorter than the sum of the limits reaches the next target anyway."""
     fake = alias_of({"hangs": OK, "well": OK}, hang)
     async with client_of(fake, Next, providers={"fake": {"type": "fake", "timeouts": timeouts}}) as client:
         start = now()

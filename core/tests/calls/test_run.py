@@ -318,7 +318,7 @@ async def test_an_entry_under_another_key_is_no_answer() -> None:
 
 
 async def test_answers_are_stored_under_the_target_that_answered() -> None:
-    """What the second model of an alias said is no answer of the first one."""
+    """The answer of an alias's second model is not an answer of the first one."""
     known = Cache()
     fake = fake_provider_plugin([Overloaded("busy"), Reply("from small")], models=("big", "small"))
 
@@ -354,7 +354,7 @@ async def nothing() -> None: ...
 
 
 async def test_a_plugin_may_store_without_looking_up() -> None:
-    """Whoever only collects answers hears of them, as the hook says."""
+    """Anyone who only collects answers hears of them, as the hook says."""
     heard: list[CacheEntry] = []
 
     async def cache_store(entry: CacheEntry) -> None:
@@ -424,7 +424,7 @@ async def test_calls_go_at_most_two_deep() -> None:
 
 
 async def test_a_childs_deadline_is_its_parents() -> None:
-    """It cannot take longer than whoever waits for it; both end at once, with one error for the user."""
+    """It cannot take longer than anyone who waits for it; both end at once, with one error for the user."""
     sees = Observer()
     async with client_of(fake_provider_plugin(Reply(after=60.0)), Summariser("request-one"), sees,
                          step_timeouts={"pre_request": 50.0}) as client:  # fmt: skip

@@ -1,4 +1,4 @@
-"""Streams: what is seen before the commit point, behind it, and how they end, whoever ends them."""
+"""Streams: what is seen before the commit point, behind it, and how they end, no matter who ends them."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def now() -> float:
     ids=["refused", "first event", "behind the role", "cut", "ended", "garbage"],
 )
 async def test_a_failure_before_content_moves_on_unseen(failure: Any) -> None:
-    """The user sees the second target only; nothing of the first one's events, and no step has seen them either."""
+    """The user sees the second target only; no event of the first one reaches it or any step."""
     seen: list[Chunk] = []
 
     class Watches:
@@ -402,7 +402,7 @@ async def test_a_stream_may_be_closed_before_it_begins_and_after_it_ended() -> N
 
 
 async def test_a_client_that_closes_interrupts_its_streams() -> None:
-    """Whoever reads on is told that the answer is not whole; it is never taken for the end."""
+    """Anyone who reads on learns that the answer is not whole; it is never taken for the end."""
     fake = fake_provider_plugin(pieces("a", 60.0, "b"))
     async with Client({"health": {"enabled": False}}, plugins=[fake], environment={}) as client:
         stream = client.stream("Hello.")

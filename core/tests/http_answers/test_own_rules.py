@@ -82,7 +82,7 @@ async def test_own_rules_hold_for_every_answer(site: str) -> None:
 
 
 async def expect_quota(ask: Callable[[Client], Awaitable[Any]], said: bytes) -> None:
-    """Let a server answer, and expect what the provider type's rule says of it."""
+    """Let a server answer, and expect what the provider type's rule says about it."""
     async with FaultServer((ReadRequest(), Send(said))) as server, client_of(server) as client:
         with pytest.raises(QuotaExhausted):
             await ask(client)

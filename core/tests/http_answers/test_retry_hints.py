@@ -94,7 +94,7 @@ HINTS: dict[str, tuple[dict[str, str], Any, float | None]] = {
     "Gemini's RetryInfo": ({}, gemini("34s"), 34.0),
     "Gemini's RetryInfo with a fraction": ({}, gemini("34.5s"), 34.5),
     "Gemini's RetryInfo in an array": ({}, [gemini("34s")], 34.0),
-    "Gemini's RetryInfo that is none": ({}, gemini(34), None),
+    "an invalid RetryInfo of Gemini": ({}, gemini(34), None),
     "epoch seconds": ({"x-ratelimit-reset": str(int(WALL) + 15)}, None, 15.0),
     "epoch milliseconds": ({"x-ratelimit-reset": str(int(WALL + 15) * 1000)}, None, 15.0),
     "an epoch in the past": ({"x-ratelimit-reset": str(int(WALL) - 15)}, None, None),

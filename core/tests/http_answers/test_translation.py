@@ -67,7 +67,7 @@ CALLERS = {400, 404, 410, 413, 415, 418, 422}
 
 @pytest.mark.parametrize("status", sorted({*range(400, 432), 451, *range(494, 498), 499} - {419, 420, 427, 430}))
 def test_only_what_the_user_wrote_is_the_user_s_fault(status: int) -> None:
-    """All else is told by a status from 500 on, or asks to go slower; and it helps to ask another target."""
+    """Everything else has a status from 500 on, or asks to go slower; and it helps to ask another target."""
     error = answered(status, openai_error("No."))()
     assert isinstance(error, RequestRejected) == (status in CALLERS)
     assert (error.status < 500) == (status in CALLERS | {402, 429, 499})
@@ -117,7 +117,7 @@ def test_a_server_s_sentence_is_kept_whatever_the_status(status: int) -> None:
 
 
 def test_a_quoted_sentence_stands_between_ours_and_what_to_do() -> None:
-    """It is told once, also where it is the message."""
+    """It is reported once, also where it is the message."""
     assert str(answered(402, openai_error("Top up.", type="x"))()) == (
         f'No money or no quota is left (HTTP 402, x). [{TARGET}] The server said: "Top up." '
         "Check the plan and the billing of provider 'openai'."
@@ -136,7 +136,7 @@ def test_a_quoted_sentence_stands_between_ours_and_what_to_do() -> None:
     ],
 )
 def test_what_must_not_or_cannot_be_shown_is_no_detail(case: Answered) -> None:
-    """What is said of a wrong key, pages, and nothing."""
+    """What is said about a wrong key, pages, and nothing."""
     assert case().detail is None
 
 
@@ -178,7 +178,7 @@ BODIES: dict[str, bytes] = {
     "deep but whole": b"[" * 900 + b"]" * 900,
     "a number too long": b'{"error": {"code": ' + b"9" * 10_000 + b"}}",
     "digits too long": b'{"error": {"code": "' + b"9" * 10_000 + b'"}}',
-    "a place that is none": b'{"detail": [{"loc": true, "msg": null}, 1, {"loc": [[1], {}, 1e9]}]}',
+    "an invalid place": b'{"detail": [{"loc": true, "msg": null}, 1, {"loc": [[1], {}, 1e9]}]}',
     "superscript digits": '{"error": {"code": "⁴²⁹"}}'.encode(),
     "null": b"null",
     "a number": b"1",

@@ -82,7 +82,7 @@ LACKING: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
 async def test_a_provider_without_its_keys_is_left_out(
     lacking: dict[str, Any], environment: dict[str, str], why: str
 ) -> None:
-    """The others answer; whoever asks for it reads provider, variable or file, and what to do."""
+    """The others answer; anyone who asks for it reads provider, variable or file, and what to do."""
     async with FaultServer(ANSWERS) as server, client(server.url, lacking, environment) as made:
         assert (await made.chat("Hello.", model="there/m")).text == "Red."
         with pytest.raises(SettingsError) as caught:
@@ -98,7 +98,7 @@ async def test_a_provider_without_its_keys_is_left_out(
 
 
 async def test_of_several_keys_those_that_are_there_are_used() -> None:
-    """Each keeps its number; that one is missing is told."""
+    """Each keeps its number; the missing one is reported."""
     keys = {"keys": [{"env": "ONE"}, UNSET, {"env": "THREE"}]}
     async with FaultServer(ANSWERS) as server, client(server.url, keys, {"ONE": "1", "THREE": "3"}) as made:
         runtime = await made.runtime()
@@ -126,7 +126,7 @@ async def test_an_alias_skips_a_provider_that_is_left_out(caplog: pytest.LogCapt
 
 @pytest.mark.parametrize("default", [{}, {"default_model": "gone/m"}], ids=["no default", "a default"])
 async def test_alone_it_is_the_error_of_a_request_that_names_no_model(default: dict[str, str]) -> None:
-    """Opening is no error: nothing was asked yet."""
+    """Opening is not an error: nothing was asked yet."""
     settings = {"providers": {"gone": {"type": "wire", "keys": [UNSET]}}, "health": {"enabled": False}, **default}
     async with Client(settings, plugins=[AiohttpConnectPlugin, WirePlugin], environment={}) as made:
         with pytest.raises(SettingsError, match="NOT_THERE"):

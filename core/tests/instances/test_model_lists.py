@@ -1,4 +1,4 @@
-"""Model lists: questions to an instance are shared, whoever leaves; what rows tell."""
+"""Model lists: questions to an instance are shared, no matter who leaves; what rows tell."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def test_a_failure_reaches_all_as_errors_of_their_own() -> None:
 
 @pytest.mark.virtual
 async def test_closing_ends_questions() -> None:
-    """Whoever waits is told; closing does not wait for a server."""
+    """Callers that wait get an error; closing does not wait for a server."""
     slow = Slow()
     client = Client({}, plugins=[fake_provider_plugin("ok")], environment={})
     async with client:
@@ -136,7 +136,7 @@ async def test_a_kept_connection_that_breaks_is_asked_again_over_a_new_one() -> 
 
 
 async def test_a_check_does_not_rely_on_a_kept_connection() -> None:
-    """One that breaks because it was idle would say nothing of the server's health."""
+    """One that breaks because it was idle would say nothing about the server's health."""
     fresh: list[bool] = []
 
     async def check(instance: Any, transport: Any, phases: Any) -> None:

@@ -58,7 +58,7 @@ async def test_an_unfit_name_is_refused_by_every_operation_before_anything_is_se
 async def test_a_name_that_is_no_text_is_refused(name: Any) -> None:
     """With the same error, and not with one of Python's."""
     async with Client({}, plugins=[fake_provider_plugin()]) as client:
-        with pytest.raises(InvalidRequest, match="no text"):
+        with pytest.raises(InvalidRequest, match="must be text"):
             await client.chat("Hi", model=name)
 
 

@@ -217,7 +217,7 @@ async def test_instances_of_two_providers_cannot_share_an_id() -> None:
 
 @pytest.mark.virtual
 async def test_a_provider_is_opened_once_when_it_is_first_needed() -> None:
-    """Whoever comes meanwhile waits for the same opening; a failure is not remembered."""
+    """Anyone who comes meanwhile waits for the same opening; a failure is not remembered."""
     openings: list[float] = []
 
     async def opens() -> None:

@@ -108,7 +108,7 @@ def test_a_plain_gate_gives_the_first_objection() -> None:
 
 @both
 async def test_all_are_told_whatever_one_does(awaits: bool) -> None:
-    """A step that raises is counted; the others hear all the same, and so does not the user."""
+    """A step that raises is counted; the others hear anyway, and so does not the user."""
     failures, heard = PluginFailures(CLOCK), []
 
     def listener(error: Exception | None) -> Step:

@@ -80,7 +80,7 @@ async def test_the_calls_deadline_ends_a_step_before_its_limit() -> None:
 
 @pytest.mark.virtual
 async def test_a_cancellation_from_outside_stays_one() -> None:
-    """Whoever cancels the task is not told that a step failed."""
+    """Anyone who cancels the task is not told that a step failed."""
     task = asyncio.ensure_future(asked_alone(step_of(sleeps_for(10.0), limit=60.0)))
     await asyncio.sleep(1.0)
     task.cancel()

@@ -19,7 +19,7 @@ CALM: dict[str, Any] = {"health": {"enabled": False}}
 
 @attrs.frozen
 class CounterSettings:
-    """What the counter is told."""
+    """What the counter learns."""
 
     step: int = 1
 

@@ -226,7 +226,7 @@ async def test_an_object_that_could_not_be_entered_may_be_tried_again() -> None:
 
 
 def test_an_object_is_free_when_the_event_loop_of_its_client_has_ended() -> None:
-    """Nobody can close that client any more; it opens anew on another loop."""
+    """Nobody can close that client any more; it opens again on another loop."""
     mine = Mine()
     one = client(mine)
 
@@ -241,7 +241,7 @@ def test_an_object_is_free_when_the_event_loop_of_its_client_has_ended() -> None
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 async def test_an_object_is_free_in_a_forked_child() -> None:
-    """The client of the parent is none that the child could close."""
+    """The client of the parent cannot be closed by the child."""
     mine = Mine()
     async with client(mine):
         child = os.fork()
@@ -316,7 +316,7 @@ async def test_a_plugin_of_a_factory_moves_when_the_factory_is_the_same() -> Non
             assert (await plugin_of(third)).word == "third"
 
 
-# What is none ---------------------------------------------------------------------------------------------------------
+# Not a plugin ---------------------------------------------------------------------------------------------------------
 
 
 def silent(settings: MySettings):  # type: ignore[no-untyped-def]
@@ -361,7 +361,7 @@ def test_what_is_no_plugin_is_refused(source: Any, reason: str) -> None:
 
 
 def test_text_is_told_where_names_belong() -> None:
-    """Whoever passes a name wants an installed plugin."""
+    """Anyone who passes a name wants an installed plugin."""
     wrong: Any = "cache-memory"
     with pytest.raises(PluginError) as caught:
         as_loaded([wrong])

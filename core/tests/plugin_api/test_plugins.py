@@ -79,7 +79,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 
 def test_finding_imports_nothing(install: Install) -> None:
-    """What is installed is read from metadata; a plugin whose import would fail is found all the same."""
+    """What is installed is read from metadata; a plugin whose import would fail is found anyway."""
     install("localagent-cache-tiny", "raise RuntimeError('imported')")
     (found,) = find_plugins().values()
     assert (found.name, found.distribution, found.version) == ("cache-tiny", "localagent-cache-tiny", "1.2")
@@ -127,7 +127,7 @@ def test_a_plugin_may_be_off_by_default(install: Install) -> None:
 
 @pytest.mark.parametrize("source", FORMS.values(), ids=FORMS)
 def test_an_entry_point_may_name_a_factory_or_an_object(install: Install, source: str) -> None:
-    """What a class says of itself is read from the class of what it gives; the entry point names the plugin."""
+    """What a class says about itself is read from the class of what it gives; the entry point names the plugin."""
     install("localagent-guard-tiny", source)
     assert [report.state for report in load_plugins(None)[1]] == ["idle"]
     loaded, _ = load_plugins(["guard-tiny"])
@@ -197,7 +197,7 @@ def test_a_missing_plugin_is_named_with_the_command_that_installs_it() -> None:
 
 
 def test_another_plugin_of_the_same_role_is_not_near() -> None:
-    """Whoever wants Gemini did not mean OpenAI."""
+    """Anyone who wants Gemini did not mean OpenAI."""
     error = missing_plugin("provider-gemini", ["provider-openai", "provider-ollama"])
     assert error.hint == "See: localagent plugins"
 

@@ -1,4 +1,4 @@
-"""Cache keys: the whole request makes the key, but for the few fields that change nothing."""
+"""Cache keys: the whole request makes the key, except for the few fields that change nothing."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ def test_usage_is_read_wherever_it_stands(last: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("usage", [{}, {"cost": 0}, []])
 def test_usage_that_says_nothing_takes_nothing_back(usage: Any) -> None:
-    """Counts that were told before stay."""
+    """Counts that were reported before stay."""
     first = chunk(said(content="x"), usage={"prompt_tokens": 3, "completion_tokens": 2})
     assert ended(first, encode({"choices": [], "usage": usage})).usage == Usage(3, 2, 5)
 

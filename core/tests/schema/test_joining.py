@@ -75,7 +75,7 @@ def test_no_events_make_an_answer_without_choices() -> None:
 
 @pytest.mark.parametrize("last", [{}, {"delta": {}}, {"delta": None}])
 def test_a_whole_message_is_kept_behind_which_nothing_comes(last: dict[str, Any]) -> None:
-    """An empty delta is no message."""
+    """An empty delta is not a message."""
     events = [
         encode({"choices": [choice]}) for choice in ({"message": {"content": "x"}}, {"finish_reason": "stop", **last})
     ]
@@ -274,7 +274,7 @@ def test_a_legacy_function_call_is_assembled() -> None:
     assert message(*events)["function_call"] == {"name": "weather", "arguments": ARGUMENTS}
 
 
-# What is no answer
+# Not an answer
 
 
 @pytest.mark.parametrize(

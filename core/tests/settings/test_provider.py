@@ -41,7 +41,7 @@ def test_an_instance_is_an_address_or_a_table() -> None:
 
 
 def test_clocks_caps_and_pool_are_written_with_units() -> None:
-    """What is left out keeps the default."""
+    """A missing setting keeps its default."""
     table = {
         "timeouts": {"connect": "250 ms", "first_token": "2 min"},
         "size_limits": {"event": "1 MiB"},
@@ -106,7 +106,7 @@ def test_a_key_in_a_header_is_told_where_it_belongs() -> None:
 
 
 def test_a_link_local_address_is_refused_unless_it_is_meant() -> None:
-    """A cloud's credentials are one request away from whoever can write an address."""
+    """A cloud's credentials are one request away from anyone who can write an address."""
     table = {"instances": ["http://10.0.0.5", "http://169.254.169.254/latest"]}
     error = refusal(table)
     assert error.message.startswith("localagent.toml: providers.vllm.instances[1]: a link-local address")

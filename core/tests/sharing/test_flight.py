@@ -237,7 +237,7 @@ async def test_a_leaver_touches_nobody() -> None:
 
 
 async def test_the_last_to_leave_ends_the_flight() -> None:
-    """The server is told at once, and who comes then is asked anew."""
+    """The server learns it at once, and the next caller asks it again."""
     sees, fake = Observer(), fake_provider_plugin([Reply(after=9.0), Reply("two")])
     async with client_of(fake, sees) as client:
         tasks = [chat(client), chat(client)]
@@ -278,7 +278,7 @@ async def test_removal_is_by_identity() -> None:
 
 
 async def test_the_flight_lasts_as_long_as_its_most_patient_waiter() -> None:
-    """One that waits shorter is told so at its own time; one that comes later makes the flight last longer."""
+    """One with a shorter timeout ends at its own time; a later one makes the flight last longer."""
     fake = fake_provider_plugin(Reply("late", after=9.0))
     async with client_of(fake) as client:
         begun = client_time()
@@ -392,7 +392,7 @@ async def test_the_answer_is_stored_behind_the_waiters() -> None:
 
 
 async def test_an_answer_that_is_being_stored_may_be_too_old() -> None:
-    """A call that wants it fresher is asked anew."""
+    """A call that wants it fresher is asked again."""
     fake, known = fake_provider_plugin([Reply("one"), Reply("two")]), Cache(slow=3.0)
     async with client_of(fake, known) as client:
         await chat(client)
@@ -418,7 +418,7 @@ async def test_a_call_that_only_a_cache_may_answer_joins_no_flight() -> None:
         await task
 
 
-# What is told of it ---------------------------------------------------------------------------------------------------
+# What is reported about it --------------------------------------------------------------------------------------------
 
 
 async def test_exactly_one_metric_of_a_flight_carries_its_attempts() -> None:
@@ -448,7 +448,7 @@ async def test_a_flight_that_all_left_is_carried_by_the_last() -> None:
 
 
 async def test_a_receipt_says_that_the_work_was_shared() -> None:
-    """It shows the attempts all the same, and the steps of its own call."""
+    """It shows the attempts anyway, and the steps of its own call."""
 
     async def pre_request(call: Call, request: Request) -> None: ...
 

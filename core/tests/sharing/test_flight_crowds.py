@@ -122,7 +122,7 @@ async def test_a_crowd_costs_one_answer_beside_failures_and_what_all_left(ask: A
     assert len({answer for _, answer in survivors}) == 1
     assert len({name for name, _ in survivors}) == len(survivors)
 
-    # What the waiters' own figures say of it, which know nothing of the server.
+    # What the waiters' own figures say about it, which know nothing about the server.
     carried = Counter(metric.status for metric in observer.metrics if not metric.coalesced and not metric.cached)
     assert carried == {"ok": 1, "failed": asked["failed"], "cancelled": asked["cancelled"]}
     assert sum(metric.attempts for metric in observer.metrics) == len(fake.asked)

@@ -16,7 +16,7 @@ def chunk(size: int, letter: str = "x") -> Chunk:
 
 
 def test_a_reader_gets_the_past_and_then_what_comes() -> None:
-    """Each event once, in order, whoever joined when."""
+    """Each event once, in order, no matter who joined when."""
     log = FlightLog()
     early = log.join()
     log.add([chunk(1, "a")])
@@ -29,7 +29,7 @@ def test_a_reader_gets_the_past_and_then_what_comes() -> None:
 
 
 def test_all_is_kept_up_to_a_mebibyte() -> None:
-    """Whoever joins until then gets the beginning; one byte more, and nobody may join."""
+    """Anyone who joins until then gets the beginning; one byte more, and nobody may join."""
     log = FlightLog()
     reader = log.join()
     log.add([chunk(1024 * 1024)])
@@ -55,7 +55,7 @@ def test_what_one_has_not_read_is_held() -> None:
 
 
 def test_the_source_pauses_for_the_fastest_reader() -> None:
-    """A quarter of a mebibyte behind is too far, one byte less is not; reading or its leaving decides anew."""
+    """A quarter of a mebibyte behind is too far, one byte less is not; reading or its leaving decides again."""
     log = FlightLog()
     fast, slow = log.join(), log.join()
     log.add([chunk(256 * 1024 - 1)])

@@ -347,7 +347,7 @@ async def test_a_failure_before_content_moves_on_unseen() -> None:
     [(Overloaded("busy"), Overloaded), (200.0, UpstreamTimeout), (b'data: {"nothing', StreamInterrupted)],
 )
 async def test_a_failure_behind_content_interrupts_all(failure: Any, cause: type[LocalAgentError]) -> None:
-    """Each has what it had read as ``partial``; nothing is stored, and the next one is asked anew."""
+    """Each has what it had read as ``partial``; nothing is stored, and the next one is asked again."""
     sees, known = Observer(), Cache()
     fake = fake_provider_plugin([pieces("a", 1.0, "b", 1.0, failure, ends=False), pieces("whole")])
     async with client_of(fake, sees, known) as client:
@@ -430,7 +430,7 @@ async def test_a_reader_that_falls_too_far_behind_is_ended() -> None:
     assert sees.outcomes == ["ok"]
 
 
-# What is told of it ---------------------------------------------------------------------------------------------------
+# What is reported about it --------------------------------------------------------------------------------------------
 
 
 async def test_exactly_one_metric_of_a_flight_carries_its_attempts() -> None:
@@ -446,7 +446,7 @@ async def test_exactly_one_metric_of_a_flight_carries_its_attempts() -> None:
 
 
 async def test_a_receipt_says_that_the_stream_was_shared() -> None:
-    """The attempts stand in it all the same."""
+    """The attempts stand in it anyway."""
     fake = fake_provider_plugin(pieces("a", 1.0, "b"))
     async with client_of(fake) as client:
         async with streamed(client, receipt=True) as one, streamed(client, receipt=True) as two:

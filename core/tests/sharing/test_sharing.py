@@ -169,7 +169,7 @@ async def _one_batch(chance: random.Random, operations: int) -> None:
 
 
 async def test_three_targets_of_an_alias_are_looked_up_in_order() -> None:
-    """Not more; an answer of the fourth is kept all the same, for who asks for that model."""
+    """Not more; an answer of the fourth is kept anyway, for who asks for that model."""
     names = ("m1", "m2", "m3", "m4", "m5")
     fake, known = fake_provider_plugin(Reply("ok"), models=names), Cache()
     targets = [f"fake/{name}" for name in names]

@@ -1,4 +1,4 @@
-"""What an attrs class says of the settings that fill it."""
+"""What an attrs class says about the settings that fill it."""
 
 from __future__ import annotations
 

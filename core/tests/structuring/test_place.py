@@ -1,4 +1,4 @@
-"""Where a value stands in the settings, and what an error may say of it."""
+"""Where a value stands in the settings, and what an error may say about it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_last_key_is_kept_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("value", ["fast", 12, 1.5, True, "30 sec"])
 def test_a_short_plain_value_is_shown(value: object) -> None:
-    """Whoever mistyped it sees it again."""
+    """Anyone who mistyped it sees it again."""
     assert " = " in HERE.key("timeout").wrong(value, "a duration").message
 
 
@@ -45,7 +45,7 @@ def test_a_short_plain_value_is_shown(value: object) -> None:
     ],
 )
 def test_a_value_that_is_long_nested_or_like_a_key_is_not_shown(value: object) -> None:
-    """Its kind is told in its stead."""
+    """Its kind is reported instead."""
     message = HERE.key("timeout").wrong(value, "a duration").message
     assert message.startswith("localagent.toml: timeout: expected a duration, not ")
     assert str(value) not in message
@@ -74,7 +74,7 @@ def test_an_unknown_name_gets_the_nearest_right_one() -> None:
 
 
 def test_an_unknown_name_gets_the_list_of_right_ones() -> None:
-    """Or is told that there are none."""
+    """Or learns that there are none."""
     assert HERE.key("pool").unknown("colour", ["wait", "limit"]).message == (
         "localagent.toml: pool.colour is unknown: expected limit or wait."
     )

@@ -195,7 +195,7 @@ def test_a_path_is_meant_from_the_folder_of_the_file() -> None:
 
 
 def test_a_field_that_settings_cannot_hold_is_the_defect_of_the_class() -> None:
-    """It is no fault of whoever wrote the settings."""
+    """It is no fault of anyone who wrote the settings."""
     with pytest.raises(TypeError, match="complex"):
         structure(Odd, {"picture": 1}, where=FILE)
 

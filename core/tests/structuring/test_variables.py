@@ -37,7 +37,7 @@ async def test_a_number_that_is_none_is_one_error(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["{", "[]", '{"a": 1}', "null", "true", "[" * 5000, '"text"'])
 async def test_a_document_that_is_none_is_one_error(value: str) -> None:
-    """Also one that is no JSON, or nested too deep."""
+    """Also one that is not JSON, or nested too deeply."""
     error = await refusal({"LOCALAGENT_SHARED": value})
     assert isinstance(error, SettingsError)
     assert "LOCALAGENT_SHARED" in error.message

@@ -176,7 +176,7 @@ async def test_a_cancellation_from_outside_is_not_the_timers() -> None:
 
 
 async def test_a_cancellation_from_outside_at_the_same_time_wins() -> None:
-    """Whoever cancels the task gets it cancelled, although the timer fired in the same turn."""
+    """Anyone who cancels the task gets it cancelled, although the timer fired in the same turn."""
 
     async def waits() -> object:
         clock = timer()

@@ -28,7 +28,7 @@ async def test_others_get_turns_before_a_long_step_as_it_is_long(size: int, turn
 
 
 async def test_long_steps_of_several_tasks_are_kept_apart() -> None:
-    """Whoever takes them: each comes so many turns behind the one before."""
+    """Anyone who takes them: each comes so many turns behind the one before."""
     taken: list[int] = []
 
     async def work(counted: Turns) -> None:

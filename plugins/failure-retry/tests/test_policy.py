@@ -128,7 +128,7 @@ STALE = UpstreamServerError("Closed.", advice=Advice(same=True, next=True, later
 
 @pytest.mark.parametrize("untried", [True, False])
 def test_a_stale_connection_is_repeated_at_once_where_it_was(untried: bool) -> None:
-    """It may have been closed while it was idle, which says nothing of the server; the limits hold all the same."""
+    """It may have been closed while it was idle, which says nothing about the server; the limits hold anyway."""
     assert decided(failed(A, STALE), untried=untried) == Retry("same")
     elsewhere = Retry("next") if untried else None
     assert decided(failed(A, STALE, times=2), untried=untried) == elsewhere
@@ -257,7 +257,7 @@ def test_each_class_of_backoff_has_its_cap() -> None:
 
 
 def test_a_hint_is_waited_for_with_a_quarter_more_at_most() -> None:
-    """Never less than the server asked for; those who were told the same do not come back together."""
+    """Never less than the server asked for; callers that were given the same time do not come back together."""
     drawn = waits(failed(A, RateLimited("", retry_after=8.0)))
     assert 8.0 <= min(drawn) < 8.1
     assert 9.9 < max(drawn) <= 10.0
@@ -289,7 +289,7 @@ def test_a_hint_that_is_too_long_ends_the_call(hint: float, left: float, allowed
 
 
 def test_max_wait_is_a_setting() -> None:
-    """Whoever has time may wait longer."""
+    """Anyone who has time may wait longer."""
     assert decided(failed(A, RateLimited("", retry_after=300.0)), max_wait=300.0) is not None
 
 

@@ -47,7 +47,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Served]]
 
 @pytest.fixture(autouse=True)
 def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeyStore:
-    """The keys of a state folder of the test's own; those of whoever runs the tests are not looked at."""
+    """The keys of a state folder of the test's own; those of anyone who runs the tests are not looked at."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return KeyStore(gateway_folder(Settings(), os.environ), time.time)
 

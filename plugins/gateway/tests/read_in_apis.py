@@ -1,4 +1,4 @@
-"""What the gateway's APIs say of an answer, read back from their bytes; each by the rules of its own API."""
+"""What the gateway's APIs say about an answer, read back from their bytes; each by the rules of its own API."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def read_by_responses(response: dict[str, Any]) -> Told:
 
 
 def _object(text: str) -> Any:
-    """Return the input that pieces make; text that is no JSON stays text."""
+    """Return the input that pieces make; text that is not JSON stays text."""
     try:
         return json.loads(text or "{}")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Keys, prompts and what upstreams say of them are in no log line, header, metric or error body.
+"""Keys, prompts and what upstreams say about them are in no log line, header, metric or error body.
 
 The client's and the provider's key and the prompt are canaries. Every log record down to DEBUG, the access log, the
 headers of every answer, every metric, and the body of every error are searched for them, whole and in half.
@@ -57,7 +57,7 @@ def echoing(status: int) -> Callable[[ReceivedRequest], Script]:
 
 
 def garbling(received: ReceivedRequest) -> Script:
-    """An upstream whose answer is no JSON."""
+    """An upstream whose answer is not JSON."""
     return (ReadRequest(), Send(answer(200, ECHO.encode())))
 
 

@@ -119,7 +119,7 @@ async def test_a_step_that_fails_lets_nobody_in(serve: Any) -> None:
 
 
 async def test_settings_cannot_put_own_keys_first(serve: Any) -> None:
-    """The place of the gateway's own step is no matter of taste."""
+    """The place of the gateway's own step is not a matter of taste."""
     order = {"gateway_authenticate": ["gateway", "zz-badge"]}
     with pytest.raises(PluginError, match="must stand after"):
         async with Client({"order": order}, plugins=[GatewayPlugin, Badge]):

@@ -251,7 +251,7 @@ async def test_a_host_of_ours_is_served(serve: Any, host: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS, ids=[way.path for way in WAYS])
 async def test_what_is_too_large_or_too_deep_is_refused(serve: Any, way: Way) -> None:
-    """413 for the body's bytes, depth and values, 415 for compression, 400 for messages, and for what is no JSON."""
+    """413 for the body's bytes, depth and values, 415 for compression, 400 for messages, and for what is not JSON."""
     deep: Any = "x"
     for _ in range(30):
         deep = [deep]

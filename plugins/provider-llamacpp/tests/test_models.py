@@ -74,7 +74,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     """Nothing there, a folder, a pipe that would block for ever, a file as folder."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_bytes(WHOLE)
-    for name, sentence in [("none", "There is no"), ("", "is no file"), ("pipe", "is no file"), ("file/x", "There is")]:
+    said = {"none": "There is no", "": "is not a file", "pipe": "is not a file", "file/x": "There is"}
+    for name, sentence in said.items():
         with pytest.raises(SettingsError, match=sentence):
             find_model(str(tmp_path / name))
 
@@ -207,7 +208,7 @@ def test_only_models_on_the_hub_may_need_the_network() -> None:
 
 
 def test_a_file_is_told_from_another(tmp_path: Path, distribution: Path) -> None:
-    """By its path, its size and when it was written; one that is not here has no mark, and is no error."""
+    """By its path, its size and when it was written; one that is not here has no mark, and is not an error."""
     path = tmp_path / "model.gguf"
     path.write_bytes(WHOLE)
     os.utime(path, ns=(1, 1))

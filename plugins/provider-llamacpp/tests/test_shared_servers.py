@@ -84,7 +84,7 @@ async def asked(made: Client) -> str | None:
 
 
 async def test_a_model_that_cannot_be_loaded_is_the_same_error(tmp_path: Path) -> None:
-    """Whoever asks is told what the process that runs the servers was told."""
+    """Every caller gets what the process that runs the servers got."""
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"not a model")
     async with shared(broken, tmp_path), client(broken, tmp_path) as made:
@@ -94,7 +94,7 @@ async def test_a_model_that_cannot_be_loaded_is_the_same_error(tmp_path: Path) -
 
 
 async def test_the_owner_s_end_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
-    """When whoever runs the servers leaves, requests fail and say so."""
+    """When anyone who runs the servers leaves, requests fail and say so."""
     async with client(tiny_model, tmp_path) as made:
         async with shared(tiny_model, tmp_path):
             await ask(made)
@@ -128,7 +128,7 @@ async def test_a_line_that_is_none_of_ours_ends_its_connection_only(
 
 
 async def test_a_reload_may_start_a_model_that_was_given_up(tiny_model: Path, tmp_path: Path) -> None:
-    """A client that comes later asks for it anew."""
+    """A client that comes later asks for it again."""
     model = tmp_path / "late.gguf"
     model.write_bytes(tiny_model.read_bytes()[:500_000])  # noqa: ASYNC240 - a file of the test
     now = [0.0]

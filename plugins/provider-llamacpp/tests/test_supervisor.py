@@ -283,7 +283,7 @@ def test_delays_grow_and_start_over_when_the_server_was_well_for_a_while(tiny: M
 
 
 def test_a_server_that_dies_three_times_before_it_is_ready_is_given_up(tiny: ModelServerSettings) -> None:
-    """Whoever waits gets the reason, each an error of their own; nothing runs any more."""
+    """Anyone who waits gets the reason, each an error of their own; nothing runs any more."""
 
     async def die() -> None:
         def kill(_: str) -> None:
@@ -304,7 +304,7 @@ def test_a_server_that_dies_three_times_before_it_is_ready_is_given_up(tiny: Mod
 
 
 def test_a_server_that_was_given_up_is_tried_again_when_it_is_asked_for(tiny: ModelServerSettings) -> None:
-    """Not at once: until the delay is over, whoever asks gets the last error. Then it is tried once."""
+    """Not at once: until the delay is over, no matter who asks gets the last error. Then it is tried once."""
     now = [0.0]
     deadly = [True]
 

@@ -116,7 +116,7 @@ def test_what_is_not_counted_is_not_made_up(attempt_of: AttemptOf) -> None:
 
 @pytest.mark.parametrize("reason", ["load", "unload"])
 def test_an_answer_that_only_loaded_is_empty(attempt_of: AttemptOf, reason: str) -> None:
-    """It says nothing of the question."""
+    """It says nothing about the question."""
     with pytest.raises(EmptyResponse):
         chat_response(chat_bytes({"content": ""}, done_reason=reason), attempt_of())
     with pytest.raises(EmptyResponse):

@@ -96,7 +96,7 @@ async def test_settings_and_keys_reach_the_server() -> None:
 
 
 async def test_what_ollama_cannot_say_is_not_sent() -> None:
-    """The server hears nothing of it."""
+    """The server does not hear of it."""
     async with FaultServer(says(SAID)) as server:
         async with client(server) as opened:
             with pytest.raises(InvalidRequest, match="cannot say") as refused:

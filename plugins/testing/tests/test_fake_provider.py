@@ -41,7 +41,7 @@ async def test_it_is_there_without_settings() -> None:
 
 
 async def test_replies_come_as_they_are_written() -> None:
-    """The same for ever, one after the other, or what a function says of the attempt."""
+    """The same for ever, one after the other, or what a function says about the attempt."""
     assert await answers(Reply("a")) == ["a"] * 3
     assert await answers(Overloaded("busy")) == ["Overloaded"] * 3
     assert await answers([Reply("a"), Overloaded("busy"), Reply("b")], 4) == ["a", "Overloaded", "b", "b"]

@@ -122,7 +122,7 @@ async def test_a_function_chooses_by_the_request() -> None:
 
 
 async def test_a_script_may_speak_first() -> None:
-    """Without a reading step nothing is waited for, and what the client sends does not start the script anew."""
+    """Without a reading step nothing is waited for, and what the client sends does not start the script again."""
     async with FaultServer((Send(b"hello"),)) as server, connected(server) as (reader, writer):
         assert await reader.readexactly(5) == b"hello"
         writer.write(GET * 10)

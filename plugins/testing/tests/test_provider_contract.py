@@ -127,7 +127,7 @@ async def test_a_wrong_provider_breaks_the_contract(kind: type[OpenAICompatible]
 
 
 async def test_a_protocol_without_an_operation_must_refuse_it() -> None:
-    """A provider whose protocol has no embeddings may not send them all the same."""
+    """A provider whose protocol has no embeddings may not send them anyway."""
     with pytest.raises(pytest.fail.Exception):
         await contract(OpenAICompatible, ChatOnly()).test_embeddings_are_read()
 

@@ -1,4 +1,4 @@
-"""The pytest plugin: whoever leaks or shows a canary fails, and says what; ``async def`` tests run."""
+"""The pytest plugin: anyone who leaks or shows a canary fails, and says what; ``async def`` tests run."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ async def real() -> AsyncIterator[AiohttpTransport]:
 
 
 async def test_what_was_recorded_plays_again(tmp_path: Path) -> None:
-    """Answers whole and in parts, bytes that are no text, refusals, cut bodies and failed connections."""
+    """Answers whole and in parts, bytes that are not text, refusals, cut bodies and failed connections."""
     path = tmp_path / "tape.json"
     scripts = [
         (ReadRequest(), Send(answer(200, {"text": "é"}, {"X-Own": "1"}))),

@@ -65,7 +65,7 @@ async def test_what_is_ready_goes_before_what_is_due_later() -> None:
 
 @pytest.mark.virtual
 async def test_a_timer_far_away_is_reached_in_jumps() -> None:
-    """The loop never waits longer than a day in one go; a month passes all the same."""
+    """The loop never waits longer than a day in one go; a month passes anyway."""
     loop = asyncio.get_running_loop()
     start = loop.time()
     await asyncio.sleep(30 * 24 * 3600)

@@ -133,7 +133,7 @@ def _port(process: subprocess.Popen[str], pattern: str) -> int:
 def listening(
     command: Sequence[str], port: int, folder: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[int]:
-    """Run a program that was told its port, and may say as much as it likes; gives its process.
+    """Run a program that was given its port, and may say as much as it likes; gives its process.
 
     Args:
         command: The program.

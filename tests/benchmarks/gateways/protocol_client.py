@@ -14,10 +14,10 @@ from answers import KEY, PATH
 
 
 class Receiver(Protocol):
-    """Whoever gets an answer, part by part."""
+    """Anyone who gets an answer, part by part."""
 
     def head_arrived(self, status: int, length: int | None) -> None:
-        """Take the status, and the length of the body where it was told."""
+        """Take the status, and the length of the body where it was given."""
 
     def piece(self, data: bytes) -> None:
         """Take a part of the body."""

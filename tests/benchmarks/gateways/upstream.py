@@ -1,6 +1,6 @@
 """The fake upstream: prepared answers, and streams whose next piece leaves when the one before has arrived.
 
-It lives in the process of the load, on the core that the proxies do not use. A stream is paced by whoever reads it:
+It lives in the process of the load, on the core that the proxies do not use. A stream is paced by anyone who reads it:
 so every piece passes through the proxy alone, however slow it is, and none gains by reading several at once.
 """
 

@@ -22,7 +22,7 @@ class AnswerStream:
             async for chunk in stream:
                 print(chunk.text, end="", flush=True)
 
-    Dropped without either, the connection is closed all the same, with a warning.
+    Dropped without either, the connection is closed anyway, with a warning.
     """
 
     __slots__ = ("_ready", "_run")

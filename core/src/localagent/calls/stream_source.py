@@ -141,7 +141,7 @@ class Upstream:
                 answer.abort()
             elif not answer.ended:
                 self._engine.services.background.begin(_drain(answer), "drain")
-        except (Exception, asyncio.CancelledError):  # the transport's code; the attempt ends all the same
+        except (Exception, asyncio.CancelledError):  # the transport's code; the attempt ends anyway
             log.exception("A connection to %s could not be closed.", self.model or "a model")
 
     async def aclose(self) -> None:

@@ -203,7 +203,7 @@ class Draining(LocalRefusal, code="draining"):
 
 
 class ClientGone(LocalRefusal, status=499, code="client_gone", advice=Advice()):
-    """Whoever asked has left."""
+    """The client has left."""
 
 
 class InternalError(LocalAgentError):

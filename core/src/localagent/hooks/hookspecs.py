@@ -206,7 +206,7 @@ def wrap_stream(call: Call) -> StreamStep | None:
 def record_metric(call: Call, metric: Metric) -> None:
     """Hear of every operation, once: answers, hits, refusals, errors and cancellations.
 
-    When: at the end of the call, in whoever ends it.
+    When: at the end of the call, in the task that ends it.
     Result: none.
     Raise: isolated.
     """

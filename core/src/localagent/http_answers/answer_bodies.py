@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Embeddings(msgspec.Struct, gc=False):
-    """Vectors are long, so nothing of such an answer is decoded before one knows how much it is."""
+    """Vectors are long, so such an answer is only decoded once its size is known."""
 
     data: msgspec.Raw = ABSENT
     usage: msgspec.Raw = ABSENT
@@ -26,7 +26,7 @@ class Embeddings(msgspec.Struct, gc=False):
 
 
 FAILED = "error"
-"""The finish reason of an answer that did not come about, at Mistral and OpenRouter."""
+"""The finish reason of a failed answer, at Mistral and OpenRouter."""
 
 AnyBody = TypeVar("AnyBody", Answer, Embeddings)
 
@@ -70,7 +70,7 @@ def says_failed(answer: Answer, raw: bytes) -> bool:
 
 
 def not_json(attempt: Attempt, why: str, *, again: bool = False) -> UpstreamProtocol:
-    """Return the error of a body that is no JSON object; ``again`` where the same server may do better."""
+    """Return the error of a body that is not a JSON object; ``again`` where the same server may do better."""
     message = f"The server's answer is not the JSON that was asked for ({why})."
     return protocol_error(attempt, message, advice=_AGAIN if again else None)
 

@@ -52,7 +52,7 @@ def is_error(body: bytes) -> bool:
 
 
 def document_of(body: bytes) -> Any:
-    """Decode a body; what is no JSON becomes a document of the same meaning. Never raises."""
+    """Decode a body; what is not JSON becomes a document of the same meaning. Never raises."""
     head = bytes(body[:LOOKED_AT]).removeprefix(b"\xef\xbb\xbf")
     try:
         return msgspec.json.decode(head)

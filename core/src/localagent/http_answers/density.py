@@ -63,7 +63,7 @@ def refuse_dense(raw: bytes, *, numbers: bool = False) -> None:
 async def looked_through(raw: bytes, *, numbers: bool = False) -> bool:
     """Look through a large document in many short steps, between which others run; then wait for a turn to decode it.
 
-    What reads an answer is told by ``checked=``, and does not look through the same bytes in one long step.
+    ``checked=`` tells the reader of an answer so, and it does not look through the same bytes in one long step.
 
     Args:
         raw: The document.

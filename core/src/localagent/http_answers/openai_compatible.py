@@ -129,4 +129,4 @@ class OpenAICompatible:
 
 
 class _ModelList(msgspec.Struct):
-    data: list[Any]  # one row that is no object hides none of the others
+    data: list[Any]  # a row that is not an object hides no other

@@ -16,7 +16,7 @@ KEY_PATTERN = re.compile(
     """
 )
 """Matches what is a key by its form or by the word before it."""
-# How the keys of most other providers look: a bare run of letters and digits. An id such as req_... is none.
+# How the keys of most other providers look: a bare run of letters and digits. An id such as req_... does not look so.
 _LONG = re.compile(r"(?<![A-Za-z0-9_])(?=[0-9]*[A-Za-z])(?=[A-Za-z]*[0-9])[A-Za-z0-9]{32,}")
 _URL = re.compile(r"""(?i)\b([a-z][a-z0-9+.-]{0,15}://)(?:[^\s/"'<>]*@)?([^\s?#"'<>]*)(?:[?#][^\s"'<>]*)?""")
 

@@ -1,8 +1,8 @@
 """How long a server asks to wait, in every form in which servers say it.
 
 Two kinds of hints: what a server *asks* (``retry-after`` and its kin, and Gemini's ``RetryInfo`` in the body) holds for
-any error; when a *window* of a rate limit starts anew is sent with good answers too, and is only a reason to wait where
-the limit itself refused. A hint of nothing (zero, a date in the past) is no hint: the caller's own backoff holds.
+any error; when a *window* of a rate limit starts again is sent with good answers too, and is only a reason to wait
+where the limit itself refused. A hint of nothing (zero, a date in the past) is no hint: the caller's own backoff holds.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def asked_wait(headers: Mapping[str, str], body: Any | None, *, wall_time: float
 
 
 def window_wait(headers: Mapping[str, str], body: Any | None, *, wall_time: float) -> float | None:
-    """Return when the rate limit's windows start anew: the spent one decides, else the longest.
+    """Return when the rate limit's windows start again: the spent one decides, else the longest.
 
     Read are ``x-ratelimit-reset-requests`` and ``-tokens`` (Go durations), ``anthropic-ratelimit-*-reset`` (RFC 3339)
     and ``x-ratelimit-reset`` (epoch seconds or milliseconds), the latter also from the headers that OpenRouter repeats
@@ -110,7 +110,7 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _wait(seconds: float | None, unit: float = 1.0) -> float | None:
-    """Pass a wait that makes sense; what is no number, not above zero or beyond a year is none."""
+    """Pass a wait that makes sense; None for what is not a number, not above zero, or beyond a year."""
     if seconds is None or not 0 < seconds * unit <= YEAR:
         return None
     return seconds * unit

@@ -10,8 +10,8 @@ Two rules keep strangers out of it:
   character, so that no user can write the words that park a key for all others; only rules that concern the request
   alone look further in.
 - A server's own sentence is the error's ``detail``, after ``redact``. It is also the message where the user must change
-  the request; everything else is said in our own words, with the server's code. What is said of a wrong key is never
-  kept: it may show the key. The core drops a detail that repeats the request (``localagent.calls.repetition``).
+  the request; everything else is said in our own words, with the server's code. What a server says about a wrong key is
+  never kept: it may show the key. The core drops a detail that repeats the request (``localagent.calls.repetition``).
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def chat_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more
         more: Further fields of the response, such as ``facts``.
 
     Raises:
-        UpstreamProtocol: It is no chat answer.
+        UpstreamProtocol: It is not a chat answer.
         EmptyResponse: It is one without any choice.
         LocalAgentError: It is an error in the body of a 200, translated.
     """

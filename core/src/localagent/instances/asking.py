@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Question = Callable[["Provider", "Instance", "Transport", PhaseTimer], Awaitable[T]]
-"""Asks: given the provider, the instance, its transport, and what is told which phase begins."""
+"""Asks: given the provider, the instance, its transport, and the timer of its phases."""
 
 
 class Asking:

@@ -121,7 +121,7 @@ class Health:
 
 
 async def _check(provider: Provider, instance: Instance, transport: Transport, phases: PhaseTimer) -> None:
-    phases.fresh = True  # a kept connection that breaks says nothing of the server
+    phases.fresh = True  # a kept connection that breaks says nothing about the server
     await provider.check(instance, transport, phases)
 
 

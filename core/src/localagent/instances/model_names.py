@@ -43,7 +43,7 @@ class ModelNames:
         """Return the targets of a model's name: an alias, ``provider/name``, or empty for the default.
 
         Raises:
-            InvalidRequest: It is no name of a model; see ``check_model_name``.
+            InvalidRequest: It is not the name of a model; see ``check_model_name``.
             ModelNotFound: There is no such alias or provider, or it has no instance.
             NotAllowed: The principal may not use it.
             SettingsError: The provider was left out, because it lacks its keys.

@@ -39,7 +39,7 @@ def _noting(step: Step, subject: Any) -> Iterator[SimpleNamespace]:
     noted = SimpleNamespace(result=None)
     try:
         yield noted
-    except BaseException as error:  # noted and passed on, whoever raised it
+    except BaseException as error:  # noted and passed on, whatever raised it
         noted.result = error
         raise
     finally:

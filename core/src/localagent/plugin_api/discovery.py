@@ -1,4 +1,4 @@
-"""How plugins are found, chosen and loaded, and what is said of those that are not.
+"""How plugins are found, chosen and loaded, and what is reported about those that are not.
 
 Entry points of the group ``localagent`` are read as metadata, once a process; only chosen plugins are imported.
 """
@@ -44,7 +44,7 @@ class Named:
 
 @attrs.frozen
 class Found(Named):
-    """An installed plugin, as its metadata describes it; nothing of it is imported.
+    """An installed plugin, as its metadata describes it; none of it is imported.
 
     Attributes:
         entry: The entry point.
@@ -98,7 +98,7 @@ class Loaded:
         name: The plugin's name.
         source: The class, factory or object that gives it.
         kind: Its class.
-        report: What is said of it.
+        report: What is reported about it.
     """
 
     name: str

@@ -27,7 +27,7 @@ class HttpRequest:
         raw_query: The query as it was sent, repeated parameters included.
         headers: By name; asked for in lower case.
         body: The body as it was sent.
-        peer: The address of whoever asks; empty when unknown.
+        peer: The address of the client; empty when unknown.
         id: Unique id, in logs, errors and answers.
         params: What the route's ``{name}`` stands for.
         local_page: Whether a web page of some program on this machine asks, which nobody has named in the settings.

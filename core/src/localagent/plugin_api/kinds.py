@@ -28,7 +28,7 @@ class Kind(enum.Enum):
     PIPE = "each step receives what the last returned; None means unchanged"
     FIRST = "the first result that is not None; later steps are not asked"
     GATE = "all are asked until one refuses"
-    NOTIFY = "all are told; results do not count"
+    NOTIFY = "all are called; their results do not count"
     CHAIN = "objects, one per consumer, in order: each feeds the next"
     COLLECT = "the list of all results, made once"
 

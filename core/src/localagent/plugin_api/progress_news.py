@@ -1,6 +1,6 @@
 """News about what takes long before an answer can begin: a model that loads, a file that is downloaded.
 
-Whoever does such work logs short texts to ``progress`` at level INFO, as often as there is news; they hold neither
+Code that does such work logs short texts to ``progress`` at level INFO, as often as there is news; they hold neither
 prompts nor keys. The command line shows the newest one until the answer begins. Elsewhere nobody listens::
 
     progress.info("loading %s ... %.1f s", model, seconds)

@@ -95,7 +95,7 @@ class ProviderSetup:
     def fingerprint(self, headers: Mapping[str, str], *more: object) -> str:
         """Return a hash of what decides an instance's answers beside its type and address, for ``Instance``.
 
-        What is remembered of an instance is of no use for one with another fingerprint. No key can be told from it.
+        What is remembered of an instance is of no use for one with another fingerprint. No key can be derived from it.
 
         Args:
             headers: The headers of its requests, its key among them.
@@ -106,7 +106,7 @@ class ProviderSetup:
         return sha256(repr((self.settings, sorted(headers.items()), more)).encode(errors="replace")).hexdigest()
 
     async def refusal(self, answer: HttpAnswer, target: str) -> LocalAgentError:
-        """Return the typed error of an answer whose status says that it is none; the answer is read and closed.
+        """Return the typed error of an answer whose status is an error; the answer is read and closed.
 
         Args:
             answer: The answer.

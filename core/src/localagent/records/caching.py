@@ -76,10 +76,10 @@ def cache_keys(
 ) -> tuple[CacheKey, ...]:
     """Make the keys of a request, one for each distinct model among the targets, in their order.
 
-    A key is the SHA-256 of a versioned canonical encoding of the whole request document but for the fields that change
-    nothing (a deny-list: a field that nobody thought of makes another key), mixed with target, tenant, adapter version
-    and sample. Canonical means sorted keys and no white space, nothing else: 1 and 1.0 differ, a missing field differs
-    from its default. The document is encoded and hashed once for all targets of an alias.
+    A key is the SHA-256 of a versioned canonical encoding of the whole request document except for the fields that
+    change nothing (a deny-list: a field that nobody thought of makes another key), mixed with target, tenant, adapter
+    version and sample. Canonical means sorted keys and no white space, nothing else: 1 and 1.0 differ, a missing field
+    differs from its default. The document is encoded and hashed once for all targets of an alias.
 
     Args:
         request: As it left pre_request.

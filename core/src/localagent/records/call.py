@@ -104,7 +104,7 @@ class Call:
         cache: What caches may do.
         parent: The call of the plugin that sent this one, if any.
         depth: How many parents it has.
-        attempts: The attempts that were sent, oldest first; none once record_metric has been told, but for calls
+        attempts: The attempts that were sent, oldest first; none after record_metric, except for calls
             that record.
         facts: Facts that plugins leave; those of the type ``PublicFact`` are told to users and clients. The core's own
             is ``age``: seconds since the answer was made that a cache had.
@@ -154,7 +154,7 @@ class Call:
 
     @property
     def public_facts(self) -> dict[str, PublicFact]:
-        """The facts that may be told."""
+        """The facts that may leave the process."""
         return {name: fact for name, fact in self.facts.items() if isinstance(fact, PublicFact)} if self.facts else {}
 
     @property

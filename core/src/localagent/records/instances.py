@@ -94,11 +94,11 @@ def check_model_name(name: str) -> None:
         name: ``provider/name`` or an alias; empty for the default model.
 
     Raises:
-        InvalidRequest: It is no text, is longer than 256 characters, consists of blanks, lacks the part before or
+        InvalidRequest: It is not text, is longer than 256 characters, consists of blanks, lacks the part before or
             behind its first slash, or holds control characters, line ends or lone surrogates.
     """
     if not isinstance(name, str):
-        raise InvalidRequest("The name of the model is no text.")
+        raise InvalidRequest("The name of the model must be text.")
     if len(name) > LONGEST:
         raise InvalidRequest(f"The name of the model is longer than {LONGEST} characters.")
     if _UNFIT.search(name):
@@ -143,7 +143,7 @@ class InstanceState:
         failures: Of these, the ones that an error ended.
         streak: Failures since the last success.
         latency: Moving average (weight 0.2) of the seconds of successful attempts; None before the first.
-        health: What checks and traffic say of it.
+        health: What checks and traffic say about it.
         error: The last failure in one sentence; empty while all is well.
         draining: True when it takes no new attempts.
         seen: Clock time of the last success or check; None before the first.

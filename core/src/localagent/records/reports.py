@@ -1,4 +1,4 @@
-"""What is told of a call: its receipt (what each step decided) and its metric (what is recorded of every operation)."""
+"""The reports about a call: its receipt (what each step decided) and its metric (what is recorded of every call)."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class ChatRequest(Request, frozen=True):
         return self.document.get("messages") or []
 
     def check(self) -> None:
-        """Refuse ``messages`` that are missing, empty, or hold something that is no message."""
+        """Refuse ``messages`` that are missing, empty, or hold something that is not a message."""
         messages = self.document.get("messages")
         if not isinstance(messages, list) or not messages:
             raise InvalidRequest(
@@ -81,7 +81,7 @@ class ChatRequest(Request, frozen=True):
             )
         for number, message in enumerate(messages):
             if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-                raise InvalidRequest(f"messages[{number}] is no object with a role.")
+                raise InvalidRequest(f"messages[{number}] must be an object with a role.")
 
 
 class CompletionRequest(Request, frozen=True):

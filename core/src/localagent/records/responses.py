@@ -1,7 +1,7 @@
 """Answers, whole and streamed: the bytes that a server sent, and frozen views that decode as little as is asked for.
 
 A chat answer gets one typed decode (error, usage, finish reasons, text). Everything else stays in ``raw``: caches and
-fronts hand it on, ``document`` decodes it for whoever reads it. A stream is made of chunks; decoders and steps are what
+fronts hand it on, ``document`` decodes it for its reader. A stream is made of chunks; decoders and steps are what
 providers and plugins bring for it.
 """
 
@@ -67,7 +67,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The whole answer, decoded anew at each reading.
+        """The whole answer, decoded again at each reading.
 
         Raises:
             UpstreamProtocol: The server's answer is no valid JSON object.
@@ -77,7 +77,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UpstreamProtocol(f"The answer is no valid JSON ({type(error).__name__}).") from None
         if not isinstance(document, dict):
-            raise UpstreamProtocol("The answer is no JSON object.")
+            raise UpstreamProtocol("The answer is not a JSON object.")
         return document
 
 
@@ -180,7 +180,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The whole event, decoded anew at each reading."""
+        """The whole event, decoded again at each reading."""
         document: dict[str, Any] = msgspec.json.decode(self.data)
         return document
 

@@ -1,6 +1,6 @@
 """The seam between providers and the network.
 
-Providers see nothing of the HTTP client behind it, so that a plugin can bring a faster or a recorded one. One
+Providers do not see the HTTP client behind it, so that a plugin can bring a faster or a recorded one. One
 contract for every transport: ``localagent_testing.TransportContract``.
 """
 
@@ -29,7 +29,7 @@ class SizeLimits:
         error: The body of an error; the rest is left unread.
         event: One event of a stream, and what may come of a stream before its first content.
         stream: All that comes of a stream, decompressed.
-        models: A list of models, or whatever else a server says of itself.
+        models: A list of models, or whatever else a server reports about itself.
     """
 
     body: Bytes = 64 * MIB

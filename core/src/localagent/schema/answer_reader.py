@@ -203,7 +203,7 @@ class AnswerReader:
             events.append(CallPiece(call.place, "".join(pieces)))
 
     def _reason(self) -> FinishReason:
-        """Return the finish reason; some servers end by "stop" although tools are called, or say nothing of use."""
+        """Return the finish reason; some servers end by "stop" although tools are called, or say nothing useful."""
         reason = _FINISH_REASONS.get(self._finish.lower())
         return reason or ("tool_calls" if self._begun else "stop")
 
@@ -242,7 +242,7 @@ _KINDS = (("thinking", Thought), ("reasoning", Thought), ("summary", Thought), (
 
 
 def _parts(content: Any) -> Iterator[Thought | Text | Refusal]:
-    """Yield what a content says that is no string; parts of other kinds, such as images, say nothing here."""
+    """Yield what a content that is not a string says; parts of other kinds, such as images, say nothing here."""
     for each in content if isinstance(content, list) else [content]:
         part = each if isinstance(each, dict) else {"text": each}
         for name in _FIELDS:

@@ -52,7 +52,7 @@ def join_events(events: Iterable[bytes]) -> dict[str, Any]:
             text completion as JSON. Bytes that are no UTF-8 count as U+FFFD.
 
     Raises:
-        UpstreamProtocol: An event is no JSON or has not the shape of an answer, or is nested too deeply.
+        UpstreamProtocol: An event is not JSON or does not have the shape of an answer, or is nested too deeply.
     """
     head: dict[str, Any] = {}
     choices: defaultdict[int, _Choice] = defaultdict(_Choice)

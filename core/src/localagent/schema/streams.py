@@ -6,7 +6,7 @@ fell makes no difference. Nothing here knows a provider, JSON or a socket.
 ``SSEParser`` reads server-sent events by the rules of the WHATWG HTML standard, sections "Parsing an event stream"
 and "Interpreting an event stream". ``NDJSONParser`` reads one JSON document a line.
 
-Payloads stay bytes as they came, so that they can be forwarded unchanged. Whoever needs text decodes them with
+Payloads stay bytes as they came, so that they can be forwarded unchanged. A reader that needs text decodes them with
 ``errors="replace"``: the standard decodes a stream as UTF-8 and puts U+FFFD where it is not.
 
 Size limits are sticky. Events before the one that is too large are still handed out; then every call raises.
@@ -60,7 +60,7 @@ class SSEParser:
     A piece of whole events of one ``data:`` line each, the everyday case, is split without a step per event in
     Python. Everything else is read line by line. The results are equal.
 
-    What a stream leaves unfinished at its end is no event: the standard says to discard it, so there is nothing to
+    What a stream leaves unfinished at its end is not an event: the standard says to discard it, so there is nothing to
     call at the end.
 
     Args:

@@ -1,7 +1,7 @@
 """The log that the readers of one streamed flight share: what has come, and how far each of them is.
 
 A pure state machine: no clock, no await. The flight adds what comes and asks whether to pause; readers read to the end.
-All is kept up to ``KEEP`` bytes, so that whoever joins gets the past. Past it nobody joins, and what all have read is
+All is kept up to ``KEEP`` bytes, so that a late reader gets the past. Past it nobody joins, and what all have read is
 dropped; then nothing bounds the log but its readers, so the source pauses for the fastest of them (``AHEAD``), and one
 that falls too far behind (``BEHIND``) is given up.
 """

@@ -1,4 +1,4 @@
-"""What an attrs class says of the settings that fill it: keys, types, and what is expected, in words.
+"""What an attrs class says about the settings that fill it: keys, types, and what is expected, in words.
 
 Among the types are numbers with a unit or a range, as people write them: durations, sizes, counts, shares. A settings
 class annotates a field with one of them and holds a plain number: ``ttl: Seconds = 3600.0``. The annotation carries a

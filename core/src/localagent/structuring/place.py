@@ -1,6 +1,6 @@
-"""Where a value stands in the settings or the environment, and what an error may say of it.
+"""Where a value stands in the settings or the environment, and what an error may say about it.
 
-Whoever writes a key into the wrong place must not find it in a log: a value is shown only when it is short, stands
+A key that is written into the wrong place must not appear in a log: a value is shown only when it is short, stands
 under a name that does not speak of secrets, and does not look like a key itself.
 """
 
@@ -142,7 +142,7 @@ _ENVIRONMENT = Place("the environment")
 def wrong_variable(name: str, value: str, expected: str) -> SettingsError:
     """Return the error for a variable that does not hold what was expected: its name, its value, what was expected.
 
-    The value is left out where it may be a secret; an empty one counts as none and is no error.
+    The value is left out where it may be a secret; an empty one counts as missing and is not an error.
     """
     hint = f"Correct {name}, or unset it."
     if "@" in value:  # what stands in front of it may be a password

@@ -68,7 +68,7 @@ class Secret:
 
 
 class SecretMissing(SettingsError):
-    """A key that the settings name is not there, cannot be read, or is none."""
+    """A key that the settings name is not there, cannot be read, or is not a key."""
 
 
 @attrs.frozen
@@ -162,7 +162,7 @@ class MissingKeys:
     """What a provider lacks.
 
     Attributes:
-        error: What is said of it.
+        error: What is reported about it.
         left_out: Whether it cannot be asked: it has none of its keys, or lacks a header.
     """
 
@@ -195,7 +195,7 @@ def all_missing_keys(settings: Settings, environment: Mapping[str, str]) -> Iter
 
 
 def left_out(name: str, missing: list[SecretMissing]) -> MissingKeys:
-    """Return what is said of a provider that cannot be asked.
+    """Return what is reported about a provider that cannot be asked.
 
     Args:
         name: The provider's name.

@@ -159,7 +159,7 @@ class Timer:
         return self._task is not None
 
     def end(self, error: LocalAgentError) -> None:
-        """End the call with an error, as if its time were up; whoever waits inside is woken."""
+        """End the call with an error, as if its time were up; a task that waits inside is woken."""
         self.deadline = self._loop.time()
         self._error = error
         if self._task is not None:

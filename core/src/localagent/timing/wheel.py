@@ -13,7 +13,7 @@ import math
 from typing import Protocol
 
 FINE = 64.0
-"""Slots a second: a timer fires at most 16 ms late, and never early, but for the resolution of the loop's clock."""
+"""Slots a second: a timer fires at most 16 ms late, and never early, except for the resolution of the loop's clock."""
 FAR = 60.0
 """Seconds from now beyond which slots are a second long, so that there are never more than a few thousand."""
 

@@ -101,7 +101,7 @@ def _do(future: Future[Any], work: Callable[[], Any]) -> None:
         return
     try:
         result = work()
-    except BaseException as error:  # whoever waits for the work is told what it raised
+    except BaseException as error:  # the caller that waits for the work gets what it raised
         future.set_exception(error)
     else:
         future.set_result(result)

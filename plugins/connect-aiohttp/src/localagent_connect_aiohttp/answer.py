@@ -66,7 +66,7 @@ class AiohttpAnswer:
             data = await content.readany()
         except (aiohttp.ClientError, ConnectionError) as error:
             trouble = broken(error)
-        except BaseException:  # a cancellation, or what inflating raised: whoever reads may not come back to clean up
+        except BaseException:  # a cancellation, or what inflating raised: the reader may not come back to clean up
             self.abort()
             raise
         else:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Phases(Protocol):
-    """Who is told which phase begins: ``localagent.timing.PhaseTimer``, or nobody."""
+    """What learns which phase begins: ``localagent.timing.PhaseTimer``, or nothing."""
 
     phase: Phase
 
@@ -60,7 +60,7 @@ class Exchange:
         reused: Whether it went over a connection that was there already.
         resolved: Whether a name was resolved for it.
         transport: The connection, while a large body is written.
-        ahead: Whether it is no request, but opens a connection for a later one.
+        ahead: Whether it is not a request, but opens a connection for a later one.
     """
 
     __slots__ = ("fresh", "phases", "resolved", "reused", "sending", "transport")
@@ -91,7 +91,7 @@ class Resolver(AbstractResolver):
     """Resolves names through another resolver; says when that phase begins and ends.
 
     Attributes:
-        names: All names that it was asked for; addresses are none.
+        names: All names that it was asked for; addresses do not count.
     """
 
     def __init__(self, inner: AbstractResolver) -> None:
@@ -181,7 +181,7 @@ class Connector(aiohttp.TCPConnector):
         return protocol
 
     async def _connected(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
-        """Connect. When that fails at a remembered address the name is resolved anew, and tried once more."""
+        """Connect. When that fails at a remembered address the name is resolved again, and tried once more."""
         try:
             return await self._forgetful(req, traces, timeout)
         except aiohttp.ClientConnectorError:

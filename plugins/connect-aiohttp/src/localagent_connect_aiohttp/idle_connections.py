@@ -54,7 +54,7 @@ def kept_for(header: str) -> float | None:
         header: Such as ``timeout=5, max=100``.
 
     Returns:
-        Seconds; None when the header says nothing of time.
+        Seconds; None when the header gives no time.
     """
     found = _TIMEOUT.search(header)
     if found is None:

@@ -62,7 +62,7 @@ class Permits:
             self.waited += loop.time() - began
 
     def give(self) -> None:
-        """Give a slot back, or hand it to whoever waits longest."""
+        """Give a slot back, or hand it to the caller that has waited longest."""
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():

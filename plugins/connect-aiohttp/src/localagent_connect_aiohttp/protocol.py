@@ -53,7 +53,7 @@ class StrictProtocol(ResponseHandler):
         return None
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        """End the answer with an error; also whoever reads its body, whom aiohttp forgets when chunks are broken."""
+        """End the answer with an error, also for the reader of its body: aiohttp forgets it when chunks are broken."""
         super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
         payload = self._payload
         if isinstance(exc, HttpProcessingError) and payload is not None and payload.exception() is None:

@@ -14,7 +14,7 @@ class AiohttpConnectSettings:
 
     Attributes:
         limit: The most connections at a time, of all instances together; left out, there is no such limit.
-        profiles: How connections are kept, by the name of a provider or of a type; what is left out stays as it is.
+        profiles: How connections are kept, by the name of a provider or of a type; others stay as they are.
         warm: Connections that are opened at the start, for every instance.
         spare: Connections that are opened beyond those that are needed while load rises.
         connect: Seconds after which an opening of ``warm`` or ``spare`` is given up.

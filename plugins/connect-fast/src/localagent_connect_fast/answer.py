@@ -23,7 +23,7 @@ _NONE = Headers([])
 class FastAnswer:
     """An answer whose head has come; see ``localagent.records.transport.HttpAnswer``.
 
-    Whoever reads waits in ``waiter``, which the connection wakes once a read, and only when there is enough.
+    The reader waits in ``waiter``, which the connection wakes once a read, and only when there is enough.
 
     Attributes:
         status: The status; 0 before the head has come.
@@ -122,7 +122,7 @@ class FastAnswer:
         """Let others run where nothing is waited for: decompressing a MiB takes milliseconds."""
         try:
             await asyncio.sleep(0)
-        except BaseException:  # a cancellation: whoever reads may not come back to clean up
+        except BaseException:  # a cancellation: the reader may not come back to clean up
             self.abort()
             raise
 
@@ -133,7 +133,7 @@ class FastAnswer:
             self.waiter = self.connection.loop.create_future()
             try:
                 await self.waiter
-            except BaseException:  # a cancellation: whoever reads may not come back to clean up
+            except BaseException:  # a cancellation: the reader may not come back to clean up
                 self.abort()
                 raise
 

@@ -1,4 +1,4 @@
-"""One connection: writes requests, and gives what llhttp reads of the answers to whoever asked."""
+"""One connection: writes requests, and gives what llhttp reads of the answers to the callers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Connection(asyncio.BufferedProtocol):
     Attributes:
         kept_since: Time of the loop's clock at which it was last given back.
         reused: Whether it had served before the request that is under way.
-        heard: Whether a byte of the answer to the last request came; an interim answer is none.
+        heard: Whether a byte of the answer to the last request came; an interim answer does not count.
         broken: Whether the peer has ended it.
         reading_paused: Whether nothing is read, because nobody reads what was.
     """
@@ -111,7 +111,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is not one by class
         # Paused whenever anything is not written yet: so it is known, at no cost, whether a request is on its way.
         # asyncio's TLS compares differently, and would be paused all the time with 0.
         transport.set_write_buffer_limits(high=1 if self.origin.tls else 0, low=0)
@@ -261,7 +261,7 @@ class Connection(asyncio.BufferedProtocol):
     # How it ends
 
     def _finish(self, answer: FastAnswer) -> None:
-        """Serve again, if nothing is in doubt; wake whoever reads."""
+        """Serve again, if nothing is in doubt; wake the reader."""
         self._answer = None
         if self._keep and not (self._more or self._writing_paused or self.broken):
             if self.reading_paused:
@@ -281,7 +281,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.resume_reading()
 
     def give_up(self, error: LocalAgentError) -> None:
-        """Close at once; whoever reads is told why."""
+        """Close at once; the reader learns why."""
         answer, self._answer = self._answer, None
         self._transport.abort()
         if answer is not None:

@@ -61,5 +61,5 @@ def no_http(*, begun: bool) -> UpstreamProtocol:
 
 
 def aborted() -> UpstreamServerError:
-    """Return the error for whoever reads an answer that was given up."""
+    """Return the error for the reader of an answer that was given up."""
     return UpstreamServerError("The connection was closed here, before the answer's end.", phase="read", advice=_BROKE)

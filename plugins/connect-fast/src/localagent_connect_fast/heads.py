@@ -51,7 +51,7 @@ class Heads:
             SettingsError: The address or a header holds what HTTP forbids.
         """
         head = self._known.get((method, url))
-        # Compared by what they hold: whoever gave the headers may have changed them since.
+        # Compared by what they hold: the caller may have changed the headers since.
         if head is None or head.headers != headers:
             if len(self._known) >= KEPT:
                 self._known.clear()

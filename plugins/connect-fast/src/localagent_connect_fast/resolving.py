@@ -43,7 +43,7 @@ class Resolver:
         return self._known.pop((host, port), None) is not None
 
     async def resolve(self, host: str, port: int) -> Addresses:
-        """Ask the system; whoever asks for the same meanwhile gets the same answer.
+        """Ask the system; those who ask for the same meanwhile get the same answer.
 
         Raises:
             OSError: There is no such name.

@@ -29,7 +29,7 @@ class FastTransport:
 
     Args:
         instance: Whose pool profile holds.
-        resolver: Resolves names; whoever made it closes it.
+        resolver: Resolves names; its owner closes it.
         settings: Size limits of answers, and whom to trust.
     """
 

@@ -14,7 +14,7 @@ from localagent_failure_retry.settings import RetrySettings
 # Seconds, doubled with each failure of the target. Both, and the limit of 20 s, are those of the AWS SDKs' standard
 # retry mode in its revision of 2026.
 BASES = {"transient": 0.05, "throttle": 1.0}
-HINT_JITTER = 0.25  # of the hint, on top of it: those who were told the same time must not come back together
+HINT_JITTER = 0.25  # of the hint, on top of it: callers that were given the same time must not come back together
 MOST_DOUBLINGS = 60  # beyond every cap, and within what a float holds
 
 
@@ -59,9 +59,9 @@ def decide(
 
     Returns:
         After a kept connection broke, at once: another instance of the same model, or else the same target. The break
-        says nothing of the server, but if it died, asking it again would cost the call a second attempt. Otherwise the
-        next target, at once, as long as one is untried. Then the target that may be asked again soonest, at its time.
-        None when the error says that nothing helps, or no wait is allowed or ends before the deadline.
+        says nothing about the server, but if it died, asking it again would cost the call a second attempt. Otherwise
+        the next target, at once, as long as one is untried. Then the target that may be asked again soonest, at its
+        time. None when the error says that nothing helps, or no wait is allowed or ends before the deadline.
     """
     if latest.error.advice.stale and may_repeat(latest, True, settings):
         return Retry(next((target for target in untried if target.name == latest.target.name), "same"))

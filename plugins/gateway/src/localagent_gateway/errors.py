@@ -101,7 +101,7 @@ class TooSlow(InvalidRequest):
 
 
 class WrongEncoding(InvalidRequest):
-    """The body is compressed, or is no JSON by its own account."""
+    """The body is compressed, or its content type says that it is not JSON."""
 
     status = 415
     default_code = "unsupported_media_type"

@@ -27,7 +27,7 @@ class Signals:
     Attributes:
         ending: Set by the first SIGTERM or SIGINT.
         now: Set by the second.
-        reload: Set by SIGHUP; whoever obeys clears it.
+        reload: Set by SIGHUP; the code that reloads clears it.
         replace: Set by SIGUSR2; the same.
     """
 
@@ -36,7 +36,7 @@ class Signals:
         self.now = asyncio.Event()
         self.reload = asyncio.Event()
         self.replace = asyncio.Event()
-        # SIGUSR1 means nothing here; whoever sends it does not mean to end the server.
+        # SIGUSR1 means nothing here; its sender does not mean to end the server.
         self._asks = {
             signal.SIGHUP: self.reload.set, signal.SIGUSR2: self.replace.set, signal.SIGUSR1: _nothing
         }  # fmt: skip
@@ -62,7 +62,7 @@ class Signals:
         loop = asyncio.get_running_loop()
         for number in ENDS:
             loop.add_signal_handler(number, self._end)
-            signal.signal(number, self._end_now)  # beside the loop's, which hears of each signal all the same
+            signal.signal(number, self._end_now)  # beside the loop's, which hears of each signal anyway
         for number, ask in self._asks.items():
             loop.add_signal_handler(number, ask)
         try:

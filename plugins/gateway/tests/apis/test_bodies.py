@@ -55,7 +55,7 @@ def test_an_object_comes_back_as_it_was_or_is_too_deep(document: dict[str, Any])
 
 
 def test_depth_is_counted_exactly() -> None:
-    """As many levels as allowed, and one more; brackets in texts are none."""
+    """As many levels as allowed, and one more; brackets in texts do not count."""
     assert LIMITS.read(nested(5))
     with pytest.raises(InvalidRequest, match="deeper"):
         LIMITS.read(nested(6))
@@ -88,7 +88,7 @@ def test_a_name_that_could_choose_is_refused_however_it_is_written() -> None:
 
 
 def test_of_a_repeated_name_the_last_counts() -> None:
-    """What is sent on is encoded anew, so that nobody behind us reads another value."""
+    """What is sent on is encoded again, so nobody behind us reads another value."""
     assert LIMITS.read(b'{"model": "a", "model": "b"}') == {"model": "b"}
 
 
@@ -114,13 +114,13 @@ def test_what_is_no_json_is_refused(body: bytes) -> None:
 def test_what_is_no_object_is_refused(body: bytes) -> None:
     """JSON, and still nothing that an API can read."""
     assert decoded(body) is not Ellipsis
-    with pytest.raises(InvalidRequest, match="no JSON object"):
+    with pytest.raises(InvalidRequest, match="must be a JSON object"):
         LIMITS.read(body)
 
 
 @pytest.mark.parametrize("field", ["model", "stream", "stream_options"])
 def test_a_field_of_the_wrong_kind_is_named(field: str) -> None:
-    """Its name is told, its value is not."""
+    """Its name is reported, its value is not."""
     with pytest.raises(InvalidRequest, match=f"The field {field} ") as caught:
         LIMITS.read(json.dumps({field: [CANARY_PROMPT]}).encode())
     assert CANARY_PROMPT not in str(caught.value)

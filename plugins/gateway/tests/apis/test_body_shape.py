@@ -99,7 +99,7 @@ MANY = {
 
 @pytest.mark.parametrize("content", list(MANY.values()), ids=list(MANY))
 def test_too_many_values_are_refused_whatever_they_are(content: bytes) -> None:
-    """With 413; each kind that takes time to decode, and bytes that are no JSON."""
+    """With 413; each kind that takes time to decode, and bytes that are not JSON."""
     with pytest.raises(TooLarge) as caught:
         LIMITS.read(b'{"x":%b}' % content)
     assert caught.value.status == 413

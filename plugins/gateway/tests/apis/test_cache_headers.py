@@ -1,4 +1,4 @@
-"""What a client says of caches, and what it is told: Cache-Control, Cache-Status and Age."""
+"""What a client says about caches, and what it gets: Cache-Control, Cache-Status and Age."""
 
 from __future__ import annotations
 

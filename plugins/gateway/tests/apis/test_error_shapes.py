@@ -1,4 +1,4 @@
-"""An error has the shape of the API that was asked, whatever it is and wherever it comes about."""
+"""An error has the shape of the API that was asked, whatever it is and wherever it occurs."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_a_kind_takes_its_values_and_no_others(kind: Kind, taken: list[Any]) -> 
         if (type(value), value) in accepted:
             assert kind(value, "a.b") is value
         else:
-            with pytest.raises(WrongField, match=f"^The field a.b is {kind.otherwise}") as caught:
+            with pytest.raises(WrongField, match=f"^The field a.b must be {kind.expected}") as caught:
                 kind(value, "a.b")
             assert caught.value.param == "a.b"
 

@@ -35,7 +35,7 @@ async def test_invalid_texts_are_refused_in_the_midst_of_a_right_request(serve: 
 
 
 async def test_valid_texts_that_are_no_request_are_refused(serve: Any) -> None:
-    """400: they are no object, or have no messages."""
+    """400: they are not objects, or have no messages."""
     assert await strange(serve, VALID_VALUES, {400}) == {}
 
 

@@ -71,7 +71,7 @@ async def reported(served: Any, model: str, way: Way = WAYS[0], **headers: str) 
 
 
 def test_the_usual_origins_are_those_of_ollama() -> None:
-    """And what only looks like one is none."""
+    """And what only looks like one is not."""
     assert [origin for origin in USUAL if not LOCAL_PAGE.fullmatch(origin.lower())] == []
     assert [origin for origin in FOREIGN if LOCAL_PAGE.fullmatch(origin.lower())] == []
 

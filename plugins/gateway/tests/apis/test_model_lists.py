@@ -1,4 +1,4 @@
-"""What the settings name is listed whatever upstreams do, and one that fails hides nothing of the others."""
+"""What the settings name is listed whatever upstreams do, and one that fails hides no part of the others."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_what_the_settings_name_is_listed_whatever_upstreams_do(
 async def test_one_upstream_without_a_list_hides_nothing_of_the_others(
     serve: Any, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The healthy one's models are there; a row that is none hides no other."""
+    """The healthy one's models are there; an invalid row hides no other."""
     monkeypatch.setattr(service, "LIST_SECONDS", 0.5)
 
     def script(received: ReceivedRequest) -> Script:

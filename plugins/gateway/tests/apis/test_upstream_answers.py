@@ -101,7 +101,7 @@ def check_ollama(row: Answer, body: bytes, streamed: bool) -> None:
 
 
 def check_responses(row: Answer, body: bytes, streamed: bool) -> None:
-    """No stop sequence is told."""
+    """No stop sequence is reported."""
     response = last_response(body) if streamed else json.loads(body)
     assert ordered(read_by_responses(response)) == ordered(attrs.evolve(row.seen, stop=None))
 
@@ -124,7 +124,7 @@ def whole_call(call: Call) -> Call | None:
 
 
 def ordered(seen: Told) -> Told:
-    """Return what was told with arguments in one form, whatever their white space."""
+    """Return what was reported with arguments in one form, whatever their white space."""
     calls = [
         attrs.evolve(call, arguments=json.dumps(json.loads(call.arguments))) if whole_call(call) else call
         for call in seen.calls
@@ -153,7 +153,7 @@ async def test_a_call_with_something_that_is_no_object_fails_streamed_and_whole(
             for streamed in (True, False):
                 seen = await http.post(path, json={"model": "up/m", "stream": streamed, **ASKED[path]})
                 assert seen.status_code == (502 if fails and not streamed else 200)
-                assert ("no JSON object" in seen.text) is fails, (path, streamed, seen.text)
+                assert ("not a JSON object" in seen.text) is fails, (path, streamed, seen.text)
                 assert "message_stop" not in seen.text
 
 
@@ -172,7 +172,7 @@ FAILURES: dict[str, tuple[dict[str, Any], int]] = {
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("before", [[], [{"choices": [{"index": 0, "delta": {"content": "Yes."}}]}]])
 async def test_an_answer_that_says_that_it_failed_is_an_error(serve: Any, failure: str, before: list[Any]) -> None:
-    """In every API, whole or streamed, before its first content and behind it; what the server said is told."""
+    """In every API, whole or streamed, before its first content and behind it; what the server said is reported."""
     document, status = FAILURES[failure]
     opening = head(200, {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"})
     stream = opening + chunked([sse([*map(encoded, [*before, document]), "[DONE]"])])

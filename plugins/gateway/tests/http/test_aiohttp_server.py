@@ -190,7 +190,7 @@ async def test_head_has_the_head_of_get_and_no_body() -> None:
 
 
 async def test_head_of_a_stream_reads_nothing_of_it() -> None:
-    """The stream is closed all the same."""
+    """The stream is closed anyway."""
     pieces = Pieces(b"data: 1\n\n")
     async with running(answers(HttpStream(pieces, "text/event-stream"))) as served:
         _, _, body = parted(await served.ask(closing(GET.replace(b"GET", b"HEAD"))))
@@ -213,7 +213,7 @@ async def test_an_unheard_of_status_has_no_reason() -> None:
 
 @pytest.mark.parametrize("value", ["a\r\nx-evil: 1", "a\nb", "a\rb", "a\0b"])
 async def test_no_header_begins_another(value: str) -> None:
-    """What a header must not hold is answered by 500; nothing of it goes out."""
+    """What a header must not hold is answered by 500; none of it goes out."""
     async with running(answers(HttpResponse(200, b"{}", {"x-fact": value}))) as served:
         received = await served.ask(closing(GET))
     assert received.startswith(b"HTTP/1.1 500 ")
@@ -282,7 +282,7 @@ async def test_an_old_client_gets_a_stream_without_chunks() -> None:
 
 
 async def test_an_old_client_that_asks_for_it_keeps_its_connection() -> None:
-    """It is told so, because HTTP/1.0 closes when nothing is said."""
+    """The header says so, because HTTP/1.0 closes when nothing is said."""
     old = b"GET / HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"
     async with running(answers(HttpResponse(200, b"{}"))) as served:
         received = await served.ask(old.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n") + old)

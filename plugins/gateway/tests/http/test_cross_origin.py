@@ -48,7 +48,7 @@ async def test_a_page_of_the_settings_may_read(serve: Any, *, stream: bool) -> N
 
 
 async def test_it_may_read_what_went_wrong(serve: Any, keys: KeyStore) -> None:
-    """Without these headers a page is told of a network error, and nobody knows why."""
+    """Without these headers a page sees a network error without a reason."""
     key = keys.create("one")[1].reveal()
     async with serve(origins=(PAGE,), max_body=100) as served, httpx.AsyncClient(base_url=served.url) as http:
         without_key = await http.post(CHAT, json=BODY, headers={"origin": PAGE})
@@ -88,7 +88,7 @@ async def test_whoever_is_no_page_hears_nothing_of_it(serve: Any) -> None:
 
 @pytest.mark.parametrize("wanted", ["", "x-a\u00e4", "x" * 5000, "a;b"])
 async def test_strange_names_of_headers_are_not_repeated(serve: Any, wanted: str) -> None:
-    """What is no list of names is left out of the answer."""
+    """What is not a list of names is left out of the answer."""
     headers = {**BEFORE, "access-control-request-headers": wanted.encode("latin-1")}
     async with (
         serve(plugins=[fake_provider_plugin()], origins=(PAGE,)) as served,

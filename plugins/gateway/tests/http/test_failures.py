@@ -28,7 +28,7 @@ class BodyStream:
 
     Args:
         pieces: What comes before.
-        error: What is raised then; None for a piece that is none.
+        error: What is raised then; None for an invalid piece.
     """
 
     def __init__(self, *pieces: bytes, error: BaseException | None = None, closing: Exception | None = None) -> None:
@@ -73,12 +73,12 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "answers nothing": returning(None),
     "answers a text": returning(CANARY_PROMPT),
     "a header with a line end": returning(HttpResponse(200, b"", {"x": f"a\r\n{CANARY_PROMPT}"})),
-    "a header that is no text": returning(HttpResponse(200, b"", {"x": "\ud800"})),
+    "a header that is not text": returning(HttpResponse(200, b"", {"x": "\ud800"})),
     "a body that is no bytes": returning(HttpResponse(200, CANARY_PROMPT)),  # type: ignore[arg-type]
-    "a status that is none": returning(HttpResponse("200 OK")),  # type: ignore[arg-type]
+    "an invalid status": returning(HttpResponse("200 OK")),  # type: ignore[arg-type]
     "a status of no end": returning(HttpResponse(101)),
-    "headers that are none": returning(HttpResponse(200, b"", None)),  # type: ignore[arg-type]
-    "parts that are none": returning(HttpStream(None, "text/plain")),  # type: ignore[arg-type]
+    "invalid headers": returning(HttpResponse(200, b"", None)),  # type: ignore[arg-type]
+    "an invalid body": returning(HttpStream(None, "text/plain")),  # type: ignore[arg-type]
     "a stream with a bad header": returning(lambda: HttpStream(BodyStream(b"x"), "text/plain", {"x": "a\nb"})),
     "a stream of texts": returning(lambda: HttpStream(BodyStream(), "text/plain")),
     **{
@@ -147,7 +147,7 @@ async def test_what_fails_inside_is_a_500(
 async def test_debug_shows_the_way_to_a_failure(
     serve: Any, caplog: pytest.LogCaptureFixture, canaries: Canaries, kind: str
 ) -> None:
-    """Files, lines and types, and nothing of what was said."""
+    """Files, lines and types, and no part of what was said."""
     caplog.set_level(logging.DEBUG, "localagent.gateway")
     async with (
         serve(plugins=[plugin(HANDLERS[kind])]) as served,
@@ -162,7 +162,7 @@ async def test_debug_shows_the_way_to_a_failure(
 
 
 async def test_errors_whose_shape_fails_are_told_in_openais(serve: Any) -> None:
-    """A plugin's shape that raises, or gives what is no answer, keeps nobody from being answered."""
+    """A plugin's shape that raises, or gives something that is not an answer, keeps nobody from being answered."""
 
     def broken(error: LocalAgentError, request: HttpRequest) -> Any:
         raise ValueError(CANARY_PROMPT)
@@ -204,7 +204,7 @@ async def test_a_stream_that_breaks_has_no_end_and_is_no_success(error: BaseExce
 
 
 async def test_an_error_that_parts_raise_keeps_its_status() -> None:
-    """Before the first piece it is told; behind it the log has its code."""
+    """Before the first piece it is reported; behind it the log has its code."""
     error = UpstreamServerError("It failed.")
     for parts, statuses in ((BodyStream(error=error), b" 502 "), (BodyStream(b"x", error=error), b" 200 ")):
         async with running(answers(HttpStream(parts, "text/plain"))) as served:
@@ -223,7 +223,7 @@ async def test_parts_that_fail_to_close_harm_no_answer() -> None:
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way.streams], ids=lambda way: way.path)
 async def test_a_stream_whose_upstream_breaks_is_logged_by_its_error(serve: Any, capfd: Any, way: Any) -> None:
-    """The client is told in the stream, as its API does it; the log has the error's status and code."""
+    """The client learns it in the stream, as its API does it; the log has the error's status and code."""
     fake = fake_provider_plugin(Reply(pieces=("one", "two", UpstreamServerError("It failed."))))
     async with (
         serve(plugins=[fake], log="all") as served,

@@ -23,7 +23,7 @@ from localagent_testing.contracts.base import CLOSING_SECONDS, often
 MANY = often(300, 10_000)
 PARTS = often(1, 10)
 AT_ONCE = 50
-LATEST = 30.0  # a generous ceiling: an upstream stalls for ever, so that nobody but the gateway closes it
+LATEST = 30.0  # a generous ceiling: an upstream stalls for ever, so nobody but the gateway closes it
 LARGE = 900_000  # bytes; aiohttp stops reading behind half a MiB that nobody asks for
 EVENTS = [{"choices": [{"index": 0, "delta": {"content": f"{number} "}}]} for number in range(12)]
 LAST = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}

@@ -1,4 +1,4 @@
-"""Methods: what a path answers, what it says of that, and HEAD wherever there is GET."""
+"""Methods: what a path answers, what it says about that, and HEAD wherever there is GET."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def test_a_head_of_its_own_comes_before_that_of_get(serve: Any) -> None:
 
 
 async def test_head_reads_nothing_of_a_stream(serve: Any) -> None:
-    """It is closed all the same."""
+    """It is closed anyway."""
     BodyStream.read = BodyStream.closed = 0
     async with serve(plugins=[Added]) as served, httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
         head = await http.head("/added/stream")

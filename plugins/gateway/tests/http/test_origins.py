@@ -94,7 +94,7 @@ async def test_a_page_of_the_host_that_it_asks_may_ask(serve: Any, keys: KeyStor
 
 @pytest.mark.parametrize(("origin", "host"), OTHER)
 async def test_a_page_of_another_host_may_not_ask(serve: Any, keys: KeyStore, origin: str, host: str) -> None:
-    """Also with a good key, and whatever the request says of a proxy."""
+    """Also with a good key, and whatever the request says about a proxy."""
     _, key = keys.create("laptop")
     async with serve(plugins=[fake_provider_plugin()]) as served:
         sent = {"origin": origin, "host": "chat.example", "x-api-key": key.reveal()}
@@ -105,7 +105,7 @@ async def test_a_page_of_another_host_may_not_ask(serve: Any, keys: KeyStore, or
 
 
 async def test_without_keys_both_checks_stay(serve: Any) -> None:
-    """A foreign name that is resolved to this machine is the origin of its own page, and is refused all the same."""
+    """A foreign name that is resolved to this machine is the origin of its own page, and is refused anyway."""
     async with serve(plugins=[fake_provider_plugin()]) as served:
         port = served.url.rpartition(":")[2]
         rebound = {"host": f"evil.example:{port}", "origin": f"http://evil.example:{port}"}

@@ -48,7 +48,7 @@ def statuses(data: bytes) -> tuple[int, ...]:
         head, end, rest = data.partition(b"\r\n\r\n")
         line, *headers = head.split(b"\r\n")
         assert end, f"An answer is cut: {data!r}"
-        assert line.startswith(b"HTTP/"), f"This is no answer: {data!r}"
+        assert line.startswith(b"HTTP/"), f"This is not an answer: {data!r}"
         sizes = [int(header[15:]) for header in headers if header.lower().startswith(b"content-length:")]
         found.append(int(line.split(b" ")[1]))
         data = rest[sum(sizes) :]

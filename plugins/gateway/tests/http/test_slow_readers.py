@@ -96,7 +96,7 @@ def test_who_takes_too_little_is_cut_and_who_reads_on_is_not(rate: int, written:
 
 
 def test_more_that_is_written_is_no_progress() -> None:
-    """A stream goes on while its client takes nothing of it."""
+    """A stream goes on while its client takes no part of it."""
     loop, reader = Loop(), Reader(1_000, 0)
     readers = SlowReaders(cast("asyncio.AbstractEventLoop", loop), LIMIT)
     readers.watch(cast("asyncio.Transport", reader), reader)

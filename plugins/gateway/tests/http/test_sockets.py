@@ -104,7 +104,7 @@ def test_a_host_without_an_address_that_is_here_is_refused(resolves: Any) -> Non
 
 
 def test_a_name_of_the_loopback_never_means_more(resolves: Any) -> None:
-    """Without keys only this machine may ask, whatever a resolver says of localhost."""
+    """Without keys only this machine may ask, whatever a resolver says about localhost."""
     resolves((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("0.0.0.0", 0)), V4)
     with bound(host="localhost") as addresses:
         assert [host for host, _ in addresses] == ["127.0.0.1"]
@@ -147,6 +147,6 @@ def test_another_port_is_chosen_when_one_is_taken_at_a_later_address(
 
 @NEEDS_IPV6
 def test_the_wildcard_of_ipv6_leaves_ipv4_alone() -> None:
-    """Whoever names ``::`` means IPv6, on every system alike."""
+    """Anyone who names ``::`` means IPv6, on every system alike."""
     with bound(host="::", require_keys="always") as ((_, port),), pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=10)

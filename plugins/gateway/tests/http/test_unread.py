@@ -116,7 +116,7 @@ def test_who_leaves_behind_bytes_that_are_not_read_is_noticed(loop: str, leave: 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_a_connection_that_is_read_again_is_watched_no_longer(loop: str) -> None:
-    """Its end is told by the reading; that of another one is still noticed."""
+    """Its end is noticed by the reading; that of another one is still noticed."""
 
     async def check(clients: UnreadClients, one: Unread, client: socket.socket, other: Unread) -> None:
         clients.leave(other.watched)

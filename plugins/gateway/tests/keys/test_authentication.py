@@ -1,4 +1,4 @@
-"""Who is let in, and in whose words the others are told that they are not."""
+"""Who is let in, and in whose words the others are refused."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ async def test_what_is_wrong_with_the_key_files_never_opens_the_gateway(
 async def test_a_store_without_keys_does_not_open_the_gateway(
     serve: Any, keys: KeyStore, tmp_path: Path, emptied: str
 ) -> None:
-    """Its file was cut to nothing, or its rows are gone: it is a store all the same."""
+    """Its file was cut to nothing, or its rows are gone: it is a store anyway."""
     path = tmp_path / "state" / "localagent" / "gateway" / "keys.db"
     _, key = keys.create("laptop")
     if emptied == "file":
@@ -243,7 +243,7 @@ async def test_an_open_route_needs_no_key(serve: Any, keys: KeyStore) -> None:
 
 
 async def test_the_refusal_has_the_shape_of_its_api(serve: Any, keys: KeyStore) -> None:
-    """Status 401, the API's own words, how to show a key, and nothing of the wrong one."""
+    """Status 401, the API's own words, how to show a key, and no part of the wrong one."""
     keys.create()
     async with serve() as served:
         known = {route.path for route in served.worker.pipeline.dispatcher.routes.all}

@@ -201,7 +201,7 @@ class Limiter(Plugin):
 
 @pytest.mark.parametrize("installed", [False, True])
 def test_a_limit_that_nothing_enforces_is_told(run: Any, monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
-    """Until a plugin is installed that does; the limit is kept all the same."""
+    """Until a plugin is installed that does; the limit is kept anyway."""
     plugins = [GatewayPlugin, *([Limiter] if installed else [])]
     assembled = assemble(None, plugins, os.environ)
     monkeypatch.setattr(CommandLine, "assembled", lambda line: assembled)
@@ -239,7 +239,7 @@ async def test_the_installed_command_makes_a_key(
 async def test_serve_without_the_active_gateway_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is found all the same, and says what to do; keys can be made."""
+    """It is found anyway, and says what to do; keys can be made."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "localagent.toml").write_text("use = []")
     refused = await _localagent("serve", "--port", "0")

@@ -1,4 +1,4 @@
-"""What ``localagent doctor`` says of the files of keys."""
+"""What ``localagent doctor`` says about the files of keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keys in a worker's memory: never older than half a second, whoever leaves, whatever fails."""
+"""The keys in a worker's memory: never older than half a second, no matter who leaves, whatever fails."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TestKeys:
          "la-abcdefghij", "\udcff" * 60, "k\u00e4se" * 20],
     )  # fmt: skip
     def test_any_other_text_finds_nobody(self, key: str) -> None:
-        """Also a right id with a wrong rest, and bytes that are no text."""
+        """Also a right id with a wrong rest, and bytes that are not text."""
         assert Keys([record()], PEPPER).find(key, 0.0) is None
 
     def test_an_expired_or_revoked_key_finds_nobody(self) -> None:
@@ -185,7 +185,7 @@ async def until_begun(reader: ScriptedReader) -> None:
 
 
 async def test_who_waits_for_a_slow_reading_is_answered_by_it() -> None:
-    """It takes longer than its result is good for, and is used all the same, by everybody who waited, once."""
+    """It takes longer than its result is good for, and is used anyway, by everybody who waited, once."""
     clock, reader = ManualClock(), ScriptedReader([record()])
     reader.may.clear()
     table = KeyTable(reader, clock)

@@ -85,7 +85,7 @@ def test_a_lost_pepper_is_not_replaced_while_keys_need_it(store: KeyStore, folde
 
 
 def test_a_damaged_pepper_is_refused(folder: Path) -> None:
-    """Half a pepper is none."""
+    """Half a pepper is not a pepper."""
     folder.mkdir()
     path = folder / "pepper"
     path.write_bytes(b"short")
@@ -293,7 +293,7 @@ print(store.revoke(sys.argv[2]).state(2000.0))
         assert [one.revoked for one in store.records()] == [None]
 
     def test_damaged_revocations_let_nobody_in(self, store: KeyStore, folder: Path) -> None:
-        """They might say of any key that it was revoked."""
+        """They might say about any key that it was revoked."""
         store.create("a")
         (folder / "revocations").write_bytes(b"what?" + bytes(4091))
         with closing(KeyReader(folder)) as reader, pytest.raises(StartError, match="revocations is damaged"):

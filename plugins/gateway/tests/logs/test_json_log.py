@@ -84,7 +84,7 @@ def test_closing_does_not_wait_for_a_reader_who_does_not_read() -> None:
 
 
 def test_closing_writes_what_is_left() -> None:
-    """Also what is said of lines that were dropped."""
+    """Also what is said about lines that were dropped."""
     with piped(most=10) as pipe:
         pipe.lines.put(b"{}\n" * 3)
         pipe.lines.put(b'{"a":"longer than fits"}\n')
@@ -105,7 +105,7 @@ def test_a_reader_who_left_and_a_stream_that_is_closed_harm_nobody() -> None:
 
 
 def test_a_stream_that_does_not_block_loses_nothing() -> None:
-    """Whoever shares it may have made it so."""
+    """Anyone who shares it may have made it so."""
     with piped() as pipe:
         os.set_blocking(pipe.writing.fileno(), False)
         for number in range(10_000):

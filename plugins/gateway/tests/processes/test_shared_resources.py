@@ -139,7 +139,7 @@ async def test_a_part_that_fails_when_it_is_ended_is_told(caplog: pytest.LogCapt
 
 
 async def test_the_end_of_the_gateway_ends_all_parts() -> None:
-    """Whoever still holds them."""
+    """Anyone who still holds them."""
     async with SharedResources() as resources:
         lease = await leased(resources, "a", "b")
         resources.release_after(lease, asyncio.Event().wait())

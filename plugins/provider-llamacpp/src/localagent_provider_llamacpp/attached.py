@@ -56,7 +56,7 @@ class AttachedServer:
         """Wait until the server is well, however long that takes; it is started if nobody has.
 
         Raises:
-            LocalAgentError: It cannot be started, or whoever runs it has left.
+            LocalAgentError: It cannot be started, or the process that runs it has left.
         """
         if self._closed:
             raise Draining("The model server is closed.")
@@ -115,7 +115,7 @@ class AttachedServer:
             self._change(None)
         if not self._coming.done():
             self._coming.set_exception(failure)
-            self._coming.exception()  # whoever waits is told; that nobody does is no defect
+            self._coming.exception()  # waiting tasks get it; it is fine if there are none
 
 
 def _error(reported: Mapping[str, Any]) -> LocalAgentError:

@@ -1,6 +1,6 @@
 """The last lines of llama.cpp's log, without anybody's prompt.
 
-llama.cpp quotes requests in its log: a body that is no JSON, a grammar that does not parse. So the log is kept whole
+llama.cpp quotes requests in its log: a body that is not JSON, a grammar that does not parse. So the log is kept whole
 only while the model loads, when nobody can have asked anything yet. Afterwards only lines are kept that llama.cpp
 writes when it gives up: the place in its source and the condition that failed.
 """

@@ -45,7 +45,7 @@ def find_model(spec: str) -> Path:
         An existing file that begins like a GGUF file.
 
     Raises:
-        SettingsError: There is no such model, or the file is none; with what to do about it.
+        SettingsError: There is no such model, or the file is not one; with what to do about it.
     """
     path = _on_hub(spec) if is_remote(spec) else _local(spec)
     check_gguf(path)
@@ -88,7 +88,7 @@ def check_gguf(path: Path) -> None:
     if not path.exists():
         raise SettingsError(f"There is no model file {path}.", hint="Correct the setting model.")
     if not path.is_file():
-        raise SettingsError(f"The model {path} is no file.", hint="Name one GGUF file in the setting model.")
+        raise SettingsError(f"The model {path} is not a file.", hint="Name one GGUF file in the setting model.")
     try:
         with path.open("rb") as file:
             header = file.read(HEADER.size)

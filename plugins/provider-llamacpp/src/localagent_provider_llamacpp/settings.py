@@ -1,4 +1,4 @@
-"""What a model server can be told."""
+"""The options of a model server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _check_extra(settings: Any, attribute: Any, extra: Mapping[str, Any]) -> Non
 
 @attrs.frozen
 class ModelServerSettings:
-    """What a model server can be told.
+    """The options of a model server.
 
     Attributes:
         model: Which model; ``models.find_model`` says how it is named.

@@ -133,7 +133,7 @@ class ModelServer:
         """Find the model and begin to load it; returns before it is loaded. May be called again.
 
         Raises:
-            SettingsError: There is no such model, or its file is none; no process was started.
+            SettingsError: There is no such model, or its file is not one; no process was started.
             Draining: The server was closed.
         """
         if self.state == "closed":
@@ -202,7 +202,7 @@ class ModelServer:
         self._enter("closed")
 
     def _stop_without_loop(self) -> None:
-        """End everything although the loop that runs it has stopped, so that nothing of it can be awaited."""
+        """End everything although the loop that runs it has stopped, so that none of it can be awaited."""
         if self._process:
             self._process.end_now()
         if self._task and self._loop and not self._loop.is_closed():
@@ -262,7 +262,7 @@ class ModelServer:
             self.last_error = error
         except OSError as error:
             self.last_error = UpstreamServerError(f"No process for {self._path.stem} could be started: {error}.")
-        except Exception as error:  # a defect of ours: the server is started again all the same
+        except Exception as error:  # a defect of ours: the server is started again anyway
             self.last_error = self._defect(error)
         return since is not None and self._clock() - since >= self._backoff.settled
 

@@ -48,7 +48,7 @@ def chat_response(raw: bytes, attempt: Attempt, *, checked: bool = False) -> Cha
         checked: Whether ``looked_through`` has said that the body is in order; a small one is checked here.
 
     Raises:
-        UpstreamProtocol: It is no answer to a chat.
+        UpstreamProtocol: It is not an answer to a chat.
         EmptyResponse: It says no more than that the model was loaded.
         LocalAgentError: It is an error in the body of a 200, translated.
     """
@@ -186,4 +186,4 @@ def _in_base64(vector: msgspec.Raw, attempt: Attempt) -> Any:
         numbers: Sequence[float] = msgspec.json.decode(vector, type=list[float])
         return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
     except (msgspec.MsgspecError, OverflowError):
-        raise not_the_protocol("The server's answer holds an embedding that is no list of numbers.", attempt) from None
+        raise not_the_protocol("An embedding in the server's answer is not a list of numbers.", attempt) from None

@@ -69,7 +69,7 @@ def chat_body(document: Mapping[str, Any], model: str, settings: OllamaSettings,
         stream: Whether the answer is to come as a stream.
 
     Raises:
-        InvalidRequest: The request says what Ollama cannot be told (code ``unsupported``), or is wrong.
+        InvalidRequest: The request says what Ollama's API cannot express (code ``unsupported``), or is wrong.
     """
     return _body(CHAT, document, model, settings, stream=stream)
 

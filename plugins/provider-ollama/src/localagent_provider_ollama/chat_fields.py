@@ -19,7 +19,7 @@ def _messages(draft: Draft, _: str, value: Any) -> None:
 
 def _tools(draft: Draft, _: str, value: Any) -> None:
     if not isinstance(value, list):
-        raise wrong("tools is no list.")
+        raise wrong("tools must be a list.")
     for number, tool in enumerate(value):
         if not isinstance(tool, Mapping) or tool.get("type") != "function":
             raise unsupported(f"tools[{number}], which is no function")

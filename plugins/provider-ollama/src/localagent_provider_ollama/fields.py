@@ -78,7 +78,7 @@ class Table:
 
 
 def unsupported(what: str, hint: str | None = None) -> InvalidRequest:
-    """Return the error for what Ollama cannot be told; another provider may be able to."""
+    """Return the error for what Ollama's API cannot express; another provider may be able to."""
     return InvalidRequest(
         f"Ollama's API cannot say {what}.", hint=hint, code="unsupported", advice=Advice(next=True, sent=False)
     )
@@ -120,7 +120,7 @@ def dropped(_draft: Draft, _name: str, _value: Any) -> None:
 def options(draft: Draft, _: str, value: Any) -> None:
     """Take over options by Ollama's own names."""
     if not isinstance(value, dict):
-        raise wrong("options is no object.")
+        raise wrong("options must be an object.")
     draft.options.update(value)
 
 

@@ -17,7 +17,7 @@ def host_url(value: str) -> str:
     """Return the address that a value of ``OLLAMA_HOST`` means, read as Ollama reads it.
 
     Any part may be missing: ``host``, ``:port``, ``host:port``, ``scheme://host``, each with or without a path. With a
-    scheme the port is 80 or 443, without one 11434. A port that is no number from 0 to 65535 counts as missing
+    scheme the port is 80 or 443, without one 11434. A port that is not a number from 0 to 65535 counts as missing
     (``envconfig.Host`` in Ollama's sources).
 
     Args:

@@ -36,17 +36,17 @@ def ollama_messages(messages: Any) -> list[dict[str, Any]]:
         messages: The ``messages`` of a chat.
 
     Raises:
-        InvalidRequest: A message says what Ollama cannot be told (code ``unsupported``), or is wrong.
+        InvalidRequest: A message says what Ollama's API cannot express (code ``unsupported``), or is wrong.
     """
     if not isinstance(messages, list):
-        raise wrong("messages is no list.")
+        raise wrong("messages must be a list.")
     called: dict[str, str] = {}
     return [_message(message, f"messages[{number}]", called) for number, message in enumerate(messages)]
 
 
 def _message(message: Any, where: str, called: dict[str, str]) -> dict[str, Any]:
     if not isinstance(message, Mapping):
-        raise wrong(f"{where} is no object.")
+        raise wrong(f"{where} must be an object.")
     for name, value in message.items():
         if name not in _KNOWN and value:
             raise unsupported(f"{where}.{redact(name)}")
@@ -114,7 +114,7 @@ def _image(image: Any, where: str) -> str:
 
 def _tool_calls(calls: Any, where: str, called: dict[str, str]) -> list[dict[str, Any]]:
     if not isinstance(calls, list):
-        raise wrong(f"{where} is no list.")
+        raise wrong(f"{where} must be a list.")
     return [_tool_call(call, f"{where}[{number}]", called) for number, call in enumerate(calls)]
 
 
@@ -139,5 +139,5 @@ def _arguments(function: Mapping[str, Any], where: str) -> dict[str, Any]:
     except (msgspec.MsgspecError, ValueError, RecursionError):  # no JSON; nested too deep
         arguments = None
     if not isinstance(arguments, dict):
-        raise wrong(f"{where}.function.arguments is no JSON object.")
+        raise wrong(f"{where}.function.arguments must be a JSON object.")
     return arguments

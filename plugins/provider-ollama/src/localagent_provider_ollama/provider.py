@@ -108,7 +108,7 @@ class OllamaProvider:
     async def list_models(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> Sequence[ModelInfo]:
         """Ask an instance for its models, for those that are loaded, and for the details of those not seen before.
 
-        What it cannot say of one model, or of what is loaded, is left out: only the list itself must come.
+        What it cannot say about one model, or of what is loaded, is left out: only the list itself must come.
         """
         line = _Line(instance, transport, phases)
         tags = [tag for tag in (await self._ask(line, "/api/tags", Tags)).readable() if _is_named(tag)]
@@ -200,7 +200,7 @@ class OllamaProvider:
         return answer
 
     def _unlearn(self, attempt: Attempt) -> None:
-        """Have the instance's models listed anew if they were said to hold this one."""
+        """Have the instance's models listed again if they were said to hold this one."""
         known = attempt.state.models
         if known is not None and same_model(attempt.target.model, known):
             self._setup.core.spawn(self._list_again(attempt.target.instance), "list models again")

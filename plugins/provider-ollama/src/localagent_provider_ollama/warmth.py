@@ -1,4 +1,4 @@
-"""Which models are known to be in the memory of which instance, so that nobody has to wait for them to be loaded."""
+"""Which models are known to be in the memory of which instance, so no caller has to wait for them to be loaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from localagent import Instance, Target
 from localagent_provider_ollama.settings import DEFAULT_KEEP_ALIVE, keep_alive_seconds
 
-# A change of these makes Ollama load the model anew (``api.Runner`` in its sources).
+# A change of these makes Ollama load the model again (``api.Runner`` in its sources).
 LOAD_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread")
 KNOWN_AT_MOST = 2_000
 

@@ -80,7 +80,7 @@ class Sent:
 
 
 class FakeModels:
-    """The model lists: what ``lists`` says of an instance, nothing for others.
+    """The model lists: what ``lists`` says about an instance, nothing for others.
 
     Attributes:
         lists: What each instance offers, by its id.
@@ -249,7 +249,7 @@ class FakeCore:
         """Return what ``hooks`` holds.
 
         Raises:
-            PluginError: Nothing of that name.
+            PluginError: Nothing has that name.
         """
         if name not in self.hooks:
             raise PluginError(f"The plugin brings no hook {name}.")

@@ -190,7 +190,7 @@ class FaultServer:
                 await connection.wire.arrival()
         except (Over, ConnectionError):
             await connection.wire.close()
-        except Exception as mistake:  # of whoever wrote the script or the function that chose it
+        except Exception as mistake:  # of the author of the script, or of the function that chose it
             self._mistakes.append(mistake)
             connection.wire.reset()
 

@@ -62,7 +62,7 @@ def llama_server(
 ) -> Iterator[RealServer]:
     """Run llama.cpp's server with a model: chats, completions and embeddings, on one thread.
 
-    It keeps nothing of a prompt for the next, so that an answer at temperature 0 does not depend on what was asked
+    It keeps no part of a prompt for the next, so that an answer at temperature 0 does not depend on what was asked
     before.
 
     Args:

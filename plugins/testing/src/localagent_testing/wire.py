@@ -56,7 +56,7 @@ class Wire(asyncio.Protocol):
         return not self._secure
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wake whoever waits."""
+        """Wake the waiting tasks."""
         self.ended = True
         self._news.set()
         self._writable.set()

@@ -10,7 +10,7 @@ NOWHERE = "http://nowhere.invalid/v1"
 
 
 class WirePlugin(Plugin):
-    """Brings the provider type ``wire``: the OpenAI schema at an address, and nothing of a vendor.
+    """Brings the provider type ``wire``: the OpenAI schema at an address, and nothing vendor-specific.
 
     ::
 

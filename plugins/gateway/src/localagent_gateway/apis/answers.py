@@ -32,8 +32,9 @@ def wants_details(request: HttpRequest) -> bool:
 def answer_headers(answer: Response | AnswerStream) -> dict[str, str]:
     """Return the headers that tell of an answer: its model, what caches did, and what plugins make public.
 
-    ``Cache-Status`` (RFC 9211) is told where a cache is there, or the call shared the work of an identical one. Whether
-    the answer is kept is not known yet when its head is sent. A cached answer has an ``Age`` (RFC 9111, section 5.1).
+    ``Cache-Status`` (RFC 9211) is sent where there is a cache, or where the call shared the work of an identical one.
+    Whether the answer is kept is not known yet when its head is sent. A cached answer has an ``Age`` (RFC 9111, section
+    5.1).
     """
     headers = {f"{OURS}model": answer.model}
     for name, fact in answer.facts.items() if answer.facts else ():
@@ -124,7 +125,7 @@ class AnswerBody:
             failure = error
         except Exception as error:  # a server's events may hold what the dialect's writer does not expect
             defect(error, stream.request_id)
-            failure = InternalError(f"The stream cannot be told in this dialect: {type(error).__name__}.")
+            failure = InternalError(f"The stream cannot be written in this API: {type(error).__name__}.")
         self.ended = True
         self.failure = failure
         await stream.aclose()
@@ -137,7 +138,7 @@ class AnswerBody:
 
 
 def object_of(arguments: str) -> msgspec.Raw | None:
-    """Return arguments as a JSON object in one line, number for number as they came; None when they are no object.
+    """Return arguments as a JSON object in one line, number for number as they came; None when they are not an object.
 
     Args:
         arguments: JSON text. No text at all, null and an empty list, which some servers send, are no arguments.

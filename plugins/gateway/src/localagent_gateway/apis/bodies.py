@@ -2,7 +2,7 @@
 
 What a body may hold is bounded before it is decoded. The decoder holds the interpreter's lock, so one body with
 millions of values stops every other request, in a thread too. What is counted here is counted on the bytes, block by
-block, by methods of ``bytes`` alone: a MiB takes about a millisecond. Bytes that are no JSON get some count; the
+block, by methods of ``bytes`` alone: a MiB takes about a millisecond. Bytes that are not JSON get some count; the
 decoder refuses them afterwards.
 """
 
@@ -175,7 +175,7 @@ class BodyLimits:
         """Return the same for a body of which it is known that it does not hold too much."""
         document = decoded(body)
         if not isinstance(document, dict):
-            raise InvalidRequest("The body is no JSON object.")
+            raise InvalidRequest("The body must be a JSON object.")
         if not DENIED.isdisjoint(document):
             name = min(DENIED & document.keys())
             raise InvalidRequest(f"The field {name} is not allowed here: the settings decide where requests go.",

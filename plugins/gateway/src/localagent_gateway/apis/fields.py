@@ -26,12 +26,12 @@ class Kind:
 
     Attributes:
         types: Its types; true and false are no numbers here.
-        otherwise: What an error says of any other value: "The field x is ...".
+        expected: What an error says about any other value: "The field x must be ...".
         items: The types of its entries where it is a list; empty for all.
     """
 
     types: tuple[type, ...]
-    otherwise: str
+    expected: str
     items: tuple[type, ...] = ()
 
     def __call__(self, value: Any, where: str) -> Any:
@@ -41,28 +41,28 @@ class Kind:
             WrongField: It is something else.
         """
         if type(value) not in self.types or (self.items and type(value) is list and not self._holds(value)):
-            raise wrong(f"The field {where} is {self.otherwise}.", where)
+            raise wrong(f"The field {where} must be {self.expected}.", where)
         return value
 
     def _holds(self, value: list[Any]) -> bool:
         return set(map(type, value)) <= set(self.items)
 
 
-TEXT = Kind((str,), "no text")
-FLAG = Kind((bool,), "neither true nor false")
-WHOLE = Kind((int,), "no whole number")
-NUMBER = Kind((int, float), "no number")
-OBJECT = Kind((dict,), "no object")
-LIST = Kind((list,), "no list")
-TEXTS = Kind((list,), "no list of texts", (str,))
-TEXT_OR_TEXTS = Kind((str, list), "neither a text nor a list of texts", (str,))
+TEXT = Kind((str,), "text")
+FLAG = Kind((bool,), "true or false")
+WHOLE = Kind((int,), "a whole number")
+NUMBER = Kind((int, float), "a number")
+OBJECT = Kind((dict,), "an object")
+LIST = Kind((list,), "a list")
+TEXTS = Kind((list,), "a list of texts", (str,))
+TEXT_OR_TEXTS = Kind((str, list), "text or a list of texts", (str,))
 
 
 def each(items: Any, where: str) -> list[tuple[str, Any]]:
     """Return the entries of a list, each with its place.
 
     Raises:
-        WrongField: It is no list.
+        WrongField: It is not a list.
     """
     return [(f"{where}[{number}]", item) for number, item in enumerate(LIST(items, where))]
 
@@ -105,7 +105,7 @@ class Table:
             document: What they are written into; left out, a new one.
 
         Raises:
-            WrongField: It is no object, or a field is wrong or cannot be said (code ``unsupported``).
+            WrongField: It is not an object, or a field is wrong or cannot be said (code ``unsupported``).
         """
         document = {} if document is None else document
         for name, value in OBJECT(given, where).items():
@@ -142,7 +142,7 @@ def same(kind: Kind | None, *names: str) -> dict[str, Rule]:
 
 
 def elsewhere(kind: Kind | None, *names: str) -> dict[str, Rule]:
-    """Make the rules for fields that are told in the answer alone, or are read apart."""
+    """Make the rules for fields that only the answer reports, or are read apart."""
 
     def rule(document: Document, where: str, value: Any) -> None:
         if kind is not None:

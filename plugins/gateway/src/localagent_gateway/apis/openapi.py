@@ -231,7 +231,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 
 
 def _described(route: Route) -> dict[str, Any]:
-    """Return a route's operation object: what it says of itself, with its errors, its key and its parameter."""
+    """Return a route's operation object: its own description, with its errors, its key and its parameter."""
     found = {**operation("A route that a plugin adds."), **route.describe}
     error = _ERRORS.get(route.errors or shape_of(HttpRequest(route.method, route.path)), "Answer")
     failure = {"description": "What is wrong, in the shape of this API.", "content": {JSON: _schema(error)}}

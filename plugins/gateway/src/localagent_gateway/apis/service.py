@@ -132,7 +132,7 @@ def cache_policy(headers: Mapping[str, str]) -> CachePolicy:
     """Return what ``Cache-Control`` allows: no-cache, no-store, only-if-cached, max-age.
 
     Raises:
-        InvalidRequest: ``max-age`` is no number.
+        InvalidRequest: ``max-age`` is not a number.
     """
     given = headers.get("cache-control")
     if not given:
@@ -140,7 +140,7 @@ def cache_policy(headers: Mapping[str, str]) -> CachePolicy:
     words = {word.strip().lower() for word in given.split(",")}
     age = next((word.removeprefix("max-age=") for word in words if word.startswith("max-age=")), None)
     if age is not None and not (age.isascii() and age.isdigit()):
-        raise InvalidRequest("max-age in Cache-Control is no number of seconds.")
+        raise InvalidRequest("max-age in Cache-Control must be a number of seconds.")
     return CachePolicy(
         lookup=words.isdisjoint({"no-cache", "no-store"}),
         store="no-store" not in words,

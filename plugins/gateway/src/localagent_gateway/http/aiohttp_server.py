@@ -121,12 +121,12 @@ class AiohttpServer:
             listener.close()
 
     async def wait_idle(self, seconds: float) -> bool:
-        """Wait until nothing is being answered; return whether that came about in time."""
+        """Wait until nothing is being answered; return whether that happened in time."""
         await _turn()
         return await _within(seconds, self._idle)
 
     async def wait_unconnected(self, seconds: float) -> bool:
-        """Wait until no connection is open; return whether that came about in time."""
+        """Wait until no connection is open; return whether that happened in time."""
         await _turn()
         return await _within(seconds, self._server.none)
 
@@ -206,7 +206,7 @@ class AiohttpServer:
                 raise
             except Exception as another:  # the shape of errors of a plugin's route; ours is the second
                 defect(another, incoming.id)
-        raise ConnectionResetError("The client cannot be told.")
+        raise ConnectionResetError("The client cannot be reached.")
 
     async def _malformed(
         self, request: web.BaseRequest, error: InvalidRequest, method: str, path: str
@@ -284,5 +284,5 @@ def _framing(request: web.BaseRequest) -> LocalAgentError | None:
         if urlsplit(target).netloc.lower() != headers.get("host", "").lower():
             return Malformed("The target names another host than the header Host.")
     elif not target.startswith("/"):
-        return Malformed("The target is no path.")
+        return Malformed("The target is not a path.")
     return None

@@ -85,7 +85,7 @@ class BodyShare:
 
 
 class BodyReading:
-    """The body of one request: nothing of it is read, or asked for, before ``read`` is called.
+    """The body of one request: none of it is read, or asked for, before ``read`` is called.
 
     Args:
         request: The request.
@@ -119,7 +119,7 @@ class BodyReading:
 
     @property
     def unread(self) -> bool:
-        """Whether a part of the body was not taken: what stands behind it on the connection is no request."""
+        """Whether a part of the body was not taken: what follows it on the connection is not a request."""
         return self._failed or (self._request.can_read_body and not self._request.content.is_eof())
 
     def close(self) -> None:

@@ -82,14 +82,14 @@ class CountedServer(web.Server):
 
     Args:
         handler: Answers requests.
-        malformed: Answers what is none: with an error, and method and path as far as they are known.
+        malformed: Answers what is not a request: with an error, and method and path as far as they are known.
         most: The most connections.
         options: Those of aiohttp.
 
     Attributes:
         most: The most connections.
         open: The connections that are open, idle ones included.
-        malformed: Answers what is no request.
+        malformed: Answers what is not a request.
         none: Set while none is open.
         unread: Those from which nothing is read now.
     """

@@ -1,7 +1,8 @@
 """What aiohttp does with bytes that are no good HTTP, told our way: as an error, at once, and none of it is logged.
 
-aiohttp logs each such request with the bytes that it did not like, which may be a key, it leaves whoever waits for the
-rest of a broken body waiting, and it closes connections so that a client that is still sending loses the answer.
+aiohttp logs each such request with the bytes that it did not like, which may be a key, it leaves the reader that waits
+for the rest of a broken body waiting, and it closes connections so that a client that is still sending loses the
+answer.
 """
 
 from __future__ import annotations
@@ -77,12 +78,12 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Close the connection: the client has left, or cannot be told; what failed is logged.
+        """Close the connection: the client has left, or cannot be reached; what failed is logged.
 
         Raises:
             ConnectionError: Always.
         """
-        raise exc if isinstance(exc, ConnectionError) else ConnectionError("The client cannot be told.")
+        raise exc if isinstance(exc, ConnectionError) else ConnectionError("The client cannot be reached.")
 
 
 class Lingering(Sent):

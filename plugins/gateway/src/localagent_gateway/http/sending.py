@@ -81,7 +81,8 @@ class Sender:
 
         Raises:
             ConnectionError: The client has left.
-            Exception: The answer is none, or what brings its chunks failed; nothing was written yet, or a part was.
+            Exception: The answer is invalid, or the source of its chunks failed; nothing was written yet, or a part
+            was.
         """
         old = request.version == HttpVersion10
         keep = request.keep_alive and not close and answer.headers.get("connection") != "close"
@@ -191,7 +192,7 @@ def _check(text: str, lines: int) -> None:
 
 def _status_line(status: object) -> str:  # a plugin's answer may hold anything
     if not isinstance(status, int) or not 200 <= status <= 999:
-        raise ValueError("An answer has a status that is none.")
+        raise ValueError("An answer has an invalid status.")
     return f"{status} {HTTPStatus(status).phrase if status in _KNOWN else ''}"
 
 

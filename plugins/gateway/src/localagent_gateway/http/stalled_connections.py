@@ -6,7 +6,7 @@ timer for every write would cost more than the write.
 Clients from which nothing is read: aiohttp stops reading from a client that sends more than is asked for: requests
 behind 32 that wait, or half a MiB of a body behind a request that is being answered. That bounds what a client can make
 the gateway hold. But when such a client leaves, that is not noticed either: it stands behind the bytes that are not
-read. The system knows it all the same. All of them are asked about in one system call, every 25 ms, and only while
+read. The system knows it anyway. All of them are asked about in one system call, every 25 ms, and only while
 there are any.
 """
 
@@ -22,7 +22,7 @@ LEAST_BYTES = 16 * 1024
 and a place, for as long as it likes."""
 LOOK_FOR_LEAVING_SECONDS = 0.025
 LEAVING = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0)
-"""That the client has closed its side, Linux's name and everybody's; errors are told without being asked for."""
+"""That the client has closed its side, Linux's name and everybody's; errors are reported without being asked for."""
 
 
 class Written(Protocol):

@@ -173,7 +173,9 @@ async def authentication(runtime: Runtime, settings: GatewaySettings, holder: Ke
     holder.keys = own = KeyStep(table, required, runtime.wall_time)
     await table.open()
     if table.ever:
-        with suppress(OSError):  # stores of the first version have none; who revokes on a full disk is told so
+        with suppress(
+            OSError
+        ):  # stores of the first version have none; a user who revokes on a full disk gets an error
             await in_thread(Revocations(folder).prepare)
     if other_steps(runtime.pipeline):
         asked: Step = runtime.hook("gateway", HOOK)

@@ -37,7 +37,7 @@ def new_key() -> tuple[str, Secret]:
 
 
 def public_id(key: str) -> str:
-    """Return the part of a key by which it is looked up; of a text that is no key, something that no key is named."""
+    """Return the part of a key by which it is looked up; for other text, something that is the name of no key."""
     return key[_ID] if key.startswith(PREFIX) else ""
 
 

@@ -39,8 +39,8 @@ class KeyReader:
     """Reads the keys again when another process has changed them.
 
     ``PRAGMA data_version`` says so for a few microseconds (https://sqlite.org/pragma.html#pragma_data_version). A file
-    that was replaced or removed is told from it by its identity. What was opened stays open, so that the keys can be
-    read also when the process may open nothing more.
+    that was replaced or removed is distinguished from it by its identity. What was opened stays open, so that the keys
+    can be read also when the process may open nothing more.
 
     Args:
         folder: The folder of the store, which need not be there yet.
@@ -65,7 +65,7 @@ class KeyReader:
         """Return all keys; None when nothing has changed since this was asked before.
 
         Raises:
-            StartError: The store, or the pepper, is missing or cannot be read. It is asked anew next time.
+            StartError: The store, or the pepper, is missing or cannot be read. It is asked again next time.
         """
         with database.translated(self._path):
             self._follow()

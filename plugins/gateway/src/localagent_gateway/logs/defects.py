@@ -1,6 +1,6 @@
 """Defects of our own and of plugins, as they are logged: type and place, with ``--debug`` the whole way to it.
 
-What an exception says of itself may hold a prompt, or a key, so it is left out.
+The message of an exception may hold a prompt, or a key, so it is left out.
 """
 
 from __future__ import annotations

@@ -83,8 +83,8 @@ def partly(number: int, done: str, failed: str) -> Iterator[None]:
 
     Args:
         number: Its number; those before it are done.
-        done: What is said of them.
-        failed: What is said of this one.
+        done: What is reported about them.
+        failed: What is reported about this one.
 
     Raises:
         PartlyDone: In the place of what was raised, unless it is the first.

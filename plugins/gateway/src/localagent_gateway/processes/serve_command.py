@@ -70,7 +70,7 @@ def reported_in_the_log() -> Iterator[None]:
     except LocalAgentError as error:
         log.error("%s", sentence(error))
         raise click.exceptions.Exit(exit_code(error)) from None
-    except Exception as error:  # whoever's it is, it is logged as everything else is
+    except Exception as error:  # whatever raised it, it is logged like everything else
         report_defect("The server failed", error)
         raise click.exceptions.Exit(ExitCode.FAILED) from None
 

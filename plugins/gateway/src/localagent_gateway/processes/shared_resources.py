@@ -47,7 +47,7 @@ class SharedResource:
 
 @attrs.frozen(eq=False)
 class Lease:
-    """What one reading of the settings uses. Whoever answers by these settings holds it.
+    """What one reading of the settings uses. Everything that answers by these settings holds it.
 
     Attributes:
         resources: What providers run.
@@ -134,7 +134,7 @@ class SharedResources:
                 self._end(resource)
 
     def release_after(self, lease: Lease, unused: Awaitable[object]) -> None:
-        """Give back what was held as soon as something has come about: the last request has ended, say."""
+        """Give back what was held as soon as something has happened: the last request has ended, say."""
         waiting = asyncio.ensure_future(unused)
         self._waiting.add(waiting)
         waiting.add_done_callback(self._waiting.discard)

@@ -37,7 +37,7 @@ from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.status.health import health_routes
 
 LOOK_SECONDS = 0.05  # between two looks whether a pipeline that was replaced is still in use
-TELL_SECONDS = 1.0  # for clients to be told that what they wait for was ended
+TELL_SECONDS = 1.0  # for clients to learn that what they wait for was ended
 log = logging.getLogger("localagent.gateway")
 
 
@@ -76,7 +76,7 @@ class ServingPipeline:
         return bool(self._entered or self.runtime.engine.calls or self.runtime.engine.streams)
 
     def interrupt(self) -> None:
-        """End all calls and streams; each client is told that the server is closing."""
+        """End all calls and streams; each client learns that the server is closing."""
         for run in list(self.runtime.engine.streams):
             run.interrupt(_closing())
         for call in list(self.runtime.engine.calls):

@@ -130,7 +130,7 @@ class _CommandReader:
         try:
             return Report(id=number, stats=worker_stats(self._worker, self._number))
         except Exception as error:  # the code of plugins, which tell how they are; the worker must go on acting_on
-            log.error("The figures of worker %d cannot be told: %s.", self._number, raised_at(error))
+            log.error("The figures of worker %d cannot be sent: %s.", self._number, raised_at(error))
             return Report(id=number, error=raised_at(error))
 
     async def _reload(self, command: Command) -> None:

@@ -96,7 +96,7 @@ class Report(msgspec.Struct, frozen=True):
     Attributes:
         ready: It serves.
         leaving: It was told to end by a signal.
-        error: Why it does not, or why it did not do what it was told, in one sentence.
+        error: Why it does not, or why it did not do its command, in one sentence.
         id: What is answered; 0 for the start.
         stats: How things stand.
     """

@@ -177,7 +177,7 @@ class WorkerProcess:
         finally:  # whatever went wrong: who waits for its end must not wait for ever
             if not self._ready.done():
                 self._ready.set_exception(StartError(self._error or f"A worker ended at its start with {self.ending}."))
-                self._ready.exception()  # whoever waits is told; that nobody does is no defect
+                self._ready.exception()  # waiting tasks get it; it is fine if there are none
             self.leaving.set()
             self.ended.set()
             for number in list(self._asked):

@@ -50,7 +50,7 @@ def instances(line: CommandLine, as_json: bool) -> None:
 
 
 def asked(line: CommandLine) -> list[dict[str, Any]]:
-    """Return what every gateway that serves from this state folder says of itself.
+    """Return what every gateway that serves from this state folder reports about itself.
 
     Raises:
         ConnectFailed: None serves.

@@ -1,7 +1,7 @@
 """The control socket: through it other commands ask a gateway that serves how it stands.
 
 A Unix socket ``serve-PROCESS.sock`` in the gateway's folder in the state folder; only the user who serves can open it.
-Whoever connects is told once, in one line of JSON, and the connection is closed.
+A client that connects gets one line of JSON, and the connection is closed.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ async def _answer(writer: asyncio.StreamWriter, urls: list[str], gather: Gather)
         reported = {"process": os.getpid(), "urls": urls, **await gather()}
         writer.write(msgspec.json.encode(reported) + b"\n")
         await writer.drain()
-    except ConnectionError:  # whoever asked has left
+    except ConnectionError:  # the client has left
         return
     finally:
         writer.close()

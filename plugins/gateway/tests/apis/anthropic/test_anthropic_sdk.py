@@ -55,7 +55,7 @@ async def test_a_message_is_answered(serve: Any) -> None:
 
 
 async def test_what_a_server_had_cached_is_counted_apart(serve: Any) -> None:
-    """Input tokens are those that were read anew."""
+    """Input tokens are those that were read again."""
     usage = {"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
     last = sse([{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage}])
     reply = Reply(pieces=(piece({"content": "a"}), last), ends=False)
@@ -210,7 +210,7 @@ async def test_an_image_reaches_the_model(serve: Any) -> None:
     ],
 )
 async def test_the_reason_of_the_end_is_told(serve: Any, finish: str, more: Any, reason: str, sequence: Any) -> None:
-    """Streamed and gathered; a stop sequence is told where the server tells which."""
+    """Streamed and gathered; a stop sequence is reported where the server names it."""
     reply = Reply(pieces=(piece({"content": "a"}, **more),), finish=finish)
     async with asking(serve, reply) as (client, asked), client.messages.stream(**ASKED, stop_sequences=["END"]) as run:
         message = await run.get_final_message()
@@ -250,7 +250,7 @@ async def test_a_bad_request_says_what_is_wrong(serve: Any, name: str, value: An
     ],
 )
 async def test_a_failure_before_content_has_its_status(serve: Any, error: Any, kind: Any, reported: str) -> None:
-    """Streams too: nothing was sent yet, so the status can still tell; clients are told not to ask again at once."""
+    """Streams too: nothing was sent yet, so the status can still tell; clients learn not to ask again at once."""
     async with asking(serve, error) as (client, _):
         for streamed in (False, True):
             with pytest.raises(kind) as caught:

@@ -109,7 +109,7 @@ async def test_the_client_that_blocks_is_served_as_well(serve: Any) -> None:
 
 
 async def test_streams_are_the_default(serve: Any) -> None:
-    """A body that says nothing of it gets lines of JSON."""
+    """A body that does not mention it gets lines of JSON."""
     async with (
         serve(plugins=[fake_provider_plugin(PIECES)]) as served,
         httpx.AsyncClient(base_url=served.url) as http,
@@ -318,7 +318,7 @@ async def test_models_are_listed_by_the_names_that_can_be_asked_for(serve: Any) 
 
 
 async def test_a_model_in_memory_says_how_much_and_how_long(serve: Any) -> None:
-    """As its instance says; one that says nothing of it keeps the model."""
+    """As its instance says; one that does not mention it keeps the model."""
     facts = {"loaded": True, "size": 5, "memory": 7, "size_vram": 6, "expires_at": "2026-03-01T10:00:00.5+01:00"}
     silent = ModelInfo("kept", "fake", "one", facts={"loaded": True})
     fake = listing(fake_provider_plugin(), [ModelInfo("told", "fake", "one", 8192, facts=facts), silent])
@@ -454,11 +454,11 @@ async def test_a_tool_call_that_is_no_object_is_an_error(serve: Any) -> None:
         serve(plugins=[fake_provider_plugin([whole, streamed])]) as served,
         ollama.AsyncClient(served.url, trust_env=False) as client,
     ):
-        with pytest.raises(ollama.ResponseError, match="no JSON object") as caught:
+        with pytest.raises(ollama.ResponseError, match="not a JSON object") as caught:
             await client.chat("fake/m", HELLO)
         stream = await client.chat("fake/m", HELLO, stream=True)
         first = await anext(stream)
-        with pytest.raises(ollama.ResponseError, match="no JSON object"):
+        with pytest.raises(ollama.ResponseError, match="not a JSON object"):
             await anext(stream)
     assert caught.value.status_code == 502
     assert first.message.content == "So: "
@@ -498,7 +498,7 @@ async def test_what_cannot_be_said_is_refused_by_name(serve: Any, path: str, bod
 
 
 async def test_errors_have_their_status_and_headers(serve: Any) -> None:
-    """What a server asked to wait is told; a strange path speaks Ollama's dialect too."""
+    """The wait that a server asks for is reported; an unknown path answers in Ollama's form, too."""
     fake = fake_provider_plugin(Overloaded("Too much to do.", retry_after=7.0))
     async with serve(plugins=[fake]) as served, httpx.AsyncClient(base_url=served.url) as http:
         busy = await http.post("/api/chat", json={"model": "fake/m", "messages": HELLO})

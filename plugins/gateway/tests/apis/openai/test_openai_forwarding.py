@@ -53,7 +53,7 @@ async def test_keep_alives_of_the_server_stay_behind(serve: Any) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("asked", [False, True])
 async def test_events_without_choices_keep_their_place_and_bytes(serve: Any, beside: bytes, asked: bool) -> None:
-    """Before, between and behind the others; usage that was asked for is told all the same."""
+    """Before, between and behind the others; usage that was asked for is reported anyway."""
     events = [beside, FIRST, beside, LAST, beside, *([USAGE] if asked else [])]
     script = streamed(*map(event, events))
     got, _ = await stream_of(serve, script, stream_options={"include_usage": asked})
@@ -79,7 +79,7 @@ async def test_usage_that_was_asked_for_goes_out(serve: Any) -> None:
 
 @pytest.mark.parametrize("more", [{}, {"stream_options": {"include_usage": False}}, {"stream_options": None}])
 async def test_usage_that_nobody_asked_for_stays_behind(serve: Any, more: dict[str, Any]) -> None:
-    """A server that sends it all the same is heard, but its event is not told."""
+    """A server that sends it anyway is heard, but its event is not told."""
     got, asked = await stream_of(serve, streamed(event(FIRST), event(LAST), event(USAGE)), **more)
     assert got == event(FIRST) + event(LAST) + event(b"[DONE]")
     assert asked.get("stream_options") == more.get("stream_options")

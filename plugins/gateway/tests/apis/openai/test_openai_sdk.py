@@ -90,7 +90,7 @@ async def test_a_text_is_continued(serve: Any) -> None:
 @pytest.mark.parametrize("wanted", ["float", "base64", None])
 @pytest.mark.parametrize("sent", [[0.5, -2.0], "AAAAPwAAAMA="])
 async def test_embeddings_come_in_the_encoding_that_was_asked_for(serve: Any, sent: Any, wanted: Any) -> None:
-    """Whether the server answers numbers or base64; the SDK asks for base64 unless it is told otherwise."""
+    """Whether the server answers numbers or base64; the SDK asks for base64 unless its caller says otherwise."""
     data = {"data": [{"object": "embedding", "index": 0, "embedding": sent}], "vendor": 1}
     asked_for = {} if wanted is None else {"encoding_format": wanted}
     async with asking(serve, Reply(more=data)) as (client, asked):
@@ -137,7 +137,7 @@ async def test_a_bad_body_is_a_bad_request(serve: Any, body: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_server_that_is_asked_too_fast_is_asked_once(serve: Any, stream: bool) -> None:
-    """The SDK, which would try three times, is told not to: whoever retries is the gateway."""
+    """The SDK, which would try three times, is set not to: the gateway retries."""
     async with asking(serve, RateLimited("Too fast.", retry_after=7.2)) as (client, asked):
         with pytest.raises(openai.RateLimitError) as caught:
             await client.chat.completions.create(**ASK, stream=stream)

@@ -259,7 +259,7 @@ async def test_a_wrong_model_is_not_found(serve: Any) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_answer_of_another_shape_is_the_servers_fault(serve: Any, stream: bool) -> None:
-    """A call that is no object is told as an error, not as a call; a stream says it in its events."""
+    """A call that is not an object is reported as an error, not as a call; a stream says it in its events."""
     choice = {"index": 0, "message": {"content": None, "tool_calls": [3]}, "finish_reason": "stop"}
     reply = Reply(pieces=(piece({"tool_calls": [3]}),)) if stream else Reply(more={"choices": [choice]})
     async with asking(serve, reply) as (client, _):

@@ -34,7 +34,7 @@ def events(*chunks: Chunk) -> bytes:
 
 
 def test_usage_from_a_cache_stays_behind_unless_it_is_asked_for() -> None:
-    """Whoever filled the cache asked for it; this client did not."""
+    """Anyone who filled the cache asked for it; this client did not."""
     assert written([TEXT, USAGE], asked=False) == events(TEXT) + DONE
     assert written([USAGE], asked=False) == DONE
     assert written([TEXT, USAGE], asked=True) == events(TEXT, USAGE) + DONE

@@ -70,7 +70,7 @@ class BringsTransports(Contract):
 
         Args:
             url: The instance's address.
-            pool: What its settings say of its connections.
+            pool: What its settings say about its connections.
             settings: The plugin's table of the settings.
             authority: Whom it trusts.
         """

@@ -98,7 +98,7 @@ class CachedCalls(Contract):
             assert len(fake.asked) == 5
 
     async def test_a_policy_of_the_call_is_kept(self, tmp_path: Path) -> None:
-        """``cache=False`` neither asks nor stores; ``only`` refuses where nothing is known; ``max_age`` asks anew."""
+        """``cache=False`` neither asks nor stores; ``only`` refuses where nothing is known; ``max_age`` asks again."""
         async with self.client(tmp_path) as (client, fake):
             await answered(client, cache=False)
             with pytest.raises(LocalRefusal):

@@ -123,7 +123,7 @@ class ProviderContract(Streams):
                 assert (type(error), error.code, server.requests) == (InvalidRequest, "unsupported", [])
 
     async def test_unknown_fields_of_an_answer_live_on(self) -> None:
-        """What a server adds to its answer reaches whoever looks for it."""
+        """What a server adds to its answer reaches a caller that looks for it."""
         async with self.serving(chat=self.server.chat("Hello.", vendor={"a": ["vendor value"]})) as (_, client):
             response = await client.chat("Hello.")
         assert b"vendor value" in msgspec.json.encode([response.document, response.facts])

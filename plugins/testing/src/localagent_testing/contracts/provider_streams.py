@@ -71,7 +71,7 @@ class Streams(Served):
 
     @pytest.mark.parametrize("framing", ["chunked", "close"])
     async def test_a_stream_cut_anywhere_is_told(self, framing: str) -> None:
-        """At whatever byte a stream is cut, it is no answer.
+        """At whatever byte a stream is cut, it is not an answer.
 
         Before its first text another target could be asked; behind it the error is ``StreamInterrupted`` with the
         text that came. Only what was cut behind all that ends it is an answer.

@@ -208,7 +208,7 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
 
     @pytest.mark.parametrize("how", ["read", "read_chunk"])
     async def test_cancelling_a_reader_closes_the_connection(self, how: str) -> None:
-        """Whoever is cancelled while reading need not clean up."""
+        """A cancelled reader does not have to clean up."""
         script = (ReadRequest(), Send(head(200, CHUNKED) + chunk(b"one")), Stall())
         async with FaultServer(script) as server, self.transport() as transport, exchange(transport, server.url) as got:
             await got.read_chunk()

@@ -178,7 +178,7 @@ class Bodies(MakesTransports):
             assert await got.read(cap) == b"0123456789"[:cap]
 
     async def test_a_broken_body_raises_again(self) -> None:
-        """Whoever goes on reading behind an error gets an error, not an end."""
+        """A reader that goes on after an error gets an error, not an end."""
         data = gzip.compress(TEXT)[:1000]
         async with (
             FaultServer(compressed(data)) as server,

@@ -64,7 +64,7 @@ class Phases(PhaseTimer):
 
 
 async def phases_of(transport: Transport, url: str, body: bytes) -> list[str]:
-    """Send a request; return which phases the clocks were told of, one after the other."""
+    """Send a request; return which phases began, one after the other."""
     timer = Timer(asyncio.get_running_loop(), NEVER)
     timer.enter()
     try:

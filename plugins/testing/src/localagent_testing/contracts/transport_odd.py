@@ -258,7 +258,7 @@ class Odd(MakesTransports):
 
     @pytest.mark.parametrize(("data", "outcome"), DRIPPED)
     async def test_an_odd_answer_has_the_same_outcome_byte_by_byte(self, data: bytes, outcome: Outcome) -> None:
-        """However the network cuts it; whoever reads a body that turns out to be broken is not left waiting."""
+        """However the network cuts it; a reader of a broken body does not wait forever."""
         await self._expect((ReadRequest(), Drip(data, pause=0.0), Close()), outcome)
 
     async def _expect(self, script: tuple[object, ...], outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""The contract of transports: what must not happen, and where they must work all the same."""
+"""The contract of transports: what must not happen, and where they must work anyway."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Safety(MakesTransports):
             assert [request.header("X-Evil") for request in server.requests] in ([], [None])
 
     async def test_errors_show_neither_key_nor_prompt(self, canaries: Canaries) -> None:
-        """Errors, what they are linked to, and what is logged hold nothing of the request."""
+        """Errors, what they are linked to, and what is logged hold no part of the request."""
         headers = {"Authorization": f"Bearer {CANARY_KEY}"}
         for script in ((ReadRequest(), Reset()), (ReadRequest(), Send(b"what?\r\n\r\n"), Close())):
             async with FaultServer(script) as server, self.transport() as transport:

@@ -104,7 +104,7 @@ ROWS: tuple[Fault, ...] = (
     excluded("F35", "200 with a finishReason and no content", "Only Gemini's own protocol has it."),
     unreadable("F36", "200 without a body", lambda _: b"", AGAIN),
     unreadable("F37.cut", "200 with the first half of an answer", lambda d: bodies.whole_answer(d)[:60], AGAIN),
-    unreadable("F37.text", "200 with text that is no JSON", lambda _: "upstream says hello", AGAIN),
+    unreadable("F37.text", "200 with text that is not JSON", lambda _: "upstream says hello", AGAIN),
     unreadable("F38.nan", "200 with NaN", lambda d: bodies.with_field(d, b"NaN")),
     unreadable("F38.surrogate", "200 with half of a surrogate pair", bodies.surrogate),
     unreadable("F38.deep", "200 with 100,000 lists in each other", bodies.nested),

@@ -220,7 +220,7 @@ ROWS: tuple[Fault, ...] = (
         "F66",
         "headers come a byte at a time",
         does(ReadRequest(), Drip(head(200, {"X-Padding": "x" * 4000}), pause=0.01)),
-        # Whether the model has begun cannot be told from outside: a dripping head looks like a late one (F65).
+        # Whether the model has begun cannot be seen from outside: a dripping head looks like a late one (F65).
         fails(UpstreamTimeout, says=ELSEWHERE, phase="first_token", closed=True),
         operation="stream",
         timeouts=calm(first_token=SHORT),
@@ -240,7 +240,7 @@ ROWS: tuple[Fault, ...] = (
     ),
     misframed(
         "chunk size",
-        "a chunk size that is no number",
+        "a chunk size that is not a number",
         head(200, [JSON_TYPE, ("Transfer-Encoding", "chunked")]) + b"zz\r\n{}\r\n0\r\n\r\n",
     ),
     misframed("long header", "a header of 9 KB", answer(200, {}, {"X-Padding": "x" * 9 * 1024})),

@@ -34,7 +34,7 @@ Key = str | int
 """A block's type; of a tool call its number, because each has a block of its own."""
 
 _encode = msgspec.json.Encoder().encode
-_NO_OBJECT = "A tool call of the model holds no JSON object."
+_NO_OBJECT = "The arguments of a tool call are not a JSON object."
 _RUNNING = {"stop_reason": None, "stop_sequence": None}
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
@@ -74,7 +74,7 @@ def whole_message(opening: Opening, response: Response) -> Document:
         response: The answer of the pipeline.
 
     Raises:
-        UpstreamProtocol: The answer has not the shape of one, or calls a tool with something that is no object.
+        UpstreamProtocol: It does not have the shape of an answer, or calls a tool with something other than an object.
     """
     *said, ended = read_answer(response.raw, response.usage)
     assert isinstance(ended, Ended)
@@ -158,7 +158,7 @@ class MessageWriter:
         """Return the end of the last block and of the message.
 
         Raises:
-            UpstreamProtocol: A tool is called with something that is no object, although no limit cut it off.
+            UpstreamProtocol: A tool is called with something other than an object, although no limit cut it off.
         """
         self._start()
         *said, ended = self._reader.end(stream.usage)
@@ -175,7 +175,7 @@ class MessageWriter:
 
     def fail(self, error: LocalAgentError) -> bytes:
         """Return the error as an event, which official clients raise; the open block and the message do not end."""
-        reported = self._written()  # what preceded, in the same chunks, the piece that cannot be told
+        reported = self._written()  # what preceded, in the same chunks, the piece that cannot be written
         return reported + b"event: error\ndata: %b\n\n" % _encode(anthropic_error_object(error, self._request_id))
 
     def _take(self, event: AnswerEvent) -> None:

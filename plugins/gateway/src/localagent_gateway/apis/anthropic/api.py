@@ -86,7 +86,7 @@ def model_page(names: Sequence[str], query: Mapping[str, str]) -> dict[str, obje
         query: The query's parameters.
 
     Raises:
-        InvalidRequest: ``limit`` is no number above 0, or a name to begin or end at is unknown.
+        InvalidRequest: ``limit`` is not a number above 0, or a name to begin or end at is unknown.
     """
     start = _position(names, query, "after_id", -1) + 1
     stop = _position(names, query, "before_id", len(names))
@@ -116,5 +116,5 @@ def _limit(query: Mapping[str, str], otherwise: int) -> int:
     if given is None:
         return max(otherwise, 1)
     if not (given.isascii() and given.isdigit() and 0 < len(given) < 10 and int(given)):
-        raise InvalidRequest("limit is no number above 0.")
+        raise InvalidRequest("limit must be a number above 0.")
     return int(given)

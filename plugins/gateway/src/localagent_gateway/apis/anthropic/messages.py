@@ -12,8 +12,8 @@ at Anthropic        in the OpenAI schema
 ``cache_control``   nothing: it marks what Anthropic's servers keep for later requests, and changes no answer
 ==================  ===================================================================================================
 
-A field that says something and stands in no table is refused by name. So are blocks of other types, and what is no text
-in a tool's result.
+A field that says something and stands in no table is refused by name. So are blocks of other types, and what is not
+text in a tool's result.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ def text_of(block: Block, name: str, where: str) -> str:
     """Return a field of a block that must be text.
 
     Raises:
-        InvalidRequest: It is none.
+        InvalidRequest: It is not one.
     """
     value = block.get(name)
     if not isinstance(value, str):
-        raise wrong(f"{where}.{name} is no text.")
+        raise wrong(f"{where}.{name} must be text.")
     return value
 
 
@@ -94,7 +94,7 @@ def image_part(block: Block, where: str) -> dict[str, Any]:
     only(block, where, "source")
     source = block.get("source")
     if not isinstance(source, Mapping):
-        raise wrong(f"{where}.source is no object.")
+        raise wrong(f"{where}.source must be an object.")
     return {"type": "image_url", "image_url": {"url": _address(source, f"{where}.source")}}
 
 
@@ -139,7 +139,7 @@ def openai_messages(messages: Any) -> Messages:
         role = message.get("role") if isinstance(message, Mapping) else None
         speak = _ROLES.get(role) if isinstance(role, str) else None
         if speak is None:
-            raise wrong(f"{where} is no message of a user, an assistant or the system.")
+            raise wrong(f"{where} must be a message of a user, an assistant or the system.")
         only(message, where, "role", "content")
         said += speak(message.get("content"), f"{where}.content")
     return said
@@ -214,7 +214,7 @@ def _call(block: Block, where: str) -> dict[str, Any]:
     if block.get("caller") not in (None, {"type": "direct"}):
         raise unsupported(f"{where}.caller other than direct")
     if not isinstance(block.get("input"), dict):
-        raise wrong(f"{where}.input is no object.")
+        raise wrong(f"{where}.input must be an object.")
     function = {"name": text_of(block, "name", where), "arguments": _encode(block["input"]).decode()}
     return {"id": text_of(block, "id", where), "type": "function", "function": function}
 

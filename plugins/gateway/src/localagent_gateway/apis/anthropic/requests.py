@@ -69,7 +69,7 @@ def chat_request(body: Mapping[str, Any]) -> ChatRequest:
         InvalidRequest: The body says what cannot be said (code ``unsupported``), or is wrong.
     """
     if needed(body, "max_tokens", WHOLE) < 1:
-        raise wrong("The field max_tokens is no number of tokens above 0.", "max_tokens")
+        raise wrong("The field max_tokens must be a number of tokens above 0.", "max_tokens")
     request = counted_request(body)
     # Streams tell the usage at their end, so it is asked of the server.
     return request.replace(stream_options={"include_usage": True}) if body.get("stream") else request
@@ -129,7 +129,7 @@ def _thinking(document: Document, where: str, value: Any) -> None:
     elif kind == "enabled":
         budget = needed(value, "budget_tokens", WHOLE, where)
         if budget < 1:
-            raise wrong("The field thinking.budget_tokens is no number of tokens above 0.", where)
+            raise wrong("The field thinking.budget_tokens must be a number of tokens above 0.", where)
         effort = next((effort for below, effort in BUDGETS if budget < below), "high")
         document.setdefault("reasoning_effort", effort)
 

@@ -105,7 +105,7 @@ def whole_line(response: Response, *, chat: bool, created: str, nanoseconds: int
         nanoseconds: How long it took.
 
     Raises:
-        UpstreamProtocol: The answer has not the shape of one, or calls a tool with something that is no object.
+        UpstreamProtocol: It does not have the shape of an answer, or calls a tool with something other than an object.
     """
     *events, ended = read_answer(response.raw, response.usage)
     assert isinstance(ended, Ended)
@@ -123,7 +123,7 @@ class _Calls:
         self._calls: dict[int, tuple[CallBegun, list[str]]] = {}
 
     def without(self, events: list[AnswerEvent]) -> list[Any]:
-        """Take what events say of calls; return what else they say."""
+        """Take what events say about calls; return what else they say."""
         if len(events) == 1 and isinstance(events[0], Text):
             return events
         others: list[AnswerEvent] = []
@@ -144,7 +144,7 @@ class _Calls:
             if given is not None:
                 calls.append(ToolCall(Function(begun.name, given, begun.place), begun.id or None))
             elif ended.finish_reason != "length":
-                raise UpstreamProtocol("The model calls a tool with arguments that are no JSON object.")
+                raise UpstreamProtocol("The model calls a tool with arguments that are not a JSON object.")
         return calls or None
 
 

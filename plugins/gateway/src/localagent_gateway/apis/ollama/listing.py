@@ -1,4 +1,4 @@
-"""What Ollama's clients are told of the models: names, sizes, windows, abilities."""
+"""What Ollama's clients see of the models: names, sizes, windows, abilities."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Listing:
 
     Args:
         service: The way into the pipeline.
-        since: What is told as the time of every model's last change, which nobody knows: when the gateway began.
+        since: What is reported as the time of every model's last change, which is unknown: when the gateway began.
     """
 
     def __init__(self, service: Service, since: str) -> None:
@@ -72,7 +72,7 @@ class Listing:
         """Return a model that may be used, by its name, or that and ``:latest``.
 
         Raises:
-            InvalidRequest: It is no name of a model.
+            InvalidRequest: It is not the name of a model.
             ModelNotFound: There is none of this name.
         """
         check_model_name(asked)
@@ -90,7 +90,7 @@ class Listing:
             principal: Who asks.
 
         Raises:
-            InvalidRequest: It is no name of a model.
+            InvalidRequest: It is not the name of a model.
         """
         check_model_name(asked)
         short = asked.removesuffix(LATEST)
@@ -143,7 +143,7 @@ def _row(model: ModelInfo) -> dict[str, Any]:
 
 
 def _loaded_row(model: ModelInfo) -> dict[str, Any]:
-    """Return the row of a model in memory; Ollama says of a model that stays there that it leaves far in the future."""
+    """Return the row of a model in memory; for a model that stays, Ollama reports a time far in the future."""
     facts = model.facts
     return {
         **_row(model),

@@ -44,10 +44,10 @@ def openai_messages(messages: Any) -> list[dict[str, Any]]:
         messages: The ``messages`` of a chat.
 
     Raises:
-        InvalidRequest: One of them is no message.
+        InvalidRequest: One of them is not a message.
     """
     if not isinstance(messages, list):
-        raise wrong("The field messages is no list.")
+        raise wrong("The field messages must be a list.")
     calls = _Calls()
     return [_message(message, f"messages[{number}]", calls) for number, message in enumerate(messages)]
 
@@ -95,7 +95,7 @@ class _Calls:
 
 def _message(message: Any, where: str, calls: _Calls) -> dict[str, Any]:
     if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-        raise wrong(f"{where} is no object with a role.")
+        raise wrong(f"{where} must be an object with a role.")
     said = {name: value for name, value in message.items() if name not in _KNOWN and value}
     said["role"] = message["role"]
     said["content"] = _content(message.get("content") or "", message.get("images"), where)
@@ -110,11 +110,11 @@ def _message(message: Any, where: str, calls: _Calls) -> dict[str, Any]:
 
 def _content(text: Any, images: Any, where: str) -> str | list[dict[str, Any]]:
     if not isinstance(text, str):
-        raise wrong(f"The content of {where} is no text.")
+        raise wrong(f"The content of {where} must be text.")
     if not images:
         return text
     if not isinstance(images, list):
-        raise wrong(f"The images of {where} are no list.")
+        raise wrong(f"The images of {where} must be a list.")
     parts = [_image(image, f"{where}.images[{number}]") for number, image in enumerate(images)]
     return [*parts, {"type": "text", "text": text}] if text else parts
 
@@ -127,7 +127,7 @@ def _image(image: Any, where: str) -> dict[str, Any]:
 
 
 def _kind(image: str) -> str | None:
-    """Return the media type of an image, told by its first bytes alone: whoever looks at it reads the rest."""
+    """Return the media type of an image, known from its first bytes alone; its reader checks the rest."""
     for signature, kind in _SIGNATURES.items():
         if image.startswith(signature):
             return kind
@@ -136,7 +136,7 @@ def _kind(image: str) -> str | None:
 
 def _tool_calls(given: Any, where: str, calls: _Calls) -> list[dict[str, Any]]:
     if not isinstance(given, list):
-        raise wrong(f"The tool_calls of {where} are no list.")
+        raise wrong(f"The tool_calls of {where} must be a list.")
     return [_tool_call(call, f"{where}.tool_calls[{number}]", calls) for number, call in enumerate(given)]
 
 
@@ -146,7 +146,7 @@ def _tool_call(call: Any, where: str, calls: _Calls) -> dict[str, Any]:
         raise wrong(f"{where} names no function.")
     arguments = function.get("arguments")
     if not isinstance(arguments, dict | None):
-        raise wrong(f"The arguments of {where} are no object.")
+        raise wrong(f"The arguments of {where} must be an object.")
     name, text = function["name"], _encode(arguments or {}).decode()
     return {
         "id": calls.add(call.get("id"), name),

@@ -141,7 +141,7 @@ def _options(document: Document, where: str, value: Any) -> None:
 
 def _num_predict(document: Document, where: str, value: Any) -> None:
     if NUMBER(value, where) != value // 1:
-        raise wrong(f"The field {where} is no whole number.", where)
+        raise wrong(f"The field {where} must be a whole number.", where)
     if value >= 1:
         document["max_tokens"] = int(value)
 
@@ -179,7 +179,7 @@ _CONVERSATION = {
 }
 # A template is the server's own affair; what ``context`` holds are tokens of one model; the others make pictures.
 _NEVER = dict.fromkeys(("template", "context", "width", "height", "steps"), refused())
-# A bare text goes to the model without its chat template: there is nobody who could be told any of these.
+# A bare text goes to the model without its chat template: so none of these has an effect.
 _BARE = dict.fromkeys(("system", "images", "format", "think", "logprobs", "top_logprobs"), refused())
 
 CHAT = Table({**_CONVERSATION, "messages": _messages, "tools": _tools})

@@ -1,7 +1,7 @@
 """OpenAI's chat completions, completions, embeddings and models.
 
-Embeddings are told in the encoding that was asked for, whichever the server chose. The official SDK asks for ``base64``
-unless it is told otherwise: little-endian 32-bit floats. Many servers send lists of numbers all the same.
+Embeddings are written in the encoding that was asked for, whichever the server chose. The official SDK asks for
+``base64`` unless its caller says otherwise: little-endian 32-bit floats. Many servers send lists of numbers anyway.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class OpenAIApi:
         return self._service.reported(response, await _in_encoding(response.raw, document.get("encoding_format")))
 
     async def models(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
-        """List the models that may be used, in the dialect of whoever asks."""
+        """List the models that may be used, in the form of the API that is asked."""
         models = await self._service.models(principal)
         if asked_by_anthropic(incoming.headers):
             return HttpResponse(200, _encode(model_page([shown(model) for model in models], incoming.query)))

@@ -105,7 +105,7 @@ def _metadata(document: Document, where: str, value: Any) -> None:
 
 def _top_logprobs(document: Document, where: str, value: Any) -> None:
     if not 0 <= WHOLE(value, where) <= _LOGPROBS:
-        raise wrong(f"The field {where} is no number from 0 to {_LOGPROBS}.", where)
+        raise wrong(f"The field {where} must be a number from 0 to {_LOGPROBS}.", where)
     if value:  # a chat tells log probabilities only when it is asked to
         document |= {"logprobs": True, "top_logprobs": value}
 

@@ -35,7 +35,7 @@ def messages_of(given: Any) -> list[Message]:
     for number, item in enumerate(given):
         where = f"input[{number}]"
         if not isinstance(item, dict):
-            raise WrongField(f"{where} is no object.", param="input")
+            raise WrongField(f"{where} must be an object.", param="input")
         kind = item.get("type") or "message"
         add = _ITEMS.get(kind) if isinstance(kind, str) else None
         if add is None:
@@ -96,7 +96,7 @@ def _content(given: Any, where: str, *, joined: bool) -> str | list[Message]:
 
 def _part(part: Any, where: str) -> Message:
     if not isinstance(part, dict):
-        raise WrongField(f"{where} is no object.", param="input")
+        raise WrongField(f"{where} must be an object.", param="input")
     kind = part.get("type")
     if kind in ("input_text", "output_text", "text"):
         return {"type": "text", "text": _text(part, "text", where)}
