@@ -1,15 +1,15 @@
-"""The command line: ``localagent``, and what the commands of plugins may use of it.
+"""The command line ``localagent``, and its public API for the commands of plugins.
 
-A plugin brings a command by an entry point of the group ``localagent.commands``, which names a ``click.Command``::
+A plugin adds a command with an entry point in the group ``localagent.commands``, which names a ``click.Command``::
 
     from localagent_cli import CommandLine, command
 
-    @command("capital", help="Tell the capital of a country.")
+    @command("capital", help="Print the capital of a country.")
     @click.argument("country")
     def capital(line: CommandLine, country: str) -> None:
         line.terminal.line(...)
 
-Names are imported when they are first used, so that ``import localagent_cli`` stays light.
+Names are imported on first use, so ``import localagent_cli`` stays fast.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-# What each module gives to the public; the imports below say the same to type checkers.
+# The public names of each module; the imports below repeat them for type checkers.
 _GIVES = {
     "exit_codes": ("ExitCode", "exit_code"),
     "findings": ("Finding", "broken", "open_to_others"),
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run ``localagent`` and end the process with its exit code.
 
     Args:
-        arguments: What is typed behind ``localagent``; None takes it from ``sys.argv``.
+        arguments: The arguments after ``localagent``; None takes them from ``sys.argv``.
     """
     try:
         from localagent_cli.running import run
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def current() -> CommandLine:
-    """Return the command line that runs this command: its options, its terminal, and how it runs coroutines.
+    """Return the command line that runs this command; it has the options and the terminal, and runs coroutines.
 
     Raises:
         RuntimeError: No command of ``localagent`` is running.

@@ -1,4 +1,4 @@
-"""The tree of commands. The module of a command is imported when the command is used, also that of a plugin's."""
+"""The tree of commands. The module of a command, also of a plugin's command, is imported when the command is used."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from localagent_cli.line import CommandLine
 from localagent_cli.options import common_options
 
 COMMANDS = {
-    "ask": "Ask a model one question; the answer comes as it is made.",
+    "ask": "Ask a model one question and stream the answer.",
     "chat": "Talk to a model.",
-    "models": "List the models that can be asked.",
-    "plugins": "List the plugins: what each does, where, and why.",
-    "explain": "Show the steps that a request takes, in order; with a prompt, what each decided.",
-    "cache": "Show what the caches hold and did, let it go, or export it.",
-    "doctor": "Look for what is broken, and say how to fix it.",
-    "config": "Show, check or begin the settings.",
+    "models": "List the available models.",
+    "plugins": "List the plugins, their steps, and the reason for the order of the steps.",
+    "explain": "Show the steps of a request in order; with a prompt, what each step decided.",
+    "cache": "Show, purge or export the contents of the caches.",
+    "doctor": "Find problems and show how to fix them.",
+    "config": "Show or check the settings, or create a settings file.",
     "version": "Print the version.",
     "help": "Show the help of a command.",
 }
-"""Every command of the command line's own, with its line of help; ``ask`` is ``ask`` in the module ``ask``."""
+"""The built-in commands, each with its line of help; ``ask`` is ``ask`` in the module ``ask``."""
 
 EPILOG = """\
-`localagent help COMMAND` says more; `localagent plugins` names the plugins.
+`localagent help COMMAND` shows the help of a command; `localagent plugins` lists the plugins.
 
 \b
-Completion of commands, options and models, for the file that your shell reads:
+To complete commands, options and models, add one line to your shell's startup file:
   bash  eval "$(_LOCALAGENT_COMPLETE=bash_source localagent)"
   zsh   eval "$(_LOCALAGENT_COMPLETE=zsh_source localagent)"
   fish  _LOCALAGENT_COMPLETE=fish_source localagent | source
@@ -38,17 +38,17 @@ Completion of commands, options and models, for the file that your shell reads:
 
 
 class Commands(click.Group):
-    """The commands of the command line's own, and those that plugins bring."""
+    """The built-in commands and those of plugins."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name all commands: our own, then those of plugins. None is imported."""
+        """Return the names of all commands: the built-in ones, then those of plugins. None is imported."""
         return [*COMMANDS, *_brought()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; None when there is none of that name.
+        """Import a command and return it; None when there is no command of that name.
 
         Raises:
-            PluginError: It is a plugin's, and cannot be imported.
+            PluginError: The command belongs to a plugin and cannot be imported.
         """
         if cmd_name in COMMANDS:
             found: click.Command = getattr(importlib.import_module(f"localagent_cli.{cmd_name}"), cmd_name)
@@ -60,14 +60,14 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that is typed.
+        """Return the command that the arguments name.
 
         Raises:
-            click.UsageError: There is none of that name.
+            click.UsageError: There is no command of that name.
         """
         name = args[0]
         found = self.get_command(ctx, name)
-        if found is None and not ctx.resilient_parsing:  # a shell that completes asks for no sentence
+        if found is None and not ctx.resilient_parsing:  # no error while a shell completes
             from localagent.plugin_api import find_plugins
             from localagent_cli.hints import missing_command
 
@@ -76,21 +76,21 @@ class Commands(click.Group):
         return name if found else None, found, args[1:]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the lists of commands, without importing one."""
+        """Write the lists of commands; no command is imported."""
         for title, commands in (("Commands", COMMANDS), ("Commands of plugins", _brought())):
             if commands:
                 with formatter.section(title):
                     formatter.write_dl(list(commands.items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete a command's name, without importing one."""
+        """Complete a command's name; no command is imported."""
         commands = {**COMMANDS, **_brought()}
         names = (CompletionItem(name, help=text) for name, text in commands.items() if name.startswith(incomplete))
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 def _brought() -> dict[str, str]:
-    """Return the commands of plugins, each with its line of help."""
+    """Return the plugins' commands, each with its line of help."""
     from localagent_cli.plugin_commands import listed_commands
 
     return listed_commands()

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class OutputOptions:
-    """How the answer is wanted.
+    """How the answer is printed.
 
     Attributes:
-        as_json: As one JSON object.
-        streamed: As it comes.
-        receipt: With its receipt.
-        timeout: Seconds for the whole call; None means the settings' own.
+        as_json: Whether it is printed as one JSON object.
+        streamed: Whether it is streamed.
+        receipt: Whether its receipt is printed, too.
+        timeout: Seconds for the whole call; None takes the timeout of the settings.
     """
 
     as_json: bool
@@ -38,13 +38,13 @@ class OutputOptions:
     timeout: float | None
 
 
-@command("ask", help="Ask a model one question.\n\nPROMPT is taken from standard input when it is - or left out; when "
-                     "there are both, the input follows the prompt.")  # fmt: skip
+@command("ask", help="Ask a model one question.\n\nIf PROMPT is - or missing, it is read from standard input. If there "
+                     "are both, the input follows the prompt.")  # fmt: skip
 @click.argument("prompt", nargs=-1)
 @request_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: text, model, usage, finish_reason ...")
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
-@click.option("--receipt", is_flag=True, help="Print to standard error what each step decided.")
+@click.option("--receipt", is_flag=True, help="Print the decision and cost of each step to standard error.")
 def ask(
     line: CommandLine,
     *,
@@ -108,7 +108,7 @@ async def _complete(terminal: Terminal, question: Question, output: OutputOption
 def _report_length(terminal: Terminal, finish_reason: str | None) -> None:
     if finish_reason == "length":
         terminal.end_line()
-        terminal.note("The answer is not complete: it reached its greatest length (--max-tokens).", label="warning")
+        terminal.note("The answer is incomplete: it reached its maximum length (--max-tokens).", label="warning")
 
 
 def _as_json(response: ChatResponse, question: Question | None) -> str:

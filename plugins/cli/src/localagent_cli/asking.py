@@ -1,4 +1,4 @@
-"""One request of the command line, whose receipt can be had however it ends."""
+"""One request of the command line, with a receipt even if it fails."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class Question:
-    """A chat request on its way.
+    """A chat request in progress.
 
     Args:
         runtime: The running core.
         request: The request.
-        stream: Whether the answer is read as it comes.
-        timeout: Seconds for the whole call; None means the settings' own.
+        stream: Whether the answer is streamed.
+        timeout: Seconds for the whole call; None takes the timeout of the settings.
         with_receipt: Whether the steps are recorded.
     """
 
@@ -35,14 +35,14 @@ class Question:
         self._call = self._engine.call(request, stream=stream, timeout=timeout, receipt=with_receipt)
 
     async def whole(self) -> ChatResponse:
-        """Send it and return the whole answer."""
+        """Send the request and return the whole answer."""
         return await self._engine.answer(self._call)  # type: ignore[return-value]
 
     def stream(self) -> AnswerStream:
-        """Return the handle of the answer; entering it sends the request."""
+        """Return the stream of the answer; entering it sends the request."""
         return self._engine.stream(self._call)
 
     @property
     def receipt(self) -> Receipt:
-        """What became of it so far."""
+        """The receipt of the call so far."""
         return receipt_of(self._call, self._engine.clock())

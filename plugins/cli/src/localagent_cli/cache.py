@@ -1,4 +1,4 @@
-"""``localagent cache``: what the caches hold and did, and how to let it go. It never shows what was asked."""
+"""``localagent cache``: shows, purges and exports the contents of caches. It never shows requests."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ Caches = dict[str, CacheContents]
 FIGURES = ("Cache", "Entries", "Size", "Room", "Hits", "Misses", "Hit ratio", "Where")
 COUNTS = ("Cache", "Model", "Tenant", "Hits", "Misses", "Stored", "Evicted", "Expired", "Too large")
 ENTRIES = ("Cache", "Key", "Model", "Tenant", "Age", "Size", "Hits")
-OF_PROCESS = "{} keeps answers in the memory of the process that asks for them; those of others are not seen here."
+OF_PROCESS = "{} is in the memory of each process; the entries of other processes, such as a server, are not shown."
 KEY_DIGITS = 12
 UNITS = ("B", "KiB", "MiB", "GiB")
 
 
-@click.group("cache", help="Show what the caches hold and did, let it go, or export it.")
+@click.group("cache", help="Show, purge or export the contents of the caches.")
 def cache() -> None:
     """Group the commands about caches."""
 
 
 def _choosing(function: F) -> F:
-    """Add the options that say which entries are meant."""
+    """Add the options that select entries."""
     for option in (
         click.option("--cache", "name", metavar="NAME", help="Only this cache plugin."),
-        click.option("--older", type=Duration(), default=0.0, help='Only answers as old as this, such as "7 d".'),
-        click.option("--tenant", help="Only those of this tenant."),
-        click.option("--model", metavar="NAME", help="Only those of this model, as provider/name."),
+        click.option("--older", type=Duration(), default=0.0, help='Only answers at least this old, such as "7 d".'),
+        click.option("--tenant", help="Only answers for this tenant."),
+        click.option("--model", metavar="NAME", help="Only answers of this model, as provider/name."),
     ):
         function = option(function)
     return function
 
 
-@command("stats", help="Show how full each cache is, and how often it answered.")
+@command("stats", help="Show how full each cache is and how often it answered.")
 @click.option("--models", is_flag=True, help="Show the counts of each model and tenant.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def stats(line: CommandLine, *, models: bool, as_json: bool) -> None:
-    """Show how full each cache is, and how often it answered."""
+    """Show how full each cache is and how often it answered."""
     figures = line.run(_figures(line))
     if as_json:
         line.terminal.line(msgspec.json.encode({"caches": figures}).decode())
@@ -66,13 +66,13 @@ def stats(line: CommandLine, *, models: bool, as_json: bool) -> None:
     _note_memory(line, figures)
 
 
-@command("list", help="List what is kept: key, model, tenant, age, size, hits; never what was asked or answered.")
+@command("list", help="List the entries: key, model, tenant, age, size, hits; never a request or answer.")
 @_choosing
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, with whole keys.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, with full keys.")
 def list_entries(
     line: CommandLine, *, model: str | None, tenant: str | None, older: float, name: str | None, as_json: bool
 ) -> None:
-    """List what is kept."""
+    """List the entries."""
     kept = line.run(_listed(line, name, EntryFilter(model, tenant, older)))
     if as_json:
         for where, one in kept:
@@ -81,41 +81,41 @@ def list_entries(
         line.terminal.table(ENTRIES, [_entry_row(where, one) for where, one in kept])
 
 
-@command("purge", help="Let kept answers go for good: of a model, a tenant, an age, or all.")
+@command("purge", help="Delete cached answers: by model, tenant or age, or all.")
 @_choosing
-@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--all", "everything", is_flag=True, help="All answers.")
 def purge(
     line: CommandLine, *, model: str | None, tenant: str | None, older: float, name: str | None, everything: bool
 ) -> None:
-    """Let kept answers go."""
+    """Delete cached answers."""
     entry_filter = EntryFilter(model, tenant, older)
     if everything == (entry_filter != EntryFilter()):
-        raise click.UsageError("Say which answers: --model, --tenant or --older; or --all of them.")
+        raise click.UsageError("Select answers with --model, --tenant or --older, or all of them with --all.")
     for where, gone in line.run(_purged(line, name, entry_filter)).items():
-        line.terminal.line(f"{where}: {gone} {'answer is' if gone == 1 else 'answers are'} gone.")
+        line.terminal.line(f"{where}: deleted {gone} {'answer' if gone == 1 else 'answers'}.")
 
 
-@command("export", help="Print kept answers, one JSON object a line: for a file or another program.")
+@command("export", help="Print cached answers, one JSON object per line, for a file or another program.")
 @_choosing
 def export(line: CommandLine, *, model: str | None, tenant: str | None, older: float, name: str | None) -> None:
-    """Print kept answers."""
+    """Print cached answers."""
     line.run(_export(line, name, EntryFilter(model, tenant, older)))
 
 
 @asynccontextmanager
 async def _caches(line: CommandLine, name: str | None = None) -> AsyncIterator[Caches]:
-    """Open the caches of the settings that can be looked into.
+    """Open the active caches whose contents can be read.
 
     Raises:
-        PluginError: There is none, or none of this name.
+        PluginError: There is no such cache, or none of this name.
     """
     async with line.client() as client:
         plugins = (await client.runtime()).pipeline.plugins
         found: Caches = {one: plugin for one, plugin in plugins.items() if isinstance(plugin, CacheContents)}
         if not found:
-            raise PluginError("No active plugin is a cache that can be looked into.", hint="See: localagent plugins")
+            raise PluginError("No active plugin is a cache with readable contents.", hint="See: localagent plugins")
         if name is not None and name not in found:
-            raise PluginError(f"There is no cache {name}.", hint=f"There are: {', '.join(found)}.")
+            raise PluginError(f"There is no cache {name}.", hint=f"Available: {', '.join(found)}.")
         yield {name: found[name]} if name is not None else found
 
 
@@ -144,7 +144,7 @@ async def _export(line: CommandLine, name: str | None, entry_filter: EntryFilter
 def _exported(where: str, entry: CacheEntry) -> dict[str, Any]:
     try:
         document = entry.response.document
-    except UpstreamProtocol:  # what a server sent as an answer, and what no JSON line can hold
+    except UpstreamProtocol:  # a server's answer that is not valid JSON
         document = None
     return {
         "cache": where,
@@ -175,7 +175,7 @@ def _entry_row(where: str, one: EntryInfo) -> Sequence[str]:
 
 
 def _size(size: float) -> str:
-    """Return a size for people: two or three digits and a unit."""
+    """Return a readable size: two or three digits and a unit."""
     for unit in UNITS:
         if size < 1024 or unit == UNITS[-1]:
             break

@@ -1,7 +1,7 @@
 """``localagent chat``: a conversation at the terminal.
 
-The event loop runs while an answer is made and rests while the user types, so Ctrl-C always reaches the one of the two
-that is at work: an answer is cancelled, its connection closed, and the prompt is back.
+The event loop runs only while an answer is awaited, not while the user types. So Ctrl-C always reaches the active one
+of the two: it cancels an answer and closes its connection, and the prompt appears again.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 CONTEXT_TOKENS = 4096
 
 
-@command("chat", help="Talk to a model.\n\nCtrl-C stops an answer, and leaves at an empty prompt; so does Ctrl-D.")
+@command("chat", help="Talk to a model.\n\nCtrl-C stops an answer. At an empty prompt, Ctrl-C and Ctrl-D end the chat.")
 @request_options
 @click.option("--context-tokens", type=click.IntRange(min=1), default=CONTEXT_TOKENS, show_default=True,
-              help="What a request and its answer may have together; the oldest exchanges are dropped.")  # fmt: skip
+              help="The limit for a request and its answer together; the oldest exchanges are dropped.")  # fmt: skip
 def chat(line: CommandLine, *, request_options: RequestOptions, context_tokens: int) -> None:
     """Talk to a model."""
     room = request_options.max_tokens if request_options.max_tokens is not None else context_tokens // 4
@@ -56,8 +56,8 @@ class Chat:
         line: The command line.
         runner: Runs the requests, one at a time.
         client: The client, open on the runner's loop.
-        history: What was said.
-        request_options: What the options say of every request.
+        history: The conversation so far.
+        request_options: The options of every request.
 
     Attributes:
         line: As above.
@@ -83,11 +83,11 @@ class Chat:
         self._keyboard = Keyboard(self._words.complete)
 
     def run(self) -> None:
-        """Read and answer until the user leaves.
+        """Read and answer until the user ends the chat.
 
         Raises:
-            KeyboardInterrupt: The user leaves with Ctrl-C.
-            LocalAgentError: There is no such model; or, where nobody types, an answer failed.
+            KeyboardInterrupt: The user ends the chat with Ctrl-C.
+            LocalAgentError: There is no such model; or, when the input is not typed, an answer failed.
         """
         self.checked(self.model)
         if self._keyboard.asks:
@@ -102,10 +102,10 @@ class Chat:
                 self._answer(prompt)
 
     async def check(self, model: str) -> str:
-        """Return the full name of a model, if somebody serves it.
+        """Return the full name of a model that a provider serves.
 
         Raises:
-            ModelNotFound: Nobody does.
+            ModelNotFound: No provider serves it.
         """
         from localagent.records import NOBODY
 
@@ -114,11 +114,15 @@ class Chat:
         return model or fleet.registry.default_model or ""
 
     def checked(self, model: str) -> str:
-        """Return the same, between two answers."""
+        """Return the full name of a model, from outside the event loop.
+
+        Raises:
+            ModelNotFound: No provider serves it.
+        """
         return run_until_interrupted(self._runner, self.check(model))
 
     def _next(self) -> str | None:
-        """Return what the user types next; None when the user leaves."""
+        """Return the next prompt; None when the user ends the chat."""
         while True:
             try:
                 return self._keyboard.line("> ")
@@ -136,7 +140,7 @@ class Chat:
         try:
             run_until_interrupted(self._runner, self._send(prompt, said))
         except PressedTwice:
-            raise  # the user leaves; the clean-up is not awaited
+            raise  # end at once; the clean-up is not awaited
         except KeyboardInterrupt:
             self.line.terminal.note("", label="stopped")
         except LocalAgentError as error:
@@ -159,7 +163,7 @@ class Chat:
         forgotten = self.history.forgotten
         messages = await self.history.fitted(prompt, self._count)
         if forgotten == 0 < self.history.forgotten:
-            self.line.terminal.note("The beginning is forgotten from now on: there is no room for more (see /help).")
+            self.line.terminal.note("The context is full: the oldest exchanges are dropped from now on (see /help).")
         return messages
 
     async def _count(self, messages: list[Message]) -> int | None:
@@ -171,7 +175,7 @@ class Chat:
 
         request_options = self._request_options
         fields = {**request_options.fields, **({"model": self.model} if self.model else {})}
-        # What the history's estimate learns from.
+        # The history's estimate learns from the usage.
         fields["stream_options"] = {"include_usage": True}
         request = ChatRequest({"messages": messages, **fields})
         question = Question(await self._client.runtime(), request, stream=True, timeout=request_options.timeout)

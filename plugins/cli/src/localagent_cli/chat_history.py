@@ -1,4 +1,4 @@
-"""The memory of a chat: exchanges that are kept within a number of tokens."""
+"""The memory of a chat: the exchanges that fit in a number of tokens."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ Message = dict[str, Any]
 Count = Callable[[list[Message]], Awaitable[int | None]]
 
 BYTES_PER_TOKEN = 4
-"""What OpenAI gives as a rule of thumb for English text (help centre, "What are tokens and how to count them?")."""
+"""OpenAI's rule of thumb for English text (help centre, "What are tokens and how to count them?")."""
 
 TOKENS_PER_MESSAGE = 4
-"""About what a chat template puts around a message: its role, and where it begins and ends."""
+"""About the number of tokens that a chat template adds to a message: its role, its beginning and its end."""
 
 
 class TokenEstimate:
-    """Estimates the tokens of a conversation where nobody counts them for its model.
+    """Estimates the tokens of a conversation when no plugin counts them for its model.
 
-    Bytes and messages are multiplied with the figures above, and with how far these were off at the last answer that
-    told its tokens. Languages, templates and tokenizers differ by factors; the conversation at hand tells its own.
+    The estimate is computed from bytes and messages with the figures above, and corrected by its error at the last
+    answer that reported its tokens. Languages, templates and tokenizers differ by factors, so each conversation has
+    its own correction.
     """
 
     def __init__(self) -> None:
         self._factor = 1.0
 
     def of(self, messages: Sequence[Message]) -> int:
-        """Return about how many tokens a conversation has."""
+        """Return the estimated number of tokens of a conversation."""
         return round(self._raw(messages) * self._factor)
 
     def learn(self, messages: Sequence[Message], tokens: int) -> None:
-        """Take note of how many tokens a conversation had; zero, which no conversation has, is no news."""
+        """Correct the estimate by the reported tokens of a conversation; 0, which cannot be right, is ignored."""
         if tokens > 0:
             self._factor = tokens / self._raw(messages)
 
@@ -41,16 +42,16 @@ class TokenEstimate:
 
 
 class History:
-    """What was said so far.
+    """The conversation so far.
 
     Args:
         limit: The most tokens that a request may have.
-        system: What the model is told before all else; it is never forgotten.
+        system: The system prompt; it is never forgotten.
 
     Attributes:
         system: As above.
-        estimate: Used where nobody counts.
-        forgotten: Exchanges that were dropped because there was no room for them.
+        estimate: The estimate that is used when no plugin counts tokens.
+        forgotten: The number of exchanges that were dropped because they did not fit.
     """
 
     def __init__(self, limit: int, system: str = "") -> None:
@@ -67,13 +68,13 @@ class History:
         return [*system, *said, {"role": "user", "content": prompt}]
 
     async def fitted(self, prompt: str, count: Count) -> list[Message]:
-        """Return the conversation with the next prompt, after the oldest exchanges were dropped that do not fit.
+        """Drop the oldest exchanges until the conversation fits, and return it with the next prompt.
 
-        A prompt that does not fit by itself is not shortened: the model's server says what it thinks of it.
+        A prompt that does not fit by itself is not shortened: the model's server answers or rejects it.
 
         Args:
-            prompt: What the user says next.
-            count: Counts the tokens of a conversation; None where nobody can.
+            prompt: The user's next prompt.
+            count: Counts the tokens of a conversation; returns None if no plugin can.
         """
         messages = self.messages(prompt)
         while self._exchanges and await self._tokens(messages, count) > self._limit:

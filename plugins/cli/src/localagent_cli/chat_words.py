@@ -1,4 +1,4 @@
-"""What is typed in a chat and not meant for the model: ``/help`` and its like."""
+"""The commands that can be typed in a chat, such as ``/help``; they are not sent to the model."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from localagent_cli.chat import Chat
 
 WORDS = {
-    "/help": "this list",
-    "/model [NAME]": "show the model, or talk to another one",
-    "/system [TEXT]": "show what the model is told first, or change it; - takes it away",
-    "/clear": "forget what was said",
-    "/exit": "leave; so do Ctrl-D, and Ctrl-C at an empty prompt",
+    "/help": "show this list",
+    "/model [NAME]": "show or change the model",
+    "/system [TEXT]": "show or change the system prompt; - removes it",
+    "/clear": "forget the conversation",
+    "/exit": "end the chat, as do Ctrl-D, and Ctrl-C at an empty prompt",
 }
 _WORD = re.compile(r"/[a-z]+")
 _MORE = """\
 Lines between two lines of \"\"\" are one prompt. Ctrl-C stops an answer.
-The oldest exchanges are forgotten when there is no room for them in the
-model's window (--context-tokens); what /system says stays."""
+The oldest exchanges are dropped when the conversation exceeds the limit
+(--context-tokens); the system prompt stays."""
 
 
 class Words:
-    """Obeys words that begin with a slash.
+    """Runs commands that begin with a slash.
 
     Args:
         chat: The chat.
@@ -39,15 +39,15 @@ class Words:
 
     def greeting(self) -> str:
         """Return the line above the first prompt."""
-        return f"{self._chat.checked(self._chat.model)}: /help lists what else can be typed, Ctrl-D leaves."
+        return f"{self._chat.checked(self._chat.model)}: /help lists the commands, Ctrl-D ends the chat."
 
     @staticmethod
     def is_one(text: str) -> bool:
-        """Say whether a text is such a word; one that begins with a path, say, is none."""
+        """Return whether a text is such a command; a text that begins with a path, for example, is not."""
         return bool(_WORD.fullmatch(text.split(maxsplit=1)[0]))
 
     def complete(self, text: str) -> Sequence[str]:
-        """Return what the beginning of a line may become."""
+        """Return the completions of the beginning of a line."""
         if text.startswith("/model "):
             names = [f"/model {name}" for name in model_names(self._chat.line.config)]
         else:
@@ -55,7 +55,7 @@ class Words:
         return [name for name in names if name.startswith(text)] if text.startswith("/") else []
 
     def obey(self, text: str) -> bool:
-        """Do what a word says; return False when the user leaves."""
+        """Run a command; return False when it ends the chat."""
         word, _, rest = text.strip().partition(" ")
         known = {"/help": self._help, "/model": self._model, "/system": self._system, "/clear": self._clear}
         if word == "/exit":
@@ -63,7 +63,7 @@ class Words:
         if word in known:
             known[word](rest.strip())
         else:
-            self._chat.line.terminal.error(f"There is no {word}. Type /help for what there is.")
+            self._chat.line.terminal.error(f"There is no command {word}. /help lists the commands.")
         return True
 
     def _help(self, rest: str) -> None:
@@ -84,8 +84,8 @@ class Words:
         history = self._chat.history
         if text:
             history.system = "" if text == "-" else text
-        self._chat.line.terminal.note(history.system or "The model is told nothing before all else.")
+        self._chat.line.terminal.note(history.system or "There is no system prompt.")
 
     def _clear(self, rest: str) -> None:
         self._chat.history.clear()
-        self._chat.line.terminal.note("Forgotten.")
+        self._chat.line.terminal.note("The conversation is forgotten.")

@@ -1,4 +1,4 @@
-"""``localagent config``: the settings, seen from the command line."""
+"""``localagent config``: shows, checks and creates settings."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from localagent import Settings
 
 
-@click.group("config", help="Show, check or begin the settings.")
+@click.group("config", help="Show or check the settings, or create a settings file.")
 def config() -> None:
     """Group the commands about settings."""
 
 
-@command("show", help="Print the settings that are in force, defaults included, as TOML; keys stay hidden.")
+@command("show", help="Print the settings in effect as TOML, defaults included; keys are hidden.")
 def show(line: CommandLine) -> None:
     """Print the settings."""
     from localagent_cli.settings_text import show as as_toml
 
     settings = line.settings()
-    line.terminal.line(f"# {settings.source or 'There is no settings file; these are the defaults.'}")
+    line.terminal.line(f"# {settings.source or 'There is no settings file. These are the defaults.'}")
     line.terminal.write(as_toml(settings))
 
 
-@command("check", help="Check the settings, those of plugins and providers included; nobody is asked anything.")
+@command("check", help="Check the settings, those of plugins and providers included; no server is asked.")
 def check(line: CommandLine) -> None:
     """Check the settings."""
     from localagent.instances import provider_types
@@ -42,11 +42,11 @@ def check(line: CommandLine) -> None:
     types = provider_types(pipeline)
     for name in settings.providers:
         _check_provider(settings, name, {kind: found.settings for kind, (found, _) in types.items()})
-    # No mistake in the settings: what is missing here may be there where they are used.
+    # Not an error in the settings: a key that is missing here may exist where the settings are used.
     for missing in all_missing_keys(settings, os.environ):
         line.terminal.note(sentence(missing.error), label="warning")
     line.terminal.line(
-        f"{settings.source or 'The defaults'}: right. {_counted(len(settings.providers), 'provider')} named, "
+        f"{settings.source or 'The defaults'}: valid. {_counted(len(settings.providers), 'provider')} named, "
         f"{_counted(len(settings.models), 'alias', 'aliases')}, "
         f"{_counted(len(pipeline.plugins), 'plugin')} active."
     )
@@ -66,12 +66,12 @@ def _counted(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
-@command("init", help="Write a settings file to start from, to PATH: ./localagent.toml, if none is named.")
+@command("init", help="Create a settings file to start from at PATH, by default ./localagent.toml.")
 @click.argument("path", required=False, type=click.Path(path_type=Path))
-@click.option("--user", is_flag=True, help="Write it where it holds for all working directories of this user.")
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--user", is_flag=True, help="Create it in the user's config folder, for all working directories.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def init(line: CommandLine, path: Path | None, user: bool, force: bool) -> None:
-    """Write a settings file to start from."""
+    """Create a settings file to start from."""
     from localagent.settings import FILE_NAME, config_folder
     from localagent_cli.settings_text import sample_settings
 
@@ -81,20 +81,20 @@ def init(line: CommandLine, path: Path | None, user: bool, force: bool) -> None:
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(sample_settings())
     except FileExistsError:
-        raise SettingsError(f"{path} is there already.", hint="Write over it with --force.") from None
+        raise SettingsError(f"{path} already exists.", hint="Overwrite it with --force.") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {error.strerror}.", hint="Name another path.") from None
-    line.terminal.line(f"Wrote {path}: all settings of the core, each switched off by a # in front of it.")
+    line.terminal.line(f"Created {path} with all settings of the core, commented out.")
 
 
-@command("path", help="Print the path of the settings file that is in use.")
+@command("path", help="Print the path of the settings file in use.")
 def path(line: CommandLine) -> None:
     """Print the path of the settings file."""
     from localagent.settings import find_settings
 
     found = find_settings(line.config, os.environ)
     if found is None:
-        raise SettingsError("There is no settings file.", hint="Begin one with: localagent config init")
+        raise SettingsError("There is no settings file.", hint="Create one with: localagent config init")
     line.terminal.line(str(found.absolute()))
 
 

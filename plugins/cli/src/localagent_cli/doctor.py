@@ -1,4 +1,4 @@
-"""``localagent doctor``: what is broken, and how to fix it."""
+"""``localagent doctor``: finds problems and shows how to fix them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SECONDS = 3.0
 COLORS = {"ok": "green", "note": "bright_black", "warn": "yellow", "broken": "red"}
 
 
-@command("doctor", help="Look for what is broken, and say how to fix it. Ends with 1 when something is.")
+@command("doctor", help="Find problems and show how to fix them. The exit code is 1 if something is broken.")
 @click.option("--timeout", type=Duration(), default=SECONDS, help="How long to wait for an instance.  [default: 3 s]")
-@click.option("--live", is_flag=True, help="Look at the processes that serve now instead.")
+@click.option("--live", is_flag=True, help="Check the running server processes instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(line: CommandLine, timeout: float, *, live: bool, as_json: bool) -> None:
-    """Look for what is broken."""
+    """Find problems."""
     line.without_warnings()
     findings = _live(line) if live else [*found.installation(), *_configured(line, timeout)]
     if as_json:
@@ -38,7 +38,7 @@ def doctor(line: CommandLine, timeout: float, *, live: bool, as_json: bool) -> N
 
 
 def _configured(line: CommandLine, timeout: float) -> list[Finding]:
-    """Look at everything that the settings decide, as far as they let us."""
+    """Check everything that depends on the settings, as far as they can be used."""
     try:
         settings = line.settings()
     except LocalAgentError as error:
@@ -58,7 +58,7 @@ def _configured(line: CommandLine, timeout: float) -> list[Finding]:
 
 
 def _live(line: CommandLine) -> list[Finding]:
-    """Look at the processes that serve now."""
+    """Check the processes that are serving now."""
     from localagent_cli.server_findings import server_findings
 
     try:

@@ -1,4 +1,4 @@
-"""Exit codes: what a script can tell from them. The table in the documentation has the same rows."""
+"""The exit codes and their meanings for scripts. The table in the documentation has the same rows."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ from localagent.errors import (
 
 
 class ExitCode(enum.IntEnum):
-    """With what ``localagent`` ends.
+    """The exit codes of ``localagent``.
 
     Attributes:
-        DONE: All went well.
-        FAILED: The model server failed or was not reached, ``doctor`` found something broken, or there is a defect.
-        WRONG_SETUP: Wrong options or settings, or a plugin that is missing or broken; nothing was sent.
-        LIMITED: A limit, here or at the provider: too fast, no quota, no budget, no capacity. Later it may work.
+        DONE: Success.
+        FAILED: The model server failed or was not reached, a timeout expired, ``doctor`` found a problem, or there is a
+            bug.
+        WRONG_SETUP: Invalid options or settings, or a missing or broken plugin; nothing was sent.
+        LIMITED: A limit, here or at the provider: rate, quota, budget or capacity. A later attempt may succeed.
         NO_MODEL: There is no such model.
-        NO_ACCESS: The key is wrong, or may not do this.
-        REJECTED: The request cannot be answered: too long, filtered, or wrong.
-        INCOMPLETE: The answer broke off; what had arrived was printed.
-        INTERRUPTED: Ctrl-C.
-        PIPE_CLOSED: Whoever read the output had enough, as in ``| head``.
+        NO_ACCESS: The key is invalid or has no permission.
+        REJECTED: The request cannot be answered: too long, filtered, or invalid.
+        INCOMPLETE: The answer broke off; the part that had arrived was printed.
+        INTERRUPTED: Ctrl-C was pressed.
+        PIPE_CLOSED: The reader of the output closed the pipe, as in ``| head``.
     """
 
     DONE = 0
@@ -49,7 +50,7 @@ class ExitCode(enum.IntEnum):
     PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
-# The first row that fits decides: special classes stand above their bases.
+# The first matching row decides: subclasses come before their base classes.
 _TABLE: tuple[tuple[tuple[type[LocalAgentError], ...], ExitCode], ...] = (
     ((StartError,), ExitCode.WRONG_SETUP),
     ((LocalRefusal, RateLimited, QuotaExhausted, Overloaded), ExitCode.LIMITED),

@@ -1,4 +1,4 @@
-"""``localagent explain``: which steps a request takes, in which order, and why."""
+"""``localagent explain``: the steps of a request, their order, and the reasons for it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 Hooks = Mapping[str, Sequence["Step"]]
 
 
-@command("explain", help="Show the steps that a request takes, in order, and why each stands where it stands.\n\n"
-                         "With a PROMPT: send it, and show what each step decided and what it cost.")  # fmt: skip
+@command("explain", help="Show the steps of a request in order, with the reason for each step's place.\n\n"
+                         "With a PROMPT: send it and show the decision and cost of each step.")  # fmt: skip
 @click.argument("prompt", nargs=-1)
 @request_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def explain(line: CommandLine, *, prompt: tuple[str, ...], request_options: RequestOptions, as_json: bool) -> None:
-    """Show the steps that a request takes."""
+    """Show the steps of a request."""
     if text := read_prompt(prompt, required=False):
         line.run(_explain_prompt(line, text, request_options, as_json=as_json))
         return
@@ -70,7 +70,7 @@ def _show_receipt(terminal: Terminal, receipt: Receipt, *, as_json: bool) -> Non
 
 
 def _by_operation(pipeline: Pipeline) -> dict[str, Hooks]:
-    """Return the steps of each operation, and beside them those of no call."""
+    """Return the steps of each operation, and the steps that belong to no call."""
     plans = {operation: pipeline.plan(operation).steps() for operation in OPERATIONS}
     calls = {hook for plan in plans.values() for hook in plan}
     others = {hook: steps for hook, steps in pipeline.steps.items() if hook not in calls}

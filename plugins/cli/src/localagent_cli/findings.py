@@ -1,4 +1,4 @@
-"""What ``doctor`` finds without starting anything: Python, libraries, settings, plugins, the state folder."""
+"""The findings of ``doctor`` without starting anything: Python, libraries, settings, plugins, the state folder."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "note", "warn", "broken"]
 
-NOTHING_KEPT = "What should outlive a process is not kept."
+NOTHING_KEPT = "Nothing is kept after a process ends."
 AIOHTTP = "localagent-connect-aiohttp"
-"""The distribution that brings the HTTP library."""
+"""The distribution that installs the HTTP library."""
 
 LITTLE_SPACE = 100 * 2**20
-"""Bytes on the state folder's disk below which there is a warning."""
+"""Free bytes on the state folder's disk below which there is a warning."""
 
 
 @attrs.frozen
@@ -39,10 +39,10 @@ class Finding:
     """One line of ``doctor``.
 
     Attributes:
-        level: How bad it is; a ``broken`` one makes ``doctor`` fail.
-        subject: What it is about.
+        level: The severity; a ``broken`` finding makes ``doctor`` fail.
+        subject: What the finding is about.
         text: What was found.
-        hint: What to do about it; empty when nothing needs to be done.
+        hint: What to do about it; empty when there is nothing to do.
     """
 
     level: Level
@@ -52,16 +52,16 @@ class Finding:
 
 
 def broken(subject: str, error: LocalAgentError) -> Finding:
-    """Return the finding that an error is."""
+    """Return an error as a finding of the level ``broken``."""
     return Finding("broken", subject, error.message, error.hint or "")
 
 
 def installation() -> Iterator[Finding]:
-    """Look at Python and at the HTTP library."""
+    """Check Python and the HTTP library."""
     yield Finding("ok", "localagent", localagent.__version__)
     for name in strangers():
-        yield Finding("broken", f"distribution {name}", "It is not part of LocalAgent, and brings an import package of "
-                      "the same name, whose files may stand in the place of ours.",
+        yield Finding("broken", f"distribution {name}", "It is not part of LocalAgent but installs an import package "
+                      "of the name localagent, whose files may replace those of LocalAgent.",
                       f"{uninstall(name)} Then {install(CORE, options='--force-reinstall --no-deps')}")  # fmt: skip
     yield Finding("ok", "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     if importlib.util.find_spec("aiohttp") is not None:
@@ -69,28 +69,28 @@ def installation() -> Iterator[Finding]:
 
 
 def _http_library() -> Finding:
-    """Look at the library that the default transport stands on."""
+    """Check the library that the default transport uses."""
     aiohttp: Any = importlib.import_module("aiohttp")
     parsers: Any = importlib.import_module("aiohttp.http_parser")
     if parsers.HttpResponseParser is not parsers.HttpResponseParserPy:
-        return Finding("ok", "aiohttp", f"{aiohttp.__version__}, with its parser in C")
+        return Finding("ok", "aiohttp", f"{aiohttp.__version__}, with its C parser")
     if os.environ.get("AIOHTTP_NO_EXTENSIONS"):
         return Finding("warn", "aiohttp", f"{aiohttp.__version__}, with its slow parser: AIOHTTP_NO_EXTENSIONS is set.",
                       "Run: unset AIOHTTP_NO_EXTENSIONS")  # fmt: skip
-    return Finding("warn", "aiohttp", f"{aiohttp.__version__}, with its slow parser: the one in C is missing.",
+    return Finding("warn", "aiohttp", f"{aiohttp.__version__}, with its slow parser: its C parser is missing.",
                    f"{install(AIOHTTP, options='--force-reinstall --only-binary aiohttp')}")  # fmt: skip
 
 
 def settings_file(settings: Settings) -> Finding:
-    """Say which settings are in use."""
+    """Report which settings file is used."""
     if settings.source is None:
-        return Finding("note", "settings", "There is no file; everything has its default.",
-                       "To begin one, run: localagent config init")  # fmt: skip
+        return Finding("note", "settings", "There is no settings file; the defaults are used.",
+                       "To create one, run: localagent config init")  # fmt: skip
     return Finding("ok", "settings", str(settings.source))
 
 
 def state_folder(settings: Settings) -> Finding:
-    """Look whether files that outlive the process can be kept; nothing else needs them. Nothing is made."""
+    """Check whether files can be kept after the process ends. Nothing is created."""
     from localagent.settings import state_folder as usual_folder
 
     try:
@@ -100,11 +100,12 @@ def state_folder(settings: Settings) -> Finding:
     there = next(path for path in (folder, *folder.absolute().parents) if _exists(path))
     hint = "Set state_folder in the settings to another folder."
     if not there.is_dir():
-        return Finding("warn", "state folder", f"{NOTHING_KEPT} {folder} cannot be made: {there} is no folder.", hint)
+        text = f"{NOTHING_KEPT} {folder} cannot be created: {there} is not a folder."
+        return Finding("warn", "state folder", text, hint)
     if not os.access(there, os.W_OK | os.X_OK):
-        return Finding("warn", "state folder", f"{NOTHING_KEPT} {there} cannot be written.", hint)
+        return Finding("warn", "state folder", f"{NOTHING_KEPT} {there} is not writable.", hint)
     if _free(there) < LITTLE_SPACE:
-        return Finding("warn", "state folder", f"{folder}: {_free(there) // 2**20} MiB are free.",
+        return Finding("warn", "state folder", f"{folder}: only {_free(there) // 2**20} MiB are free.",
                        f"Free some space. {hint}")  # fmt: skip
     if (place := open_to_others(folder.absolute())) is not None:
         return Finding("warn", "state folder", f"{folder}: other users may write to {place}.",
@@ -113,12 +114,12 @@ def state_folder(settings: Settings) -> Finding:
 
 
 def open_to_others(folder: Path) -> Path | None:
-    """Return the folder in which other users of the machine could replace a file; None where they cannot.
+    """Return the folder in which other users of the machine could replace a file; None if they cannot.
 
-    It is the folder itself, or one above it in which they may rename what is not theirs. On Windows it is always None.
+    It is the folder itself, or a parent in which they may rename files of others. On Windows it is always None.
 
     Args:
-        folder: An absolute path; what of it is not there is passed over.
+        folder: An absolute path; folders that do not exist are skipped.
     """
     if os.name != "posix":
         return None
@@ -137,7 +138,7 @@ def open_to_others(folder: Path) -> Path | None:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # in a folder that this user may not look into
+    except OSError:  # in a folder that this user may not read
         return False
 
 
@@ -146,28 +147,28 @@ def _free(folder: Path) -> int:
 
 
 def plugins(settings: Settings, reports: Iterable[Report]) -> Iterator[Finding]:
-    """Look at the plugins: which are active, which failed, which are active without being named."""
+    """Report the plugins that failed, and those that are active, whether the settings name them or not."""
     reports = list(reports)
     for report in reports:
         if report.state == "failed":
             yield Finding("broken", f"plugin {report.name}", report.why, report.hint)
     active = [report.name for report in reports if report.state == "active"]
     if not active:
-        yield Finding("broken", "plugins", "None is active, so no model can be asked.", install_provider())
+        yield Finding("broken", "plugins", "No plugin is active, so no model is available.", install_provider())
     elif settings.use is None:
         yield Finding("note", "plugins", f"Active because they are installed: {', '.join(active)}.",
-                      "To choose, write: use = [...]")  # fmt: skip
+                      "To choose them, set: use = [...]")  # fmt: skip
     else:
         yield Finding("ok", "plugins", f"Active because the settings name them: {', '.join(active)}.")
 
 
 def install_provider() -> str:
-    """Return the sentence that says how to install a provider."""
+    """Return the hint that says how to install a provider."""
     return install_one_of(plugin for name, plugin in known_plugins().items() if name.startswith(PROVIDER))
 
 
 def of_plugins(settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:
-    """Let plugins look at what is theirs, such as their files."""
+    """Ask plugins to check their own files and state."""
     for name, plugin in pipeline.plugins.items():
         if isinstance(plugin, Diagnosed):
             try:
@@ -177,7 +178,7 @@ def of_plugins(settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:
 
 
 def idle_settings(settings: Settings, pipeline: Pipeline) -> Iterator[Finding]:
-    """Look for settings that have no effect because the plugin that they are for is not active."""
+    """Report settings that have no effect because their plugin is not active."""
     for name in settings.plugins:
         if name not in pipeline.plugins:
             yield Finding("warn", f"[plugins.{name}]", "It has no effect: this plugin is not active.", _activate(name))
@@ -192,4 +193,4 @@ def _activate(name: str) -> str:
     from localagent.plugin_api import find_plugins
 
     installed = find_plugins()
-    return f"Name {name} in: use = [...]" if name in installed else missing_plugin(name, installed).hint or ""
+    return f"Add {name} to: use = [...]" if name in installed else missing_plugin(name, installed).hint or ""

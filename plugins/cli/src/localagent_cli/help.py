@@ -13,7 +13,7 @@ from localagent_cli.options import command
 
 
 def _complete(context: click.Context, argument: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the names of commands; below a command that has some, theirs."""
+    """Complete the names of commands, or of subcommands after the name of a group."""
     with ExitStack() as stack:
         below = _entered(stack, context.find_root(), context.params.get("words") or ())
         return below.command.shell_complete(below, incomplete) if isinstance(below.command, click.Group) else []
@@ -32,17 +32,17 @@ def _entered(stack: ExitStack, context: click.Context, words: Iterable[str]) -> 
     """Return the context of the command that these words name.
 
     Args:
-        stack: Keeps it open.
-        context: Where the first word is looked for.
-        words: The command's name, and behind it the names of commands below.
+        stack: Keeps the contexts open.
+        context: The context in which the first word is looked up.
+        words: The command's name, followed by the names of subcommands.
 
     Raises:
-        click.UsageError: There is none of that name.
-        PluginError: It is a plugin's, and cannot be imported.
+        click.UsageError: There is no command of that name.
+        PluginError: The command belongs to a plugin and cannot be imported.
     """
     for word in words:
         if not isinstance(context.command, click.Group):
-            context.fail(f"{context.command_path} has no commands.")
+            context.fail(f"{context.command_path} has no subcommands.")
         name, found, _ = context.command.resolve_command(context, [word])
         if found is None:  # while a shell completes
             break

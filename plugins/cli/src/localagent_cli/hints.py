@@ -1,4 +1,4 @@
-"""What the command line says of commands and distributions: the nearest right name, how to install, how to remove."""
+"""Hints about commands and distributions: the closest valid name, how to install, how to uninstall."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ PACKAGE = "localagent"
 
 
 def missing_command(name: str, commands: Iterable[str], installed: Iterable[str]) -> str:
-    """Return what to do about a command that is not there.
+    """Return the hint for an unknown command.
 
     Args:
         name: The command that was typed.
-        commands: The commands that are there.
-        installed: Names of the installed plugins.
+        commands: The existing commands.
+        installed: The names of the installed plugins.
     """
     commands = list(commands)
     bringers = {command: plugin for plugin in known_plugins().values() for command in plugin.commands}
     if name in bringers and name not in commands:
         distribution = bringers[name].distribution
         if bringers[name].name in installed:
-            return f"It comes with {distribution}, which is installed without it. {upgrade(distribution)}"
-        return f"It comes with {distribution}. {install(distribution)}"
+            return f"It is part of {distribution}, but the installed version lacks it. {upgrade(distribution)}"
+        return f"It is part of {distribution}. {install(distribution)}"
     near = difflib.get_close_matches(name, [*commands, *bringers], n=1)
     return f"Did you mean {near[0]}?" if near else ""
 
 
 def install_one_of(plugins: Iterable[KnownPlugin]) -> str:
-    """Return the sentence that says how to install one of several plugins."""
+    """Return the hint that says how to install one of several plugins."""
     first, *others = [plugin.distribution for plugin in plugins]
     if is_checkout() or not others:
         return install(first)
@@ -39,14 +39,14 @@ def install_one_of(plugins: Iterable[KnownPlugin]) -> str:
 
 
 def uninstall(distribution: str) -> str:
-    """Return the sentence that says how to remove a distribution, whoever it is from."""
+    """Return the hint that says how to uninstall a distribution, which does not have to be part of LocalAgent."""
     return f"Run: uv pip uninstall {distribution}" if is_checkout() else f"Run: pip uninstall {distribution}"
 
 
 def strangers() -> list[str]:
-    """Return the installed distributions that are not ours and bring an import package of the core's name.
+    """Return the installed distributions outside LocalAgent that install an import package of the core's name.
 
-    One is on the index, under the very name that somebody might type for this project.
+    One is on PyPI, under the name that a user might type for this project.
     """
     from importlib.metadata import distributions, packages_distributions
 

@@ -1,4 +1,4 @@
-"""Ctrl-C while a coroutine runs: it is cancelled, so that it closes what it opened; a second time ends it at once."""
+"""Ctrl-C while a coroutine runs: the first cancels it, so it can clean up; the second ends it at once."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class PressedTwice(KeyboardInterrupt):
 def run_until_interrupted(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine and return its result.
 
-    ``asyncio.Runner`` cancels from within the signal handler, which may interrupt the very task that is cancelled.
-    Here the event loop does it, between two steps of the task.
+    ``asyncio.Runner`` cancels in the signal handler, which may interrupt the very task that it cancels. Here the event
+    loop cancels the task, between two of its steps.
 
     Args:
-        runner: Where it runs; in the main thread.
+        runner: Runs the coroutine; in the main thread.
         work: The coroutine.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed once, and the coroutine has ended.
-        PressedTwice: It was pressed twice, and the coroutine may not have ended.
+        PressedTwice: Ctrl-C was pressed twice, and the coroutine may not have ended.
     """
     interrupts = _Interrupts(runner.get_loop())
     try:
@@ -38,7 +38,7 @@ def run_until_interrupted(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) 
             raise (KeyboardInterrupt if interrupts.count == 1 else PressedTwice) from None
         raise
     finally:
-        if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:  # Ctrl-C came before it could begin
+        if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:  # Ctrl-C came before the first step
             work.close()
 
 

@@ -1,4 +1,4 @@
-"""Lines that a user types: with editing and a history where Python has readline."""
+"""Reads the lines that a user types, with editing and a history if Python has readline."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Keyboard:
     """Standard input, line by line.
 
     Args:
-        complete: Returns what the beginning of a line may become.
+        complete: Returns the completions of the beginning of a line.
 
     Attributes:
-        asks: Whether somebody types: standard input and output are a terminal.
+        asks: Whether a user types: standard input and output are a terminal.
     """
 
     def __init__(self, complete: Callable[[str], Sequence[str]]) -> None:
@@ -43,11 +43,11 @@ class Keyboard:
         return candidates[number] if number < len(candidates) else None
 
     def line(self, prompt: str) -> str:
-        r"""Return the next line. Lines between two lines of three quotation marks are one.
+        r"""Return the next line; the lines between two lines of three quotation marks are returned as one.
 
         Raises:
-            EOFError: There is no further line.
-            KeyboardInterrupt: Ctrl-C was pressed; ``was_empty`` tells whether the line had begun.
+            EOFError: There are no more lines.
+            KeyboardInterrupt: Ctrl-C was pressed; ``was_empty`` returns whether the line was empty.
         """
         line = self._read(prompt)
         if line.strip() != BLOCK:
@@ -61,5 +61,5 @@ class Keyboard:
         return input(prompt if self.asks else "")
 
     def was_empty(self) -> bool:
-        """Say whether the line that Ctrl-C ended was empty."""
+        """Return whether the line that Ctrl-C ended was empty."""
         return self._readline is None or not self._readline.get_line_buffer()

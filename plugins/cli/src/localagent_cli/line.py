@@ -1,4 +1,4 @@
-"""The command line at work: what every command, also one of a plugin, has at hand."""
+"""The running command line, which is passed to every command, also to those of plugins."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ T = TypeVar("T")
 
 
 class CommandLine:
-    """The options that every command takes, the terminal, and how a coroutine is run.
+    """The common options, the terminal, and the event loop of a command.
 
     Args:
-        terminal: Where commands write.
+        terminal: The terminal that commands write to.
         log: The log on standard error.
 
     Attributes:
-        config: The settings file that ``--config`` names; None for the usual one.
-        verbose: Whether to say more than is asked for.
+        config: The settings file that ``--config`` names; None for the default one.
+        verbose: Whether to show progress messages.
         debug: Whether to show tracebacks and the whole log.
     """
 
@@ -40,7 +40,7 @@ class CommandLine:
         self._log = log
 
     def choose(self, name: str, value: Any) -> None:
-        """Take note of one of the options that every command takes."""
+        """Set one of the common options."""
         if name == "no_color":
             self.terminal.colored = False
         else:
@@ -48,31 +48,31 @@ class CommandLine:
         self._log.choose(verbose=self.verbose, debug=self.debug)
 
     def settings(self) -> Settings:
-        """Return the settings that are in force.
+        """Return the settings in effect.
 
         Raises:
-            SettingsError: They are wrong.
+            SettingsError: The settings are invalid.
         """
         from localagent.pipeline import read_settings
 
         return read_settings(self.config, os.environ)
 
     def assembled(self, settings: Settings | None = None) -> Assembled:
-        """Return the settings, the compiled pipeline, and what is said of each plugin; nothing is started.
+        """Return the settings, the compiled pipeline, and a report on each plugin; nothing is started.
 
         Args:
             settings: Settings that were read before; None reads them now.
 
         Raises:
-            SettingsError: The settings are wrong.
-            PluginError: A plugin is missing, broken, or ordered in a contradiction.
+            SettingsError: The settings are invalid.
+            PluginError: A plugin is missing or broken, or its ordering constraints contradict each other.
         """
         from localagent.pipeline import assemble
 
         return assemble(self.config if settings is None else settings, None, os.environ)
 
     def without_warnings(self) -> None:
-        """Write no warnings from now on: the command shows what they say."""
+        """Stop logging warnings: the command itself shows what they report."""
         self._log.silent = True
 
     def client(self) -> Client:
@@ -82,7 +82,7 @@ class CommandLine:
         return Client(self.config)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in an event loop of its own and return its result. Ctrl-C cancels it.
+        """Run a coroutine in a new event loop and return its result. Ctrl-C cancels it.
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed, and the coroutine has ended.

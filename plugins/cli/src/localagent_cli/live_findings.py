@@ -1,4 +1,4 @@
-"""What ``doctor`` finds in a running core: providers, their instances, models, failures that were isolated."""
+"""The findings of ``doctor`` in a running core: providers, their instances, models, isolated failures."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 async def live_findings(line: CommandLine, timeout: float) -> list[Finding]:
-    """Start the core, ask every instance for its health, and look at what came of it.
+    """Start the core, check the health of every instance, and report the results.
 
     Args:
         line: The command line.
-        timeout: Seconds that an instance has for its answer.
+        timeout: Seconds to wait for an instance.
     """
     try:
         async with line.client() as client:
@@ -43,22 +43,23 @@ def _providers(runtime: Runtime) -> Iterator[Finding]:
         yield Finding("warn", f"provider {name}", missing.error.message, missing.error.hint or "")
     if not runtime.fleet.registry.providers:
         hint = next((missing.error.hint for missing in runtime.fleet.registry.missing.values()), install_provider())
-        yield Finding("broken", "providers", "There is none, so no model can be asked.", hint or "")
+        yield Finding("broken", "providers", "There is no provider, so no model is available.", hint or "")
 
 
 async def _instance(runtime: Runtime, instance: Instance, timeout: float) -> Finding:
-    """Ask an instance for its health, and for its models, so that the hooks for these are at work, too."""
+    """Ask an instance for its health and its models, which also runs the hooks for both."""
     subject = f"instance {instance.id}"
     state = await runtime.fleet.health.check(instance, timeout)
     if state.health != "healthy":
-        # Whoever reads this has followed the advice to come here.
+        # The user already runs the doctor.
         reason = state.error.removesuffix("See: localagent doctor").rstrip()
-        return Finding("broken", subject, reason or "It is not well.")
+        return Finding("broken", subject, reason or "It is not healthy.")
     try:
         models = await runtime.models.of(instance, timeout)
     except LocalAgentError as error:
-        return Finding("warn", subject, f"It is well, but does not list its models: {error.message}", error.hint or "")
-    return Finding("ok", subject, f"It is well. Models: {len(models)}.")
+        text = f"It is healthy but does not list its models: {error.message}"
+        return Finding("warn", subject, text, error.hint or "")
+    return Finding("ok", subject, f"It is healthy. Models: {len(models)}.")
 
 
 def _models(runtime: Runtime) -> Iterator[Finding]:
@@ -74,7 +75,7 @@ def _models(runtime: Runtime) -> Iterator[Finding]:
         runtime.fleet.names.targets("", NOBODY)
     except LocalAgentError as error:
         named = runtime.settings.default_model is not None
-        hint = error.hint if named else "Set default_model in the settings, or name one each time with --model."
+        hint = error.hint if named else "Set default_model in the settings, or name a model with --model."
         yield Finding("broken" if named else "note", "default model", error.message, hint or "")
     else:
         yield Finding("ok", "default model", registry.default_model or "")

@@ -1,4 +1,4 @@
-"""How running cores are: what ``doctor`` shows of a program's own, and of those that serve in other processes."""
+"""The status of running cores: of this process, and of other processes that serve."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class PluginFailure(msgspec.Struct, frozen=True):
-    """Failures of a plugin that did not reach the user.
+    """Failures of a plugin that affected no answer.
 
     Attributes:
-        plugin: The plugin.
-        hook: In which hook it failed.
-        count: How often.
+        plugin: The plugin's name.
+        hook: The hook in which it failed.
+        count: The number of failures.
     """
 
     plugin: str
@@ -31,12 +31,12 @@ class PluginFailure(msgspec.Struct, frozen=True):
 
 
 class InstanceStatus(msgspec.Struct, frozen=True):
-    """How an instance is.
+    """The status of an instance.
 
     Attributes:
-        id: The instance's.
-        health: What checks and traffic say of it.
-        error: Its last failure in one sentence; empty while all is well.
+        id: The instance's id.
+        health: The instance's health, from checks and traffic.
+        error: Its last failure in one sentence; empty while it is healthy.
     """
 
     id: str
@@ -45,17 +45,17 @@ class InstanceStatus(msgspec.Struct, frozen=True):
 
 
 class ProcessStatus(msgspec.Struct, frozen=True):
-    """How one process is.
+    """The status of one process.
 
     Attributes:
-        where: What people call the process, such as ``worker 1 of http://127.0.0.1:8400``.
-        versions: The versions of the plugins that it runs, by name; ``core`` is the core's.
-        failures: Failures that did not reach the user.
-        instances: Its instances.
-        background: Pieces of background work that are under way.
-        dropped: Pieces that were dropped because too much was under way.
-        answers: Whether it said so itself; False for one that did not answer in time.
-        restart: What has it run what is installed now; empty where nothing has.
+        where: A readable name of the process, such as ``worker 1 of http://127.0.0.1:8400``.
+        versions: The versions of the plugins that it runs, by name; ``core`` is the core's version.
+        failures: Failures that affected no answer.
+        instances: The status of its instances.
+        background: The number of background tasks that are running.
+        dropped: The number of background tasks that were dropped because too many were running.
+        answers: Whether the process answered; False if it did not answer in time.
+        restart: How to make it run the installed versions; empty if there is no way.
     """
 
     where: str = ""
@@ -70,39 +70,39 @@ class ProcessStatus(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class LiveProcesses(Protocol):
-    """A plugin that serves in processes of its own, and can ask them: ``localagent doctor --live`` does."""
+    """A plugin that serves in its own processes and can ask them for their status, for ``localagent doctor --live``."""
 
     async def process_statuses(self, settings: Settings) -> Sequence[ProcessStatus]:
-        """Return how every process is that serves now.
+        """Return the status of every process that is serving now.
 
         Args:
-            settings: The settings of everything; the plugin has not been entered.
+            settings: All settings; the plugin has not been entered.
 
         Raises:
-            LocalAgentError: None serves, or they cannot be asked; it says what starts one.
+            LocalAgentError: No process is serving, or they cannot be asked; the hint says how to start one.
         """
 
 
 @runtime_checkable
 class Diagnosed(Protocol):
-    """A plugin that knows what can be wrong with what is its own, such as its files: ``localagent doctor`` asks it."""
+    """A plugin that can check its own files and state, for ``localagent doctor``."""
 
     def diagnose(self, settings: Settings) -> Sequence[Finding]:
-        """Return what was found; nothing is changed.
+        """Return the findings; nothing is changed.
 
         Args:
-            settings: The settings of everything; the plugin has not been entered.
+            settings: All settings; the plugin has not been entered.
 
         Raises:
-            LocalAgentError: It could not look.
+            LocalAgentError: The check could not be made.
         """
 
 
 def process_status(runtimes: Sequence[Runtime]) -> ProcessStatus:
-    """Return how running cores of this process are, taken together.
+    """Return the combined status of the running cores of this process.
 
     Args:
-        runtimes: The one in use first, behind it those whose calls have not ended. Instances are the first one's.
+        runtimes: The current one first, then those with unfinished calls. Instances are those of the first one.
     """
     newest = runtimes[0]
     versions = {name: report.version for name, report in newest.pipeline.reports.items()}

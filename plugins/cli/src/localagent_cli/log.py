@@ -1,4 +1,4 @@
-"""The log on standard error: warnings as sentences; more of it, and tracebacks, only when somebody asked."""
+"""The log on standard error: warnings as sentences; progress messages and tracebacks only on request."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Log(logging.Handler):
     """Writes log records as lines to standard error.
 
     Args:
-        terminal: Where they go.
+        terminal: The terminal to write to.
 
     Attributes:
-        debug: Whether tracebacks are written, and messages about progress.
-        silent: Whether warnings are left out, because the command shows what they say.
+        debug: Whether tracebacks and messages about progress are written.
+        silent: Whether warnings are dropped because the command itself shows what they report.
     """
 
     def __init__(self, terminal: Terminal) -> None:
@@ -32,7 +32,7 @@ class Log(logging.Handler):
         self._terminal = terminal
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; without ``debug`` never a traceback."""
+        """Write one record; its traceback only with ``debug``."""
         if not self.debug and (self.silent or record.name == progress.name):
             return
         label, color = (record.levelname.lower(), "yellow") if record.levelno >= logging.WARNING else ("", "")
@@ -43,18 +43,18 @@ class Log(logging.Handler):
         self._terminal.note(*pieces, label=label, color=color)
 
     def choose(self, *, verbose: bool, debug: bool) -> None:
-        """Choose how much is written: warnings, what LocalAgent does (``verbose``), everything (``debug``)."""
+        """Choose how much is written: warnings, also progress messages (``verbose``), or everything (``debug``)."""
         self.debug = debug
         logging.getLogger().setLevel(logging.DEBUG if debug else logging.WARNING)
         logging.getLogger("localagent").setLevel(logging.INFO if verbose and not debug else logging.NOTSET)
         progress.setLevel(logging.INFO)
-        # What asyncio logs is about defects; a user without --debug can do nothing with it.
+        # asyncio logs bugs; a user without --debug can do nothing about them.
         logging.getLogger("asyncio").setLevel(logging.NOTSET if debug else logging.CRITICAL)
 
 
 @contextlib.contextmanager
 def logs(terminal: Terminal) -> Iterator[Log]:
-    """Write the log of this process to a terminal, and silence Python's own tracebacks from clean-up and threads."""
+    """Write the log of this process to a terminal, and suppress Python's tracebacks from clean-up and threads."""
     log = Log(terminal)
     root = logging.getLogger()
     known = {name: logging.getLogger(name).level for name in ("", "localagent", "asyncio", progress.name)}
@@ -72,7 +72,7 @@ def logs(terminal: Terminal) -> Iterator[Log]:
 
 
 def _report(failed: Any) -> None:
-    """Log what was raised where nobody could catch it: in ``__del__``, or at the end of a thread."""
+    """Log an exception that cannot be caught: one in ``__del__``, or one that ends a thread."""
     logging.getLogger("localagent").debug(
-        "Raised where nobody could catch it.", exc_info=(failed.exc_type, failed.exc_value, failed.exc_traceback)
+        "An exception could not be caught.", exc_info=(failed.exc_type, failed.exc_value, failed.exc_traceback)
     )

@@ -1,4 +1,4 @@
-"""``localagent models``: what can be asked."""
+"""``localagent models``: lists the available models."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SECONDS = 10.0
 COLUMNS = ("Model", "Window", "Owner", "Instances")
 
 
-@command("models", help="List the models that can be asked, by name for --model.")
+@command("models", help="List the available models, by their names for --model.")
 @click.option("--provider", metavar="NAME", help="Only the models of one provider.")
 @click.option("--timeout", type=Duration(), default=SECONDS, help="How long to wait for an instance.  [default: 10 s]")
-@click.option("--refresh", is_flag=True, help="Ask the instances themselves, whatever is remembered.")
+@click.option("--refresh", is_flag=True, help="Ask the instances, even if their lists are remembered.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def models(line: CommandLine, provider: str | None, timeout: float, *, refresh: bool, as_json: bool) -> None:
-    """List the models that can be asked."""
+    """List the available models."""
     found, errors, aliases = line.run(_listed(line, provider, timeout, refresh=refresh))
     if as_json:
         line.terminal.line(_as_json(found, errors, aliases))
@@ -56,7 +56,7 @@ async def _listed(
         if provider in missing and provider not in sources:
             raise missing[provider].error
         if provider is not None and provider not in sources:
-            raise click.UsageError(f"There is no provider {provider}. There are: {', '.join(sources)}.")
+            raise click.UsageError(f"There is no provider {provider}. Available: {', '.join(sources)}.")
         asked = [instance for instance in runtime.instances if provider in (None, instance.provider)]
         for one in missing.values():
             line.terminal.note(sentence(one.error), label="warning")
@@ -82,7 +82,7 @@ async def _models_or_error(listed: Awaitable[Sequence[ModelInfo]]) -> Sequence[M
 
 
 def _rows(found: Iterable[ModelInfo]) -> list[tuple[str, ...]]:
-    """Return a row a model, whatever the number of instances that have it."""
+    """Return one row per model, which lists its instances."""
     instances: dict[str, list[ModelInfo]] = {}
     for model in found:
         instances.setdefault(model.name, []).append(model)
@@ -93,7 +93,7 @@ def _rows(found: Iterable[ModelInfo]) -> list[tuple[str, ...]]:
 
 
 def _window(offers: Iterable[ModelInfo]) -> str:
-    """Return the tokens that fit; the least where instances differ."""
+    """Return the context window in tokens; the smallest one if instances differ."""
     known = [offer.context_length for offer in offers if offer.context_length]
     return str(min(known)) if known else ""
 

@@ -1,6 +1,6 @@
-"""Commands that plugins bring: entry points of the group ``localagent.commands``, each of which names a click command.
+"""The commands of plugins: entry points in the group ``localagent.commands``, each of which names a click command.
 
-They are read as metadata. A plugin's module is imported when its command is used, and not before.
+Only their metadata is read. A plugin's module is imported when its command is used, and not before.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ OWN = "localagent-cli"
 
 @attrs.frozen
 class FoundCommand:
-    """A command that a plugin brings, as its metadata describes it; nothing of it is imported.
+    """A command of a plugin, as its metadata describes it; no module of the plugin is imported.
 
     Attributes:
-        name: As it is typed.
-        distribution: The distribution that brings it.
+        name: The name as it is typed.
+        distribution: The distribution that contains it.
         version: That distribution's version.
         entry: The entry point.
     """
@@ -43,16 +43,19 @@ class FoundCommand:
 
 @functools.cache
 def find_commands() -> Mapping[str, FoundCommand]:
-    """Return the commands of plugins by name. A warning tells of one whose name is taken, which is left out.
+    """Return the commands of plugins by name. A command whose name is taken is ignored with a warning.
 
-    Reads metadata only; the result is kept for the life of the process.
+    Reads metadata only; the result is cached for the life of the process.
     """
     found: dict[str, FoundCommand] = {}
     for one in sorted(map(_found, entry_points(group=GROUP)), key=lambda one: (one.name, one.distribution)):
         known = OWN if one.name in COMMANDS else found[one.name].distribution if one.name in found else ""
         if known:
             log.warning(
-                "%s brings a command %s, which %s has already; it is left out.", one.distribution, one.name, known
+                "The command %s of %s is ignored: %s already has a command of that name.",
+                one.name,
+                one.distribution,
+                known,
             )
         else:
             found[one.name] = one
@@ -66,34 +69,34 @@ def _found(entry: EntryPoint) -> FoundCommand:
 
 
 def listed_commands() -> dict[str, str]:
-    """Return the commands of plugins, each with its line of help; hidden ones are left out. No plugin is imported."""
+    """Return the commands of plugins, except hidden ones, each with its line of help. No plugin is imported."""
     read = {name: (found, read_command(name, found.entry.value)) for name, found in find_commands().items()}
     return {name: _line(found, command) for name, (found, command) in read.items() if not (command and command.hidden)}
 
 
 def _line(found: FoundCommand, command: click.Command | None) -> str:
-    """Return the line that click would show, as long as it is; where there is none to read, who brings the command."""
+    """Return the line that click would show, not shortened; if it cannot be read, the distribution of the command."""
     line = command.get_short_help_str(limit=1000) if command is not None else ""
     return line or f"A command of {found.distribution}."
 
 
 def load_command(name: str) -> click.Command | None:
-    """Import a plugin's command and return it; None when there is none of that name.
+    """Import a plugin's command and return it; None when there is no command of that name.
 
     Raises:
-        PluginError: It cannot be imported, or is no click command.
+        PluginError: It cannot be imported, or is not a click command.
     """
     found = find_commands().get(name)
     if found is None:
         return None
     try:
         loaded = found.entry.load()
-    except Exception as error:  # the plugin's own module code, and what it imports
+    except Exception as error:  # from the plugin's own module code and its imports
         raise _unusable(found, error) from error
     if not isinstance(loaded, click.Command):
         raise PluginError(
-            f"The command {name} of {_source(found)} cannot be used: {found.entry.value} is no click.Command.",
-            hint=f"Tell the author of {found.distribution}.",
+            f"The command {name} of {_source(found)} cannot be used: {found.entry.value} is not a click.Command.",
+            hint=f"Report this to the author of {found.distribution}.",
         )
     return loaded
 

@@ -1,4 +1,4 @@
-"""``localagent plugins``: what is installed, what it does, and why it is where it is."""
+"""``localagent plugins``: the installed plugins, their steps, and the reasons for the order of the steps."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Place:
 
     Attributes:
         hook: The hook.
-        place: 1 for the first of the hook's steps; 0 for a step that nobody calls.
-        of: How many steps the hook has.
-        why: Why it stands there.
+        place: 1 for the first of the hook's steps; 0 for a step that is never called.
+        of: The number of steps of the hook.
+        why: The reason for the step's place.
     """
 
     hook: str
@@ -50,12 +50,12 @@ class Place:
 
 @attrs.frozen
 class PluginView:
-    """What is shown of a plugin.
+    """The part of a plugin that is shown.
 
     Attributes:
-        report: What became of it.
+        report: The report on its state.
         places: Its steps.
-        commands: The commands that its distribution brings.
+        commands: The commands of its distribution.
     """
 
     report: Report
@@ -63,7 +63,7 @@ class PluginView:
     commands: tuple[str, ...] = ()
 
 
-@command("plugins", help="List the plugins: what each does, where it stands in a request, and why.")
+@command("plugins", help="List the plugins, their steps, and the reason for the order of the steps.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def plugins(line: CommandLine, as_json: bool) -> None:
     """List the plugins."""
@@ -71,7 +71,7 @@ def plugins(line: CommandLine, as_json: bool) -> None:
     try:
         settings, pipeline, reports = line.assembled()
     except StartError:
-        # Why nothing can be assembled is said behind what is installed.
+        # The installed plugins come first, then the error with the reason why they cannot be assembled.
         _show(line.terminal, _with_commands(_installed()), as_json=as_json)
         raise
     _show(line.terminal, _with_commands(views(pipeline, reports)), as_json=as_json)
@@ -80,7 +80,7 @@ def plugins(line: CommandLine, as_json: bool) -> None:
 
 
 def views(pipeline: Pipeline, reports: Iterable[Report]) -> list[PluginView]:
-    """Return what is shown of the plugins and of their steps."""
+    """Return the views of the plugins with their steps."""
     return [
         PluginView(report, (*_places(pipeline, report.name), *_idle_places(pipeline, report.name)))
         for report in reports
@@ -88,9 +88,9 @@ def views(pipeline: Pipeline, reports: Iterable[Report]) -> list[PluginView]:
 
 
 def _with_commands(shown: Iterable[PluginView]) -> list[PluginView]:
-    """Return the same with the commands, which work whether a plugin is active or not.
+    """Return the same views with the commands, which work whether a plugin is active or not.
 
-    They stand at the first plugin of their distribution. One that brings no plugin is shown like a plugin.
+    Commands are added to the first plugin of their distribution. A distribution without a plugin gets its own view.
     """
     from localagent_cli.plugin_commands import find_commands
 
@@ -99,7 +99,7 @@ def _with_commands(shown: Iterable[PluginView]) -> list[PluginView]:
         brought.setdefault(found.distribution, []).append(found)
     views = [attrs.evolve(view, commands=_names(brought.pop(view.report.distribution, ()))) for view in shown]
     for distribution, commands in brought.items():
-        report = Report(distribution, distribution, commands[0].version, "active", "brings commands only")
+        report = Report(distribution, distribution, commands[0].version, "active", "adds commands only")
         views.append(PluginView(report, commands=_names(commands)))
     return views
 
@@ -116,7 +116,7 @@ def _places(pipeline: Pipeline, plugin: str) -> Iterator[Place]:
 
 
 def _idle_places(pipeline: Pipeline, plugin: str) -> Iterator[Place]:
-    """Yield the steps for hooks of a plugin that is not there."""
+    """Yield the steps for hooks of a plugin that is not active."""
     kind = type(pipeline.plugins.get(plugin))
     for name in dir(kind):
         marks = getattr(getattr(kind, name), IMPL_ATTRIBUTE, None)
@@ -173,7 +173,7 @@ def _block(view: PluginView) -> Iterator[tuple[Piece, ...]]:
 
 
 def _rows(view: PluginView) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each step, for programs; without steps, one row."""
+    """Yield a row for each step, for use in pipes; one row for a plugin without steps."""
     report = view.report
     start = (report.name, report.version, report.distribution, report.state)
     for place in view.places:

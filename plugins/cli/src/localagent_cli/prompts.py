@@ -1,4 +1,4 @@
-"""The prompt of a command: what is typed behind it, what comes through standard input, or both."""
+"""The prompt of a command: its arguments, its standard input, or both."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def read_prompt(words: Sequence[str], *, required: bool = True) -> str:
     """Return the prompt.
 
     Args:
-        words: What was typed; ``-`` alone means standard input. What comes through standard input, when that is no
-            terminal, follows what was typed, behind an empty line.
-        required: Whether a prompt must be there.
+        words: The arguments; ``-`` alone means standard input. If standard input is not a terminal, its text follows
+            the arguments after an empty line.
+        required: Whether there must be a prompt.
 
     Raises:
-        click.UsageError: There is none, or it is no text.
+        click.UsageError: There is no prompt, or it is not text.
     """
     typed = " ".join(words).strip()
     if typed == STANDARD_INPUT:
@@ -31,17 +31,17 @@ def read_prompt(words: Sequence[str], *, required: bool = True) -> str:
     else:
         prompt = "\n\n".join(part for part in (typed, _standard_input()) if part)
     if required and not prompt:
-        raise click.UsageError("There is no prompt: type one, or send one to standard input.")
+        raise click.UsageError("There is no prompt. Type one, or send one to standard input.")
     return prompt
 
 
 def _standard_input() -> str:
-    if sys.stdin is None:  # it was closed before we began
+    if sys.stdin is None:  # closed before the start
         return ""
     try:
-        # The bytes are read, because the terminal's encoding says nothing about what a file or a program sends.
+        # Read bytes, because a file or a program may have another encoding than the terminal.
         return sys.stdin.buffer.read().decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         pass
-    # Raised here and not above: the decoder's error holds the whole input.
-    raise click.UsageError("What came through standard input is no UTF-8 text.")
+    # Raised here and not above, because the decoder's error contains the whole input.
+    raise click.UsageError("Standard input is not UTF-8 text.")

@@ -9,7 +9,7 @@ from localagent.records import AttemptRecord
 
 
 def receipt_text(receipt: Receipt, *, steps: bool = True) -> str:
-    """Return a receipt as lines: the call, its attempts, and what each step decided at what cost.
+    """Return a receipt as lines: the call, its attempts, and the decision and cost of each step.
 
     Args:
         receipt: The receipt.
@@ -31,7 +31,7 @@ def _step_lines(receipt: Receipt) -> Iterator[str]:
     for hook, plugin, cost, decision in rows:
         yield f"{hook:<{widths[0]}}  {plugin:<{widths[1]}}  {cost:>{widths[2]}}  {decision}"
     if not rows:
-        yield "  no plugin has a step in it"
+        yield "  no plugin took part"
 
 
 def _attempt(attempt: AttemptRecord) -> str:

@@ -26,13 +26,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @attrs.frozen
 class RequestOptions:
-    """What the options of a request say.
+    """The options of a request.
 
     Attributes:
         model: ``provider/name`` or an alias; empty for the default model.
-        system: What the model is told before all else; empty for nothing.
-        temperature: How free the choice of words is.
-        max_tokens: The longest answer, in tokens.
+        system: The system prompt; empty for none.
+        temperature: The sampling temperature.
+        max_tokens: The maximum length of the answer in tokens.
         timeout: Seconds for the whole call.
     """
 
@@ -44,7 +44,7 @@ class RequestOptions:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The fields of the request, without its model, that were given."""
+        """The fields of the request that were given, without its model."""
         given = {"temperature": self.temperature, "max_tokens": self.max_tokens}
         return {name: value for name, value in given.items() if value is not None}
 
@@ -72,21 +72,21 @@ class Duration(DurationType):
         except ValueError:
             seconds = 0.0
         if not seconds:
-            self.fail(f'{value} is no duration such as 30, "250 ms", "30 s" or "5 min".', param, ctx)
+            self.fail(f'{value} is not a duration such as 30, "250 ms", "30 s" or "5 min".', param, ctx)
         return seconds
 
 
 def model_names(config: Path | None) -> list[str]:
-    """Return what the settings say of models: aliases, their targets, providers. Nobody is asked, no plugin imported.
+    """Return the aliases, their targets and the providers of the settings. No server is asked, no plugin imported.
 
     Args:
-        config: The settings file; None for the usual one.
+        config: The settings file; None for the default one.
     """
     from localagent.settings import load_settings
 
     try:
         settings = load_settings(config)
-    except LocalAgentError:  # whoever completes a word has no place for an error
+    except LocalAgentError:  # completion cannot show an error
         return []
     targets = [target for alias in settings.models.values() for target in alias.targets]
     return list(dict.fromkeys([*settings.models, *targets, *(f"{name}/" for name in settings.providers)]))
@@ -99,26 +99,26 @@ def complete_model(context: click.Context, option: click.Parameter, incomplete: 
 
 
 def model_option(function: F) -> F:
-    """Give a command the option that names a model."""
+    """Add the option ``--model`` to a command."""
     return click.option(
         "--model", "-m", default="", metavar="NAME", shell_complete=complete_model,
-        help="PROVIDER/NAME or an alias; without it the default model.",
+        help="PROVIDER/NAME or an alias; by default the default model.",
     )(function)  # fmt: skip
 
 
 _OPTIONS = (
     model_option,
-    click.option("--system", "-s", default="", metavar="TEXT", help="What the model is told before all else."),
+    click.option("--system", "-s", default="", metavar="TEXT", help="The system prompt."),
     click.option("--temperature", type=click.FloatRange(min=0), metavar="NUMBER",
-                 help="How free the choice of words is, from 0 up."),
+                 help="The sampling temperature."),
     click.option("--max-tokens", type=click.IntRange(min=1), metavar="NUMBER",
-                 help="The longest answer, in tokens."),
+                 help="The maximum length of the answer in tokens."),
     click.option("--timeout", type=Duration(), help='For the whole call: seconds, or text such as "5 min".'),
 )  # fmt: skip
 
 
 def request_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of a request; it gets them as one ``RequestOptions``, its argument ``sending``."""
+    """Add the options of a request to a command, which gets them as its argument ``request_options``."""
 
     @functools.wraps(function)
     def with_sending(*arguments: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Runs the command line and turns whatever ends it into one sentence and an exit code."""
+"""Runs the command line and turns every error into one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command.
 
     Args:
-        arguments: What is typed behind ``localagent``.
+        arguments: The arguments after ``localagent``.
 
     Returns:
         The exit code.
@@ -40,18 +40,18 @@ def run(arguments: Sequence[str]) -> int:
         try:
             code = _invoke(line, list(arguments))
             _flush()
-        except BaseException as error:  # of commands, of plugins and of the system; none may reach the user raw
+        except BaseException as error:  # of commands, plugins and the system; the user never gets a raw exception
             code = _ended_by(error, line)
     return code
 
 
 def _complete(instruction: str) -> int:
-    logging.disable()  # what is written to a shell stands in the line that the user types
+    logging.disable()  # a log line would appear in the line that the user is typing
     try:
         return shell_complete(localagent, {}, PROGRAM, COMPLETE, instruction)
-    except LocalAgentError:  # a plugin's command that cannot be imported: nothing can be completed behind it
+    except LocalAgentError:  # a plugin's command that cannot be imported: nothing after it can be completed
         return ExitCode.FAILED
-    except (KeyError, ValueError):  # the variables that a shell sets beside it are not there, or hold something else
+    except (KeyError, ValueError):  # the other variables that a shell sets are missing or invalid
         sys.stderr.write(f"{COMPLETE} is for shells, which also set COMP_WORDS and COMP_CWORD. Run: unset {COMPLETE}\n")
         return ExitCode.FAILED
 
@@ -89,12 +89,12 @@ def _ended_by(error: BaseException, line: CommandLine) -> int:
 
 
 def _flush() -> None:
-    if sys.stdout is not None:  # it was closed before we began
+    if sys.stdout is not None:  # None: closed before the start
         sys.stdout.flush()
 
 
 def _drop_output() -> None:
-    """Send what is still buffered to nowhere: Python would try to write it once more at its end, and complain."""
+    """Discard the buffered output: Python would write it again at exit and report an error."""
     try:
         _flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""The one sentence that a user reads when something went wrong, and what to do."""
+"""The one sentence that the user reads after an error: what happened and what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def sentence(error: LocalAgentError) -> str:
-    """Return what an error says, and what to do about it."""
+    """Return an error's message with its hint."""
     text = str(error)
     if isinstance(error, StreamInterrupted) and error.hint is None and error.cause is not None and error.cause.hint:
         text += f" {error.cause.hint}"
@@ -25,7 +25,7 @@ def sentence(error: LocalAgentError) -> str:
 
 
 def usage(error: click.ClickException) -> str:
-    """Return what is wrong with what was typed, and where to read on."""
+    """Return the message of a usage error and the command that shows the help."""
     text = error.format_message().strip()
     text = text if text.endswith((".", "?", "!")) else f"{text}."
     context = getattr(error, "ctx", None)
@@ -33,15 +33,15 @@ def usage(error: click.ClickException) -> str:
 
 
 def defect(error: Exception) -> str:
-    """Return what can be said of an exception that nobody expected. Its text stays hidden: it may quote anything."""
+    """Return a sentence for an unexpected exception. Its text is not shown, because it may quote any data."""
     if isinstance(error, OSError) and error.strerror:
         what = f"{error.filename} cannot be used" if isinstance(error.filename, str) else "The system refused"
         return f"{what}: {error.strerror}.{' Free some space.' if error.errno in _FULL else ''}"
-    return f"A defect in {_module(error.__traceback__)}: {type(error).__name__}. See the traceback with --debug."
+    return f"A bug in {_module(error.__traceback__)}: {type(error).__name__}. --debug shows the traceback."
 
 
 def _module(trace: TracebackType | None) -> str:
-    """Return the module in which an exception was raised, or which called the standard library that raised it."""
+    """Return the module that raised an exception; if the standard library raised it, the module that called it."""
     names = ["an unknown place"]
     while trace is not None:
         name = str(trace.tb_frame.f_globals.get("__name__"))

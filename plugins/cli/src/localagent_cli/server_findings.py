@@ -1,4 +1,4 @@
-"""What ``doctor --live`` finds in the processes that serve now; and in a core of its own what both have in common."""
+"""The findings of ``doctor --live`` in serving processes, and those that it shares with plain ``doctor``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def server_findings(settings: Settings, pipeline: Pipeline) -> list[Finding]:
-    """Ask every plugin that serves for its processes, and look at what they say.
+    """Ask every plugin that serves for the status of its processes, and check it.
 
     Args:
         settings: The settings.
@@ -24,7 +24,7 @@ async def server_findings(settings: Settings, pipeline: Pipeline) -> list[Findin
     """
     serving = {name: plugin for name, plugin in pipeline.plugins.items() if isinstance(plugin, LiveProcesses)}
     if not serving:
-        return [Finding("broken", "serving", "No active plugin serves.", "See: localagent plugins")]
+        return [Finding("broken", "serving", "No active plugin is a server.", "See: localagent plugins")]
     findings: list[Finding] = []
     for name, plugin in serving.items():
         try:
@@ -37,9 +37,9 @@ async def server_findings(settings: Settings, pipeline: Pipeline) -> list[Findin
 
 
 def of_process(one: ProcessStatus) -> Iterator[Finding]:
-    """Look at one process."""
+    """Check one process."""
     if not one.answers:
-        yield Finding("broken", one.where, "It did not say in time how it is.", one.restart)
+        yield Finding("broken", one.where, "It did not report its status in time.", one.restart)
         return
     plugins = ", ".join(f"{name} {version}".rstrip() for name, version in one.versions.items())
     yield Finding("ok", one.where, f"It runs {plugins}.")
@@ -63,15 +63,15 @@ def _instance(where: str, seen: InstanceStatus) -> Finding:
 
 
 def failures(one: ProcessStatus) -> Iterator[Finding]:
-    """Look at what went wrong without harm to an answer; for a process of somebody else, and for this one."""
+    """Report failures that affected no answer, of another process or of this one."""
     prefix = f"{one.where}, " if one.where else ""
     for failure in one.failures:
         yield Finding(
             "broken", f"{prefix}plugin {failure.plugin}",
-            f"It failed in {failure.hook} ({failure.count}), without harm to an answer.",
-            f"See the log with --debug, upgrade {failure.plugin}, or leave it out.",
+            f"Failures in {failure.hook}: {failure.count}. No answer was affected.",
+            f"Read the log with --debug, upgrade {failure.plugin}, or deactivate it.",
         )  # fmt: skip
     if one.dropped:
         yield Finding("warn", f"{prefix}background work",
-                      f"{one.dropped} pieces were dropped, because too many were under way; now there are "
-                      f"{one.background}.", "Look for a plugin whose server is slow.")  # fmt: skip
+                      f"{one.dropped} background tasks were dropped because too many were running; now "
+                      f"{one.background} are running.", "Look for a plugin whose server is slow.")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Settings as text: a first file to start from, and what is in force, as TOML without any key."""
+"""Settings as TOML text: a sample file, and the settings in effect without any key."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from localagent.settings import NAME_RUN, looks_secret, names_secret, reading_of
 from localagent_cli.toml_writing import write_toml
 
 HIDDEN = "***"
-# Under these keys stand names of models, which are long and mixed as keys are.
+# The values of these are names of models, which are long and mixed like API keys.
 MODEL_NAMES = frozenset({"default_model", "targets"})
 
 SAMPLE = """\
-# Settings of LocalAgent. A line that begins with #name or #[table] shows a default or an example: take the # away to
-# use it. Durations: "250 ms", "30 s", "5 min", "1 h". Sizes: "64 KiB", "256 MiB". Keys never stand in this file.
+# Settings of LocalAgent. A line that begins with #name or #[table] shows a default or an example: remove the # to use
+# it. Durations: "250 ms", "30 s", "5 min", "1 h". Sizes: "64 KiB", "256 MiB". API keys are never written in this file.
 
-# The plugins that are active. Without this line, all that are installed. The order does not matter here.
+# The active plugins; without this line, all installed ones. Their order does not matter here.
 #use = ["connect-aiohttp", "provider-NAME", "cache-NAME"]
 
-# The model, or alias, that answers when nobody names one.
+# The model or alias for requests that name none.
 #default_model = "fast"
 
-# For a whole call, and the most attempts that it may make.
+# The timeout of a whole call, and its maximum number of attempts.
 #timeout = "10 min"
 #max_attempts = 6
 
-# Where files are kept that outlive the process.
+# The folder for files that are kept after the process ends.
 #state_folder = "~/.local/state/localagent"
 
-# One name for several models; the first that can answer does.
+# One name for several models; the first that can answer is used.
 #[models.fast]
 #targets = ["home/llama3.2:3b", "openai/gpt-5-mini"]
 
-# A provider: where models answer. Its type is its own name where none is given.
+# A provider: one or more servers. Without a type, its own name is its type.
 #[providers.home]
 #type = "openai"
 #instances = ["http://127.0.0.1:8080/v1", { url = "http://10.0.0.6:8080/v1", weight = 2, name = "big" }]
 
-# Keys are named, never written: by an environment variable or a file.
+# API keys are references to an environment variable or a file.
 #[providers.openai]
 #keys = [{ env = "OPENAI_API_KEY" }]
 
-# All that every provider may have.
+# All settings that every provider has.
 #[providers.vllm]
 #type = "openai"
 #instances = ["http://10.0.0.7:8000/v1"]
@@ -70,26 +70,26 @@ SAMPLE = """\
 #[plugins.NAME]
 #max_size = "256 MiB"
 
-# The plugins whose steps come first in a hook, and how long one step of a hook may take.
+# The plugins whose steps come first in a hook, and the timeout of one step of a hook.
 #[order]
 #rate_check = ["failure-breaker", "rate-limit"]
 #[step_timeouts]
 #pre_request = "5 s"
 
-# Which calls may share an answer: "deterministic" ones, or "all"; how many answers are kept for one that is not
-# deterministic; and whether identical calls at the same time are one upstream (left out: where a cache is).
+# Which calls may share an answer: "deterministic" ones, or "all"; how many answers are kept for a request that is not
+# deterministic; and whether identical simultaneous calls make one upstream call (default: if there is a cache).
 #[sharing]
 #policy = "deterministic"
 #samples = 1
 #flights = true
 
-# How many retries all calls together may make: a share of the calls in the window, and so many a second beside it.
+# How many retries all calls together may make: a share of the calls in the window, and a number per second in any case.
 #[retry]
 #ratio = 0.2
 #floor = 10
 #window = "10 s"
 
-# The checks of instances.
+# The health checks of instances.
 #[health]
 #interval = "15 s"
 #enabled = true
@@ -102,7 +102,7 @@ def sample_settings() -> str:
 
 
 def show(settings: Settings) -> str:
-    """Return settings as TOML: what is in force, defaults included, keys as references only.
+    """Return the settings in effect as TOML, defaults included, keys only as references.
 
     A text that may be a key, in the table of a plugin or in the settings of a provider type, is shown as ``***``.
     """
@@ -113,7 +113,7 @@ def show(settings: Settings) -> str:
 
 
 def _plain(value: Any, kind: Any, key: str) -> Any:
-    """Make tables, lists and plain values of what settings hold under a key, annotated with a type."""
+    """Convert the value of a setting, of the annotated type, to tables, lists and plain values."""
     if isinstance(value, SecretRef):
         return _reference(value)
     if attrs.has(type(value)):
@@ -129,7 +129,7 @@ def _plain(value: Any, kind: Any, key: str) -> Any:
 
 
 def with_unit(value: Any, kind: Any) -> Any:
-    """Return a number as text in the largest unit in which it reads as itself; the value where its type has none."""
+    """Return a number as text in the largest unit that represents it exactly; the value itself if it has no unit."""
     if (reading := reading_of(kind)) is None:
         return value
     for unit, (multiplier, divisor) in reading.units.items():
@@ -149,7 +149,7 @@ def _table(settings: Any) -> dict[str, Any]:
 
 
 def _raw(value: Any, path: tuple[str, ...]) -> Any:
-    """Hide, in a table that nobody has read yet, what may be a key: by its name, or by its looks."""
+    """Hide the values in an unread table that may be keys, by their names or by their form."""
     if isinstance(value, Mapping):
         return {HIDDEN if looks_secret(key, NAME_RUN) else key: _raw(item, (*path, key)) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,6 +1,6 @@
-"""What is written: answers to standard output, everything about them to standard error.
+"""Output: answers go to standard output, messages about them to standard error.
 
-On a terminal tables are drawn; into a pipe they are lines with tabs between the columns, for ``cut`` and ``awk``.
+On a terminal, tables are drawn; in a pipe, they are lines with tabs between the columns, for ``cut`` and ``awk``.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import click
 if TYPE_CHECKING:
     from localagent_cli.waiting import Waiting
 
-NARROWEST = 20  # columns; where there are fewer, the terminal itself breaks the lines of a table
+NARROWEST = 20  # columns; a narrower terminal wraps the lines of a table itself
 
-# A model may write what a terminal would obey: move the cursor, change the title, answer questions in the user's name.
+# A model's text may control a terminal: move the cursor, change the title, answer queries in the user's name.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def printable(text: str) -> str:
-    """Return a text without the control characters that a terminal would obey; line ends and tabs stay."""
+    """Return a text without the control characters that a terminal would execute; line ends and tabs stay."""
     return _CONTROLS.sub("", text)
 
 
@@ -36,7 +36,7 @@ def one_line(text: str) -> str:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Say whether a stream is a terminal; False for one that is closed or not there."""
+    """Return whether a stream is a terminal; False for a closed or missing one."""
     with contextlib.suppress(ValueError, AttributeError):
         return stream is not None and stream.isatty()
     return False
@@ -44,11 +44,11 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 @attrs.frozen
 class Styled:
-    """A piece of text with a style of ours. It is styled when it is written, after control characters were taken out.
+    """A text with a style. The style is added when the text is written, after its control characters are removed.
 
     Attributes:
         text: The text.
-        color: Its colour, by click's name; None for the terminal's own.
+        color: Its colour, by click's name; None for the terminal's default.
         bold: Whether it is bold.
     """
 
@@ -58,7 +58,7 @@ class Styled:
 
 
 Piece = str | Styled
-"""What is written: plain text, or text with a style. Neither may bring control characters of its own."""
+"""Plain text, or text with a style. Control characters in either are removed before it is written to a terminal."""
 
 
 def _plain(piece: Piece) -> str:
@@ -69,8 +69,8 @@ class Terminal:
     """Standard output and standard error of one command.
 
     Attributes:
-        colored: False when the user wants no colours.
-        waiting: What is shown while an answer is awaited; ended by the next text.
+        colored: False when the user disabled colours.
+        waiting: The line that is shown until an answer arrives; the next text removes it.
     """
 
     def __init__(self) -> None:
@@ -78,21 +78,21 @@ class Terminal:
         self.waiting: Waiting | None = None
         self._column = 0
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # not where a test put something else in its place
+            if hasattr(stream, "reconfigure"):  # a test may have replaced the stream
                 stream.reconfigure(errors="replace")
 
     def write(self, *pieces: Piece) -> None:
-        """Write pieces of an answer to standard output, at once. Into a pipe they go as they are, without styles.
+        """Write pieces of an answer to standard output and flush it. In a pipe they stay unchanged, without styles.
 
         Raises:
-            BrokenPipeError: Whoever read it had enough.
-            OSError: It cannot be written.
+            BrokenPipeError: The reader closed the pipe.
+            OSError: Standard output cannot be written.
         """
         if self.waiting is not None:
             self.waiting.done()
         on_terminal = is_terminal(sys.stdout)
         text = "".join(self._shown(piece, sys.stdout) if on_terminal else _plain(piece) for piece in pieces)
-        if text and sys.stdout is not None:  # it was closed before we began
+        if text and sys.stdout is not None:  # None: closed before the start
             self._put(text)
             self._column = 0 if text.endswith("\n") else 1
 
@@ -103,7 +103,7 @@ class Terminal:
             sys.stdout.flush()
         except BrokenPipeError:
             raise
-        except OSError as error:  # a full disk, say; without a name nobody would know what it is about
+        except OSError as error:  # such as a full disk; the name shows which file it is about
             raise OSError(error.errno, error.strerror, "standard output") from error
 
     def line(self, *pieces: Piece) -> None:
@@ -116,13 +116,13 @@ class Terminal:
             self.write("\n")
 
     def note(self, *pieces: Piece, label: str = "", color: str = "yellow") -> None:
-        """Write lines to standard error, a coloured label in front of them; control characters are left out."""
+        """Write lines to standard error, after a coloured label; control characters are removed."""
         if self.waiting is not None:
             self.waiting.pause()
         if self._column and is_terminal(sys.stdout) and is_terminal(sys.stderr):
             self.end_line()
         if sys.stderr is not None:
-            with contextlib.suppress(OSError):  # nobody is left to be told
+            with contextlib.suppress(OSError):  # there is no other place to report it
                 text = "".join(self._shown(piece, sys.stderr) for piece in pieces)
                 mark = Styled(f"{label}: " if label and text else label, color)
                 sys.stderr.write(f"{self._shown(mark, sys.stderr)}{text}\n")
@@ -133,7 +133,7 @@ class Terminal:
         self.note(one_line(text), label="error", color="red")
 
     def _shown(self, piece: Piece, stream: TextIO | None) -> str:
-        """Return what a terminal gets for a piece: no control characters but those of its style."""
+        """Return a piece as it is written to a terminal: without control characters except those of its style."""
         text = printable(_plain(piece))
         if not text or isinstance(piece, str) or not self._styles(stream):
             return text
@@ -146,8 +146,8 @@ class Terminal:
         """Write a table to standard output.
 
         Args:
-            columns: The headings; shown on a terminal only.
-            rows: A text for each column.
+            columns: The headings; shown only on a terminal.
+            rows: The rows, each with a text for every column.
         """
         rows = [[one_line(cell) for cell in row] for row in rows]
         if is_terminal(sys.stdout):
@@ -172,7 +172,7 @@ class Terminal:
         """Return a rich console that writes to a stream."""
         from rich.console import Console
 
-        # rich reads COLUMNS and LINES itself, and takes 0 and odd digits at their word.
+        # rich reads COLUMNS and LINES itself, and accepts 0 and unusual digits.
         width, height = shutil.get_terminal_size()
         return Console(file=stream, width=max(width, NARROWEST), height=height, no_color=not self.colored,
                        highlight=False, markup=False, emoji=False)  # fmt: skip

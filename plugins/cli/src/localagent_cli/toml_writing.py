@@ -12,17 +12,17 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def write_toml(table: Mapping[str, Any]) -> str:
-    """Return a table as TOML. What is None is left out, and so is a table with nothing in it.
+    """Return a table as TOML. Values that are None and empty tables are omitted.
 
     Args:
-        table: Texts, numbers, ``bool``, dates and times, lists and tables of these. Of any other object only the
-            class is told.
+        table: Texts, numbers, ``bool``, dates and times, lists and tables of these. For any other object, only the
+            name of its class is written.
     """
     return "\n".join(_lines("", table)).lstrip("\n") + "\n"
 
 
 def _lines(path: str, table: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of a table: its values first, because what follows a header belongs to that header."""
+    """Yield the lines of a table: its values first, because lines after a header belong to that header."""
     tables = {key: value for key, value in table.items() if isinstance(value, Mapping)}
     values = {key: value for key, value in table.items() if key not in tables and value is not None}
     if path and values:
@@ -51,5 +51,5 @@ def _value(value: Any) -> str:
 
 
 def _text(text: str) -> str:
-    # A JSON string is a TOML string, but for the one control character that JSON leaves as it is.
+    # A JSON string is also a TOML string, except for the one control character that JSON does not escape.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""What a command says of itself, read from its source: no module of its plugin is imported."""
+"""Reads a command's help from its source; no module of its plugin is imported."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 
 import click
 
-# The arguments of a click command that its line in a list depends on, and their types.
+# The arguments of a click command that determine its line in a list, with their types.
 READ: dict[str, tuple[type, ...]] = {
     "help": (str, type(None)), "short_help": (str, type(None)), "hidden": (bool,), "deprecated": (bool, str)
 }  # fmt: skip
 MAKERS = ("command", "group")
-"""A decorator makes a command when its name ends so: ``click.command``, ``localagent_cli.command``, ``group``."""
+"""A decorator makes a command if its name ends with one of these: ``click.command``, ``localagent_cli.command``."""
 
 
 def read_command(name: str, place: str) -> click.Command | None:
-    """Return a command that has the help of another and does nothing; None where the source does not say enough.
+    """Return a command that has the help of another and does nothing; None if the source is not clear enough.
 
-    Understood are a function under a decorator that makes a command, and a call that is assigned to a name; the help
-    has to stand there as a plain text, or in the function's docstring.
+    Two forms are understood: a function with a decorator that makes a command, and a call that is assigned to a name.
+    The help must be a string literal or the function's docstring.
 
     Args:
         name: The command's name.
-        place: Where it is: ``package.module:name``, as an entry point has it.
+        place: Its location ``package.module:name``, as in an entry point.
     """
     module, _, attribute = place.partition("[")[0].partition(":")
     try:
@@ -39,9 +39,9 @@ def read_command(name: str, place: str) -> click.Command | None:
 
 @functools.cache
 def _parsed(module: str) -> ast.Module | None:
-    """Return a module's source; None where it has none.
+    """Return a module's syntax tree; None if it has no source.
 
-    ``importlib.util.find_spec`` imports the package around a module, so it is asked for the outermost one only.
+    ``importlib.util.find_spec`` imports the parent package of a module, so it is called only for the outermost package.
     """
     outermost, *inner = module.split(".")
     found = importlib.util.find_spec(outermost)
@@ -80,7 +80,7 @@ def _assigned(node: ast.Assign | ast.AnnAssign) -> list[str]:
 def _command(name: str, maker: ast.expr, docstring: str | None) -> click.Command | None:
     given: dict[str, Any] = {}
     for keyword in _keywords(maker):
-        if keyword.arg is None:  # ``**more`` may hold the help
+        if keyword.arg is None:  # ``**more`` may contain the help
             return None
         if keyword.arg in READ:
             given[keyword.arg] = ast.literal_eval(keyword.value)
@@ -90,7 +90,7 @@ def _command(name: str, maker: ast.expr, docstring: str | None) -> click.Command
 
 
 def _keywords(maker: ast.expr) -> Iterator[ast.keyword]:
-    """Yield the arguments by name of a call, and of the call that made what is called: ``command(...)(function)``."""
+    """Yield the keyword arguments of a call, and of the call that it calls, as in ``command(...)(function)``."""
     while isinstance(maker, ast.Call):
         yield from maker.keywords
         maker = maker.func

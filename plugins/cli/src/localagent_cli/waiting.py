@@ -1,7 +1,7 @@
-"""What is shown until the first word of an answer: the newest news about what takes long.
+"""The progress line that is shown until an answer begins.
 
-Code that loads or downloads logs it to the logger ``localagent.progress``. The line stands on standard error, on a
-terminal only, and is gone when the answer begins. Needs a running event loop.
+Code that loads or downloads something logs its progress to the logger ``localagent.progress``. The line is written to
+standard error, only on a terminal, and removed when the answer begins. Needs a running event loop.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from localagent_cli.terminal import Terminal
 
 PATIENCE = 0.5
-"""Seconds of silence after which something is shown even if there is no news."""
+"""Seconds without a progress message after which a general message is shown."""
 
 
 class Waiting(logging.Handler):
-    """A line with a spinner, from its beginning until ``done``; where there is no terminal, nothing.
+    """A line with a spinner, shown until ``done``; only on a terminal.
 
     Args:
-        terminal: Where it is shown.
+        terminal: The terminal to write to.
     """
 
     def __init__(self, terminal: Terminal) -> None:
@@ -53,13 +53,13 @@ class Waiting(logging.Handler):
         self.show(record.getMessage())
 
     def show(self, text: str) -> None:
-        """Show a text in place of the last one."""
+        """Show a text in place of the previous one."""
         if not self._on:
             return
         from rich.status import Status
         from rich.text import Text
 
-        shown = Text(one_line(text))  # not plain text, in which rich would look for markup
+        shown = Text(one_line(text))  # a plain string would be read as markup
         if self._status is not None:
             self._status.update(shown)
             return
@@ -69,16 +69,16 @@ class Waiting(logging.Handler):
 
     def _show_something(self) -> None:
         if self._status is None:
-            self.show("waiting for the first word")
+            self.show("waiting for the answer")
 
     def pause(self) -> None:
-        """Take the line away; the next text brings it back."""
+        """Remove the line; the next text shows it again."""
         if self._status is not None:
             self._status.stop()
             self._status = None
 
     def done(self) -> None:
-        """Take the line away for good."""
+        """Remove the line permanently."""
         if self._on:
             self._on = False
             progress.removeHandler(self)
