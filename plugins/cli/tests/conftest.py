@@ -141,7 +141,7 @@ class Shell:
         """Install a plugin: a module, and the metadata of a distribution ``the-NAME`` that names it.
 
         Args:
-            name: The plugin's name; empty for a distribution ``the-MODULE`` that brings commands only.
+            name: The plugin's name; empty for a distribution ``the-MODULE`` that adds commands only.
             kind: Its class.
             source: What the module holds.
             module: The module's name; without it that of the plugin.

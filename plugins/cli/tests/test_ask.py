@@ -121,7 +121,7 @@ async def test_an_answer_cut_at_its_length_says_so(shell: Any, answers: Any) -> 
         shell.use(server.url + "/v1")
         result = await shell.run("ask", "--no-stream", "Tell me a story")
         assert (result.code, result.out) == (0, "Once\n")
-        assert result.err == "warning: The answer is not complete: it reached its greatest length (--max-tokens).\n"
+        assert result.err == "warning: The answer is incomplete: it reached its maximum length (--max-tokens).\n"
 
 
 async def test_a_receipt_goes_to_standard_error(shell: Any, says: Any) -> None:
@@ -179,7 +179,7 @@ async def test_a_reader_that_has_enough_ends_it_quietly(shell: Any, stream_head:
 
 @pytest.mark.parametrize("before", [(), (Send(answer(200, b"", content_length=99)),)], ids=["unanswered", "begun"])
 async def test_ctrl_c_closes_the_connection(shell: Any, before: tuple[Any, ...]) -> None:
-    """The exit code is 130, and nothing is written: whoever pressed the keys knows what happened."""
+    """The exit code is 130, and nothing is written: the user who pressed the keys knows what happened."""
     async with FaultServer((ReadRequest(), *before, Stall())) as server:
         shell.use(server.url + "/v1")
         process = await shell.start("ask", "Talk", stdout=PIPE, stderr=PIPE)
@@ -219,10 +219,10 @@ async def test_a_model_cannot_command_the_terminal(shell: Any, says: Any) -> Non
     ("arguments", "stdin", "said"),
     [
         ((), b"", "There is no prompt"),
-        (("-",), b"\xff\xfe", "no UTF-8 text"),
+        (("-",), b"\xff\xfe", "not UTF-8 text"),
         (("--temperature", "hot", "Hi"), b"", "'hot' is not a valid float"),
-        (("--timeout", "soon", "Hi"), b"", "soon is no duration"),
-        (("--timeout", "0", "Hi"), b"", "0 is no duration"),
+        (("--timeout", "soon", "Hi"), b"", "soon is not a duration"),
+        (("--timeout", "0", "Hi"), b"", "0 is not a duration"),
         (("--nonsense", "Hi"), b"", "--nonsense"),
     ],
 )

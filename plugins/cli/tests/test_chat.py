@@ -164,7 +164,7 @@ async def test_a_failed_answer_ends_neither_the_chat_nor_its_memory(shell: Any, 
 
 
 async def test_the_words_with_a_slash(shell: Any, says: Any) -> None:
-    """They change the conversation and are not sent; a path is no such word."""
+    """They change the conversation and are not sent; a path is not such a command."""
     async with FaultServer(says("Yes.")) as server:
         shell.use(server.url + "/v1", more='[models]\nfast = ["wire/quick"]')
         async with shell.screen("chat", "--no-color") as screen:
@@ -174,10 +174,10 @@ async def test_the_words_with_a_slash(shell: Any, says: Any) -> None:
                 ("/model nobody", "error: There is no alias named nobody."),
                 ("/model fast", "fast"),
                 ("/system Be brief.", "Be brief."),
-                ("/nonsense", "error: There is no /nonsense."),
+                ("/nonsense", "error: There is no command /nonsense."),
                 ("/etc/hosts is what?", "Yes."),
-                ("/clear", "Forgotten."),
-                ("/system -", "told nothing"),
+                ("/clear", "The conversation is forgotten."),
+                ("/system -", "There is no system prompt."),
                 ('"""\none\ntwo\n"""', "Yes."),
             ):
                 await screen.shows("> ")
@@ -198,7 +198,7 @@ async def test_the_oldest_exchanges_are_forgotten(shell: Any, says: Any) -> None
         shell.use(server.url + "/v1", plugins=("tokenize-words",))
         result = await shell.run("chat", "--system", "brief", "--context-tokens", "8", stdin=lines)
         assert (result.code, result.out) == (0, "answer\n" * 3)
-        assert result.err.startswith("The beginning is forgotten from now on")
+        assert result.err.startswith("The context is full: the oldest exchanges are dropped from now on")
         assert result.err.count("\n") == 1
         assert asked(server) == [
             ["brief", "one one"],
@@ -217,7 +217,7 @@ async def test_without_a_terminal_lines_are_questions(shell: Any, says: Any) -> 
 
 
 async def test_without_a_terminal_an_error_ends_it(shell: Any, refuses: Any) -> None:
-    """A script is told by the exit code."""
+    """A script learns it from the exit code."""
     async with FaultServer(refuses(401, "no")) as server:
         shell.use(server.url + "/v1")
         result = await shell.run("chat", stdin=b"first\nsecond\n")

@@ -29,7 +29,7 @@ async def test_right_settings_are_told_to_be_right(shell: Any) -> None:
     shell.use("http://127.0.0.1:9/v1")
     result = await shell.run("config", "check")
     assert (result.code, result.err) == (0, "")
-    assert result.out.endswith(": right. 1 provider named, 0 aliases, 2 plugins active.\n")
+    assert result.out.endswith(": valid. 1 provider named, 0 aliases, 2 plugins active.\n")
 
 
 @pytest.mark.parametrize(
@@ -50,16 +50,16 @@ async def test_wrong_settings_are_told_and_fail(shell: Any, text: str, said: str
 
 
 async def test_a_file_to_start_from(shell: Any) -> None:
-    """It is right as it stands, changes nothing, and is never written over by accident."""
+    """It is valid as written, changes nothing, and is never overwritten by accident."""
     result = await shell.run("config", "init")
     assert (result.code, result.err) == (0, "")
-    assert result.out.startswith("Wrote localagent.toml")
+    assert result.out.startswith("Created localagent.toml")
     path = shell.folder / "localagent.toml"
     assert tomllib.loads(path.read_text()) == {}
     path.write_text("mine = 1")
     refused = await shell.run("config", "init")
     assert (refused.code, path.read_text()) == (2, "mine = 1")
-    assert refused.err == "error: localagent.toml is there already. Write over it with --force.\n"
+    assert refused.err == "error: localagent.toml already exists. Overwrite it with --force.\n"
     assert (await shell.run("config", "init", "--force")).code == 0
     assert path.read_text() != "mine = 1"
 

@@ -102,7 +102,7 @@ async def test_a_state_folder_that_others_may_write_to_is_told(shell: Any, tmp_p
 
 
 async def test_an_instance_that_cannot_be_reached_is_broken(shell: Any) -> None:
-    """The reason is told; advice to see the doctor is not."""
+    """The reason is shown; the hint to run the doctor is not."""
     shell.use("http://127.0.0.1:9/v1")
     code, found = await findings(shell)
     instance = found["instance wire@127.0.0.1:9"]
@@ -132,7 +132,7 @@ async def test_what_is_active_without_being_named(shell: Any) -> None:
 
 
 async def test_wrong_settings_are_a_finding(shell: Any) -> None:
-    """And not the end of it: what does not depend on them is told all the same."""
+    """And not the end of it: findings that do not depend on them are still shown."""
     shell.settings('timeot = "5 s"')
     code, found = await findings(shell)
     assert (code, found["settings"]["level"], found["settings"]["hint"]) == (1, "broken", "Did you mean timeout?")
@@ -169,8 +169,8 @@ async def test_settings_that_have_no_effect(shell: Any) -> None:
     """)
     _, found = await findings(shell)
     there = "failure-retry" in find_plugins()
-    away = "Name failure-retry in: use = [...]" if there else install("localagent-failure-retry")
-    assert found["[plugins.request-grumbles]"]["hint"] == "Name request-grumbles in: use = [...]"
+    away = "Add failure-retry to: use = [...]" if there else install("localagent-failure-retry")
+    assert found["[plugins.request-grumbles]"]["hint"] == "Add request-grumbles to: use = [...]"
     assert found["[order] rate_check"]["hint"] == away
     assert {found[name]["level"] for name in ("[plugins.request-grumbles]", "[order] rate_check")} == {"warn"}
 
@@ -206,7 +206,7 @@ async def test_a_state_folder_that_cannot_be_made(shell: Any) -> None:
     shell.settings('use = ["provider-wire"]\nstate_folder = "file/below"')
     _, found = await findings(shell)
     assert found["state folder"]["level"] == "warn"
-    assert "file is no folder" in found["state folder"]["text"]
+    assert "file is not a folder" in found["state folder"]["text"]
     shell.settings('use = ["provider-wire"]\nstate_folder = "new/folder"')
     _, found = await findings(shell)
     assert found["state folder"]["level"] == "ok"

@@ -103,7 +103,7 @@ async def test_a_broken_plugin_that_was_asked_for(shell: Any) -> None:
 
 
 async def test_a_broken_plugin_that_nobody_asked_for(shell: Any, says: Any) -> None:
-    """A warning of one line; the answer comes all the same."""
+    """A warning of one line; the answer still comes."""
     shell.plugin("cache-broken", "Broken", BROKEN)
     async with FaultServer(says("Yes.")) as server:
         shell.use(server.url + "/v1")
@@ -218,7 +218,7 @@ async def test_a_defect_that_nobody_translates(shell: Any, says: Any) -> None:
         shell.use(server.url + "/v1", plugins=("request-slips",))
         result = await shell.run("ask", "Hi")
     assert (result.code, result.out) == (1, "Yes.\n")
-    assert result.err == "error: A defect in request_slips: ValueError. See the traceback with --debug.\n"
+    assert result.err == "error: A bug in request_slips: ValueError. --debug shows the traceback.\n"
 
 
 async def test_debug_shows_the_traceback(shell: Any, closed_port: int) -> None:
@@ -310,7 +310,7 @@ async def test_completion_without_a_shell(shell: Any, more: dict[str, str]) -> N
 
 @pytest.mark.parametrize("columns", ["0", "²", "many"])
 async def test_an_odd_width(shell: Any, columns: str) -> None:
-    """A table is drawn all the same."""
+    """A table is still drawn."""
     three = "\n".join(f'{name} = ["wire/{name}"]' for name in ("one", "two", "three"))
     shell.use("http://127.0.0.1:9/v1", more=f"[models]\n{three}")
     shell.environment["COLUMNS"] = columns

@@ -62,5 +62,5 @@ def test_the_page_has_every_command_and_option(path: str, command: click.Command
 
 
 def test_the_page_has_the_common_options() -> None:
-    """They are told once."""
+    """They are reported once."""
     assert [name for option in localagent.params for name in option.opts if f"`{name}" not in PAGE] == []

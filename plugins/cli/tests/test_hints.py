@@ -33,10 +33,11 @@ def test_no_hint_names_a_distribution_that_is_not_ours(typo: str) -> None:
 
 def test_a_command_that_a_plugin_brings_names_its_distribution() -> None:
     """How to install it; how to upgrade an installation that lacks it."""
-    assert missing_command("serve", ["ask"], []) == f"It comes with localagent-gateway. {install('localagent-gateway')}"
+    assert missing_command("serve", ["ask"], []) == f"It is part of localagent-gateway. {install('localagent-gateway')}"
     lacking = missing_command("serve", ["ask"], ["gateway"])
     assert (
-        lacking == f"It comes with localagent-gateway, which is installed without it. {upgrade('localagent-gateway')}"
+        lacking
+        == f"It is part of localagent-gateway, but the installed version lacks it. {upgrade('localagent-gateway')}"
     )
 
 

@@ -75,7 +75,7 @@ async def test_models_are_a_table_on_a_terminal(shell: Any) -> None:
 
 
 async def test_an_instance_that_does_not_answer_is_told(shell: Any, refuses: Any) -> None:
-    """One line with the reason; the models of the others are listed all the same."""
+    """One line with the reason; the models of the others are still listed."""
     async with FaultServer((ReadRequest(), Send(answer(200, MODELS)))) as well, FaultServer(refuses(401, "no")) as ill:
         shell.use(well.url + "/v1", ill.url + "/v1")
         result = await shell.run("models")
@@ -115,7 +115,7 @@ async def test_the_models_of_one_provider(shell: Any) -> None:
         assert (result.code, result.err) == (0, "")
         unknown = await shell.run("models", "--provider", "nobody")
         assert unknown.code == 2
-        assert "There are: other, wire." in unknown.err
+        assert "Available: other, wire." in unknown.err
 
 
 async def test_plugins_say_where_they_stand_and_why(shell: Any) -> None:
@@ -168,7 +168,7 @@ async def test_plugins_are_listed_even_if_they_cannot_be_ordered(shell: Any) -> 
 
 
 async def test_explain_shows_the_steps_in_order(shell: Any) -> None:
-    """For every operation; one that equals another says so. No server is asked."""
+    """For every operation; one that equals another refers to it. No server is asked."""
     three_plugins(shell)
     result = await shell.run("explain")
     lines = [" ".join(line.split()) for line in result.out.splitlines()]

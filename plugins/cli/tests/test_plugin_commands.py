@@ -110,18 +110,20 @@ async def test_a_name_that_is_taken_is_refused(shell: Any, says: Any) -> None:
         shell.use(server.url + "/v1", plugins=("bench-greeter",))
         result = await shell.run("ask", "Hi")
         assert (result.out, result.err) == ("Yes.\n", "")
-    reported = "warning: the-bench-greeter brings a command ask, which localagent-cli has already; it is left out.\n"
+    why = "localagent-cli already has a command of that name."
+    reported = f"warning: The command ask of the-bench-greeter is ignored: {why}\n"
     for arguments in (("nothing",), ("--help",), ("greet", "--help")):
         assert (await shell.run(*arguments)).err.startswith(reported)
     assert (await shell.run("--help")).out.count("\n  ask ") == 1
 
 
 async def test_of_two_with_the_same_name_one_is_refused(shell: Any) -> None:
-    """Always the same one: the first by the names of the distributions. A shell that completes hears nothing of it."""
+    """Always the same one: the first by the names of the distributions. A shell that completes is not disturbed."""
     shell.plugin("", "", LOUD.replace("Shout", "Whisper"), module="b", commands="shout")
     shell.plugin("", "", LOUD, module="a", commands="shout")
     result = await shell.run("--help")
-    assert result.err == "warning: the-b brings a command shout, which the-a has already; it is left out.\n"
+    why = "the-a already has a command of that name."
+    assert result.err == f"warning: The command shout of the-b is ignored: {why}\n"
     assert listed(result)["shout"] == "Shout."
     shell.environment |= {"_LOCALAGENT_COMPLETE": "bash_complete", "COMP_WORDS": "localagent sh", "COMP_CWORD": "1"}
     result = await shell.run()
@@ -169,7 +171,7 @@ async def test_help_shows_the_help_of_a_command(shell: Any) -> None:
     ("words", "said"),
     [
         (("modles",), "There is no command modles. Did you mean models?"),
-        (("ask", "again"), "localagent ask has no commands."),
+        (("ask", "again"), "localagent ask has no subcommands."),
         (("tree", "elm"), "No such command 'elm'"),
         (("snap",), "cannot be imported"),
     ],
@@ -206,7 +208,7 @@ async def test_a_plugin_that_fails_does_not_break_the_command_line(shell: Any) -
         ),
         ("lost", "", "imported: AttributeError"),
         ("refuse", REFUSES, "imported: It needs another Python. Upgrade Python.\n"),
-        ("strange", STRANGE, "used: odd:strange is no click.Command. Tell the author of the-odd.\n"),
+        ("strange", STRANGE, "used: odd:strange is not a click.Command. Report this to the author of the-odd.\n"),
     ],
 )
 async def test_a_command_that_cannot_be_imported(shell: Any, command: str, source: str, said: str) -> None:
@@ -232,7 +234,7 @@ async def test_a_command_that_cannot_be_imported(shell: Any, command: str, sourc
     ],
 )
 async def test_commands_of_plugins_are_completed(shell: Any, typed: str, completed: list[str]) -> None:
-    """Names and options; a broken command completes nothing, and nothing is said of it."""
+    """Names and options; a broken command completes nothing, without an error."""
     shell.plugin("", "", GROUP, module="trees", commands="tree")
     shell.plugin("", "", BROKEN, module="broken", commands="snap")
     words = typed.split(" ")
@@ -252,7 +254,7 @@ async def test_plugins_lists_the_commands(shell: Any) -> None:
         shell.use("http://127.0.0.1:9/v1", plugins=plugins)
         shown = {one["name"]: one for one in json.loads((await shell.run("plugins", "--json")).out)["plugins"]}
         assert (shown["bench-greeter"]["commands"], shown["bench-greeter"]["state"]) == (["greet"], state)
-        assert (shown["the-trees"]["commands"], shown["the-trees"]["why"]) == (["tree"], "brings commands only")
+        assert (shown["the-trees"]["commands"], shown["the-trees"]["why"]) == (["tree"], "adds commands only")
     async with shell.screen("--no-color", "plugins") as screen:
         await screen.shows("commands: greet")
         assert await screen.ends() == 0

@@ -100,7 +100,7 @@ def keys_of(cls: Any) -> Iterator[str]:
 
 
 def test_the_sample_is_a_settings_file_that_changes_nothing() -> None:
-    """Whoever makes it can start at once."""
+    """The sample file can be used at once."""
     assert read(sample_settings()) == Settings()
 
 
@@ -111,7 +111,7 @@ def test_every_line_of_the_sample_may_be_used() -> None:
 
 
 def test_what_the_sample_calls_a_default_is_the_default() -> None:
-    """But for the examples that it needs, and what is decided elsewhere when it is left out."""
+    """Except for the examples that it needs, and defaults that are decided elsewhere."""
     sample, defaults = read(uncommented(sample_settings())), Settings()
     for name in ("timeout", "max_attempts", "retry", "health"):
         assert getattr(sample, name) == getattr(defaults, name)

@@ -1,4 +1,4 @@
-"""What a command says of itself, read from its source: it is what click says once the command is imported."""
+"""A command's help, read from its source: it is the help that click shows once the command is imported."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ async def test_a_long_silence_shows_something(shell: Any) -> None:
     async with FaultServer((ReadRequest(), Hold(30.0))) as server:
         shell.use(server.url + "/v1")
         async with shell.screen("ask", "Hi") as screen:
-            await screen.shows("waiting for the first word")
+            await screen.shows("waiting for the answer")
             screen.types("\x03")
             assert await screen.ends() == 130
     assert screen.text.rindex("\x1b[?25h") > screen.text.rindex("waiting")

@@ -30,7 +30,7 @@ EPILOG = """\
 `localagent help COMMAND` shows the help of a command; `localagent plugins` lists the plugins.
 
 \b
-To complete commands, options and models, add one line to your shell's startup file:
+Completion of commands, options and models, for your shell's startup file:
   bash  eval "$(_LOCALAGENT_COMPLETE=bash_source localagent)"
   zsh   eval "$(_LOCALAGENT_COMPLETE=zsh_source localagent)"
   fish  _LOCALAGENT_COMPLETE=fish_source localagent | source

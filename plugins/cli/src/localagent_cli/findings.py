@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "note", "warn", "broken"]
 
-NOTHING_KEPT = "Nothing is kept after a process ends."
+NOTHING_KEPT = "No files are kept after the process ends."
 AIOHTTP = "localagent-connect-aiohttp"
 """The distribution that installs the HTTP library."""
 
