@@ -90,7 +90,7 @@ async def test_an_answer_of_another_cache_keeps_its_age() -> None:
 
 @pytest.mark.virtual
 async def test_its_own_hit_is_not_stored_anew() -> None:
-    """Where another cache is told of a hit, this one is told of its own, too: that prolongs nothing."""
+    """The core passes hits to all caches, also a cache's own: that does not extend its lifetime."""
     async with FakeCore() as core, core.plugged(MemoryCachePlugin, MINUTE) as cache:
         await cache.ask("cache_store", core.call(), entry_of(1))
         await cache.ask("cache_store", core.call(), entry_of(1, stored=core.wall_time(), source="cache-memory"))

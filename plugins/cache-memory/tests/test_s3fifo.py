@@ -68,7 +68,7 @@ def test_a_peek_is_no_use() -> None:
 
 
 def test_replacing_keeps_what_was_learned() -> None:
-    """A new value under a key that was in use does not begin anew."""
+    """A new value under a key that was in use keeps its uses."""
     kept = filled(range(10), 10)
     kept.get(0)
     kept.put(0, -1, 1)

@@ -100,7 +100,7 @@ def test_counts_are_kept_by_model_and_by_entry() -> None:
 
 
 def test_names_of_models_do_not_pile_up() -> None:
-    """A server that answers to any name fills no table; what it costs is counted all the same."""
+    """A server that accepts any model name fills no table; its counts are still added up."""
     kept = store(max_size=100 * MIB, max_entries=5000)
     for number in range(PAIRS + 50):
         kept.keep(entry_of(number, model=f"fake/{number}"), 0.0)
@@ -174,7 +174,7 @@ def large(number: int, length: int, events: int) -> CacheEntry:
 
 @attrs.define
 class Known:
-    """What the model knows of an entry that it was told to keep."""
+    """The model's record of an entry that it should keep."""
 
     entry: CacheEntry
     deadline: float

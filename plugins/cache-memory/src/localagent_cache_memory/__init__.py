@@ -1,4 +1,4 @@
-"""Answers what was asked before from memory, within bounds of bytes, entries and age."""
+"""Answers repeated requests from memory, within limits on bytes, entries and age."""
 
 from localagent_cache_memory.figures import Counts, EntryFigures, Figures
 from localagent_cache_memory.plugin import MemoryCachePlugin

@@ -1,4 +1,4 @@
-"""When entries expire: sorted into spans of time as they come, so that adding, dropping and expiring take no search."""
+"""The deadlines of entries, grouped into spans of time, so adding, removing and expiring need no search."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ K = TypeVar("K")
 
 
 class Deadlines(Generic[K]):
-    """Which keys are over, by the clock.
+    """Keys by their deadlines.
 
     Args:
-        span: Seconds of deadlines that are handled together; a key is reported at most so much after its deadline,
-            and never before.
+        span: Seconds; deadlines in the same span are handled together. A key is reported at most one span after its
+            deadline, and never before.
     """
 
     def __init__(self, span: float) -> None:
@@ -23,11 +23,11 @@ class Deadlines(Generic[K]):
         return sum(map(len, self._keys.values()))
 
     def add(self, key: K, deadline: float) -> None:
-        """Note when a key is over."""
+        """Add a key with its deadline."""
         self._keys.setdefault(self._number(deadline), set()).add(key)
 
     def discard(self, key: K, deadline: float) -> None:
-        """Forget a key that was added with this deadline."""
+        """Remove a key that was added with this deadline."""
         number = self._number(deadline)
         keys = self._keys[number]
         keys.discard(key)
@@ -35,7 +35,7 @@ class Deadlines(Generic[K]):
             del self._keys[number]
 
     def over(self, now: float, limit: int) -> list[K]:
-        """Take out keys whose deadlines have passed, at most ``limit`` of them, and return them."""
+        """Remove and return keys whose deadlines have passed, at most ``limit`` of them."""
         found: list[K] = []
         current = self._number(now)
         for number in sorted(number for number in self._keys if number < current):
@@ -48,7 +48,7 @@ class Deadlines(Generic[K]):
         return found
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all keys."""
         self._keys.clear()
 
     def _number(self, time: float) -> int:

@@ -1,4 +1,4 @@
-"""What the cache tells of itself: counts by model, and how often each entry has answered."""
+"""The statistics of the cache: counts by model, and the hits of each entry."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import msgspec
 
 @attrs.define
 class Counts:
-    """What became of the requests for a model, and of its answers.
+    """The counts of requests for a model and of its answers.
 
     Attributes:
-        hits: Requests that were answered.
-        misses: Requests that were not.
+        hits: Requests that the cache answered.
+        misses: Requests that it did not answer.
         stored: Answers that were kept.
-        evicted: Answers that went because there was no room.
-        expired: Answers that went because of their age.
+        evicted: Answers that were removed because the cache was full.
+        expired: Answers that were removed because of their age.
         too_large: Answers that were not kept because of their size.
     """
 
@@ -27,18 +27,18 @@ class Counts:
     too_large: int = 0
 
     def add(self, other: Counts) -> None:
-        """Add what another one counted."""
+        """Add the counts of another object."""
         for field in attrs.fields(Counts):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
 
 @attrs.frozen
 class Figures:
-    """What is there, and what has happened since the cache was opened.
+    """The contents of the cache, and the counts since it was opened.
 
     Attributes:
-        entries: Answers that are kept.
-        size: Bytes that they take, as the bound counts them.
+        entries: The number of answers.
+        size: Their size in bytes, as ``max_size`` counts it.
         total: The counts of all models.
         models: The counts of each model, by ``provider/name``.
     """
@@ -50,13 +50,13 @@ class Figures:
 
 
 class EntryFigures(msgspec.Struct, frozen=True):
-    """An entry, without what was asked and answered.
+    """An entry without its request and answer.
 
     Attributes:
         model: The model that answered, as ``provider/name``.
-        tenant: Whose entry it is.
+        tenant: The tenant of the entry.
         hits: How often it has answered.
-        size: Bytes that it takes, as the bound counts them.
+        size: Its size in bytes, as ``max_size`` counts it.
     """
 
     model: str

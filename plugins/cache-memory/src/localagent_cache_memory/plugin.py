@@ -1,4 +1,4 @@
-"""The plugin: passes keys and answers on to the store, and wakes it up when something may have expired."""
+"""The plugin: passes keys and answers to the store, and lets entries expire in time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AT_ONCE = 1000  # entries that expire in one turn of the event loop: less than a
 
 
 class MemoryCachePlugin(Plugin):
-    """Answers from memory. Stands before all other caches, for none is nearer."""
+    """Answers from memory. It comes before all other caches, because it is the fastest."""
 
     name = "cache-memory"
     settings_class = MemoryCacheSettings
@@ -48,30 +48,30 @@ class MemoryCachePlugin(Plugin):
 
     @hookimpl
     def cache_store(self, entry: CacheEntry) -> None:
-        """Keep an answer; one that another cache had is as old as it says, one of our own is here already."""
+        """Keep an answer. One from another cache keeps its age; one from this cache is here already."""
         if entry.source == self.name:
             return
-        # The wall clock may have been set back since, which makes nobody younger than new.
+        # The wall clock may have been set back; an age is never negative.
         age = max(0.0, self.core.wall_time() - entry.stored) if entry.source else 0.0
         self._store.keep(entry, self._clock(), age)
         if self._timer is None:
             self._wake_up_in(self._store.span)
 
     def figures(self) -> Figures:
-        """Return what is there, and what has happened since the cache was opened, by model."""
+        """Return the size of the contents, and the counts since the cache was opened, by model."""
         return self._store.figures()
 
     def entries(self) -> Iterator[EntryFigures]:
-        """Return what there is to tell of each entry: model, tenant, hits and size, never what was asked."""
+        """Return model, tenant, hits and size of each entry; never a request."""
         return self._store.entries()
 
     async def cache_stats(self) -> CacheStats:
-        """Return how full it is, and what it did since it was opened, by model and tenant."""
+        """Return how full the cache is, and the counts since it was opened, by model and tenant."""
         figures, settings = self._store.figures(), self.settings
         return CacheStats(figures.entries, figures.size, settings.max_entries, settings.max_size, self._store.counts())
 
     async def cache_entries(self, entry_filter: EntryFilter) -> AsyncIterator[EntryInfo]:
-        """Yield what there is to tell of entries that have not expired."""
+        """Yield the metadata of entries that have not expired."""
         for _, reported in self._store.chosen(entry_filter, self._clock()):
             yield reported
 
@@ -81,14 +81,14 @@ class MemoryCachePlugin(Plugin):
             yield entry
 
     async def cache_purge(self, entry_filter: EntryFilter) -> int:
-        """Let entries go for good; return how many."""
+        """Delete entries and return their number."""
         return self._store.purge(entry_filter, self._clock())
 
     def _wake_up_in(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
 
     def _expire(self) -> None:
-        """Let go what has expired, whether anybody asks or not; sleep for good when nothing is left."""
+        """Remove expired entries; set the timer again unless the cache is empty."""
         self._timer = None
         if self._store.expire(self._clock(), AT_ONCE):
             self._wake_up_in(0.0)

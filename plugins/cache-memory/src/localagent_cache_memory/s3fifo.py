@@ -1,15 +1,16 @@
-"""What to keep when there is no room for everything: S3-FIFO, within a bound of bytes and one of entries.
+"""S3-FIFO eviction, with a limit on bytes and one on entries.
 
-Three queues, each first in, first out. What is new enters the *small* one, a tenth of the room. Who has been asked for
-again by the time it reaches the end moves to the *main* one; the others go, and only their keys are remembered, as
-*ghosts*. A ghost that comes back enters the main queue at once. At the end of the main queue, each time that an entry
-was asked for buys another round.
+There are three first-in, first-out queues. New entries enter the *small* queue, a tenth of the space. An entry that was
+used again by the time it reaches the end moves to the *main* queue; the others are evicted, and only their keys are
+remembered, as *ghosts*. A ghost that is stored again enters the main queue directly. At the end of the main queue, each
+use of an entry gives it another round.
 
-So what is asked for once passes through a tenth of the room, where LRU would let it push out everything else. A hit
-moves nothing: it counts, and that is all.
+So entries that are used only once pass through a tenth of the space; with LRU they would push out everything else. A
+hit moves no entry, it only counts.
 
-After: Yang, Zhang, Qiu, Yue, Rashmi, "FIFO queues are all you need for cache eviction", SOSP 2023, section 4. Ours are
-the bound of bytes, that one eviction looks at a bounded number of entries, and that ghosts may be as many as entries.
+After: Yang, Zhang, Qiu, Yue, Rashmi, "FIFO queues are all you need for cache eviction", SOSP 2023, section 4. This
+implementation differs: it also limits bytes, one eviction examines a limited number of entries, and there may be as
+many ghosts as entries.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-SMALL = 0.1  # the small queue's share of the room, as in the paper
-MOST_USES = 3  # uses that are counted: two bits, as in the paper
-PROMOTING = 1  # uses in the small queue that lead to the main one
-LOOKS = 1000  # entries that one eviction lets stay, at most; without it, they could be three times all of them
+SMALL = 0.1  # the small queue's share of the space, as in the paper
+MOST_USES = 3  # the most uses that are counted: two bits, as in the paper
+PROMOTING = 1  # uses in the small queue that move an entry to the main one
+LOOKS = 1000  # the most entries that one eviction may keep; without a limit, it could be three times all of them
 
 
 class _Slot(Generic[V]):
@@ -39,14 +40,14 @@ class _Slot(Generic[V]):
 
 
 class S3Fifo(Generic[K, V]):
-    """A mapping that never holds more than its bounds allow. Every method takes amortised constant time.
+    """A mapping that never exceeds its limits. Every method takes amortised constant time.
 
     Args:
-        max_size: The most that the sizes of all entries add up to.
-        max_entries: The most entries.
+        max_size: The maximum total size of all entries.
+        max_entries: The maximum number of entries.
 
     Attributes:
-        size: What the sizes of all entries add up to.
+        size: The total size of all entries.
     """
 
     def __init__(self, max_size: int, max_entries: int) -> None:
@@ -67,7 +68,7 @@ class S3Fifo(Generic[K, V]):
                 yield key, slot.value
 
     def get(self, key: K) -> V | None:
-        """Return what is kept under a key, and count the use."""
+        """Return the value of a key, and count the use; None if there is none."""
         slot = self._main.get(key) or self._small.get(key)
         if slot is None:
             return None
@@ -76,20 +77,20 @@ class S3Fifo(Generic[K, V]):
         return slot.value
 
     def peek(self, key: K) -> V | None:
-        """Return what is kept under a key without counting a use."""
+        """Return the value of a key without counting a use; None if there is none."""
         slot = self._main.get(key) or self._small.get(key)
         return None if slot is None else slot.value
 
     def put(self, key: K, value: V, size: int) -> list[tuple[K, V]]:
-        """Keep something under a key, in the place of what was there.
+        """Store a value under a key, replacing an older one.
 
         Args:
             key: The key.
-            value: What to keep.
+            value: The value.
             size: Its size, at most ``max_size``.
 
         Returns:
-            What had to go for it, with its keys. What it replaces is not among them.
+            The keys and values that were evicted for it, without the value that it replaces.
         """
         slot = _Slot(value, size)
         main = key in self._main
@@ -105,13 +106,13 @@ class S3Fifo(Generic[K, V]):
         return gone
 
     def pop(self, key: K) -> V | None:
-        """Take something out and return it; it leaves no ghost."""
+        """Remove a key and return its value; it leaves no ghost."""
         slot = self._take(key)
         self._trim_ghosts()
         return None if slot is None else slot.value
 
     def clear(self) -> None:
-        """Let go everything, the ghosts, too."""
+        """Remove all entries and ghosts."""
         for queue in (self._small, self._main, self._ghosts):
             queue.clear()
         self.size = self._small_size = 0
@@ -133,7 +134,7 @@ class S3Fifo(Generic[K, V]):
         return slot
 
     def _make_room(self, size: int) -> list[tuple[K, V]]:
-        """Let entries go until one more of this size fits."""
+        """Evict entries until one more of this size fits."""
         gone: list[tuple[K, V]] = []
         looks = 0
         while self and (self.size + size > self._max_size or len(self) >= self._max_entries):
@@ -150,7 +151,7 @@ class S3Fifo(Generic[K, V]):
         return self._small_size > size or len(self._small) > entries
 
     def _at_small(self, *, may_stay: bool) -> tuple[K, V] | None:
-        """Let the oldest of the small queue go, or move it to the main one if it was asked for."""
+        """Evict the oldest entry of the small queue, or move it to the main one if it was used."""
         key, slot = self._small.popitem(last=False)
         self._small_size -= slot.size
         if may_stay and slot.uses >= PROMOTING:
@@ -162,7 +163,7 @@ class S3Fifo(Generic[K, V]):
         return key, slot.value
 
     def _at_main(self, *, may_stay: bool) -> tuple[K, V] | None:
-        """Let the oldest of the main queue go, or send it round again if it was asked for."""
+        """Evict the oldest entry of the main queue, or give it another round if it was used."""
         key, slot = self._main.popitem(last=False)
         if may_stay and slot.uses:
             slot.uses -= 1
@@ -172,6 +173,6 @@ class S3Fifo(Generic[K, V]):
         return key, slot.value
 
     def _trim_ghosts(self) -> None:
-        """Forget the oldest ghosts: there are never more of them than of entries."""
+        """Remove the oldest ghosts, so that there are never more ghosts than entries."""
         while len(self._ghosts) > len(self):
             self._ghosts.popitem(last=False)

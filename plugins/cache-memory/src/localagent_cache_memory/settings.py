@@ -12,9 +12,9 @@ class MemoryCacheSettings:
     """``[plugins.cache-memory]``: how much is kept, and for how long.
 
     Attributes:
-        max_size: The most memory that the answers take, with everything that is kept beside them. An answer that
-            takes more than a tenth of it is not kept.
-        max_entries: The most answers.
+        max_size: The maximum memory of all answers, including what is stored with them. An answer that takes more
+            than a tenth of it is not kept.
+        max_entries: The maximum number of answers.
         ttl: The age at which an answer expires, counted from when it was made.
     """
 

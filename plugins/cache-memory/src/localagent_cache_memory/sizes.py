@@ -1,4 +1,4 @@
-"""How much memory an entry takes."""
+"""The memory that an entry takes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from sys import getsizeof
 from localagent import CacheEntry
 
 BESIDE = 1500
-"""Bytes that an entry takes beside its text, its share of every table and of one ghost included; a test measures it."""
+"""Bytes of an entry without its text, including its share of every table and one ghost; a test measures it."""
 
 
 def size_of(entry: CacheEntry) -> int:
-    """Return about how many bytes an entry takes, with all that is kept beside it."""
+    """Return the approximate size of an entry in bytes, including what is stored with it."""
     response = entry.response
     size = BESIDE + getsizeof(response.raw) + getsizeof(getattr(response, "text", "")) + getsizeof(response.facts)
     events = getattr(response, "streamed", None) or entry.events

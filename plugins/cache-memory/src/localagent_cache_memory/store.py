@@ -1,4 +1,4 @@
-"""The answers that are kept: within their bounds, until they expire, and counted. No I/O, no clock, no thread."""
+"""The store of answers: limits, expiry and counts. It does no I/O, reads no clock and starts no thread."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from localagent_cache_memory.figures import Counts, EntryFigures, Figures
 from localagent_cache_memory.s3fifo import S3Fifo
 from localagent_cache_memory.sizes import size_of
 
-LARGEST = 10  # an entry takes at most one part in so many of the room: none may push out most of the others
-SPANS = 64  # into which the time to live is cut; what has expired takes memory for one of them more, at most
-SHORTEST = 1.0  # seconds of a span, however short the time to live: each ends with a wake-up
-PAIRS = 1000  # of model and tenant that are counted by name; some servers answer to any name
+LARGEST = 10  # an entry may take a tenth of the space at most, so it cannot push out most of the others
+SPANS = 64  # the time to live is divided into so many spans; an expired entry stays in memory for one span at most
+SHORTEST = 1.0  # the minimum seconds of a span, because each ends with a wake-up
+PAIRS = 1000  # pairs of model and tenant that are counted by name; some servers accept any model name
 
 
 class _Kept:
-    """An entry and what is known of it."""
+    """An entry and its metadata."""
 
     __slots__ = ("counts", "deadline", "entry", "hits", "size")
 
@@ -33,11 +33,11 @@ class _Kept:
 
 
 class AnswerStore:
-    """Entries by the digests of their keys. Times are those of one clock, in seconds.
+    """Entries by the digests of their keys. All times are seconds of the same clock.
 
     Args:
-        max_size: The most bytes, as ``size_of`` counts them.
-        max_entries: The most entries.
+        max_size: The maximum size in bytes, as ``size_of`` counts it.
+        max_entries: The maximum number of entries.
         ttl: Seconds until an entry expires.
 
     Attributes:
@@ -70,11 +70,11 @@ class AnswerStore:
         return None
 
     def keep(self, entry: CacheEntry, now: float, age: float = 0.0) -> None:
-        """Keep an entry, in the place of an older one.
+        """Keep an entry, replacing an older one.
 
         Args:
             entry: The entry.
-            now: The time.
+            now: The current time.
             age: Seconds since its answer was made.
         """
         if age >= self._ttl:
@@ -99,7 +99,7 @@ class AnswerStore:
             evicted.counts.evicted += 1
 
     def expire(self, now: float, limit: int) -> bool:
-        """Let go what has expired, at most ``limit`` entries; say whether there may be more."""
+        """Remove at most ``limit`` expired entries; return whether there may be more."""
         over = self._deadlines.over(now, limit)
         for digest in over:
             kept = self._entries.pop(digest)
@@ -108,7 +108,7 @@ class AnswerStore:
         return len(over) == limit
 
     def clear(self) -> None:
-        """Let go everything; the counts stay."""
+        """Remove all entries; the counts stay."""
         self._entries.clear()
         self._deadlines.clear()
 
@@ -120,17 +120,17 @@ class AnswerStore:
         return Figures(len(self), self._entries.size, _sum((*models.values(), self._others)), models)
 
     def counts(self) -> tuple[CacheCounts, ...]:
-        """Return the counts so far of each model and tenant; those that are not counted by name come last."""
+        """Return the counts so far by model and tenant; the sum of those that have no own count comes last."""
         pairs = [*sorted(self._pairs.items()), *([(("", ""), self._others)] if self._others != Counts() else [])]
         return tuple(CacheCounts(model, tenant, **attrs.asdict(counts)) for (model, tenant), counts in pairs)
 
     def entries(self) -> Iterator[EntryFigures]:
-        """Return what there is to tell of each entry."""
+        """Return the metadata of each entry."""
         for _, kept in self._entries:
             yield EntryFigures(kept.entry.key.model, kept.entry.key.tenant, kept.hits, kept.size)
 
     def chosen(self, entry_filter: EntryFilter, now: float) -> list[tuple[CacheEntry, EntryInfo]]:
-        """Return the entries that are meant and have not expired, and what there is to tell of each."""
+        """Return the matching entries that have not expired, each with its metadata."""
         found = []
         for digest, kept in self._entries:
             key, age = kept.entry.key, now - (kept.deadline - self._ttl)
@@ -140,7 +140,7 @@ class AnswerStore:
         return found
 
     def purge(self, entry_filter: EntryFilter, now: float) -> int:
-        """Let entries go, those that have expired included; return how many."""
+        """Remove matching entries, including expired ones, and return their number."""
         ages = [(digest, kept, now - (kept.deadline - self._ttl)) for digest, kept in self._entries]
         meant = [(digest, kept) for digest, kept, age in ages if entry_filter.fits(kept.entry.key, age)]
         for digest, kept in meant:
