@@ -407,7 +407,7 @@ assert not loop.run_until_complete(client.chat("Hello.", temperature=0)).cached
 
 
 async def test_a_client_that_is_closed_when_the_interpreter_ends_loses_nothing(tmp_path: Path) -> None:
-    """There are no threads any more then: the file is written and closed all the same, and nothing is complained of."""
+    """There are no threads any more then: the file is still written and closed, without a warning."""
     command = [sys.executable, "-c", AT_EXIT, str(tmp_path)]
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

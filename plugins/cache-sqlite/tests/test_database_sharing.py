@@ -244,7 +244,7 @@ async def test_a_file_that_is_removed_under_two_processes_is_made_again_once(
 
 
 async def test_processes_that_start_at_once_on_a_new_file_lose_nothing(tmp_path: Path) -> None:
-    """Nobody is told that the file is locked: they wait until it has its tables."""
+    """No process gets the error that the file is locked: they wait until it has its tables."""
     for number in range(often(1, full=20)):
         folder = tmp_path / str(number)
         processes = [
@@ -317,7 +317,7 @@ def forked(work: object) -> int:
 @PROC
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 async def test_a_forked_child_has_a_file_of_its_own(tmp_path: Path) -> None:
-    """It carries nothing of the parent's, and holds its own locks; the parent goes on with its own."""
+    """It has no connection of the parent and holds its own locks; the parent continues with its own."""
     inherited: list[dict[str, int]] = []
 
     async def use() -> bool:

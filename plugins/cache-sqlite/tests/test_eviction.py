@@ -103,7 +103,7 @@ def test_ghosts_are_never_more_than_entries(connection: sqlite3.Connection) -> N
 
 
 def test_replacing_keeps_what_was_learned(connection: sqlite3.Connection) -> None:
-    """A new answer under a key that was in use does not begin anew, and does not count twice."""
+    """A new answer under a key that was in use keeps its uses, and does not count twice."""
     rows = Rows(connection)
     rows.put(0, size=100)
     rows.use(0, 0)
@@ -148,7 +148,7 @@ def test_an_outdated_entry_goes(connection: sqlite3.Connection) -> None:
 
 
 def test_names_of_models_do_not_pile_up(connection: sqlite3.Connection) -> None:
-    """A server that answers to any name fills no table; what it costs is counted all the same."""
+    """A server that accepts any model name fills no table; its counts are still added up."""
     rows = Rows(connection)
     for start in range(0, 1200, 100):
         batch = Batch()
@@ -196,7 +196,7 @@ def lru_hits(trace: list[int], room: int) -> int:
 
 @pytest.mark.parametrize("scans", [False, True])
 def test_it_answers_at_least_as_often_as_lru(scans: bool, connection: sqlite3.Connection) -> None:
-    """On a Zipf trace, alone and with scans between, though uses are told in batches of 50 requests."""
+    """On a Zipf trace, alone and with scans between, although uses are written in batches of 50 requests."""
     room, length = 100, 8_000
     weights = list(itertools.accumulate(1 / rank**0.8 for rank in range(1, 1001)))
     trace = random.Random(1).choices(range(1000), cum_weights=weights, k=length)

@@ -57,7 +57,7 @@ async def test_an_answer_that_is_too_large_is_not_kept_and_the_older_one_goes(tm
 
 
 async def test_its_own_hit_is_not_stored_anew(tmp_path: Path) -> None:
-    """Where another cache is told of a hit, this one is told of its own, too: that prolongs nothing."""
+    """The core passes hits to all caches, also a cache's own: that does not extend its lifetime."""
     async with opened(tmp_path) as cache:
         cache.keep(entry_of(1), entry_of(1, source="cache-sqlite"))
         assert (await cache.plugin.cache_stats()).counts[0].stored == 1
@@ -155,7 +155,7 @@ async def test_two_loops_of_one_process_may_have_it(tmp_path: Path) -> None:
 
 
 async def test_without_a_state_folder_nothing_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Requests are answered and not cached; whoever looks into the cache is told why there is nothing."""
+    """Requests are answered and not cached; commands that read the cache report why it is empty."""
     (tmp_path / "file").touch()
     fake = fake_provider_plugin()
     settings = {"state_folder": tmp_path / "file" / "below", "health": {"enabled": False}}
@@ -165,9 +165,9 @@ async def test_without_a_state_folder_nothing_is_kept(tmp_path: Path, caplog: py
         cache = (await client.runtime()).pipeline.plugins["cache-sqlite"]
         assert isinstance(cache, SqliteCachePlugin)
         await cache.flushed()
-        with pytest.raises(StartError, match="keeps nothing"):
+        with pytest.raises(StartError, match="keeps no answers"):
             await cache.cache_stats()
-        with pytest.raises(StartError, match="keeps nothing"):
+        with pytest.raises(StartError, match="keeps no answers"):
             await cache.cache_purge(EntryFilter())
     warnings = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == 1

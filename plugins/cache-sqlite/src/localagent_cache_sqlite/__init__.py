@@ -1,4 +1,4 @@
-"""Answers what was asked before from a file that survives restarts and that processes share."""
+"""Answers repeated requests from a file that survives restarts and that processes share."""
 
 from localagent_cache_sqlite.plugin import SqliteCachePlugin
 from localagent_cache_sqlite.settings import SqliteCacheSettings

@@ -1,4 +1,4 @@
-"""Keeps the file open, and has a thread write, look and repair there: one piece of work at a time."""
+"""Keeps the file open, and writes, checks and repairs it in a thread: one piece of work at a time."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ log = logging.getLogger("localagent.cache-sqlite")
 
 T = TypeVar("T")
 
-UPKEEP_SECONDS = 5.0  # between two looks at what waits, at what has expired, and whether the file is still there
-CLOSE_SECONDS = 5.0  # that closing waits for a disk
+UPKEEP_SECONDS = 5.0  # between two checks for pending writes, expired entries and a removed file
+CLOSE_SECONDS = 5.0  # the most that closing waits for a disk
 
 
 class BackgroundFile:
-    """An open file, or none while there is a trouble with it. Belongs to one event loop.
+    """The file in the background: open, or closed while it cannot be used. Belongs to one event loop.
 
     Args:
-        path: The file.
-        bounds: What may be kept.
+        path: The path of the file.
+        bounds: The limits of the cache.
         timeout: Seconds that a read may take before the disk counts as slow.
-        wall_time: Seconds since the epoch.
+        wall_time: Returns the seconds since the epoch.
 
     Attributes:
-        path: The file.
-        file: The open file; None while there is none.
-        pending: What waits to be written.
-        disk_guard: Whether the disk is quick enough.
+        path: The path of the file.
+        file: The open file; None while it is not open.
+        pending: The pending writes.
+        disk_guard: Decides whether the disk is fast enough.
     """
 
     def __init__(self, path: Path, bounds: Bounds, timeout: float, wall_time: Callable[[], float]) -> None:
@@ -56,7 +56,7 @@ class BackgroundFile:
         self._reported = ""
 
     async def open(self) -> None:
-        """Open the file; where that fails, go on without it and try again later."""
+        """Open the file; if that fails, continue without it and try again later."""
         self._loop = asyncio.get_running_loop()
         self._file = await self._in_thread(file_at, self.path)
         self._file.join()
@@ -64,13 +64,13 @@ class BackgroundFile:
         self._wake_up_later()
 
     async def aclose(self) -> None:
-        """Write what waits, and close the file; a disk that does not answer in time is left alone."""
+        """Finish the pending writes and close the file; give up if the disk does not answer in time."""
         if self._timer is not None:
             self._timer.cancel()
         closing = self._loop.create_task(self._close(), name="close cache-sqlite")
         done, _ = await asyncio.wait([closing], timeout=CLOSE_SECONDS)
         if not done:
-            log.warning("%s does not answer; what was not written is lost.", self.path)
+            log.warning("%s does not answer; answers that were not yet written are lost.", self.path)
             for task in filter(None, (closing, self._work)):
                 task.cancel()
             await asyncio.wait([closing])
@@ -82,12 +82,12 @@ class BackgroundFile:
         await self._in_thread(self._file.leave)
 
     async def flushed(self) -> None:
-        """Return when what waits now has been written, or given up."""
+        """Wait until the pending changes have been written or dropped."""
         while self._work is not None or self.pending:
             await asyncio.wait([self.work()])
 
     def work(self) -> asyncio.Task[None]:
-        """Write what waits, in a task, which is returned; the one that is at it, where there is one."""
+        """Start a task that writes the pending changes, unless one is running, and return it."""
         if self._work is None:
             self._work = self._begin(self._do_work())
         return self._work
@@ -111,7 +111,7 @@ class BackgroundFile:
             await self._try_disk(self.file)
 
     async def _write(self) -> bool:
-        """Write one batch; one that cannot be written is lost. Say whether more has expired than went with it."""
+        """Write one batch; it is lost if the write fails. Return whether there are more expired entries to remove."""
         batch = self.pending.begin()
         written, number = False, self._file.number
         try:
@@ -128,18 +128,18 @@ class BackgroundFile:
             self.pending.end(written=written)
 
     async def _hint(self, number: int, error: sqlite3.Error) -> None:
-        """Begin a new file where this one is damaged; anything else is told, and may pass."""
+        """Replace the file if it is damaged; report any other error, which may be temporary."""
         if self.file is None or not is_damage(error):
             self._report(error)
             return
         await self._use(self._file.replace, number, error)
 
     def repair_soon(self, number: int, error: sqlite3.Error) -> None:
-        """Begin a new file in a task, where this one is damaged. A read that failed otherwise is a miss and no more.
+        """Replace the file in a task if it is damaged. After any other error, the read is just a miss.
 
         Args:
             number: The number of the file that was read.
-            error: What was found.
+            error: The error of the read.
         """
         if is_damage(error) and self.file is not None and self._work is None:
             self._work = self._begin(self._hint(number, error))
@@ -148,7 +148,7 @@ class BackgroundFile:
         await self._use(self._file.open)
 
     async def _use(self, opening: Callable[..., None], *arguments: object) -> None:
-        """Have the thread open the file; there is none to use where that fails."""
+        """Open the file in the thread; if that fails, no file is used."""
         try:
             await self._in_thread(opening, *arguments)
             self.file = self._file
@@ -157,17 +157,17 @@ class BackgroundFile:
             self._report(error)
 
     async def _try_disk(self, file: AnswerFile) -> None:
-        """Read something in the thread; when that is quick, the loop may read again."""
+        """Read from the file in the thread; if that is fast, the event loop may read again."""
         try:
             self.disk_guard.note(await self._in_thread(file.change, _timed_read))
         except sqlite3.Error as error:
             self._report(error)
 
     def _report(self, error: Exception) -> None:
-        """Warn of a trouble, once until it has passed or is another one."""
+        """Log a warning about an error, once until it is over or another error occurs."""
         if str(error) != self._reported:
             self._reported = str(error)
-            log.warning("%s cannot be used (%s); answers are not kept there meanwhile.", self.path, error)
+            log.warning("%s cannot be used (%s). Answers are not kept there until it works again.", self.path, error)
 
     def _wake_up_later(self) -> None:
         self._timer = self._loop.call_later(UPKEEP_SECONDS, self._wake_up)
@@ -179,10 +179,10 @@ class BackgroundFile:
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await in_thread(work, *arguments, executor=self._thread)
 
-    # For those who look into the cache
+    # For ``localagent cache`` and other readers of the contents
 
     async def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        """Have the thread ask the file something, once what waits is written.
+        """Run a query in the thread, after the pending changes are written.
 
         Raises:
             StartError: The file cannot be used now.
@@ -196,7 +196,7 @@ class BackgroundFile:
             raise StartError(f"{self.path} cannot be used: {error}.", hint="Try again later.") from error
 
     async def pages(self, read: Callable[[sqlite3.Connection], Iterator[Sequence[T]]]) -> AsyncIterator[Sequence[T]]:
-        """Yield what a reading yields, page by page.
+        """Yield the pages of a read.
 
         Raises:
             StartError: The file cannot be used now.
@@ -207,7 +207,7 @@ class BackgroundFile:
 
 
 def _timed_read(connection: sqlite3.Connection) -> float:
-    """Return the seconds that reading some answer takes."""
+    """Return the seconds that it takes to read a random answer."""
     began = time.perf_counter()
     some = random.randrange(-(2**63), 2**63)
     connection.execute("SELECT record FROM answers WHERE id >= ? LIMIT 1", (some,)).fetchone()
@@ -215,13 +215,13 @@ def _timed_read(connection: sqlite3.Connection) -> float:
 
 
 class SlowDiskGuard:
-    """Over after one slow read; back after a quick one somewhere else.
+    """Stops reads on the event loop after a slow read, until a read in the thread is fast.
 
     Args:
         limit: Seconds that a read may take.
 
     Attributes:
-        over: Whether nobody should wait for the disk now.
+        over: Whether the disk is too slow now, so the event loop must not read.
     """
 
     def __init__(self, limit: float) -> None:
@@ -229,5 +229,5 @@ class SlowDiskGuard:
         self.over = False
 
     def note(self, seconds: float) -> None:
-        """Take note of how long a read took."""
+        """Record the seconds that a read took."""
         self.over = seconds > self._limit

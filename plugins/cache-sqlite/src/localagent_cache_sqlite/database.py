@@ -1,11 +1,11 @@
-"""The file of answers, open once in a process: a connection for reads on event loops, one for threads that write.
+"""The file of answers, opened once per process: one connection for reads on event loops, one for writing threads.
 
-Two open files of one path would be a danger. When one of them notices that the file was removed and opens the next one,
-the other still has the files of the same names beside it, and POSIX drops the locks of both when either is closed
+Opening one path twice would be dangerous. When one open file notices that the file was removed and opens a new one, the
+other still has the old WAL files of the same names open, and POSIX releases the locks of both when either is closed
 (https://www.sqlite.org/howtocorrupt.html, section 2.2). So all caches of a process that use the same path share one.
 
-A connection that a forked child inherits believes that it holds the locks of its parent (section 2.6), so the files are
-closed during a fork.
+A connection that a forked child inherits would assume that it holds the locks of its parent (section 2.6), so the files
+are closed during a fork.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-BESIDE = ("-wal", "-shm", "")  # the file itself goes last: what is beside it must not be taken for the next one's
+BESIDE = ("-wal", "-shm", "")  # the file itself comes last, so the next file never gets the WAL files of the old one
 
 _Identity = tuple[int, int]
 
 
 class AnswerFile:
-    """The file of one path. What may take long, all but ``read`` and ``join``, is for threads.
+    """The file of one path. All methods except ``read`` and ``join`` may block, so they are for threads.
 
     Args:
-        path: Where it is, without symbolic links.
+        path: The path, without symbolic links.
 
     Attributes:
-        path: Where it is.
-        number: Counts the files that were opened here, one after the other; 0 before the first.
+        path: The path.
+        number: The number of files that were opened here so far; 0 before the first.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,10 +53,10 @@ class AnswerFile:
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
         self._reading = threading.Lock()
-        self._changing = threading.Lock()  # is taken before the other one
+        self._changing = threading.Lock()  # acquired before the other one
 
     def read(self, work: Callable[[sqlite3.Connection, *Ts], T], *arguments: *Ts) -> T | None:
-        """Do a read that waits for no writer; None where the file is not open now.
+        """Run a read that waits for no writer; return None if the file is not open now.
 
         Raises:
             sqlite3.Error: It cannot be read now.
@@ -65,10 +65,10 @@ class AnswerFile:
             return None if self._reader is None else work(self._reader, *arguments)
 
     def change(self, work: Callable[[sqlite3.Connection, *Ts], T], *arguments: *Ts) -> T:
-        """Do anything else.
+        """Run any other work on the connection for changes.
 
         Raises:
-            sqlite3.Error: It was not done.
+            sqlite3.Error: The work failed.
         """
         with self._changing:
             return work(self.writer, *arguments)
@@ -88,11 +88,11 @@ class AnswerFile:
 
     def join(self) -> None:
         """Become a user of the file."""
-        with self._reading:  # which nobody holds for long
+        with self._reading:  # which is never held for long
             self._users += 1
 
     def leave(self) -> None:
-        """Stop being a user. With the last one of all processes SQLite works off what is beside the file."""
+        """Stop being a user. When the last user of all processes leaves, SQLite makes a checkpoint."""
         with self._changing:
             with self._reading:
                 self._users -= 1
@@ -100,7 +100,7 @@ class AnswerFile:
                 self._close()
 
     def open(self) -> None:
-        """See to it that the file which is at the path now is open, created if need be; a damaged one is set aside.
+        """Open the current file of the path, and create it if it is missing; a damaged file is set aside.
 
         Raises:
             sqlite3.Error: It cannot be opened.
@@ -112,11 +112,11 @@ class AnswerFile:
                 self._open()
 
     def replace(self, number: int, error: sqlite3.Error) -> None:
-        """Set the file aside, because it is damaged, and open a new one; unless another user or process did so before.
+        """Set a damaged file aside and open a new one, unless another user or process already did so.
 
         Args:
-            number: The number of the file that is damaged.
-            error: What was found.
+            number: The number of the damaged file.
+            error: The error that showed the damage.
 
         Raises:
             sqlite3.Error: No new file can be opened.
@@ -131,7 +131,7 @@ class AnswerFile:
         """Open the file.
 
         Args:
-            damaged: Which file is to be set aside before, and why.
+            damaged: The file to set aside first, and the reason.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with schema.locked(self.path.parent, schema.BUSY_SECONDS):
@@ -170,13 +170,13 @@ class AnswerFile:
     # Forks: SQLite's connections must not be carried into a child, https://www.sqlite.org/howtocorrupt.html 2.6
 
     def suspend(self) -> None:
-        """Wait for what is under way, and close the connections until ``resume`` or ``abandon``."""
+        """Wait for running work, and close the connections until ``resume`` or ``abandon``."""
         self._changing.acquire()
         self._was_open = self._writer is not None
         self._close()
 
     def resume(self) -> None:
-        """Open the connections again; where that fails, the next ``open`` tries again."""
+        """Open the connections again; if that fails, the next ``open`` tries again."""
         try:
             if self._was_open:
                 with contextlib.suppress(sqlite3.Error, OSError):
@@ -190,21 +190,21 @@ class AnswerFile:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Say whether an error means that the file is damaged, or no such file; not that it cannot be used just now."""
+    """Return whether an error means that the file is damaged or of another kind, not just unusable now."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
-        return type(error) is sqlite3.DatabaseError  # raised by us: a database of something else
+        return type(error) is sqlite3.DatabaseError  # from ``schema``: a database of another application
     return (code & 0xFF) in DAMAGED
 
 
 def _remove_orphans(path: Path) -> None:
-    """Remove what is left beside a file that was removed: it must not be taken for the next one's."""
+    """Remove the WAL files of a file that was removed, so they are not used for the next one."""
     for end in BESIDE[:-1]:
         path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 def _set_aside(path: Path, error: Exception) -> None:
-    """Move a damaged file out of the way, in the place of an older damaged one, and say so.
+    """Move a damaged file away, replacing an older damaged one, and log it.
 
     Raises:
         OSError: It cannot be moved.
@@ -213,7 +213,7 @@ def _set_aside(path: Path, error: Exception) -> None:
         beside = path.with_name(path.name + end)
         if beside.exists():
             beside.replace(path.with_name(f"{path.name}.damaged{end}"))
-    log.warning("%s is damaged (%s); it is kept as %s.damaged, and a new one is begun.", path, error, path.name)
+    log.warning("%s is damaged (%s). It is kept as %s.damaged, and a new file is created.", path, error, path.name)
 
 
 def _identity(path: Path) -> _Identity | None:
@@ -232,7 +232,7 @@ _suspended: list[AnswerFile] = []
 
 
 def file_at(path: Path) -> AnswerFile:
-    """Return the file of a path: the same one for all of this process, also where links lead to it."""
+    """Return the file of a path: the same object in all of this process, also for a path with symbolic links."""
     real = Path(os.path.realpath(path))
     with _finding:
         found = _files.get(real)
@@ -259,7 +259,7 @@ def _after_fork_in_child() -> None:
     for file in _suspended:
         file.abandon()
     _suspended.clear()
-    _files.clear()  # a client of the child's own opens files of its own
+    _files.clear()  # a client in the child opens the files again
     _finding.release()
 
 

@@ -1,4 +1,4 @@
-"""An entry as a row of the file: its number, its bytes with a checksum, and what it counts against the bounds."""
+"""An entry as a row of the file: its id, its bytes with a checksum, and the size that counts against the limit."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from localagent.records import pack_entry, unpack_entry
 
 CHECK = 4  # bytes of the checksum
 BESIDE = 350
-"""Bytes that an entry takes beside its record: its row, its places in the indexes, a ghost; a test measures it."""
+"""Bytes of an entry without its record: its row, its places in the indexes, a ghost; a test measures it."""
 PAGE = 4096
 WHOLE_PAGES = 1500
-"""Bytes of a record from which on it shares no page with others, more or less; a test measures it."""
+"""Bytes above which a record shares no page with others, approximately; a test measures it."""
 
 
 class Row(msgspec.Struct, frozen=True):
-    """An entry that waits to be written.
+    """A pending entry.
 
     Attributes:
-        entry: The entry, so that it answers meanwhile.
+        entry: The entry, for lookups until it is written.
         made: When its answer was made, in seconds since the epoch.
         record: The entry as bytes.
-        size: What it counts against the bound, in bytes.
+        size: Its size in bytes that counts against the limit.
     """
 
     entry: CacheEntry
@@ -34,24 +34,24 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def row_id(key: CacheKey) -> int:
-    """Return the number of a key's row: the first eight bytes of its digest. The whole key is in the row."""
+    """Return the id of a key's row: the first eight bytes of its digest. The row contains the whole key."""
     return int.from_bytes(key.digest[:8], signed=True)
 
 
 def encoded(entry: CacheEntry) -> bytes | None:
-    """Return an entry as bytes; None when it holds what cannot be written.
+    """Return an entry as bytes after a checksum; None when it contains values that cannot be written.
 
-    A checksum stands in front: SQLite itself does not notice when a disk gives other bytes back.
+    SQLite itself does not notice when a disk returns different bytes.
     """
     data = pack_entry(entry)
     return None if data is None else zlib.crc32(data).to_bytes(CHECK) + data
 
 
 def decoded(key: CacheKey, data: bytes) -> CacheEntry | None:
-    """Return the entry that was made bytes; None when they are not what was written.
+    """Return the entry from its bytes; None when they differ from those that were written.
 
     Args:
-        key: Its key.
+        key: The entry's key.
         data: The bytes.
     """
     record = memoryview(data)[CHECK:]
@@ -62,13 +62,13 @@ def decoded(key: CacheKey, data: bytes) -> CacheEntry | None:
 
 
 def size_of(record: bytes, names: int) -> int:
-    """Return about how many bytes of the file an entry takes.
+    """Return the approximate number of bytes that an entry takes in the file.
 
     Args:
         record: The entry as bytes.
-        names: Characters of its model's and tenant's names.
+        names: The length of its model's and tenant's names.
     """
     length = len(record)
-    # Rows of the same page come in no order, so that pages are two thirds full.
+    # Rows of a page are inserted in no order, so pages are two thirds full.
     taken = -(-length // PAGE) * PAGE if length > WHOLE_PAGES else length + length // 2
     return BESIDE + names + taken

@@ -1,11 +1,12 @@
-"""What goes when it is full or over: S3-FIFO in the rows of the file, and the age.
+"""Eviction and expiry: S3-FIFO in the rows of the file, and a maximum age.
 
-Two queues: what is new enters the *small* one (0), a tenth of the room; who was asked for again by the time it reaches
-the end moves to the *main* one (1), the others go and leave their ids as *ghosts*. A ghost that comes back enters the
-main queue. At the end of the main queue each use buys another round. A hit moves no row, it counts.
+There are two queues. New entries enter the *small* queue (0), a tenth of the space. An entry that was used again by the
+time it reaches the end moves to the *main* queue (1); the others are evicted and leave their ids as *ghosts*. A ghost
+that is stored again enters the main queue. At the end of the main queue, each use gives another round. A hit moves no
+row, it only counts.
 
-After: Yang, Zhang, Qiu, Yue, Rashmi, "FIFO queues are all you need for cache eviction", SOSP 2023, section 4. Ours are
-that uses are told in batches, and that rows go many at a time.
+After: Yang, Zhang, Qiu, Yue, Rashmi, "FIFO queues are all you need for cache eviction", SOSP 2023, section 4. This
+implementation differs: uses are written in batches, and many rows are evicted at a time.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from typing import NamedTuple
 import attrs
 
 SMALL, MAIN = 0, 1
-SHARE = 0.1  # the small queue's part of the room, as in the paper
-AT_ONCE = 256  # rows that one round looks at, at most
-LOOKS = 1000  # rows that stay before one goes that was in use
+SHARE = 0.1  # the small queue's share of the space, as in the paper
+AT_ONCE = 256  # the most rows that one round examines
+LOOKS = 1000  # after so many kept rows, used rows are evicted, too
 EXPIRED_AT_ONCE = 1000
 
 
 @attrs.frozen
 class Bounds:
-    """What may be kept.
+    """The limits of the cache.
 
     Attributes:
-        size: The most bytes.
-        entries: The most entries.
+        size: The maximum size in bytes.
+        entries: The maximum number of entries.
         ttl: Seconds after which an entry expires.
     """
 
@@ -42,8 +43,8 @@ class Fill(NamedTuple):
     """How full a queue is.
 
     Attributes:
-        entries: Its entries.
-        size: Their bytes.
+        entries: The number of its entries.
+        size: Their size in bytes.
     """
 
     entries: int
@@ -59,7 +60,7 @@ def fill(connection: sqlite3.Connection) -> tuple[Fill, Fill]:
 
 
 def evict(connection: sqlite3.Connection, bounds: Bounds) -> None:
-    """Let entries go until the bounds hold."""
+    """Evict entries until the limits are respected."""
     stayed = 0
     small, main = before = fill(connection)
     while rows := _too_many(small, main, bounds):
@@ -74,7 +75,7 @@ def evict(connection: sqlite3.Connection, bounds: Bounds) -> None:
 
 
 def _too_many(small: Fill, main: Fill, bounds: Bounds) -> int:
-    """Return about how many entries have to go; 0 when the bounds hold."""
+    """Return about how many entries have to be evicted; 0 when the limits are respected."""
     entries, size = small.entries + main.entries, small.size + main.size
     over = max(0, entries - bounds.entries)
     if size > bounds.size:
@@ -83,7 +84,7 @@ def _too_many(small: Fill, main: Fill, bounds: Bounds) -> int:
 
 
 def _above_share(small: Fill, bounds: Bounds) -> int:
-    """Return about how many entries the small queue has beyond its share; 0 when it has none."""
+    """Return about how many entries the small queue has above its share; 0 when it is within its share."""
     above = max(0, math.ceil(small.entries - SHARE * bounds.entries))
     if small.size > SHARE * bounds.size:
         above = max(above, math.ceil((small.size - SHARE * bounds.size) * small.entries / small.size))
@@ -91,7 +92,7 @@ def _above_share(small: Fill, bounds: Bounds) -> int:
 
 
 def _round(connection: sqlite3.Connection, queue: int, rows: int, *, all_go: bool) -> int:
-    """Look at the oldest rows of a queue: who was in use stays, the others go. Return how many went."""
+    """Examine the oldest rows of a queue: used ones stay, the others are evicted. Return the number of evicted rows."""
     first, last = connection.execute(
         "SELECT min(place), max(place) FROM (SELECT place FROM entries WHERE queue = ? ORDER BY place LIMIT ?)",
         (queue, rows),
@@ -109,7 +110,7 @@ def _round(connection: sqlite3.Connection, queue: int, rows: int, *, all_go: boo
 
 
 def last_place(connection: sqlite3.Connection) -> int:
-    """Return the highest place that an entry has: who comes next goes behind it."""
+    """Return the highest place of an entry; the next entry gets a higher one."""
     row = connection.execute(
         "SELECT max((SELECT coalesce(max(place), 0) FROM entries WHERE queue = 0),"
         " (SELECT coalesce(max(place), 0) FROM entries WHERE queue = 1))"
@@ -118,7 +119,7 @@ def last_place(connection: sqlite3.Connection) -> int:
 
 
 def _trim_ghosts(connection: sqlite3.Connection, most: int) -> None:
-    """Forget the oldest ghosts: there are never more of them than of entries."""
+    """Remove the oldest ghosts, so that there are never more ghosts than entries."""
     number = connection.execute("SELECT count(*) FROM ghosts").fetchone()[0]
     if number > most:
         connection.execute(
@@ -127,7 +128,7 @@ def _trim_ghosts(connection: sqlite3.Connection, most: int) -> None:
 
 
 def expire(connection: sqlite3.Connection, before: float) -> bool:
-    """Let go what was made before a time, at most ``EXPIRED_AT_ONCE``; say whether there may be more."""
+    """Remove entries that were made before a time, at most ``EXPIRED_AT_ONCE``; return whether there may be more."""
     row = connection.execute(
         "SELECT count(*), max(made) FROM (SELECT made FROM entries WHERE made <= ? ORDER BY made LIMIT ?)",
         (before, EXPIRED_AT_ONCE),
@@ -141,12 +142,12 @@ def expire(connection: sqlite3.Connection, before: float) -> bool:
 
 
 def count_gone(connection: sqlite3.Connection, which: str, name: str) -> None:
-    """Count entries that go, for their models and tenants.
+    """Count the entries that are about to be removed, by model and tenant.
 
     Args:
-        connection: For changes.
-        which: The condition that they fulfil, in SQL.
-        name: The count.
+        connection: The connection for changes.
+        which: The SQL condition for these entries.
+        name: The name of the count.
     """
     connection.execute(
         f"INSERT INTO counts (model, tenant, {name})"

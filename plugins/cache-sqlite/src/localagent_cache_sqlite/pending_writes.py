@@ -1,4 +1,4 @@
-"""What waits to be written: batched while the thread is busy, and found meanwhile. It knows no file and no thread."""
+"""The pending writes: collected in batches while the thread is busy, and found by lookups. Uses no file or thread."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import attrs
 from localagent import CacheKey
 from localagent_cache_sqlite.entry_rows import Row, row_id
 
-MOST_BYTES = 32 * 2**20  # of entries that wait; a disk that is too slow for more loses some, and memory does not grow
-MOST_COUNTS = 10_000  # of hits and counts that wait
+MOST_BYTES = 32 * 2**20  # of pending entries; if the disk is too slow for more, entries are dropped to save memory
+MOST_COUNTS = 10_000  # of pending hits and counts
 
 
 @attrs.define
 class Batch:
-    """What one transaction writes.
+    """The changes that one transaction writes.
 
     Attributes:
         rows: Entries, by their row ids.
         gone: Row ids whose entries are outdated.
-        hits: How often entries answered since the last batch, by row id.
+        hits: Hits of entries since the last batch, by row id.
         counts: Numbers to add, by model, tenant and name of the count.
     """
 
@@ -37,7 +37,7 @@ class PendingWrites:
     """Two batches: the one that is being written, and the one that grows meanwhile.
 
     Attributes:
-        dropped: Entries that were not written, for want of room or because of a trouble.
+        dropped: The number of entries that were not written because too many were pending or the write failed.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class PendingWrites:
 
     @property
     def is_pressing(self) -> bool:
-        """Whether there is something to write that should not wait for the next regular time."""
+        """Whether there are changes that should not wait for the next regular write."""
         batch = self._growing
         return bool(batch.rows or batch.gone) or len(batch.hits) + len(batch.counts) > MOST_COUNTS
 
@@ -56,7 +56,7 @@ class PendingWrites:
         return bool(self._growing) or self._writing is not None
 
     def find(self, key: CacheKey) -> Row | None:
-        """Return the entry of a key that waits; the whole key is compared."""
+        """Return the pending entry of a key; the whole key is compared."""
         id = row_id(key)
         row = self._growing.rows.get(id)
         if row is None and self._writing is not None and id not in self._growing.gone:
@@ -64,12 +64,12 @@ class PendingWrites:
         return row if row is not None and row.entry.key == key else None
 
     def hides(self, key: CacheKey) -> bool:
-        """Say whether what the file has under a key is over, though it does not know yet."""
+        """Return whether the file's entry of a key is outdated, but not yet removed from it."""
         id = row_id(key)
         return id in self._growing.gone or (self._writing is not None and id in self._writing.gone)
 
     def keep(self, row: Row) -> None:
-        """Have an entry written, in the place of an older one; it is dropped where too much waits."""
+        """Add an entry to be written, replacing an older one; it is dropped if too much is pending."""
         if self._bytes + row.size > MOST_BYTES:
             self.dropped += 1
             return
@@ -82,7 +82,7 @@ class PendingWrites:
         self.count(key, "stored")
 
     def let_go(self, key: CacheKey) -> None:
-        """Have what is under a key removed."""
+        """Have the entry of a key removed."""
         id = row_id(key)
         old = self._growing.rows.pop(id, None)
         self._bytes -= old.size if old is not None else 0
@@ -98,7 +98,7 @@ class PendingWrites:
         self._growing.counts[key.model, key.tenant, name] += 1
 
     def begin(self) -> Batch:
-        """Return what has grown, to be written; it is found until ``end``."""
+        """Return the collected batch, to be written; lookups find its entries until ``end``."""
         self._writing, self._growing = self._growing, Batch()
         return self._writing
 

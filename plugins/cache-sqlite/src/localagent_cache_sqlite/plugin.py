@@ -1,4 +1,4 @@
-"""The plugin: reads on the event loop, has the rest done by a thread, and lives with every trouble of the disk."""
+"""The plugin: reads on the event loop, does the rest in a thread, and tolerates every failure of the disk."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from localagent_cache_sqlite.eviction import Bounds, fill
 from localagent_cache_sqlite.schema import FILE_NAME, OLDEST
 from localagent_cache_sqlite.settings import SqliteCacheSettings
 
-LARGEST = 10  # an entry takes at most one part in so many of the room: none may push out most of the others
+LARGEST = 10  # an entry may take a tenth of the space at most, so it cannot push out most of the others
 
 
 class SqliteCachePlugin(Plugin):
-    """Answers from a file. Stands behind the caches in memory, for they are nearer."""
+    """Answers from a file. It comes after the memory caches, because they are faster."""
 
     name = "cache-sqlite"
     settings_class = SqliteCacheSettings
@@ -36,12 +36,12 @@ class SqliteCachePlugin(Plugin):
             needed = ".".join(map(str, OLDEST))
             raise PluginError(
                 f"cache-sqlite needs SQLite {needed} or newer; this Python has {sqlite3.sqlite_version}.",
-                hint="Use a newer Python, or leave the plugin out.",
+                hint="Use a newer Python, or deactivate the plugin.",
             )
         settings = self.settings
         try:
             folder = settings.folder if settings.folder is not None else self.core.folder
-        except LocalAgentError as error:  # nothing can be kept: answers come without this cache
+        except LocalAgentError as error:  # nothing can be kept: requests are answered without this cache
             self.core.not_kept("answers", error)
             return self
         bounds = Bounds(settings.max_size, settings.max_entries, settings.ttl)
@@ -66,7 +66,7 @@ class SqliteCachePlugin(Plugin):
 
     @hookimpl
     def cache_store(self, entry: CacheEntry) -> None:
-        """Keep an answer; one that another cache had is as old as it says, one of our own is here already."""
+        """Keep an answer. One from another cache keeps its age; one from this cache is here already."""
         if entry.source == self.name or self._background is None:
             return
         now = self.core.wall_time()
@@ -83,18 +83,18 @@ class SqliteCachePlugin(Plugin):
             self._store.keep(Row(entry, made, record, size))
 
     async def flushed(self) -> None:
-        """Return when what was stored so far is in the file, or was given up."""
+        """Wait until all answers so far are in the file or were dropped."""
         if self._background is not None:
             await self._background.flushed()
 
     def _kept(self) -> BackgroundFile:
         if self._background is None:
-            raise StartError("cache-sqlite keeps nothing: there is no folder for its file.",
+            raise StartError("cache-sqlite keeps no answers, because it has no folder for its file.",
                              hint="Set state_folder in the settings.")  # fmt: skip
         return self._background
 
     async def cache_stats(self) -> CacheStats:
-        """Return how full the file is, and what all processes that share it have counted.
+        """Return how full the file is, and the counts of all processes that share it.
 
         Raises:
             StartError: The file cannot be used now.
@@ -106,7 +106,7 @@ class SqliteCachePlugin(Plugin):
         )  # fmt: skip
 
     async def cache_entries(self, entry_filter: EntryFilter) -> AsyncIterator[EntryInfo]:
-        """Yield what there is to tell of entries that have not expired.
+        """Yield the metadata of entries that have not expired.
 
         Raises:
             StartError: The file cannot be used now.
@@ -128,7 +128,7 @@ class SqliteCachePlugin(Plugin):
                 yield entry
 
     async def cache_purge(self, entry_filter: EntryFilter) -> int:
-        """Let entries go for good, and give their room back to the disk; return how many.
+        """Delete entries, free their disk space and return their number.
 
         Raises:
             StartError: The file cannot be used now.
@@ -138,11 +138,11 @@ class SqliteCachePlugin(Plugin):
 
 
 class AnswerStore:
-    """The answers of one file, as the event loop sees them. Reads are done on the loop, everything else by one thread.
+    """The answers of one file, for the event loop. It reads on the loop; one thread does everything else.
 
-    A read takes about 12 us on the loop; handed to a thread, 205 us, and 2,300 where the loop is busy, for the
-    interpreter changes hands at every row (measured with CPython 3.13 and 10,000 entries of 4 KB). Reads never wait for
-    a writer. A disk that is slow is not asked again by the loop before a read in the thread was quick.
+    A read takes about 12 us on the loop; in a thread 205 us, or 2,300 us if the loop is busy, because the interpreter
+    lock changes hands at every row (measured with CPython 3.13 and 10,000 entries of 4 KB). Reads never wait for a
+    writer. After a slow read, the loop does not read again until a read in the thread was fast.
 
     Args:
         background: The file.
@@ -191,12 +191,12 @@ class AnswerStore:
             self._disk_guard.note(self._clock() - began)
 
     def keep(self, row: Row) -> None:
-        """Have an entry written; it is found from now on."""
+        """Add an entry to be written; lookups find it from now on."""
         self._pending.keep(row)
         self._work_if_pressing()
 
     def refuse(self, key: CacheKey) -> None:
-        """Count an entry that is too large; what was under its key is outdated."""
+        """Count an entry that is too large, and remove the outdated entry of its key."""
         self._pending.count(key, "too_large")
         self._pending.let_go(key)
         self._work_if_pressing()

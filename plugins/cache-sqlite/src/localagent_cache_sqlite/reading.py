@@ -1,4 +1,4 @@
-"""Entries out of the file: by their keys for a lookup, one after the other for whoever looks into the cache."""
+"""Reads entries from the file: by their keys for lookups, page by page to list and export them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from localagent.records import CacheCounts, EntryFilter, EntryInfo
 from localagent_cache_sqlite.entry_rows import decoded, row_id
 from localagent_cache_sqlite.schema import transaction
 
-AHEAD = 60.0  # seconds by which an answer may come from the future: clocks of processes are set, too
-PAGE = 200  # entries that one statement reads: no read is open for long, so that the file can be worked off
+AHEAD = 60.0  # seconds by which an answer may come from the future, because clocks may be set
+PAGE = 200  # entries that one statement reads: no read stays open for long, so checkpoints are possible
 
 _FIND = (
     "SELECT digest, checked, length, model, tenant, made, record FROM entries JOIN answers USING (id)"
@@ -25,8 +25,8 @@ def find(connection: sqlite3.Connection, key: CacheKey, now: float, ttl: float) 
     """Return the entry of a key, if it has not expired.
 
     Args:
-        connection: For reading.
-        key: The key; the whole of it is compared.
+        connection: The connection for reading.
+        key: The key; all of it is compared.
         now: Seconds since the epoch.
         ttl: Seconds after which an entry expires.
 
@@ -40,12 +40,12 @@ def find(connection: sqlite3.Connection, key: CacheKey, now: float, ttl: float) 
 
 
 def fresh(made: float, now: float, ttl: float) -> bool:
-    """Say whether an answer may be used: not too old, and not from the future, where a clock was set back."""
+    """Return whether an answer may be used: it is not too old, and not from the future because a clock was set back."""
     return -AHEAD <= now - made < ttl
 
 
 def counts(connection: sqlite3.Connection) -> tuple[CacheCounts, ...]:
-    """Return what was counted.
+    """Return the counts by model and tenant.
 
     Raises:
         sqlite3.Error: It cannot be read now.
@@ -54,7 +54,7 @@ def counts(connection: sqlite3.Connection) -> tuple[CacheCounts, ...]:
 
 
 def chosen(entry_filter: EntryFilter, now: float, ttl: float) -> tuple[str, list[object]]:
-    """Return the condition of entries that are meant and have not expired, in SQL, and its values."""
+    """Return the SQL condition for matching entries that have not expired, and its values."""
     terms = ["made > ?", "made <= ?"]
     values: list[object] = [now - ttl, now - entry_filter.older if entry_filter.older else now + AHEAD]
     for column, value in (("model", entry_filter.model), ("tenant", entry_filter.tenant)):
@@ -67,7 +67,7 @@ def chosen(entry_filter: EntryFilter, now: float, ttl: float) -> tuple[str, list
 def listed(
     connection: sqlite3.Connection, entry_filter: EntryFilter, now: float, ttl: float
 ) -> Iterator[list[EntryInfo]]:
-    """Yield what there is to tell of entries, a page at a time.
+    """Yield the metadata of entries, a page at a time.
 
     Raises:
         sqlite3.Error: It cannot be read now.
@@ -106,10 +106,10 @@ def _pages(
 
 
 def purge(connection: sqlite3.Connection, entry_filter: EntryFilter, now: float, ttl: float) -> int:
-    """Let entries go for good, and give their room back to the disk; return how many.
+    """Delete entries, free their disk space and return their number.
 
     Raises:
-        sqlite3.Error: Nothing went.
+        sqlite3.Error: No entry was deleted.
     """
     everything = entry_filter == EntryFilter()
     none: tuple[str, list[object]] = ("1", [])
@@ -118,6 +118,6 @@ def purge(connection: sqlite3.Connection, entry_filter: EntryFilter, now: float,
         gone = connection.execute(f"DELETE FROM entries WHERE {condition}", values).rowcount
         if everything:
             connection.execute("DELETE FROM ghosts")
-    connection.executescript("PRAGMA incremental_vacuum")  # Python 3.11's execute takes one step: one page
+    connection.executescript("PRAGMA incremental_vacuum")  # execute of Python 3.11 runs only one step: one page
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return gone

@@ -1,6 +1,6 @@
-"""The file: its tables, how connections to it are opened, and the lock under which it is made or replaced.
+"""The file: its tables, its connections, and the lock for creating or replacing it.
 
-SQLite in WAL mode: readers and one writer at a time.
+SQLite in WAL mode: any number of readers and one writer at a time.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pathlib import Path
 from localagent.settings import create_private_file
 
 VERSION = 2
-FILE_NAME = f"answers-{VERSION}.db"  # another version makes another file, so that two versions may run side by side
+FILE_NAME = f"answers-{VERSION}.db"  # one file per version, so two versions can run side by side
 APPLICATION = 0x4C414331  # "LAC1"; PRAGMA application_id
-OLDEST = (3, 35, 0)  # SQLite that knows UPDATE FROM and RETURNING
-BUSY_SECONDS = 2.0  # that a writer waits for those of other processes
+OLDEST = (3, 35, 0)  # the first SQLite with UPDATE FROM and RETURNING
+BUSY_SECONDS = 2.0  # that a writer waits for writers of other processes
 PAUSE_SECONDS = 0.005  # between two attempts to get a lock for which neither SQLite nor the system waits
-WAL_LIMIT = 16 * 2**20  # bytes that the file beside it keeps once it has been worked off
+WAL_LIMIT = 16 * 2**20  # bytes that the WAL file keeps after a checkpoint
 
-# An entry and its answer are rows of their own, so that counting a hit does not write the answer anew. What the
-# bounds need is summed up by triggers, in the transaction that changes it: it is right whenever the file is.
+# An entry and its answer are separate rows, so counting a hit does not write the answer again. Triggers update the
+# totals for the limits in the same transaction, so they are always consistent with the entries.
 SCHEMA = """
 CREATE TABLE entries (
     id INTEGER PRIMARY KEY, digest BLOB NOT NULL, checked BLOB NOT NULL, length INTEGER NOT NULL, model TEXT NOT NULL,
@@ -56,11 +56,11 @@ END;
 
 
 def writer(path: Path) -> sqlite3.Connection:
-    """Open the file for changes, made if need be; only this user may read it.
+    """Open the file for changes, and create it if it is missing; only this user may read it.
 
     Raises:
-        sqlite3.Error: It cannot be opened, or is not such a file.
-        OSError: It cannot be made.
+        sqlite3.Error: It cannot be opened, or is not a file of this cache.
+        OSError: It cannot be created.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     create_private_file(path)
@@ -74,7 +74,7 @@ def writer(path: Path) -> sqlite3.Connection:
 
 
 def reader(path: Path) -> sqlite3.Connection:
-    """Open the file for reading. It waits for nobody; where it would have to, a read raises.
+    """Open the file for reading. A read never waits for another connection; it raises instead.
 
     Raises:
         sqlite3.Error: It cannot be opened.
@@ -96,20 +96,20 @@ def _prepare(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         switch_to_wal(connection)
         with transaction(connection):
-            if _version(connection) != VERSION:  # another process may have been quicker
+            if _version(connection) != VERSION:  # another process may have been faster
                 _create(connection)
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
-        raise sqlite3.DatabaseError("it is a database of something else")
-    # A crash of the machine may cost the last writes, never the file: https://sqlite.org/pragma.html#pragma_synchronous
+        raise sqlite3.DatabaseError("it is a database of another application")
+    # A crash of the machine may lose the last writes, never the file: https://sqlite.org/pragma.html#pragma_synchronous
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
 
 
 def switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Switch to WAL mode; where another connection writes, SQLite itself does not wait, whatever the timeout says.
+    """Switch to WAL mode. Waits for other writers, because SQLite itself ignores the timeout here.
 
     Raises:
-        sqlite3.OperationalError: The others take too long.
+        sqlite3.OperationalError: Other connections take too long.
     """
     until = time.monotonic() + BUSY_SECONDS
     while True:
@@ -129,7 +129,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def _create(connection: sqlite3.Connection) -> None:
     if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        raise sqlite3.DatabaseError("it is a database of something else")
+        raise sqlite3.DatabaseError("it is a database of another application")
     statement = ""
     for line in SCHEMA.splitlines():  # executescript would commit first
         statement += line + "\n"
@@ -142,7 +142,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Change everything or nothing; one writer at a time, over all processes.
+    """Run all changes in one transaction; there is one writer at a time over all processes.
 
     Raises:
         sqlite3.Error: Nothing was changed.
@@ -161,14 +161,14 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def locked(folder: Path, seconds: float) -> Iterator[None]:
     """Hold the lock of a folder: one process at a time may create, replace or set aside the file in it.
 
-    The lock ends with the process, too.
+    The system releases the lock when the process ends.
 
     Args:
-        folder: The folder. It is the folder that is locked and not a file, because a file could be replaced.
+        folder: The folder. The folder is locked and not a file, because a file could be replaced.
         seconds: How long to wait for other processes.
 
     Raises:
-        OSError: The folder cannot be opened, or the lock cannot be had in time.
+        OSError: The folder cannot be opened, or the lock cannot be acquired in time.
     """
     if os.name != "posix":
         yield

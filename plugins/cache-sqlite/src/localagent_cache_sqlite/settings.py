@@ -14,13 +14,13 @@ class SqliteCacheSettings:
     """``[plugins.cache-sqlite]``: where answers are kept, how many, and for how long.
 
     Attributes:
-        folder: Where the file is; the plugin's folder in the state folder, if nothing is said. It must be on a disk
-            of this machine: processes share the file through memory.
-        max_size: The most bytes of all answers, with everything that is kept beside them.
-        max_entries: The most answers.
-        max_answer: The most bytes of one answer. An event loop waits about a millisecond for one of 1 MiB.
+        folder: The folder of the file; by default the plugin's folder in the state folder. It must be on a local disk,
+            because processes share the file through memory.
+        max_size: The maximum size of all answers, including what is stored with them.
+        max_entries: The maximum number of answers.
+        max_answer: The maximum size of one answer. An event loop waits about a millisecond for one of 1 MiB.
         ttl: The age at which an answer expires, counted from when it was made.
-        timeout: A disk that takes longer to read one answer is not asked again until it is quicker.
+        timeout: The time to read one answer; a slower disk is not used until it is faster again.
     """
 
     folder: Path | None = None

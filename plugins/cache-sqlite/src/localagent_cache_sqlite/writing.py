@@ -1,4 +1,4 @@
-"""What one transaction makes of the entries and counts that wait."""
+"""Writes the pending entries and counts in one transaction."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from localagent_cache_sqlite.schema import transaction
 
 log = logging.getLogger("localagent.cache-sqlite")
 
-PAIRS = 1000  # of model and tenant that are counted apart; some servers answer to any name
-ROWS_AT_ONCE = 200  # that one statement inserts: its text is kept, and grows with them
+PAIRS = 1000  # pairs of model and tenant that are counted separately; some servers accept any model name
+ROWS_AT_ONCE = 200  # rows that one statement inserts; SQLite caches its text, which grows with them
 ENTER = "INSERT INTO entries (id, digest, checked, length, model, tenant, made, size, queue, place)"
 AGAIN = (
     "ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, checked = excluded.checked, length = excluded.length,"
@@ -26,26 +26,26 @@ AGAIN = (
 )
 ANSWER = "INSERT OR REPLACE INTO answers (id, record)"
 UNWRITABLE = (ValueError, OverflowError, sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
-"""What is raised for a value that SQLite does not take: half a surrogate pair, a time that is not a number."""
+"""The errors for a value that SQLite does not accept: half a surrogate pair, a time that is not a number."""
 
 _json = msgspec.json.Encoder().encode
 
 
 def write(connection: sqlite3.Connection, batch: Batch, bounds: Bounds, now: float) -> bool:
-    """Write a batch, let go what expired and what there is no room for; all in one transaction.
+    """Write a batch, remove expired entries and evict others if there is no space; all in one transaction.
 
-    Every statement works on many rows: a thread that gives the interpreter away for each row would wait for it
-    as often, five milliseconds each time, while an event loop is busy. An entry that can never be written is left out
-    and costs no other.
+    Every statement works on many rows: a thread that releases the interpreter lock for each row would wait for it
+    each time, five milliseconds while an event loop is busy. An entry that can never be written is skipped; the others
+    are written.
 
     Args:
-        connection: For changes.
-        batch: What to write.
-        bounds: What may be kept.
+        connection: The connection for changes.
+        batch: The batch.
+        bounds: The limits of the cache.
         now: Seconds since the epoch.
 
     Returns:
-        Whether more has expired than was let go.
+        Whether there are more expired entries than were removed.
 
     Raises:
         sqlite3.Error: Nothing was written.
@@ -73,7 +73,7 @@ def _write(connection: sqlite3.Connection, batch: Batch, bounds: Bounds, now: fl
 
 
 def _writable(connection: sqlite3.Connection, batch: Batch) -> Batch:
-    """Return a batch without what can never be written. Each entry and count is tried alone, and nothing stays."""
+    """Return a batch without the entries and counts that can never be written. Tries each alone and rolls back."""
     tried = Batch(gone=batch.gone, hits=batch.hits)
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -89,7 +89,7 @@ def _writable(connection: sqlite3.Connection, batch: Batch) -> Batch:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
     without = len(batch.rows) - len(tried.rows), len(batch.counts) - len(tried.counts)
-    log.warning("%d answers and %d counts hold what SQLite does not take; they are left out.", *without)
+    log.warning("%d answers and %d counts were not written: SQLite does not accept their values.", *without)
     return tried
 
 
@@ -103,7 +103,7 @@ def _count_hits(connection: sqlite3.Connection, hits: Counter[int]) -> None:
 
 
 def _insert(connection: sqlite3.Connection, rows: dict[int, Row]) -> None:
-    """Put rows in, in the place of older ones. What went a short time ago enters the main queue at once."""
+    """Insert rows, replacing older ones. A recently evicted entry enters the main queue directly."""
     back = _ghosts(connection, list(rows))
     entries: list[tuple[object, ...]] = []
     for place, (id, row) in enumerate(rows.items(), last_place(connection) + 1):
@@ -121,10 +121,10 @@ def _insert_many(
     """Insert rows with as few statements as the connection's limit of bound values allows.
 
     Args:
-        connection: For changes.
+        connection: The connection for changes.
         insert: The statement up to ``VALUES``.
-        otherwise: What follows the values.
-        rows: One or more, of the same length.
+        otherwise: The statement after the values.
+        rows: One or more rows of the same length.
     """
     width = len(rows[0])
     most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width
@@ -137,7 +137,7 @@ def _insert_many(
 
 
 def _ghosts(connection: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
-    """Return which of these went a short time ago; they are ghosts no more."""
+    """Return which of these ids are ghosts, and remove these ghosts."""
     reported = (_json(ids).decode(),)
     found = connection.execute(
         "SELECT json_group_array(id) FROM ghosts WHERE id IN (SELECT value FROM json_each(?))", reported
@@ -149,7 +149,7 @@ def _ghosts(connection: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
 
 
 def count(connection: sqlite3.Connection, model: str, tenant: str, name: str, number: int) -> None:
-    """Add to a count; where the table is full, to the one that has no name."""
+    """Add to a count of a model and tenant; if the table is full, to the count without a name."""
     updated = connection.execute(
         f"UPDATE counts SET {name} = {name} + ? WHERE model = ? AND tenant = ?", (number, model, tenant)
     ).rowcount
