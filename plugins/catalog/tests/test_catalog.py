@@ -55,7 +55,7 @@ def test_near_is_this_machine_and_its_network(url: str, near: bool) -> None:
 
 @pytest.mark.virtual
 async def test_an_instance_that_was_never_heard_is_asked() -> None:
-    """The catalog knows nothing then, and says so."""
+    """The catalog has no list then, and answers None."""
     async with FakeCore() as core, core.plugged(CatalogPlugin, MINUTES) as catalog:
         assert await catalog.ask("list_models", core.instance()) is None
         assert core.models.asked == []
@@ -82,7 +82,7 @@ async def test_a_list_is_good_for_its_time(url: str, ttl: float) -> None:
 
 @pytest.mark.virtual
 async def test_a_list_that_is_far_too_old_is_none() -> None:
-    """The instance itself is asked then, so that its error is told if it is gone."""
+    """The instance itself is asked then, so that its error is reported if it is gone."""
     async with FakeCore() as core, core.plugged(CatalogPlugin, MINUTES) as catalog:
         one = core.instance("one", url=FAR)
         await catalog.ask("models_listed", one, OLD)
@@ -191,7 +191,7 @@ async def test_a_damaged_file_is_no_file(tmp_path: Path, damage: bytes) -> None:
 
 @pytest.mark.virtual
 async def test_a_clock_that_was_set_back_makes_no_list_young(tmp_path: Path) -> None:
-    """What seems to come from the future is answered and asked for anew."""
+    """A list that seems to come from the future is used and requested again."""
     wall_time = Wall()
     async with FakeCore(folder=tmp_path, wall_time=wall_time) as core, core.plugged(CatalogPlugin, MINUTES) as catalog:
         await catalog.ask("models_listed", core.instance("one", url=FAR), OLD)

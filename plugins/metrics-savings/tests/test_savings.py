@@ -95,7 +95,7 @@ async def test_a_call_and_its_hit_are_counted_end_to_end(tmp_path: Path) -> None
             await client.chat("Hello.", temperature=0)
         async with client.stream("Hello.", temperature=0) as stream:
             assert "".join([chunk.text async for chunk in stream]) == "hello"
-        await asyncio.gather(*(client.chat("Anew.", temperature=0) for _ in range(3)))
+        await asyncio.gather(*(client.chat("Again.", temperature=0) for _ in range(3)))
         lines = {(line.plugin, line.model): amount for line, amount in (await savings.saved(1)).items()}
         (model,) = {line[1] for line in lines}
     assert lines["cache-shelf", model] == Amount(2, 6, 4, pytest.approx(4.0))
@@ -254,7 +254,7 @@ def test_processes_add_to_one_file(tmp_path: Path) -> None:
 
 
 def test_a_line_that_cannot_be_written_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Half a surrogate pair in a name, a number of more than 64 bits; the log says so without the name."""
+    """Half a surrogate pair in a name, a number of more than 64 bits; the log reports it without the name."""
     path = tmp_path / FILE_NAME
     bad = {
         Line(DAY, "c", "\ud800", ""): Amount(1), Line(DAY, "c", "m", "\ud800"): Amount(1),
@@ -358,7 +358,7 @@ async def test_only_the_user_may_read_the_file(tmp_path: Path) -> None:
 async def test_without_a_state_folder_savings_are_counted_in_memory(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One warning; what this process saved can be asked for all the same."""
+    """One warning; the savings of this process can still be read."""
     (tmp_path / "file").touch()
     settings = {"state_folder": tmp_path / "file" / "below", "health": {"enabled": False}}
     async with Client(settings, plugins=[fake_provider_plugin(), SavingsPlugin], environment={}) as client:

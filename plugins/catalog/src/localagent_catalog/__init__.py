@@ -1,4 +1,4 @@
-"""Remembers which models the instances offer and what these can do, across processes."""
+"""Remembers which models the instances offer and what they can do, across processes."""
 
 from localagent_catalog.plugin import CatalogPlugin
 from localagent_catalog.settings import CatalogSettings

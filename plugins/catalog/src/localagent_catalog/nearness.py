@@ -1,4 +1,4 @@
-"""Whether a server is near: on this machine or in its network."""
+"""Decides whether a server is near: on this machine or in its network."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from urllib.parse import urlsplit
 
 
 def is_near(url: str) -> bool:
-    """Say whether an address leads to this machine or its network, as far as the address alone tells.
+    """Return whether an address is on this machine or in its network, judging only by the address.
 
     Args:
-        url: The base address; one without a host is a process of our own.
+        url: The base address; without a host, it is a process that LocalAgent runs itself.
     """
     host = urlsplit(url).hostname or ""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        # A name without a dot is known here only; the others are reserved for such networks (RFC 6761, 6762, 8375).
+        # A name without a dot is local; the other names are reserved for local networks (RFC 6761, 6762, 8375).
         return "." not in host or host.endswith((".local", ".localhost", ".internal", ".home.arpa", ".lan"))
     return address.is_private or address.is_loopback or address.is_link_local

@@ -1,4 +1,4 @@
-"""The plugin: answers with the lists that it has heard, and has them asked for anew when they age."""
+"""The plugin: answers with the lists that it remembers, and refreshes them when they get old."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from localagent_catalog.settings import CatalogSettings
 from localagent_catalog.shelf import Identity, ModelList, Shelf, identity
 
 JITTER = 0.1
-"""Part of its time by which a list may be good for longer or shorter: many processes do not ask at once."""
+"""The share by which the times of a list vary, so that many processes do not ask at the same time."""
 
 
 @attrs.define
 class _Entry:
-    """A list, and when it is asked for anew.
+    """A list with its deadlines.
 
     Attributes:
         kept: The list.
-        fresh: Clock time until which it is good.
-        until: Clock time until which it is answered at all.
+        fresh: Clock time until which it is fresh.
+        until: Clock time until which it is used at all.
     """
 
     kept: ModelList
@@ -37,7 +37,7 @@ class _Entry:
 
 
 class CatalogPlugin(Plugin):
-    """Remembers what instances offer, by all that decides it."""
+    """Remembers the models of each instance."""
 
     name = "catalog"
     settings_class = CatalogSettings
@@ -58,7 +58,7 @@ class CatalogPlugin(Plugin):
 
     @hookimpl
     async def list_models(self, instance: Instance) -> Sequence[ModelInfo] | None:
-        """Answer with a list that is good; with one that is older, too, while the instance is asked anew."""
+        """Answer with a fresh list, or with a stale one while the instance is asked again."""
         now = self.core.clock()
         entry = self._entries.get(identity(instance))
         if entry is None or now >= entry.fresh:
@@ -71,19 +71,19 @@ class CatalogPlugin(Plugin):
 
     @hookimpl
     def models_listed(self, instance: Instance, models: Sequence[ModelInfo]) -> None:
-        """Remember what an instance said."""
+        """Remember the list of an instance."""
         kept = ModelList(self.core.wall_time(), tuple(models))
         self._learn(instance, kept)
         self.core.spawn(self._write(instance, kept), "keep a model list")
 
     @hookimpl
     def after_attempt(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Ask an instance anew that did not know a model: what is remembered of it may be wrong."""
+        """Ask an instance again that did not know a model: its remembered list may be outdated."""
         if isinstance(outcome.error, ModelNotFound):
             self._ask_again(attempt.target.instance)
 
     def _from_file(self, instance: Instance) -> _Entry | None:
-        """Take in what another process has heard meanwhile."""
+        """Return the list that another process has stored since the last read."""
         if self._shelf is None:
             return None
         try:
@@ -101,14 +101,14 @@ class CatalogPlugin(Plugin):
         age = self.core.wall_time() - kept.listed
         ttl = settings.local_ttl if is_near(instance.url) else settings.ttl
         good = ttl * self.core.random.uniform(1 - JITTER, 1 + JITTER)
-        if age < 0:  # the wall clock was set back since: nobody knows how old it is
+        if age < 0:  # the wall clock was set back, so the age is unknown
             age = good
         entry = _Entry(kept, now + good - age, now + ttl * (1 + settings.stale) - age)
         self._entries[identity(instance)] = entry
         return entry
 
     def _ask_again(self, instance: Instance) -> None:
-        """Ask an instance in the background, unless that was done just now."""
+        """Ask an instance in the background, unless it was asked within the pause."""
         now, asked = self.core.clock(), identity(instance)
         if now < self._asked.get(asked, now):
             return
@@ -116,7 +116,7 @@ class CatalogPlugin(Plugin):
         self.core.spawn(self._ask(instance), "list models again")
 
     async def _ask(self, instance: Instance) -> None:
-        with contextlib.suppress(LocalAgentError):  # the list that is there stays; it says in doctor how the server is
+        with contextlib.suppress(LocalAgentError):  # the known list stays; doctor shows the state of the server
             await self.core.models.refresh(instance)
 
     async def _write(self, instance: Instance, kept: ModelList) -> None:
@@ -130,7 +130,7 @@ class CatalogPlugin(Plugin):
             self._without_files(error)
 
     def _without_files(self, error: Exception) -> None:
-        """Go on in memory alone, and say so once."""
+        """Continue in memory only, and report it once."""
         if self._shelf is not None:
             self._shelf = None
             self.core.not_kept("model lists", error)

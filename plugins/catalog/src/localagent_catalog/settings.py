@@ -9,14 +9,15 @@ from localagent import PositiveSeconds
 
 @attrs.frozen
 class CatalogSettings:
-    """``[plugins.catalog]``: how long a model list is good.
+    """``[plugins.catalog]``: how long a model list is fresh.
 
     Attributes:
-        ttl: How long the list of a server elsewhere is good.
-        local_ttl: How long that of a server on this machine or in its network is good: models are pulled and removed
-            there.
-        stale: A list that is older is answered for so many times as long, while the server is asked anew.
-        pause: The least time between two questions that nobody waits for.
+        ttl: How long the list of a remote server is fresh.
+        local_ttl: How long the list of a server on this machine or in its network is fresh; models are pulled and
+            removed there.
+        stale: For so many more times of ``ttl`` or ``local_ttl``, an old list is still used while the server is asked
+            again.
+        pause: The minimum time between two requests in the background.
     """
 
     ttl: PositiveSeconds = 6 * 3600.0

@@ -1,4 +1,4 @@
-"""Model lists as files, one an instance: written whole or not at all, so that processes need not agree on anything."""
+"""Model lists as files, one per instance. Files are replaced atomically, so processes need no locks."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import msgspec
 
 from localagent import Instance, ModelInfo
 
-FORGOTTEN = 30 * 86400.0  # seconds after which the file of an instance that nobody uses any more goes
+FORGOTTEN = 30 * 86400.0  # seconds after which the file of an unused instance is removed
 VERSION = 1
 
 
 class ModelList(msgspec.Struct, frozen=True):
-    """What an instance said of its models.
+    """The model list of an instance.
 
     Attributes:
-        listed: Wall-clock seconds at which it said so.
+        listed: Wall-clock seconds at which the instance returned it.
         models: The models.
-        version: The form of the file.
+        version: The version of the file format.
     """
 
     listed: float
@@ -35,7 +35,7 @@ Identity = tuple[str, ...]
 
 
 def identity(instance: Instance) -> Identity:
-    """Return what an instance's list belongs to: whatever decides its answer is in it, keys and options hashed."""
+    """Return everything that determines an instance's list, with keys and options hashed."""
     return instance.type, instance.provider, instance.id, instance.url, instance.fingerprint
 
 
@@ -46,7 +46,7 @@ class Shelf:
     """The files of one folder.
 
     Args:
-        folder: Returns the folder; asked when it is first needed.
+        folder: Returns the folder; called when it is first needed.
     """
 
     def __init__(self, folder: Callable[[], Path]) -> None:
@@ -54,7 +54,7 @@ class Shelf:
         self._read: dict[Path, int] = {}
 
     def newer(self, instance: Instance) -> ModelList | None:
-        """Return what is kept of an instance, unless it was read or written before; None for what cannot be read.
+        """Return the stored list of an instance; None if this process read or wrote it before, or it is unreadable.
 
         Raises:
             OSError: The folder cannot be used.
@@ -71,7 +71,7 @@ class Shelf:
         return kept if kept.version == VERSION else None
 
     def keep(self, instance: Instance, kept: ModelList) -> None:
-        """Write what an instance said.
+        """Write the list of an instance.
 
         Raises:
             OSError: It cannot be written.
@@ -91,7 +91,7 @@ class Shelf:
         self._tidy(path.parent, kept.listed - FORGOTTEN)
 
     def _path(self, instance: Instance) -> Path:
-        """Return the file of an instance; its name is a hash, from which nothing can be told."""
+        """Return the file of an instance; its name is a hash, which reveals nothing."""
         name = hashlib.sha256("\n".join(identity(instance)).encode()).hexdigest()[:32]
         return self._folder() / f"{name}.json"
 

@@ -1,4 +1,4 @@
-"""``localagent savings``: what was saved, by plugin, model, tenant or day."""
+"""``localagent savings``: shows what was saved, by plugin, model, tenant or day."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from localagent_metrics_savings.ledger import DAY_SECONDS, Amount, Line
 
 COLUMNS = ("Calls", "Tokens in", "Tokens out", "Time")
 FIELDS = ("plugin", "model", "tenant", "day")
-NONE_YET = "Nothing was saved in {} days. Of {} calls none was answered by a cache or shared another's work."
+NONE_YET = "Nothing was saved in {} days. None of {} calls was answered by a cache or shared another call's work."
 
 
-@command("savings", help="Show the calls, tokens and time that caches and shared work saved.")
+@command("savings", help="Show the calls, tokens and time that caches and shared calls saved.")
 @click.option("--days", type=click.IntRange(1), default=30, show_default=True, help="How many days, today included.")
-@click.option("--by", type=click.Choice(FIELDS), default="plugin", show_default=True, help="What a line stands for.")
+@click.option("--by", type=click.Choice(FIELDS), default="plugin", show_default=True, help="How to group the figures.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def savings(line: CommandLine, *, days: int, by: str, as_json: bool) -> None:
     """Show what was saved."""
@@ -41,10 +41,10 @@ def savings(line: CommandLine, *, days: int, by: str, as_json: bool) -> None:
 
 
 async def _counted(line: CommandLine, days: int) -> dict[Line, Amount]:
-    """Return what the active plugin counted.
+    """Return the amounts from the active plugin.
 
     Raises:
-        PluginError: It is not active, or its file cannot be read.
+        PluginError: The plugin is not active, or its file cannot be read.
     """
     from localagent_metrics_savings.plugin import SavingsPlugin
 
@@ -52,11 +52,11 @@ async def _counted(line: CommandLine, days: int) -> dict[Line, Amount]:
         plugins = (await client.runtime()).pipeline.plugins.values()
         plugin = next((one for one in plugins if isinstance(one, SavingsPlugin)), None)
         if plugin is None:
-            raise PluginError("metrics-savings is not active, so nothing is counted.", hint="Name it in use = [...].")
+            raise PluginError("metrics-savings is not active, so nothing is counted.", hint="Add it to: use = [...]")
         try:
             return await plugin.saved(days)
         except sqlite3.Error as error:
-            raise PluginError(f"The savings cannot be read: {error}.", hint="Move their file away.") from None
+            raise PluginError(f"The savings cannot be read: {error}.", hint="Move the file away.") from None
 
 
 def _sum(counted: Mapping[Line, Amount], *, saved: bool) -> Amount:
@@ -68,7 +68,7 @@ def _sum(counted: Mapping[Line, Amount], *, saved: bool) -> Amount:
 
 
 def _grouped(counted: Mapping[Line, Amount], by: str) -> dict[str, Amount]:
-    """Return what was saved by the value of a field, in order."""
+    """Return the saved amounts grouped by a field, sorted by its values."""
     groups: dict[str, Amount] = {}
     for line, amount in counted.items():
         if line.plugin:
@@ -86,7 +86,7 @@ def _row(amount: Amount) -> tuple[str, ...]:
 
 
 def _time(seconds: float) -> str:
-    """Return a length of time for people."""
+    """Return a readable duration."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

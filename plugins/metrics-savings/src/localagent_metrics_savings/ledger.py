@@ -1,4 +1,4 @@
-"""The file: a line for each day, plugin, model and tenant, to which any number of processes add."""
+"""The file: a line for each day, plugin, model and tenant, written by any number of processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from localagent.settings import create_private_file
 
 log = logging.getLogger("localagent")
 
-FILE_NAME = "savings-1.db"  # another version makes another file
+FILE_NAME = "savings-1.db"  # one file per version
 BUSY_SECONDS = 5.0  # that a process waits for another one that is writing
 OTHERS = "(others)"
 DAY_SECONDS = 86400.0
@@ -34,18 +34,18 @@ prompt_tokens = prompt_tokens + excluded.prompt_tokens,
 completion_tokens = completion_tokens + excluded.completion_tokens, seconds = seconds + excluded.seconds
 """
 UNWRITABLE = (ValueError, OverflowError, sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
-"""What is raised for a value that SQLite does not take, such as text with half a surrogate pair."""
+"""The errors for a value that SQLite does not accept, such as text with half a surrogate pair."""
 _IS_THERE = "SELECT 1 FROM lines WHERE day = ? AND plugin = ? AND model = ? AND tenant = ?"
 
 
 class Line(msgspec.Struct, frozen=True):
-    """What a figure is counted under.
+    """The key of an amount.
 
     Attributes:
         day: Days since 1 January 1970 (UTC).
-        plugin: The cache that answered, or ``flights`` for shared work; empty where a model did the work.
+        plugin: The cache that answered, or ``flights`` for shared calls; empty for calls that a model answered.
         model: The model, as ``provider/name``.
-        tenant: Whose calls these were.
+        tenant: The tenant of the calls.
     """
 
     day: int
@@ -56,13 +56,13 @@ class Line(msgspec.Struct, frozen=True):
 
 @attrs.define
 class Amount:
-    """How much.
+    """The figures of a line.
 
     Attributes:
-        calls: Calls that no model had to answer; of a line without a plugin, calls that one answered.
+        calls: Calls that no model had to answer; on a line without a plugin, calls that a model answered.
         prompt_tokens: Tokens of their requests.
         completion_tokens: Tokens of their answers.
-        seconds: Seconds that they would have taken longer; of a line without a plugin, seconds that they took.
+        seconds: Seconds that the calls saved; on a line without a plugin, seconds that they took.
     """
 
     calls: int = 0
@@ -82,21 +82,21 @@ Amounts = Mapping[Line, Amount]
 
 
 def add(path: Path, amounts: Amounts, oldest: int, most: int) -> None:
-    """Add amounts to the file: all of them, or none where an error is raised.
+    """Add amounts to the file: all of them, or none if an error is raised.
 
     Args:
-        path: The file, made if need be.
-        amounts: What is added.
+        path: The file; it is created if it is missing.
+        amounts: The amounts to add.
         oldest: The first day that is kept.
-        most: The most lines of a day, beside those for all others.
+        most: The maximum number of lines per day, besides those for all others.
 
     Raises:
-        sqlite3.Error: It cannot be written, or is not such a file.
-        OSError: It cannot be made.
+        sqlite3.Error: The file cannot be written, or is of another kind.
+        OSError: The file cannot be created.
     """
     create_private_file(path)
     with _opened(path) as connection:
-        connection.execute("BEGIN IMMEDIATE")  # waits for others; a switch to WAL would not, where the file is new
+        connection.execute("BEGIN IMMEDIATE")  # waits for others; a switch to WAL would not, for a new file
         try:
             connection.execute(SCHEMA)
             for line, amount in amounts.items():
@@ -110,10 +110,10 @@ def add(path: Path, amounts: Amounts, oldest: int, most: int) -> None:
 
 
 def read(path: Path, since: int) -> dict[Line, Amount]:
-    """Return what was counted from a day on; nothing where there is no file.
+    """Return the amounts since a day; an empty dict if the file does not exist.
 
     Raises:
-        sqlite3.Error: It cannot be read, or is not such a file.
+        sqlite3.Error: The file cannot be read, or is of another kind.
     """
     if not path.exists():
         return {}
@@ -123,12 +123,12 @@ def read(path: Path, since: int) -> dict[Line, Amount]:
 
 
 def _add(connection: sqlite3.Connection, line: Line, amount: Amount, most: int) -> None:
-    """Add one amount; what can never be written is left out, so that it does not keep the others back."""
+    """Add one amount; skip one that can never be written, so that it does not block the others."""
     try:
         chosen = _with_room(connection, line, most)
         connection.execute(_ADD, (*msgspec.structs.astuple(chosen), *attrs.astuple(amount)))
     except UNWRITABLE as error:
-        log.warning("Savings of one line cannot be written, and are left out (%s).", type(error).__name__)
+        log.warning("The savings of one line cannot be written and are skipped (%s).", type(error).__name__)
 
 
 def _with_room(connection: sqlite3.Connection, line: Line, most: int) -> Line:

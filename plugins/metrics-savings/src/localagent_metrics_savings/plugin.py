@@ -1,4 +1,4 @@
-"""The plugin: adds up in memory what every call saved, and adds that to the file now and then."""
+"""The plugin: sums up in memory what the calls saved, and adds the sums to the file at intervals."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from localagent_metrics_savings.settings import SavingsSettings
 log = logging.getLogger("localagent")
 
 FLIGHTS = "flights"
-"""Stands for the core's shared flights where a plugin's name stands."""
+"""Used instead of a plugin's name for calls that shared a flight of the core."""
 
 
 class SavingsPlugin(Plugin):
-    """Counts what was saved, and beside it what was not, so that a share can be told."""
+    """Counts the calls that were saved and those that were not, so that a percentage can be shown."""
 
     name = "metrics-savings"
     settings_class = SavingsSettings
@@ -61,7 +61,7 @@ class SavingsPlugin(Plugin):
             self._timer = asyncio.get_running_loop().call_later(self.settings.interval, self._flush)
 
     async def flushed(self) -> None:
-        """Add to the file what is not there yet; where that fails it stays in memory for the next time."""
+        """Add the pending amounts to the file; if that fails, they stay in memory for the next time."""
         async with self._writing:
             amounts, self._pending = self._pending, {}
             if not amounts:
@@ -75,10 +75,10 @@ class SavingsPlugin(Plugin):
                     self._count(line, amount)
 
     async def saved(self, days: int) -> dict[Line, Amount]:
-        """Return what was counted on the last days, today included, by every process that shares the folder.
+        """Return the amounts of the last days, today included, of every process that shares the folder.
 
         Args:
-            days: How many days.
+            days: The number of days.
 
         Raises:
             sqlite3.Error: The file cannot be read.
@@ -108,6 +108,6 @@ class SavingsPlugin(Plugin):
             return
         self._warned = True
         if isinstance(error, sqlite3.Error):
-            log.warning("Savings cannot be added to their file, and are counted in memory alone: %s.", error)
+            log.warning("Savings cannot be added to their file and are kept only in memory: %s.", error)
         else:
             self.core.not_kept("what was saved", error)

@@ -9,12 +9,12 @@ from localagent import Count, PositiveSeconds
 
 @attrs.frozen
 class SavingsSettings:
-    """``[plugins.metrics-savings]``: how the books are kept.
+    """``[plugins.metrics-savings]``: how the figures are stored.
 
     Attributes:
         interval: How long figures stay in memory before they are added to the file; a crash loses at most these.
-        days: For how many days they are kept.
-        lines: The most lines of a day; what has no line of its own is added to one for all others.
+        days: The number of days that figures are kept.
+        lines: The maximum number of lines per day; further figures are added to one line for all others.
     """
 
     interval: PositiveSeconds = 5.0
