@@ -1,4 +1,4 @@
-"""Counts the calls, tokens and seconds that caches and shared calls saved."""
+"""Counts the calls, tokens and seconds that caches and shared work saved."""
 
 from localagent_metrics_savings.ledger import Amount, Line
 from localagent_metrics_savings.plugin import SavingsPlugin

@@ -20,7 +20,7 @@ FIELDS = ("plugin", "model", "tenant", "day")
 NONE_YET = "Nothing was saved in {} days. None of {} calls was answered by a cache or shared another call's work."
 
 
-@command("savings", help="Show the calls, tokens and time that caches and shared calls saved.")
+@command("savings", help="Show the calls, tokens and time that caches and shared work saved.")
 @click.option("--days", type=click.IntRange(1), default=30, show_default=True, help="How many days, today included.")
 @click.option("--by", type=click.Choice(FIELDS), default="plugin", show_default=True, help="How to group the figures.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -52,7 +52,7 @@ async def _counted(line: CommandLine, days: int) -> dict[Line, Amount]:
         plugins = (await client.runtime()).pipeline.plugins.values()
         plugin = next((one for one in plugins if isinstance(one, SavingsPlugin)), None)
         if plugin is None:
-            raise PluginError("metrics-savings is not active, so nothing is counted.", hint="Add it to: use = [...]")
+            raise PluginError("metrics-savings is not active, so nothing is counted.", hint="Name it in use = [...].")
         try:
             return await plugin.saved(days)
         except sqlite3.Error as error:
