@@ -1,4 +1,4 @@
-"""A process that asks one question for each tenant it is told, and says who answered: ``URL PREFIX TENANT ...``."""
+"""A process that asks one question for each given tenant and prints who answered: ``URL PREFIX TENANT ...``."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def opened(breaker: Breaker, now: float = 0.0) -> None:
 
 
 def test_three_failures_in_a_row_open_it() -> None:
-    """Two do not, and a success between them begins the count anew."""
+    """Two do not, and a success between them resets the count."""
     breaker = Breaker(PAUSE)
     for good in (False, False, True, False, False):
         permit = breaker.admit(0.0)
@@ -98,7 +98,7 @@ class Model:
     """The rule in other words: what the breaker must be after each move."""
 
     def __init__(self) -> None:
-        self.period = 0  # begins anew whenever it opens or closes
+        self.period = 0  # begins again whenever it opens or closes
         self.streak = 0
         self.open_until: float | None = None
         self.newest_probe: object = None

@@ -72,7 +72,7 @@ async def test_a_server_that_is_away_is_said_to_be(tmp_path: Path) -> None:
     """In one sentence; without an address there is nothing."""
     settings = ValkeyCacheSettings(ServerAddress("127.0.0.1", 1))
     async with FakeCore(folder=tmp_path) as core, core.plugged(ValkeyCachePlugin, settings) as cache:
-        with pytest.raises(PluginError, match="did not do it"):
+        with pytest.raises(PluginError, match="cache-valkey failed"):
             await cache.plugin.cache_stats()
     async with FakeCore(folder=tmp_path) as core, core.plugged(ValkeyCachePlugin) as cache:
         assert (await cache.plugin.cache_stats()).entries == 0

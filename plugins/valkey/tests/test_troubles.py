@@ -149,7 +149,7 @@ async def test_a_full_server_is_a_miss(own_server: Server) -> None:
 
 
 async def test_a_server_that_loads_is_a_miss() -> None:
-    """It says so at once, to three lookups; when it has loaded, its entries are found."""
+    """It reports this at once, to three lookups; when it has loaded, its entries are found."""
     config = {"enable-debug-command": "yes", "loading-process-events-interval-bytes": "1024"}
     with valkey(**config) as server:
         async with opened(server) as probed:

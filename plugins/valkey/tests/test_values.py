@@ -52,7 +52,7 @@ def test_another_version_is_none() -> None:
 
 
 def test_a_few_bytes_do_not_become_gigabytes() -> None:
-    """What is longer than allowed is not unpacked, whether it says so or not."""
+    """A value that is longer than allowed is not unpacked, whatever its header states."""
     bomb = zlib.compress(bytes(1 << 24))
     honest = _HEAD.pack(b"LA", VERSION, 1, 1 << 24, zlib.crc32(bomb)) + bomb
     lying = _HEAD.pack(b"LA", VERSION, 1, 100, zlib.crc32(bomb)) + bomb

@@ -1,4 +1,4 @@
-"""Machines share their answers through Valkey or Redis, and do without it while it is in trouble."""
+"""Machines share their answers through Valkey or Redis; while it fails, they work without it."""
 
 from localagent_valkey.figures import ValkeyFigures
 from localagent_valkey.plugin import ValkeyCachePlugin

@@ -1,4 +1,4 @@
-"""Where the server is. Nothing of a wrong address is shown, for somebody may have written a password into it."""
+"""The address of the server. An invalid address is never shown, because it may contain a password."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _DATABASE = re.compile(r"/?|/[0-9]{1,5}")
 
 @attrs.frozen
 class ServerAddress:
-    """A server, written as ``redis://HOST:PORT/DATABASE``, or ``rediss://`` for TLS.
+    """The address of a server: ``redis://HOST:PORT/DATABASE``, or ``rediss://`` for TLS.
 
     Attributes:
         host: Its name or IP address.
         port: Its port.
         database: The number of the database.
-        tls: Whether it speaks TLS.
+        tls: Whether the connection uses TLS.
     """
 
     expected_settings: ClassVar[str] = 'an address such as "redis://10.0.0.9:6379" or "rediss://cache.example:6380/1"'
@@ -42,17 +42,17 @@ class ServerAddress:
         """Read an address.
 
         Args:
-            value: What is written.
-            place: Where; as text it names file and key.
+            value: The value in the settings.
+            place: Its place; as text it names file and key.
 
         Raises:
-            SettingsError: It is none, or it holds a user name or a password.
+            SettingsError: It is not an address, or it contains a user name or a password.
         """
         if isinstance(value, cls):
             return value
         parts = _split(value)
         if parts is not None and "@" in parts.netloc:
-            hint = 'Write user = "NAME" and password = { env = "VARIABLE" } beside it.'
+            hint = 'Write user = "NAME" and password = { env = "VARIABLE" } instead.'
             raise SettingsError(f"{place}: expected an address without user name and password.", hint=hint)
         if parts is None or not _is_address(parts):
             raise SettingsError(f"{place}: expected {cls.expected_settings}.")
@@ -66,7 +66,7 @@ def _split(value: object) -> SplitResult | None:
     try:
         parts = urlsplit(value)
         return parts if parts.port != 0 else None
-    except ValueError:  # no port number, or brackets that are none
+    except ValueError:  # an invalid port number or invalid brackets
         return None
 
 

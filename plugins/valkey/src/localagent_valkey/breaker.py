@@ -1,7 +1,7 @@
-"""Whether the server is asked at all: a state machine without clock, I/O or task.
+"""The circuit breaker: a state machine without clock, I/O or task.
 
-Closed: everybody may ask; three failures in a row open it. Open: nobody may ask until the pause is over; then one may,
-the probe. If the probe succeeds, it closes; if it fails, or is never heard of again, another pause begins.
+Closed: all operations are allowed; three failures in a row open it. Open: no operation is allowed until the pause is
+over; then one is, the probe. If it succeeds, the breaker closes; if it fails or never ends, another pause begins.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ FAILURES = 3
 
 
 class Permit(NamedTuple):
-    """The right to ask once.
+    """The permission for one operation.
 
     Attributes:
-        number: The period of the breaker in which it was given; it counts for no other.
+        number: The period of the breaker in which it was given; its outcome counts only in this period.
         probe: Whether its outcome alone decides.
     """
 
@@ -24,11 +24,11 @@ class Permit(NamedTuple):
 
 
 class Breaker:
-    """One breaker. Times are those of one clock, in seconds.
+    """A circuit breaker. All times are seconds of the same clock.
 
     Args:
         pause: Seconds that it stays open.
-        failures: Failures in a row that open it.
+        failures: The number of failures in a row that open it.
     """
 
     def __init__(self, pause: float, failures: int = FAILURES) -> None:
@@ -40,26 +40,26 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is open; also while a probe is under way."""
+        """Whether the breaker is open; also while a probe is running."""
         return self._next_probe is not None
 
     def admit(self, now: float) -> Permit | None:
-        """Give the right to ask, or None."""
+        """Return a permit for one operation; None if none is allowed now."""
         if self._next_probe is None:
             return Permit(self._number, probe=False)
         if now < self._next_probe:
             return None
-        # The pause begins with the probe: one that is never heard of again keeps nobody waiting for ever.
+        # The pause begins with the probe, so a probe that never ends does not block all others forever.
         self._begin(now + self._pause)
         return Permit(self._number, probe=True)
 
     def settle(self, permit: Permit, now: float, *, good: bool) -> None:
-        """Take note of an outcome; those of another period tell nothing of this one.
+        """Record an outcome; outcomes from other periods are ignored.
 
         Args:
-            permit: The right that was used.
-            now: The time.
-            good: Whether the server did what it was asked.
+            permit: The permit of the operation.
+            now: The current time.
+            good: Whether the operation succeeded.
         """
         if permit.number != self._number:
             return

@@ -1,7 +1,7 @@
-"""Operations at the server, so many at once and no more, and the time that each may take.
+"""Runs operations at the server, with a limit on their number at a time and a timeout for each.
 
-redis-py's own blocking pool does not tell whether time went by in its queue or at the server. The first says that there
-is much to do here, and must not count against the server; so callers queue in front of the connections.
+redis-py's own blocking pool does not show whether time passed in its queue or at the server. Time in the queue means
+that this process is busy, and must not count as a failure of the server; so callers queue before they get a connection.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from localagent_valkey.settings import ValkeyCacheSettings
 
 T = TypeVar("T")
 
-ROUND_TRIPS = 5  # that opening a connection takes, at most: TCP, two for TLS, AUTH, SELECT
+ROUND_TRIPS = 5  # the most that opening a connection takes: TCP, two for TLS, AUTH, SELECT
 
 
 class Connections:
     """The connections of one event loop.
 
     Args:
-        address: The server.
+        address: The address of the server.
         settings: Password, pool size, budget.
 
     Raises:
-        SettingsError: The password is not where it should be.
+        SettingsError: The password cannot be read from its reference.
     """
 
     def __init__(self, address: ServerAddress, settings: ValkeyCacheSettings) -> None:
@@ -44,10 +44,10 @@ class Connections:
         self._links = Links(lambda: Link(arguments, tls=address.tls))
 
     async def run(self, operation: Callable[[Redis], Awaitable[T]], seconds: float | None = None) -> T:
-        """Do an operation within so many seconds; None means the budget of a request, and an operation of one command.
+        """Run an operation with a timeout in seconds; None takes the budget of a request, for a single command.
 
         Raises:
-            StoreMissedError: It was not done.
+            StoreMissedError: The operation failed or timed out.
         """
         budget = self._budget if seconds is None else seconds
         link: Link | None = None
@@ -64,11 +64,11 @@ class Connections:
         except TimeoutError:
             why, busy = f"no answer within {budget * 1000:g} ms", waiting == "for others"
             if waiting == "for a connection":
-                # Opening takes several round trips. As long as each may still fit the budget, nothing is wrong.
+                # Opening takes several round trips. While each may still fit the budget, this is no failure.
                 why, busy = self._links.trouble or why, self._links.are_coming(ROUND_TRIPS * budget)
-        except Exception as error:  # redis-py's code, and whatever the server says: to the caller all of it is a miss
+        except Exception as error:  # from redis-py or the server: for the caller, every error is a miss
             why, busy = reason(error), False
-        # Raised here and not above: the library's error may quote what was sent.
+        # Raised here and not above, because the library's error may quote the request.
         raise StoreMissedError(why, busy=busy)
 
     async def _asked(self, link: Link, operation: Callable[[Redis], Awaitable[T]], *, one_command: bool) -> T:
@@ -77,7 +77,7 @@ class Connections:
         except ResponseError:
             await self._links.give_back(link)
             raise
-        except asyncio.CancelledError:  # time is up, or the caller has left
+        except asyncio.CancelledError:  # the timeout expired, or the caller was cancelled
             await (self._links.leave(link) if one_command else self._links.lose(link))
             raise
         except BaseException:
@@ -87,10 +87,10 @@ class Connections:
         return result
 
     async def open_one(self) -> None:
-        """See to it that one connection is there; takes longer than a caller would wait.
+        """Open a connection unless one is idle; may take longer than a caller would wait.
 
         Raises:
-            StoreMissedError: None can be had.
+            StoreMissedError: No connection can be opened.
         """
         try:
             async with asyncio.timeout(OPEN_SECONDS), self._slots:
@@ -104,7 +104,7 @@ class Connections:
             raise StoreMissedError("closed", busy=True)
 
     async def aclose(self) -> None:
-        """Let what was asked end, which takes no longer than a budget, and close all connections."""
+        """Wait for running operations, for one budget at most, and close all connections."""
         self._closed = True
         await self._links.stop()
         for _ in range(self._size):
@@ -114,8 +114,8 @@ class Connections:
 
 def _connection_arguments(address: ServerAddress, settings: ValkeyCacheSettings) -> dict[str, Any]:
     arguments: dict[str, Any] = {"host": address.host, "port": address.port, "db": address.database}
-    arguments |= {"protocol": 2, "driver_info": None}  # which would be told to the server when connecting
-    arguments |= {"socket_timeout": None, "socket_connect_timeout": None}  # the budget is for all
+    arguments |= {"protocol": 2, "driver_info": None}  # which would be sent to the server when connecting
+    arguments |= {"socket_timeout": None, "socket_connect_timeout": None}  # the budget limits both
     if settings.password is not None:
         arguments |= {"password": settings.password.read(os.environ).reveal(), "username": settings.user or None}
     if address.tls and settings.ca_file is not None:

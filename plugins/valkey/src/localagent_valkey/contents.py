@@ -1,4 +1,4 @@
-"""What the server holds of this cache: for ``localagent cache``, which has time where a request has none."""
+"""The entries of this cache on the server, for ``localagent cache``, which may take longer than a request."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from localagent_valkey.values import NoEntryError
 
 T = TypeVar("T")
 
-PAGE = 200  # names that the server is asked to look at in one go, so that it serves others in between
-SECONDS = 10.0  # that one such question may take
+PAGE = 200  # names per command, so that the server can serve other clients in between
+SECONDS = 10.0  # the timeout of one such command
 _SPECIAL = str.maketrans({one: f"\\{one}" for one in "\\*?["})
 
 
 @attrs.define
 class _Found:
-    """A value that holds an entry."""
+    """A value that contains an entry."""
 
     name: bytes
     size: int
@@ -32,15 +32,15 @@ class _Found:
 
 
 class Contents:
-    """The values whose names begin with a prefix; nothing else of the server is looked at or changed.
+    """The values whose names begin with a prefix; no other data on the server is read or changed.
 
-    The server is asked by SCAN: what comes or goes meanwhile may be told of or not.
+    The names come from SCAN, so entries that are added or removed meanwhile may be included or not.
 
     Args:
-        connections: The way there.
-        prefix: How all names begin.
+        connections: The connections to the server.
+        prefix: The beginning of all names.
         opened: Returns the entry in a value, or None.
-        wall_time: The seconds since the epoch.
+        wall_time: Returns the seconds since the epoch.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Contents:
         self._wall_time = wall_time
 
     async def extent(self) -> tuple[int, int]:
-        """Return how many values there are, and their bytes.
+        """Return the number of values and their total size in bytes.
 
         Raises:
             PluginError: The server did not answer.
@@ -68,7 +68,7 @@ class Contents:
         return number, size
 
     async def entries(self, entry_filter: EntryFilter) -> AsyncIterator[EntryInfo]:
-        """Yield what there is to tell of entries.
+        """Yield the metadata of matching entries.
 
         Raises:
             PluginError: The server did not answer.
@@ -78,7 +78,7 @@ class Contents:
             yield EntryInfo(key.digest.hex(), key.model, key.tenant, self._age(one.entry), one.size, 0)
 
     async def export(self, entry_filter: EntryFilter) -> AsyncIterator[CacheEntry]:
-        """Yield entries.
+        """Yield matching entries.
 
         Raises:
             PluginError: The server did not answer.
@@ -87,7 +87,7 @@ class Contents:
             yield one.entry
 
     async def purge(self, entry_filter: EntryFilter) -> int:
-        """Delete entries; return how many.
+        """Delete matching entries and return their number.
 
         Raises:
             PluginError: The server did not answer.
@@ -109,7 +109,7 @@ class Contents:
                     yield _Found(name, len(value), entry)
 
     async def _pages(self) -> AsyncIterator[Sequence[bytes]]:
-        """Yield the names, each once, though SCAN may tell of one twice."""
+        """Yield the names, each once, although SCAN may return one twice."""
         cursor: Any = 0
         seen: set[bytes] = set()
         while True:
@@ -127,7 +127,7 @@ class Contents:
             return await self._connections.run(operation, SECONDS)
         except StoreMissedError as miss:
             why = miss.why
-        raise PluginError(f"The server of cache-valkey did not do it: {why}.", hint="See: localagent doctor")
+        raise PluginError(f"The server of cache-valkey failed: {why}.", hint="See: localagent doctor")
 
     def _entry_in(self, value: bytes) -> CacheEntry | None:
         try:

@@ -1,4 +1,4 @@
-"""What the cache tells of itself."""
+"""The statistics of the cache."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import attrs
 
 @attrs.define
 class ValkeyFigures:
-    """What has happened since the cache was opened.
+    """The counts since the cache was opened.
 
     Attributes:
         hits: Lookups that were answered.
-        misses: Lookups that were not, whatever the reason.
+        misses: Lookups that were not answered, for any reason.
         stored: Answers that were kept.
         too_large: Answers that were not kept because of their size.
-        damaged: Values that were no entries, and were deleted.
-        failed: Operations that the server did not do, or not in time.
-        skipped: Operations that the server was spared because it had failed before.
+        damaged: Values that were not valid entries and were deleted.
+        failed: Operations that failed or timed out.
+        skipped: Operations that were not sent because the server had failed before.
         is_open: Whether the server is not asked for answers now.
     """
 

@@ -1,4 +1,4 @@
-"""One kind of operation behind a breaker: does what the server is likely to do in time, and says when it stops."""
+"""Runs one kind of operation through a circuit breaker, and logs when the breaker opens and closes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Guard:
     """The lookups or the stores of a cache.
 
     Args:
-        what: Which, for the log.
-        connections: The way there.
-        breaker: Whether it is asked.
-        clock: The time in seconds.
-        figures: What it counts in.
+        what: The kind of operation, for the log.
+        connections: The connections to the server.
+        breaker: The circuit breaker.
+        clock: Returns the time in seconds.
+        figures: The counts to update.
     """
 
     def __init__(
@@ -45,16 +45,16 @@ class Guard:
         self._figures = figures
 
     def admit(self) -> Permit | None:
-        """Give the right to ask the server once; None when it is to be spared."""
+        """Return a permit for one operation; None while the breaker is open."""
         permit = self.breaker.admit(self._clock())
         if permit is None:
             self._figures.skipped += 1
         return permit
 
     async def run(self, permit: Permit, operation: Callable[[Redis], Awaitable[T]]) -> T | None:
-        """Do an operation; None when the server did not do it in time.
+        """Run an operation and return its result; None if it failed or timed out.
 
-        A probe has its connection made before its time begins to run; nobody waits for it.
+        The timeout of a probe begins after its connection is open; no caller waits for it.
         """
         try:
             if permit.probe:
@@ -72,6 +72,6 @@ class Guard:
         was_open = self.breaker.is_open
         self.breaker.settle(permit, self._clock(), good=good)
         if self.breaker.is_open and not was_open:
-            log.warning("%s failed %d times in a row (%s); there are none for a while.", self._what, FAILURES, why)
+            log.warning("%s failed %d times in a row (%s) and are paused.", self._what, FAILURES, why)
         elif was_open and not self.breaker.is_open:
             log.info("%s work again.", self._what)

@@ -1,4 +1,4 @@
-"""One connection to the server: how it is opened, used by one caller at a time, and closed."""
+"""One connection to the server, used by one caller at a time."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-OPEN_SECONDS = 5.0  # that opening a connection may take
-LATE_SECONDS = 0.5  # by which a reply may be late, until its connection is given up
+OPEN_SECONDS = 5.0  # the timeout for opening a connection
+LATE_SECONDS = 0.5  # the wait for a late reply until its connection is closed
 
 
 class StoreMissedError(Exception):
-    """An operation was not done, or not in time.
+    """An operation failed or timed out.
 
     Args:
-        why: Why, without anything that was sent or received.
-        busy: Whether the server is not to blame: the operation waited for a connection that others used, or for one
-            that was still being opened.
+        why: The reason, without any data that was sent or received.
+        busy: Whether this is not a failure of the server: the operation waited for a connection that others used, or
+            for one that was still being opened.
     """
 
     def __init__(self, why: str, *, busy: bool = False) -> None:
@@ -28,21 +28,21 @@ class StoreMissedError(Exception):
 
 
 class _Ours:
-    """What is different about our connections.
+    """The differences from redis-py's connections.
 
-    They are closed at once, for what is left to send would wait for a server that does not read. And they outlive a
-    reader who leaves.
+    These are closed at once, because unsent data would wait for a server that does not read. And they stay open when
+    their reader is cancelled.
     """
 
     async def disconnect(self, *arguments: Any, **named: Any) -> None:
-        """Abort, then let the library forget the connection."""
+        """Abort the transport, then let the library clean up."""
         writer = getattr(self, "_writer", None)
         if writer is not None:
             writer.transport.abort()
         await super().disconnect(*arguments, **named)  # type: ignore[misc]
 
     async def read_response(self, *arguments: Any, **named: Any) -> Any:
-        """Read a reply. Where the reader is cancelled, what is there of the reply stays for ``Link.read_late``."""
+        """Read a reply. If the reader is cancelled, the received part of the reply stays for ``Link.read_late``."""
         return await super().read_response(*arguments, **{**named, "disconnect_on_error": False})  # type: ignore[misc]
 
 
@@ -55,7 +55,7 @@ class _Secure(_Ours, SSLConnection):
 
 
 class _One(ConnectionPool):
-    """What the library's client takes its connection from: it is always the same one, and nobody else's meanwhile."""
+    """A pool with one connection, which the library's client always gets; no other caller uses it meanwhile."""
 
     def __init__(self, kind: type[Any], arguments: dict[str, Any]) -> None:
         super().__init__(kind, 1, **arguments)
@@ -72,11 +72,11 @@ class Link:
     """One connection.
 
     Args:
-        arguments: Of redis-py's connection.
-        tls: Whether it speaks TLS.
+        arguments: The arguments of redis-py's connection.
+        tls: Whether it uses TLS.
 
     Attributes:
-        client: Does operations over this connection.
+        client: The client that runs operations over this connection.
     """
 
     def __init__(self, arguments: dict[str, Any], *, tls: bool) -> None:
@@ -85,21 +85,21 @@ class Link:
         self.client: Redis = Redis(connection_pool=pool)
 
     async def open(self) -> None:
-        """Connect and introduce ourselves.
+        """Connect and authenticate.
 
         Raises:
-            StoreMissedError: It cannot be done.
+            StoreMissedError: The connection failed or timed out.
         """
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 await self._connection.connect()
                 return
-        except Exception as error:  # redis-py's code, and whatever the server says
+        except Exception as error:  # from redis-py or the server
             why = "no connection in time" if isinstance(error, TimeoutError) else reason(error)
         raise StoreMissedError(why)
 
     async def is_usable(self) -> bool:
-        """Say whether it is open and silent: no end and no reply is waiting to be read."""
+        """Return whether the connection is open and idle: no end of stream and no reply is waiting to be read."""
         try:
             return self._connection.is_connected and not await self._connection.can_read()
         except RedisError:
@@ -107,11 +107,11 @@ class Link:
 
     @property
     def is_connected(self) -> bool:
-        """Whether it is open, as far as is known."""
+        """Whether the connection is open, as far as is known."""
         return bool(self._connection.is_connected)
 
     async def read_late(self) -> bool:
-        """Read the one reply that its caller did not wait for, and throw it away; say whether it came."""
+        """Read and discard the one reply that its caller did not wait for; return whether it arrived."""
         try:
             async with asyncio.timeout(LATE_SECONDS):
                 await self._connection.read_response()
@@ -122,10 +122,10 @@ class Link:
         return True
 
     async def close(self) -> None:
-        """Close it at once."""
+        """Close the connection at once."""
         await self._connection.disconnect(nowait=True)
 
 
 def reason(error: Exception) -> str:
-    """Return why the server did not do something, without its words: they may quote what was sent."""
+    """Return the reason of an error without the server's text, which may quote the request."""
     return "it refuses the user or the password" if isinstance(error, AuthenticationError) else type(error).__name__

@@ -1,7 +1,7 @@
-"""Connections that are opened in the background, so that no request's budget pays for names, TLS, AUTH and SELECT.
+"""Connections that are opened in the background, so no request's budget is spent on names, TLS, AUTH and SELECT.
 
-Whoever needs a connection and finds none idle waits for the next one: one that is opened for it, or one that somebody
-else has done with. Who leaves before leaves the opening under way, for those who come next.
+A caller that finds no idle connection waits for the next one: one that is opened for it, or one that another caller
+returns. If the caller is cancelled before, the opening continues, for later callers.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from localagent_valkey.link import Link, StoreMissedError
 
 
 class Links:
-    """The connections of one event loop. There are never more than callers at a time.
+    """The connections of one event loop. There are never more connections than simultaneous callers.
 
     Args:
-        make: Makes a connection that is not open yet.
+        make: Creates a connection that is not open yet.
 
     Attributes:
-        trouble: Why the last opening failed; empty where it did not.
+        trouble: Why the last opening failed; empty if it succeeded.
     """
 
     def __init__(self, make: Callable[[], Link]) -> None:
@@ -35,17 +35,17 @@ class Links:
         self.trouble = ""
 
     def are_coming(self, seconds: float) -> bool:
-        """Say whether who waits may expect one: some are in use, or being opened for not longer than these seconds."""
+        """Return whether a waiting caller may expect one: some are in use, or opening for less than these seconds."""
         if self._in_use:
             return True
         began = min(self._opening.values(), default=None)
         return not self.trouble and began is not None and asyncio.get_running_loop().time() - began < seconds
 
     async def take(self) -> Link:
-        """Return a connection for one caller alone; one that was opened or used last first.
+        """Return a connection for exclusive use; the most recently used one first.
 
         Raises:
-            StoreMissedError: The one that was opened for this caller could not be.
+            StoreMissedError: The connection for this caller could not be opened.
         """
         link = await self._laid_aside() or await self._next()
         self._in_use += 1
@@ -60,7 +60,7 @@ class Links:
         return None
 
     async def give_back(self, link: Link) -> None:
-        """Take a connection back. One that is not as it was is closed."""
+        """Take a connection back, or close it if it is not usable any more."""
         self._in_use -= 1
         if await link.is_usable():
             self._offer(link)
@@ -68,16 +68,16 @@ class Links:
             await link.close()
 
     async def lose(self, link: Link) -> None:
-        """Close a connection on which it is not known what comes next."""
+        """Close a connection whose next data is unknown."""
         self._in_use -= 1
         await link.close()
 
     async def leave(self, link: Link) -> None:
         """Take a connection back whose caller does not wait for the one reply to its command.
 
-        It is used again when the reply was read, so that nobody else ever reads it.
+        It is used again after the reply was read, so no other caller ever gets it.
         """
-        if not link.is_connected:  # it left while it was still sending
+        if not link.is_connected:  # the caller was cancelled while it was still sending
             await self.lose(link)
             return
         self._in_use -= 1
@@ -108,7 +108,7 @@ class Links:
                 self._waiters.remove(waiter)
 
     def _open_for_waiters(self) -> None:
-        """See to it that for each who waits a connection is on its way: it is being opened, or its reply is late."""
+        """Open connections until there is one for each waiting caller, counting those that are opening or late."""
         while len(self._opening) + self._late < len(self._waiters):
             link = self._make()
             self._opening[link] = asyncio.get_running_loop().time()
@@ -134,7 +134,7 @@ class Links:
             self._offer(link)
 
     def _offer(self, link: Link) -> None:
-        """Hand a connection to who has waited longest, or lay it aside."""
+        """Give a connection to the caller that has waited longest, or add it to the idle ones."""
         if (waiter := self._waiter()) is not None:
             waiter.set_result(link)
         else:
@@ -148,7 +148,7 @@ class Links:
         return None
 
     async def stop(self) -> None:
-        """Give up what is done in the background; who waits for it is told."""
+        """Cancel the background work; waiting callers get an error."""
         begun = dict(self._tasks)
         for task in begun:
             task.cancel()
@@ -163,7 +163,7 @@ class Links:
             waiter.set_exception(StoreMissedError("closed", busy=True))
 
     async def aclose(self) -> None:
-        """Close what is idle; nothing may be in use any more."""
+        """Close the idle connections; none may be in use any more."""
         await self.stop()
         while self._idle:
             await self._idle.pop().close()

@@ -1,4 +1,4 @@
-"""The plugin: entries to values and back, and what becomes of a call while the server is in trouble: nothing."""
+"""The plugin: stores entries as values on the server; failures of the server never affect a call."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SLOW_TO_PACK, SLOW_TO_UNPACK = 64 * 1024, 256 * 1024  # bytes that take zlib abo
 
 
 class ValkeyCachePlugin(Plugin):
-    """Answers from a server that machines share. Stands behind all other caches, for none is farther."""
+    """Answers from a server that machines share. It comes after all other caches, because it is the slowest."""
 
     name = "cache-valkey"
     settings_class = ValkeyCacheSettings
@@ -40,7 +40,7 @@ class ValkeyCachePlugin(Plugin):
     _figures: ValkeyFigures
 
     def remarks(self, settings: Settings) -> Iterable[str]:
-        """Say why it does nothing, where it does nothing."""
+        """Return the reason why the plugin does nothing, if that is so."""
         return () if self.settings.url else ("cache-valkey does nothing: [plugins.cache-valkey] has no url.",)
 
     async def __aenter__(self) -> Self:
@@ -48,7 +48,7 @@ class ValkeyCachePlugin(Plugin):
         if (address := self.settings.url) is not None:
             try:
                 self._connections = Connections(address, self.settings)
-            except SecretMissing as error:  # its password is not there: answers come without this cache
+            except SecretMissing as error:  # its password is missing: requests are answered without this cache
                 log.warning("cache-valkey does nothing: %s", error)
                 return self
             self._lookups, self._stores = (
@@ -80,7 +80,7 @@ class ValkeyCachePlugin(Plugin):
         return entry
 
     async def _probe(self, permit: Permit, keys: Sequence[CacheKey]) -> None:
-        """Ask what a caller wanted to know, behind its back: it has gone on without an answer."""
+        """Run a caller's lookup as a probe in the background; the caller does not wait for it."""
         await self._lookups.run(permit, lambda server: server.mget(self._names(keys)))
 
     async def _looked_up(self, permit: Permit, keys: Sequence[CacheKey]) -> CacheEntry | None:
@@ -88,13 +88,13 @@ class ValkeyCachePlugin(Plugin):
         values: list[Any] | None = await self._lookups.run(permit, lambda server: server.mget(names))
         for key, name, value in zip(keys, names, values or (), strict=False):
             entry = None if value is None else await self._entry_in(value, name)
-            # The whole key is compared: the second hash, the size and the tenant, too.
+            # The whole key is compared, including the second hash, the size and the tenant.
             if entry is not None and entry.key == key:
                 return entry
         return None
 
     async def _entry_in(self, value: bytes, name: bytes | str) -> CacheEntry | None:
-        """Return the entry in a value; a damaged one is deleted, behind the caller's back."""
+        """Return the entry in a value; a damaged value is deleted in the background."""
         try:
             if unpacked_length(value) > SLOW_TO_UNPACK:
                 return await in_thread(self._opened, value)
@@ -119,7 +119,7 @@ class ValkeyCachePlugin(Plugin):
 
     @hookimpl
     async def cache_store(self, entry: CacheEntry) -> None:
-        """Keep an answer. What another cache had was kept here when it was new, or came from here."""
+        """Keep an answer. Answers from other caches are skipped: they were stored here when they were new."""
         if self._connections is None or entry.source:
             return
         if (permit := self._stores.admit()) is None:
@@ -158,7 +158,7 @@ class ValkeyCachePlugin(Plugin):
         return Contents(self._connections, self._prefix, self._opened, self.core.wall_time)
 
     async def cache_stats(self) -> CacheStats:
-        """Return how full it is, over all that share it; counts are those of this process."""
+        """Return how full the shared cache is, and the counts of this process."""
         contents, own = self._contents(), self._figures
         entries, size = (0, 0) if contents is None else await contents.extent()
         counts = CacheCounts(hits=own.hits, misses=own.misses, stored=own.stored, too_large=own.too_large)
@@ -166,23 +166,23 @@ class ValkeyCachePlugin(Plugin):
         return CacheStats(entries, size, counts=reported, where=str(self.settings.url or "no server: it has no url"))
 
     async def cache_entries(self, entry_filter: EntryFilter) -> AsyncIterator[EntryInfo]:
-        """Yield what there is to tell of entries."""
+        """Yield the metadata of matching entries."""
         if (contents := self._contents()) is not None:
             async for reported in contents.entries(entry_filter):
                 yield reported
 
     async def cache_export(self, entry_filter: EntryFilter) -> AsyncIterator[CacheEntry]:
-        """Yield entries."""
+        """Yield matching entries."""
         if (contents := self._contents()) is not None:
             async for entry in contents.export(entry_filter):
                 yield entry
 
     async def cache_purge(self, entry_filter: EntryFilter) -> int:
-        """Delete entries for all that share them; return how many."""
+        """Delete matching entries for all machines and return their number."""
         contents = self._contents()
         return 0 if contents is None else await contents.purge(entry_filter)
 
     def figures(self) -> ValkeyFigures:
-        """Return what has happened since the cache was opened."""
+        """Return the counts since the cache was opened."""
         is_open = self._connections is not None and self._lookups.breaker.is_open
         return attrs.evolve(self._figures, is_open=is_open)

@@ -11,7 +11,7 @@ import attrs
 from localagent import Bytes, Count, PositiveSeconds, SecretRef
 from localagent_valkey.address import ServerAddress
 
-SHORTEST, LONGEST = 0.001, 10 * 365 * 86_400.0  # what the server takes for a time to live begins at a millisecond
+SHORTEST, LONGEST = 0.001, 10 * 365 * 86_400.0  # the server accepts a time to live from a millisecond
 _PREFIX = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -22,30 +22,30 @@ def _check_ttl(settings: Any, attribute: Any, ttl: float) -> None:
 
 def _check_prefix(settings: Any, attribute: Any, prefix: str) -> None:
     if not _PREFIX.fullmatch(prefix):
-        raise ValueError("prefix must be 1 to 128 characters of ASCII without white space")
+        raise ValueError("prefix must be 1 to 128 ASCII characters without white space")
 
 
 def _check_user(settings: Any, attribute: Any, user: str) -> None:
     if user and settings.password is None:
-        raise ValueError("user needs a password beside it")
+        raise ValueError("user needs a password, too")
 
 
 @attrs.frozen
 class ValkeyCacheSettings:
-    """``[plugins.cache-valkey]``: where the server is, what is kept there, and how long anybody waits for it.
+    """``[plugins.cache-valkey]``: the server, the entries on it, and its timeouts.
 
     Attributes:
-        url: The server; without it the plugin does nothing, for it probes no port that nobody named.
-        password: Where the password is found.
-        user: The name that goes with it, on servers with users.
-        ca_file: Certificates of those who may vouch for the server, in PEM; None means the system's.
-        prefix: What the names of all keys begin with.
-        ttl: Seconds until the server lets an answer go.
-        budget: Seconds that an operation may take, waiting for a connection included.
-        pause: Seconds for which nobody asks a server that failed three times in a row.
-        pool_size: The most connections.
-        compress_above: Bytes from which on an answer is compressed.
-        max_value: The most bytes of an answer with its events, before it is compressed.
+        url: The address of the server. Without it the plugin does nothing; it does not probe any port on its own.
+        password: A reference to the password.
+        user: The user name for the password, on servers with users.
+        ca_file: A PEM file with the certificate authorities to trust for the server; None means the system's.
+        prefix: The beginning of the names of all keys.
+        ttl: Seconds until the server deletes an answer.
+        budget: The timeout of an operation in seconds, including the wait for a connection.
+        pause: Seconds for which a server that failed three times in a row is not asked.
+        pool_size: The maximum number of connections.
+        compress_above: The size in bytes above which an answer is compressed.
+        max_value: The maximum size in bytes of an answer with its events, before compression.
     """
 
     url: ServerAddress | None = None

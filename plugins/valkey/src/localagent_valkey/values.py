@@ -1,7 +1,7 @@
-"""Values as they lie in the store: a head that says what follows, and bytes that may be compressed.
+"""The format of stored values: a header, and bytes that may be compressed.
 
-The head: two letters, the version of the format, how the bytes are packed, their length when unpacked, and a checksum
-of them as they lie there.
+The header: two letters, the version of the format, the kind of packing, the unpacked length, and a checksum of the
+stored bytes.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import zlib
 
 MARK, VERSION = b"LA", 2
 PLAIN, DEFLATED = 0, 1
-LEVEL = 1  # of zlib's: about five times as quick as the usual 6, and a tenth larger, on answers in JSON
+LEVEL = 1  # of zlib: about five times as fast as the default 6, and a tenth larger, for answers in JSON
 _HEAD = struct.Struct(">2sBBII")
 
 
 class NoEntryError(Exception):
-    """The bytes are not what was written."""
+    """The bytes are not a valid entry."""
 
 
 def packed(data: bytes, compress_above: int) -> bytes:
-    """Return the value that holds these bytes.
+    """Return the value that contains these bytes.
 
     Args:
         data: The bytes.
-        compress_above: The length from which on they are compressed, if that makes them shorter.
+        compress_above: The length above which they are compressed, if that makes them shorter.
     """
     packing, body = PLAIN, data
     if len(data) > compress_above:
@@ -35,14 +35,14 @@ def packed(data: bytes, compress_above: int) -> bytes:
 
 
 def unpacked(value: bytes, longest: int) -> bytes | None:
-    """Return the bytes that a value holds; None when it is of a version that is not known, or longer than allowed.
+    """Return the bytes in a value; None if its version is unknown or it is longer than allowed.
 
     Args:
         value: The value.
-        longest: The most bytes, unpacked.
+        longest: The maximum unpacked length in bytes.
 
     Raises:
-        NoEntryError: It is damaged, or something else.
+        NoEntryError: The value is damaged or of another kind.
     """
     if value[:2] != MARK or len(value) < _HEAD.size:
         raise NoEntryError("no head")
@@ -59,12 +59,12 @@ def unpacked(value: bytes, longest: int) -> bytes | None:
 
 
 def unpacked_length(value: bytes) -> int:
-    """Return the length that a value says it has unpacked; 0 when it says none."""
+    """Return the unpacked length from the header of a value; 0 if it has none."""
     return int(_HEAD.unpack_from(value)[3]) if len(value) >= _HEAD.size else 0
 
 
 def _inflated(body: bytes, length: int) -> bytes:
-    """Decompress no more than was promised: a few bytes may stand for gigabytes."""
+    """Decompress at most the stated length: a few bytes may expand to gigabytes."""
     try:
         return zlib.decompressobj().decompress(body, length + 1)
     except zlib.error:
