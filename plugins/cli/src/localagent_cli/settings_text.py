@@ -72,7 +72,7 @@ SAMPLE = """\
 
 # The plugins whose steps come first in a hook, and the timeout of one step of a hook.
 #[order]
-#rate_check = ["failure-breaker", "rate-limit"]
+#cache_lookup = ["cache-memory", "cache-sqlite"]
 #[step_timeouts]
 #pre_request = "5 s"
 
