@@ -81,7 +81,7 @@ def test_errors_have_their_advice() -> None:
     [
         ("Do ``it``.", "Do `it`."),
         ("Args:\n    a: The ``a``,\n        in two lines.", "**Args**\n\n- `a`: The `a`, in two lines."),
-        ("Do::\n\n    a = 1\n\n    b = 2\n\nThen.", "Do:\n\n```python\na = 1\n\nb = 2\n```\n\nThen."),
+        ("Do::\n\n    a = 1\n\n    b = 2\n\nThen.", "Do:\n\n```py\na = 1\n\nb = 2\n```\n\nThen."),
         ("Do it.\n\nReturns:\n    The text,\n    whole.", "Do it.\n\n**Returns**\n\nThe text, whole."),
         ("Do it.\n\nExample:\n    a = <1>\n", "Do it.\n\n**Example**\n\n```python\na = <1>\n```"),
         ("Take list[<x>] and ``<y>``.", "Take list[&lt;x>] and `<y>`."),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from localagent.errors import StartError
-from localagent.lifetime import Opening, was_closed
+from localagent.lifetime import Opening, opened, was_closed
 from localagent.records.call import NOBODY, CachePolicy, Principal, cache_policy, principal_of
 from localagent.records.requests import ChatRequest, CompletionRequest, EmbedRequest, Request, as_messages
 
@@ -25,24 +25,35 @@ Messages = str | list[dict[str, Any]]
 
 
 class Client:
-    """Sends requests through a pipeline of its own.
+    """Sends requests to models through a pipeline of plugins.
 
-    Opened by ``async with``, or by its first request; then it belongs to that event loop. In a forked child, and when
-    its event loop has ended, it opens again.
+    Open it with ``async with``, or let its first request open it. It belongs to the event loop on which it was opened.
+    In a forked child, and when its event loop has ended, it opens again.
+
+    Example:
+        import asyncio
+        from localagent import Client
+
+        async def main() -> None:
+            async with Client() as client:
+                response = await client.chat("Name three colours.", max_tokens=30)
+                print(response.text)
+
+        asyncio.run(main())
 
     Args:
-        settings: A ``Settings`` object, a mapping of the same shape as the settings file, or the file's path. None
-            looks for the file as the command line does.
-        plugins: Plugins instead of the installed ones: classes, factories or objects (see ``Plugin``; their ``name``
-            attribute names them).
-        environment: The environment, for keys that the settings name; None means the process's own.
-        seed: Seeds the source of randomness of all plugins, so that a run can be repeated.
-        replaces: An open client whose place this one takes, on the same event loop: plugins that can be moved
-            (``Plugin.moves``) and whose settings are the same live on in both. Close it when its calls have ended.
+        settings: ``Settings``, a mapping of the file's shape, or the file's path; None finds it as the commands do.
+        plugins: Plugins instead of the installed ones: classes, factories or objects (see ``Plugin``).
+        environment: The environment, for keys that the settings name; None means that of the process.
+        seed: Seeds the random source of all plugins, so that a run can be repeated.
+        replaces: An open client, on the same event loop, that this one replaces. Plugins with ``survives_reload``
+            and unchanged settings serve both. Close the old client when its calls have ended.
 
     Raises:
         SettingsError: The settings are wrong. Raised when the client opens.
         PluginError: A plugin is missing or broken. Raised when the client opens.
+
+    Since: 0.1
     """
 
     def __init__(
@@ -72,10 +83,9 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End what is under way and close all connections; idempotent.
+        """End all calls and close all connections; idempotent. Returns when nothing is open any more.
 
-        A client that is being opened is closed, too: the code that opens it gets a ``StartError``. Returns when
-        nothing is open any more, also when other code closes it at the same time.
+        If the client is being opened, the code that opens it gets a ``StartError``.
         """
         self._closed = True
         if self._opening is not None:
@@ -102,7 +112,7 @@ class Client:
         """Send a chat and return the whole answer.
 
         Args:
-            messages: The conversation, or a bare prompt.
+            messages: The conversation in OpenAI's schema, or a bare prompt.
             model: ``provider/name`` or an alias; empty for the default model.
             timeout: Seconds for the whole call, retries included.
             tenant: Whose caches and limits apply.
@@ -111,7 +121,7 @@ class Client:
             fields: Further fields of the request, such as ``temperature`` or ``tools``.
 
         Raises:
-            LocalAgentError: What ended the call; see ``localagent.errors``.
+            LocalAgentError: The call failed; ``localagent.errors`` lists how.
         """
         request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
         request.check()
@@ -128,7 +138,7 @@ class Client:
         receipt: bool = False,
         **fields: Any,
     ) -> CompletionResponse:
-        """Have a text continued and return the whole answer; arguments and errors as in ``chat``."""
+        """Continue a text and return the whole answer; arguments and errors as in ``chat``."""
         request = CompletionRequest(_document(fields, "prompt", prompt, model))
         return await self.send(request, timeout=timeout, principal=principal_of(tenant), cache=cache, receipt=receipt)  # type: ignore[return-value]
 
@@ -158,10 +168,9 @@ class Client:
         receipt: bool = False,
         **fields: Any,
     ) -> AnswerStream:
-        """Send a chat and read the answer as it comes; arguments as in ``chat``.
+        """Send a chat and read the answer while it is written; arguments as in ``chat``.
 
-        Returns:
-            The handle of the stream; nothing is sent before it is entered or read. The client must be open.
+        Nothing is sent before the stream is entered or read.
 
         Raises:
             StartError: The client is not open.
@@ -179,7 +188,7 @@ class Client:
         cache: bool | CachePolicy = True,
         receipt: bool = False,
     ) -> Response:
-        """Send a request that was built elsewhere and return the whole answer; errors as in ``chat``."""
+        """Send a request object and return the whole answer; errors as in ``chat``."""
         runtime = self._runtime
         if runtime is None or runtime.services.loop is not asyncio.get_running_loop():
             runtime = await self.runtime()
@@ -196,7 +205,7 @@ class Client:
         cache: bool | CachePolicy = True,
         receipt: bool = False,
     ) -> AnswerStream:
-        """Send a request that was built elsewhere, to be read as it comes; see ``stream``."""
+        """Send a request object and read the answer while it is written; see ``stream``."""
         runtime = self._runtime
         if runtime is None or runtime.services.loop is not asyncio.get_running_loop():
             raise StartError("The client is not open.", hint="Use: async with Client() as client")
@@ -216,11 +225,11 @@ class Client:
         return models
 
     async def health(self, timeout: float = 10.0, max_age: float = 0.0) -> list[InstanceState]:
-        """Check all instances at the same time, at no cost, and return their states.
+        """Check all instances at the same time, without asking a model, and return their states.
 
         Args:
-            timeout: Seconds after which an instance counts as not well.
-            max_age: Seconds for which its last success or check is still good, so that it is not asked again.
+            timeout: Seconds after which an instance counts as unhealthy.
+            max_age: Seconds for which the last success or check still counts, so that the instance is not asked.
         """
         return await (await self.runtime()).fleet.health.check_all(timeout, max_age)
 
@@ -238,8 +247,7 @@ class Client:
         Args:
             messages: The conversation, or a bare prompt.
             model: ``provider/name`` or an alias; empty for the default model.
-            tenant: On whose behalf.
-            principal: Who asks, in the place of ``tenant``: only the models that it may use are counted for.
+            tenant, principal: Who asks; a principal may count only for models that it may use.
             fields: Further fields of the request.
 
         Raises:
@@ -252,7 +260,7 @@ class Client:
         return await runtime.fleet.tokens.of(request, targets[0])
 
     async def runtime(self) -> Runtime:
-        """Return the running core, opened if need be. For fronts; programs do not need it."""
+        """Return the running core; open it if necessary. Programs do not need this."""
         runtime = self._runtime
         loop = asyncio.get_running_loop()
         if runtime is not None and runtime.services.loop is loop:
@@ -268,19 +276,12 @@ class Client:
 
     async def _open(self) -> Runtime:
         """Open the running core, unless it was opened meanwhile, or the client was closed."""
-        from localagent.pipeline.assembly import Assembled, assemble
-        from localagent.runtime import Runtime
-
         if self._closed:
             raise StartError("The client is closed.", hint="Make a new one.")
         if self._runtime is not None:
             return self._runtime
         former = self._replaces._runtime if self._replaces is not None else None
-        replaced = None if former is None else Assembled(former.settings, former.pipeline)
-        settings, pipeline, _ = assemble(self._given, self._plugins, self._environment, replaced)
-        runtime = Runtime(settings, pipeline, self._environment, self._seed)
-        await runtime.open(former)
-        return await self._take(runtime)
+        return await self._take(await opened(self._given, self._plugins, self._environment, self._seed, former))
 
     async def _take(self, runtime: Runtime) -> Runtime:
         """Use a running core from now on; close it if the client was closed and a plugin would not be interrupted."""

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from localagent.errors import StartError
 from localagent.timing.forks import Forks
+
+if TYPE_CHECKING:
+    from localagent.plugin_api.plugin import PluginSource
+    from localagent.runtime import Runtime
+    from localagent.settings.model import Settings
 
 T = TypeVar("T")
 
@@ -61,3 +67,21 @@ class Opening:
 def was_closed() -> StartError:
     """Return the error for code that opens a client that other code closes meanwhile."""
     return StartError("The client was closed while it was opened.", hint="Make a new one.")
+
+
+async def opened(
+    given: Settings | Mapping[str, Any] | Path | str | None,
+    plugins: Sequence[PluginSource] | None,
+    environment: Mapping[str, str],
+    seed: int | None,
+    former: Runtime | None,
+) -> Runtime:
+    """Assemble and open a running core; arguments as of ``Client``, ``former`` is the core that it replaces."""
+    from localagent.pipeline.assembly import Assembled, assemble
+    from localagent.runtime import Runtime
+
+    replaced = None if former is None else Assembled(former.settings, former.pipeline)
+    settings, pipeline, _ = assemble(given, plugins, environment, replaced)
+    runtime = Runtime(settings, pipeline, environment, seed)
+    await runtime.open(former)
+    return runtime

@@ -51,6 +51,11 @@ class _Shared:
 def ask(messages: Messages, *, model: str = "", timeout: float | None = None, **fields: Any) -> str:
     """Ask a model and wait for the text of its answer.
 
+    Example:
+        import localagent
+
+        print(localagent.ask("Name three colours.", max_tokens=30))
+
     Args:
         messages: A prompt, or a conversation.
         model: ``provider/name`` or an alias; empty for the default model.
@@ -61,7 +66,9 @@ def ask(messages: Messages, *, model: str = "", timeout: float | None = None, **
         The text.
 
     Raises:
-        LocalAgentError: What ended the call.
+        LocalAgentError: The call failed.
+
+    Since: 0.1
     """
     with _Shared.lock:
         if _Shared.running is None:

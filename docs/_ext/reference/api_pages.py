@@ -111,7 +111,7 @@ def code(text: str) -> str:
         head, _, rest = text.partition("(")
         inside, bracket, tail = rest.rpartition(")")
         text = f"{head}(\n    " + ",\n    ".join(_split(inside)) + f",\n{bracket}{tail}"
-    return f"```python\n{text}\n```"
+    return f"```py\n{text}\n```"
 
 
 def _split(parameters: str) -> Iterator[str]:

@@ -64,12 +64,15 @@ def _entries(lines: Iterable[str]) -> list[str]:
 
 
 def _prose(lines: list[str]) -> str:
-    """Return paragraphs; indented blocks become code, in Python behind a line that ends with ``::``."""
+    """Return paragraphs; indented blocks become code, in Python after a line that ends with ``::``.
+
+    It is marked ``py``: only ``python`` blocks are run, and these may be parts of a program.
+    """
     made: list[str] = []
     for indented, block in itertools.groupby(_blocks(lines), key=lambda block: block.startswith(" ")):
         text = "\n\n".join(block)
         if indented:
-            language = "python" if made and made[-1].endswith(":") and "├" not in text else "text"
+            language = "py" if made and made[-1].endswith(":") and "├" not in text else "text"
             made[-1:] = [made[-1]] if made and made[-1] != ":" else []
             made.append(f"```{language}\n{textwrap.dedent(text).replace('``', '')}\n```")
         elif "├" in text:

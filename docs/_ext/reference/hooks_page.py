@@ -65,7 +65,7 @@ def contract(spec: HookSpec) -> str:
 
 def declaration(spec: HookSpec) -> str:
     """Return how an implementation is declared."""
-    return f"```python\n{'' if spec.sync else 'async '}def {spec.name}{signature(spec.function)}: ...\n```"
+    return f"```py\n{'' if spec.sync else 'async '}def {spec.name}{signature(spec.function)}: ...\n```"
 
 
 def facts(spec: HookSpec, before: HookSpec | None, after: HookSpec | None) -> str:

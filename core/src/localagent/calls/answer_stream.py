@@ -14,15 +14,25 @@ if TYPE_CHECKING:
 
 
 class AnswerStream:
-    """A streamed answer: iterate over it to get its chunks as they come.
+    """A streamed answer; iterate over it to get its chunks as they arrive.
 
-    ``async with`` closes it for sure, and raises at its beginning what ended the call before any content::
+    Use it with ``async with``: entering it raises errors from before the first content, and leaving it closes the
+    connection. A stream that is dropped without that is closed with a warning.
 
-        async with client.stream("Why is the sky blue?") as stream:
-            async for chunk in stream:
-                print(chunk.text, end="", flush=True)
+    Example:
+        import asyncio
 
-    Dropped without either, the connection is closed anyway, with a warning.
+        from localagent import Client
+
+        async def main() -> None:
+            async with Client() as client, client.stream("Why is the sky blue?", max_tokens=30) as stream:
+                async for chunk in stream:
+                    print(chunk.text, end="", flush=True)
+            print(stream.usage, stream.finish_reason)
+
+        asyncio.run(main())
+
+    Since: 0.1
     """
 
     __slots__ = ("_ready", "_run")
@@ -52,7 +62,7 @@ class AnswerStream:
         await self._run.aclose()
 
     def batch(self) -> Coroutine[Any, Any, list[Chunk]]:
-        """Await this to get all chunks that wait, at least one; none when the stream has ended well.
+        """Wait for chunks and return all that have arrived; an empty list after the end of the stream.
 
         Raises:
             StreamInterrupted: The stream broke off; chunks that came before were handed out.

@@ -157,7 +157,7 @@ class OpenAIDecoder:
         except UnicodeDecodeError:
             return self._chunk(payload.decode(errors="replace").encode())
         except BAD_JSON:
-            raise protocol_error(self._attempt, "An event of the stream is no valid JSON.") from None
+            raise protocol_error(self._attempt, "An event of the stream is not valid JSON.") from None
         if failed or event.error is not None:
             raise inner_error(payload, self._attempt)
         self.usage = usage or self.usage

@@ -27,8 +27,8 @@ class Kind(enum.Enum):
 
     PIPE = "each step receives what the last returned; None means unchanged"
     FIRST = "the first result that is not None; later steps are not asked"
-    GATE = "all are asked until one refuses"
-    NOTIFY = "all are called; their results do not count"
+    GATE = "the steps are asked until one refuses"
+    NOTIFY = "all steps are called; their results are ignored"
     CHAIN = "objects, one per consumer, in order: each feeds the next"
     COLLECT = "the list of all results, made once"
 
@@ -144,15 +144,27 @@ def hookimpl(
 ) -> F | Callable[[F], F]:
     """Mark a method of a plugin as the implementation of the hook of the same name.
 
-    An implementation may take fewer arguments than the specification, by name, and none with a default value.
+    An implementation takes the arguments that it needs, by name, without default values.
+
+    Example:
+        from localagent import Call, Metric, Plugin, hookimpl
+
+        class Printer(Plugin):
+            name = "metrics-printer"
+
+            @hookimpl(after="*")
+            def record_metric(self, call: Call, metric: Metric) -> None:
+                print(call.id, metric.status)
 
     Args:
         function: The method, when the decorator is used without arguments.
-        before: A plugin or role, or several, before which this step must stand; ``*`` means all others.
-        after: A plugin or role, or several, behind which it must stand; ``*`` means all others.
-        must: Settings may not override ``before`` and ``after``.
-        operations: Active for these operations only ("chat", "complete", "embed").
-        of: The plugin that brings the specification, when it is not the core's own.
+        before: Plugins or roles before which this step runs; ``*`` means all others.
+        after: Plugins or roles after which it runs; ``*`` means all others.
+        must: The settings may not override ``before`` and ``after``.
+        operations: The only operations for which it is active: "chat", "complete", "embed".
+        of: The plugin that brings the hook, if it is not a hook of the core.
+
+    Since: 0.1
     """
     narrowed = None if operations is None else _names(operations)
     impl = HookImpl(_names(before), _names(after), must, narrowed, of)

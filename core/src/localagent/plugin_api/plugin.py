@@ -28,10 +28,30 @@ class NoSettings:
 
 
 class Plugin:
-    """The base of every plugin.
+    """The base class of every plugin.
 
-    The core makes it with its own settings, sets ``core``, and enters it: what is opened in ``__aenter__`` is closed
-    in ``__aexit__``. Hooks are methods with ``@hookimpl``.
+    The core makes the plugin with its settings, sets ``core``, and enters it. Open things in ``__aenter__`` and close
+    them in ``__aexit__``. Hooks are methods with ``@hookimpl``.
+
+    Example:
+        import asyncio
+
+        from localagent import ChatRequest, Client, Plugin, hookimpl
+
+        class ShortAnswers(Plugin):
+            name = "request-short-answers"
+
+            @hookimpl
+            def pre_request(self, request: ChatRequest) -> ChatRequest:
+                return request.replace(max_tokens=20)
+
+        async def main() -> None:
+            from localagent_testing import fake_provider_plugin
+
+            async with Client({}, plugins=[fake_provider_plugin(), ShortAnswers]) as client:
+                print((await client.chat("Hello.")).text)
+
+        asyncio.run(main())
 
     An entry point, or ``Client(plugins=[...])``, gives a plugin in one of three forms:
 
@@ -39,19 +59,17 @@ class Plugin:
     - A factory: a function, a ``functools.partial`` or another callable. It is called with the filled settings, too.
       Its return annotation names the class that it makes, from which everything is read that must be known before: the
       settings class, the default, and, in a program, the name. So a factory may close over objects of the program.
-    - An object. It has settings of its own: a table ``[plugins.NAME]`` that says something else is an error. One client
-      at a time may have it open; only with ``survives_reload`` may a client that replaces another one share it.
+    - An object. It already has its settings: a table ``[plugins.NAME]`` with other values is an error. Only one client
+      at a time may have it open, except for a client that replaces another one (``survives_reload``).
 
-    In a program, ``name`` names the plugin; an object may have a name of its own. An entry point has the name already.
+    In a program, ``name`` names the plugin; an object may have its own name. An entry point already has a name.
 
-    A server that reads its settings again builds a new pipeline beside the one that is in use, and new plugins with it.
-    A plugin that keeps something worth keeping (entries, counts, open breakers) says ``survives_reload = True``: it is
-    then moved
-    as it is to the new pipeline, as long as it is given by the same class, factory or object and its settings are the
-    same. It serves both until the calls of the old one
-    have ended; ``__aexit__`` comes when the last of them leaves. What it keeps of an instance it keeps by its ``id``,
-    because the new pipeline has objects of its own; and it asks ``core`` each time for ``instances``, ``models``,
-    ``random`` and ``hook``, and watches no instances, because what it got before belongs to the old one.
+    A server that reads its settings again builds a new pipeline with new plugins. A plugin with state (entries, counts,
+    open breakers) sets ``survives_reload = True`` to stay as it is, if the same class, factory or object gives it and
+    its settings have not changed. It then serves both pipelines until the calls of the old one have ended, and
+    ``__aexit__`` follows the last of them. Such a plugin keeps what it knows about an instance by its ``id``, because
+    the new pipeline has new objects. It asks ``core`` each time for ``instances``, ``models``, ``random`` and ``hook``,
+    and does not watch instances, because earlier objects belong to the old pipeline.
 
     Attributes:
         settings_class: attrs class of ``[plugins.NAME]``.
@@ -61,7 +79,9 @@ class Plugin:
         hookspecs: A module (or object) with hook specifications that this plugin brings.
         name: The plugin's name: that of its entry point.
         settings: The filled ``settings_class``.
-        core: The core's handle; there from ``__aenter__`` on.
+        core: The core's handle; available from ``__aenter__`` on.
+
+    Since: 0.1
     """
 
     settings_class: ClassVar[type] = NoSettings
@@ -77,7 +97,7 @@ class Plugin:
         self.settings = self.settings_class() if settings is None else settings
 
     def remarks(self, settings: Settings) -> Iterable[str]:
-        """Return sentences that ``explain`` shows beneath the steps: what the plugin leaves out, and why.
+        """Return sentences that ``explain`` shows below the steps, such as what the plugin does not do, and why.
 
         Args:
             settings: The settings of everything; the plugin has not been entered yet.

@@ -36,7 +36,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that is complete.
+    """A complete answer.
 
     Attributes:
         raw: The answer as JSON bytes in the OpenAI schema.
@@ -45,7 +45,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         usage: Tokens, when the server reported them.
         cached: The cache plugin that answered; empty when a model did.
         request_id: The id of the call.
-        facts: Further figures that the provider reported, such as ``load_seconds``, and what plugins tell of the call
+        facts: Further figures from the provider, such as ``load_seconds``, and the public facts of plugins
             (``PublicFact``).
         receipt: What each step decided, when the call asked for it.
         coalesced: Whether the call shared the work of an identical one.
@@ -70,12 +70,12 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         """The whole answer, decoded again at each reading.
 
         Raises:
-            UpstreamProtocol: The server's answer is no valid JSON object.
+            UpstreamProtocol: The server's answer is not a valid JSON object.
         """
         try:
             document = msgspec.json.decode(self.raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamProtocol(f"The answer is no valid JSON ({type(error).__name__}).") from None
+            raise UpstreamProtocol(f"The answer is not valid JSON ({type(error).__name__}).") from None
         if not isinstance(document, dict):
             raise UpstreamProtocol("The answer is not a JSON object.")
         return document
@@ -84,8 +84,21 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 class ChatResponse(Response, frozen=True, kw_only=True):
     """The answer to a chat.
 
+    Example:
+        import asyncio
+
+        from localagent import Client
+
+        async def main() -> None:
+            async with Client() as client:
+                response = await client.chat("Hello.", max_tokens=10)
+            print(response.text, response.model, response.usage)
+            print(response.message["role"], response.document["choices"])
+
+        asyncio.run(main())
+
     Attributes:
-        text: The text of the first choice; empty when it holds none (a tool call, say).
+        text: The text of the first choice; empty if it has none, as in a tool call.
         finish_reasons: Why each choice ended, in the order of the answer.
         streamed: The data of the events, when the answer came as a stream; None otherwise.
     """
@@ -107,7 +120,7 @@ class ChatResponse(Response, frozen=True, kw_only=True):
 
 
 class CompletionResponse(Response, frozen=True, kw_only=True):
-    """The continuation of a text."""
+    """The continuation of a text: ``text`` and ``finish_reasons`` as in ``ChatResponse``."""
 
     text: str = ""
     finish_reasons: tuple[str | None, ...] = ()
@@ -119,7 +132,7 @@ class CompletionResponse(Response, frozen=True, kw_only=True):
 
 
 class EmbedResponse(Response, frozen=True, kw_only=True):
-    """Embeddings, one vector an input."""
+    """Embeddings, one vector for each input."""
 
     @property
     def vectors(self) -> list[list[float]]:

@@ -194,7 +194,7 @@ def _decoded(data: bytes) -> Any:
     except UnicodeDecodeError:
         return _decoded(data.decode(errors="replace").encode())
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise UpstreamProtocol(f"An event of the stream is no valid JSON ({type(error).__name__}).") from None
+        raise UpstreamProtocol(f"An event of the stream is not valid JSON ({type(error).__name__}).") from None
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -201,6 +201,6 @@ def decoded(body: bytes) -> Any:
     try:
         return _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The body is no valid JSON: {error}.") from None
+        raise InvalidRequest(f"The body is not valid JSON: {error}.") from None
     except RecursionError:
         raise InvalidRequest("The body is nested too deep.") from None
