@@ -64,7 +64,7 @@ RETIRED_PHRASES = re.compile(
     r"|request|event|table|path|key|header|stream|model|chat|message|error|whole|matter))\b"
 )
 TEXTS = {".py", ".md", ".jinja", ".toml", ".yml"}
-MAY_QUOTE = {Path(__file__).name, "CHANGELOG.md", "before.txt", "moves.txt"}
+MAY_QUOTE = {Path(__file__).name, "test_samples.py", "CHANGELOG.md", "before.txt", "moves.txt"}
 
 
 def names(source: str) -> Iterator[tuple[int, str]]:
