@@ -68,7 +68,7 @@ class S3Fifo(Generic[K, V]):
                 yield key, slot.value
 
     def get(self, key: K) -> V | None:
-        """Return the value of a key, and count the use; None if there is none."""
+        """Return the value of a key, and count the use; None if there is no value."""
         slot = self._main.get(key) or self._small.get(key)
         if slot is None:
             return None
@@ -77,7 +77,7 @@ class S3Fifo(Generic[K, V]):
         return slot.value
 
     def peek(self, key: K) -> V | None:
-        """Return the value of a key without counting a use; None if there is none."""
+        """Return the value of a key without counting a use; None if there is no value."""
         slot = self._main.get(key) or self._small.get(key)
         return None if slot is None else slot.value
 
