@@ -47,5 +47,5 @@ async def test_the_command_sees_what_a_running_program_has(tmp_path: Path) -> No
         assert (await run(tmp_path, "list")).split("\t")[-1].strip() == "2"
         exported = json.loads(await run(tmp_path, "export"))
         assert exported["response"]["choices"][0]["message"]["content"] == "Red."
-        assert await run(tmp_path, "purge", "--tenant", "t") == "cache-sqlite: 1 answer is gone.\n"
+        assert await run(tmp_path, "purge", "--tenant", "t") == "cache-sqlite: deleted 1 answer.\n"
         assert (await client.chat(CANARY_PROMPT, temperature=0, tenant="t")).text == "Blue."

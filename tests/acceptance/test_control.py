@@ -161,7 +161,7 @@ async def test_doctor_sees_every_worker(tmp_path: Path) -> None:
     assert len(before) == 4
     (new,) = found.keys() - before.keys()
     assert (code, new.partition(", ")[2], found[new]["level"]) == (1, "plugin odd", "broken")
-    assert "failed in record_metric (1)" in found[new]["text"]
+    assert "Failures in record_metric: 1" in found[new]["text"]
 
 
 async def test_doctor_sees_nothing_that_serves(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_dropped_work_is_told() -> None:
     """As many as were dropped, and how many are under way."""
     _, finding = of_process(ProcessStatus("worker 1", dropped=3, background=1000))
     assert finding.subject == "worker 1, background work"
-    assert "3 pieces were dropped" in finding.text
+    assert "3 background tasks were dropped" in finding.text
 
 
 def test_an_instance_is_summed_up_and_seen_at_its_worst() -> None:
