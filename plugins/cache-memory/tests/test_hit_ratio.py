@@ -1,4 +1,4 @@
-"""Hit ratios on generated traces, beside LRU and the optimum; run with ``-s`` to see the rows."""
+"""Hit ratios on generated traces, compared with LRU and the optimum; run with ``-s`` to see the rows."""
 
 from __future__ import annotations
 

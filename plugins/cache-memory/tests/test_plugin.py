@@ -19,7 +19,7 @@ MINUTE = MemoryCacheSettings(ttl=60.0)
 async def ask(client: Client, prompt: str, **more: object) -> str:
     """Ask something that may be cached; return the plugin that answered, or nothing when a model did."""
     response = await client.chat(prompt, temperature=0, **more)
-    await asyncio.sleep(0)  # an answer is kept behind its delivery: a turn of the event loop later
+    await asyncio.sleep(0)  # an answer is kept after its delivery: a turn of the event loop later
     return response.cached
 
 

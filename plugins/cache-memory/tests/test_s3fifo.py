@@ -78,7 +78,7 @@ def test_replacing_keeps_what_was_learned() -> None:
 
 
 def test_one_eviction_looks_at_a_bounded_number_of_entries() -> None:
-    """Where every entry is in use, the one behind the first ``LOOKS`` goes: of the small queue, and of the main one."""
+    """If every entry is in use, the one after the first ``LOOKS`` is evicted: from the small and from the main queue."""
     room = 3 * LOOKS
     for kept, queue in ((filled(range(room), room), "_small"), (in_main(room), "_main")):
         for key in range(room):
@@ -110,7 +110,7 @@ def test_sizes_of_zero_are_bounded_in_number() -> None:
 
 
 class Mapping(RuleBasedStateMachine):
-    """Any sequence of operations, beside a dict that hears of everything that goes."""
+    """Any sequence of operations, compared with a dict that follows every eviction."""
 
     @initialize(max_size=st.integers(12, 60), max_entries=st.integers(1, 12))
     def begin(self, max_size: int, max_entries: int) -> None:

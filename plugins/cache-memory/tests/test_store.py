@@ -1,4 +1,4 @@
-"""``AnswerStore``: whole keys, bounds, age and counts; and all of it at once, beside a model."""
+"""``AnswerStore``: whole keys, bounds, age and counts; and all of it at once, compared with a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of this plugin have beside them."""
+"""Makes the helper modules of these tests importable."""
 
 from __future__ import annotations
 

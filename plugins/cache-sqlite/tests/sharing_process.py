@@ -1,4 +1,4 @@
-"""A process that keeps 200 entries and tells how many of them it finds; started by a test, several at once."""
+"""A process that keeps 200 entries and prints how many of them it finds; a test starts several at once."""
 
 from __future__ import annotations
 

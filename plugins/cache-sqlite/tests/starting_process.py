@@ -1,4 +1,4 @@
-"""A process that is ready, waits for a word, opens the file, keeps ten entries and tells how many of them it finds."""
+"""A process that waits for input, opens the file, keeps ten entries and prints how many of them it finds."""
 
 from __future__ import annotations
 

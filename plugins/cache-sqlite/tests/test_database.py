@@ -46,7 +46,7 @@ async def test_it_is_found_before_it_is_written(tmp_path: Path) -> None:
 
 
 async def test_only_the_user_may_read_the_files(tmp_path: Path) -> None:
-    """The file and what SQLite puts beside it."""
+    """The file and the files that SQLite creates next to it."""
     async with opened(tmp_path / "made") as cache:
         cache.keep(entry_of(1))
         await cache.flushed()
@@ -170,7 +170,7 @@ async def test_damage_that_comes_while_it_is_open_begins_a_new_file(
 
 
 def spoil(path: Path) -> None:
-    """Overwrite the head of every page behind the first."""
+    """Overwrite the header of every page after the first."""
     with path.open("r+b") as file:
         for offset in range(4096, path.stat().st_size, 4096):
             file.seek(offset)

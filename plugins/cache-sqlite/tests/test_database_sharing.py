@@ -80,7 +80,7 @@ def two_ways(folder: Path, way: str) -> Iterator[tuple[Path, Path]]:
 
 WAYS = pytest.mark.parametrize("way", ["the same path", "a link", "a linked file", "a relative path"])
 POSIX = pytest.mark.skipif(os.name != "posix", reason="locks that a close drops are those of POSIX")
-PROC = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not tell what is open")
+PROC = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not list open files")
 FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
 
@@ -141,7 +141,7 @@ async def test_the_first_client_may_close_before_the_second(tmp_path: Path) -> N
 
 
 async def test_clients_with_event_loops_of_their_own_write_to_one_file(tmp_path: Path) -> None:
-    """Four threads, each with a loop and clients that come and go, beside processes that look: nothing is lost."""
+    """Four threads, each with a loop and clients that come and go, next to processes that read: nothing is lost."""
 
     async def keep(first: int) -> None:
         for start in range(first, first + 60, 15):
@@ -199,7 +199,7 @@ async def test_a_trouble_that_one_client_mends_is_mended_for_all(
 async def test_a_file_that_is_removed_under_two_clients_is_made_again_once(
     gone: tuple[str, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is left beside it is not taken for the new one's; both clients use the new one, with its locks."""
+    """The files left next to it are not used for the new one; both clients use the new one, with its locks."""
     async with opened(tmp_path) as one, opened(tmp_path) as other:
         one.keep(*(entry_of(number, length=5000) for number in range(100)))
         await one.flushed()

@@ -1,4 +1,4 @@
-"""What goes when it is full: bounds, what scans do not push out, ghosts, age; and the sums beside a model."""
+"""Eviction: bounds, resistance to scans, ghosts, age; and the sums, compared with a model."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def test_it_answers_at_least_as_often_as_lru(scans: bool, connection: sqlite3.Co
 
 
 class Keeping(RuleBasedStateMachine):
-    """Any sequence of batches: bounds and sums hold, and nobody is there who was not put."""
+    """Any sequence of batches: bounds and sums hold, and there is no entry that was not stored."""
 
     numbers = st.lists(st.integers(0, 40), min_size=1, max_size=6, unique=True)
 

@@ -64,7 +64,7 @@ async def test_an_instance_that_was_never_heard_is_asked() -> None:
 @pytest.mark.virtual
 @pytest.mark.parametrize(("url", "ttl"), [(FAR, 600.0), ("http://127.0.0.1:1", 60.0)])
 async def test_a_list_is_good_for_its_time(url: str, ttl: float) -> None:
-    """Until nine tenths of it nobody is asked; after eleven tenths the old list is answered, and one question asked."""
+    """Until nine tenths of it no server is asked; after eleven tenths the old list is used, and one request is made."""
     async with FakeCore() as core, core.plugged(CatalogPlugin, MINUTES) as catalog:
         one = core.instance("one", url=url)
         await catalog.ask("models_listed", one, OLD)

@@ -64,7 +64,7 @@ async def test_changed_settings_get_no_old_list(tmp_path: Path, before: Any, aft
 
 
 async def test_a_variable_that_changed_is_another_key(tmp_path: Path) -> None:
-    """The key counts, and not where it stands: the same one from elsewhere is the same."""
+    """The key counts, not its place: the same key from elsewhere is the same."""
     async with FaultServer(LISTS) as server:
         assert await asked(server, tmp_path, dict(ONE_KEY), {"FIRST": "one"}) == 1
         assert await asked(server, tmp_path, dict(ONE_KEY), {"FIRST": "two"}) == 1
@@ -138,5 +138,5 @@ async def test_a_refreshed_list_is_kept_when_the_client_closes_at_once(
 
 
 def test_a_list_belongs_to_one_identity() -> None:
-    """Model lists hold names only; a fingerprint is no part of what is shown of an instance."""
+    """Model lists hold names only; a fingerprint is never shown with an instance."""
     assert "fingerprint" not in ModelInfo.__struct_fields__

@@ -89,7 +89,7 @@ class Screen:
     async def presses(self, key: str) -> None:
         """Type a key when the command waits for one.
 
-        Python's readline misses a Ctrl-C that comes after it wrote its prompt and before it waits; nobody is so quick.
+        Python's readline misses a Ctrl-C that comes after it wrote its prompt and before it waits; no user is so fast.
         """
         async with asyncio.timeout(SOON):
             while self._state() not in ("S", ""):  # noqa: ASYNC110 - the kernel has no event for it
@@ -97,15 +97,15 @@ class Screen:
         self.types(key)
 
     def _state(self) -> str:
-        """Return the state of the process: S while it waits, R while it runs; nothing where nobody tells."""
+        """Return the state of the process: S while it waits, R while it runs; empty if it is unknown."""
         stat = Path(f"/proc/{self._process.pid}/stat")
         return stat.read_text().rpartition(")")[2].split()[0] if stat.exists() else ""
 
     async def shows(self, text: str) -> None:
-        """Wait until a text stands behind all that was waited for before."""
+        """Wait until a text appears after all that was waited for before."""
         async with asyncio.timeout(SOON):
             while (found := self.text.find(text, self._read_to)) < 0:
-                assert not self._over, f"{text!r} never came behind: {self.text[self._read_to :]!r}"
+                assert not self._over, f"{text!r} never came after: {self.text[self._read_to :]!r}"
                 self._changed.clear()
                 await self._changed.wait()
         self._read_to = found + len(text)

@@ -115,7 +115,7 @@ async def test_without_streaming_the_answer_is_printed_whole(shell: Any, answers
 
 
 async def test_an_answer_cut_at_its_length_says_so(shell: Any, answers: Any) -> None:
-    """The exit code is 0, and a warning tells why the answer ends in the middle."""
+    """The exit code is 0, and a warning says why the answer ends in the middle."""
     choice = {"index": 0, "message": {"role": "assistant", "content": "Once"}, "finish_reason": "length"}
     async with FaultServer(answers(choices=[choice])) as server:
         shell.use(server.url + "/v1")
@@ -145,7 +145,7 @@ async def test_a_failed_call_has_a_receipt_too(shell: Any, refuses: Any) -> None
 
 
 async def test_verbose_says_what_was_done(shell: Any, says: Any) -> None:
-    """-v, in front of the command or behind it, tells the call and its attempts."""
+    """-v, before or after the command, shows the call and its attempts."""
     async with FaultServer(says("Red.")) as server:
         shell.use(server.url + "/v1")
         results = [await shell.run("-v", "ask", "Hi"), await shell.run("ask", "Hi", "--verbose")]
@@ -153,7 +153,7 @@ async def test_verbose_says_what_was_done(shell: Any, says: Any) -> None:
 
 
 async def test_a_stream_that_breaks_off_leaves_what_arrived(shell: Any, stream_head: bytes) -> None:
-    """Then one sentence follows on standard error, and the exit code tells that the answer is not whole."""
+    """Then one sentence follows on standard error, and the exit code shows that the answer is incomplete."""
     script = (ReadRequest(), Send(stream_head + chunk(OPENAI.text("Red, yel"))), Close())
     async with FaultServer(script) as server:
         shell.use(server.url + "/v1")

@@ -101,7 +101,7 @@ async def test_list_for_programs_is_a_json_object_a_line(shelf: Any) -> None:
 
 
 async def test_purge_says_how_many_are_gone(shelf: Any) -> None:
-    """In each cache; which must be said, and ``--all`` is not said beside."""
+    """In each cache; a selection is required, and ``--all`` excludes others."""
     assert (await shelf.run("cache", "purge", "--tenant", "ta")).out.splitlines() == [
         "cache-near: deleted 1 answer.", "cache-shelf: deleted 1 answer.",
     ]  # fmt: skip

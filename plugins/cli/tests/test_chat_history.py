@@ -30,7 +30,7 @@ def test_an_estimate_is_bytes_and_messages() -> None:
 
 
 def test_an_estimate_learns_from_what_answers_tell() -> None:
-    """The conversation at hand tells by how much bytes and messages mislead."""
+    """The estimate is corrected by the reported tokens of the conversation."""
     estimate = TokenEstimate()
     messages = [{"role": "user", "content": "a" * 400}]
     estimate.learn(messages, 208)

@@ -25,7 +25,7 @@ async def test_what_is_in_force_is_shown_as_toml(shell: Any) -> None:
 
 
 async def test_right_settings_are_told_to_be_right(shell: Any) -> None:
-    """Those of plugins and providers are checked, too; nobody is asked anything."""
+    """Those of plugins and providers are checked, too; no server is asked."""
     shell.use("http://127.0.0.1:9/v1")
     result = await shell.run("config", "check")
     assert (result.code, result.err) == (0, "")

@@ -56,7 +56,7 @@ async def test_all_is_well(shell: Any) -> None:
 
 
 async def test_it_is_readable(shell: Any) -> None:
-    """A line a finding, with the level in front; how to fix it stands below."""
+    """One line per finding, which begins with the level; the line below says how to fix it."""
     shell.settings('use = ["provider-wire"]\n[plugins.cache-nowhere]\nttl = 1')
     result = await shell.run("doctor")
     lines = result.out.splitlines()
@@ -191,7 +191,7 @@ async def test_models_that_lead_nowhere(shell: Any) -> None:
 
 
 async def test_failures_that_were_isolated(shell: Any) -> None:
-    """A plugin that fails where it harms nobody is found here."""
+    """A plugin that fails without affecting an answer is found here."""
     shell.plugin("request-grumbles", "Grumbles", GRUMBLES)
     async with FaultServer((ReadRequest(), Send(answer(200, MODELS)))) as server:
         shell.use(server.url + "/v1", plugins=("request-grumbles",))
@@ -246,6 +246,6 @@ async def test_a_stranger_with_our_import_package_is_found(shell: Any, name: str
 
 
 async def test_without_a_stranger_nothing_is_said(shell: Any) -> None:
-    """Our own distributions are no strangers, editable or not."""
+    """LocalAgent's own distributions are not reported, editable or not."""
     _, found = await findings(shell)
     assert [subject for subject in found if subject.startswith("distribution ")] == []

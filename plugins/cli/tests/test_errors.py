@@ -1,4 +1,4 @@
-"""Whatever goes wrong: one clear sentence with what to do, an exit code that scripts can tell, and no traceback."""
+"""After every error: one clear sentence with what to do, an exit code for scripts, and no traceback."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_wrong_settings(shell: Any, text: str, parts: tuple[str, ...]) -> 
 
 
 async def test_a_settings_file_that_is_not_there(shell: Any) -> None:
-    """Named by --config, in front of the command or behind it, or by the environment."""
+    """Named by --config, before or after the command, or by the environment."""
     one_sentence(await shell.run("--config", "no.toml", "ask", "Hi"), 2, "no.toml cannot be read")
     one_sentence(await shell.run("ask", "Hi", "--config", "no.toml"), 2, "no.toml cannot be read")
     shell.environment["LOCALAGENT_CONFIG"] = "no.toml"
@@ -122,7 +122,7 @@ async def test_a_refused_connection(shell: Any, closed_port: int) -> None:
 
 
 async def test_a_wrong_key(shell: Any, refuses: Any) -> None:
-    """Whose key, and where it stands; never the key."""
+    """The owner and place of the key; never the key."""
     shell.environment["WIRE_KEY"] = CANARY_KEY
     async with FaultServer(refuses(401, f"Incorrect API key provided: {CANARY_KEY}")) as server:
         shell.settings(f"""
@@ -159,7 +159,7 @@ async def test_no_model_at_all(shell: Any) -> None:
 
 
 async def test_a_limit_of_the_provider(shell: Any, refuses: Any) -> None:
-    """Scripts can tell that asking again later may help."""
+    """Scripts can see that a later attempt may succeed."""
     async with FaultServer(refuses(429, "Slow down")) as server:
         shell.use(server.url + "/v1")
         one_sentence(await shell.run("ask", "Hi"), 3, "asks to go slower")

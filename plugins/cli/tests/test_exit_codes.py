@@ -1,4 +1,4 @@
-"""Exit codes: every error has one, scripts can tell the reasons apart, and the documentation says the same."""
+"""Exit codes: every error has one, scripts can distinguish the reasons, and the documentation has the same codes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def commands(group: click.Group, names: list[str], path: str = "localagent") -> 
 
 @pytest.mark.parametrize(("path", "command"), list(commands(localagent, list(COMMANDS))))
 def test_the_page_has_every_command_and_option(path: str, command: click.Command) -> None:
-    """Each command has a section; each of its options stands in it."""
+    """Each command has a section, which lists each of its options."""
     assert re.search(rf"^#+ `{path}", PAGE, re.MULTILINE), path
     section = re.split(rf"^#+ `{path}\b.*\n", PAGE, flags=re.MULTILINE)[1].split("\n#")[0]
     options = [name for option in command.params if not getattr(option, "hidden", False) for name in option.opts]

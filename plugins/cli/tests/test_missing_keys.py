@@ -1,4 +1,4 @@
-"""Commands where a key of one provider is not there: each works for the others, and tells it once."""
+"""Commands when the key of one provider is missing: each works for the others, and reports it once."""
 
 from __future__ import annotations
 

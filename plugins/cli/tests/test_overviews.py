@@ -184,7 +184,7 @@ async def test_explain_shows_the_steps_in_order(shell: Any) -> None:
 
 
 async def test_explain_shows_what_plugins_remark(shell: Any) -> None:
-    """A sentence of a plugin stands beneath the steps with its name; in JSON there is a list of them."""
+    """A remark of a plugin is shown below the steps with its name; in JSON there is a list of remarks."""
     shell.plugin("request-a", "Shy", SHY)
     shell.use("http://127.0.0.1:9/v1", plugins=("request-a",))
     said = [

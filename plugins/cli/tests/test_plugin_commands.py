@@ -83,7 +83,7 @@ async def test_a_plugins_command_has_the_command_line_at_hand(shell: Any, answer
 
 
 async def test_a_command_of_an_idle_plugin_runs(shell: Any, answers: Any) -> None:
-    """A command is no step of a request: ``use`` does not choose it, and nothing has to be active for it."""
+    """A command is not a step of a request: ``use`` does not select it, and no plugin has to be active for it."""
     shell.plugin("bench-greeter", "Greeter", GREETER, commands="greet")
     async with FaultServer(answers("well")) as server:
         shell.use(server.url + "/v1")
@@ -104,7 +104,7 @@ async def test_wrong_settings_hide_no_command(shell: Any) -> None:
 
 
 async def test_a_name_that_is_taken_is_refused(shell: Any, says: Any) -> None:
-    """The command line's own command stays what it is; a warning tells of the other where plugins' are looked at."""
+    """The built-in command stays; a warning reports the other one when the commands of plugins are read."""
     shell.plugin("bench-greeter", "Greeter", GREETER, commands="greet ask")
     async with FaultServer(says("Yes.")) as server:
         shell.use(server.url + "/v1", plugins=("bench-greeter",))
@@ -156,7 +156,7 @@ async def test_its_own_help_imports_it(shell: Any) -> None:
 
 
 async def test_help_shows_the_help_of_a_command(shell: Any) -> None:
-    """Of our own, of plugins and of those below; the same as behind the command."""
+    """Of built-in commands, of plugins and of subcommands; the same as after the command."""
     shell.plugin("", "", GROUP, module="trees", commands="tree")
     for words in (("ask",), ("cache", "list"), ("tree",), ("tree", "oak"), ("help",)):
         result = await shell.run("help", *words)

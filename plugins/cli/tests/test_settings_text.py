@@ -65,7 +65,7 @@ def read(toml: str) -> Settings:
 
 
 def uncommented(toml: str) -> str:
-    """Take the # from every line that shows a setting; prose has a space behind it."""
+    """Take the # from every line that shows a setting; prose has a space after it."""
     return re.sub(r"^#(?=\S)", "", toml, flags=re.MULTILINE)
 
 

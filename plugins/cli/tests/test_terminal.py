@@ -87,7 +87,7 @@ async def test_a_style_survives_every_width(shell: Any, columns: int) -> None:
 
 @pytest.mark.parametrize("columns", [24, 300])
 async def test_a_table_is_drawn_at_every_width(shell: Any, columns: int) -> None:
-    """Names in any script, folded where there is no room."""
+    """Names in any script, folded if there is no space."""
     async with FaultServer(offers("模型-ü")) as server:
         shell.use(server.url + "/v1")
         text = await seen(shell, "models", columns=columns)

@@ -31,7 +31,7 @@ WARNS = """
 
 
 async def test_news_are_shown_until_the_first_word(shell: Any, stream_head: bytes) -> None:
-    """Then the line is gone, and the answer stands alone."""
+    """Then the line is gone, and only the answer is shown."""
     rest = b"".join(map(chunk, (OPENAI.text("Red."), *OPENAI.ending()))) + b"0\r\n\r\n"
     async with FaultServer((ReadRequest(), Send(stream_head), Hold(30.0), Send(rest))) as server:
         shell.plugin("request-loader", "Loader", LOADER)
@@ -49,7 +49,7 @@ async def test_news_are_shown_until_the_first_word(shell: Any, stream_head: byte
 
 
 async def test_a_long_silence_shows_something(shell: Any) -> None:
-    """Also where nobody tells any news; an error takes the line away."""
+    """Also without any progress message; an error removes the line."""
     async with FaultServer((ReadRequest(), Hold(30.0))) as server:
         shell.use(server.url + "/v1")
         async with shell.screen("ask", "Hi") as screen:

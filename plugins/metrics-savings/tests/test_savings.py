@@ -152,7 +152,7 @@ async def test_lines_are_bounded(tmp_path: Path) -> None:
     assert counted[Line(DAY, "c", OTHERS, OTHERS)].calls == 90
 
 
-@settings(deadline=None)  # how long a disk takes is no verdict
+@settings(deadline=None)  # a slow disk is not a failure
 @given(
     calls=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["", "a", "b"]), st.integers(0, 9), st.booleans())),
 )
@@ -300,7 +300,7 @@ def test_adding_takes_no_lock_from_others_in_the_process(
 
 
 def test_threads_and_processes_add_to_one_new_file(tmp_path: Path) -> None:
-    """Two clients of one process, each with a thread that writes, beside another process: nothing is lost."""
+    """Two clients of one process, each with a thread that writes, next to another process: nothing is lost."""
     path = tmp_path / FILE_NAME
     process = adding(path, "x")
     threads = [threading.Thread(target=_add_many, args=(path, name)) for name in "yz"]
@@ -314,7 +314,7 @@ def test_threads_and_processes_add_to_one_new_file(tmp_path: Path) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not tell what is open")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not list open files")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_forked_child_inherits_no_open_file(tmp_path: Path) -> None:
     """A fork waits until no thread has the file open."""

@@ -1,4 +1,4 @@
-"""What the tests of this plugin have beside them: a real server, and prefixes that keep tests apart."""
+"""Fixtures of these tests: a real server, and prefixes that separate the tests."""
 
 from __future__ import annotations
 

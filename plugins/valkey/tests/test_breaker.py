@@ -64,7 +64,7 @@ def test_a_bad_probe_begins_another_pause() -> None:
 
 
 def test_a_probe_that_is_never_heard_of_again_is_followed_by_another() -> None:
-    """After a pause; the outcome of the first one then tells nothing."""
+    """After a pause; the outcome of the first one is ignored then."""
     breaker = Breaker(PAUSE)
     opened(breaker)
     lost, second = breaker.admit(5.0), breaker.admit(10.0)

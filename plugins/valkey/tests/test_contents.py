@@ -1,4 +1,4 @@
-"""What ``localagent cache`` tells of a server, and deletes there: of this cache, and of nothing else."""
+"""``localagent cache`` shows and deletes the entries of this cache on a server, and nothing else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_it_can_be_looked_into(shared_server: Server, tmp_path: Path) -> N
 
 
 async def test_only_what_is_meant_is_deleted(shared_server: Server, tmp_path: Path) -> None:
-    """A tenant's answers go; those of others, of another prefix, and what is no entry, stay."""
+    """A tenant's answers go; those of others, of another prefix, and values that are not entries, stay."""
     prefix = folder_prefix(tmp_path) + "[a]*"
     async with (
         opened(shared_server, tmp_path, prefix=prefix) as (core, cache),

@@ -1,4 +1,4 @@
-"""A server that is far away: connections are opened behind the requests' backs, and late replies are nobody's."""
+"""A server that is far away: connections are opened in the background, and late replies are discarded."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ async def test_a_server_that_never_answers_delays_nobody_for_long(
 
 
 async def test_a_restarted_server_is_used_again(own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections that ended are replaced behind the requests' backs, too."""
+    """Connections that ended are replaced in the background, too."""
     protect(own_server)
     async with distant(own_server.port, 0.01) as server, opened(server.port, monkeypatch) as cache:
         for hits in (10, 20):

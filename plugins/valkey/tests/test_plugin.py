@@ -64,7 +64,7 @@ async def test_a_hit_is_one_round_trip(shared_server: Server, tmp_path: Path) ->
 
 
 async def test_a_miss_and_its_answer_are_two(shared_server: Server, tmp_path: Path) -> None:
-    """One lookup, one store, of which nobody waits for the second."""
+    """One lookup and one store; no caller waits for the store."""
     async with opened(shared_server, tmp_path) as (core, cache):
         await look_up(core, cache, key_of(0))
         before = shared_server.all_calls()
@@ -170,7 +170,7 @@ async def test_an_entry_under_another_key_is_no_answer(shared_server: Server, tm
 
 
 async def test_what_another_cache_had_is_not_stored_again(shared_server: Server, tmp_path: Path) -> None:
-    """A hit in memory costs no round trip behind it."""
+    """A hit in memory causes no round trip afterwards."""
     async with opened(shared_server, tmp_path) as (core, cache):
         for source in ("cache-memory", "cache-valkey"):
             await store(core, cache, entry_of(1, source=source))
@@ -224,7 +224,7 @@ async def test_a_forked_child_has_connections_of_its_own(shared_server: Server, 
     plugins = [model, ValkeyCachePlugin]
     settings = {"plugins": {"cache-valkey": table}, "step_timeouts": {"cache_lookup": PATIENT}}
     async with Client(settings, plugins=plugins, environment={}) as client:
-        while not (await client.chat("Name a colour.", temperature=0)).cached:  # noqa: ASYNC110 - kept behind it
+        while not (await client.chat("Name a colour.", temperature=0)).cached:  # noqa: ASYNC110 - kept after it
             await asyncio.sleep(0)
         child = os.fork()
         if child == 0:

@@ -1,4 +1,4 @@
-"""``rediss://``: the server's certificate is checked, and one that nobody vouches for is a miss."""
+"""``rediss://``: the server's certificate is checked, and an untrusted one is a miss."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ async def test_a_server_that_is_gone_is_a_miss_and_is_used_when_it_is_back(own_s
 
 
 async def test_a_quick_restart_is_not_noticed(own_server: Server) -> None:
-    """Connections that ended while nobody used them are no failure."""
+    """Connections that ended while they were idle are not failures."""
     async with opened(own_server) as probed:
         await probed.store(1)
         own_server.kill()

