@@ -78,7 +78,7 @@ def test_replacing_keeps_what_was_learned() -> None:
 
 
 def test_one_eviction_looks_at_a_bounded_number_of_entries() -> None:
-    """If every entry is in use, the one after the first ``LOOKS`` is evicted: from the small and from the main queue."""
+    """If every entry is in use, the one after the first ``LOOKS`` is evicted, from the small or the main queue."""
     room = 3 * LOOKS
     for kept, queue in ((filled(range(room), room), "_small"), (in_main(room), "_main")):
         for key in range(room):
