@@ -50,8 +50,7 @@ class Client:
             and unchanged settings serve both. Close the old client when its calls have ended.
 
     Raises:
-        SettingsError: The settings are wrong. Raised when the client opens.
-        PluginError: A plugin is missing or broken. Raised when the client opens.
+        StartError: The settings are wrong, or a plugin is missing or broken. Raised when the client opens.
 
     Since: 0.1
     """
@@ -247,7 +246,8 @@ class Client:
         Args:
             messages: The conversation, or a bare prompt.
             model: ``provider/name`` or an alias; empty for the default model.
-            tenant, principal: Who asks; a principal may count only for models that it may use.
+            tenant: Whose limits apply.
+            principal: Who asks, instead of ``tenant``; it may count only for models that it may use.
             fields: Further fields of the request.
 
         Raises:
