@@ -1,7 +1,7 @@
-"""Renders the README and the landing page in a real browser, light and dark: ``python tests/system/pictures.py FOLDER``.
+"""Renders the first pages in a real browser, light and dark: ``python tests/system/pictures.py docs/_static/pages``.
 
-Needs chromium, the built documentation (``nox -s docs``), and markdown-it-py. The README is rendered with a plain style,
-as code hosts have one.
+It needs chromium, markdown-it-py, and the built documentation (``nox -s docs``). The README gets a plain style, similar
+to that of code hosts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).parents[2]
 LANDING = ROOT / "docs/_build/html/index.html"
 STYLE = """
-  :root { color-scheme: light dark; --ink: #1f2328; --page: #ffffff; --code: #f6f8fa; --edge: #d1d9e0; --link: #0969da; }
+  :root { color-scheme: light dark;
+          --ink: #1f2328; --page: #ffffff; --code: #f6f8fa; --edge: #d1d9e0; --link: #0969da; }
   @media (prefers-color-scheme: dark) {
     :root { --ink: #e6edf3; --page: #0d1117; --code: #161b22; --edge: #3d444d; --link: #4493f8; }
   }
