@@ -57,7 +57,7 @@ async def test_what_the_loop_has_not_seen_is_seen(what: str) -> None:
 
 
 async def test_what_was_closed_here_is_stale() -> None:
-    """Also before the socket is closed, and when there is none."""
+    """Also before the socket is closed, and when there is no socket."""
     ours, theirs = socket.socketpair()
     transport = await linked(ours)
     transport.close()

@@ -1,4 +1,4 @@
-"""Slots of an instance within the slots of all: none is lost, no matter who leaves when."""
+"""Slots of an instance within the slots of all: none is lost, no matter when a request leaves."""
 
 from __future__ import annotations
 

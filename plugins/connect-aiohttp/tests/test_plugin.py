@@ -46,7 +46,7 @@ async def test_so_many_are_opened_at_the_start(limit: int, warm: int, opened: in
 
 @pytest.mark.parametrize(("spare", "opened"), [(0, 2), (2, 4)])
 async def test_more_are_opened_while_load_rises(spare: int, opened: int) -> None:
-    """When a second request finds none idle, the third and fourth need not wait for a handshake."""
+    """When a second request finds no idle connection, the third and fourth do not wait for a handshake."""
     async with FaultServer(HELD) as server, pooled(server.url, spare=spare) as (core, transport):
         tasks = [asyncio.ensure_future(fetch(transport, server.url)) for _ in range(2)]
         await server.arrived(2)

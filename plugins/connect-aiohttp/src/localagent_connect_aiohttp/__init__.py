@@ -1,8 +1,8 @@
 """The default transport: HTTP over aiohttp, with a pool of connections for every instance.
 
-aiohttp is imported with the first transport, so that a program that sends nothing does not load it. What other
-transports need as well comes without aiohttp: connection slots, decompression, trust, and rules for heads of
-answers and for kept connections.
+aiohttp is imported with the first transport, so a program that sends nothing does not load it. The parts that other
+transports share do not need aiohttp: connection slots, decompression, TLS contexts, and rules for response heads and
+for kept connections.
 """
 
 from __future__ import annotations

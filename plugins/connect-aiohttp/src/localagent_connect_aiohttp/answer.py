@@ -1,4 +1,4 @@
-"""An answer: its body as it comes, and its connection given back or closed."""
+"""An answer: reads its body as it arrives, then returns or closes its connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from localagent_connect_aiohttp.permits import Permits
 
 
 class AiohttpAnswer:
-    """An answer whose head has come; see ``localagent.HttpAnswer``."""
+    """An answer whose head was received; see ``localagent.HttpAnswer``."""
 
     __slots__ = ("_caps", "_inflater", "_permits", "_response", "headers", "status")
 
@@ -30,7 +30,7 @@ class AiohttpAnswer:
 
     @property
     def ended(self) -> bool:
-        """Whether the body was read to its end and the connection given back."""
+        """Whether the body was read to its end and the connection returned."""
         return self._permits is None
 
     async def read(self, cap: int | None = None) -> bytes:
@@ -47,7 +47,7 @@ class AiohttpAnswer:
         return body[:cap]
 
     async def _rest(self, data: bytes, enough: int) -> tuple[bytes, int]:
-        """Return all that comes, and how much it is; it is copied as it comes, so that no long copying is left."""
+        """Return the rest of the body and its size; chunks are copied as they arrive, so the last copy is short."""
         parts, total = io.BytesIO(), 0
         while data:
             parts.write(data)
@@ -66,12 +66,12 @@ class AiohttpAnswer:
             data = await content.readany()
         except (aiohttp.ClientError, ConnectionError) as error:
             trouble = broken(error)
-        except BaseException:  # a cancellation, or what inflating raised: the reader may not come back to clean up
+        except BaseException:  # cancelled, or decompression failed: the reader may not come back to clean up
             self.abort()
             raise
         else:
             if content.at_eof():
-                self._give_permit()  # aiohttp itself takes the connection back at the end of the body
+                self._give_permit()  # aiohttp itself reclaims the connection at the end of the body
             return data
         self.abort()
         raise trouble
@@ -79,7 +79,7 @@ class AiohttpAnswer:
     async def _inflated_part(self, inflater: Inflater) -> bytes:
         data = inflater.pending()
         if data:
-            await asyncio.sleep(0)  # nothing is waited for, and decompressing a MiB takes milliseconds
+            await asyncio.sleep(0)  # nothing else yields here, and decompressing 1 MiB takes milliseconds
         content = self._response.content
         while not data and not inflater.finished:
             raw = await content.readany()
@@ -90,7 +90,7 @@ class AiohttpAnswer:
 
     @property
     def _over(self) -> bool:
-        """Whether no further part will come."""
+        """Whether no further chunk will arrive."""
         return self._permits is None and (self._inflater is None or self._inflater.finished)
 
     def abort(self) -> None:
@@ -103,7 +103,7 @@ class AiohttpAnswer:
             self._give_permit()
 
     async def aclose(self) -> None:
-        """Give the connection back when the body was read to its end, close it otherwise."""
+        """Return the connection if the body was read to its end; close it otherwise."""
         if self._permits is not None:
             self.abort()
 
@@ -114,6 +114,6 @@ class AiohttpAnswer:
 
 
 def abort(transport: asyncio.Transport | None) -> None:
-    """Close a connection without waiting until what was written is read: close() would wait for ever."""
+    """Close a connection without waiting until the peer has read all written data: close() could wait forever."""
     if transport is not None:
         transport.abort()

@@ -1,4 +1,4 @@
-"""aiohttp's connector, which tells a request what becomes of it, and counts connections."""
+"""aiohttp's connector, extended: it reports progress to the request and counts connections."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Phases(Protocol):
-    """What learns which phase begins: ``localagent.timing.PhaseTimer``, or nothing."""
+    """Receives the phases of a request: ``localagent.timing.PhaseTimer``, or ``Nobody``."""
 
     phase: Phase
 
@@ -33,7 +33,7 @@ class Phases(Protocol):
 
 
 class Nobody:
-    """Is told of phases that no clock limits."""
+    """Receives phases that no timeout limits, and ignores them."""
 
     phase: Phase = "connect"
 
@@ -42,7 +42,7 @@ class Nobody:
 
 
 class Counts:
-    """What became of the connections of one transport; see ``localagent.records.PoolStats``."""
+    """Connection counts of one transport; see ``localagent.records.PoolStats``."""
 
     __slots__ = ("failed", "handshakes", "opened", "reused")
 
@@ -51,16 +51,16 @@ class Counts:
 
 
 class Exchange:
-    """What the parts of aiohttp tell the request that they work for.
+    """State that aiohttp's components share with the request they work for.
 
     Attributes:
         phases: The request's phases.
-        sending: The phase that begins when there is a connection.
-        fresh: Whether no connection will do that was there already.
-        reused: Whether it went over a connection that was there already.
-        resolved: Whether a name was resolved for it.
-        transport: The connection, while a large body is written.
-        ahead: Whether it is not a request, but opens a connection for a later one.
+        sending: The phase that begins once there is a connection.
+        fresh: Whether the request needs a new connection.
+        reused: Whether the request used an existing connection.
+        resolved: Whether a name was resolved for the request.
+        transport: The connection while a large body is written.
+        ahead: True when this is not a request, but opens a connection for a later one.
     """
 
     __slots__ = ("fresh", "phases", "resolved", "reused", "sending", "transport")
@@ -88,10 +88,10 @@ current: ContextVar[Exchange] = ContextVar("localagent_exchange")
 
 
 class Resolver(AbstractResolver):
-    """Resolves names through another resolver; says when that phase begins and ends.
+    """Resolves names through another resolver and reports when that phase begins and ends.
 
     Attributes:
-        names: All names that it was asked for; addresses do not count.
+        names: All names that it resolved; addresses are not included.
     """
 
     def __init__(self, inner: AbstractResolver) -> None:
@@ -116,30 +116,30 @@ class Resolver(AbstractResolver):
 
 
 class _Names:
-    """What aiohttp's resolver asks for names, in the place of the event loop."""
+    """Resolves names for aiohttp's resolver in place of the event loop."""
 
     async def getaddrinfo(self, host: str, port: int, **options: Any) -> list[Any]:
         return await resolve_name(host, port, **options)
 
     async def getnameinfo(self, address: Any, flags: int = 0) -> tuple[str, str]:
-        return await asyncio.get_running_loop().getnameinfo(address, flags)  # of numbers: nobody is asked
+        return await asyncio.get_running_loop().getnameinfo(address, flags)  # numeric addresses: no lookup
 
 
 def system_resolver() -> AbstractResolver:
-    """Return what resolves names as the system does, in threads that nothing else uses."""
+    """Return a resolver that uses the system's, in threads that nothing else uses."""
     return aiohttp.ThreadedResolver(_Names())  # type: ignore[arg-type]
 
 
 class Connector(aiohttp.TCPConnector):
-    """Says when a request needs a new connection, and gives out no kept one that is stale.
+    """Reports when a request needs a new connection, and never reuses a stale one.
 
-    Subclasses are asked for both, which is how aiohttp has it.
+    aiohttp calls overridden methods for both.
 
     Args:
         resolver: Resolves names.
         counts: Counts connections.
-        on_opening: Told the address when a request needs a new connection, and none was asked for.
-        options: Those of aiohttp.
+        on_opening: Called with the address when a request needs a new connection although it did not ask for one.
+        options: aiohttp's own options.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class Connector(aiohttp.TCPConnector):
         return protocol
 
     async def _connected(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
-        """Connect. When that fails at a remembered address the name is resolved again, and tried once more."""
+        """Connect. If that fails at a cached address, resolve the name again and retry once."""
         try:
             return await self._forgetful(req, traces, timeout)
         except aiohttp.ClientConnectorError:
@@ -192,21 +192,21 @@ class Connector(aiohttp.TCPConnector):
     async def _forgetful(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
         try:
             return await super()._create_connection(req, traces, timeout)
-        except BaseException:  # also the cancellation by which the connect clock ends waiting for a server that is gone
+        except BaseException:  # also the cancellation by the connect timeout when a server is gone
             self.clear_dns_cache(req.url.raw_host, req.port)
             raise
 
     def keep_for(self, seconds: float) -> None:
-        """Keep idle connections for this long; with 0 a connection is closed behind its answer."""
+        """Keep idle connections for this many seconds; with 0 a connection is closed after its answer."""
         self._keepalive_timeout = seconds
         self._force_close = seconds <= 0
 
     def idle(self) -> int:
-        """Return how many connections wait for the next request; aiohttp tells of them nowhere else."""
+        """Return how many connections are idle; aiohttp has no public count."""
         return sum(protocol.is_connected() for kept in self._conns.values() for protocol, _ in kept)
 
     def drop_idle(self) -> None:
-        """Close the connections that wait for the next request."""
+        """Close the idle connections."""
         for kept in self._conns.values():
             for protocol, _ in kept:
                 protocol.abort()  # which also makes aiohttp drop it

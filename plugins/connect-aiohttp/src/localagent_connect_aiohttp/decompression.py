@@ -1,4 +1,4 @@
-"""Compressed answers: decompressed bit by bit, and never silently short."""
+"""Decompresses answers step by step; a truncated answer is always an error."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ _CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 class Inflater:
     """Decompresses gzip or deflate, at most 1 MiB at a time; a stream that ends too early is an error.
 
-    Gzip may come in several members (RFC 1952, 2.2), with zeros behind each as padding; anything else behind them is an
-    error. Deflate is zlib's format (RFC 9110, 8.4.1.2), or the bare one that some servers send instead.
+    Gzip may consist of several members (RFC 1952, 2.2), each followed by zeros as padding; any other byte after one is
+    an error. Deflate is zlib's format (RFC 9110, 8.4.1.2), or the raw format that some servers send instead.
 
-    Who limits what is decompressed limits what is received: that may be larger by 1 MiB at most.
+    A limit on the decompressed size also limits the received size, which may exceed it by at most 1 MiB.
 
     Args:
-        window: The format as zlib has it: 31 is gzip, 15 is deflate.
+        window: The format, as zlib's ``wbits``: 31 is gzip, 15 is deflate.
 
     Attributes:
-        finished: Whether the input has ended, and well.
+        finished: Whether the input ended without an error.
     """
 
     def __init__(self, window: int) -> None:
         self._window = window
-        self._member: Any = None  # what decompresses the member that is under way
+        self._member: Any = None  # the decompressor of the current member
         self._ended = 0
         self._begun = False
         self._input = b""
-        self._at = 0  # where in the input to go on
+        self._at = 0  # offset of the next unread byte of the input
         self._excess = 0
         self.finished = False
 
     def feed(self, data: bytes) -> bytes:
-        """Return what these bytes decompress to, or the first 1 MiB of it; ``b""`` ends the input."""
+        """Return the decompressed bytes, at most the first 1 MiB of them; ``b""`` as input ends it."""
         if not data:
             if self._member is not None or (self._begun and not self._ended):
-                raise UpstreamProtocol("The answer's compression was cut short.", phase="read", advice=_AGAIN)
+                raise UpstreamProtocol("The compressed answer was cut short.", phase="read", advice=_AGAIN)
             self.finished = True
             return b""
         self._begun = True
@@ -56,7 +56,7 @@ class Inflater:
         return self.pending()
 
     def pending(self) -> bytes:
-        """Return more of what ``feed`` did not return, at most 1 MiB; ``b""`` when there is none."""
+        """Return further decompressed bytes that ``feed`` left, at most 1 MiB; ``b""`` when nothing is left."""
         while self._at < len(self._input) and (self._member is not None or self._begin()):
             inflated = self._inflate()
             if inflated:
@@ -64,7 +64,7 @@ class Inflater:
         return b""
 
     def _begin(self) -> bool:
-        """Begin a member; False when no byte of one is there, or too few."""
+        """Begin a member; return False when the input has no byte of one, or too few."""
         size = len(self._input)
         if self._ended:
             while self._at < size and self._input[self._at] == 0:
@@ -72,7 +72,7 @@ class Inflater:
             if self._at == size:
                 return False
             if self._window != _GZIP:
-                raise UpstreamProtocol("Bytes follow the end of the answer's compression.", phase="read")
+                raise UpstreamProtocol("Bytes follow the end of the compressed answer.", phase="read")
         if self._window == _GZIP:
             self._member = zlib.decompressobj(_GZIP)
         elif size - self._at > 1:
@@ -82,28 +82,30 @@ class Inflater:
         return self._member is not None
 
     def _inflate(self) -> bytes:
-        """Decompress a piece of the input, which is small: zlib copies what follows a member, and there may be many."""
+        """Decompress a small piece of the input: zlib copies all bytes after a member, and members may be many."""
         member = self._member
         piece = self._input[self._at : self._at + PIECE]
         try:
             inflated: bytes = member.decompress(piece, MIB)
         except zlib.error:
-            raise UpstreamProtocol("The answer's compression is broken.", phase="read") from None
+            raise UpstreamProtocol("The compressed answer is damaged.", phase="read") from None
         self._at += len(piece) - len(member.unused_data if member.eof else member.unconsumed_tail)
         if member.eof:
             self._member = None
             self._ended += 1
         self._excess = max(0, self._excess - len(inflated))
         if self._excess > MIB:
-            raise ResponseTooLarge("The answer's compression holds next to nothing.", phase="read")
+            raise ResponseTooLarge(
+                "The compressed answer is more than 1 MiB larger than its decompressed content.", phase="read"
+            )
         return inflated
 
 
 def inflater_for(encodings: Iterable[str]) -> Inflater | None:
-    """Return what decompresses a body; None where nothing is to be done.
+    """Return the decompressor for a body; None when it is not compressed.
 
     Args:
-        encodings: The values of all headers ``Content-Encoding``.
+        encodings: The values of all ``Content-Encoding`` headers.
 
     Raises:
         UpstreamProtocol: An encoding is unknown, or there is more than one.

@@ -1,7 +1,7 @@
 """The one place where exceptions of aiohttp become errors of LocalAgent.
 
-Only the status line of an answer is a status: aiohttp reports broken framing as exceptions that carry ``status=400``,
-and these are protocol errors.
+The status comes only from an answer's status line. aiohttp reports broken framing as exceptions with ``status=400``;
+these are protocol errors.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _OUT_OF_FILES = {23, 24, 99}  # ENFILE, EMFILE, EADDRNOTAVAIL
 
 
 def translated(error: Exception, *, reused: bool = False) -> LocalAgentError:
-    """Return the error that a failure before the head of the answer becomes.
+    """Return the LocalAgent error for a failure before the head of the answer.
 
     Args:
         error: What aiohttp raised.
-        reused: Whether the connection had served before.
+        reused: Whether the connection had served an earlier request.
     """
     if isinstance(error, OSError) and error.errno in _OUT_OF_FILES:
-        return InternalError("This process has no file descriptor or port left for a connection.",
+        return InternalError("This process has no free file descriptor or port for a connection.",
                              hint="Raise the limit (ulimit -n), or lower pool.limit.")  # fmt: skip
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientSSLError | aiohttp.InvalidURL):
         return _unconnected(error)
@@ -39,32 +39,32 @@ def translated(error: Exception, *, reused: bool = False) -> LocalAgentError:
         advice = _UNBILLED if _is_no_http(error.__cause__) else None
         return UpstreamProtocol("The server's answer is not HTTP.", phase="read", advice=advice)
     if partial(error):
-        return UpstreamProtocol("The connection ended within the head of the answer.", phase="read",
+        return UpstreamProtocol("The connection ended in the middle of the answer's headers.", phase="read",
                                 advice=_BROKE)  # fmt: skip
     if reused and isinstance(error, _ENDS):
-        return UpstreamServerError("The server closed a kept connection without an answer.", phase="read",
+        return UpstreamServerError("The server closed a kept-alive connection without an answer.", phase="read",
                                    advice=_STALE)  # fmt: skip
     return broken(error)
 
 
 def _unconnected(error: Exception) -> LocalAgentError:
-    """Return the error of a connection that was not made."""
+    """Return the error for a connection that could not be opened."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return ConnectFailed("TLS could not be agreed: the server's certificate was not accepted.", phase="tls",
-                             hint="Set authority of the provider, if a private authority made it.")  # fmt: skip
+        return ConnectFailed("The TLS handshake failed: the server's certificate was not accepted.", phase="tls",
+                             hint="If a private authority issued it, set authority of the provider.")  # fmt: skip
     if isinstance(error, aiohttp.ClientSSLError):
         return UpstreamProtocol("The server does not speak TLS.", phase="tls", advice=_UNSENT,
-                                hint="Check https in the url.")  # fmt: skip
+                                hint="Check whether the url should begin with http://.")  # fmt: skip
     if isinstance(error, aiohttp.ClientConnectorDNSError | aiohttp.InvalidURL):
         return ConnectFailed("The server's name cannot be resolved.", phase="dns",
-                             hint="Check the url in the settings.")  # fmt: skip
+                             hint="Check the host in the provider's url.")  # fmt: skip
     reason = _reason(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
-    return ConnectFailed(f"No connection: {reason}.", phase="connect",
+    return ConnectFailed(f"The connection failed: {reason}.", phase="connect",
                          hint="Is the server running? See: localagent doctor")  # fmt: skip
 
 
 def broken(error: Exception) -> LocalAgentError:
-    """Return the error that a failure on an open connection becomes."""
+    """Return the LocalAgent error for a failure on an open connection."""
     if isinstance(error, _ENDS):
         return UpstreamServerError("The server closed the connection without a complete answer.", phase="read",
                                    advice=_BROKE)  # fmt: skip
@@ -76,12 +76,12 @@ def broken(error: Exception) -> LocalAgentError:
 
 
 def partial(error: Exception) -> bool:
-    """Whether a connection ended within the head of an answer: aiohttp then passes on what it has of it."""
+    """Whether a connection ended within the head of an answer: aiohttp then passes on the part it received."""
     return isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
 
 
 def _is_no_http(cause: BaseException | None) -> bool:
-    """Whether the very first bytes were no HTTP, so that no model has worked."""
+    """Whether the very first bytes were not HTTP, so that no model has done any work."""
     return isinstance(cause, BadStatusLine) or "Expected HTTP/" in str(cause)
 
 

@@ -1,4 +1,4 @@
-"""Kept connections: whether one may still be used, and how long one is kept."""
+"""Idle connections: whether one may still be used, and how long one is kept."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import select
 from collections.abc import Mapping
 
 MARGIN = 1.0
-"""Seconds that a connection is given up before the server closes it; Node's agent has the same buffer."""
+"""Seconds by which a connection is dropped before the server closes it; Node's agent has the same buffer."""
 
 CLOSES_AFTER_STREAMS = frozenset({"llama.cpp"})
-"""Servers, by their header ``Server``, that close the connection behind a streamed answer and do not announce it.
+"""Servers, by their ``Server`` header, that close the connection after a streamed answer without announcing it.
 
-llama.cpp's server does so 0.1 ms after the last chunk, in which time the next request may be sent.
+llama.cpp's server does so 0.1 ms after the last chunk; the next request may be sent within that time.
 """
 
 _TIMEOUT = re.compile(r"(?:^|[,\s])timeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 
 
 def is_stale(transport: asyncio.BaseTransport | None) -> bool:
-    """Say whether a kept connection must not be used: it is closed, or something waits to be read from its socket.
+    """Return whether an idle connection must not be used: it is closed, or its socket has unread data.
 
-    The server has closed it (the end of a stream is readable), or sent what nobody asked for. The event loop may not
-    have noticed yet, so the system is asked, which costs about two microseconds. Ask before the first byte of a request
-    is written: then the server cannot have begun to work on it.
+    Unread data means that the server closed the connection (the end of a stream is readable) or sent bytes that nobody
+    requested. The event loop may not have noticed yet, so this asks the operating system, which takes about two
+    microseconds. Call it before the first byte of a request is written; the server cannot have begun to work on it.
 
     Args:
         transport: The connection.
@@ -48,13 +48,13 @@ def _is_readable(descriptor: int) -> bool:
 def kept_for(header: str) -> float | None:
     """Return for how many seconds a connection may stay idle, given a ``Keep-Alive`` header (RFC 2068, 19.7.1.1).
 
-    That is a second less than the server says, so that it does not close what a request has just been sent over.
+    That is a second less than the server's value, so that the server does not close a connection just as it is used.
 
     Args:
         header: Such as ``timeout=5, max=100``.
 
     Returns:
-        Seconds; None when the header gives no time.
+        Seconds; None when the header has no timeout.
     """
     found = _TIMEOUT.search(header)
     if found is None:
@@ -64,9 +64,9 @@ def kept_for(header: str) -> float | None:
 
 
 def ends_after_stream(headers: Mapping[str, str]) -> bool:
-    """Say whether the server will close the connection behind this answer although it does not say so.
+    """Return whether the server will close the connection after this answer without announcing it.
 
     Args:
-        headers: Those of the answer; names without regard to case.
+        headers: The answer's headers, with case-insensitive names.
     """
     return headers.get("Server") in CLOSES_AFTER_STREAMS and "Transfer-Encoding" in headers

@@ -1,4 +1,4 @@
-"""A large body of a request, which is written in pieces."""
+"""A large request body, written in pieces."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import aiohttp
 from localagent_connect_aiohttp.connector import Exchange
 
 SMALL_BODY = 64 * 1024
-"""Bytes up to which a body is written at once."""
+"""The most bytes of a body that are written at once."""
 
 
 class LargeBody(aiohttp.Payload):
-    """A request's body in pieces; says when the last one has been written."""
+    """A request body in pieces; reports when the last piece has been written."""
 
     _autoclose = True
 

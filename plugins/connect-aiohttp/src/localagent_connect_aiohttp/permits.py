@@ -1,4 +1,4 @@
-"""Connection slots: of one instance, and of one instance within the slots of all."""
+"""Connection slots: of one instance, and of one instance within the total of all instances."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections import deque
 
 
 class Permits:
-    """Connection slots of one instance, given out in the order of asking.
+    """Connection slots of one instance, handed out first come, first served.
 
-    A limit of an HTTP client's own does not do: waiting there looks like a connect timeout.
+    An HTTP client's own limit does not work here: waiting for it looks like a connect timeout.
 
     Args:
-        limit: Slots.
+        limit: The number of slots.
 
     Attributes:
-        waited: Seconds that all who had to wait have waited together, those included who gave up.
+        waited: Total seconds that requests have waited for a slot, including those that gave up.
     """
 
     __slots__ = ("_free", "_waiting", "limit", "waited")
@@ -28,16 +28,16 @@ class Permits:
 
     @property
     def used(self) -> int:
-        """Slots that are taken now."""
+        """The number of slots in use."""
         return self.limit - self._free
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for a slot."""
+        """The number of requests that wait for a slot."""
         return len(self._waiting)
 
     def take(self) -> bool:
-        """Take a slot if one is free and nobody waits."""
+        """Take a slot if one is free and no request waits; return whether it was taken."""
         if self._free > 0 and not self._waiting:
             self._free -= 1
             return True
@@ -53,16 +53,16 @@ class Permits:
             await future
         except asyncio.CancelledError:
             if not future.cancelled():
-                # The slot came in the same turn of the loop as the cancellation. A subclass may give back more.
+                # The slot arrived in the same iteration of the loop as the cancellation. A subclass may return more.
                 Permits.give(self)
-            elif future in self._waiting:  # ``give`` may have passed it over by now
+            elif future in self._waiting:  # ``give`` may have skipped it by now
                 self._waiting.remove(future)
             raise
         finally:
             self.waited += loop.time() - began
 
     def give(self) -> None:
-        """Give a slot back, or hand it to the caller that has waited longest."""
+        """Return a slot, or hand it to the request that has waited longest."""
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
@@ -72,13 +72,13 @@ class Permits:
 
 
 class PoolPermits(Permits):
-    """Connection slots of one instance, within the slots of all.
+    """Connection slots of one instance, within the total of all instances.
 
-    Who waits, waits for the instance first: a full instance never blocks another one.
+    A request waits for the instance first, so a full instance never blocks another one.
 
     Args:
-        limit: Slots of the instance.
-        total: The slots of all instances.
+        limit: The number of slots of the instance.
+        total: The slots of all instances together.
     """
 
     __slots__ = ("_behind", "_total")
@@ -90,16 +90,16 @@ class PoolPermits(Permits):
 
     @property
     def used(self) -> int:
-        """Slots that are taken now, of both."""
+        """The number of slots in use, taken from both."""
         return super().used - self._behind
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for a slot, of either."""
+        """The number of requests that wait for a slot of either."""
         return super().waiting + self._behind
 
     def take(self) -> bool:
-        """Take a slot of both if they are free and nobody waits."""
+        """Take a slot of both if they are free and no request waits; return whether they were taken."""
         if not super().take():
             return False
         if self._total.take():
@@ -126,6 +126,6 @@ class PoolPermits(Permits):
             self.waited += clock() - began
 
     def give(self) -> None:
-        """Give a slot of both back."""
+        """Return a slot of both."""
         super().give()
         self._total.give()

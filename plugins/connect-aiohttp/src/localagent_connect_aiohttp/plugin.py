@@ -1,4 +1,4 @@
-"""The plugin: a transport for every instance that no other plugin brings one for."""
+"""The plugin: provides a transport for every instance that has none from another plugin."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AiohttpConnectPlugin(Plugin):
-    """Brings the default transport, as the last of all plugins that bring one."""
+    """Provides the default transport, after all other plugins that provide one."""
 
     name = "connect-aiohttp"
     settings_class = AiohttpConnectSettings
@@ -41,15 +41,15 @@ class AiohttpConnectPlugin(Plugin):
 
     @hookimpl(after="*", must=True)
     async def connect(self, instance: Instance) -> AiohttpTransport:
-        """Bring the transport of an instance."""
+        """Return the transport of an instance."""
         return self._transport(instance)
 
     def figures(self) -> dict[str, PoolStats]:
-        """Return how the connections of each instance are used, by its id."""
+        """Return the connection statistics of each instance, by its id."""
         return {instance.id: transport.stats() for instance, transport in self._transports.items()}
 
     def remarks(self, settings: Settings) -> Iterator[str]:
-        """Say how connections of each provider are kept."""
+        """Report how connections of each provider are kept."""
         for name, provider in settings.providers.items():
             profile = self.settings.profile(name, provider.type, provider.pool)
             yield f"{name} has at most {profile.limit} connections at a time, kept idle for {profile.keepalive:g} s."

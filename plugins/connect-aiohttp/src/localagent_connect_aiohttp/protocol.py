@@ -1,4 +1,4 @@
-"""aiohttp's end of a connection, made strict about heads; a broken body never leaves its reader waiting."""
+"""aiohttp's client protocol, made strict about heads; a broken body never leaves its reader waiting."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class MisframedError(aiohttp.ClientError):
 
 
 class StrictProtocol(ResponseHandler):
-    """Looks at the bytes of an answer's head before aiohttp's parser does, which is lenient to servers."""
+    """Checks the bytes of an answer's head before aiohttp's lenient parser reads them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._head: bytes | None = None  # what has come of the head of the answer that is awaited
+        self._head: bytes | None = None  # the part of the awaited answer's head received so far
 
     def set_response_params(self, **params: object) -> None:
-        """Await an answer; see aiohttp's ``ResponseHandler``."""
+        """Prepare for an answer; see aiohttp's ``ResponseHandler``."""
         self._head = b""
         super().set_response_params(**params)  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
-        """Hand bytes to the parser, unless they belong to a head that breaks a rule."""
+        """Pass bytes to the parser, unless they belong to a head that breaks a rule."""
         if self._head is not None:
             error = self._look_at(self._head + data)
             if error is not None:
@@ -40,10 +40,10 @@ class StrictProtocol(ResponseHandler):
         super().data_received(data)
 
     def _look_at(self, data: bytes) -> HttpProcessingError | None:
-        """Return the error of a head that breaks a rule."""
+        """Return the error if the head breaks a rule."""
         if not data:
             return None
-        if not data.startswith(b"H"):  # llhttp would take RTSP, and skip empty lines
+        if not data.startswith(b"H"):  # llhttp would accept RTSP, and skip empty lines
             self._head = None
             return BadStatusLine("no status line")
         end = end_of_heads(data)
@@ -53,7 +53,7 @@ class StrictProtocol(ResponseHandler):
         return None
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        """End the answer with an error, also for the reader of its body: aiohttp forgets it when chunks are broken."""
+        """End the answer with an error, also for the body's reader, whom aiohttp forgets when chunks are broken."""
         super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
         payload = self._payload
         if isinstance(exc, HttpProcessingError) and payload is not None and payload.exception() is None:

@@ -16,14 +16,14 @@ Spawn: TypeAlias = Callable[[Coroutine[Any, Any, None], str], None]
 
 
 class ReadyConnections:
-    """Opens connections of one instance beside the path of requests, within its limits.
+    """Opens connections of one instance in the background, within its limits.
 
     Args:
         prepare: Opens a connection to an address and keeps it.
         permits: The instance's connection slots.
-        idle: Tells how many connections wait for a request.
-        spawn: Runs work in the background.
-        timeout: Seconds after which an opening is given up.
+        idle: Returns the number of idle connections.
+        spawn: Runs a coroutine in the background.
+        timeout: Seconds after which an attempt to open a connection is given up.
     """
 
     def __init__(
@@ -43,15 +43,15 @@ class ReadyConnections:
         self._stopped = False
 
     def open(self, count: int, address: URL) -> None:
-        """Open connections, so many at a time."""
+        """Open connections, at most ``count`` at a time."""
         for _ in range(count - self._opening):
             work = self._open_one(address)
             self._spawn(work, "open a connection")
-            if inspect.getcoroutinestate(work) != inspect.CORO_CLOSED:  # it is when there was too much else to do
+            if inspect.getcoroutinestate(work) != inspect.CORO_CLOSED:  # ``spawn`` closes it when too much work runs
                 self._opening += 1
 
     def stop(self) -> None:
-        """Open no further ones."""
+        """Stop opening connections."""
         self._stopped = True
 
     async def _open_one(self, address: URL) -> None:
@@ -66,10 +66,10 @@ class ReadyConnections:
             async with asyncio.timeout(self._timeout):
                 await self._prepare(address)
         except (LocalAgentError, TimeoutError):
-            return  # counted; the request that needs a connection says why there is none
+            return  # counted; the request that needs a connection reports the reason
         finally:
             self._permits.give()
 
     def _has_room(self) -> bool:
-        """Say whether there may be one more connection; the last that may be is left to a request."""
+        """Return whether one more connection is allowed; the last free one is left to a request."""
         return self._permits.used + self._idle() + 1 < self._permits.limit

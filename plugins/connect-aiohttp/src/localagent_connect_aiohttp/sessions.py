@@ -33,16 +33,16 @@ USER_AGENT = "localagent"
 class Sessions:
     """The aiohttp session of one transport, and its connections.
 
-    It is made when first needed, and made again in a forked child, where the parent's sockets are left alone.
+    The session is created when first needed, and again in a forked child, which leaves the parent's sockets alone.
 
     Args:
-        resolver: Resolves names; None means the system's.
-        dns_ttl: Seconds that the address of a name is remembered; a failure to connect ends it at once.
+        resolver: Resolves names; None means the system's resolver.
+        dns_ttl: Seconds that the address of a name is cached; a failure to connect drops it at once.
 
     Attributes:
-        counts: What became of its connections so far.
+        counts: Connection counts so far.
         keepalive: Seconds that an idle connection is kept.
-        on_opening: Told the address when a request opens a connection because no kept one will do.
+        on_opening: Called with the address when a request opens a connection because no idle one can be used.
     """
 
     def __init__(self, *, resolver: AbstractResolver | None = None, dns_ttl: float = 30.0) -> None:
@@ -79,39 +79,39 @@ class Sessions:
             raise_for_status=False,
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         )
-        # aiohttp repeats a GET itself when a kept connection breaks; what is repeated is decided above transports.
+        # aiohttp repeats a GET itself when a kept connection breaks; transports do not decide about retries.
         session._retry_connection = False
         return session
 
     def _mine(self) -> Connector | None:
-        """Return the connector, unless it is the one of a parent process."""
+        """Return the connector, unless it belongs to a parent process."""
         return self._connector if self._forks == Forks.count else None
 
     def keep_for(self, seconds: float) -> None:
-        """Keep idle connections for this long from now on, also those that are idle now."""
+        """Keep idle connections for this many seconds from now on, including those that are idle now."""
         self.keepalive = seconds
         if (connector := self._mine()) is not None:
             connector.keep_for(seconds)
 
     def idle(self) -> int:
-        """Return how many connections wait for the next request."""
+        """Return the number of idle connections."""
         connector = self._mine()
         return connector.idle() if connector is not None else 0
 
     def drop_idle(self) -> None:
-        """Close the connections that wait for the next request."""
+        """Close the idle connections."""
         if (connector := self._mine()) is not None:
             connector.drop_idle()
 
     async def prepare(self, address: URL, tls: ssl.SSLContext | bool) -> None:
-        """Have a connection ready for the next request: connected, TLS included, nothing sent.
+        """Open a connection for the next request, including the TLS handshake, without sending anything.
 
         Args:
-            address: Where to.
-            tls: Whom to trust, as aiohttp has it.
+           address: The address to connect to.
+           tls: The TLS context, or True for the system's authorities, as in aiohttp.
 
         Raises:
-            aiohttp.ClientError: There is none to be had.
+           aiohttp.ClientError: The connection could not be opened.
         """
         session = self.get()
         assert self._connector is not None

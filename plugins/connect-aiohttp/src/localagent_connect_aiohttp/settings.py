@@ -1,4 +1,4 @@
-"""The plugin's settings, and the profile that holds for an instance."""
+"""The plugin's settings, and the pool profile of a provider."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class AiohttpConnectSettings:
     """``[plugins.connect-aiohttp]``.
 
     Attributes:
-        limit: The most connections at a time, of all instances together; left out, there is no such limit.
-        profiles: How connections are kept, by the name of a provider or of a type; others stay as they are.
-        warm: Connections that are opened at the start, for every instance.
-        spare: Connections that are opened beyond those that are needed while load rises.
-        connect: Seconds after which an opening of ``warm`` or ``spare`` is given up.
-        resolve_every: Seconds that the address of a name is remembered; a failure to connect ends it at once.
+        limit: The maximum number of connections at a time, over all instances; unset means no limit.
+        profiles: How connections are kept, by the name of a provider or of a type; unset fields keep their value.
+        warm: Connections opened at startup for every instance.
+        spare: Extra connections opened while load rises.
+        connect: Seconds after which an attempt to open a ``warm`` or ``spare`` connection is given up.
+        resolve_every: Seconds that the address of a host name is cached; a failure to connect drops it at once.
     """
 
     limit: Count | None = None
@@ -33,8 +33,8 @@ class AiohttpConnectSettings:
 
         Args:
             provider: The provider's name.
-            kind: Its type's name.
-            pool: Its own profile: what its type brings, and what its settings choose. What they choose wins.
+            kind: The name of the provider's type.
+            pool: The provider's own profile: the defaults of its type, and its own settings, which win.
         """
         given = self.profiles.get(provider) or self.profiles.get(kind)
         return pool if given is None else pool.over(given.over(pool))

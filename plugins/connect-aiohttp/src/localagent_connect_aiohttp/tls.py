@@ -1,4 +1,4 @@
-"""Whom to trust: TLS contexts of PEM files, made again when a file changes."""
+"""TLS contexts that trust the authorities of a PEM file, created again when the file changes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _made: dict[Path, tuple[_Stamp, ssl.SSLContext]] = {}
 
 
 def tls_context(authority: Path) -> ssl.SSLContext:
-    """Return the context that trusts the authorities of a PEM file as it is now, and nobody else.
+    """Return a context that trusts the authorities in the current content of a PEM file, and no others.
 
-    As long as the file does not change it is the same context. Looking costs one ``stat``, so ask for every connection.
+    The same context is returned until the file changes. A check costs one ``stat``, so call this for every connection.
 
     Raises:
-        SettingsError: The file cannot be read, or holds no certificate.
+        SettingsError: The file cannot be read, or contains no certificate.
     """
     try:
         stamp = _stamp(authority)
@@ -29,13 +29,13 @@ def tls_context(authority: Path) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(authority))
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"The certificate authorities in {authority} cannot be read: {error.strerror or error}.",
-                            hint="Name a PEM file.") from None  # fmt: skip
+                            hint="Set authority to a PEM file.") from None  # fmt: skip
     context.set_alpn_protocols(["http/1.1"])
     _made[authority] = stamp, context
     return context
 
 
 def _stamp(file: Path) -> _Stamp:
-    """Return what changes with the content of a file, also where another one takes its place."""
+    """Return values that change with the content of a file, also when another file replaces it."""
     found = file.stat()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -1,6 +1,6 @@
 """The transport of one instance, on aiohttp.
 
-aiohttp's own time limits are not used. The call's timer cancels the task, and the phase says which clock it was.
+aiohttp's own timeouts are not used. The call's timer cancels the task, and the phase shows which timeout expired.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _DEFAULTS = AiohttpConnectSettings()
 
 
 class AiohttpTransport:
-    """Sends requests to one instance over connections of its own; see ``localagent.Transport``.
+    """Sends requests to one instance over its own connections; see ``localagent.Transport``.
 
     Args:
         instance: The instance.
-        keep_to: Size limits of answers, and whom to trust.
+        keep_to: Size limits of answers, and the trusted authorities.
         settings: The plugin's settings, in which the instance's pool profile is looked up.
-        sessions: Make its connections; None makes new ones. The transport closes them.
-        total: The connection slots of all instances; None means that only the instance's own limit holds.
-        spawn: Runs work beside the path of a request (``Core.spawn``). Without it no connection is opened before a
-            request needs it.
+        sessions: Opens its connections; None creates one. The transport closes it.
+        total: The connection slots of all instances; None means that only the instance's own limit applies.
+        spawn: Runs a coroutine in the background (``Core.spawn``). Without it no connection is opened before a request
+           needs it.
 
     Attributes:
         profile: How connections are kept.
@@ -79,7 +79,7 @@ class AiohttpTransport:
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> HttpAnswer:
-        """Send a request and return when the head of the answer has come; see ``Transport.send``."""
+        """Send a request and return once the head of the answer has arrived; see ``Transport.send``."""
         permits = self.permits
         if not permits.take():
             phases.enter("pool")
@@ -122,43 +122,43 @@ class AiohttpTransport:
         except (aiohttp.ClientError, OSError) as error:
             trouble = translated(error, reused=exchange.reused)
             if trouble.advice.stale:
-                self._sessions.drop_idle()  # the others may be closed just as well
-        except ValueError:  # aiohttp's own check; its message may show what must not be shown
-            trouble = SettingsError("A header or the address of the request holds characters that HTTP forbids.",
+                self._sessions.drop_idle()  # the others may be closed, too
+        except ValueError:  # aiohttp's own check; its message may contain secrets
+            trouble = SettingsError("A header or the address of the request contains characters that HTTP forbids.",
                                     hint="Check the keys and headers of the provider for line breaks.")  # fmt: skip
         except asyncio.CancelledError:
             abort(exchange.transport)
             raise
         finally:
             current.reset(token)
-        # Outside the handler: aiohttp's exceptions carry the request's headers, and must not be linked to ours.
+        # Outside the handler: aiohttp's exceptions hold the request's headers, and must not be chained to ours.
         raise trouble
 
     def _trusted(self) -> ssl.SSLContext | bool:
-        """Return whom to trust now, as aiohttp has it."""
+        """Return the TLS context to use now, as aiohttp's ``ssl`` argument."""
         return True if self._authority is None else tls_context(self._authority)
 
     def _make_room(self) -> None:
-        """Close kept connections, if a new one would be one too many."""
+        """Close idle connections if a new one would exceed the limit."""
         if self.permits.used + self._sessions.idle() > self.permits.limit:
             self._sessions.drop_idle()
 
     def _heed(self, response: aiohttp.ClientResponse) -> None:
-        """Keep the connection of an answer no longer than its server does."""
+        """Keep the connection of an answer no longer than its server keeps it."""
         if (offered := response.headers.get("Keep-Alive", "")) != self._offered:
             self._keep_no_longer(offered)
         if ends_after_stream(response.headers):
             self._leave(response)
 
     def _leave(self, response: aiohttp.ClientResponse) -> None:
-        """Keep the connection of an answer no longer than the answer lasts."""
-        if response.connection is None:  # all of the answer came with its head, so the connection is kept already
+        """Close the connection of an answer when the answer ends."""
+        if response.connection is None:  # the whole answer arrived with its head, so the connection is already idle
             self._sessions.drop_idle()
         elif response.connection.protocol is not None:
             response.connection.protocol.force_close()
 
     def _keep_no_longer(self, offered: str) -> None:
-        """Keep idle connections for less time than the server says that it keeps them."""
+        """Keep idle connections for less time than the server announces in ``Keep-Alive``."""
         self._offered = offered
         seconds = kept_for(offered)
         if seconds is not None and seconds < self.keepalive:
@@ -166,11 +166,11 @@ class AiohttpTransport:
 
     @property
     def keepalive(self) -> float:
-        """Seconds that an idle connection is kept: those of the profile, or fewer when the server says so."""
+        """Seconds that an idle connection is kept: the profile's value, or less if the server announced less."""
         return self._sessions.keepalive
 
     def stats(self) -> PoolStats:
-        """Return how connections are used."""
+        """Return the connection statistics."""
         permits, counts = self.permits, self._sessions.counts
         return PoolStats(
             permits.used, self._sessions.idle(), permits.waiting, permits.limit,
@@ -178,28 +178,28 @@ class AiohttpTransport:
         )  # fmt: skip
 
     def _load_rises(self, address: URL) -> None:
-        """Open more connections than the one that a request opens now; not where the request is alone."""
+        """Open spare connections when a request opens one, unless it is the only request."""
         if self.permits.used > 1:
             self.make_ready(self._spare, address)
 
     def make_ready(self, count: int, address: URL | None = None) -> None:
-        """Open connections beside the path of requests, if the limits leave room for them.
+        """Open connections in the background, if the limits leave room for them.
 
         Args:
-            count: How many may be on their way at a time.
-            address: Where to; None means the instance's own address.
+           count: How many may be opening at a time.
+           address: The address to connect to; None means the instance's own address.
         """
         if self._ready is not None:
             self._ready.open(count, address or self._address)
 
     async def prepare(self, address: URL) -> None:
-        """Have a connection ready for the next request: connected, TLS included, nothing sent.
+        """Open a connection for the next request, including the TLS handshake, without sending anything.
 
         Args:
-            address: Where to.
+           address: The address to connect to.
 
         Raises:
-            ConnectFailed: There is none to be had.
+           ConnectFailed: The connection could not be opened.
         """
         try:
             await self._sessions.prepare(address, self._trusted())
