@@ -77,7 +77,7 @@ async def test_an_instance_that_moves_takes_no_old_connection() -> None:
 
 
 async def test_who_speaks_unasked_is_left() -> None:
-    """Bytes on an idle connection are not an answer to what comes next."""
+    """Bytes on an idle connection are not taken as the answer to the next request."""
     talks = (ReadRequest(), Send(answer(200, b"good")), Hold(10.0), Send(answer(200, b"unasked")), Stall())
     async with FaultServer([talks, GOOD]) as server, fast() as transport:
         await fetch(transport, server.url)

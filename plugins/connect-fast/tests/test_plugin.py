@@ -45,7 +45,7 @@ def test_it_remarks_what_it_leaves() -> None:
     provider = {"type": "openai", "instances": ["http://a.test"]}
     settings = Settings.from_mapping({"providers": {"slow": provider, "quick": provider}})
     plugin = FastConnectPlugin(FastConnectSettings(leave=("slow",)))
-    assert list(plugin.remarks(settings)) == ["leaves slow to other transports, as its settings say."]
+    assert list(plugin.remarks(settings)) == ["leaves slow to other transports, because the setting leave names it."]
     assert list(FastConnectPlugin().remarks(settings)) == []
 
 

@@ -107,11 +107,11 @@ class Sessions:
         """Open a connection for the next request, including the TLS handshake, without sending anything.
 
         Args:
-           address: The address to connect to.
-           tls: The TLS context, or True for the system's authorities, as in aiohttp.
+            address: The address to connect to.
+            tls: The TLS context, or True for the system's authorities, as in aiohttp.
 
         Raises:
-           aiohttp.ClientError: The connection could not be opened.
+            aiohttp.ClientError: The connection could not be opened.
         """
         session = self.get()
         assert self._connector is not None

@@ -42,7 +42,7 @@ class AiohttpTransport:
         sessions: Opens its connections; None creates one. The transport closes it.
         total: The connection slots of all instances; None means that only the instance's own limit applies.
         spawn: Runs a coroutine in the background (``Core.spawn``). Without it no connection is opened before a request
-           needs it.
+            needs it.
 
     Attributes:
         profile: How connections are kept.
@@ -186,8 +186,8 @@ class AiohttpTransport:
         """Open connections in the background, if the limits leave room for them.
 
         Args:
-           count: How many may be opening at a time.
-           address: The address to connect to; None means the instance's own address.
+            count: How many may be opening at a time.
+            address: The address to connect to; None means the instance's own address.
         """
         if self._ready is not None:
             self._ready.open(count, address or self._address)
@@ -196,10 +196,10 @@ class AiohttpTransport:
         """Open a connection for the next request, including the TLS handshake, without sending anything.
 
         Args:
-           address: The address to connect to.
+            address: The address to connect to.
 
         Raises:
-           ConnectFailed: The connection could not be opened.
+            ConnectFailed: The connection could not be opened.
         """
         try:
             await self._sessions.prepare(address, self._trusted())

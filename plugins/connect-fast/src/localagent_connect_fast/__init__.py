@@ -1,4 +1,4 @@
-"""A transport for the hot path: HTTP/1.1 over asyncio protocols, parsed by llhttp."""
+"""A transport that uses little CPU: HTTP/1.1 over asyncio protocols, parsed by llhttp."""
 
 from localagent_connect_fast.plugin import FastConnectPlugin
 from localagent_connect_fast.resolving import Resolver

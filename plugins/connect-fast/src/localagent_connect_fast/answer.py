@@ -1,4 +1,4 @@
-"""An answer: what its connection has read of it, and what its reader waits for."""
+"""An answer: the bytes that its connection has read, and what its reader waits for."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from localagent_connect_fast.headers import Headers
 if TYPE_CHECKING:
     from localagent_connect_fast.connection import Connection
 
-MARK = 128 * 1024  # bytes that wait for a reader, above which the connection is not read further
+MARK = 128 * 1024  # bytes that wait for a reader; above this, reading from the connection pauses
 _NONE = Headers([])
 
 
 class FastAnswer:
-    """An answer whose head has come; see ``localagent.records.transport.HttpAnswer``.
+    """An answer whose head was received; see ``localagent.records.transport.HttpAnswer``.
 
-    The reader waits in ``waiter``, which the connection wakes once a read, and only when there is enough.
+    The reader waits for ``waiter``, which the connection wakes at most once per read, and only when there is enough.
 
     Attributes:
-        status: The status; 0 before the head has come.
+        status: The status; 0 before the head has arrived.
         headers: The headers.
-        connection: Where it comes from, until it is complete, broken or aborted.
-        slot: What is given back when the connection is.
-        inflater: What decompresses the body, if need be.
-        complete: Whether all of it was received.
-        error: What broke it.
-        parts: What was received and not read.
-        size: The bytes in ``parts``.
-        wanted: Bytes for which the reader waits.
-        mark: Bytes above which reading from the connection pauses.
-        waiter: The reader.
+        connection: Its connection, until the answer is complete, broken or aborted.
+        slot: The connection slot, which is returned together with the connection.
+        inflater: Decompresses the body; None if it is not compressed.
+        complete: Whether the whole answer was received.
+        error: The error that ended it.
+        parts: Chunks that were received and not yet read.
+        size: The number of bytes in ``parts``.
+        wanted: The number of bytes that the reader waits for.
+        mark: The number of bytes above which reading from the connection pauses.
+        waiter: The future that the reader waits for.
     """
 
     __slots__ = ("_caps", "complete", "connection", "error", "headers", "inflater", "mark", "parts", "size", "slot",
@@ -60,7 +60,7 @@ class FastAnswer:
 
     @property
     def ended(self) -> bool:
-        """Whether the body was read to its end and the connection given back."""
+        """Whether the body was read to its end and the connection returned."""
         return self.complete and not self.parts and (self.inflater is None or self.inflater.finished)
 
     async def read(self, cap: int | None = None) -> bytes:
@@ -119,7 +119,7 @@ class FastAnswer:
         return data
 
     async def _turn(self) -> None:
-        """Let others run where nothing is waited for: decompressing a MiB takes milliseconds."""
+        """Let other tasks run where nothing else yields: decompressing 1 MiB takes milliseconds."""
         try:
             await asyncio.sleep(0)
         except BaseException:  # a cancellation: the reader may not come back to clean up
@@ -127,7 +127,7 @@ class FastAnswer:
             raise
 
     async def _received(self, wanted: int) -> None:
-        """Wait until so many bytes were received, or no more will be."""
+        """Wait until ``wanted`` bytes were received, or no more will arrive."""
         self.wanted, self.mark = wanted, max(wanted, MARK)
         while self.connection is not None and self.size < wanted:
             self.waiter = self.connection.loop.create_future()
@@ -138,7 +138,7 @@ class FastAnswer:
                 raise
 
     def _taken(self) -> bytes:
-        """Return all that waits."""
+        """Return all unread bytes."""
         parts = self.parts
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
@@ -154,10 +154,10 @@ class FastAnswer:
             waiter.set_result(None)
 
     def leave(self, error: LocalAgentError | None) -> None:
-        """Take note that the connection has nothing more for this answer, because it is complete or because it broke.
+        """Detach from the connection, because the answer is complete or failed.
 
         Args:
-            error: What broke it; None when it is complete.
+            error: The error; None when the answer is complete.
         """
         self.connection = None
         self.error = error
@@ -177,6 +177,6 @@ class FastAnswer:
         self.size = 0
 
     async def aclose(self) -> None:
-        """Give the connection back when the body was read to its end, close it otherwise."""
+        """Return the connection if the body was read to its end; close it otherwise."""
         if not self.ended:
             self.abort()

@@ -1,4 +1,4 @@
-"""One connection: writes requests, and gives what llhttp reads of the answers to the callers."""
+"""One connection: writes requests, and passes what llhttp parses to the answers."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _H = ord("H")
 
 
 class Connection(asyncio.BufferedProtocol):
-    """A connection; one request at a time.
+    """A connection; carries one request at a time.
 
     Args:
-        origin: Where it leads to.
-        pool: Where it belongs.
+        origin: The server that it connects to.
+        pool: The pool that it belongs to.
 
     Attributes:
-        kept_since: Time of the loop's clock at which it was last given back.
-        reused: Whether it had served before the request that is under way.
-        heard: Whether a byte of the answer to the last request came; an interim answer does not count.
+        kept_since: Time by the loop's clock at which it was last returned to the pool.
+        reused: Whether it had served a request before the current one.
+        heard: Whether a byte of the answer to the last request has arrived; interim answers do not count.
         broken: Whether the peer has ended it.
-        reading_paused: Whether nothing is read, because nobody reads what was.
+        reading_paused: Whether reading is paused until the reader catches up.
     """
 
     def __init__(self, origin: Origin, pool: Pool) -> None:
@@ -65,10 +65,10 @@ class Connection(asyncio.BufferedProtocol):
     # Requests
 
     async def exchange(self, answer: FastAnswer, head: Head, body: bytes | None, phases: PhaseTimer) -> None:
-        """Send a request; returns when the head of the answer has come.
+        """Send a request; return once the head of the answer has arrived.
 
         Raises:
-            LocalAgentError: It did not come, or cannot be read.
+            LocalAgentError: The head did not arrive, or is not valid.
         """
         self._ready()
         self._answer = answer
@@ -87,12 +87,12 @@ class Connection(asyncio.BufferedProtocol):
                 raise answer.error
             if b"content-encoding" in answer.headers.fields:
                 answer.inflater = inflater_for(self._encodings)
-        except BaseException:  # a cancellation, an error of ours: the connection is in the middle of something
+        except BaseException:  # a cancellation or an internal error: the connection is in an unknown state
             answer.abort()
             raise
 
     async def _write(self, answer: FastAnswer, head: Head, body: bytes) -> None:
-        """Write a large body, until it is written or an answer comes that did not wait for its end."""
+        """Write a large body, until it is written or an answer arrives before its end."""
         self._transport.write(b"%bContent-Length: %d\r\n\r\n" % (head.start, len(body)))
         view = memoryview(body)
         for start in range(0, len(view), PIECE):
@@ -100,29 +100,29 @@ class Connection(asyncio.BufferedProtocol):
                 answer.waiter = waiter = self.loop.create_future()
                 await waiter
             if answer.status or answer.error is not None:
-                self._writing_paused = True  # for good: what is missing will never be written
+                self._writing_paused = True  # for good: the rest will never be written
                 return
             self._transport.write(view[start : start + PIECE])
         while self._writing_paused and not answer.status and answer.error is None:
             answer.waiter = waiter = self.loop.create_future()
             await waiter
 
-    # What asyncio tells
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is not one by class
-        # Paused whenever anything is not written yet: so it is known, at no cost, whether a request is on its way.
-        # asyncio's TLS compares differently, and would be paused all the time with 0.
+        """Set up the connection."""
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's class does not inherit from it
+        # Paused whenever any byte is unwritten, which shows at no cost whether a request is fully written.
+        # asyncio's TLS compares differently, and with 0 would be paused all the time.
         transport.set_write_buffer_limits(high=1 if self.origin.tls else 0, low=0)
         self._pool.made(self)
 
     def pause_writing(self) -> None:
-        """Note that something is not written yet."""
+        """Note that some bytes are not written yet."""
         self._writing_paused = True
 
     def resume_writing(self) -> None:
-        """Go on writing, unless it was given up."""
+        """Continue writing, unless it was given up."""
         answer = self._answer
         if answer is not None and answer.status:
             return
@@ -131,25 +131,25 @@ class Connection(asyncio.BufferedProtocol):
             answer.wake()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Say where to put what is read."""
+        """Return the buffer for received bytes."""
         return self._buffer
 
     def buffer_updated(self, size: int) -> None:
-        """Parse; then wake the reader, if this was what it waits for."""
+        """Parse the received bytes; wake the reader if it has enough now."""
         answer, parser = self._answer, self._parser
         if answer is None or parser is None:
-            self.abort()  # nobody has asked for anything
+            self.abort()  # no request was sent
             return
         if not self.heard:
             self.heard = True
-            if self._buffer[0] != _H:  # llhttp would take RTSP, too
+            if self._buffer[0] != _H:  # llhttp would accept RTSP, too
                 self.give_up(no_http(begun=False))
                 return
         self._quiet += size
         try:
             parser.feed_data(self._buffer[:size])
         except HttpParserError as error:
-            self.give_up(no_http(begun=_has_begun(error)))  # also for what stands behind a complete answer
+            self.give_up(no_http(begun=_has_begun(error)))  # also for bytes after a complete answer
             return
         if self._complete:
             self._finish(answer)
@@ -159,7 +159,7 @@ class Connection(asyncio.BufferedProtocol):
             self._enough(answer)
 
     def _enough(self, answer: FastAnswer) -> None:
-        """Wake the reader; read no further while too much waits for it."""
+        """Wake the reader; pause reading while too many bytes wait for it."""
         if answer.size >= answer.mark and not self.reading_paused:
             self.reading_paused = True
             self._transport.pause_reading()
@@ -167,12 +167,12 @@ class Connection(asyncio.BufferedProtocol):
             answer.wake()
 
     def eof_received(self) -> None:
-        """Nothing more will come."""
+        """Handle the end of the peer's data."""
         self._gone(None)
         self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """End."""
+        """Handle the end of the connection."""
         self._gone(error)
         self._pool.lost(self)
         self._parser = None
@@ -192,10 +192,10 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self.give_up(cut_head() if self.heard and error is None else closed(stale=self.reused and not self.heard))
 
-    # What llhttp tells
+    # Called by llhttp
 
     def on_message_begin(self) -> None:
-        """Note when something follows the answer."""
+        """Note if a message follows the answer."""
         if self._complete:
             self._more = True
 
@@ -204,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
         check_reason(reason)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; what comes as a trailer is counted, and given to nobody."""
+        """Keep a header; trailers are counted and otherwise ignored."""
         self._pairs.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -217,7 +217,7 @@ class Connection(asyncio.BufferedProtocol):
         headers = checked(self._pairs, parser.get_http_version(), status, self._quiet)
         if status < 200:
             self._pairs = []
-            self.heard = False  # of the answer itself
+            self.heard = False  # nothing of the final answer yet
             return
         self._headers = len(self._pairs)
         if b"transfer-encoding" in headers.fields:
@@ -231,7 +231,7 @@ class Connection(asyncio.BufferedProtocol):
         answer.status = status
 
     def on_body(self, data: bytes) -> None:
-        """Keep a part of the body."""
+        """Keep a piece of the body."""
         answer = self._answer
         if answer is not None and not self._complete:
             self._quiet = 0
@@ -249,7 +249,7 @@ class Connection(asyncio.BufferedProtocol):
             self._keep = self._parser.should_keep_alive() and not ends
 
     def _be_lenient(self, lenient: bool) -> None:
-        """Read chunks and trailers as aiohttp does: what is odd there cannot be mistaken, and real servers send it."""
+        """Read chunks and trailers as leniently as aiohttp: real servers send odd ones, and they are not ambiguous."""
         self._lenient = lenient
         if self._parser is not None:
             self._parser.set_dangerous_leniencies(
@@ -258,10 +258,10 @@ class Connection(asyncio.BufferedProtocol):
                 lenient_spaces_after_chunk_size=lenient,
             )
 
-    # How it ends
+    # The end
 
     def _finish(self, answer: FastAnswer) -> None:
-        """Serve again, if nothing is in doubt; wake the reader."""
+        """Return the connection to the pool if its state is certain, otherwise close it; wake the reader."""
         self._answer = None
         if self._keep and not (self._more or self._writing_paused or self.broken):
             if self.reading_paused:
@@ -272,16 +272,16 @@ class Connection(asyncio.BufferedProtocol):
         answer.leave(None)
 
     def is_stale(self) -> bool:
-        """Say whether it must not be used again; see ``localagent_connect_aiohttp.is_stale``."""
+        """Return whether it must not be used again; see ``localagent_connect_aiohttp.is_stale``."""
         return is_stale(self._transport)
 
     def read_on(self) -> None:
-        """Go on reading."""
+        """Resume reading."""
         self.reading_paused = False
         self._transport.resume_reading()
 
     def give_up(self, error: LocalAgentError) -> None:
-        """Close at once; the reader learns why."""
+        """Close at once; the reader gets the error."""
         answer, self._answer = self._answer, None
         self._transport.abort()
         if answer is not None:

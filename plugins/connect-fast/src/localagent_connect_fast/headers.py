@@ -1,4 +1,4 @@
-"""The headers of an answer: read as bytes, decoded when somebody looks."""
+"""The headers of an answer: kept as bytes, decoded on access."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 
 class Headers(Mapping[str, str]):
-    """Headers whose names compare without case; of a name that is there twice the first value counts.
+    """Headers with case-insensitive names; for a repeated name the first value counts.
 
     Args:
-        pairs: Names and values as they came.
+        pairs: Names and values as received.
     """
 
     __slots__ = ("fields",)

@@ -1,4 +1,4 @@
-"""The heads of requests: made once, for they differ from one request to the next in the body's length alone."""
+"""The heads of requests: built once, because they differ between requests only in the body's length."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEPT = 256
 DEFAULTS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "localagent"}
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-#: How a message is delimited is the transport's own business: two opinions about it are how requests are smuggled.
+#: Only the transport decides how a message is delimited: if two headers disagree, requests can be smuggled.
 _FRAMING = frozenset({"content-length", "transfer-encoding", "upgrade"})
 
 
@@ -21,10 +21,10 @@ class Head:
     """The head of requests with the same method, address and headers.
 
     Attributes:
-        origin: Where they go.
-        headers: The headers, as they were given.
-        start: All of the head that does not depend on the body.
-        bare: The whole head of a request without a body.
+        origin: The server that they are sent to.
+        headers: The headers as given.
+        start: The part of the head that does not depend on the body.
+        bare: The complete head of a request without a body.
     """
 
     __slots__ = ("bare", "headers", "origin", "start")
@@ -39,7 +39,7 @@ class Head:
 
 
 class Heads:
-    """The heads that were made."""
+    """A cache of heads."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Head] = {}
@@ -48,10 +48,10 @@ class Heads:
         """Return the head of a request.
 
         Raises:
-            SettingsError: The address or a header holds what HTTP forbids.
+            SettingsError: The address or a header contains something that HTTP forbids.
         """
         head = self._known.get((method, url))
-        # Compared by what they hold: the caller may have changed the headers since.
+        # Compared by content: the caller may have changed the headers since.
         if head is None or head.headers != headers:
             if len(self._known) >= KEPT:
                 self._known.clear()
@@ -64,7 +64,7 @@ def _target(parts: SplitResult) -> str:
 
 
 def _host(parts: SplitResult) -> str:
-    """Return the host as the address has it, without the port that goes without saying."""
+    """Return the host and port of the address, without the scheme's default port."""
     default = ":443" if parts.scheme == "https" else ":80"
     return parts.netloc.removesuffix(default)
 
@@ -76,8 +76,8 @@ def _lines(headers: Mapping[str, str]) -> list[str]:
         if not _NAME.fullmatch(name) or _FORBIDDEN.search(value):
             raise forbidden()
         if name.lower() in _FRAMING:
-            raise SettingsError(f"The header {name} of the request is the transport's own.",
-                                hint="Take it out of the headers of the provider.")  # fmt: skip
+            raise SettingsError(f"The header {name} is set by the transport and must not be in the request.",
+                                hint="Remove it from the provider's headers.")  # fmt: skip
         if name.lower() != "host":
             lines.append(f"{name}: {value}")
     return lines

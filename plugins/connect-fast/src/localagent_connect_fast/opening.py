@@ -1,4 +1,4 @@
-"""Making connections: names, addresses, TLS."""
+"""Opens connections: names, addresses, TLS."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from localagent_connect_fast.resolving import Addresses, Resolver
 if TYPE_CHECKING:
     P = TypeVar("P", bound=asyncio.BaseProtocol)
 
-NEXT_ADDRESS = 0.25  # seconds until a second address is tried beside the first; RFC 8305, section 5
+NEXT_ADDRESS = 0.25  # seconds until a second address is tried in parallel; RFC 8305, section 5
 
 
 @functools.cache
 def system_tls() -> ssl.SSLContext:
-    """Return the context that trusts the system's authorities; a provider that names a file has one of its own."""
+    """Return the context that trusts the system's authorities; a provider that names a file has its own."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
@@ -32,20 +32,20 @@ def system_tls() -> ssl.SSLContext:
 async def connect(
     origin: Origin, resolver: Resolver, tls: ssl.SSLContext | None, make: Callable[[], P], phases: PhaseTimer
 ) -> P:
-    """Make a connection; every address of the name is tried.
+    """Open a connection; all addresses of the name are tried.
 
     Args:
-        origin: Where to.
+        origin: The server to connect to.
         resolver: Resolves names.
-        tls: Decides whom to trust; None for a plain connection.
-        make: Makes the protocol.
-        phases: Told when a name is being resolved.
+        tls: The TLS context; None for a plain connection.
+        make: Creates the protocol.
+        phases: Notified when a name is being resolved.
 
     Raises:
-        OSError: It could not be made.
+        OSError: The connection could not be opened.
     """
     sock = await _connected(origin, resolver, phases)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a peer that has vanished is noticed some day
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # so that a vanished peer is noticed eventually
     name = origin.host.rstrip(".") if tls is not None else None
     _, protocol = await asyncio.get_running_loop().create_connection(make, sock=sock, ssl=tls, server_hostname=name)
     return protocol
@@ -69,7 +69,7 @@ async def _connected(origin: Origin, resolver: Resolver, phases: PhaseTimer) -> 
 async def _first_of(addresses: Addresses) -> socket.socket:
     try:
         return await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS)
-    except RuntimeError as error:  # uvloop's way to say that a socket cannot be used
+    except RuntimeError as error:  # how uvloop reports that a socket cannot be used
         raise OSError(str(error)) from None
 
 

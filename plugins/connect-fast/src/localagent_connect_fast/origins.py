@@ -1,4 +1,4 @@
-"""Where a request goes, and which addresses the transport speaks to."""
+"""The server that a request is sent to, and which addresses the transport supports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 
 class Origin(NamedTuple):
-    """What a connection leads to."""
+    """The server of a connection."""
 
     host: str
     port: int
@@ -21,7 +21,7 @@ class Origin(NamedTuple):
 
 
 def is_spoken(url: str) -> bool:
-    """Say whether the transport speaks to an address: http or https, a host in ASCII, no user name."""
+    """Return whether the transport supports an address: http or https, a host in ASCII, no user name."""
     if not _PRINTABLE.fullmatch(url):
         return False
     try:
@@ -35,7 +35,7 @@ def split(url: str) -> SplitResult:
     """Split an address.
 
     Raises:
-        SettingsError: It holds characters that HTTP forbids.
+        SettingsError: It contains characters that HTTP forbids.
     """
     if not _PRINTABLE.fullmatch(url):
         raise forbidden()
@@ -43,19 +43,19 @@ def split(url: str) -> SplitResult:
 
 
 def origin_of(parts: SplitResult) -> Origin:
-    """Return where an address leads to.
+    """Return the server of an address.
 
     Raises:
-        SettingsError: It is none of http and https, or holds a user name.
+        SettingsError: It is neither http nor https, or contains a user name.
     """
     if parts.scheme not in ("http", "https") or parts.username is not None or not parts.hostname:
-        raise SettingsError("The address of the request is not plain http or https.")
+        raise SettingsError("The address of the request must be http or https, without a user name.")
     tls = parts.scheme == "https"
     return Origin(parts.hostname, parts.port or (443 if tls else 80), tls)
 
 
 def ip_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the IP address that a host is; None for a name, and for one with a zone."""
+    """Return a host as an IP address; None if it is a name, or an address with a zone."""
     try:
         return ipaddress.ip_address(host) if "%" not in host else None
     except ValueError:
@@ -63,6 +63,6 @@ def ip_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def forbidden() -> SettingsError:
-    """Return the error for characters that HTTP forbids; it does not show them."""
-    return SettingsError("A header or the address of the request holds characters that HTTP forbids.",
+    """Return the error for characters that HTTP forbids; the message does not contain them."""
+    return SettingsError("A header or the address of the request contains characters that HTTP forbids.",
                          hint="Check the keys and headers of the provider for line breaks.")  # fmt: skip

@@ -1,4 +1,4 @@
-"""The plugin: brings a transport for every instance that it can speak to, and says which ones it leaves."""
+"""The plugin: provides a transport for every instance that it supports, and reports the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from localagent_connect_fast.transport import FastTransport
 
 
 class FastConnectPlugin(Plugin):
-    """Brings transports that cost little CPU."""
+    """Provides transports that use little CPU."""
 
     name = "connect-fast"
     settings_class = FastConnectSettings
@@ -33,17 +33,17 @@ class FastConnectPlugin(Plugin):
 
     @hookimpl
     async def connect(self, instance: Instance) -> FastTransport | None:
-        """Bring the transport of an instance; None for one that is left to others."""
+        """Return the transport of an instance; None for one that is left to other plugins."""
         if instance.provider in self.settings.leave or not is_spoken(instance.url):
             return None
         return FastTransport(instance, self._resolver, self.core.connect_settings(instance))
 
     def remarks(self, settings: Settings) -> Iterator[str]:
-        """Say which instances are left to other transports."""
+        """Report which instances are left to other transports."""
         for name, provider in settings.providers.items():
             if name in self.settings.leave:
-                yield f"leaves {name} to other transports, as its settings say."
+                yield f"leaves {name} to other transports, because the setting leave names it."
                 continue
             for place in provider.instances:
                 if not is_spoken(place.url):
-                    yield f"leaves {place.url} of {name} to other transports: it speaks plain http and https only."
+                    yield f"leaves {place.url} of {name} to other transports: it supports only plain http and https."

@@ -1,4 +1,4 @@
-"""The connections of one transport: who may have one, which ones are kept, and what they are used for."""
+"""The connections of one transport: hands them out, keeps idle ones, and counts them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ READ = 64 * 1024
 
 
 class Pool:
-    """Connections of one event loop in one process; the one that was used last is used next.
+    """Connections of one event loop in one process; the most recently used one is used next.
 
     Args:
-        profile: How many there may be, and how long they are kept.
+        profile: The maximum number of connections, and how long they are kept.
 
     Attributes:
-        permits: Slots: one for every request that is on its way, given in the order of asking.
-        forks: Tells the process that the connections belong to.
-        opened: Connections that were made.
-        handshakes: TLS handshakes among these.
-        reused: Requests that were sent over a connection that had served before.
-        failed: Connections that could not be made.
+        permits: Slots, one for each request in flight, handed out first come, first served.
+        forks: Identifies the process that the connections belong to.
+        opened: Number of connections that were opened.
+        handshakes: Number of TLS handshakes among these.
+        reused: Number of requests sent over a connection that had served before.
+        failed: Number of connections that could not be opened.
     """
 
     def __init__(self, profile: PoolProfile) -> None:
@@ -46,15 +46,15 @@ class Pool:
         self._buffer = memoryview(bytearray(READ))
 
     def buffer(self) -> memoryview:
-        """Return where a connection's reads go.
+        """Return the buffer for a connection's reads.
 
-        All connections share one buffer: an event loop fills it and has it parsed before it reads from anybody else.
-        Windows' default loop fills buffers in the background; there each connection has its own.
+        All connections share one buffer: an event loop fills it, and it is parsed before the loop reads from another
+        connection. On Windows the default loop fills buffers in the background, so each connection has its own.
         """
         return self._buffer if sys.platform != "win32" else memoryview(bytearray(READ))
 
     def stats(self) -> PoolStats:
-        """Return the figures of this moment."""
+        """Return the current statistics."""
         return PoolStats(
             active=self.permits.used,
             idle=len(self._idle),
@@ -86,16 +86,16 @@ class Pool:
                 self.reused += 1
                 connection.reused = True
                 return connection
-            connection.abort()  # too old, closed by the server, or the instance has moved
+            connection.abort()  # too old, closed by the server, or the instance has a new address
         return None
 
     def make_room(self) -> None:
-        """Close the kept connection that was used least lately, if a new one would be one too many."""
+        """Close the least recently used idle connection if a new one would exceed the limit."""
         if self._idle and self.permits.used + len(self._idle) > self.permits.limit:
             self._idle.pop(0).abort()
 
     def keep(self, connection: Connection) -> None:
-        """Take a connection back that can serve again."""
+        """Take back a connection that can serve again."""
         if self._closed is not None or self._keepalive <= 0:
             connection.abort()
             return
@@ -105,7 +105,7 @@ class Pool:
             self._reaper = self.loop.call_at(connection.kept_since + self._keepalive, self._reap)
 
     def keep_no_longer(self, seconds: float) -> None:
-        """Keep idle connections for at most this many seconds from now on."""
+        """Keep idle connections for at most this many seconds from now on; never longer than before."""
         if seconds < self._keepalive:
             self._keepalive = seconds
             if self._reaper is not None:
@@ -113,40 +113,40 @@ class Pool:
             self._reap()
 
     def drop_idle(self, origin: Origin) -> None:
-        """Close the kept connections to an origin."""
+        """Close the idle connections to an origin."""
         for connection in [one for one in self._idle if one.origin == origin]:
             self._idle.remove(connection)
             connection.abort()
 
     def _reap(self) -> None:
-        """Close what was kept for too long. The timer is not moved when a connection is used: that would cost more."""
+        """Close connections that were idle for too long. Using one does not move the timer: that would cost more."""
         self._reaper = None
-        now = self.loop.time() + 1e-3  # a loop may call early, by the resolution of its clock
+        now = self.loop.time() + 1e-3  # a loop may call early by the resolution of its clock
         while self._idle and self._idle[0].kept_since + self._keepalive <= now:
             self._idle.pop(0).abort()
         if self._idle:
             self._reaper = self.loop.call_at(self._idle[0].kept_since + self._keepalive, self._reap)
 
     def made(self, connection: Connection) -> None:
-        """Count a connection that is there."""
+        """Count a new connection."""
         self.opened += 1
         self.handshakes += connection.origin.tls
         self._open.add(connection)
 
     def useless(self, connection: Connection) -> None:
-        """Never give this one out again."""
+        """Do not reuse this connection."""
         if connection in self._idle:
             self._idle.remove(connection)
 
     def lost(self, connection: Connection) -> None:
-        """Forget a connection that is closed."""
+        """Forget a closed connection."""
         self.useless(connection)
         self._open.discard(connection)
         if self._closed is not None and not self._open and not self._closed.done():
             self._closed.set_result(None)
 
     async def aclose(self) -> None:
-        """Close all connections; returns when they are closed."""
+        """Close all connections; return once they are closed."""
         if self._reaper is not None:
             self._reaper.cancel()
             self._reaper = None

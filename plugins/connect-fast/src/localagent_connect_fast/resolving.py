@@ -1,4 +1,4 @@
-"""Names to addresses: kept for a while, each name asked for once at a time."""
+"""Resolves names to addresses; results are cached, and concurrent lookups of a name share one query."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from localagent.timing import Forks, resolve_name
 from localagent_connect_fast.origins import ip_of
 
-#: As ``socket.getaddrinfo`` gives them.
+#: As returned by ``socket.getaddrinfo``.
 Addresses: TypeAlias = list[tuple[int, int, int, str, Any]]
 
 _NUMBERS = re.compile(r"[0-9.]+|0[xX][0-9a-fA-FxX.]*")
@@ -20,7 +20,7 @@ class Resolver:
     """Resolves the names of one event loop.
 
     Args:
-        keep: Seconds that the addresses of a name are kept.
+        keep: Seconds that the addresses of a name are cached.
     """
 
     def __init__(self, keep: float = 30.0) -> None:
@@ -30,7 +30,7 @@ class Resolver:
         self._asking: dict[tuple[str, int], asyncio.Task[Addresses]] = {}
 
     def known(self, host: str, port: int) -> Addresses | None:
-        """Return the addresses of a host without asking anybody, or None."""
+        """Return the addresses of a host without a lookup, or None."""
         ip = ip_of(host)
         if ip is not None:
             family, place = (socket.AF_INET, (host, port)) if ip.version == 4 else (socket.AF_INET6, (host, port, 0, 0))
@@ -39,19 +39,19 @@ class Resolver:
         return addresses if asyncio.get_running_loop().time() < until else None
 
     def forget(self, host: str, port: int) -> bool:
-        """Forget the addresses of a name that did not answer; say whether there is anything to ask again."""
+        """Drop the cached addresses of a name that did not answer; return whether there were any."""
         return self._known.pop((host, port), None) is not None
 
     async def resolve(self, host: str, port: int) -> Addresses:
-        """Ask the system; those who ask for the same meanwhile get the same answer.
+        """Look a name up in the system; concurrent calls for the same name get the same result.
 
         Raises:
             OSError: There is no such name.
         """
-        if _NUMBERS.fullmatch(host):  # an IP address in a spelling that hides where it leads
+        if _NUMBERS.fullmatch(host):  # an IP address in a spelling that hides its destination
             raise socket.gaierror(socket.EAI_NONAME, "not an address")
         if self._forks != Forks.count:
-            self._forks, self._asking = Forks.count, {}  # the parent's event loop goes on with these, not ours
+            self._forks, self._asking = Forks.count, {}  # these belong to the parent's event loop
         key = host, port
         task = self._asking.get(key)
         if task is None:
@@ -68,7 +68,7 @@ class Resolver:
             self._known[key] = done.get_loop().time() + self._keep, done.result()
 
     async def aclose(self) -> None:
-        """Ask no longer."""
+        """Stop all lookups."""
         if self._forks == Forks.count and (tasks := list(self._asking.values())):
             for task in tasks:
                 task.cancel()

@@ -12,8 +12,8 @@ class FastConnectSettings:
     """``[plugins.connect-fast]``.
 
     Attributes:
-        leave: Names of providers whose instances are left to other transports.
-        resolve_every: Seconds that the addresses of a name are used before it is resolved again.
+        leave: Names of providers whose instances use another transport.
+        resolve_every: Seconds that the addresses of a host name are cached.
     """
 
     leave: tuple[str, ...] = ()

@@ -28,9 +28,9 @@ class FastTransport:
     """Sends requests to one instance; see ``localagent.records.transport.Transport``.
 
     Args:
-        instance: Whose pool profile holds.
+        instance: The instance; its pool profile applies.
         resolver: Resolves names; its owner closes it.
-        settings: Size limits of answers, and whom to trust.
+        settings: Size limits of answers, and the trusted authorities.
     """
 
     def __init__(self, instance: Instance, resolver: Resolver, settings: ConnectSettings = _DEFAULTS) -> None:
@@ -43,13 +43,13 @@ class FastTransport:
         self._inherited: list[Pool] = []
 
     def stats(self) -> PoolStats:
-        """Return the figures of this moment."""
+        """Return the current statistics."""
         return self._pool.stats() if self._pool is not None else PoolStats(limit=self._profile.limit)
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> FastAnswer:
-        """Send a request and return when the head of the answer has come; see ``Transport.send``."""
+        """Send a request and return once the head of the answer has arrived; see ``Transport.send``."""
         head = self._heads.get(method, url, headers)
         pool = self._pool
         if pool is None or pool.forks != Forks.count:
@@ -71,13 +71,13 @@ class FastTransport:
         except UpstreamServerError as error:
             permits.give()
             if error.advice.stale:
-                pool.drop_idle(head.origin)  # the others to the same server may be closed just as well
+                pool.drop_idle(head.origin)  # the others to the same server may be closed, too
             raise
         except BaseException:
             permits.give()
             raise
         if answer.connection is None:
-            permits.give()  # all of it came with the head
+            permits.give()  # the whole answer arrived with its head
         else:
             answer.slot = permits
         return answer
@@ -90,16 +90,18 @@ class FastTransport:
         except (OSError, UnicodeError) as error:
             trouble = unconnected(error)
         pool.failed += 1
-        # Outside the handler: what the system says may name more than it should, and must not be linked to ours.
+        # Outside the handler: the system's error may contain too much, and must not be chained to ours.
         raise trouble
 
     def _trusted(self) -> ssl.SSLContext:
-        """Return whom to trust now."""
+        """Return the TLS context to use now."""
         return tls_context(self._authority) if self._authority is not None else system_tls()
 
     def _new_pool(self) -> Pool:
         if self._pool is not None:
-            self._inherited.append(self._pool)  # the parent's: dropping it would close what the parent still uses
+            self._inherited.append(
+                self._pool
+            )  # the parent's: dropping it would close sockets that the parent still uses
         self._pool = Pool(self._profile)
         return self._pool
 
