@@ -128,7 +128,7 @@ STALE = UpstreamServerError("Closed.", advice=Advice(same=True, next=True, later
 
 @pytest.mark.parametrize("untried", [True, False])
 def test_a_stale_connection_is_repeated_at_once_where_it_was(untried: bool) -> None:
-    """It may have been closed while it was idle, which says nothing about the server; the limits hold anyway."""
+    """It may have been closed while it was idle, which shows nothing about the server; the limits still hold."""
     assert decided(failed(A, STALE), untried=untried) == Retry("same")
     elsewhere = Retry("next") if untried else None
     assert decided(failed(A, STALE, times=2), untried=untried) == elsewhere
@@ -257,14 +257,14 @@ def test_each_class_of_backoff_has_its_cap() -> None:
 
 
 def test_a_hint_is_waited_for_with_a_quarter_more_at_most() -> None:
-    """Never less than the server asked for; callers that were given the same time do not come back together."""
+    """Never less than the server asked for; clients that got the same hint do not come back together."""
     drawn = waits(failed(A, RateLimited("", retry_after=8.0)))
     assert 8.0 <= min(drawn) < 8.1
     assert 9.9 < max(drawn) <= 10.0
 
 
 def test_a_hint_counts_from_when_it_was_given() -> None:
-    """What has passed meanwhile need not be waited for again."""
+    """Time that has passed meanwhile is not waited for again."""
     drawn = waits(failed(A, RateLimited("", retry_after=8.0), ago=6.0), failed(B, UpstreamAuth("")))
     assert 2.0 <= min(drawn) < max(drawn) <= 4.0
     assert set(waits(failed(A, RateLimited("", retry_after=8.0), ago=11.0), failed(B, UpstreamAuth("")))) == {0.0}
@@ -289,7 +289,7 @@ def test_a_hint_that_is_too_long_ends_the_call(hint: float, left: float, allowed
 
 
 def test_max_wait_is_a_setting() -> None:
-    """Anyone who has time may wait longer."""
+    """A call with enough time may wait longer."""
     assert decided(failed(A, RateLimited("", retry_after=300.0)), max_wait=300.0) is not None
 
 

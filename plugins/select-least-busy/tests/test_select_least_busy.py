@@ -108,7 +108,7 @@ async def test_a_single_candidate_is_left_alone() -> None:
 
 
 async def test_an_order_that_is_right_already_is_unchanged() -> None:
-    """None says so."""
+    """The answer is None."""
     async with fleet({}, {"in_flight": 1}, {"in_flight": 2}) as made:
         assert made.asked() is None
 

@@ -1,4 +1,4 @@
-"""The plugin: gathers what failed in a call, and asks the policy."""
+"""The plugin: collects the failures of a call, and asks the policy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from localagent_failure_retry.settings import RetrySettings
 
 
 class RetryPlugin(Plugin):
-    """Decides whether, where and when a failed attempt is followed by another; the core counts and may say no."""
+    """Decides whether, where and when a failed attempt is followed by another; the core counts and may refuse."""
 
     name = "failure-retry"
     settings_class = RetrySettings
@@ -18,7 +18,7 @@ class RetryPlugin(Plugin):
 
     @hookimpl(after="failure-continue", before="failure-fallback")
     def on_failure(self, attempt: Attempt) -> Retry | None:
-        """Advise what follows; None leaves it to the next plugin, and to the error."""
+        """Return the retry to make; None leaves the decision to the next plugin, and in the end raises the error."""
         call = attempt.call
         failed = failures(call.attempts)
         tried = {other.target for other in call.attempts}
@@ -35,7 +35,7 @@ class RetryPlugin(Plugin):
 
 
 def failures(attempts: Iterable[Attempt]) -> dict[Target, Failed]:
-    """Return the last failure of each target that failed, by target, the first to fail first.
+    """Return the last failure of each failed target, by target, in the order of their first failures.
 
     Args:
         attempts: The attempts of a call, oldest first.

@@ -1,4 +1,4 @@
-"""What follows from a failure: a pure function of what failed, the time that is left, and chance."""
+"""The retry policy: a pure function of the failures, the remaining time, and random numbers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from localagent_failure_retry.settings import RetrySettings
 # Seconds, doubled with each failure of the target. Both, and the limit of 20 s, are those of the AWS SDKs' standard
 # retry mode in its revision of 2026.
 BASES = {"transient": 0.05, "throttle": 1.0}
-HINT_JITTER = 0.25  # of the hint, on top of it: callers that were given the same time must not come back together
-MOST_DOUBLINGS = 60  # beyond every cap, and within what a float holds
+HINT_JITTER = 0.25  # share of the hint, added to it, so that clients that got the same hint do not retry together
+MOST_DOUBLINGS = 60  # beyond every cap, and within the range of a float
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -23,10 +23,10 @@ class Failed(msgspec.Struct, frozen=True):
 
     Attributes:
         target: The target.
-        error: How it failed last.
-        ended: Clock time of that failure.
+        error: Its last error.
+        ended: Clock time of that failure, in seconds.
         times: How often it failed in this call.
-        draining: Whether its instance takes nothing new.
+        draining: Whether its instance accepts no new requests.
     """
 
     target: Target
@@ -46,22 +46,22 @@ def decide(
     settings: RetrySettings,
     random: Random,
 ) -> Retry | None:
-    """Decide what follows from a failure.
+    """Decide what follows a failure.
 
     Args:
         latest: The failure in question.
-        failed: All targets that failed in this call, ``latest`` among them.
-        untried: The candidates that were not tried in this call, the best first.
-        now: Clock time.
+        failed: All targets that failed in this call, including ``latest``.
+        untried: The candidates not yet tried in this call, the best first.
+        now: Clock time, in seconds.
         left: Seconds until the call's deadline.
         settings: The limits.
         random: The source of jitter.
 
     Returns:
         After a kept connection broke, at once: another instance of the same model, or else the same target. The break
-        says nothing about the server, but if it died, asking it again would cost the call a second attempt. Otherwise
-        the next target, at once, as long as one is untried. Then the target that may be asked again soonest, at its
-        time. None when the error says that nothing helps, or no wait is allowed or ends before the deadline.
+        does not show that the server is down, but if it is, asking it again would waste an attempt. Otherwise the next
+        untried target, at once, if there is one. Then the target that may be asked again soonest, at its time. None
+        when a retry cannot help according to the error, or no wait is allowed or ends before the deadline.
     """
     if latest.error.advice.stale and may_repeat(latest, True, settings):
         return Retry(next((target for target in untried if target.name == latest.target.name), "same"))
@@ -83,8 +83,8 @@ def may_repeat(failed: Failed, at_once: bool, settings: RetrySettings) -> bool:
 
     Args:
         failed: The target and how it failed.
-        at_once: Whether no other target was asked since. A server that broke is not asked twice running; once the
-            others have failed too, a new round begins with it.
+        at_once: Whether no other target was asked since. A server that failed is not asked twice in a row; once the
+            others have failed, too, a new round begins with it.
         settings: The limits.
     """
     error = failed.error
@@ -98,7 +98,7 @@ def may_repeat(failed: Failed, at_once: bool, settings: RetrySettings) -> bool:
 
 
 def _refused(error: LocalAgentError) -> bool:
-    """Whether nobody listened: perhaps a server that is starting. A wrong name or certificate stays wrong."""
+    """Whether the connection was refused: the server may be starting. A wrong name or certificate stays wrong."""
     return isinstance(error, ConnectFailed) and error.phase not in ("dns", "tls")
 
 
@@ -107,12 +107,13 @@ def window(failed: Failed, now: float, settings: RetrySettings) -> tuple[float, 
 
     Args:
         failed: The target and how it failed.
-        now: Clock time.
-        settings: The size_limits.
+        now: Clock time, in seconds.
+        settings: The limits.
 
-    Returns:
-        Seconds from now. With a hint of the server: the hint, and a quarter more. Without: 0, and the backoff of the
-        error's class ("full jitter": uniform between 0 and min(cap, base x 2^n)). Both less what has passed already.
+        Returns:
+            Seconds from now. With a hint of the server: the hint, and a quarter more. Without one: 0, and the backoff of
+            the error's class ("full jitter": uniform between 0 and min(cap, base x 2^n)). The time since the failure is
+            subtracted from both.
     """
     hint = failed.error.retry_after
     shortest, longest = (0.0, backoff(failed, settings)) if hint is None else (hint, hint * (1 + HINT_JITTER))
@@ -121,7 +122,7 @@ def window(failed: Failed, now: float, settings: RetrySettings) -> tuple[float, 
 
 
 def backoff(failed: Failed, settings: RetrySettings) -> float:
-    """Return the longest backoff, in seconds: of the error's class, by how often the target failed."""
+    """Return the longest backoff in seconds, by the error's class and how often the target failed."""
     pace = failed.error.advice.pace
     cap = settings.throttle_cap if pace == "throttle" else settings.transient_cap
     return min(cap, BASES[pace] * 2.0 ** min(failed.times - 1, MOST_DOUBLINGS))

@@ -1,4 +1,4 @@
-"""Any server that speaks the OpenAI API."""
+"""The provider for any server with an OpenAI-compatible API."""
 
 from localagent_provider_openai.plugin import OpenAIPlugin, OpenAISettings
 

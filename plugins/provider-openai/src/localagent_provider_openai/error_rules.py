@@ -1,8 +1,8 @@
-"""What servers that speak the OpenAI API mean by their own codes, types and sentences.
+"""Rules for the error codes, types and messages of servers with an OpenAI-compatible API.
 
-The type ``openai`` is used for OpenAI and Azure, for routers (OpenRouter) and other vendors' compatible addresses
-(Anthropic, Gemini, Mistral, DeepSeek, Groq, Moonshot, xAI), and for servers of one's own (vLLM, TGI, llama.cpp,
-Ollama). What many of them share are the core's rules.
+The type ``openai`` is used for OpenAI and Azure, for routers (OpenRouter) and other vendors' compatible APIs
+(Anthropic, Gemini, Mistral, DeepSeek, Groq, Moonshot, xAI), and for self-hosted servers (vLLM, TGI, llama.cpp,
+Ollama). Rules that apply to many of them are in the core.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ WRONG = {400, 413, 422, None}
 
 
 def is_quota_per_day(body: Any) -> bool:
-    """Say whether a body is Gemini's for a quota that is spent for the day: waiting a minute does not help."""
-    if isinstance(body, list):  # so it answers where a stream was asked for
+    """Return whether a body is Gemini's error for a used-up daily quota: waiting a minute does not help."""
+    if isinstance(body, list):  # Gemini's answer to a request for a stream
         body = body[0] if body else None
     error = body.get("error") if isinstance(body, dict) else None
     details = _dicts(error.get("details") if isinstance(error, dict) else None)
@@ -92,7 +92,7 @@ _VENDORS = (
         advice={"next": True},
     ),
     ErrorRule(InvalidRequest, names="unsupported_operation", code="unsupported", advice={"next": True}),
-    # Types that are vaguer than a status, and read only where no status is.
+    # Types that are vaguer than a status, used only when there is no status.
     ErrorRule(RateLimited, {None}, names="resource_exhausted"),
     ErrorRule(PermissionDenied, {None}, names="permission_denied|unsupported_country_region_territory"),
     ErrorRule(ModelNotFound, {None}, names="notfounderror"),

@@ -1,8 +1,8 @@
-"""What a row of ``/v1/models`` tells of a model; servers agree on ``id`` and on little else.
+"""Reads a row of ``/v1/models``; servers agree on ``id`` and on little else.
 
-Read are the fields of llama.cpp (``meta.n_ctx_train``, ``meta.n_embd``), vLLM (``max_model_len``), OpenRouter
-(``context_length``, ``architecture.input_modalities``, ``supported_parameters``) and Mistral (``max_context_length``,
-``capabilities``), as they document them. What nobody says stays unknown.
+It reads the fields that these servers document: llama.cpp (``meta.n_ctx_train``, ``meta.n_embd``), vLLM
+(``max_model_len``), OpenRouter (``context_length``, ``architecture.input_modalities``, ``supported_parameters``) and
+Mistral (``max_context_length``, ``capabilities``). Values that a server does not report stay unknown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TOOLS, _SCHEMA = frozenset({"tools", "tool_choice"}), frozenset({"structured_ou
 
 
 def model_info(row: Mapping[str, Any], instance: Instance) -> ModelInfo:
-    """Return what a row tells.
+    """Return the model that a row describes.
 
     Args:
         row: The row; it has an ``id``.
@@ -48,7 +48,7 @@ def _count(value: object) -> int | None:
 
 
 def _said(flag: object, listed: object, names: frozenset[str]) -> bool | None:
-    """Return what a flag says, else whether a list has one of the names; None where neither is there."""
+    """Return the flag, else whether the list contains one of the names; None when there is neither."""
     if isinstance(flag, bool):
         return flag
     if isinstance(listed, list):

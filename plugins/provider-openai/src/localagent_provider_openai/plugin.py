@@ -16,8 +16,8 @@ from localagent_provider_openai.model_rows import model_info
 OPENAI_URL = "https://api.openai.com/v1"
 KEY_VARIABLE = "OPENAI_API_KEY"
 OPENAI_POOL = PoolProfile(limit=50, keepalive=30.0)
-"""For OpenAI's own servers, which keep an idle connection for 30 s at least. Source: the project's roadmap. Many others
-that speak the protocol, vLLM among them, close it after 5 s, which is what the core's default is made for."""
+"""For OpenAI's own servers, which keep an idle connection for at least 30 s. Source: the project's roadmap. Many other
+servers with this API, such as vLLM, close it after 5 s; the core's default is made for them."""
 
 
 @attrs.frozen
@@ -25,27 +25,27 @@ class OpenAISettings:
     """``[providers.NAME]`` of type ``openai``, beyond what every provider has.
 
     Attributes:
-        organization: Sent as ``OpenAI-Organization``.
-        project: Sent as ``OpenAI-Project``.
+        organization: Sent as the header ``OpenAI-Organization``.
+        project: Sent as the header ``OpenAI-Project``.
     """
 
     organization: str | None = None
     project: str | None = None
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that these settings mean."""
+        """Return the headers for these settings."""
         named = {"OpenAI-Organization": self.organization, "OpenAI-Project": self.project}
         return {name: value for name, value in named.items() if value}
 
 
 class OpenAIPlugin(Plugin):
-    """Brings the provider type ``openai``."""
+    """Provides the provider type ``openai``."""
 
     name = "provider-openai"
 
     @hookimpl
     def provide(self) -> Sequence[ProviderType]:
-        """Name the type."""
+        """Return the provider type."""
         return [
             ProviderType(
                 name="openai",
@@ -59,28 +59,28 @@ class OpenAIPlugin(Plugin):
 
 
 class OpenAIProvider(OpenAICompatible):
-    """Understands what the model lists of many servers tell beyond names."""
+    """Reads more than names from the model lists of many servers."""
 
     def model_info(self, row: Mapping[str, Any], instance: Instance) -> ModelInfo:
-        """Return what a row tells."""
+        """Return the model that a row describes."""
         return model_info(row, instance)
 
 
 def make(setup: ProviderSetup) -> Provider:
-    """Make a provider: an instance for every address with every key."""
+    """Create a provider with an instance for every combination of an address and a key."""
     return OpenAIProvider(setup, *setup.instances(OPENAI_URL, extra_headers=setup.settings.headers()))
 
 
 def from_environment(environment: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """Return the settings of a provider for OpenAI, when its key is in the environment."""
+    """Return the settings of a provider for OpenAI if its key is in the environment."""
     return {"keys": [{"env": KEY_VARIABLE}]} if environment.get(KEY_VARIABLE, "").strip() else None
 
 
 def pool(addresses: Sequence[str]) -> PoolProfile:
-    """Return how connections to these addresses are kept: as by default, if not all of them are OpenAI's own.
+    """Return the pool profile for these addresses: the default one, unless all of them are OpenAI's own.
 
     Args:
-        addresses: The provider's base addresses; none means OpenAI's.
+        addresses: The provider's base addresses; empty means OpenAI's.
     """
     own = all(urlsplit(address).hostname == urlsplit(OPENAI_URL).hostname for address in addresses)
     return OPENAI_POOL if own else PoolProfile()

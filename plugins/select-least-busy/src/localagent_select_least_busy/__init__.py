@@ -1,4 +1,4 @@
-"""Each request goes to the instance that has the least to do."""
+"""Sends each request to the least busy instance."""
 
 from localagent_select_least_busy.plugin import LeastBusyPlugin
 

@@ -1,4 +1,4 @@
-"""Order the candidates of a request by how busy their instances are."""
+"""Orders the candidates of a request by how busy their instances are."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Self
 
 from localagent import Call, Instance, InstanceState, Plugin, Target, hookimpl
 
-# Seconds that stand for a latency nobody knows yet. A new instance goes before those that are known; one that has
-# answered with errors alone goes behind them, or a wrong key would be asked first for every request.
+# Seconds used in place of an unknown latency. A new instance goes before those with a known latency; one that has
+# answered only with errors goes after them, or an instance with a wrong key would be asked first for every request.
 NEW = 0.0
 ONLY_FAILED = 1e9
-LEAST = 1e-9  # added to every latency, so that also zeros are drawn by lot
+LEAST = 1e-9  # added to every latency, so that the order of zeros is random, too
 
 _UNFIT = frozenset({"loading", "unhealthy"})
 _place = attrgetter("place")
 
 
 class LeastBusyPlugin(Plugin):
-    """Puts the least busy instance first. Takes nothing and counts nothing: the core's counts decide."""
+    """Puts the least busy instance first. It keeps no counts: the core's counts decide."""
 
     name = "select-least-busy"
 
@@ -34,7 +34,7 @@ class LeastBusyPlugin(Plugin):
 
     @hookimpl
     def select_instance(self, call: Call, candidates: tuple[Target, ...]) -> tuple[Target, ...] | None:
-        """Order neighbours of the same place; no target moves across one of another place of its alias."""
+        """Order the candidates that share a place in their alias; none moves past a candidate of another place."""
         if len(candidates) == 1:
             return None
         ordered: list[Target] = []
@@ -44,11 +44,11 @@ class LeastBusyPlugin(Plugin):
         return None if chosen == candidates else chosen
 
     def _rank(self, target: Target) -> tuple[bool, float, float]:
-        """Return what the order goes by: health, then load, then a lot that fast instances win more often.
+        """Return the sort key: health, then load, then a random number that favours fast instances.
 
-        The load is what the instance would have with this request too, so that weights count on idle instances. The
-        lot multiplies each latency by 1 to 2: instances of about the same speed share requests that come one by one,
-        and one that takes more than twice as long waits until the others are busy.
+        The load includes this request, so that weights also count for idle instances. Each latency is multiplied by a
+        random number from 1 to 2: instances of about the same speed share requests that arrive one by one, and one that
+        takes more than twice as long is used only when the others are busy.
         """
         state = self._state(target.instance)
         latency = state.latency
