@@ -25,8 +25,8 @@ def checked(pairs: Pairs, version: str, status: int, size: int) -> Headers:
         status: The status.
         size: The most bytes that the head can have.
 
-        Raises:
-            UpstreamProtocol: The headers break a rule.
+    Raises:
+        UpstreamProtocol: The headers break a rule.
     """
     check_size(pairs, size)
     headers = Headers(pairs)

@@ -110,10 +110,10 @@ def window(failed: Failed, now: float, settings: RetrySettings) -> tuple[float, 
         now: Clock time, in seconds.
         settings: The limits.
 
-        Returns:
-            Seconds from now. With a hint of the server: the hint, and a quarter more. Without one: 0, and the backoff of
-            the error's class ("full jitter": uniform between 0 and min(cap, base x 2^n)). The time since the failure is
-            subtracted from both.
+    Returns:
+        Seconds from now. With a hint of the server: the hint, and a quarter more. Without one: 0, and the backoff of
+        the error's class ("full jitter": uniform between 0 and min(cap, base x 2^n)). The time since the failure is
+        subtracted from both.
     """
     hint = failed.error.retry_after
     shortest, longest = (0.0, backoff(failed, settings)) if hint is None else (hint, hint * (1 + HINT_JITTER))
