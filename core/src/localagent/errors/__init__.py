@@ -1,44 +1,44 @@
-"""The one tree of errors that LocalAgent raises.
+"""The errors that LocalAgent raises, in one tree.
 
 ::
 
     LocalAgentError
-    ├── StartError                 nothing was sent: what is installed or configured is wrong
+    ├── StartError                 the installation or configuration is wrong; nothing was sent
     │   ├── SettingsError          a wrong name or value in the settings
-    │   └── PluginError            a plugin that is missing, broken, or ordered in a contradiction
+    │   └── PluginError            a plugin is missing or broken, or its order is contradictory
     ├── RequestRejected            the request itself cannot be answered, here or upstream
     │   ├── InvalidRequest         wrong, unsupported or too large
     │   ├── ContextLengthExceeded  longer than the model's window
     │   ├── ContentFiltered        refused by a content policy
-    │   ├── ModelNotFound          no such model at this target
-    │   ├── NotAllowed             a local rule does not let this principal do it
-    │   └── Unauthenticated        a client of a server showed no key, or a wrong one
+    │   ├── ModelNotFound          the target does not have the model
+    │   ├── NotAllowed             a local rule forbids it for this principal
+    │   └── Unauthenticated        a client of the gateway sent no key, or a wrong one
     ├── UpstreamError              the model server refused, failed, or could not be reached
     │   ├── UpstreamAuth           the key is wrong (401)
-    │   ├── PermissionDenied       the key may not do this (403)
-    │   ├── QuotaExhausted         no money or no quota left; waiting seconds does not help
-    │   ├── RateLimited            too fast; waiting helps
+    │   ├── PermissionDenied       the key lacks the permission (403)
+    │   ├── QuotaExhausted         no money or quota is left; a short wait does not help
+    │   ├── RateLimited            too many requests; waiting helps
     │   ├── Overloaded             the server has no capacity now
     │   ├── UpstreamServerError    the server failed (5xx, reset before an answer)
-    │   ├── ConnectFailed          no connection: nothing was sent
-    │   ├── UpstreamTimeout        a clock ran out; ``phase`` says which
-    │   ├── UpstreamProtocol       what came back is not the protocol
-    │   ├── ResponseTooLarge       the answer passed a cap
+    │   ├── ConnectFailed          no connection was made; nothing was sent
+    │   ├── UpstreamTimeout        a timeout expired; ``phase`` says which
+    │   ├── UpstreamProtocol       the answer violates the protocol
+    │   ├── ResponseTooLarge       the answer exceeds a size limit
     │   ├── EmptyResponse          a well-formed answer without content
     │   └── StreamInterrupted      a stream ended after its first content, without its terminator
-    ├── LocalRefusal               LocalAgent itself said no, before anything was sent
-    │   ├── PoolTimeout            no free connection slot in time
-    │   ├── CircuitOpen            the target is ejected for now
-    │   ├── LocalRateLimited       a local limit is spent
-    │   ├── BudgetExceeded         a spending or retry budget is spent
-    │   ├── NotCached              no cache has an answer, and nothing else is allowed
+    ├── LocalRefusal               LocalAgent itself refused, before anything was sent
+    │   ├── PoolTimeout            no connection became free in time
+    │   ├── CircuitOpen            the target is temporarily excluded
+    │   ├── LocalRateLimited       a local rate limit is reached
+    │   ├── BudgetExceeded         a spending or retry budget is used up
+    │   ├── NotCached              no cache has an answer, and only a cached one is allowed
     │   ├── Draining               the client or the instance is closing
-    │   └── ClientGone             the client has left
+    │   └── ClientGone             the client has disconnected
     └── InternalError              a defect in a plugin or in the core; the plugin is named
 
-Every class says what follows from it (``Advice``), so that retry and breaker plugins need no table of their own.
-No error holds a key or a prompt: messages are built from redacted text, and foreign exceptions are only linked as
-``__cause__`` where they were redacted first.
+Every class carries ``Advice`` on how to react, so that retry and breaker plugins do not need a table of their own.
+No error contains a key or a prompt: messages are built from redacted text, and foreign exceptions are linked as
+``__cause__`` only after redaction.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ __all__ = [
 
 
 class StartError(LocalAgentError, code="start_error"):
-    """Nothing was sent: what is installed or configured is wrong."""
+    """The installation or configuration is wrong; nothing was sent."""
 
 
 class SettingsError(StartError, code="settings_error"):
-    """A wrong name or value in the settings; says file, key, value, what was expected."""
+    """A name or value in the settings is wrong; the message gives file, key, value and what was expected."""
 
 
 class PluginError(StartError, code="plugin_error"):
-    """A plugin is missing, broken, or ordered in a contradiction; names plugin, distribution and hint."""
+    """A plugin is missing or broken, or its order is contradictory; names plugin, distribution and hint."""
 
 
 class RequestRejected(LocalAgentError, status=400, code="invalid_request", advice=Advice(breaker="alive")):
@@ -86,19 +86,19 @@ class ContextLengthExceeded(RequestRejected, code="context_length_exceeded"):
 
 
 class ContentFiltered(RequestRejected, code="content_filter"):
-    """A content policy refused the request; failing over would dodge the filter."""
+    """A content policy refused the request; failing over to another target would bypass the filter."""
 
 
 class ModelNotFound(RequestRejected, status=404, code="model_not_found", advice=Advice(next=True, breaker="alive")):
-    """The target does not have the model; another target of the alias may."""
+    """The target does not have the model; another target of the alias may have it."""
 
 
 class NotAllowed(RequestRejected, status=403, code="not_allowed", advice=Advice(breaker="alive", sent=False)):
-    """A local rule does not let this principal do it: its key is right and covers less."""
+    """A local rule forbids the request for this principal: its key is valid but does not cover it."""
 
 
 class Unauthenticated(RequestRejected, status=401, code="invalid_api_key", advice=Advice(breaker="alive", sent=False)):
-    """A client of a server showed no key, or a wrong one."""
+    """A client of the gateway sent no key, or a wrong one."""
 
 
 class UpstreamError(LocalAgentError, status=502, code="upstream_error"):
@@ -110,15 +110,15 @@ class UpstreamAuth(UpstreamError, code="upstream_auth", advice=Advice(next=True)
 
 
 class PermissionDenied(UpstreamError, code="permission_denied", advice=Advice(next=True)):
-    """The provider's key is right but may not do this."""
+    """The provider's key is valid but lacks the permission."""
 
 
 class QuotaExhausted(UpstreamError, status=429, code="insufficient_quota", advice=Advice(next=True, pace="throttle")):
-    """No money or no quota is left; the same key fails until somebody pays or a day passes."""
+    """No money or quota is left; the same key fails until the account is topped up or the quota is renewed."""
 
 
 class RateLimited(UpstreamError, status=429, code="rate_limited", advice=Advice(same=True, next=True, pace="throttle")):
-    """The provider asks to go slower; ``retry_after`` holds its hint in seconds."""
+    """The provider asks for fewer requests; ``retry_after`` is the wait that it asks for, in seconds."""
 
 
 class Overloaded(
@@ -139,23 +139,23 @@ class UpstreamServerError(
 
 
 class ConnectFailed(UpstreamError, code="connect_failed", advice=Advice(next=True, breaker="failure", sent=False)):
-    """No connection was made, so nothing was sent and trying elsewhere is safe."""
+    """No connection was made, so nothing was sent, and it is safe to try another target."""
 
 
 class UpstreamTimeout(
     UpstreamError, status=504, code="upstream_timeout", advice=Advice(next=True, billed="unknown", breaker="failure")
 ):
-    """A clock ran out; ``phase`` is connect, send, load, first_token, idle or total."""
+    """A timeout expired; ``phase`` is connect, send, load, first_token, idle or total."""
 
 
 class UpstreamProtocol(
     UpstreamError, code="upstream_protocol", advice=Advice(next=True, billed="unknown", breaker="failure")
 ):
-    """What came back is not the protocol: broken framing, JSON, encoding or a missing terminator."""
+    """The answer violates the protocol: broken framing, JSON or encoding, or a missing terminator."""
 
 
 class ResponseTooLarge(UpstreamError, code="response_too_large", advice=Advice(billed="yes", breaker="failure")):
-    """The answer, or one event of it, passed a cap; reading stopped there."""
+    """The answer, or one event of it, exceeds a size limit; reading stopped there."""
 
 
 class EmptyResponse(UpstreamError, code="empty_response", advice=Advice(same=True, next=True, billed="unknown")):
@@ -165,7 +165,9 @@ class EmptyResponse(UpstreamError, code="empty_response", advice=Advice(same=Tru
 class StreamInterrupted(UpstreamError, code="stream_interrupted", advice=Advice(billed="yes", breaker="failure")):
     """A stream ended after its first content without its terminator.
 
-    Whatever ended it is ``cause`` (its type and phase tell a stall from a cut). What had arrived is ``partial``.
+    Attributes:
+        partial: The text that had arrived.
+        cause: The error that ended the stream. Its type and phase distinguish a stalled stream from a cut one.
     """
 
     def __init__(self, message: str, *, partial: str = "", cause: LocalAgentError | None = None, **fields: Any) -> None:
@@ -175,19 +177,19 @@ class StreamInterrupted(UpstreamError, code="stream_interrupted", advice=Advice(
 
 
 class LocalRefusal(LocalAgentError, status=503, code="refused", advice=Advice(next=True, sent=False)):
-    """LocalAgent itself said no, before anything was sent."""
+    """LocalAgent itself refused the request, before anything was sent."""
 
 
 class PoolTimeout(LocalRefusal, code="pool_timeout"):
-    """No connection slot became free in time; the server is not at fault."""
+    """No connection became free in time; the server is not at fault."""
 
 
 class CircuitOpen(LocalRefusal, code="circuit_open"):
-    """The target is ejected for now; ``retry_after`` says for how long."""
+    """The target is temporarily excluded; ``retry_after`` says for how many seconds."""
 
 
 class LocalRateLimited(LocalRefusal, status=429, code="local_rate_limited"):
-    """A local limit is spent; ``retry_after`` says when it is not."""
+    """A local rate limit is reached; ``retry_after`` says in how many seconds it allows requests again."""
 
 
 class BudgetExceeded(LocalRefusal, status=429, code="budget_exceeded", advice=Advice(sent=False)):
@@ -195,7 +197,7 @@ class BudgetExceeded(LocalRefusal, status=429, code="budget_exceeded", advice=Ad
 
 
 class NotCached(LocalRefusal, status=504, code="only_if_cached", advice=Advice(sent=False)):
-    """No cache had an answer, and the request allows nothing else; 504 as RFC 9111 (5.2.1.7) has it."""
+    """No cache had an answer, and the request allows only a cached one; status 504 as in RFC 9111 (5.2.1.7)."""
 
 
 class Draining(LocalRefusal, code="draining"):
@@ -203,7 +205,7 @@ class Draining(LocalRefusal, code="draining"):
 
 
 class ClientGone(LocalRefusal, status=499, code="client_gone", advice=Advice()):
-    """The client has left."""
+    """The client that sent the request has disconnected."""
 
 
 class InternalError(LocalAgentError):

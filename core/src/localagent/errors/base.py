@@ -1,4 +1,4 @@
-"""What all errors have: a sentence, advice, and where it happened."""
+"""The base class of all errors: a message, advice on how to react, and where the error happened."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ BreakerSign = Literal["failure", "neutral", "alive"]
 
 
 class Advice(msgspec.Struct, frozen=True):
-    """What follows from an error for those who decide about retries, breakers and ledgers.
+    """How to react to an error, for plugins that decide about retries, breakers and costs.
 
     Attributes:
         same: Asking the same target again, after a pause, may help.
         next: Asking another target may help.
-        later: Asking the same target again may help once others were asked: it broke, and may have come back.
-        pace: Which backoff class applies: ``transient`` (short) or ``throttle`` (long).
+        later: Asking the same target again may help after other targets were tried: it failed, but may have recovered.
+        pace: The backoff class: ``transient`` (short) or ``throttle`` (long).
         billed: Whether the provider charges for the attempt.
-        breaker: What a breaker learns: a failure, nothing, or a sign of life.
+        breaker: What the error means to a breaker: a ``failure``, nothing (``neutral``), or that the target is
+            ``alive``.
         sent: False when no byte of the request can have reached the server.
-        stale: A kept connection broke before any byte of an answer came: the server may have closed it while it was
-            idle. Asking the same target again at once may help; the core has it done over a new connection.
+        stale: A kept-alive connection broke before any byte of an answer came: the server may have closed it while it
+            was idle. Asking the same target again at once may help; the core does so over a new connection.
     """
 
     same: bool = False
@@ -40,17 +41,33 @@ class LocalAgentError(Exception):
     """The base of every error.
 
     Args:
-        message: One sentence for a person; never holds a key or a prompt.
+        message: One sentence for people; never contains a key or a prompt.
         hint: What to do about it, as a command or one sentence.
-        code: Machine-readable code, where it differs from the class's own.
+        code: Machine-readable code, if it differs from the default of the class.
         provider: Name of the provider, as configured.
-        target: ``provider/model`` at which instance, as text.
-        phase: Which part of the exchange failed; for time-outs: which clock.
+        target: The target as text: ``provider/model at instance``.
+        phase: The part of the exchange that failed; for timeouts, the one that expired.
         retry_after: Seconds that the server asked to wait.
-        upstream_request_id: The provider's own id of the request, cleaned of control characters.
-        advice: What follows from this error, where it differs from the class's own.
-        detail: What the model server said, without keys and at most 300 characters; None when it said nothing that may
-            be shown. The core removes it if it repeats the request.
+        upstream_request_id: The provider's own id of the request, without control characters.
+        advice: How to react, if it differs from the default of the class.
+        detail: The server's own error text, without keys and at most 300 characters; None when no such text may be
+            shown. The core removes it if it repeats the request.
+
+    Attributes:
+        status: The HTTP status with which the gateway reports the error.
+        request_id: The id of the call; None before the core has set it.
+        attempts: Attempts that the call had sent.
+        receipt: What each step decided, when the call asked for it; None otherwise.
+
+    Example:
+        ::
+
+            try:
+                response = await client.chat("Why is the sky blue?")
+            except LocalAgentError as error:
+                print(error.code, error.message, error.hint)
+
+    Since: 0.1.
     """
 
     __module__ = "localagent.errors"  # where it is public, and where tracebacks name it
@@ -62,7 +79,7 @@ class LocalAgentError(Exception):
     def __init_subclass__(
         cls, *, status: int | None = None, code: str | None = None, advice: Advice | None = None
     ) -> None:
-        """Set what a class does not inherit."""
+        """Set the class's own status, code and advice; what is not given is inherited."""
         if status is not None:
             cls.status = status
         if code is not None:
@@ -105,16 +122,16 @@ class LocalAgentError(Exception):
 
     @property
     def quotation(self) -> str:
-        """A sentence that quotes what the server said, after a space; empty when ``message`` holds it already."""
+        """A sentence that quotes ``detail``, after a space; empty when ``message`` contains it already."""
         if self.detail is None or self.detail in self.message:
             return ""
         return f' The server said: "{self.detail}"'
 
     def conceal(self, instead: str) -> None:
-        """Forget what the server said, because it holds what must not be shown.
+        """Remove ``detail``, because it contains text that must not be shown.
 
         Args:
-            instead: The message, where it was the server's own sentence.
+            instead: The new message, used if the message contains ``detail``.
         """
         if self.detail is not None and self.detail in self.message:
             self.message = instead
@@ -123,7 +140,7 @@ class LocalAgentError(Exception):
 
     @property
     def retryable(self) -> bool:
-        """Whether asking again, here or elsewhere, may help."""
+        """Whether asking the same or another target again may help."""
         return self.advice.same or self.advice.next
 
     @property

@@ -1,6 +1,6 @@
-"""The records that plugins, providers, transports and the core hand each other.
+"""The records that plugins, providers, transports and the core exchange.
 
-The common ones are in ``localagent``; here are those of caches and transports, and what fronts need.
+The common ones are in ``localagent``. Those for caches, transports and the gateway are here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One try at one target, and the records with which steps answer about it."""
+"""One attempt at one target, and the records that steps return about it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     Attributes:
         status: ok, failed, cancelled, superseded (another attempt won) or refused (never sent).
-        error: What ended it, unless it is ok.
+        error: The error that ended it; None when it is ok.
         usage: Tokens, when the server reported them.
         started: Clock time at which it opened.
         first: Clock time of its first content, if any came.
@@ -45,20 +45,20 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Ticket(Protocol):
-    """A place in the queue of a plugin that refused for now."""
+    """A place in the queue of a plugin that refused an attempt for now."""
 
     def fired(self) -> Future[None]:
-        """Return the future that is done when it may be worth asking again."""
+        """Return a future that is done when asking again may help."""
 
     def cancel(self) -> None:
-        """Leave the queue; idempotent, and a grant that was not used goes back."""
+        """Leave the queue and return a grant that was not used; idempotent."""
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """A gate's no.
+    """A gate's refusal.
 
     Attributes:
-        error: What the user sees if no candidate admits the call.
+        error: The error that the user gets if every candidate is refused.
         retry_after: Seconds after which asking again may help; None when it is not known.
         ticket: A place in the plugin's queue.
     """
@@ -81,10 +81,10 @@ class Retry(msgspec.Struct, frozen=True):
 
 
 class Continue(msgspec.Struct, frozen=True):
-    """A failure step's advice: let another target go on where a stream broke.
+    """A failure step's advice: let another target continue where a stream broke.
 
     Attributes:
-        prefix: The text that had arrived.
+        prefix: The text that has arrived.
         where: ``next``, or a target.
     """
 
@@ -93,26 +93,26 @@ class Continue(msgspec.Struct, frozen=True):
 
 
 class GiveUp(msgspec.Struct, frozen=True):
-    """A failure step's advice: end the call, with this error instead of the attempt's own if one is given."""
+    """A failure step's advice: end the call, with ``error`` if it is given, else with the attempt's own error."""
 
     error: LocalAgentError | None = None
 
 
 class Attempt:
-    """One try at one target, with a life and deferred functions of its own. The core makes it.
+    """One attempt at one target, with its own lifetime and deferred functions. The core creates it.
 
     Attributes:
         call: The call.
         number: 1 for the first attempt that is sent; 0 until all gates have admitted it.
-        target: Where it goes.
-        request: The request as it will be sent, fitted to the target.
+        target: Where it is sent.
+        request: The request as it will be sent, adapted to the target.
         outcome: How it ended; None while it runs.
         started: Clock time at which it opened.
-        first: Clock time of its first content; None before.
+        first: Clock time of its first content; None before it came.
         state: The instance's counts.
-        ticket: The ticket that a gate gave for this target, when it is asked again.
-        phases: Lets the provider say which phase of the exchange begins.
-        error_rules: The provider type's own rules that say which error an answer is.
+        ticket: The ticket that a gate gave for this target, when the target is asked again.
+        phases: The provider reports to it which phase of the exchange begins.
+        error_rules: The provider type's own rules that map answers to errors.
     """
 
     __slots__ = ("_deferred", "call", "error_rules", "first", "number", "outcome", "phases", "request", "started",
@@ -134,15 +134,15 @@ class Attempt:
         state.in_flight += 1
 
     def defer(self, function: Callable[[Outcome], None]) -> None:
-        """Have a function called exactly once when this attempt ends, whatever ends it; the last one first.
+        """Register a function that is called exactly once when this attempt ends, for any reason; the last one first.
 
         Args:
-            function: Synchronous; takes the outcome. What a gate takes it gives back here.
+            function: Synchronous; receives the outcome. A gate releases here what it has acquired.
         """
         self._deferred.append(function)
 
     def close(self, outcome: Outcome) -> bool:
-        """Take the attempt out of the in-flight count; False when it was closed before. The core's."""
+        """Take the attempt out of the in-flight count; False when it was closed before. For the core only."""
         if self.outcome is not None:
             return False
         self.outcome = outcome
@@ -150,13 +150,13 @@ class Attempt:
         return True
 
     def run_deferred(self) -> None:
-        """Call the deferred functions, the last one first, each whatever the others do. The core's."""
+        """Call the deferred functions, the last one first, even if others fail. For the core only."""
         while self._deferred:
             function = self._deferred.pop()
             try:
                 assert self.outcome is not None
                 function(self.outcome)
-            except (Exception, CancelledError):  # a plugin's function; the others must still give back
+            except (Exception, CancelledError):  # a plugin's function; the others must still release what they hold
                 log.exception("A deferred function of %s failed.", getattr(function, "__module__", "a plugin"))
 
     def __repr__(self) -> str:

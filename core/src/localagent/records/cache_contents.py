@@ -1,6 +1,6 @@
-"""What a cache tells of its contents, and how they are chosen: for ``localagent cache``.
+"""What a cache reports about its contents, and how entries are selected: for ``localagent cache``.
 
-Never what was asked; what was answered only where that is exported.
+Requests are never included; answers only in an export.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from localagent.records.caching import CacheEntry, CacheKey
 
 
 class CacheCounts(msgspec.Struct):
-    """What became of the requests of a tenant for a model, and of its answers.
+    """How the cache served the requests of one tenant for one model.
 
     Attributes:
-        model: The model, as ``provider/name``; empty for those that were too many to be counted apart.
+        model: The model, as ``provider/name``; empty for all models beyond those that are counted separately.
         tenant: The tenant.
-        hits: Requests that were answered.
-        misses: Requests that were not.
-        stored: Answers that were kept.
-        evicted: Answers that went because there was no room.
-        expired: Answers that went because of their age.
-        too_large: Answers that were not kept because of their size.
+        hits: Requests that the cache answered.
+        misses: Requests that it did not answer.
+        stored: Answers that were stored.
+        evicted: Answers that were removed to make room.
+        expired: Answers that were removed because of their age.
+        too_large: Answers that were not stored because of their size.
     """
 
     model: str = ""
@@ -39,15 +39,15 @@ class CacheCounts(msgspec.Struct):
 
 
 class CacheStats(msgspec.Struct, frozen=True):
-    """How full a cache is, and what it did.
+    """How full a cache is, and how it was used.
 
     Attributes:
-        entries: Answers that are kept.
-        size: Bytes that they take, as the bound counts them.
-        max_entries: The most answers; None where there is no such bound.
-        max_size: The most bytes; None where there is no such bound.
+        entries: Number of stored answers.
+        size: Their size in bytes, counted as for ``max_size``.
+        max_entries: The maximum number of answers; None if there is no such limit.
+        max_size: The maximum size in bytes; None if there is no such limit.
         counts: The counts of each model and tenant.
-        where: Where the answers are; empty for the memory of a process.
+        where: Where the answers are stored; empty for the memory of a process.
     """
 
     entries: int
@@ -59,15 +59,15 @@ class CacheStats(msgspec.Struct, frozen=True):
 
 
 class EntryInfo(msgspec.Struct, frozen=True):
-    """An entry, without what was asked and answered.
+    """An entry, without its request and answer.
 
     Attributes:
-        digest: Under which it is kept, in hexadecimal digits.
+        digest: The digest of its key, in hexadecimal digits.
         model: The model that answered, as ``provider/name``.
-        tenant: Whose entry it is.
+        tenant: The tenant that it belongs to.
         age: Seconds since the answer was made.
-        size: Bytes that it takes, as the bound counts them.
-        hits: How often it has answered.
+        size: Its size in bytes, counted as for ``CacheStats.max_size``.
+        hits: How often it has answered a request.
     """
 
     digest: str
@@ -80,12 +80,12 @@ class EntryInfo(msgspec.Struct, frozen=True):
 
 @attrs.frozen
 class EntryFilter:
-    """Which entries are meant: those that fit all that is said.
+    """Selects entries: those that meet all conditions.
 
     Attributes:
-        model: Of this model, as ``provider/name``; None means of any.
-        tenant: Of this tenant; None means of any.
-        older: Whose answers were made at least so many seconds ago.
+        model: Only entries of this model, as ``provider/name``; None means any.
+        tenant: Only entries of this tenant; None means any.
+        older: Only entries whose answers are at least this many seconds old.
     """
 
     model: str | None = None
@@ -93,10 +93,10 @@ class EntryFilter:
     older: float = 0.0
 
     def fits(self, key: CacheKey, age: float) -> bool:
-        """Say whether an entry is meant.
+        """Return whether an entry is selected.
 
         Args:
-            key: Its key.
+            key: The key of the entry.
             age: Seconds since its answer was made.
         """
         return self.model in (None, key.model) and self.tenant in (None, key.tenant) and age >= self.older
@@ -104,16 +104,16 @@ class EntryFilter:
 
 @runtime_checkable
 class CacheContents(Protocol):
-    """A cache plugin that can be looked into. A plugin that has these methods is one; it need not say so."""
+    """A cache plugin whose contents can be inspected. Any plugin with these methods is one; it does not subclass it."""
 
     async def cache_stats(self) -> CacheStats:
-        """Return how full it is, and what it did."""
+        """Return how full the cache is, and how it was used."""
 
     def cache_entries(self, entry_filter: EntryFilter) -> AsyncIterator[EntryInfo]:
-        """Yield what there is to tell of entries that have not expired."""
+        """Yield information about the entries that have not expired."""
 
     def cache_export(self, entry_filter: EntryFilter) -> AsyncIterator[CacheEntry]:
         """Yield entries that have not expired, answers included."""
 
     async def cache_purge(self, entry_filter: EntryFilter) -> int:
-        """Let entries go for good; return how many."""
+        """Delete entries; return how many."""

@@ -1,4 +1,4 @@
-"""Caches: the one key function of all of them, entries, which calls may be answered by one, and entries as bytes."""
+"""Cache records: the key function that all caches share, entries, which calls may use a cache, and packed entries."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ IGNORED = frozenset({"model", "stream", "stream_options", "user", "metadata", "s
 
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
-# The second hash is SHA-256 again, begun differently: with the SHA instructions of today's processors it takes 0.7 us a
-# KB, BLAKE2b 1.9 and MD5 1.7 (CPython 3.13, OpenSSL 3).
+# The second hash is also SHA-256, with another prefix: with the SHA instructions of current processors it takes 0.7 us
+# per KB, BLAKE2b 1.9 and MD5 1.7 (CPython 3.13, OpenSSL 3).
 _CHECKING = hashlib.sha256(b"localagent-check-1")
 CHECK_BYTES = 16
 
@@ -34,14 +34,16 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 class CacheKey(msgspec.Struct, frozen=True, array_like=True):
-    """What an entry is found under.
+    """The key of a cache entry.
 
     Attributes:
-        digest: 32 bytes: document, operation, target, tenant, adapter version and sample.
-        check: 16 bytes of a second hash, begun differently, of the document; compared on a hit.
+        digest: 32 bytes: a hash of document, operation, target, tenant, adapter version and sample.
+        check: 16 bytes of a second hash of the document, with another prefix; compared on a hit.
         size: Length of the canonical encoding in bytes; compared on a hit.
         model: The target's model, as ``provider/name``.
-        tenant: Whose entry it is.
+        tenant: The tenant that the entry belongs to.
+
+    Since: 0.1.
     """
 
     digest: bytes
@@ -52,15 +54,17 @@ class CacheKey(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CacheEntry(msgspec.Struct, frozen=True):
-    """An answer as a cache keeps it.
+    """An answer as a cache stores it.
 
     Attributes:
-        key: Under which it is kept: that of the target that answered.
+        key: The key of the target that answered.
         response: The whole answer.
-        events: The data of its events, when it was streamed.
-        stored: Wall-clock seconds at which the answer was made.
-        source: Empty for a fresh answer; else the cache plugin that had it.
-        seconds: What the call took that had a model answer: about what a hit saves.
+        events: The data of its events, when it was streamed; None otherwise.
+        stored: When the answer was made, in seconds since the epoch.
+        source: The cache plugin that had the answer; empty for a fresh one.
+        seconds: Duration of the call in which a model made the answer: about what a hit saves.
+
+    Since: 0.1.
     """
 
     key: CacheKey
@@ -74,17 +78,17 @@ class CacheEntry(msgspec.Struct, frozen=True):
 def cache_keys(
     request: Request, targets: Iterable[Target], tenant: str, adapter: str = "1", sample: int = 0
 ) -> tuple[CacheKey, ...]:
-    """Make the keys of a request, one for each distinct model among the targets, in their order.
+    """Return the keys of a request, one for each distinct model among the targets, in their order.
 
-    A key is the SHA-256 of a versioned canonical encoding of the whole request document except for the fields that
-    change nothing (a deny-list: a field that nobody thought of makes another key), mixed with target, tenant, adapter
-    version and sample. Canonical means sorted keys and no white space, nothing else: 1 and 1.0 differ, a missing field
-    differs from its default. The document is encoded and hashed once for all targets of an alias.
+    A key is the SHA-256 of a versioned canonical encoding of the request document, combined with operation, target,
+    tenant, adapter version and sample. Fields that do not change the answer are excluded (a deny-list: an unknown field
+    makes another key). Canonical means sorted keys and no white space, nothing else: 1 and 1.0 differ, and a missing
+    field differs from its default. The document is encoded and hashed once for all targets of an alias.
 
     Args:
-        request: As it left pre_request.
+        request: The request as it left pre_request.
         targets: The candidates; instances of one provider share a key.
-        tenant: Whose entry it is.
+        tenant: The tenant that the entry belongs to.
         adapter: Version of the provider's wire adapter; another version makes other keys.
         sample: Which of several answers to the same request is meant.
 
@@ -97,7 +101,7 @@ def cache_keys(
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError) as error:
         raise InvalidRequest(f"The request cannot be written as JSON: {type(error).__name__}.") from None
     base = hashlib.sha256(KEY_VERSION)
-    if sample:  # no length of an operation's name begins like that
+    if sample:  # cannot be confused with the length of an operation's name
         base.update(b"#%d#" % sample)
     for part in (request.operation.encode(), adapter.encode(), tenant.encode()):
         base.update(len(part).to_bytes(4) + part)
@@ -109,7 +113,7 @@ def cache_keys(
     for target in targets:
         if target.name not in keys:
             digest = base.copy()
-            # Appended with its length behind it, so that no document can end in another target's name.
+            # The length follows the name, so that no document can end in the name of another target.
             name = target.name.encode()
             digest.update(name + len(name).to_bytes(4))
             keys[target.name] = CacheKey(digest.digest(), check, len(canonical), target.name, tenant)
@@ -117,7 +121,7 @@ def cache_keys(
 
 
 def may_share(request: Request, policy: Policy) -> bool:
-    """Say whether an answer to this request may serve an identical one.
+    """Return whether an answer to this request may be used for an identical one.
 
     ``deterministic``: embeddings, and requests with ``temperature`` 0 or a ``seed``. ``all``: every request.
     """
@@ -128,13 +132,13 @@ def may_share(request: Request, policy: Policy) -> bool:
 
 
 def sample_of(request: Request, chosen: int | None, samples: int, source: random.Random) -> int:
-    """Say which of the answers that are kept for a request is meant.
+    """Return the number of the sample that a call uses, of the answers that are stored for its request.
 
     Args:
         request: The request.
-        chosen: The one that the call names (``CachePolicy.sample``), if it does.
-        samples: How many are kept, as the settings say.
-        source: Draws one, for a call that names none.
+        chosen: The sample that the call names (``CachePolicy.sample``); None if it does not name one.
+        samples: How many are stored, according to the settings.
+        source: Draws the sample for a call that does not name one.
 
     Returns:
         The sample; 0 for a request whose answer is always the same.
@@ -147,14 +151,14 @@ def sample_of(request: Request, chosen: int | None, samples: int, source: random
 
 
 def may_store(response: AnyResponse) -> bool:
-    """Say whether an answer may be kept: complete ones only, never cut by length or a filter."""
+    """Return whether an answer may be stored: only complete ones, not those cut by a length limit or a filter."""
     if isinstance(response, EmbedResponse):
         return True
     return bool(response.finish_reasons) and all(reason in GOOD_ENDS for reason in response.finish_reasons)
 
 
 class _Record(msgspec.Struct, array_like=True):
-    """An entry in the order in which it is written; new fields go to the end."""
+    """The fields of an entry in the order in which they are written; new fields go to the end."""
 
     key: CacheKey
     stored: float
@@ -176,10 +180,10 @@ _decode = msgspec.msgpack.Decoder(_Record).decode
 
 
 def pack_entry(entry: CacheEntry) -> bytes | None:
-    """Return an entry as bytes; None when it holds what cannot be written, such as facts that a provider made up.
+    """Return an entry as bytes; None when it contains a value that cannot be written, such as a provider's own fact.
 
-    A version byte, then a msgpack array. No pickle: bytes that somebody else has written make no code run. Whether they
-    are the ones that were written (a checksum), and whether they are compressed, is for the cache.
+    The format is a version byte, then a msgpack array. It is not pickle, so foreign bytes cannot run code. Checksums
+    and compression are up to the cache.
 
     Args:
         entry: The entry; its ``source`` is not written.
@@ -199,7 +203,7 @@ def pack_entry(entry: CacheEntry) -> bytes | None:
 
 
 def unpack_entry(data: bytes | memoryview) -> CacheEntry | None:
-    """Return the entry that was made bytes; None when they are of another version, or not such bytes at all.
+    """Return the entry of packed bytes; None when they have another version or another format.
 
     Args:
         data: What ``pack_entry`` returned.

@@ -1,4 +1,4 @@
-"""A request of a user on its way."""
+"""A call: one request of a user while the pipeline processes it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Principal:
-    """Who asks.
+    """Who makes a call.
 
     Attributes:
-        tenant: Whose caches, flights and figures these are; two tenants never share any.
-        models: The models that may be used; None means all.
+        tenant: The tenant's name. Two tenants never share cache entries, flights or figures.
+        models: The models that the principal may use; None means all.
         limits: Limits by name, for limit plugins.
+
+    Since: 0.1.
     """
 
     tenant: str = ""
@@ -34,13 +36,20 @@ class Principal:
 
 
 class PublicFact(str):
-    """A fact that may leave the process: users find it in the answer's ``facts``, clients of a server in a header.
+    """A fact that may leave the process: users find it in the answer's ``facts``, clients of the gateway in a header.
 
     Args:
-        value: Anything whose text has 1 to 256 visible ASCII characters, and no blank.
+        value: Any value whose text has 1 to 256 visible ASCII characters and no spaces.
 
     Raises:
-        ValueError: It has others, or more.
+        ValueError: The text has other characters, or not 1 to 256 of them.
+
+    Example:
+        ::
+
+            call.facts["region"] = PublicFact("eu-west-1")
+
+    Since: 0.1.
     """
 
     __slots__ = ()
@@ -48,7 +57,7 @@ class PublicFact(str):
     def __new__(cls, value: object) -> Self:
         """Check the text."""
         if re.fullmatch("[!-~]{1,256}", str(value)) is None:
-            raise ValueError("A public fact has 1 to 256 visible ASCII characters, and no blank.")
+            raise ValueError("A public fact must have 1 to 256 visible ASCII characters and no spaces.")
         return super().__new__(cls, value)
 
 
@@ -57,7 +66,7 @@ NONE_SKIPPED: frozenset[str] = frozenset()
 
 
 def principal_of(tenant: str) -> Principal:
-    """Return the principal of a tenant's name; an empty one names nobody."""
+    """Return the principal with this tenant's name; ``NOBODY`` for an empty name."""
     return Principal(tenant=tenant) if tenant else NOBODY
 
 
@@ -65,11 +74,18 @@ class CachePolicy(msgspec.Struct, frozen=True):
     """What a call allows caches to do.
 
     Attributes:
-        lookup: An entry may answer.
-        store: The answer may be kept.
-        only: Only an entry may answer; a miss is an error.
-        max_age: The oldest entry that may answer, in seconds.
-        sample: Which of several answers that are kept for the same request is meant; None lets the settings choose.
+        lookup: Whether a stored answer may be used.
+        store: Whether the answer may be stored.
+        only: Whether only a stored answer may be used; a miss raises ``NotCached``.
+        max_age: Maximum age of a stored answer in seconds; None means any age.
+        sample: Which of several stored answers to the same request is used; None lets the settings choose.
+
+    Example:
+        ::
+
+            response = await client.chat("Why is the sky blue?", cache=CachePolicy(max_age=3600))
+
+    Since: 0.1.
     """
 
     lookup: bool = True
@@ -84,39 +100,41 @@ NO_CACHE = CachePolicy(lookup=False, store=False)
 
 
 def cache_policy(cache: bool | CachePolicy) -> CachePolicy:
-    """Return the policy that a caller means: one of its own, all caches (True), or none (False)."""
+    """Return the policy for an argument: a policy as it is, all caches for True, no cache for False."""
     if isinstance(cache, CachePolicy):
         return cache
     return CACHE if cache else NO_CACHE
 
 
 class Call:
-    """One request of a user on its way. Plugins read it; what they want to tell others they put into ``facts``.
+    """One request of a user while the pipeline processes it. Plugins read it, and share data with others in ``facts``.
 
     Attributes:
         id: Unique id, in logs, errors and answers.
         operation: chat, complete or embed.
-        request: The request, as it left the last step.
+        request: The request, as the last step left it.
         stream: Whether the user reads the answer as a stream.
-        principal: Who asks.
-        deadline: Clock time at which the call is over.
+        principal: Who makes the call.
+        deadline: Clock time at which the call times out.
         priority: Higher goes first where plugins queue; 0 by default.
         cache: What caches may do.
-        parent: The call of the plugin that sent this one, if any.
-        depth: How many parents it has.
-        attempts: The attempts that were sent, oldest first; none after record_metric, except for calls
-            that record.
-        facts: Facts that plugins leave; those of the type ``PublicFact`` are told to users and clients. The core's own
-            is ``age``: seconds since the answer was made that a cache had.
-        keys: Cache keys, one a target of the alias; empty when the call may not be shared.
+        parent: The call during which a plugin made this one; None for a user's call.
+        depth: How many ancestors it has; 0 for a user's call.
+        attempts: The attempts that were sent, oldest first. Emptied after record_metric, unless the call records its
+            steps.
+        facts: Facts that plugins share; those of the type ``PublicFact`` are shown to users and clients. The core sets
+            ``age``: seconds since a cached answer was made.
+        keys: Cache keys, one per target of the alias; empty when the call may not be shared.
         plan: The compiled order of all steps.
         started: Clock time of the start.
-        cached: The plugin whose entry answered; empty when a model did.
-        hit: That entry.
-        coalesced: Whether it shared a flight that another call's metric accounts for; set at its end.
-        skipped: Names of the plugins whose steps are skipped (a plugin's own child calls).
+        cached: The cache plugin that answered; empty when a model did.
+        hit: The cache entry that answered; None when a model did.
+        coalesced: Whether it shared a flight that the metric of another call accounts for; set at the end of the call.
+        skipped: Names of the plugins whose steps are skipped (in a plugin's own child calls).
         wall_time: Returns the seconds since the epoch.
         records: What each step decided, when the call asked for a receipt; None otherwise.
+
+    Since: 0.1.
     """
 
     __slots__ = ("attempts", "cache", "cached", "candidates", "coalesced", "count", "deadline", "depth",
@@ -154,21 +172,22 @@ class Call:
 
     @property
     def public_facts(self) -> dict[str, PublicFact]:
-        """The facts that may leave the process."""
+        """The facts that users and clients may see."""
         return {name: fact for name, fact in self.facts.items() if isinstance(fact, PublicFact)} if self.facts else {}
 
     @property
     def forwarded(self) -> str:
-        """Why no cache answered: ``request``, ``bypass`` or ``miss`` (RFC 9211); empty where one did, or there is none.
+        """Why no cache answered: ``request``, ``bypass`` or ``miss`` (RFC 9211).
 
-        ``request``: the call does not want it. ``bypass``: its answer may not be shared.
+        ``request``: the call does not allow it. ``bypass``: the answer may not be shared. Empty when a cache answered,
+        or no cache is installed.
         """
         if self.cached or not self.plan.cache_lookup:
             return ""
         return ("miss" if self.keys else "bypass") if self.cache.lookup else "request"
 
     async def prompt_tokens(self, target: Target) -> int | None:
-        """Count the request's tokens for a target; None when no plugin counts for it."""
+        """Return the number of tokens of the request at a target; None when no plugin can count them."""
         return None if self.count is None else await self.count(self.request, target)
 
     def __repr__(self) -> str:

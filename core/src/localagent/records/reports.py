@@ -1,4 +1,4 @@
-"""The reports about a call: its receipt (what each step decided) and its metric (what is recorded of every call)."""
+"""Reports about a call: its receipt (the decision of each step) and its metric (recorded for every operation)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MetricStatus = Literal["ok", "failed", "refused", "cancelled"]
 
 
 class StepRecord(msgspec.Struct, frozen=True):
-    """One step's line of a receipt. Holds names and types, never text of a user.
+    """One step's line of a receipt. Contains names and types, never a user's text.
 
     Attributes:
         hook: The hook.
-        plugin: Whose step it was.
-        decision: What it decided, in a few words.
-        microseconds: What it took, waiting included.
+        plugin: The plugin that the step belongs to.
+        decision: Its decision, in a few words.
+        microseconds: Its duration in microseconds, waiting included.
     """
 
     hook: str
@@ -33,7 +33,7 @@ class StepRecord(msgspec.Struct, frozen=True):
 
     @staticmethod
     def describe(result: Any) -> str:
-        """Name a step's result without showing its content."""
+        """Describe a step's result without its content."""
         if result is None:
             return "-"
         if isinstance(result, LocalAgentError):
@@ -52,12 +52,12 @@ class AttemptRecord(msgspec.Struct, frozen=True):
     """One attempt's line of a receipt.
 
     Attributes:
-        number: 1 for the first that was sent.
-        target: Where it went.
+        number: 1 for the first attempt that was sent.
+        target: Where it was sent.
         status: How it ended.
         code: The error's code; empty when ok.
-        milliseconds: From its start to its end.
-        first_milliseconds: To its first content, when streamed.
+        milliseconds: Milliseconds from its start to its end.
+        first_milliseconds: Milliseconds from its start to its first content; None when not streamed.
     """
 
     number: int
@@ -69,15 +69,17 @@ class AttemptRecord(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """What became of a call.
+    """What happened during a call.
 
     Attributes:
         call: The call's id.
-        steps: What each step decided, in the order in which they were asked.
+        steps: The decision of each step, in the order in which they ran.
         attempts: The attempts that were sent.
-        milliseconds: From the start to the end.
+        milliseconds: Milliseconds from the start of the call to its end.
         cached: The cache plugin that answered; empty when a model did.
-        coalesced: Whether the attempts were shared with identical calls, and are accounted for by another.
+        coalesced: Whether the attempts were shared with identical calls, and another call accounts for them.
+
+    Since: 0.1.
     """
 
     call: str
@@ -93,7 +95,7 @@ def receipt_of(call: Call, now: float) -> Receipt:
 
     Args:
         call: The call.
-        now: The clock's time.
+        now: The current clock time.
     """
     return Receipt(
         call=call.id,
@@ -119,26 +121,28 @@ def _attempt_record(attempt: Attempt) -> AttemptRecord:
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """One operation, as metrics see it. Holds names from the settings and codes only, never text of a user.
+    """The figures of one operation, for metrics. Contains only names from the settings and codes, never a user's text.
 
     Attributes:
         operation: chat, complete or embed.
         status: ok, failed (an attempt's error), refused (before anything was sent) or cancelled.
         model: The model that answered or was tried last, as ``provider/name``.
         instance: The id of that instance.
-        seconds: From the start of the call to its end.
+        seconds: Seconds from the start of the call to its end.
         first: Seconds to the first content of a stream; None when not streamed.
         attempts: Attempts that were sent.
-        usage: Tokens, when reported.
+        usage: Tokens, when reported; also those of a cached or coalesced answer.
         cached: The cache plugin that answered; empty when a model did.
-        coalesced: Whether it shared a flight that another call's metric accounts for; ``attempts`` is 0 then. Exactly
-            one of the calls that share a flight is not coalesced.
+        coalesced: Whether it shared a flight that the metric of another call accounts for; ``attempts`` is 0 then.
+            Exactly one of the calls that share a flight is not coalesced.
         code: The error's code; empty when ok.
         call: The call's id.
-        parent: The id of the call whose plugin sent this one; empty for a user's call.
-        tenant: Whose call it was.
-        saved: Seconds that the cached answer had taken when a model made it, less those of this call; 0 otherwise. The
-            tokens of an answer that was cached or coalesced are those in ``usage``.
+        parent: The id of the call during which a plugin made this one; empty for a user's call.
+        tenant: The tenant that made the call.
+        saved: Seconds that a cached answer had taken when a model made it, minus ``seconds``, at least 0; 0 without a
+            cached answer.
+
+    Since: 0.1.
     """
 
     operation: str
@@ -163,10 +167,10 @@ def metric_of(call: Call, error: LocalAgentError | None, usage: Usage | None, *,
 
     Args:
         call: The call.
-        error: What ended it, if an error did.
+        error: The error that ended it; None if there was no error.
         usage: Tokens, when reported.
-        cancelled: Whether it was left before its end.
-        now: The clock's time.
+        cancelled: Whether the caller left before its end.
+        now: The current clock time.
     """
     last, hit = call.attempts[-1] if call.attempts else None, call.hit
     status: MetricStatus = "ok"

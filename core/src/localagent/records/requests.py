@@ -1,7 +1,7 @@
-"""Requests: frozen views over the decoded document that a user sent.
+"""Requests: frozen views of the decoded document that a user sent.
 
-The OpenAI schema is the common tongue. A view knows the few fields that the pipeline needs; all others live on in the
-document, unknown ones too. Nobody changes a document in place: ``replace`` makes a new view.
+All requests use the OpenAI schema. A view knows the few fields that the pipeline needs; all others stay in the
+document, unknown ones included. A document is never changed in place: ``replace`` makes a new view.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ class Request(msgspec.Struct, frozen=True):
     """A request to a model.
 
     Attributes:
-        document: The decoded JSON object, in the OpenAI schema. Not to be changed in place.
+        operation: chat, complete or embed.
+        document: The decoded JSON object, in the OpenAI schema. Do not change it in place.
+
+    Since: 0.1.
     """
 
     operation: ClassVar[str] = ""
@@ -32,29 +35,29 @@ class Request(msgspec.Struct, frozen=True):
         return self.document.get("model") or ""
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a field of the document, or ``default``."""
+        """Return a field of the document, or ``default`` if it is missing."""
         return self.document.get(name, default)
 
     def replace(self, **fields: Any) -> Self:
-        """Return a view over a copy of the document with these fields set."""
+        """Return a view of a copy of the document with these fields set."""
         return type(self)({**self.document, **fields})
 
     def without(self, *names: str) -> Self:
-        """Return a view over a copy of the document that lacks these fields."""
+        """Return a view of a copy of the document without these fields."""
         return type(self)({name: value for name, value in self.document.items() if name not in names})
 
     def check(self) -> None:
-        """Refuse what no server could answer, before anything is sent.
+        """Refuse a request that no server could answer, before anything is sent.
 
         Raises:
-            InvalidRequest: The document is none of this operation.
+            InvalidRequest: The document is not a valid request of this operation.
         """
 
     def encode(self, **fields: Any) -> bytes:
-        """Return the document as JSON bytes, with these fields set in place of its own.
+        """Return the document as JSON bytes, with these fields set.
 
         Raises:
-            InvalidRequest: The document holds something that JSON cannot say.
+            InvalidRequest: The document contains a value that JSON cannot represent.
         """
         try:
             return _encode({**self.document, **fields})
@@ -63,7 +66,15 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class ChatRequest(Request, frozen=True):
-    """A request for the next message of a conversation."""
+    """A request for the next message of a conversation.
+
+    Example:
+        >>> request = ChatRequest({"messages": [{"role": "user", "content": "Hello"}]})
+        >>> request.replace(max_tokens=60).get("max_tokens")
+        60
+
+    Since: 0.1.
+    """
 
     operation = "chat"
 
@@ -73,7 +84,7 @@ class ChatRequest(Request, frozen=True):
         return self.document.get("messages") or []
 
     def check(self) -> None:
-        """Refuse ``messages`` that are missing, empty, or hold something that is not a message."""
+        """Refuse ``messages`` that are missing, empty, or contain an item that is not an object with a role."""
         messages = self.document.get("messages")
         if not isinstance(messages, list) or not messages:
             raise InvalidRequest(
@@ -85,18 +96,24 @@ class ChatRequest(Request, frozen=True):
 
 
 class CompletionRequest(Request, frozen=True):
-    """A request to continue a text."""
+    """A request to continue a text.
+
+    Since: 0.1.
+    """
 
     operation = "complete"
 
     @property
     def prompt(self) -> Any:
-        """The text to continue: a string, or what else the server accepts."""
+        """The text to continue: a string, or another form that the server accepts."""
         return self.document.get("prompt")
 
 
 class EmbedRequest(Request, frozen=True):
-    """A request for embeddings of one text or several."""
+    """A request for the embeddings of one or several texts.
+
+    Since: 0.1.
+    """
 
     operation = "embed"
 
@@ -108,5 +125,5 @@ class EmbedRequest(Request, frozen=True):
 
 
 def as_messages(messages: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Turn a bare prompt into a conversation of one message; pass a conversation through."""
+    """Return a prompt as a conversation of one message; return a conversation unchanged."""
     return [{"role": "user", "content": messages}] if isinstance(messages, str) else messages

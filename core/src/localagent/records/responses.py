@@ -1,8 +1,8 @@
-"""Answers, whole and streamed: the bytes that a server sent, and frozen views that decode as little as is asked for.
+"""Answers, whole and streamed: the bytes that a server sent, and frozen views that decode only what is needed.
 
 A chat answer gets one typed decode (error, usage, finish reasons, text). Everything else stays in ``raw``: caches and
-fronts hand it on, ``document`` decodes it for its reader. A stream is made of chunks; decoders and steps are what
-providers and plugins bring for it.
+the gateway forward it, and ``document`` decodes it on demand. A stream consists of chunks; providers bring decoders for
+it, and plugins bring steps.
 """
 
 from __future__ import annotations
@@ -16,15 +16,24 @@ from localagent.errors import UpstreamProtocol
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens that an answer cost.
+    """The token counts of an answer.
 
     Attributes:
         prompt_tokens: Tokens of the request, cached ones included.
         completion_tokens: Tokens of the answer, reasoning included.
-        total_tokens: As the server counted them.
+        total_tokens: Tokens of request and answer, as the server counted them.
         cached_tokens: Tokens of the request that the server had in its own prompt cache.
         reasoning_tokens: Tokens of the answer that were reasoning.
-        estimated: True when no server reported them.
+        estimated: True when no server reported the counts.
+
+    Example:
+        ::
+
+            response = await client.chat("Why is the sky blue?")
+            if response.usage is not None:
+                print(response.usage.total_tokens)
+
+    Since: 0.1.
     """
 
     prompt_tokens: int = 0
@@ -42,15 +51,17 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         raw: The answer as JSON bytes in the OpenAI schema.
         model: The model that answered, as ``provider/name``.
         instance: The id of the instance that answered.
-        usage: Tokens, when the server reported them.
+        usage: Token counts; None when the server reported none.
         cached: The cache plugin that answered; empty when a model did.
         request_id: The id of the call.
-        facts: Further figures from the provider, such as ``load_seconds``, and the public facts of plugins
+        facts: Further figures that the provider reported, such as ``load_seconds``, and facts that plugins publish
             (``PublicFact``).
-        receipt: What each step decided, when the call asked for it.
+        receipt: The ``Receipt``, with the decision of each step, when the call asked for it; None otherwise.
         coalesced: Whether the call shared the work of an identical one.
-        age: Seconds since the answer was made, when a cache had it; None otherwise.
-        forwarded: Why no cache answered; see ``Call.forwarded``.
+        age: Seconds since the answer was made, when it came from a cache; None otherwise.
+        forwarded: Why no cache answered: ``request``, ``bypass`` or ``miss``; see ``Call.forwarded``.
+
+    Since: 0.1.
     """
 
     raw: bytes
@@ -67,7 +78,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The whole answer, decoded again at each reading.
+        """The whole answer, decoded again at each access.
 
         Raises:
             UpstreamProtocol: The server's answer is not a valid JSON object.
@@ -82,7 +93,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatResponse(Response, frozen=True, kw_only=True):
-    """The answer to a chat.
+    """The answer to a chat request.
 
     Example:
         import asyncio
@@ -98,9 +109,17 @@ class ChatResponse(Response, frozen=True, kw_only=True):
         asyncio.run(main())
 
     Attributes:
-        text: The text of the first choice; empty if it has none, as in a tool call.
+        text: The text of the first choice; empty when it has no text, for example with a tool call.
         finish_reasons: Why each choice ended, in the order of the answer.
         streamed: The data of the events, when the answer came as a stream; None otherwise.
+
+    Example:
+        ::
+
+            response = await client.chat("Why is the sky blue?", max_tokens=60)
+            print(response.text, response.finish_reason, response.model)
+
+    Since: 0.1.
     """
 
     text: str = ""
@@ -109,41 +128,57 @@ class ChatResponse(Response, frozen=True, kw_only=True):
 
     @property
     def finish_reason(self) -> str | None:
-        """Why the first choice ended: stop, length, tool_calls or content_filter."""
+        """Why the first choice ended: stop, length, tool_calls or content_filter; None when not reported."""
         return self.finish_reasons[0] if self.finish_reasons else None
 
     @property
     def message(self) -> dict[str, Any]:
-        """The first choice's message, with tool calls and whatever else the server put there."""
+        """The message of the first choice, with tool calls and all other fields that the server sent."""
         choices = self.document.get("choices") or [{}]
         return choices[0].get("message") or {}
 
 
 class CompletionResponse(Response, frozen=True, kw_only=True):
-    """The continuation of a text: ``text`` and ``finish_reasons`` as in ``ChatResponse``."""
+    """The continuation of a text.
+
+    Attributes:
+        text: The text of the first choice.
+        finish_reasons: Why each choice ended, in the order of the answer.
+
+    Since: 0.1.
+    """
 
     text: str = ""
     finish_reasons: tuple[str | None, ...] = ()
 
     @property
     def finish_reason(self) -> str | None:
-        """Why the first choice ended."""
+        """Why the first choice ended; None when not reported."""
         return self.finish_reasons[0] if self.finish_reasons else None
 
 
 class EmbedResponse(Response, frozen=True, kw_only=True):
-    """Embeddings, one vector for each input."""
+    """Embeddings, one vector per input.
+
+    Example:
+        ::
+
+            response = await client.embed(["red", "blue"])
+            print(len(response.vectors))  # 2
+
+    Since: 0.1.
+    """
 
     @property
     def vectors(self) -> list[list[float]]:
         """The vectors in the order of the inputs; every component is a float.
 
         Raises:
-            UpstreamProtocol: The answer holds no list of vectors.
+            UpstreamProtocol: The answer contains no list of vectors.
         """
         rows = self.document.get("data")
         if not isinstance(rows, list):
-            raise UpstreamProtocol("The answer holds no embeddings.")
+            raise UpstreamProtocol("The answer contains no embeddings.")
         return [row["embedding"] for row in sorted(rows, key=lambda row: row.get("index", 0))]
 
 
@@ -154,13 +189,19 @@ class ModelInfo(msgspec.Struct, frozen=True):
         id: The model's name, without its provider.
         provider: The provider's name.
         instance: The instance that listed it.
-        context_length: Tokens that fit the window, when known.
-        owner: Who made or serves it, as the server says.
-        facts: What else the server told.
-        tools: Whether it can call tools; None, as in what follows, means that nobody said.
-        vision: Whether it can be shown images.
-        json_schema: Whether its answers can be held to a JSON schema.
-        embedding_size: Numbers in an embedding.
+        context_length: Size of the context window in tokens; None when unknown.
+        owner: Who made or serves it, as the server reports.
+        facts: Further facts that the server reported.
+        tools: Whether it can call tools; None when unknown.
+        vision: Whether it accepts images; None when unknown.
+        json_schema: Whether its answers can be restricted to a JSON schema; None when unknown.
+        embedding_size: Numbers in an embedding; None when unknown.
+
+    Example:
+        >>> ModelInfo("llama3.2:3b", provider="ollama").name
+        'ollama/llama3.2:3b'
+
+    Since: 0.1.
     """
 
     id: str
@@ -176,7 +217,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """``provider/id``: what ``Client.chat`` takes."""
+        """``provider/id``: the name that ``Client.chat`` accepts as ``model``."""
         return f"{self.provider}/{self.id}"
 
 
@@ -184,8 +225,17 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     """One event of a stream.
 
     Attributes:
-        data: The event's data: a JSON object in the OpenAI schema, as the upstream sent it.
-        text: The text that it adds to the first choice; empty when it adds none.
+        data: The event's data: a JSON object in the OpenAI schema, as the server sent it.
+        text: The text that it adds to the first choice; may be empty.
+
+    Example:
+        ::
+
+            async with client.stream("Count to five.") as stream:
+                async for chunk in stream:
+                    print(chunk.text, end="")
+
+    Since: 0.1.
     """
 
     data: bytes
@@ -193,21 +243,24 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The whole event, decoded again at each reading."""
+        """The whole event, decoded again at each access."""
         document: dict[str, Any] = msgspec.json.decode(self.data)
         return document
 
 
 class Decoder(Protocol):
-    """Turns the bytes of one streamed answer into chunks; sans-I/O."""
+    """Turns the bytes of one streamed answer into chunks; sans-I/O.
+
+    Since: 0.1.
+    """
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens, when the server reported them."""
+        """Token counts; None when the server reported none."""
 
     @property
     def finish_reason(self) -> str | None:
-        """Why the first choice ended."""
+        """Why the first choice ended; None when not reported."""
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -215,14 +268,14 @@ class Decoder(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether the terminator has come."""
+        """Whether the terminator has arrived."""
 
     def feed(self, data: bytes) -> list[Chunk]:
-        """Return the chunks that these bytes complete; ``done`` is true once the terminator came.
+        """Return the chunks that these bytes complete; ``done`` is true once the terminator has arrived.
 
         Raises:
-            LocalAgentError: The stream says that it failed, or is not the protocol. Chunks that came before it in the
-                same bytes are left in ``rest``.
+            LocalAgentError: The stream reports a failure, or violates the protocol. Earlier chunks from the same bytes
+                are in ``rest``.
         """
 
     @property
@@ -230,22 +283,25 @@ class Decoder(Protocol):
         """Chunks that preceded the error which ``feed`` raised."""
 
     def meaningful(self, chunk: Chunk) -> bool:
-        """Say whether a chunk carries content; asked until the first that does."""
+        """Return whether a chunk carries content; called up to the first chunk that does."""
 
     def end(self) -> list[Chunk]:
-        """Take note that the bytes have ended; return chunks that only the end completes.
+        """Handle the end of the bytes; return the chunks that only the end completes.
 
         Raises:
-            StreamInterrupted: No terminator had come.
+            StreamInterrupted: The terminator had not arrived.
         """
 
 
 @runtime_checkable
 class StreamStep(Protocol):
-    """A plugin's part in one stream, for one consumer. No iterator, nothing to close."""
+    """A plugin's step in one stream, for one consumer. It is not an iterator and does not have to be closed.
+
+    Since: 0.1.
+    """
 
     def feed(self, chunk: Chunk) -> Sequence[Chunk] | None:
-        """Return what becomes of a chunk: None for unchanged, a sequence instead of it (``()`` swallows)."""
+        """Return None to leave a chunk unchanged, or the chunks that replace it; ``()`` drops it."""
 
     def end(self, reason: str) -> Sequence[Chunk] | None:
-        """Return last chunks when the stream ended well; they pass the later steps. ``reason``: the finish reason."""
+        """Return final chunks after a stream that ended well; later steps get them, too. ``reason``: finish reason."""

@@ -1,7 +1,7 @@
-"""The seam between providers and the network.
+"""The interface between providers and the network.
 
-Providers do not see the HTTP client behind it, so that a plugin can bring a faster or a recorded one. One
-contract for every transport: ``localagent_testing.TransportContract``.
+Providers do not depend on the HTTP client, so that a plugin can bring a faster or a recorded one. Every transport is
+tested with the same contract: ``localagent_testing.TransportContract``.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ MIB = 1024 * 1024
 
 @attrs.frozen
 class SizeLimits:
-    """How much of an answer is read, in bytes, before it is cut with ``ResponseTooLarge``.
+    """Size limits of answers in bytes; reading a larger one ends with ``ResponseTooLarge``.
 
     Attributes:
-        body: A complete answer, decompressed, also one that comes where a stream was asked for.
-        error: The body of an error; the rest is left unread.
-        event: One event of a stream, and what may come of a stream before its first content.
-        stream: All that comes of a stream, decompressed.
-        models: A list of models, or whatever else a server reports about itself.
+        body: A complete answer, decompressed, also one that is sent instead of a stream.
+        error: The body of an error; the rest is not read.
+        event: One event of a stream, and the bytes of a stream before its first content.
+        stream: A whole stream, decompressed.
+        models: A list of models, or other information that a server reports about itself.
     """
 
     body: Bytes = 64 * MIB
@@ -41,11 +41,11 @@ class SizeLimits:
 
 @attrs.frozen
 class ConnectSettings:
-    """What the settings of a provider say about exchanges with its instances, beyond the pool profile.
+    """A provider's settings for exchanges with its instances, besides the pool profile.
 
     Attributes:
         size_limits: Size limits of answers.
-        authority: A PEM file with the certificate authorities to trust instead of the system's.
+        authority: A PEM file with the certificate authorities to trust instead of the system's, or None.
     """
 
     size_limits: SizeLimits = SizeLimits()
@@ -53,18 +53,18 @@ class ConnectSettings:
 
 
 class PoolStats(msgspec.Struct, frozen=True):
-    """The connections to one instance: how many there are now, and what became of them since its transport opened.
+    """The connections to one instance: their present number, and counts since its transport was opened.
 
     Attributes:
-        active: Connections over which an answer is on its way.
+        active: Connections in use for a request.
         idle: Kept connections that wait for the next request.
         waiting: Requests that wait for a free connection.
-        limit: The most connections at a time.
-        opened: Connections that were made.
-        handshakes: TLS handshakes that were made.
-        reused: Requests that found a connection open.
-        failed: Connections that could not be made.
-        waited: Seconds that requests have waited for a free connection, all together.
+        limit: Maximum number of connections at a time.
+        opened: Connections that were opened.
+        handshakes: TLS handshakes that were completed.
+        reused: Requests that were sent over a kept connection.
+        failed: Connections that could not be opened.
+        waited: Total seconds that requests have waited for a free connection.
     """
 
     active: int = 0
@@ -79,16 +79,18 @@ class PoolStats(msgspec.Struct, frozen=True):
 
     @property
     def utilisation(self) -> float:
-        """The share of the connections' limit that is active, from 0 to 1."""
+        """The share of ``limit`` that is active, from 0 to 1."""
         return self.active / self.limit if self.limit else 0.0
 
 
 class HttpAnswer(Protocol):
-    """An answer whose head has come.
+    """An answer whose head has arrived.
 
     Attributes:
-        status: The status of the status line; nothing else is a status.
-        headers: The headers; names compare without case.
+        status: The status of the status line; no other number counts as the status.
+        headers: The headers; names are case-insensitive.
+
+    Since: 0.1.
     """
 
     status: int
@@ -96,16 +98,16 @@ class HttpAnswer(Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether the body was read to its end and the connection given back."""
+        """Whether the body was read to its end and the connection returned to the pool."""
 
     async def read(self, cap: int | None = None) -> bytes:
-        """Return the rest of the body, decompressed, and give the connection back.
+        """Return the rest of the body, decompressed, and return the connection to the pool.
 
         Args:
-            cap: Bytes after which reading stops; None means the transport's own cap, which raises.
+            cap: Bytes after which reading stops without an error; None means the transport's own limit, which raises.
 
         Raises:
-            ResponseTooLarge: More than the transport's own cap came.
+            ResponseTooLarge: The body is larger than the transport's own limit.
             UpstreamServerError: The connection broke.
             UpstreamProtocol: The framing or the compression is broken.
         """
@@ -114,22 +116,22 @@ class HttpAnswer(Protocol):
         """Return the next bytes of the body, decompressed; ``b""`` at its end."""
 
     def abort(self) -> None:
-        """Close the connection at once; idempotent, at any time, from any callback."""
+        """Close the connection at once; idempotent, may be called at any time and from any callback."""
 
     async def aclose(self) -> None:
-        """Give the connection back when the body was read to its end, close it otherwise; idempotent."""
+        """Return the connection to the pool if the body was read to its end, else close it; idempotent."""
 
 
 async def read_up_to(answer: HttpAnswer, cap: int, what: str) -> bytes:
-    """Return the rest of a body that should be small; the connection is closed when it is not.
+    """Return the rest of a body that should be small; the connection is closed if it is not.
 
     Args:
         answer: The answer.
-        cap: The most bytes, decompressed.
-        what: What the body is, for the error.
+        cap: Maximum size in bytes, decompressed.
+        what: A name of the body for the error; begins the sentence.
 
     Raises:
-        ResponseTooLarge: It is larger.
+        ResponseTooLarge: The body is larger.
     """
     body = await answer.read(cap + 1)
     if len(body) > cap:
@@ -139,34 +141,37 @@ async def read_up_to(answer: HttpAnswer, cap: int, what: str) -> bytes:
 
 @runtime_checkable
 class Transport(Protocol):
-    """Sends requests to one instance."""
+    """Sends requests to one instance.
+
+    Since: 0.1.
+    """
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, phases: PhaseTimer
     ) -> HttpAnswer:
-        """Send a request and return when the head of the answer has come.
+        """Send a request and return when the head of the answer has arrived.
 
-        Redirects are not followed, proxy variables of the environment are not read.
+        Redirects are not followed, and proxy variables of the environment are not read.
 
-        A kept connection is looked at before the first byte is written: when the server has closed it, or anything
-        waits to be read from it, it is closed and another one is used. From the first byte on
-        nothing is sent again, whatever the method: the server may have begun to work. When a kept connection
-        breaks before an answer, the other kept ones to the same server are closed, too.
+        A kept connection is checked before the first byte is written: if the server has closed it, or if bytes wait to
+        be read from it, it is closed and another one is used. After the first byte nothing is sent again, whatever the
+        method, because the server may have started to work. When a kept connection breaks before an answer, the other
+        kept connections to the same server are closed, too.
 
         Args:
             method: GET or POST.
             url: The whole address.
-            headers: Headers, the key among them.
+            headers: The headers, including the key.
             body: The body, or None.
-            phases: Told which phase begins: pool, connect, send, first_token. Where ``phases.fresh`` is true the
-                request goes over a new connection.
+            phases: Is notified when a phase begins: pool, connect, send, first_token. If ``phases.fresh`` is true, the
+                request is sent over a new connection.
 
         Raises:
-            ConnectFailed: No connection, so nothing was sent.
-            PoolTimeout: No free connection in time.
+            ConnectFailed: No connection could be made, so nothing was sent.
+            PoolTimeout: No connection became free in time.
             UpstreamServerError: The connection broke after the request was sent. ``advice.billed`` is ``unknown``;
                 ``advice.stale`` is true if the connection was a kept one and no byte of an answer came.
-            UpstreamProtocol: What came back is not HTTP.
+            UpstreamProtocol: The answer is not HTTP.
         """
 
     async def aclose(self) -> None:
@@ -175,7 +180,7 @@ class Transport(Protocol):
 
 @runtime_checkable
 class Pooled(Protocol):
-    """A transport that tells how its connections are used; what shows figures asks with ``isinstance``."""
+    """A transport that reports how its connections are used; checked with ``isinstance``."""
 
     def stats(self) -> PoolStats:
-        """Return the figures of this moment."""
+        """Return the current figures."""
