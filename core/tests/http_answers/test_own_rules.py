@@ -92,7 +92,7 @@ async def test_own_rules_hold_for_a_check() -> None:
     """What a health check is refused with is kept with the instance."""
     async with FaultServer((ReadRequest(), Send(REFUSED))) as server, client_of(server) as client:
         (state,) = await client.health()
-    assert state.error.startswith("No money or no quota is left")
+    assert state.error.startswith("No money or quota is left")
 
 
 def client_of(server: FaultServer) -> Client:

@@ -79,9 +79,9 @@ def test_only_what_the_user_wrote_is_the_user_s_fault(status: int) -> None:
     ("status", "says"),
     [
         (407, "A proxy asks for credentials (HTTP 407)."),
-        (421, "The request reached a server that does not answer for this address (HTTP 421)."),
-        (425, "The server wants to be asked again (HTTP 425)."),
-        (431, "The server does not take requests in the form in which they are sent (HTTP 431)."),
+        (421, "The request reached a server that is not responsible for this address (HTTP 421)."),
+        (425, "The server asks to send the request again (HTTP 425)."),
+        (431, "The server does not accept the HTTP form of the request (HTTP 431)."),
     ],
 )
 def test_what_is_not_the_user_s_fault_is_said_in_our_words(status: int, says: str) -> None:
@@ -119,7 +119,7 @@ def test_a_server_s_sentence_is_kept_whatever_the_status(status: int) -> None:
 def test_a_quoted_sentence_stands_between_ours_and_what_to_do() -> None:
     """It is reported once, also where it is the message."""
     assert str(answered(402, openai_error("Top up.", type="x"))()) == (
-        f'No money or no quota is left (HTTP 402, x). [{TARGET}] The server said: "Top up." '
+        f'No money or quota is left (HTTP 402, x). [{TARGET}] The server said: "Top up." '
         "Check the plan and the billing of provider 'openai'."
     )
     assert str(answered(400, openai_error("No such field."))()) == f"No such field. [{TARGET}]"
@@ -195,7 +195,7 @@ def test_a_body_that_says_nothing_leaves_the_status(body: str) -> None:
     """Whatever the body is, the status decides and our own sentence is shown."""
     error = answered(400, BODIES[body])()
     assert type(error) is InvalidRequest
-    assert error.message == "The server refused the request as wrong (HTTP 400)."
+    assert error.message == "The server rejected the request as invalid (HTTP 400)."
     assert type(answered(502, BODIES[body])()) is UpstreamServerError
 
 
@@ -216,7 +216,7 @@ def test_of_a_long_message_the_beginning_is_read() -> None:
 def test_markup_inside_a_message_is_not_shown() -> None:
     """A page in a JSON string is still a page."""
     error = answered(400, openai_error("<!DOCTYPE html><html>no</html>"))()
-    assert error.message == "The server refused the request as wrong (HTTP 400, invalid_request_error)."
+    assert error.message == "The server rejected the request as invalid (HTTP 400, invalid_request_error)."
 
 
 OWN = (

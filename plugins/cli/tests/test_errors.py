@@ -162,7 +162,7 @@ async def test_a_limit_of_the_provider(shell: Any, refuses: Any) -> None:
     """Scripts can see that a later attempt may succeed."""
     async with FaultServer(refuses(429, "Slow down")) as server:
         shell.use(server.url + "/v1")
-        one_sentence(await shell.run("ask", "Hi"), 3, "asks to go slower")
+        one_sentence(await shell.run("ask", "Hi"), 3, "asks for fewer requests")
 
 
 async def test_a_prompt_that_is_too_long(shell: Any, refuses: Any) -> None:

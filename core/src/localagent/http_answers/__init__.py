@@ -1,6 +1,6 @@
-"""What HTTP providers share: from status to error, retry hints, redaction, the base for OpenAI-like servers.
+"""What HTTP providers share: errors from answers, retry hints, redaction, and the base for OpenAI-like servers.
 
-For authors of providers. Most need none of this: ``ProviderSetup.refusal`` and ``OpenAICompatible`` use it for them.
+For authors of providers. Most do not need it directly: ``ProviderSetup.refusal`` and ``OpenAICompatible`` use it.
 """
 
 from __future__ import annotations

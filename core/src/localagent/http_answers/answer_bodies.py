@@ -1,4 +1,4 @@
-"""The bodies of answers in the OpenAI schema: the object that a body holds, or the error that it is."""
+"""The bodies of answers in the OpenAI schema: decoded to an object, or turned into an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Embeddings(msgspec.Struct, gc=False):
-    """Vectors are long, so such an answer is only decoded once its size is known."""
+    """An answer with embeddings. Its vectors are long, so they are not decoded before their size is known."""
 
     data: msgspec.Raw = ABSENT
     usage: msgspec.Raw = ABSENT
@@ -26,7 +26,7 @@ class Embeddings(msgspec.Struct, gc=False):
 
 
 FAILED = "error"
-"""The finish reason of a failed answer, at Mistral and OpenRouter."""
+"""The finish reason with which Mistral and OpenRouter report a failed answer."""
 
 AnyBody = TypeVar("AnyBody", Answer, Embeddings)
 
@@ -37,22 +37,22 @@ _UNBILLED = msgspec.structs.replace(UpstreamProtocol.default_advice, billed="no"
 
 
 def read_body(raw: bytes, attempt: Attempt, decode: Callable[[bytes], AnyBody], checked: bool = False) -> AnyBody:
-    """Return what the JSON object of a body says.
+    """Decode the JSON object of a body.
 
     Args:
         raw: The body; it begins with the object.
-        attempt: Whose answer it is.
+        attempt: The attempt that the answer belongs to.
         decode: ``decode_answer``, or ``decode_embeddings``.
-        checked: Whether ``looked_through`` has said that the body is in order.
+        checked: Whether ``looked_through`` has accepted the body.
 
     Raises:
-        LocalAgentError: It is no such object, or it is an error.
+        LocalAgentError: The body is not such an object, or it is an error.
     """
     if not checked and len(raw) > LARGE:
         refuse_dense(raw, numbers=decode is decode_embeddings)
     try:
         if not (checked or raw.isascii()):
-            raw.decode()  # what msgspec skips it does not check
+            raw.decode()  # msgspec does not check what it skips
         answer = decode(raw)
     except msgspec.DecodeError as error:
         raise not_json(attempt, "it is broken", again="truncated" in str(error)) from None
@@ -65,12 +65,12 @@ def read_body(raw: bytes, attempt: Attempt, decode: Callable[[bytes], AnyBody], 
 
 
 def says_failed(answer: Answer, raw: bytes) -> bool:
-    """Whether an answer, or an event of one, says by its finish reason or by calling itself an error that it failed."""
+    """Whether an answer, or an event of one, reports a failure: by its finish reason, or because it is an error."""
     return answer.choices[0].finish_reason == FAILED if answer.choices else is_error(raw)
 
 
 def not_json(attempt: Attempt, why: str, *, again: bool = False) -> UpstreamProtocol:
-    """Return the error of a body that is not a JSON object; ``again`` where the same server may do better."""
+    """Return the error of a body that is not a JSON object; ``again``: asking the same server again may help."""
     message = f"The server's answer is not the JSON that was asked for ({why})."
     return protocol_error(attempt, message, advice=_AGAIN if again else None)
 
@@ -82,7 +82,7 @@ def web_page(attempt: Attempt) -> UpstreamProtocol:
 
 
 def protocol_error(attempt: Attempt, message: str, **more: Any) -> UpstreamProtocol:
-    """Return the error of an answer that is not the protocol."""
+    """Return the error of an answer that violates the protocol."""
     return UpstreamProtocol(message, phase="read", target=str(attempt.target), **more)
 
 
@@ -90,10 +90,10 @@ def choices_in(answer: Answer, attempt: Attempt) -> list[Choice]:
     """Return the choices of an answer.
 
     Raises:
-        LocalAgentError: There are none.
+        LocalAgentError: The answer has no choices.
     """
     if answer.choices is None:
-        raise protocol_error(attempt, "The server's answer holds no choices.")
+        raise protocol_error(attempt, "The server's answer contains no choices.")
     if not answer.choices:
         raise EmptyResponse("The server answered without a choice.", target=str(attempt.target))
     return answer.choices

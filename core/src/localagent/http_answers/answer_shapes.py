@@ -1,4 +1,4 @@
-"""What an answer says, whichever shape it has: ``{"error": {...}}``, ``{"error": "..."}``, a web page, and others."""
+"""Reads error answers in every shape: ``{"error": {...}}``, ``{"error": "..."}``, a web page, and others."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 import msgspec
 
-LOOKED_AT = 64 * 1024  # bytes of a body; an error that needs more explains nothing
-READ = 2000  # characters of a server's message; one that long explains nothing at its end
-# All patterns take time in proportion to the text, whatever it is: none can begin at many places and run far from each.
+LOOKED_AT = 64 * 1024  # bytes of a body that are read; a longer error explains nothing more
+READ = 2000  # characters of a server's message that are read; the rest explains nothing more
+# All patterns run in linear time for every text: none can start at many positions and run far from each.
 PAGE = re.compile(r"(?i)<[/!]?(?:doctype|html|head|body|title|h[1-6]|p|div|span|center|script|style|a|img|br|hr)\b")
 _STATUSES: dict[str | int, int] = {form: status for status in range(400, 600) for form in (status, str(status))}
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What an answer said, in whatever shape.
+    """The contents of an error answer, in any shape.
 
     Attributes:
         status: The status; inside a 200 the server's numeric code, or None.
-        names: Codes and types, the most telling first.
-        message: The server's message, as it came.
-        inside: Whether this came inside a 200: then nobody knows what the provider charges.
+        names: Codes and types, the most specific first.
+        message: The server's message, unchanged.
+        inside: Whether the error came inside a 200: then it is unknown whether the provider charges for it.
         document: The decoded body.
     """
 
@@ -34,7 +34,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 def said_in(document: Any, status: int | None) -> Said:
-    """Return what an answer said.
+    """Read the error in a decoded body.
 
     Args:
         document: The decoded body.
@@ -52,21 +52,21 @@ def is_error(body: bytes) -> bool:
 
 
 def document_of(body: bytes) -> Any:
-    """Decode a body; what is not JSON becomes a document of the same meaning. Never raises."""
+    """Decode a body; one that is not JSON becomes a document with the same meaning. Never raises."""
     head = bytes(body[:LOOKED_AT]).removeprefix(b"\xef\xbb\xbf")
     try:
         return msgspec.json.decode(head)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        # No JSON, no UTF-8, NaN, a number too long; nested too deep.
+        # Not JSON, not UTF-8, NaN, a number that is too long; nested too deeply.
         text = head.decode("utf-8", "replace").strip()
     if PAGE.search(text):
         return {"code": "html page"}
-    # A sentence in plain text is a message; what is longer, or was to be JSON, explains nothing.
+    # A sentence in plain text is a message; a longer text, or broken JSON, explains nothing.
     return {"message": text} if text[:1] not in "{[<" and len(text) <= 1000 else {}
 
 
 def error_in(document: Any) -> dict[str, Any]:
-    """Return the object that tells about the error, whichever shape it has."""
+    """Return the object that describes the error, in any shape."""
     if isinstance(document, list):
         document = document[0] if document else None
     if isinstance(document, str):
@@ -74,7 +74,7 @@ def error_in(document: Any) -> dict[str, Any]:
     if not isinstance(document, dict):
         return {}
     error = document.get("error")
-    if error is None:  # OpenRouter tells in a choice what failed behind it
+    if error is None:  # OpenRouter reports a failed upstream in a choice
         error = next((choice["error"] for choice in objects_in(document.get("choices")) if choice.get("error")), None)
     if isinstance(error, dict):
         return error
@@ -82,7 +82,7 @@ def error_in(document: Any) -> dict[str, Any]:
 
 
 def _names_in(part: dict[str, Any]) -> Iterator[str]:
-    """Give the codes and types that the error of a document names, the most telling first."""
+    """Yield the codes and types that the error of a document names, the most specific first."""
     for holder in (part, *objects_in(part.get("details")), *objects_in(part.get("innererror"))):
         for key in ("error_code", "code", "type", "error_type", "status", "reason"):
             value = holder.get(key)
@@ -91,13 +91,13 @@ def _names_in(part: dict[str, Any]) -> Iterator[str]:
 
 
 def _inner_status(part: dict[str, Any]) -> int | None:
-    """Return a numeric code of the server that is an HTTP status of failure."""
+    """Return the server's numeric code if it is the HTTP status of a failure."""
     codes = (_STATUSES.get(value) for value in (part.get("code"), part.get("status")) if isinstance(value, str | int))
     return next(filter(None, codes), None)
 
 
 def _sentence_in(part: dict[str, Any]) -> str:
-    """Return the message that the error of a document holds; empty when it holds none."""
+    """Return the message of a document's error; empty when it has none."""
     for key in ("message", "detail", "msg"):
         value = part.get(key)
         if isinstance(value, dict):
@@ -105,12 +105,12 @@ def _sentence_in(part: dict[str, Any]) -> str:
         if isinstance(value, list):
             value = "; ".join(filter(None, map(_complaint, value[:5])))
         if isinstance(value, str) and value:
-            return value if len(value) <= READ else value[:READ].rpartition(" ")[0]  # no half of a key
+            return value if len(value) <= READ else value[:READ].rpartition(" ")[0]  # never half of a key
     return ""
 
 
 def _complaint(entry: Any) -> str:
-    """Return where and what, of one entry of a validation error; never the ``input``, which is the user's."""
+    """Return path and message of one entry of a validation error; never the ``input``, which is the user's text."""
     if not isinstance(entry, dict):
         return entry if isinstance(entry, str) else ""
     where, what = entry.get("loc"), entry.get("msg")
@@ -122,6 +122,6 @@ def _complaint(entry: Any) -> str:
 
 
 def objects_in(value: Any) -> list[dict[str, Any]]:
-    """Return the objects of a list, or a value that is one itself; at most 16."""
-    entries = value[:16] if isinstance(value, list) else [value]  # no server needs more to say what is wrong
+    """Return the objects in a list, or a single object as a list; at most 16."""
+    entries = value[:16] if isinstance(value, list) else [value]  # no server needs more to explain an error
     return [entry for entry in entries if isinstance(entry, dict)]

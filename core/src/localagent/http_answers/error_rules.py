@@ -1,7 +1,7 @@
-"""The rules that say which error an answer is, and the sentences that errors are made of.
+"""The rules that map an answer to an error, and the sentences of these errors.
 
-Here stand the statuses, and the codes, types and sentences that several kinds of servers share. What one vendor alone
-says stands with its provider, as ``ProviderType.error_rules``.
+This module has the statuses, and the codes, types and sentences that several kinds of servers share. Those of a single
+vendor are in ``ProviderType.error_rules`` of its provider.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from localagent.errors import (
 
 @attrs.frozen
 class ErrorRule:
-    r"""Says which error an answer of a model server is; it fits when all that it names fits.
+    r"""Maps answers of a model server to an error; it matches when all its conditions match.
 
-    The first rule that fits decides: those of the provider type in their order, then the core's. Patterns are regular
-    expressions without case, whose dot matches line ends too. What a user writes may come back in a server's message:
-    let ``text`` look further than the beginning only for errors that harm no request but the user's own.
+    The first rule that matches decides: those of the provider type in their order, then the core's. Patterns are
+    case-insensitive regular expressions, whose dot also matches line ends. A server's message may repeat a user's text:
+    let ``text`` match beyond the beginning only for errors that affect no request but the user's own.
 
     ::
 
@@ -45,16 +45,16 @@ class ErrorRule:
 
     Attributes:
         kind: The class of the error.
-        status: Statuses; None among them stands for an error inside a 200 that names no status. Without, all but 401,
-            which is about the key unless a rule says otherwise.
+        status: Statuses; None among them means an error inside a 200 that names no status. Without it, all except
+            401, which is about the key unless a rule says otherwise.
         names: Pattern of a whole code or type that the answer names.
-        text: Pattern that the server's message begins with.
-        body: Says of the decoded body whether the rule fits it; must not raise, whatever the body is.
-        code: The error's code, where it is not the class's own.
-        client: The status that the client sees, where it is not the class's own.
-        says: What the error says instead of the class's sentence; groups of ``text`` may be named in braces.
-        hint: What to do, instead of the class's; the same groups, and ``{provider}``.
-        advice: Fields of the class's ``Advice`` that are different here.
+        text: Pattern at the beginning of the server's message.
+        body: Returns whether the rule matches a decoded body; must not raise, whatever the body is.
+        code: The error's code, instead of that of the class.
+        client: The status that the client sees, instead of that of the class.
+        says: The error's sentence, instead of that of the class; groups of ``text`` may be named in braces.
+        hint: What to do, instead of the hint of the class; may name the same groups, and ``{provider}``.
+        advice: Fields that differ from the ``Advice`` of the class.
     """
 
     kind: type[LocalAgentError]
@@ -71,7 +71,7 @@ class ErrorRule:
 
 _WRONG_ADDRESS = ErrorRule(
     UpstreamProtocol,
-    says="There is no model server at this address",
+    says="No model server answers at this address",
     hint="Check the URL of provider '{provider}'.",
     advice={"billed": "no", "breaker": "neutral"},
 )
@@ -80,15 +80,17 @@ _CONFLICT = ErrorRule(
     says="The server is busy with a conflicting request",
     advice={"same": True, "next": False, "billed": "no", "breaker": "neutral"},
 )
-# What no user wrote: the way of the request, its connection, its framing, the headers that we made.
-_OUR_FORM = attrs.evolve(_WRONG_ADDRESS, says="The server does not take requests in the form in which they are sent")
-_AGAIN = attrs.evolve(_CONFLICT, says="The server wants to be asked again", advice={**_CONFLICT.advice, "next": True})
+# Not the user's fault: the route of the request, its connection, its framing, the headers that LocalAgent sends.
+_OUR_FORM = attrs.evolve(_WRONG_ADDRESS, says="The server does not accept the HTTP form of the request")
+_AGAIN = attrs.evolve(
+    _CONFLICT, says="The server asks to send the request again", advice={**_CONFLICT.advice, "next": True}
+)
 _TOO_LARGE = ErrorRule(
     InvalidRequest, code="request_too_large", client=413, says="The request is too large for the server"
 )
 _UNSUPPORTED = ErrorRule(InvalidRequest, code="unsupported", advice={"next": True})
-# What servers answer with a 500 although only the request is wrong. These lines may look into the middle of a message:
-# such words harm no request but that of the user who writes them.
+# What servers answer with a 500 although only the request is wrong. These patterns may match inside a message: such
+# words affect no request but that of the user who writes them.
 _FEATURE = (
     r"(?:images?|audio|videos?|vision|multi-?modal\w*|files?|documents?|tools?|tool[ _](?:choice|use|calls?)|functions?"
     r"|function calling|system (?:role|messages?|prompt)|embeddings?|rerank\w*|log_?probs|response_format|json_schema"
@@ -116,7 +118,7 @@ _TEMPLATE = (
 )
 
 TABLE: tuple[ErrorRule, ...] = (
-    # Codes and types that mean one thing at any status, and sentences that many servers share.
+    # Codes and types that mean the same at any status, and sentences that many servers share.
     ErrorRule(UpstreamAuth, names="invalid_api_key|authentication_error"),
     ErrorRule(UpstreamAuth, {400, 403, None}, text=r"(?:incorrect|invalid|wrong) api.?key|api key not valid"),
     ErrorRule(QuotaExhausted, names="insufficient_quota"),
@@ -143,7 +145,7 @@ TABLE: tuple[ErrorRule, ...] = (
     ErrorRule(
         UpstreamProtocol,
         range(300, 400),
-        says="The server redirects, and redirects are never followed",
+        says="The server redirects the request, and redirects are not followed",
         hint="Check the URL of provider '{provider}'.",
         advice={"billed": "no"},
     ),
@@ -157,12 +159,12 @@ TABLE: tuple[ErrorRule, ...] = (
     ErrorRule(ModelNotFound, {404, 410}),
     ErrorRule(UpstreamTimeout, {408}, advice={"same": True}),
     attrs.evolve(_OUR_FORM, status={407}, says="A proxy asks for credentials", hint="Check the proxy of '{provider}'."),
-    attrs.evolve(_AGAIN, status={421}, says="The request reached a server that does not answer for this address"),
+    attrs.evolve(_AGAIN, status={421}, says="The request reached a server that is not responsible for this address"),
     attrs.evolve(_AGAIN, status={425}),
     # Accept, framing, conditions, ranges, expectations, upgrades and headers; from 494 on nginx's own, about TLS.
     attrs.evolve(_OUR_FORM, status={406, 411, 412, 414, 416, 417, 426, 428, 431, 494, 495, 496, 497}),
     attrs.evolve(_CONFLICT, status={409, 423}),
-    ErrorRule(UpstreamServerError, {424}),  # what the server itself depends on failed
+    ErrorRule(UpstreamServerError, {424}),  # a service that the server depends on failed
     attrs.evolve(_TOO_LARGE, status={413}),
     ErrorRule(RateLimited, {429}),
     ErrorRule(ClientGone, {499}),
@@ -170,7 +172,7 @@ TABLE: tuple[ErrorRule, ...] = (
     attrs.evolve(_UNSUPPORTED, status={501}),
     ErrorRule(Overloaded, {503, 529}),
     ErrorRule(UpstreamServerError, range(500, 600)),
-    # Types that are vaguer than a status, and read only where no status is.
+    # Types that are less specific than a status, and are used only without a status.
     ErrorRule(RateLimited, {None}, names="rate_limit_(?:error|exceeded)|too_many_requests"),
     ErrorRule(PermissionDenied, {None}, names="permission_error|forbidden"),
     attrs.evolve(_TOO_LARGE, status={None}, names="request_too_large"),
@@ -183,23 +185,23 @@ NO_ANSWER = ErrorRule(UpstreamProtocol)
 
 SAYS: Mapping[type[LocalAgentError], str] = {
     UpstreamAuth: "The provider does not accept the key",
-    PermissionDenied: "The key may not do this",
-    QuotaExhausted: "No money or no quota is left",
-    RateLimited: "The provider asks to go slower",
+    PermissionDenied: "The key does not have the permission for this request",
+    QuotaExhausted: "No money or quota is left",
+    RateLimited: "The provider asks for fewer requests",
     Overloaded: "The server has no capacity now",
     UpstreamServerError: "The server failed",
     UpstreamTimeout: "The server took too long",
-    UpstreamProtocol: "What came back is not the answer of a model server",
-    EmptyResponse: "The answer holds no content",
+    UpstreamProtocol: "The response is not the answer of a model server",
+    EmptyResponse: "The answer has no content",
     ContentFiltered: "A content policy refused the request",
     ContextLengthExceeded: "The prompt is longer than the model's window",
     ModelNotFound: "The server does not have the model",
-    InvalidRequest: "The server refused the request as wrong",
+    InvalidRequest: "The server rejected the request as invalid",
     ClientGone: "The request was cancelled",
 }
-MENDS: Mapping[type[LocalAgentError], str] = {
+HINTS: Mapping[type[LocalAgentError], str] = {
     UpstreamAuth: "Check the key of provider '{provider}', in the settings or in the environment.",
-    PermissionDenied: "Check what the key of provider '{provider}' may do.",
+    PermissionDenied: "Check the permissions of the key of provider '{provider}'.",
     QuotaExhausted: "Check the plan and the billing of provider '{provider}'.",
     ContextLengthExceeded: "Shorten the conversation, or use a model with a larger window.",
     ModelNotFound: "Check the model's name at provider '{provider}'.",

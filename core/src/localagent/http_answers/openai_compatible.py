@@ -1,6 +1,6 @@
-"""The base of providers that speak the OpenAI schema over HTTP: most servers do.
+"""The base of providers whose servers use the OpenAI schema over HTTP, as most do.
 
-A plugin that brings one more such server subclasses ``OpenAICompatible`` or uses it as it is.
+A plugin for another such server subclasses ``OpenAICompatible`` or uses it as it is.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ JSON_HEADERS = {"Content-Type": "application/json", "Accept": "application/json,
 
 
 class OpenAICompatible:
-    """A provider of a server that speaks the OpenAI schema.
+    """A provider whose servers use the OpenAI schema.
 
     Args:
-        setup: What the core gives.
+        setup: The settings and services that the core passes.
         instances: The instances at the start.
-        headers: Headers of each instance, its key among them.
+        headers: Headers of each instance, including its key.
     """
 
     default_model: str | None = None
@@ -46,13 +46,13 @@ class OpenAICompatible:
         self._headers = {instance: {**JSON_HEADERS, **headers.get(instance, {})} for instance in instances}
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing; there is nothing to open."""
 
     async def aclose(self) -> None:
-        """Nothing to close."""
+        """Do nothing; there is nothing to close."""
 
     def url(self, instance: Instance) -> str:
-        """Return the base address of an instance; a subclass whose servers move overrides this."""
+        """Return the base address of an instance; override this if the address can change."""
         return instance.url
 
     def headers(self, instance: Instance) -> Mapping[str, str]:
@@ -81,7 +81,7 @@ class OpenAICompatible:
         return embed_response(raw, attempt, checked=checked)
 
     async def stream(self, attempt: Attempt, transport: Transport) -> tuple[HttpAnswer, Decoder]:
-        """Send a chat or completion to be streamed."""
+        """Send a chat or text completion and return its stream with a decoder."""
         path = "/chat/completions" if attempt.call.operation == "chat" else "/completions"
         asked = (attempt.request.get("stream_options") or {}).get("include_usage", False)
         fields: dict[str, Any] = {"stream": True}
@@ -105,7 +105,7 @@ class OpenAICompatible:
         return [self.model_info(row, instance) for row in rows if isinstance(row, dict) and row.get("id")]
 
     def model_info(self, row: Mapping[str, Any], instance: Instance) -> ModelInfo:
-        """Return what a row of the model list tells: name and owner. Override it for servers that tell more.
+        """Return name and owner from a row of the model list. Override it for servers that report more.
 
         Args:
             row: The row; it has an ``id``.
@@ -114,11 +114,11 @@ class OpenAICompatible:
         return ModelInfo(str(row["id"]), instance.provider, instance.id, owner=str(row.get("owned_by") or ""))
 
     async def check(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> None:
-        """Ask for the model list, which costs nothing."""
+        """Check an instance by requesting its model list, which costs nothing."""
         await self.list_models(instance, transport, phases)
 
     async def _post(self, attempt: Attempt, transport: Transport, path: str, **fields: Any) -> HttpAnswer:
-        """Send a request and return the answer if its status says that it is one."""
+        """Send a request and return the answer if its status is one of success."""
         target = attempt.target
         body = attempt.request.encode(model=target.model, **fields)
         url = self.url(target.instance) + path
@@ -129,4 +129,4 @@ class OpenAICompatible:
 
 
 class _ModelList(msgspec.Struct):
-    data: list[Any]  # a row that is not an object hides no other
+    data: list[Any]  # not typed further, so that one invalid row does not hide the others

@@ -28,10 +28,10 @@ _NEUTRAL = msgspec.structs.replace(UpstreamProtocol.default_advice, breaker="neu
 
 
 def events_of(decoder: Decoder, raw: bytes) -> Iterator[bytes]:
-    """Yield the data of the events of a stream's bytes, read bit by bit so that no chunk of it has to be held.
+    """Yield the data of the events in a stream's bytes, decoded in small pieces so that its chunks are not all kept.
 
     Raises:
-        LocalAgentError: The decoder's, or the stream did not end well.
+        LocalAgentError: An error of the decoder, or the stream did not end well.
     """
     for start in range(0, len(raw), PIECE):
         yield from [chunk.data for chunk in decoder.feed(raw[start : start + PIECE])]
@@ -41,7 +41,7 @@ def events_of(decoder: Decoder, raw: bytes) -> Iterator[bytes]:
 
 
 def chunk_of(data: bytes) -> Chunk:
-    """Return the chunk of one event's data, without looking for errors in it."""
+    """Return the chunk of one event's data, without checking it for errors."""
     choices = decode_answer(data).choices
     return Chunk(data, _text(choices[0]) if choices and not choices[0].index else "")
 
@@ -59,14 +59,14 @@ def _text(choice: Choice) -> str:
 class OpenAIDecoder:
     """Decodes one streamed answer: server-sent events of chat or text completion chunks.
 
-    A stream ends well when every choice that began has its finish reason; ``[DONE]`` may be missing then. A plain
-    JSON answer to a stream request becomes the chunks of an equal stream.
+    A stream ends well when every choice that has begun has its finish reason; ``[DONE]`` may be missing then. A plain
+    JSON answer to a stream request becomes the chunks of an equivalent stream.
 
     Args:
-        attempt: Whose answer it is.
-        max_event: Bytes that one event may have.
-        max_body: Bytes that a plain answer may have.
-        with_usage: Hand on the event that carries nothing but token counts.
+        attempt: The attempt that the answer belongs to.
+        max_event: Maximum size of one event in bytes.
+        max_body: Maximum size of a plain answer in bytes.
+        with_usage: Whether to return the event that carries only token counts.
     """
 
     __slots__ = ("_attempt", "_begun", "_finished", "_max_body", "_sse", "_unsniffed", "_whole", "_with_usage", "done",
@@ -95,14 +95,14 @@ class OpenAIDecoder:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Further figures: the schema has none."""
+        """Further figures: always empty, because the schema has none."""
         return {}
 
     def feed(self, data: bytes) -> list[Chunk]:
-        """Return the chunks that these bytes complete; ``done`` is true once the terminator came.
+        """Return the chunks that these bytes complete; ``done`` is true once the terminator has arrived.
 
         Raises:
-            LocalAgentError: An error event, translated; or what is not the protocol. ``rest`` has the chunks before.
+            LocalAgentError: An error event, translated; or a protocol violation. ``rest`` has the earlier chunks.
         """
         if self._unsniffed and (start := data.lstrip()):
             self._sniff(start)
@@ -113,7 +113,7 @@ class OpenAIDecoder:
         try:
             payloads = self._sse.feed(data)
             if payloads and len(payloads[0]) > LARGE:
-                refuse_dense(payloads[0])  # only the first can be larger than what came at once
+                refuse_dense(payloads[0])  # only the first can be larger than ``data``
             for payload in payloads:
                 if payload == b"[DONE]":
                     self._terminate()
@@ -133,7 +133,7 @@ class OpenAIDecoder:
         whole += data
 
     def _sniff(self, start: bytes) -> None:
-        """Tell from the first byte whether this is an event stream, a plain answer or a web page."""
+        """Detect from the first byte whether this is an event stream, a plain answer or a web page."""
         self._unsniffed = False
         if start.startswith(b"<"):
             raise web_page(self._attempt)
@@ -161,14 +161,14 @@ class OpenAIDecoder:
         if failed or event.error is not None:
             raise inner_error(payload, self._attempt)
         self.usage = usage or self.usage
-        if not choices or first is None:  # as it came; token counts alone only if they were asked for
+        if not choices or first is None:  # unchanged; token counts alone only if they were requested
             return Chunk(payload) if usage is None or self._with_usage else None
         if len(choices) > 1 or first.finish_reason is not None or first.index not in self._begun:
             self._note(choices)
         return Chunk(payload, "" if first.index else _text(first))
 
     def _note(self, choices: list[Choice]) -> None:
-        """Take note of which choices begin and end."""
+        """Record which choices begin and end."""
         for choice in choices:
             self._begun.add(choice.index or 0)
             if choice.finish_reason is not None:
@@ -192,7 +192,7 @@ class OpenAIDecoder:
                                  advice=advice)  # fmt: skip
 
     def meaningful(self, chunk: Chunk) -> bool:
-        """Say whether a chunk carries content: text, a tool call, reasoning, a refusal or a finish reason."""
+        """Return whether a chunk carries content: text, a tool call, reasoning, a refusal or a finish reason."""
         if chunk.text:
             return True
         for choice in decode_answer(chunk.data).choices or ():
@@ -202,10 +202,10 @@ class OpenAIDecoder:
         return False
 
     def end(self) -> list[Chunk]:
-        """Take note that the bytes have ended.
+        """Handle the end of the bytes.
 
         Raises:
-            StreamInterrupted: Some choice had no finish reason.
+            StreamInterrupted: A choice has no finish reason.
         """
         if self._whole is not None:
             return self._split()

@@ -1,10 +1,10 @@
-"""Text of others, made fit to be shown: without keys, addresses' secrets and control characters."""
+"""Makes foreign text safe to show: without keys, secrets in addresses and control characters."""
 
 from __future__ import annotations
 
 import re
 
-SHOWN = 300  # characters of a server's message
+SHOWN = 300  # characters of a server's message that are shown
 KEY_PATTERN = re.compile(
     r"""(?ix)
       \bbearer\s+\S+ | \bbasic\s+[a-z0-9+/=]{16,}
@@ -15,17 +15,17 @@ KEY_PATTERN = re.compile(
       ["']?(?:bearer\s+|basic\s+)?\S+
     """
 )
-"""Matches what is a key by its form or by the word before it."""
-# How the keys of most other providers look: a bare run of letters and digits. An id such as req_... does not look so.
+"""Matches text that is a key by its form or by the word before it."""
+# The form of most other providers' keys: a bare run of letters and digits. An id such as req_... is not a key.
 _LONG = re.compile(r"(?<![A-Za-z0-9_])(?=[0-9]*[A-Za-z])(?=[A-Za-z]*[0-9])[A-Za-z0-9]{32,}")
 _URL = re.compile(r"""(?i)\b([a-z][a-z0-9+.-]{0,15}://)(?:[^\s/"'<>]*@)?([^\s?#"'<>]*)(?:[?#][^\s"'<>]*)?""")
 
 
 def redact(text: str) -> str:
-    """Return a server's text so that it can be shown and logged.
+    """Return a server's text in a form that is safe to show and log.
 
-    Keys become ``***``; addresses lose their user and their query; characters that print nothing, move the cursor or
-    end a line are written as escapes; what is longer than 300 characters is cut.
+    Keys become ``***``; user and query are removed from addresses; characters that are invisible, move the cursor or
+    end a line are written as escapes; a text of more than 300 characters is cut.
 
     Args:
         text: Any text from outside.
@@ -34,11 +34,11 @@ def redact(text: str) -> str:
 
 
 def clean_header(value: str | None) -> str | None:
-    """Return a header's value if it can be shown and logged as it is, else None.
+    """Return a header's value if it is safe to show and log, else None.
 
     Args:
-        value: The value; dropped when it is empty, longer than 200 characters, looks like a key, or holds control
-            characters.
+        value: The value; None is returned when it is empty, longer than 200 characters, looks like a key, or contains
+            control characters.
     """
     if not value or len(value) > 200 or not value.isprintable() or KEY_PATTERN.search(value):
         return None
@@ -46,7 +46,7 @@ def clean_header(value: str | None) -> str | None:
 
 
 def printable(text: str) -> str:
-    """Return a text with what prints nothing, moves the cursor or ends a line as escapes; at most 300 characters.
+    """Return up to 300 characters of a text, with escapes for those that are invisible, move the cursor or end a line.
 
     Args:
         text: Any text from outside.

@@ -1,8 +1,9 @@
-"""How long a server asks to wait, in every form in which servers say it.
+"""Reads how long a server asks to wait, in every form that servers use.
 
-Two kinds of hints: what a server *asks* (``retry-after`` and its kin, and Gemini's ``RetryInfo`` in the body) holds for
-any error; when a *window* of a rate limit starts again is sent with good answers too, and is only a reason to wait
-where the limit itself refused. A hint of nothing (zero, a date in the past) is no hint: the caller's own backoff holds.
+There are two kinds of hints. A wait that a server *asks* for (``retry-after`` and similar headers, and Gemini's
+``RetryInfo`` in the body) applies to any error. The time at which a *window* of a rate limit starts again is sent with
+good answers too, and matters only if the limit itself refused the request. A hint without a wait (zero, a date in the
+past) is ignored: the caller's own backoff applies.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from localagent.http_answers.answer_shapes import error_in, objects_in
 
 YEAR = 366 * 86400.0
-_EPOCH = 1e9  # seconds; a reset below it counts from now, one above _EPOCH_MS is in milliseconds
+_EPOCH = 1e9  # seconds; a smaller reset counts from now, one above _EPOCH_MS is in milliseconds
 _EPOCH_MS = 1e11
 
 _GO_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
@@ -26,15 +27,15 @@ _GO_DURATION = re.compile(rf"\+?(?:{_GO_PART.pattern})+")
 
 
 def retry_after(headers: Mapping[str, str], body: Any | None, *, wall_time: float) -> float | None:
-    """Return how long the server asked to wait, from what it asks, else from the windows of its rate limit.
+    """Return how long the server asked to wait, else how long until the windows of its rate limit start again.
 
     Args:
-        headers: Headers of the answer; names compare without case.
+        headers: Headers of the answer; names are case-insensitive.
         body: The decoded body, or None.
-        wall_time: Seconds since 1970 now, for dates.
+        wall_time: The current seconds since 1970, for dates.
 
     Returns:
-        Seconds, above zero and at most a year, or None where no hint makes sense.
+        Seconds, above zero and at most a year, or None if there is no usable hint.
     """
     asked = asked_wait(headers, body, wall_time=wall_time)
     return asked if asked is not None else window_wait(headers, body, wall_time=wall_time)
@@ -44,9 +45,9 @@ def asked_wait(headers: Mapping[str, str], body: Any | None, *, wall_time: float
     """Return how long the server asked to wait: ``retry-after-ms``, then ``retry-after``, then Gemini's RetryInfo.
 
     Args:
-        headers: Headers of the answer; names compare without case.
+        headers: Headers of the answer; names are case-insensitive.
         body: The decoded body, or None.
-        wall_time: Seconds since 1970 now, for dates.
+        wall_time: The current seconds since 1970, for dates.
 
     Returns:
         Seconds, above zero and at most a year, or None.
@@ -62,16 +63,16 @@ def asked_wait(headers: Mapping[str, str], body: Any | None, *, wall_time: float
 
 
 def window_wait(headers: Mapping[str, str], body: Any | None, *, wall_time: float) -> float | None:
-    """Return when the rate limit's windows start again: the spent one decides, else the longest.
+    """Return how long until the rate limit's windows start again: that of the used-up window, else the longest.
 
-    Read are ``x-ratelimit-reset-requests`` and ``-tokens`` (Go durations), ``anthropic-ratelimit-*-reset`` (RFC 3339)
-    and ``x-ratelimit-reset`` (epoch seconds or milliseconds), the latter also from the headers that OpenRouter repeats
-    in its body.
+    The headers are ``x-ratelimit-reset-requests`` and ``-tokens`` (Go durations), ``anthropic-ratelimit-*-reset`` (RFC
+    3339) and ``x-ratelimit-reset`` (epoch seconds or milliseconds), the latter also from the headers that OpenRouter
+    repeats in its body.
 
     Args:
-        headers: Headers of the answer; names compare without case.
+        headers: Headers of the answer; names are case-insensitive.
         body: The decoded body, or None.
-        wall_time: Seconds since 1970 now, for dates.
+        wall_time: The current seconds since 1970, for dates.
 
     Returns:
         Seconds, above zero and at most a year, or None.
@@ -82,7 +83,7 @@ def window_wait(headers: Mapping[str, str], body: Any | None, *, wall_time: floa
 
 
 def should_retry(headers: Mapping[str, str]) -> bool | None:
-    """Return what ``x-should-retry`` says, or None where it says neither ``true`` nor ``false``."""
+    """Return the value of ``x-should-retry``, or None if it is neither ``true`` nor ``false``."""
     return {"true": True, "false": False}.get(_lower(headers).get("x-should-retry", "").strip().lower())
 
 
@@ -95,7 +96,7 @@ def parse_go_duration(text: str) -> float | None:
         text: The duration.
 
     Returns:
-        Seconds, or None where the text is no duration.
+        Seconds, or None if the text is not a duration.
     """
     text = text.strip()
     if text == "0":
@@ -110,7 +111,7 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _wait(seconds: float | None, unit: float = 1.0) -> float | None:
-    """Pass a wait that makes sense; None for what is not a number, not above zero, or beyond a year."""
+    """Return a wait in seconds; None if it is not a number, not above zero or longer than a year."""
     if seconds is None or not 0 < seconds * unit <= YEAR:
         return None
     return seconds * unit
@@ -124,10 +125,10 @@ def _number(text: str) -> float | None:
 
 
 def _until(parse: Callable[[str], datetime], text: str, wall_time: float) -> float | None:
-    """Return the seconds until a date; None where the parser finds none."""
+    """Return the seconds until a date; None if the text is not a date."""
     try:
         moment = parse(text)
-    except (ValueError, TypeError, IndexError, OverflowError):  # what the parsers raise for anything else
+    except (ValueError, TypeError, IndexError, OverflowError):  # the errors of the parsers for other text
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return aware.timestamp() - wall_time
@@ -163,7 +164,7 @@ def _epoch(text: str, wall_time: float) -> float | None:
     return (value / 1000 if value > _EPOCH_MS else value) - wall_time
 
 
-# The form of a reset, by the header's name; what ``remaining`` stands where ``reset`` does tells whether it is spent.
+# The form of a reset, by the header's name. The header with ``remaining`` instead of ``reset`` shows if it is used up.
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[str, float], float | None]], ...] = (
     (re.compile(r"x-ratelimit-reset-(?:requests|tokens)"), _duration_or_seconds),
     (re.compile(r"anthropic-ratelimit-[a-z-]+-reset"), _moment),

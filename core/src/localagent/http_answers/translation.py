@@ -1,17 +1,17 @@
-"""The one place where what a model server answers becomes a typed error.
+"""The only place where the answer of a model server becomes a typed error.
 
-An answer is read into what it *said*: a status, names (codes and types), a message. The first rule that fits, of the
-provider type's and then of the core's ``TABLE``, decides the class, and where an answer calls for other consequences
-than its class does, the ``Advice``.
+An answer is read into ``Said``: a status, names (codes and types), a message. The first rule that matches, of the
+provider type and then of the core's ``TABLE``, decides the class, and the ``Advice`` if it differs from that of the
+class.
 
-Two rules keep strangers out of it:
+Two rules protect against foreign text:
 
-- What a user writes may come back in a server's message. A pattern of a message therefore matches from its first
-  character, so that no user can write the words that park a key for all others; only rules that concern the request
-  alone look further in.
-- A server's own sentence is the error's ``detail``, after ``redact``. It is also the message where the user must change
-  the request; everything else is said in our own words, with the server's code. What a server says about a wrong key is
-  never kept: it may show the key. The core drops a detail that repeats the request (``localagent.calls.repetition``).
+- A server's message may repeat a user's text. So a pattern matches a message from its first character, and no user can
+  write the words that park a key for all others. Only rules that concern a single request match further in.
+- A server's own sentence is the error's ``detail``, after ``redact``. It is also the message if the user must change
+  the request; all other messages are our own, with the server's code. A server's sentence about a wrong key is never
+  kept, because it may contain the key. The core drops a detail that repeats the request
+  (``localagent.calls.repetition``).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ import msgspec
 
 from localagent.errors import Advice, LocalAgentError, QuotaExhausted, RateLimited, UpstreamAuth
 from localagent.http_answers.answer_shapes import PAGE, Said, document_of, said_in
-from localagent.http_answers.error_rules import MENDS, NO_ANSWER, OTHERWISE, PASSED_ON, SAYS, TABLE, ErrorRule
+from localagent.http_answers.error_rules import HINTS, NO_ANSWER, OTHERWISE, PASSED_ON, SAYS, TABLE, ErrorRule
 from localagent.http_answers.redaction import KEY_PATTERN, clean_header, redact
 from localagent.http_answers.retry_hints import asked_wait, retry_after, should_retry
 
 if TYPE_CHECKING:
     from localagent.records.attempt import Attempt
 
-PARKED = 300.0  # seconds; a shorter hint beside a spent quota is one of the rate limit and would end the parking
+PARKED = 300.0  # seconds; a shorter hint with a used-up quota belongs to the rate limit and would end the parking
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _REQUEST_IDS = ("x-request-id", "request-id", "x-ms-request-id")
@@ -48,20 +48,20 @@ def error_from_answer(
     wall_time: float,
     rules: Sequence[ErrorRule] = (),
 ) -> LocalAgentError:
-    """Return the error that an answer stands for; for one with status 200, ask only where there is an error in it.
+    """Return the error for an answer; for one with status 200, call it only if it contains an error.
 
     Args:
         status: The status of the status line; None inside a 200.
         headers: The headers, for hints and the request's id.
-        body: What was read of the body, or the data of an event; at most 64 KiB of it are looked at.
+        body: The part of the body that was read, or the data of an event; at most 64 KiB of it are used.
         provider: Name of the provider, as configured.
         target: The target, as text.
-        wall_time: Seconds since 1970 now, for dates in hints.
-        rules: The provider type's own, which are asked first.
+        wall_time: The current seconds since 1970, for dates in hints.
+        rules: The provider type's own rules, which are tried first.
     """
     said = said_in(document_of(body), status)
     rule, groups = _rule(said, rules)
-    hint = rule.hint or MENDS.get(rule.kind)
+    hint = rule.hint or HINTS.get(rule.kind)
     detail = _detail(rule, said)
     error = rule.kind(
         _message(rule, said, groups) if detail is None or rule.kind not in PASSED_ON else detail,
@@ -76,16 +76,16 @@ def error_from_answer(
         detail=detail,
     )
     if rule.client is not None:
-        vars(error)["status"] = rule.client  # this one error's; the class keeps its own
+        vars(error)["status"] = rule.client  # only for this error; the class keeps its own
     return error
 
 
 def inner_error(raw: bytes, attempt: Attempt) -> LocalAgentError:
-    """Return the error that a body with status 200, or an event of a stream, holds; the provider type's rules count.
+    """Return the error in a body with status 200, or in an event of a stream; also uses the provider type's rules.
 
     Args:
         raw: The body or the event's data.
-        attempt: Whose answer it is.
+        attempt: The attempt that the answer belongs to.
     """
     target = attempt.target
     return error_from_answer(None, {}, raw, provider=target.instance.provider, target=str(target),
@@ -93,7 +93,7 @@ def inner_error(raw: bytes, attempt: Attempt) -> LocalAgentError:
 
 
 def _rule(said: Said, own: Sequence[ErrorRule]) -> tuple[ErrorRule, dict[str, str]]:
-    """Return the first rule that fits, and the groups of its text."""
+    """Return the first rule that matches, and the groups of its text."""
     for rule in (*own, *TABLE):
         groups = _fit(rule, said)
         if groups is not None:
@@ -115,12 +115,12 @@ def _fit(rule: ErrorRule, said: Said) -> dict[str, str] | None:
 
 @functools.cache
 def _pattern(source: str) -> re.Pattern[str]:
-    """Return a rule's pattern; few processes ever need any."""
+    """Return a rule's pattern, compiled on demand; few processes ever need one."""
     return re.compile(source, re.IGNORECASE | re.DOTALL)
 
 
 def _detail(rule: ErrorRule, said: Said) -> str | None:
-    """Return what the server said, as far as it may be shown."""
+    """Return the server's own sentence if it may be shown."""
     if rule.kind is UpstreamAuth or said.status == 401 or not said.message or PAGE.search(said.message):
         return None
     return redact(said.message)
@@ -135,11 +135,11 @@ def _message(rule: ErrorRule, said: Said, groups: Mapping[str, str]) -> str:
 
 
 def _advice(rule: ErrorRule, said: Said, reported: bool | None) -> Advice:
-    """Return the class's advice with the rule's changes and what ``x-should-retry`` says about this target."""
+    """Return the class's advice with the rule's changes and the value of ``x-should-retry`` for this target."""
     advice = msgspec.structs.replace(rule.kind.default_advice, **rule.advice)
     if said.inside and advice.billed == "no":
         advice = msgspec.structs.replace(advice, billed="unknown")
-    # No header brings money back: a spent quota is never asked again.
+    # A used-up quota is never retried, whatever the header says.
     if reported is None or (reported and rule.kind is QuotaExhausted):
         return advice
     return msgspec.structs.replace(advice, same=reported)

@@ -1,4 +1,4 @@
-"""Whole answers in the OpenAI schema: their bytes, and views that decode as little as is asked for."""
+"""Whole answers in the OpenAI schema: their bytes, and views that decode only what is needed."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def chat_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **more
     """Read the bytes of a complete chat answer.
 
     Args:
-        raw: The body. Server-sent events, which some servers send unasked, are joined.
-        attempt: Whose answer it is.
-        checked: Whether ``looked_through`` has said that the body is in order; a small one is checked here.
+        raw: The body. Server-sent events, which some servers send without being asked, are joined.
+        attempt: The attempt that the answer belongs to.
+        checked: Whether ``looked_through`` has accepted the body; a small one is checked here.
         more: Further fields of the response, such as ``facts``.
 
     Raises:
-        UpstreamProtocol: It is not a chat answer.
-        EmptyResponse: It is one without any choice.
-        LocalAgentError: It is an error in the body of a 200, translated.
+        UpstreamProtocol: The body is not a chat answer.
+        EmptyResponse: The answer has no choices.
+        LocalAgentError: The body is an error with status 200, translated.
     """
     read = _read(raw, attempt, decode_answer, checked)
     message = choices_in(read[1], attempt)[0].message
@@ -60,7 +60,7 @@ def embed_response(raw: bytes, attempt: Attempt, *, checked: bool = False, **mor
     """Read the bytes of embeddings; errors as in ``chat_response``."""
     raw, answer = _read(raw, attempt, decode_embeddings, checked)
     if not present(answer.data):
-        raise protocol_error(attempt, "The server's answer holds no embeddings.")
+        raise protocol_error(attempt, "The server's answer contains no embeddings.")
     return EmbedResponse(
         raw=raw,
         usage=usage_of(_small(answer.usage)),
@@ -78,7 +78,7 @@ def _read(raw: bytes, attempt: Attempt, decode: Callable[[bytes], AnyBody], chec
 
 
 def _view(kind: type[AnyView], attempt: Attempt, read: tuple[bytes, Answer], text: str, more: Any) -> AnyView:
-    """Return the view of an answer that holds choices; arguments by place, because names cost more here."""
+    """Return the view of an answer with choices; positional arguments, because keywords cost more here."""
     raw, answer = read
     return kind(
         raw=raw,
@@ -98,7 +98,7 @@ def joined_response(events: Sequence[bytes], attempt: Attempt) -> ChatResponse:
 
 
 def _object_of(raw: bytes, attempt: Attempt) -> bytes:
-    """Return the JSON object of a body that does not begin with one: events are joined, white space is cut."""
+    """Return the JSON object of a body that does not begin with one: events are joined, white space is removed."""
     start = raw.lstrip()
     if start.startswith(b"{"):
         return start
@@ -106,9 +106,9 @@ def _object_of(raw: bytes, attempt: Attempt) -> bytes:
         return _encode(join_events(events_of(OpenAIDecoder(attempt), raw)))
     if start.startswith(b"<"):
         raise web_page(attempt)
-    raise not_json(attempt, "it begins with no object" if start else "it is empty", again=True)
+    raise not_json(attempt, "it does not begin with an object" if start else "it is empty", again=True)
 
 
 def _small(field: msgspec.Raw) -> Any:
-    """Return what a field holds that should be small; None when it is missing, or is not."""
+    """Decode a field that should be small; None when it is missing or large."""
     return document_of(bytes(field)) if 0 < memoryview(field).nbytes <= LOOKED_AT else None
