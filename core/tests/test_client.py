@@ -457,7 +457,7 @@ async def test_a_state_folder_that_cannot_be_made_is_said(tmp_path: Path) -> Non
     """With what to do."""
     (tmp_path / "file").write_text("in the way")
     async with client(None, state_folder=str(tmp_path / "file")) as asker:
-        with pytest.raises(SettingsError, match=r"cannot be made.*Free some space"):
+        with pytest.raises(SettingsError, match=r"cannot be created.*Free some space"):
             (await asker.runtime()).state_folder.of("x")
 
 

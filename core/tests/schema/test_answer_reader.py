@@ -301,5 +301,5 @@ def test_an_event_that_says_nothing_is_nothing(nothing: bytes) -> None:
 )  # fmt: skip
 def test_what_has_not_the_shape_of_an_answer_is_an_error(broken: bytes) -> None:
     """A typed one, which names no text of the answer."""
-    with pytest.raises(UpstreamProtocol, match="not a chat's"):
+    with pytest.raises(UpstreamProtocol, match="not a chat answer"):
         AnswerReader().read(broken)

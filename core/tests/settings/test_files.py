@@ -58,7 +58,7 @@ def test_a_file_that_is_named_must_be_there(folder: Path) -> None:
     """Falling back to another one would hide the mistake."""
     write(folder / "localagent.toml", model(3))
     assert refusal(Path("gone.toml")).message == "gone.toml cannot be read: No such file or directory."
-    with pytest.raises(SettingsError, match=r"There is no file gone\.toml, which LOCALAGENT_CONFIG names"):
+    with pytest.raises(SettingsError, match=r"^gone\.toml, which LOCALAGENT_CONFIG names, does not exist"):
         load_settings(None, environment(folder, LOCALAGENT_CONFIG="gone.toml"))
 
 
@@ -107,12 +107,12 @@ def test_a_byte_order_mark_does_not_count(folder: Path) -> None:
     ("text", "said"),
     [
         ("use = []\ntimeout = 5 s", "line 2, column 13: expected newline or end of document after a statement."),
-        ("default_model = fast", 'line 1, column 17: invalid value. Text is written in "quotes".'),
-        ("use = [", 'at its end: invalid value. Text is written in "quotes".'),
-        ("timeout = 1\ntimeout = 2\n", "line 2, column 12: this name is here for the second time."),
-        ("[order]\n[order]\n", "line 2, column 7: this name is here for the second time."),
-        (f"timeout = {'9' * 5000}", "at its end: a number is too long, or lists are too deep."),
-        (f"use = {'[' * 5000}", "at its end: a number is too long, or lists are too deep."),
+        ("default_model = fast", 'line 1, column 17: invalid value. Write text in "quotes".'),
+        ("use = [", 'at its end: invalid value. Write text in "quotes".'),
+        ("timeout = 1\ntimeout = 2\n", "line 2, column 12: this name is defined twice."),
+        ("[order]\n[order]\n", "line 2, column 7: this name is defined twice."),
+        (f"timeout = {'9' * 5000}", "at its end: a number is too long, or lists are nested too deeply."),
+        (f"use = {'[' * 5000}", "at its end: a number is too long, or lists are nested too deeply."),
     ],
 )
 def test_wrong_syntax_is_told_with_file_and_line(folder: Path, text: str, said: str) -> None:
@@ -124,7 +124,7 @@ def test_wrong_syntax_is_told_with_file_and_line(folder: Path, text: str, said: 
 def test_a_list_of_plugins_beside_their_tables_is_told_its_other_name(folder: Path, table: str) -> None:
     """TOML does not take one name for a list and for tables."""
     error = refusal(write(folder / "a.toml", f'plugins = ["cache-memory"]\n{table}\n'))
-    assert error.message.endswith(": plugins is a list already.")
+    assert error.message.endswith(": plugins is already a list.")
     assert error.hint == "Write the list as use = [...] at the top of the file, above the first [table]."
 
 

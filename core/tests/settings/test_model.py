@@ -214,7 +214,7 @@ def test_tables_that_nobody_has_read_yet_are_not_in_the_repr(canaries: Canaries)
         ({"timeot": 5}, "settings: timeot is unknown: expected default_model, health,"),
         ({"timeout": "fast"}, 'settings: timeout = "fast": expected a duration such as'),
         ({"timeout": 0}, "settings: timeout = 0: expected a duration such as"),
-        ({"max_attempts": 0}, "settings: max_attempts = 0: expected a whole number from 1 up."),
+        ({"max_attempts": 0}, "settings: max_attempts = 0: expected a whole number of at least 1."),
         ({"sharing": {"policy": "some"}}, 'settings: sharing.policy = "some": expected "deterministic" or "all".'),
         ({"retry": {"ratio": 20}}, "settings: retry.ratio = 20: expected a number from 0 to 1."),
         ({"order": {"rate_check": "a"}}, 'settings: order.rate_check = "a": expected a list.'),

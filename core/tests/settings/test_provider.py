@@ -102,7 +102,7 @@ def test_a_key_in_a_header_is_told_where_it_belongs() -> None:
         'localagent.toml: providers.vllm.headers.Authorization: expected a reference: { env = "NAME" } or '
         '{ file = "path" }, not text.'
     )
-    assert error.hint == "Keys do not belong in the settings."
+    assert error.hint == "Do not write keys into the settings."
 
 
 def test_a_link_local_address_is_refused_unless_it_is_meant() -> None:

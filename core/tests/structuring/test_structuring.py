@@ -150,7 +150,7 @@ def test_a_whole_that_is_no_table_is_refused() -> None:
     """Programs may pass anything."""
     anything: Any = []
     assert refusal(anything).message.startswith("localagent.toml: expected a table with name, doors, locked")
-    assert refusal({"name": "hall", 5: 1}).message == "localagent.toml: expected text for every key, not a number."
+    assert refusal({"name": "hall", 5: 1}).message == "localagent.toml: every key must be text, not a number."
 
 
 def test_a_class_without_settings_takes_none() -> None:

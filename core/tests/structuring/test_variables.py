@@ -14,7 +14,7 @@ from localagent.settings import find_settings, wrong_variable
 from localagent.structuring.place import read_count
 from localagent_testing import CANARY_KEY, Canaries, fake_provider_plugin
 
-COUNT = "expected a whole number from 1 up"
+COUNT = "expected a whole number of at least 1"
 
 
 async def refusal(environment: dict[str, str], *plugins: type[Plugin]) -> LocalAgentError:

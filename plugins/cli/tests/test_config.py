@@ -35,7 +35,7 @@ async def test_right_settings_are_told_to_be_right(shell: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("max_attempts = 0", "max_attempts = 0: expected a whole number from 1 up"),
+        ("max_attempts = 0", "max_attempts = 0: expected a whole number of at least 1"),
         ("[providers.wire]\nspeed = 9", "speed is unknown"),
         ("[providers.other]", "no active plugin brings the provider type other"),
         ("[plugins.provider-wire]\nspeed = 9", "speed is unknown"),

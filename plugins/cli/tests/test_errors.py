@@ -62,7 +62,7 @@ def closed_port() -> int:
         ('timeot = "5 s"', ("localagent.toml: timeot is unknown", "Did you mean timeout?")),
         ('timeout = "5 parsecs"', ('timeout = "5 parsecs"', "expected a duration")),
         ("timeout = = 5", ("localagent.toml, line 1, column",)),
-        ('[providers.wire]\nkeys = ["sk-canary-not-a-reference"]', ('{ env = "NAME" }', "Keys do not belong")),
+        ('[providers.wire]\nkeys = ["sk-canary-not-a-reference"]', ('{ env = "NAME" }', "Do not write keys")),
         ('[providers.wire]\nkeys = [{ env = "NO_SUCH_KEY" }]', ("NO_SUCH_KEY is not set", "Set it")),
         ('[providers.x]\ntype = "wired"', ("type wired, which no active plugin brings", 'Did you mean "wire"?')),
     ],
@@ -185,7 +185,7 @@ async def test_a_state_folder_that_cannot_be_made(shell: Any) -> None:
     (shell.folder / "file").touch()
     shell.use("http://127.0.0.1:9/v1", plugins=("limit-keeper",), more='state_folder = "file/below"')
     one_sentence(
-        await shell.run("ask", "Hi"), 2, "file/below", "cannot be made", "Free some space, or set state_folder"
+        await shell.run("ask", "Hi"), 2, "file/below", "cannot be created", "Free some space, or set state_folder"
     )
 
 

@@ -1,6 +1,6 @@
-"""The common schema: event streams, and the documents of the OpenAI API: read, join, split.
+"""The common schema: parses event streams, and reads, joins and splits documents of the OpenAI API.
 
-For authors of providers whose protocol is another one, and of gateways.
+For authors of providers with another protocol, and of gateways.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is read of an answer in the OpenAI schema, whole or an event of a stream, with one typed decode each time."""
+"""The parts of an answer in the OpenAI schema that are read, whole or as an event, with one typed decode each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ABSENT = msgspec.Raw(b"")
 
 
 class Spoken(msgspec.Struct, gc=False):
-    """A message, or a piece of one; reasoning has three names."""
+    """A message, or a piece of one; reasoning has three possible names."""
 
     content: Any = None
     refusal: Any = None
@@ -25,7 +25,7 @@ class Spoken(msgspec.Struct, gc=False):
 
     @property
     def empty(self) -> bool:
-        """Whether it holds no text, reasoning, refusal or tool call."""
+        """Whether it has no text, reasoning, refusal or tool call."""
         said = self.content or self.refusal or self.reasoning_content or self.reasoning or self.thinking
         return not (said or present(self.tool_calls) or present(self.function_call))
 
@@ -41,7 +41,7 @@ class Choice(msgspec.Struct, gc=False):
 
 
 class Answer(msgspec.Struct, gc=False):
-    """What the pipeline looks at in an answer, or in an event of one; the fewer fields, the faster it is decoded."""
+    """The fields of an answer, or of an event, that the pipeline uses; fewer fields make decoding faster."""
 
     choices: list[Choice] | None = None
     usage: Any = None
@@ -49,7 +49,7 @@ class Answer(msgspec.Struct, gc=False):
 
 
 class FullChoice(Choice, gc=False):
-    """A choice with all that is read; ``stop_reason`` (vLLM) and ``matched_stop`` (SGLang) are the stop sequence."""
+    """A choice with all fields that are read; ``stop_reason`` (vLLM) and ``matched_stop`` (SGLang): stop sequence."""
 
     logprobs: msgspec.Raw = ABSENT
     stop_reason: Any = None
@@ -58,7 +58,7 @@ class FullChoice(Choice, gc=False):
 
 
 class FullAnswer(msgspec.Struct, gc=False):
-    """An answer, or an event of one, with all that is read."""
+    """An answer, or an event of one, with all fields that are read."""
 
     choices: list[FullChoice] | None = None
     usage: Any = None
@@ -74,14 +74,14 @@ decode_full = msgspec.json.Decoder(FullAnswer).decode
 
 
 def present(field: msgspec.Raw) -> bool:
-    """Whether a field holds something: neither null nor an empty list."""
+    """Whether a field has a value other than null and an empty list."""
     return field is not ABSENT and (memoryview(field).nbytes > 4 or bytes(field) not in (b"", b"null", b"[]"))
 
 
 def usage_in(answer: FullAnswer) -> Usage | None:
-    """Return the token counts of an answer or of an event, wherever its server writes them.
+    """Return the token counts of an answer or of an event, wherever its server puts them.
 
-    Beside the choices, in ``x_groq`` (Groq), or in a choice (Moonshot).
+    They are next to the choices, in ``x_groq`` (Groq), or in a choice (Moonshot).
     """
     reported = answer.usage
     if reported is None and isinstance(answer.x_groq, dict):
@@ -92,7 +92,7 @@ def usage_in(answer: FullAnswer) -> Usage | None:
 
 
 def usage_of(reported: Any) -> Usage | None:
-    """Return token counts as a server reported them; None when it reported none that can be read."""
+    """Return the token counts that a server reported; None when it reported none, or they cannot be read."""
     if not isinstance(reported, dict) or _COUNTS.isdisjoint(reported):
         return None
     get = reported.get

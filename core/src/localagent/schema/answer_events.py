@@ -1,4 +1,4 @@
-"""What an answer says, as typed events: the same for every shape in which servers write answers.
+"""The contents of an answer as typed events, the same for every shape in which servers write answers.
 
 Events come in the order of the answer. A call begins once, before its pieces; pieces of several calls may alternate.
 ``Ended`` is the last event.
@@ -25,8 +25,8 @@ class Text(msgspec.Struct, frozen=True, gc=False):
     """A piece of the text.
 
     Attributes:
-        text: Empty only beside log probabilities.
-        logprobs: Log probabilities of its tokens, as they came.
+        text: The piece; empty only if it comes with log probabilities.
+        logprobs: Log probabilities of its tokens, unchanged.
     """
 
     text: str
@@ -34,7 +34,7 @@ class Text(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
-    """A piece of what the model says when it refuses; never empty."""
+    """A piece of the text with which the model refuses; never empty."""
 
     text: str
 
@@ -44,8 +44,8 @@ class CallBegun(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         place: Its number among the calls of the answer, from 0.
-        id: Its id; empty when the server gave none.
-        name: The tool; empty when the server never named it.
+        id: Its id; empty when the server sent none.
+        name: The tool; empty when the server did not name it.
     """
 
     place: int
@@ -54,7 +54,7 @@ class CallBegun(msgspec.Struct, frozen=True, gc=False):
 
 
 class CallPiece(msgspec.Struct, frozen=True, gc=False):
-    """A piece of the arguments of a tool call that has begun; all pieces together are JSON text, or nothing.
+    """A piece of the arguments of a tool call that has begun; all pieces joined are JSON text, or empty.
 
     Attributes:
         place: The number of the call.
@@ -69,11 +69,11 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     """The answer has ended well.
 
     Attributes:
-        finish_reason: Why; ``tool_calls`` says that there are some.
-        usage: What it cost, when that is known.
-        matched_stop: The stop sequence that ended it, from a server that says so.
+        finish_reason: Why it ended; ``tool_calls`` means that there are some.
+        usage: Its token counts; None when unknown.
+        matched_stop: The stop sequence that ended it, if the server reports it.
         refused: Whether the model refused.
-        timings: How long the server took, by its own names; empty when it does not say.
+        timings: The server's timings, by its own names; empty when it does not report them.
     """
 
     finish_reason: FinishReason

@@ -1,18 +1,18 @@
 """Reads answers in the OpenAI schema, streamed or whole, into typed events; sans-I/O.
 
 ====================================  =================================================================================
-what servers write                    what is read
+what servers send                     what is read
 ====================================  =================================================================================
-``content``                           ``Text``; of a list each part for itself: text, thinking or reasoning, refusal
-``reasoning_content``, ``reasoning``  ``Thought``; ``thinking`` too
+``content``                           ``Text``; of a list each part on its own: text, thinking or reasoning, refusal
+``reasoning_content``, ``reasoning``  ``Thought``; also ``thinking``
 ``refusal``                           ``Refusal``
-``tool_calls``, ``function_call``     ``CallBegun`` and ``CallPiece``; arguments that are an object become their text
+``tool_calls``, ``function_call``     ``CallBegun`` and ``CallPiece``; arguments that are an object become JSON text
 ``text``                              ``Text``, of a completion
 the rest                              ``Ended``
 ====================================  =================================================================================
 
-Only the first choice is read, because no API but OpenAI's own has others. Which call a piece belongs to is said in
-``localagent.schema.tool_calls``.
+Only the first choice is read, because only OpenAI's own API has others. ``localagent.schema.tool_calls`` decides which
+call a piece belongs to.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from localagent.schema.answer_events import (
 )
 from localagent.schema.tool_calls import ToolCall, ToolCalls
 
-# The names that servers have for the ends of an answer. One that is unknown is no reason to doubt the answer.
+# The names that servers use for finish reasons. An unknown one does not make the answer invalid.
 _FINISH_REASONS: Mapping[str, FinishReason] = {
     "length": "length", "max_tokens": "length", "model_length": "length", "max_output_tokens": "length",
     "content_filter": "content_filter", "safety": "content_filter", "refusal": "content_filter",
@@ -66,20 +66,20 @@ class _Piece(msgspec.Struct, gc=False):
 
 
 _NO_FUNCTION = _Function()
-_NO_ARGUMENTS = ("", "null")  # what servers write in place of an object
+_NO_ARGUMENTS = ("", "null")  # what servers send instead of an object
 _decode_pieces = msgspec.json.Decoder(list[_Piece] | None).decode
 _decode_function = msgspec.json.Decoder(_Function | None).decode
 _decode = msgspec.json.Decoder().decode
 
 
 class AnswerReader:
-    """Reads one answer: its events or the whole document through ``read``, then ``end``."""
+    """Reads one answer: pass its events or the whole document to ``read``, then call ``end``."""
 
     __slots__ = ("_begun", "_calls", "_finish", "_matched", "_refused", "_streamed", "_timings", "_unsaid", "_usage")
 
     def __init__(self) -> None:
         self._calls: ToolCalls | None = None
-        self._begun = 0  # calls of which CallBegun was said
+        self._begun = 0  # calls for which CallBegun was returned
         self._unsaid: dict[int, list[str]] = {}  # arguments of calls that have not begun
         self._streamed = self._refused = False
         self._finish = ""
@@ -88,15 +88,15 @@ class AnswerReader:
         self._timings: dict[str, Any] = {}
 
     def read(self, data: bytes) -> list[AnswerEvent]:
-        """Return what an event of a stream says, or a whole answer.
+        """Return the typed events of an event of a stream, or of a whole answer.
 
-        A call begins when its name is known: when arguments follow it, or another call, or the end.
+        A call begins when its name is complete: when arguments follow it, or another call, or the end.
 
         Args:
             data: The JSON document.
 
         Raises:
-            UpstreamProtocol: It has not the shape of an answer.
+            UpstreamProtocol: The document does not have the shape of an answer.
         """
         try:
             answer = decode_full(data)
@@ -105,13 +105,13 @@ class AnswerReader:
             choice = _first(answer.choices or ())
             return [] if choice is None else self._events(choice)
         except BAD_JSON as error:
-            raise UpstreamProtocol(f"The server's answer is not a chat's ({type(error).__name__}).") from None
+            raise UpstreamProtocol(f"The server's answer is not a chat answer ({type(error).__name__}).") from None
 
     def end(self, usage: Usage | None = None) -> list[AnswerEvent]:
-        """Return what is left to say: calls without arguments, and the end.
+        """Return the remaining events: calls without arguments, and the end.
 
         Args:
-            usage: The token counts, where the caller knows better than the answer.
+            usage: The token counts, if the caller has better ones than the answer.
         """
         events: list[AnswerEvent] = []
         for call in self._calls.all[self._begun :] if self._calls else ():
@@ -121,7 +121,7 @@ class AnswerReader:
         return events
 
     def _beside(self, answer: FullAnswer) -> None:
-        """Take note of what stands beside the choices."""
+        """Record the fields next to the choices."""
         self._usage = usage_in(answer) or self._usage
         if isinstance(answer.timings, dict):
             self._timings = answer.timings
@@ -131,7 +131,7 @@ class AnswerReader:
         said = choice.delta
         if said is not None:
             self._streamed = True
-        elif not self._streamed:  # some servers repeat the whole message behind its pieces
+        elif not self._streamed:  # some servers repeat the whole message after its pieces
             said = choice.message
         if said is not None:
             self._spoken(said, events)
@@ -171,7 +171,7 @@ class AnswerReader:
             pieces = [_Piece(function=_decode_function(said.function_call))]
         for position, piece in enumerate(pieces or ()):
             if not self._streamed:
-                piece.index = position  # a whole answer holds no pieces: each is a call, whatever its number
+                piece.index = position  # a whole answer has no pieces: each is a call, whatever its number
             self._piece(position, piece, events)
 
     def _piece(self, position: int, piece: _Piece, events: list[AnswerEvent]) -> None:
@@ -189,7 +189,7 @@ class AnswerReader:
         self._begin_ready(self._calls.all, events)
 
     def _begin_ready(self, calls: list[ToolCall], events: list[AnswerEvent]) -> None:
-        """Begin, in their order, the calls whose whole name is known."""
+        """Begin, in their order, the calls whose name is complete."""
         while self._begun < len(calls):
             call = calls[self._begun]
             if not call.name or (call.place == len(calls) - 1 and call.place not in self._unsaid):
@@ -203,7 +203,7 @@ class AnswerReader:
             events.append(CallPiece(call.place, "".join(pieces)))
 
     def _reason(self) -> FinishReason:
-        """Return the finish reason; some servers end by "stop" although tools are called, or say nothing useful."""
+        """Return the finish reason; some servers send "stop" although tools are called, or an unusable value."""
         reason = _FINISH_REASONS.get(self._finish.lower())
         return reason or ("tool_calls" if self._begun else "stop")
 
@@ -216,14 +216,14 @@ def _first(choices: Sequence[FullChoice]) -> FullChoice | None:
 
 
 def read_answer(data: bytes, usage: Usage | None = None) -> list[AnswerEvent]:
-    """Return what a whole answer says.
+    """Return the typed events of a whole answer.
 
     Args:
         data: The JSON document.
-        usage: The token counts, where the caller knows better than the answer.
+        usage: The token counts, if the caller has better ones than the answer.
 
     Raises:
-        UpstreamProtocol: It has not the shape of an answer.
+        UpstreamProtocol: The document does not have the shape of an answer.
     """
     reader = AnswerReader()
     return reader.read(data) + reader.end(usage)
@@ -242,7 +242,7 @@ _KINDS = (("thinking", Thought), ("reasoning", Thought), ("summary", Thought), (
 
 
 def _parts(content: Any) -> Iterator[Thought | Text | Refusal]:
-    """Yield what a content that is not a string says; parts of other kinds, such as images, say nothing here."""
+    """Yield the events of a content that is not a string; parts of other kinds, such as images, are ignored."""
     for each in content if isinstance(content, list) else [content]:
         part = each if isinstance(each, dict) else {"text": each}
         for name in _FIELDS:
@@ -251,7 +251,7 @@ def _parts(content: Any) -> Iterator[Thought | Text | Refusal]:
 
 
 def _event_of(kind: str, name: str) -> type[Thought | Text | Refusal]:
-    """Return what a field of a part says: by the part's type, else by the field's name."""
+    """Return the event type for a field of a part: by the part's type, else by the field's name."""
     for said in (kind, name):
         for begin, event in _KINDS:
             if said.startswith(begin):
@@ -260,7 +260,7 @@ def _event_of(kind: str, name: str) -> type[Thought | Text | Refusal]:
 
 
 def _joined(value: Any) -> str:
-    """Return the text of a value that is one, or a list of parts that hold some."""
+    """Return the text of a value that is a string, or a list of parts with text."""
     if isinstance(value, list):
         texts = [part.get("text") if isinstance(part, dict) else part for part in value]
         return "".join([text for text in texts if isinstance(text, str)])
@@ -268,7 +268,7 @@ def _joined(value: Any) -> str:
 
 
 def _add_logprobs(field: msgspec.Raw, events: list[AnswerEvent]) -> None:
-    """Put the log probabilities of an event to its text; a text of nothing where it has none."""
+    """Add the log probabilities of an event to its text, or to an empty text if it has none."""
     said = _decode(field)
     logprobs = said.get("content") if isinstance(said, dict) else None
     if not logprobs or not isinstance(logprobs, list):
@@ -281,7 +281,7 @@ def _add_logprobs(field: msgspec.Raw, events: list[AnswerEvent]) -> None:
 
 
 def _arguments(field: msgspec.Raw) -> str:
-    """Return arguments as text; an object is JSON text already, number for number as it came."""
+    """Return arguments as text; an object keeps its JSON text, with every number unchanged."""
     if not present(field):
         return ""
     raw = bytes(field)

@@ -1,24 +1,24 @@
-"""Between a streamed answer and a whole one, in the OpenAI schema.
+"""Converts between streamed and whole answers in the OpenAI schema.
 
-``join_events`` makes one document of a stream's events, ``split_document`` makes events of a document. Joining the
-events that were split from a document gives that document again.
+``join_events`` makes one document from a stream's events, ``split_document`` makes events from a document. Joining the
+events of a split document gives the same document again.
 
-How the fields of several events become one:
+How the fields of several events are joined:
 
 ==============================  ===================================================================================
-where                           what becomes of it
+field                           result
 ==============================  ===================================================================================
 ``id``, ``created``, ``model``  the first that is neither null nor empty
-other fields of an event        the last that is not null; ``usage`` too, which many servers send cumulated
+other fields of an event        the last that is not null; also ``usage``, which many servers send cumulatively
 ``choices``                     by ``index``, in its order; without one: by its place in the event
 ``delta``                       strings are concatenated, lists extended, objects joined by the same rule, of other
-                                values the last stays; ``id``, ``role`` and ``type`` are said once
+                                values the last one counts; ``id``, ``role`` and ``type`` are not repeated
 ``delta.tool_calls``            by ``index``, in its order; see ``tool_calls``
 other fields of a choice        ``text`` is concatenated, lists are extended, objects joined (``logprobs``); of other
-                                values the last stays (``finish_reason``)
+                                values the last one counts (``finish_reason``)
 ==============================  ===================================================================================
 
-Null never replaces a value, and no field is dropped because nobody knows it.
+Null never replaces a value, and no field is dropped because it is unknown.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ from localagent.schema.merging import finished, fold, of_choice, of_delta, of_he
 from localagent.schema.tool_calls import ToolCalls
 
 MOST_REPEATED = 8 * 1024 * 1024
-"""Bytes that the events of a document may repeat, all together: id and model stand in each."""
+"""Bytes that the events of a document may repeat in total: each contains id and model."""
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
 def join_events(events: Iterable[bytes]) -> dict[str, Any]:
-    """Return the answer that a stream's events make, as it would have come in one piece.
+    """Return the whole answer that a stream's events make.
 
-    Every choice has an ``index`` and a ``finish_reason`` (null when none came); every message has a ``role`` and
-    ``content`` (null when none came).
+    Every choice has an ``index`` and a ``finish_reason`` (null when none was sent); every message has a ``role`` and
+    ``content`` (null when none was sent).
 
     Args:
         events: The data of every event in order, without the terminator: a ``chat.completion.chunk`` or a piece of a
-            text completion as JSON. Bytes that are no UTF-8 count as U+FFFD.
+            text completion as JSON. Bytes that are not UTF-8 become U+FFFD.
 
     Raises:
-        UpstreamProtocol: An event is not JSON or does not have the shape of an answer, or is nested too deeply.
+        UpstreamProtocol: An event is not JSON, does not have the shape of an answer, or is nested too deeply.
     """
     head: dict[str, Any] = {}
     choices: defaultdict[int, _Choice] = defaultdict(_Choice)
@@ -72,19 +72,19 @@ def join_events(events: Iterable[bytes]) -> dict[str, Any]:
 def split_document(document: dict[str, Any]) -> list[bytes]:
     """Return the events that a server would have streamed instead of this answer.
 
-    For every choice one event with all that it holds, then for every choice one with its finish reason, then one with
-    the usage. Fields that the schema does not know travel in the first. A server numbers tool calls only in streams,
-    so an ``index`` that a whole answer's tool call may have is replaced by its place.
+    There is one event per choice with its contents, then one per choice with its finish reason, then one with the
+    usage. The first one carries the fields that the schema does not know. Servers number tool calls only in streams, so
+    the ``index`` of a whole answer's tool call is replaced by its place.
 
     Args:
-        document: A whole answer, of a chat or a text completion; stays as it is.
+        document: A whole answer, of a chat or a text completion; not changed.
 
     Returns:
         JSON of every event, at least one, without the terminator.
 
     Raises:
-        UpstreamProtocol: The document has not the shape of an answer.
-        ResponseTooLarge: What every event repeats of it is too much.
+        UpstreamProtocol: The document does not have the shape of an answer.
+        ResponseTooLarge: The fields that every event repeats are too large.
     """
     choices = list(enumerate(_objects(document.get("choices"))))
     chat = _is_chat(document.get("object"), any("text" in choice for _, choice in choices))
@@ -106,7 +106,7 @@ def split_document(document: dict[str, Any]) -> list[bytes]:
 
 
 class _Choice:
-    """One choice of an answer, as far as it has come; each of its tool calls with all its fields."""
+    """One choice of an answer, as far as it has arrived; each of its tool calls with all its fields."""
 
     __slots__ = ("_calls", "_documents", "_message", "fields")
 
@@ -137,7 +137,7 @@ class _Choice:
 
     def document(self, index: int, chat: bool) -> dict[str, Any]:
         choice = {**finished(self.fields), "index": index}
-        # A server may send the whole message in one event, or, as some do, again in each: the deltas are what counts.
+        # A server may send the whole message in one event, or, as some do, again in each: the deltas take precedence.
         if self._message or self._documents is not None or (chat and "message" not in choice):
             choice["message"] = self._message_document()
         if not chat:
@@ -177,7 +177,7 @@ def _closing(choice: dict[str, Any], place: int, chat: bool) -> dict[str, Any]:
 
 
 def _is_chat(kind: Any, texts: bool) -> bool:
-    """Say whether an answer is a chat's, by its ``object``, or where that says nothing, by what its choices hold."""
+    """Return whether an answer is a chat answer, by its ``object``, or if that is unclear, by its choices."""
     if isinstance(kind, str) and "chat" in kind:
         return True
     return kind != "text_completion" and not texts
@@ -199,7 +199,7 @@ def _decoded(data: bytes) -> Any:
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UpstreamProtocol("The answer holds something else where an object must be.")
+        raise UpstreamProtocol("The answer has another value where an object is expected.")
     return value
 
 
@@ -207,7 +207,7 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise UpstreamProtocol("The answer holds something else where a list must be.")
+        raise UpstreamProtocol("The answer has another value where a list is expected.")
     return [_object(item) for item in value]
 
 

@@ -1,24 +1,24 @@
-"""How the fields of several events of a stream become one; ``joining`` has the table of what becomes of which."""
+"""Joins the fields of several events of a stream; ``joining`` has the table of the rules."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-_FIRST = frozenset({"id", "created", "model"})  # of an event: the first counts
+_FIRST = frozenset({"id", "created", "model"})  # of an event: the first one counts
 _ONCE = frozenset({"id", "role", "type"})  # within a delta: some servers repeat them
 
-Rule = Callable[[str, Any, Any], Any]  # name, known value, new value -> what stays; neither is null
+Rule = Callable[[str, Any, Any], Any]  # name, known value, new value -> the value to keep; neither is null
 
 
 class _Pieces(list[str]):
-    """A string that still grows. Its pieces are joined once, because joining at each would cost the square."""
+    """A string that still grows. Its pieces are joined once; joining after each would take quadratic time."""
 
     __slots__ = ()
 
 
 def fold(known: dict[str, Any], new: dict[str, Any], rule: Rule) -> None:
-    """Take the fields of ``new``; where both have a value the rule says what stays."""
+    """Add the fields of ``new`` to ``known``; if both have a value, the rule decides."""
     for name, value in new.items():
         old = known.get(name)
         if old is None:
@@ -61,7 +61,7 @@ def _longer(old: Any, new: Any, rule: Rule) -> Any:
 
 
 def _with_text(name: str, old: Any, new: str) -> Any:
-    """Return the value of a delta's field after a string came for it."""
+    """Return the value of a delta's field after a string arrived for it."""
     if not new or (name in _ONCE and old):
         return old
     if isinstance(old, _Pieces):
@@ -72,7 +72,7 @@ def _with_text(name: str, old: Any, new: str) -> Any:
     if not isinstance(old, str):
         return new
     if name == "name":
-        # Some servers send a function's name in pieces, others send all of it again with every piece of arguments.
+        # Some servers send a function's name in pieces, others repeat it with every piece of arguments.
         return old if old == new else old + new
     return _Pieces((old, new))
 
@@ -88,7 +88,7 @@ def _with_part(parts: list[Any], text: str) -> list[Any]:
 
 
 def finished(value: Any) -> Any:
-    """Return a copy of what was joined, in which strings no longer grow."""
+    """Return a copy of a joined value with plain strings, which no longer grow."""
     if isinstance(value, dict):
         return {name: finished(item) for name, item in value.items()}
     if isinstance(value, _Pieces):

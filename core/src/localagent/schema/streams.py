@@ -1,15 +1,15 @@
-"""Incremental parsers for the two line protocols that model servers stream in.
+"""Incremental parsers for the two line protocols in which model servers stream.
 
-Both parsers are sans-I/O: bytes go in as the network cut them, complete events or lines come out, and where the cuts
-fell makes no difference. Nothing here knows a provider, JSON or a socket.
+Both parsers are sans-I/O: bytes go in as they come from the network, complete events or lines come out, and it makes no
+difference where the bytes are cut. They know nothing about providers, JSON or sockets.
 
 ``SSEParser`` reads server-sent events by the rules of the WHATWG HTML standard, sections "Parsing an event stream"
-and "Interpreting an event stream". ``NDJSONParser`` reads one JSON document a line.
+and "Interpreting an event stream". ``NDJSONParser`` reads one JSON document per line.
 
-Payloads stay bytes as they came, so that they can be forwarded unchanged. A reader that needs text decodes them with
-``errors="replace"``: the standard decodes a stream as UTF-8 and puts U+FFFD where it is not.
+Payloads stay bytes, so that they can be forwarded unchanged. To get text, decode them with ``errors="replace"``: the
+standard decodes a stream as UTF-8 and puts U+FFFD in place of invalid bytes.
 
-Size limits are sticky. Events before the one that is too large are still handed out; then every call raises.
+Size limits are permanent: the events before the one that is too large are still returned; then every call raises.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from itertools import takewhile
 from localagent.errors import ResponseTooLarge
 
 _BOM = b"\xef\xbb\xbf"
-# A number: `in` with bytes on its left first tries to read them as a number, which costs an exception inside CPython.
+# A number, because `in` with bytes on its left first tries to read them as one, with an exception inside CPython.
 _CR = 13
 
 
 class _Unfinished(bytearray):
-    """The bytes behind the last line end. Each is copied a fixed number of times, however small the pieces."""
+    """The bytes after the last line end. Each is copied a fixed number of times, however small the pieces are."""
 
     def whole_lines(self, data: bytes) -> bytes:
-        """Return what was held and ``data`` up to its last LF, which is included; hold what follows it."""
+        """Return the held bytes and ``data`` up to its last LF, which is included; hold the rest."""
         end = data.rfind(b"\n") + 1
         if end == len(data) and not self:
             return data
@@ -40,10 +40,10 @@ class _Unfinished(bytearray):
 
 
 def _plain_payloads(text: bytes, limit: int) -> list[bytes] | None:
-    """Return the payloads of whole events of one ``data: `` line each and LF line ends, or None for anything else.
+    """Return the payloads of whole events with one ``data: `` line each and LF line ends, or None for anything else.
 
-    The count of line ends is the proof: each of n events has two, so no payload holds one. A text over ``limit``
-    bytes is left to those who look for an event that is over it.
+    The count of line ends proves this: each of n events has two, so no payload contains one. The result is also None
+    for a text of more than ``limit`` bytes, because an event in it may exceed the limit.
     """
     if not text.startswith(b"data: ") or not text.endswith(b"\n\n") or _CR in text or len(text) > limit:
         return None
@@ -54,27 +54,27 @@ def _plain_payloads(text: bytes, limit: int) -> list[bytes] | None:
 class SSEParser:
     """Parses one event stream, piece by piece.
 
-    ``feed`` returns the payloads alone: model servers put all that matters inside the JSON. Types, ids, reconnection
+    ``feed`` returns only the payloads: model servers put everything important inside the JSON. Types, ids, reconnection
     times and comments are read as lines of their event and otherwise ignored.
 
-    A piece of whole events of one ``data:`` line each, the everyday case, is split without a step per event in
-    Python. Everything else is read line by line. The results are equal.
+    A piece of whole events with one ``data:`` line each, the usual case, is split without a Python step per event.
+    Everything else is read line by line, with the same results.
 
-    What a stream leaves unfinished at its end is not an event: the standard says to discard it, so there is nothing to
-    call at the end.
+    An unfinished event at the end of a stream is discarded, as the standard requires, so there is nothing to call
+    there.
 
     Args:
-        max_event: Bytes that the lines of one event may have together, field names and comments included, line ends
-            not. Default 8 MiB.
+        max_event: Maximum size in bytes of all lines of one event, including field names and comments but not line
+            ends. Default 8 MiB.
     """
 
     def __init__(self, *, max_event: int = 8 * 1024 * 1024) -> None:
         self._max = max_event
-        self._clean = False  # the next byte begins an event, and nothing read so far bears on it
-        self._start: bytes | None = b""  # what may yet be a byte order mark; None once that is decided
-        self._after_cr = False  # an LF that comes next belongs to the CR before it
+        self._clean = False  # the next byte begins an event, and nothing read so far affects it
+        self._start: bytes | None = b""  # possible beginning of a byte order mark; None once that is decided
+        self._after_cr = False  # if an LF comes next, it belongs to the CR before it
         self._unfinished = _Unfinished()
-        self._size = 0  # bytes of the finished lines of the open event; stays above the cap once it was passed
+        self._size = 0  # bytes of the finished lines of the open event; stays above the limit once it is exceeded
         self._data: list[bytes] = []
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -87,7 +87,7 @@ class SSEParser:
             Payloads in order; empty when no event is complete yet.
 
         Raises:
-            ResponseTooLarge: An event is longer than ``max_event``; those in front of it have been returned before.
+            ResponseTooLarge: An event is longer than ``max_event``; an earlier call has returned those before it.
         """
         payloads = _plain_payloads(data, self._max) if self._clean else None
         return self._read(data) if payloads is None else payloads
@@ -107,7 +107,7 @@ class SSEParser:
         return payloads
 
     def _text(self, data: bytes) -> bytes:
-        """Drop the byte order mark and make every line end an LF."""
+        """Drop the byte order mark and turn every line end into LF."""
         if self._start is not None:
             data = self._begin(self._start + data)
         if self._after_cr or _CR in data:
@@ -130,7 +130,7 @@ class SSEParser:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _read_lines(self, text: bytes) -> list[bytes]:
-        """Read whole lines and return what they dispatch, up to an event that passes the cap."""
+        """Read whole lines and return the payloads that they complete, up to an event that exceeds the limit."""
         payloads: list[bytes] = []
         for line in text.split(b"\n")[:-1]:
             if not line:
@@ -155,11 +155,11 @@ class SSEParser:
 class NDJSONParser:
     """Splits a stream of newline-delimited JSON into its lines.
 
-    Only LF ends a line, because U+2028 and its like may stand inside a JSON string. A CR in front of the LF is
-    dropped. Blank lines (nothing but space, tab, CR) are left out.
+    Only LF ends a line, because U+2028 and similar characters are allowed inside a JSON string. A CR before the LF is
+    dropped. Blank lines (only space, tab, CR) are skipped.
 
     Args:
-        max_line: Bytes that one line may have, its LF not counted. Default 8 MiB.
+        max_line: Maximum size of one line in bytes, without its LF. Default 8 MiB.
     """
 
     def __init__(self, *, max_line: int = 8 * 1024 * 1024) -> None:
@@ -177,7 +177,7 @@ class NDJSONParser:
             Lines in order without their line end; empty when none is complete yet.
 
         Raises:
-            ResponseTooLarge: A line is longer than ``max_line``; those in front of it have been returned before.
+            ResponseTooLarge: A line is longer than ``max_line``; an earlier call has returned those before it.
         """
         self._refuse_oversize()
         text = self._unfinished.whole_lines(data)
@@ -190,9 +190,9 @@ class NDJSONParser:
         return whole
 
     def rest(self) -> bytes:
-        """Return the last line, if the stream ended without its newline; empty where nothing but blanks is left.
+        """Return the last line, if the stream ended without its newline; empty if only white space is left.
 
-        Whether it is a whole document is for the caller to find out: the stream may have been cut.
+        The caller must check whether it is a whole document: the stream may have been cut.
 
         Raises:
             ResponseTooLarge: A line was longer than ``max_line``.

@@ -1,4 +1,4 @@
-"""Which tool call a piece belongs to: the one rule for all readers of answers."""
+"""Decides which tool call a piece belongs to: the same rule for all readers of answers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import msgspec
 
 
 class ToolCall:
-    """A tool call, as far as it has come.
+    """A tool call, as far as it has arrived.
 
     Attributes:
         place: Its number, in the order of appearance.
-        index: The index under which its first piece came, else that piece's place in its event.
-        id: Its id, the first that is not empty; empty until one comes.
-        name: The tool. A name that comes in pieces is concatenated, one that is repeated is not.
+        index: The index of its first piece, else that piece's place in its event.
+        id: Its id, the first that is not empty; empty until one arrives.
+        name: The tool. A name that arrives in pieces is concatenated, one that is repeated is not.
     """
 
     __slots__ = ("_only", "_pieces", "id", "index", "name", "place")
@@ -28,7 +28,7 @@ class ToolCall:
         self._pieces = 0
 
     def take(self, id: str, name: str, arguments: Any) -> None:
-        """Take note of a piece of this call."""
+        """Add a piece to this call."""
         self.id = self.id or id
         if name != self.name:
             self.name += name
@@ -50,27 +50,27 @@ class ToolCall:
 class ToolCalls:
     """The tool calls of one message.
 
-    Pieces of a call share its index. Some servers give all calls the index 0, or none. So a named piece is another
-    call when its id is another one; when arguments have begun and it has another name; or when the call so far came
-    whole, in one piece, and ids do not say that the two are one. A piece without an index has that of its id, else its
-    place in the event. Beyond that it belongs to the call that was last spoken of under its index.
+    Pieces of a call share its index. Some servers give all calls the index 0, or none. So a piece with a name starts
+    another call if its id differs; if arguments have begun and its name differs; or if the call so far is complete in
+    one piece and ids do not show that the two are the same. A piece without an index gets that of its id, else its
+    place in the event. Otherwise it belongs to the latest call with its index.
     """
 
     __slots__ = ("_index_of", "_known", "all")
 
     def __init__(self) -> None:
         self.all: list[ToolCall] = []
-        self._known: dict[tuple[int, str], ToolCall] = {}  # by index and id; the id "" is the latest piece's call
+        self._known: dict[tuple[int, str], ToolCall] = {}  # by index and id; the id "" means the latest piece's call
         self._index_of: dict[str, int] = {}  # the first index that came with an id
 
     def find(self, position: int, index: Any, id: Any, function: Any, arguments: Any = None) -> ToolCall:
-        """Return the call that a piece belongs to, a new one at the end of ``all`` where it begins one.
+        """Return the call that a piece belongs to; if it begins one, a new call at the end of ``all``.
 
         Args:
             position: The piece's place in its event.
-            index: Its ``index``, as it came.
-            id: Its ``id``, as it came.
-            function: The name of its function, as it came.
+            index: Its ``index``, unchecked.
+            id: Its ``id``, unchecked.
+            function: The name of its function, unchecked.
             arguments: Its arguments, as text or object.
         """
         id, name = str(id or ""), function if isinstance(function, str) else ""
@@ -88,7 +88,7 @@ class ToolCalls:
 
 
 def is_object(arguments: Any) -> bool:
-    """Whether arguments, as text or decoded, are one whole JSON object."""
+    """Whether arguments, as text or decoded, are one complete JSON object."""
     if isinstance(arguments, str):
         try:
             arguments = msgspec.json.decode(arguments)

@@ -1,6 +1,6 @@
-"""Where this platform keeps settings and files that outlive a process, and how plugins keep files there.
+"""Where this platform keeps settings and files that outlive a process, and how plugins store files there.
 
-A container may have no home, or one that is read-only. Nothing needs these files, so that is one warning and no more.
+A container may have no home folder, or a read-only one. Nothing depends on these files, so this is only one warning.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ log = logging.getLogger("localagent")
 
 NAME = "localagent"
 
-_reported: set[str] = set()  # the state folders of which this process has said that they cannot be used
+_reported: set[str] = set()  # the state folders that this process has reported as unusable
 
 
 def config_folder(environment: Mapping[str, str], platform: str = "") -> Path:
     """Return the folder of the user's settings.
 
     ``%APPDATA%`` on Windows, ``~/Library/Application Support`` on macOS, ``~/.config`` elsewhere (XDG Base Directory
-    Specification 0.8); ``XDG_CONFIG_HOME`` decides wherever it holds an absolute path.
+    Specification 0.8); ``XDG_CONFIG_HOME`` overrides this if it contains an absolute path.
 
     Args:
         environment: The environment variables.
         platform: As in ``sys.platform``; empty means this one.
 
     Raises:
-        SettingsError: Nobody can say where the user's home is.
+        SettingsError: The user's home folder is not known.
     """
     return _folder(environment, platform or sys.platform, "XDG_CONFIG_HOME", "APPDATA", ".config")
 
 
 def state_folder(environment: Mapping[str, str], platform: str = "") -> Path:
-    """Return the folder for files that outlive a process and are of no use on another machine.
+    """Return the folder for files that outlive a process and are useless on another machine.
 
     ``%LOCALAPPDATA%`` on Windows, ``~/Library/Application Support`` on macOS, ``~/.local/state`` elsewhere;
-    ``XDG_STATE_HOME`` decides wherever it holds an absolute path. For arguments and errors see ``config_folder``.
+    ``XDG_STATE_HOME`` overrides this if it contains an absolute path. For arguments and errors see ``config_folder``.
     """
     return _folder(environment, platform or sys.platform, "XDG_STATE_HOME", "LOCALAPPDATA", ".local/state")
 
 
 def _folder(environment: Mapping[str, str], platform: str, xdg: str, windows: str, elsewhere: str) -> Path:
     for name in (xdg, windows) if platform == "win32" else (xdg,):
-        # The specification says that a relative path is to be ignored.
+        # The specification requires that a relative path is ignored.
         if Path(environment.get(name, "")).is_absolute():
             return Path(environment[name]) / NAME
     return _home(environment) / ("Library/Application Support" if platform == "darwin" else elsewhere) / NAME
@@ -71,7 +71,7 @@ class StateFolder:
 
     Args:
         settings: The settings, which may name it.
-        environment: The environment variables, which decide where it is otherwise.
+        environment: The environment variables, which otherwise decide where it is.
     """
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
@@ -79,30 +79,32 @@ class StateFolder:
         self._environment = environment
 
     def of(self, plugin: str) -> Path:
-        """Return a plugin's own folder in it, made if need be.
+        """Return a plugin's own folder in it, and create it if necessary.
 
         Raises:
-            SettingsError: It cannot be made, or nothing can be written there.
+            SettingsError: The folder cannot be created or written.
         """
         folder = self._root() / plugin
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            writable = os.access(folder, os.W_OK | os.X_OK)  # asked of the system: root may write what nobody else may
+            writable = os.access(
+                folder, os.W_OK | os.X_OK
+            )  # asks the system, because root may write where others may not
         except OSError as error:
-            raise _unusable(f"{folder} cannot be made: {error.strerror or type(error).__name__}") from None
+            raise _unusable(f"{folder} cannot be created: {error.strerror or type(error).__name__}") from None
         if not writable:
             raise _unusable(f"{folder} cannot be written")
         return folder
 
     def not_kept(self, plugin: str, what: str, error: Exception) -> None:
-        """Say that something is not kept: a warning the first time in a process, a detail of the log afterwards."""
+        """Log that something is not kept: as a warning the first time in a process, at a lower level afterwards."""
         try:
             place = str(self._root())
         except SettingsError:
             place = ""
         level = logging.INFO if place in _reported else logging.WARNING
         _reported.add(place)
-        log.log(level, "What should outlive this process cannot be kept (%s: %s): %s", plugin, what, error)
+        log.log(level, "Data that should outlive this process cannot be saved (%s: %s): %s", plugin, what, error)
 
     def _root(self) -> Path:
         return self._settings.state_folder or state_folder(self._environment)
@@ -114,14 +116,14 @@ def _unusable(why: str) -> SettingsError:
 
 
 def create_private_file(path: Path) -> None:
-    """Create an empty file that only this user may read, unless there is one.
+    """Create an empty file that only this user may read, unless the file exists.
 
-    Use it before ``sqlite3.connect``, so that SQLite does not create the file with the rights of the umask. The files
-    that SQLite puts beside it take its mode.
+    Use it before ``sqlite3.connect``, so that SQLite does not create the file with the mode of the umask. The files
+    that SQLite puts next to it get its mode.
 
-    A file that exists is never opened: closing it again would drop every lock that this process holds on it
-    (https://www.sqlite.org/howtocorrupt.html, section 2.2). For the same reason a new file is closed before it gets
-    its name.
+    An existing file is never opened, because closing it would drop every lock that this process has on it
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2). For the same reason a new file is closed before it gets its
+    name.
 
     Args:
         path: The file; a symbolic link is followed. Its folder must exist.
@@ -135,14 +137,14 @@ def create_private_file(path: Path) -> None:
         return
     target = Path(os.path.realpath(path))
     try:
-        number, unnamed = tempfile.mkstemp(prefix=".new-", dir=target.parent)  # of mode 0600, by its contract
-    except OSError as error:  # which names a file that nobody knows, another one each time
+        number, unnamed = tempfile.mkstemp(prefix=".new-", dir=target.parent)  # guaranteed to have mode 0600
+    except OSError as error:  # names the temporary file, which is a different one each time
         raise OSError(error.errno, error.strerror, str(path)) from None
     os.close(number)
     try:
         os.link(unnamed, target)
     except FileExistsError:
-        pass  # another thread or process was faster
+        pass  # another thread or process has created it first
     except OSError:  # the file system has no hard links
         with contextlib.suppress(FileExistsError):
             os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))

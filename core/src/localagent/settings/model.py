@@ -1,7 +1,7 @@
-"""The settings of the core, and the common ones of every provider. Each class is one table of the settings file.
+"""The settings of the core, and those that all providers share. Each class is one table of the settings file.
 
-``settings.files`` finds and reads the file. What is meant for a plugin or a provider type stays raw here, and is read
-with the class that the plugin or type declares, by ``Settings.for_plugin`` and ``Settings.for_provider``.
+``settings.files`` finds and reads the file. The settings of a plugin or a provider type stay raw here;
+``Settings.for_plugin`` and ``Settings.for_provider`` read them with the class that the plugin or type declares.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ ModelName = Annotated[str, Reading(_read_model, 'a model as "provider/name"')]
 
 @attrs.frozen
 class Alias:
-    """``[models.NAME]``: one name for several models. May be written as the bare list of its targets.
+    """``[models.NAME]``: one name for several models. May be written as a list of its targets.
 
     Attributes:
-        targets: The models, as ``provider/name``, in the order in which they are asked.
+        targets: The models, as ``provider/name``, in the order in which they are tried.
     """
 
     targets: tuple[ModelName, ...]
 
     @classmethod
     def from_settings(cls, value: object, place: Place) -> Self:
-        """Read a table, or the bare list."""
+        """Read a table, or a list of targets."""
         alias = read_table(cls, {"targets": value} if isinstance(value, list | tuple) else value, place)
         if not alias.targets:
             raise place.wrong([], "at least one target")
@@ -55,8 +55,8 @@ class Sharing:
 
     Attributes:
         policy: ``deterministic``: embeddings, and requests with temperature 0 or a seed; ``all``: every request.
-        samples: How many answers are kept for a request that is not deterministic; each call draws one of them.
-        flights: Whether identical calls at the same time make one upstream call; left out, they do where a cache is.
+        samples: How many answers are stored for a request that is not deterministic; each call draws one of them.
+        flights: Whether identical calls at the same time share one upstream call; by default, if a cache is active.
     """
 
     policy: Policy = "deterministic"
@@ -69,9 +69,9 @@ class RetryBudgetSettings:
     """``[retry]``: how many retries, continuations and hedges all calls together may make.
 
     Attributes:
-        ratio: Retries for each call of the last ``window``; 0.2 is one for every five calls.
-        floor: Retries a second that are allowed, however few calls there were.
-        window: For how long a call or a retry counts.
+        ratio: Retries for each call of the last ``window``; 0.2 means one for every five calls.
+        floor: Retries per second that are always allowed, even after few calls.
+        window: How long a call or a retry counts, in seconds.
     """
 
     ratio: Share = 0.2
@@ -84,8 +84,8 @@ class HealthSettings:
     """``[health]``: the core's checks of instances.
 
     Attributes:
-        interval: Between two checks of an instance that is in use.
-        enabled: Whether instances are checked; without checks, only the outcome of requests tells.
+        interval: Seconds between two checks of an instance that is in use.
+        enabled: Whether instances are checked; without checks, only the outcome of requests shows their health.
     """
 
     interval: PositiveSeconds = 15.0
@@ -97,28 +97,35 @@ class Settings:
     """The settings of a client; ``Settings()`` are the defaults.
 
     Attributes:
-        use: The plugins that are active; left out, all that are installed but those that are off by default.
-        default_model: The model, or alias, that answers when nobody names one.
+        use: The plugins that are active; by default, all installed ones except those that are off by default.
+        default_model: The model, or alias, that is used when a call does not name one.
         models: ``[models.NAME]``: aliases.
         providers: ``[providers.NAME]``.
         plugins: ``[plugins.NAME]``: the tables of plugins, as written.
         order: ``[order]``: for a hook, the plugins whose steps come first, in this order.
         sharing: ``[sharing]``.
         retry: ``[retry]``: the retry budget.
-        max_attempts: The most attempts that one call may make.
-        timeout: For a whole call, where the call names no time of its own.
-        step_timeouts: ``[step_timeouts]``: for a hook, how long one step may take.
-        state_folder: Where files are kept that outlive the process; left out, the platform's folder for them.
+        max_attempts: Maximum number of attempts of one call.
+        timeout: Timeout of a whole call in seconds, unless the call sets its own.
+        step_timeouts: ``[step_timeouts]``: for a hook, how long one step may take, in seconds.
+        state_folder: The folder for files that outlive the process; by default, the platform's folder for them.
         health: ``[health]``.
-        source: The file that they were read from.
-        where: What errors call that file, or who passed the settings.
+        source: The file that the settings were read from; None if they were not read from a file.
+        where: The name of that file, or of the program that passed the settings, in errors.
+
+    Example:
+        ::
+
+            settings = Settings.from_mapping({"default_model": "ollama/llama3.2:3b", "timeout": "2 min"})
+
+    Since: 0.1.
     """
 
     use: tuple[str, ...] | None = None
     default_model: str | None = None
     models: dict[str, Alias] = attrs.field(factory=dict)
     providers: dict[str, ProviderSettings] = attrs.field(factory=dict)
-    # Nobody has checked yet that no key stands in it.
+    # Not yet checked, so it may contain a key.
     plugins: dict[str, dict[str, Any]] = attrs.field(factory=dict, repr=False)
     order: dict[str, tuple[str, ...]] = attrs.field(factory=dict)
     sharing: Sharing = Sharing()
@@ -133,12 +140,12 @@ class Settings:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], where: str = "settings", source: Path | None = None) -> Self:
-        """Read settings from a mapping of the same shape as the file.
+        """Read settings from a mapping with the same shape as the file.
 
         Args:
             mapping: Names and values, as ``tomllib`` or a program makes them.
-            where: What errors call their source.
-            source: The file that they come from; relative paths are meant from its folder.
+            where: The name of their source in errors.
+            source: The file that they come from; relative paths start from its folder.
 
         Raises:
             SettingsError: A key is unknown or missing, or a value is not what was expected.
@@ -147,7 +154,7 @@ class Settings:
         return attrs.evolve(structure(cls, _with_use(mapping, place), where=place), source=source, where=where)
 
     def for_plugin(self, name: str, cls: type[T]) -> T:
-        """Read ``[plugins.NAME]`` with the settings class of the plugin; an absent table gives the defaults.
+        """Read ``[plugins.NAME]`` with the settings class of the plugin; a missing table gives the defaults.
 
         Raises:
             SettingsError: The table does not fit the class.
@@ -155,10 +162,10 @@ class Settings:
         return structure(cls, self.plugins.get(name, {}), where=_root(self.where, self.source).key("plugins").key(name))
 
     def for_provider(self, name: str, cls: type[T]) -> T:
-        """Read what ``[providers.NAME]`` holds beyond the common keys with the settings class of its type.
+        """Read the keys of ``[providers.NAME]`` other than the common ones with the settings class of its type.
 
         Raises:
-            SettingsError: A key is neither common nor the type's, or a value is not what was expected.
+            SettingsError: A key is neither a common one nor one of the type, or a value is not what was expected.
         """
         provider = self.providers[name]
         return read_table(cls, provider.extra, provider.place, also=setting_fields(ProviderSettings))
@@ -169,7 +176,7 @@ class Settings:
         Args:
             name: The provider's name.
             mapping: Its table.
-            where: What errors call the source of the table.
+            where: The name of the table's source in errors.
         """
         provider = ProviderSettings.from_settings(mapping, Place(where).key("providers").key(name))
         return attrs.evolve(self, providers={**self.providers, name: provider})
@@ -180,7 +187,7 @@ def _root(where: str, source: Path | None) -> Place:
 
 
 def _with_use(mapping: Mapping[str, Any], place: Place) -> Mapping[str, Any]:
-    """Take ``plugins = [...]`` for ``use = [...]``, as long as nothing else is meant by either."""
+    """Accept ``plugins = [...]`` as ``use = [...]``, unless this contradicts other settings."""
     plugins = mapping.get("plugins")
     place = place.key("plugins")
     if isinstance(plugins, list | tuple):

@@ -1,8 +1,8 @@
-"""What every provider has in the settings, whatever its type: addresses, keys, headers, timeouts, size limits, pool.
+"""The settings of every provider, whatever its type: addresses, keys, headers, timeouts, size limits, pool.
 
-A key goes wherever the address points, so an address holds nothing that hides where that is, and never points at the
-services in which clouds keep the credentials of a machine (link-local addresses and a few names), unless the settings
-say that this is meant.
+A key is sent to wherever the address points. So an address must not contain anything that hides its destination, and
+must not point at the services from which clouds serve the credentials of a machine (link-local addresses and a few
+names), unless the settings allow it explicitly.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-da
 METADATA_NETWORKS = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128")
 _EXPECTED_ADDRESS = 'an address such as "http://10.0.0.5:8000/v1", without user name, password, ? or #'
 _NETLOC = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Za-z:.%]+\])(:[0-9]+)?")
-# No white space, nothing beyond ASCII (a name in another script is written as xn--...), nothing that clients quote.
+# No white space, only ASCII (a name in another script is written as xn--...), nothing that clients quote.
 _ADDRESS_CHARACTERS = re.compile(r'[^\x00-\x20\x7f-\U0010ffff\\<>"{}|^`]+')
 _PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -41,8 +41,8 @@ def read_address(value: object) -> str:
     """Return an address without the slashes at its end.
 
     Raises:
-        ValueError: Not http or https, no host, a user name, password, query or fragment in it, or characters that
-            clients read in different ways.
+        ValueError: The scheme is not http or https, the host is missing, there is a user name, password, query or
+            fragment, or there are characters that clients interpret in different ways.
     """
     from urllib.parse import urlsplit
 
@@ -59,9 +59,9 @@ def read_address(value: object) -> str:
 
 
 def is_metadata_address(address: str) -> bool:
-    """Say whether an address points at a cloud's metadata service or at any other link-local place.
+    """Return whether an address points at a cloud's metadata service or another link-local address.
 
-    Looks at what is written, in every spelling that a resolver takes for an IP address; names are not resolved.
+    Checks the text, in every spelling that a resolver accepts as an IP address; names are not resolved.
     """
     from ipaddress import IPv6Address, ip_network
     from urllib.parse import urlsplit
@@ -74,7 +74,7 @@ def is_metadata_address(address: str) -> bool:
 
 
 def _ip(host: str) -> IPv4Address | IPv6Address | None:
-    """Return the IP address that a host is, also where it is written as resolvers read it (``0xa9fea9fe``)."""
+    """Return the IP address of a host that is one, also in the spellings that resolvers accept (``0xa9fea9fe``)."""
     import socket
     from ipaddress import IPv4Address, ip_address
 
@@ -93,12 +93,12 @@ Address = Annotated[str, Reading(read_address, _EXPECTED_ADDRESS)]
 
 @attrs.frozen
 class InstanceSettings:
-    """One of a provider's ``instances``. May be written as the bare address.
+    """One of a provider's ``instances``. May be written as its address alone.
 
     Attributes:
         url: Its base address.
-        weight: Its capacity relative to the others, for balancing.
-        name: What it is called in metrics and errors; left out, its provider and host.
+        weight: Its capacity relative to the others, for load balancing.
+        name: Its name in metrics and errors; by default, its provider and host.
     """
 
     url: Address
@@ -107,7 +107,7 @@ class InstanceSettings:
 
     @classmethod
     def from_settings(cls, value: object, place: Place) -> Self:
-        """Read a table, or the bare address."""
+        """Read a table, or an address alone."""
         if isinstance(value, str):
             return cls(url=read(Address, value, place))
         return read_table(cls, value, place)
@@ -115,20 +115,20 @@ class InstanceSettings:
 
 @attrs.frozen
 class ProviderSettings:
-    """``[providers.NAME]``: what every provider has. The provider's type adds settings of its own.
+    """``[providers.NAME]``: the settings of every provider. The provider's type adds its own.
 
     Attributes:
-        type: The provider type, brought by a plugin; left out, the provider's own name.
-        instances: Where it answers; left out, where the type's servers usually are.
-        keys: Where its keys are found; each address with each key is an instance.
-        headers: Further headers of every request; a value that is secret is a reference.
+        type: The provider type, brought by a plugin; by default, the provider's name.
+        instances: Its addresses; by default, the usual ones of the type's servers.
+        keys: References to its keys; each address with each key is an instance.
+        headers: Further headers of every request; a secret value must be a reference.
         timeouts: Time limits of its exchanges.
         size_limits: Size limits of its answers.
         pool: How connections to its instances are kept.
         authority: A PEM file with the certificate authorities to trust instead of the system's.
         allow_metadata_address: Whether an instance may have a link-local address.
         extra: All other keys, for the type's own settings class.
-        place: Where the table stands, for errors.
+        place: The place of the table, for errors.
     """
 
     type: str
@@ -163,9 +163,10 @@ class ProviderSettings:
 def _check_instances(provider: ProviderSettings) -> None:
     for index, instance in enumerate(provider.instances):
         if is_metadata_address(instance.url) and not provider.allow_metadata_address:
+            place = provider.place.key("instances").item(index)
             raise SettingsError(
-                f"{provider.place.key('instances').item(index)}: a link-local address, where clouds keep credentials.",
-                hint="If it is meant, set allow_metadata_address = true for this provider.",
+                f"{place}: a link-local address, from which clouds serve credentials.",
+                hint="If this is intended, set allow_metadata_address = true for this provider.",
             )
 
 
@@ -177,4 +178,4 @@ def _check_headers(provider: ProviderSettings) -> None:
         if isinstance(value, str) and not _HEADER_VALUE.fullmatch(value):
             raise place.wrong(value, "printable ASCII text on one line")
         if isinstance(value, str) and names_secret(name):
-            raise place.wrong(value, SecretRef.expected_settings, hint="Keys do not belong in the settings.")
+            raise place.wrong(value, SecretRef.expected_settings, hint="Do not write keys into the settings.")

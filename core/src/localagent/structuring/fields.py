@@ -1,8 +1,8 @@
-"""What an attrs class says about the settings that fill it: keys, types, and what is expected, in words.
+"""The settings fields of an attrs class: keys, types, and descriptions of the expected values.
 
-Among the types are numbers with a unit or a range, as people write them: durations, sizes, counts, shares. A settings
-class annotates a field with one of them and holds a plain number: ``ttl: Seconds = 3600.0``. The annotation carries a
-``Reading``, which tells ``structuring`` how the value is read.
+The types include numbers with a unit or a range, as people write them: durations, sizes, counts, shares. A settings
+class annotates a field with one of them, and its value is a plain number: ``ttl: Seconds = 3600.0``. The annotation
+carries a ``Reading``, which defines how the value is read.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import attrs
 
 NOT_A_SETTING = {"localagent_setting": False}
-"""Metadata of an attrs field that no settings file may fill."""
+"""Metadata of an attrs field that a settings file must not fill."""
 
 
 @attrs.frozen
 class Reading:
-    """How a value of a settings field is read; stands in the metadata of an ``Annotated`` type.
+    """How a value of a settings field is read; part of the metadata of an ``Annotated`` type.
 
     Attributes:
-        read: Makes the field's value of what is written; raises ``ValueError`` when it is not what is expected.
-        expected: What is expected, in words that follow "expected"; the only text that an error shows.
-        units: The units in which it may be written, the largest first, each as an exact ratio.
+        read: Converts the written value to the field's value; raises ``ValueError`` when it is not what is expected.
+        expected: The expected value, in words that follow "expected"; the only text that an error shows.
+        units: The accepted units, the largest first, each as an exact ratio.
     """
 
     read: Callable[[object], Any]
@@ -67,7 +67,7 @@ def _fields(cls: type) -> Mapping[str, SettingField]:
 
 
 def reading_of(kind: Any) -> Reading | None:
-    """Return how values of a type are read, where the type says so itself."""
+    """Return the ``Reading`` of a type; None if it has none."""
     return next((item for item in getattr(kind, "__metadata__", ()) if isinstance(item, Reading)), None)
 
 
@@ -78,7 +78,7 @@ def one_of(names: Iterable[str]) -> str:
 
 
 def expected(kind: Any) -> str:
-    """Say in a few words what a field of a type holds."""
+    """Describe in a few words the values of a type."""
     if (reading := reading_of(kind)) is not None:
         return reading.expected
     origin = get_origin(kind)
@@ -105,7 +105,7 @@ SIZES = {
     "TiB": (2**40, 1), "GiB": (2**30, 1), "MiB": (2**20, 1), "KiB": (2**10, 1),
     "TB": (10**12, 1), "GB": (10**9, 1), "MB": (10**6, 1), "kB": (10**3, 1), "B": (1, 1),
 }  # fmt: skip
-DIGITS = 18  # the most that stand before or behind the point
+DIGITS = 18  # maximum number before and after the decimal point
 _WRITTEN = re.compile(rf"([0-9]{{1,{DIGITS}}})(?:\.([0-9]{{1,{DIGITS}}}))? ?([A-Za-z]+)")
 
 
@@ -113,7 +113,7 @@ def read_seconds(value: object) -> float:
     """Return a duration in seconds: a number of seconds, or text such as ``"250 ms"``, ``"30 s"``, ``"5 min"``.
 
     Raises:
-        ValueError: It is no duration, negative, or not finite.
+        ValueError: It is not a duration, negative, or not finite.
     """
     if isinstance(value, str):
         number, divisor = _ratio(value, DURATIONS)
@@ -125,7 +125,7 @@ def read_bytes(value: object) -> int:
     """Return a size in bytes: a whole number of bytes, or text such as ``"64 KiB"``, ``"256 MiB"``, ``"1 GB"``.
 
     Raises:
-        ValueError: It is no size, negative, or not a whole number of bytes.
+        ValueError: It is not a size, negative, or not a whole number of bytes.
     """
     if isinstance(value, str):
         number, divisor = _ratio(value, SIZES)
@@ -148,7 +148,7 @@ def _ratio(text: str, units: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
 def _number(value: object, most: float | None = None) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("no number")
-    # Comparing is exact for whole numbers of any length; converting them is not.
+    # A comparison is exact for whole numbers of any length; a conversion is not.
     if not 0 <= value <= (sys.float_info.max if most is None else most):
         raise ValueError("negative, too large, or not finite")
     return float(value)
@@ -174,7 +174,7 @@ PositiveSeconds = Annotated[
     float, Reading(functools.partial(_positive, read=read_seconds), f"{_DURATION}, above zero", DURATIONS)
 ]
 Bytes = Annotated[int, Reading(read_bytes, 'a size such as 1024, "64 KiB", "256 MiB" or "1 GB"', SIZES)]
-Count = Annotated[int, Reading(functools.partial(_whole, least=1), "a whole number from 1 up")]
+Count = Annotated[int, Reading(functools.partial(_whole, least=1), "a whole number of at least 1")]
 Share = Annotated[float, Reading(functools.partial(_number, most=1.0), "a number from 0 to 1")]
-Amount = Annotated[float, Reading(_number, "a number from 0 up")]
+Amount = Annotated[float, Reading(_number, "a number of at least 0")]
 Positive = Annotated[float, Reading(functools.partial(_positive, read=_number), "a number above zero")]

@@ -1,9 +1,9 @@
-"""Fills attrs classes from the tables of a settings file, and refuses what does not fit in words that help.
+"""Fills attrs classes from the tables of a settings file, and refuses invalid values with helpful errors.
 
-What a class says is all there is: field names are the keys, annotations the types, defaults the defaults. A field may
-be text, a number, ``bool``, ``Path``, a ``Literal``, one of the types of ``fields``, another attrs class, a tuple,
-list or dict of these, a union, or ``Any`` (left as it is). A class that is written in a form of its own has a class
-method ``from_settings(value, place)``.
+The class defines everything: field names are the keys, annotations the types, defaults the defaults. A field may be
+text, a number, ``bool``, ``Path``, a ``Literal``, one of the types of ``fields``, another attrs class, a tuple, list or
+dict of these, a union, or ``Any`` (left unchanged). A class with its own notation has a class method
+``from_settings(value, place)``.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ def structure(cls: type[T], mapping: Mapping[str, Any], *, where: str | Place) -
     Args:
         cls: The class.
         mapping: The table, as ``tomllib`` or a program makes it.
-        where: What errors call the source, such as the file's name; or a place in it.
+        where: The name of the source in errors, such as the file's name; or a place in it.
 
     Returns:
         The instance.
 
     Raises:
         SettingsError: A key is unknown or missing, or a value is not what was expected.
-        TypeError: The class has a field of a type that settings cannot have.
+        TypeError: The class has a field of a type that settings do not support.
     """
     place = where if isinstance(where, Place) else Place(where)
     filled: T = read(cls, mapping, place)
@@ -45,16 +45,16 @@ def structure(cls: type[T], mapping: Mapping[str, Any], *, where: str | Place) -
 
 
 def read(kind: Any, value: object, place: Place) -> Any:
-    """Make a value of a type from what is written in the settings.
+    """Convert a value that is written in the settings to a type.
 
     Args:
         kind: The type, as annotated.
-        value: What is written.
+        value: The written value.
         place: Where it is written.
 
     Raises:
         SettingsError: The value is not what was expected.
-        TypeError: Settings cannot have a field of this type.
+        TypeError: Settings do not support this type.
     """
     if kind is Any:
         return value
@@ -65,7 +65,7 @@ def read(kind: Any, value: object, place: Place) -> Any:
         return read_table(kind, value, place)
     reader = _READERS.get(origin or kind)
     if reader is None:
-        raise TypeError(f"settings cannot hold a {kind!r}")
+        raise TypeError(f"settings do not support the type {kind!r}")
     return reader(kind, value, place)
 
 
@@ -76,7 +76,7 @@ def read_table(cls: type[T], value: object, place: Place, also: Iterable[str] = 
         cls: The class.
         value: A table, or an instance of the class, which is taken as it is.
         place: Where it is written.
-        also: Further names that may be meant by a name that the class does not have.
+        also: Further names to suggest when a name is unknown.
     """
     if isinstance(value, cls):
         return value
@@ -97,16 +97,16 @@ def read_table(cls: type[T], value: object, place: Place, also: Iterable[str] = 
 def _made(cls: type[T], arguments: Mapping[str, Any], place: Place) -> T:
     try:
         return cls(**arguments)
-    except (TypeError, ValueError) as error:  # a validator of the class; attrs puts an attribute behind the sentence
+    except (TypeError, ValueError) as error:  # a validator of the class; attrs adds an attribute after the sentence
         text = str(error.args[0]) if error.args else type(error).__name__
-    # Raised here and not above, so that the foreign error, which may quote a key, does not hang on this one.
+    # Raised here and not above, so that the foreign error, which may quote a key, is not chained to this one.
     for key, argument in arguments.items():
         text = _without(argument, text, place.key(key))
     raise SettingsError(f"{place}: {text.rstrip('.')}.")
 
 
 def _without(argument: object, text: str, place: Place) -> str:
-    """Take out of a foreign sentence what an error may not show."""
+    """Remove from a foreign sentence what an error must not show."""
     if isinstance(argument, str) and argument:
         return text if place.may_show(argument) else text.replace(argument, "***")
     if isinstance(argument, Mapping | list | tuple):
@@ -145,7 +145,7 @@ def _read_union(kind: Any, value: object, place: Place) -> Any:
             return read(member, value, place)
         except SettingsError as error:
             errors[member] = error
-    # For a table, the error of the one member that is a table says more than the names of all members.
+    # For a table, the error of the only member that is a table is more helpful than the names of all members.
     telling = [error for member, error in errors.items() if _is_table(member)] if isinstance(value, Mapping) else []
     if len(errors) == 1 or len(telling) == 1:
         raise (telling or list(errors.values()))[0]
@@ -184,7 +184,7 @@ def _read_plain(kind: Any, value: object, place: Place) -> Any:
 
 
 def _read_float(kind: Any, value: object, place: Place) -> float:
-    # Comparing is exact for whole numbers of any length; converting them is not. NaN compares with nothing.
+    # A comparison is exact for whole numbers of any length; a conversion is not. No comparison with NaN is true.
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise place.wrong(value, expected(kind))
     return float(value)
@@ -193,7 +193,7 @@ def _read_float(kind: Any, value: object, place: Place) -> float:
 def _read_path(kind: Any, value: object, place: Place) -> Path:
     if not isinstance(value, str | Path) or not str(value):
         raise place.wrong(value, expected(kind))
-    with contextlib.suppress(RuntimeError):  # "~name", and nobody of that name is here
+    with contextlib.suppress(RuntimeError):  # "~name", and there is no such user
         return (place.folder or Path()) / Path(value).expanduser()
     raise place.wrong(value, "a path in a home folder that exists")
 

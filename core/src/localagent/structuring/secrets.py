@@ -1,7 +1,8 @@
-"""Keys: a value that hides itself, where one is found, and providers some of whose keys are not there.
+"""Keys: a value that hides itself, references to keys, and providers whose keys are missing.
 
-Settings name the place of a key and never hold it. A provider that lacks keys goes on with the others, or is left out.
-It breaks nothing else: what is wrong is said once, and is an error only for the request that names this provider.
+Settings name the place of a key and never contain it. A provider with missing keys continues with the others, or is
+left out. It breaks nothing else: the problem is reported once, and is an error only for a request that names this
+provider.
 """
 
 from __future__ import annotations
@@ -24,16 +25,22 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY = re.compile(r"[\x21-\x7e]+")
-_NO_KEYS_HERE = "Keys do not belong in the settings: put it into an environment variable and write its name here."
+_NO_KEYS_HERE = "Do not write keys into the settings: put it into an environment variable and write its name here."
 
 
 class Secret:
-    """Holds a key and shows it to nobody who does not ask by name.
+    """Contains a key and hides it; only ``reveal`` returns it.
 
     ``repr``, ``str``, ``format`` show ``***``; pickling and JSON encoding are refused. Comparison is by value.
 
     Args:
         value: The key itself.
+
+    Example:
+        >>> print(Secret("sk-example"))
+        ***
+
+    Since: 0.1.
     """
 
     __slots__ = ("_value",)
@@ -42,7 +49,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the value itself; call this only where it goes onto the wire."""
+        """Return the value itself; call this only to send it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -68,7 +75,7 @@ class Secret:
 
 
 class SecretMissing(SettingsError):
-    """A key that the settings name is not there, cannot be read, or is not a key."""
+    """A key that the settings name is missing, cannot be read, or is invalid."""
 
 
 @attrs.frozen
@@ -76,10 +83,12 @@ class SecretRef:
     """``{ env = "NAME" }`` or ``{ file = "path" }`` in the settings; a program may also pass a ``Secret``.
 
     Attributes:
-        env: The environment variable that holds the key.
-        file: The file that holds it; white space around it does not count.
-        given: The key itself, where a program passed it; a settings file cannot.
+        env: The environment variable that contains the key.
+        file: The file that contains it; white space around it is ignored.
+        given: The key itself, if a program passed it; a settings file cannot.
         named_by: The place in the settings, for errors.
+
+    Since: 0.1.
     """
 
     expected_settings: ClassVar[str] = 'a reference: { env = "NAME" } or { file = "path" }'
@@ -91,7 +100,7 @@ class SecretRef:
 
     @classmethod
     def from_settings(cls, value: object, place: Place) -> Self:
-        """Read a reference, and refuse a key that stands there in its stead."""
+        """Read a reference, and refuse a key in its place."""
         if isinstance(value, Secret):
             return cls(given=value, named_by=str(place))
         if isinstance(value, str):
@@ -100,9 +109,11 @@ class SecretRef:
             raise place.wrong(value, cls.expected_settings)
         reference = read_table(cls, value, place)
         if sum(part is not None for part in (reference.env, reference.file, reference.given)) != 1:
-            raise place.wrong(value, f"{cls.expected_settings}, one of the two")
+            raise place.wrong(value, f"{cls.expected_settings}, exactly one of the two")
         if reference.env is not None and not _NAME.fullmatch(reference.env):
-            raise SettingsError(f"{place.key('env')}: expected the name of a variable.", hint=_NO_KEYS_HERE)
+            raise SettingsError(
+                f"{place.key('env')}: expected the name of an environment variable.", hint=_NO_KEYS_HERE
+            )
         return attrs.evolve(reference, named_by=reference.named_by or str(place))
 
     def read(self, environment: Mapping[str, str]) -> Secret:
@@ -112,22 +123,24 @@ class SecretRef:
             environment: The environment variables.
 
         Raises:
-            SecretMissing: The variable is not set, the file cannot be read, or what is there is no key.
+            SecretMissing: The variable is not set, the file cannot be read, or the value is not a key.
         """
         if self.given is not None:
             return self.given
         key = (self._from_file(self.file) if self.file else environment.get(self.env or "", "")).strip()
         if not key:
-            raise SecretMissing(f"{self.named_by}: {self} is not set or empty.", hint="Set it, or take this key out.")
+            raise SecretMissing(f"{self.named_by}: {self} is not set or empty.", hint="Set it, or remove this key.")
         if not _KEY.fullmatch(key):
-            raise SecretMissing(f"{self.named_by}: {self} holds characters that no key has, such as white space.",
-                                hint="Put the key alone there.")  # fmt: skip
+            raise SecretMissing(
+                f"{self.named_by}: {self} contains characters that are not allowed in a key, such as white space.",
+                hint="Store only the key there.",
+            )
         return Secret(key)
 
     def __str__(self) -> str:
         if self.given is not None:
             return "a key that the program passed"
-        # Somebody may have written the key itself where its name belongs.
+        # It may be the key itself, written in place of its name.
         name = str(self.file or self.env)
         return f"the {'file' if self.file else 'environment variable'} {'***' if looks_secret(name) else name}"
 
@@ -138,15 +151,15 @@ class SecretRef:
             why = error.strerror or type(error).__name__
         except UnicodeDecodeError:
             why = "it is not text"
-        # Raised here and not above: the decoder's error holds what the file holds.
+        # Raised here and not above: the decoder's error contains the file's contents.
         raise SecretMissing(f"{self.named_by}: {self} cannot be read: {why}.",
-                            hint="Put the key there, or take it out of the settings.")  # fmt: skip
+                            hint="Store the key there, or remove it from the settings.")  # fmt: skip
 
 
 def read_all(
     references: Sequence[SecretRef], environment: Mapping[str, str]
 ) -> tuple[dict[int, Secret], list[SecretMissing]]:
-    """Return the keys that are there, by their number (from 1), and the errors of those that are not."""
+    """Return the keys that were found, by their number (from 1), and the errors of those that were not."""
     found: dict[int, Secret] = {}
     missing: list[SecretMissing] = []
     for number, reference in enumerate(references, 1):
@@ -159,11 +172,11 @@ def read_all(
 
 @attrs.frozen
 class MissingKeys:
-    """What a provider lacks.
+    """The missing keys of a provider.
 
     Attributes:
-        error: What is reported about it.
-        left_out: Whether it cannot be asked: it has none of its keys, or lacks a header.
+        error: The error that describes them.
+        left_out: Whether the provider cannot be used: all its keys are missing, or a header is.
     """
 
     error: SettingsError
@@ -171,7 +184,7 @@ class MissingKeys:
 
 
 def missing_keys(name: str, common: ProviderSettings, environment: Mapping[str, str]) -> MissingKeys | None:
-    """Look for the keys of a provider; None when all are there.
+    """Check the keys of a provider; None when all were found.
 
     Args:
         name: The provider's name in the settings.
@@ -185,21 +198,21 @@ def missing_keys(name: str, common: ProviderSettings, environment: Mapping[str, 
     if not keys:
         return None
     what = f"{len(keys)} of its {len(common.keys)} keys"
-    return MissingKeys(_error(f"Provider {name} goes on without {what}", keys), left_out=False)
+    return MissingKeys(_error(f"Provider {name} continues without {what}", keys), left_out=False)
 
 
 def all_missing_keys(settings: Settings, environment: Mapping[str, str]) -> Iterator[MissingKeys]:
-    """Look for the keys of all providers that the settings name."""
+    """Check the keys of all providers in the settings; yield those that miss some."""
     found = (missing_keys(name, common, environment) for name, common in settings.providers.items())
     return (missing for missing in found if missing is not None)
 
 
 def left_out(name: str, missing: list[SecretMissing]) -> MissingKeys:
-    """Return what is reported about a provider that cannot be asked.
+    """Return the report of a provider that cannot be used.
 
     Args:
         name: The provider's name.
-        missing: What it lacks, at least one.
+        missing: The errors of its missing keys and headers, at least one.
     """
     return MissingKeys(_error(f"Provider {name} is left out", missing), left_out=True)
 
