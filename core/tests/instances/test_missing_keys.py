@@ -65,7 +65,7 @@ LACKING: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
     "unset": ({"keys": [UNSET]}, {}, "the environment variable NOT_THERE is not set or empty"),
     "empty": ({"keys": [UNSET]}, {"NOT_THERE": ""}, "NOT_THERE is not set or empty"),
     "blank": ({"keys": [UNSET]}, {"NOT_THERE": " \t"}, "NOT_THERE is not set or empty"),
-    "no key": ({"keys": [UNSET]}, {"NOT_THERE": "a key"}, "NOT_THERE contains characters that are not allowed in a key"),
+    "no key": ({"keys": [UNSET]}, {"NOT_THERE": "a key"}, "NOT_THERE contains characters that are not allowed"),
     "all of two": ({"keys": [UNSET, {"env": "NOR_THIS"}]}, {}, "NOT_THERE is not set"),
     "header": ({"headers": {"X-Auth": UNSET}}, {}, "NOT_THERE is not set"),
     "header beside a key": ({"keys": [{"env": "A"}], "headers": {"X": UNSET}}, {"A": "k"}, "NOT_THERE is not set"),

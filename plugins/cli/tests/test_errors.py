@@ -176,7 +176,7 @@ async def test_time_is_up(shell: Any) -> None:
     """--timeout bounds the whole call."""
     async with FaultServer(()) as server:
         shell.use(server.url + "/v1")
-        one_sentence(await shell.run("ask", "--timeout", "200 ms", "Hi"), 1, "time is up", "Pass a longer timeout")
+        one_sentence(await shell.run("ask", "--timeout", "200 ms", "Hi"), 1, "timeout expired", "Pass a longer timeout")
 
 
 async def test_a_state_folder_that_cannot_be_made(shell: Any) -> None:

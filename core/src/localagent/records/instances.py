@@ -102,7 +102,7 @@ def check_model_name(name: str) -> None:
             first slash, or contains control characters, line ends or lone surrogates.
     """
     if not isinstance(name, str):
-        raise InvalidRequest("The name of the model must be a string.")
+        raise InvalidRequest("The name of the model must be text.")
     if len(name) > LONGEST:
         raise InvalidRequest(f"The name of the model is longer than {LONGEST} characters.")
     if _UNFIT.search(name):

@@ -1,4 +1,4 @@
-"""Time limits, timers, work that would hold up the event loop, and what a fork changes."""
+"""Timeouts, timers, work that would block the event loop, and the effects of a fork."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Background work: tasks beside the path of a request, tracked, bounded, and awaited when the client closes."""
+"""Background work: tasks outside the path of a request, tracked, bounded, and awaited when the client closes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("localagent")
 
 BACKGROUND_AT_MOST = 1000
 CLOSING_SECONDS = 5.0
-"""Seconds that background work has to end when the client closes, and as many again once it is cancelled."""
+"""Seconds that background work has to finish when the client closes, and again after it was cancelled."""
 
 
 class Background:
@@ -24,7 +24,7 @@ class Background:
         loop: The event loop of the client.
 
     Attributes:
-        dropped: Pieces of work that were dropped because too much was under way.
+        dropped: Tasks that were dropped because too many were running.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -34,17 +34,17 @@ class Background:
         self._finished = False
 
     def __len__(self) -> int:
-        """Return how many pieces of work are under way."""
+        """Return how many tasks are running."""
         return len(self._tasks)
 
     def __contains__(self, task: object) -> bool:
-        """Whether a task is background work that is under way."""
+        """Whether a task is running background work."""
         return task in self._tasks
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
-        """Run work of a plugin; dropped (None) and counted when too much is under way.
+        """Run work of a plugin; it is dropped (None) and counted when too many tasks are running.
 
-        While the client closes, work that is still under way may spawn more. What comes later is dropped.
+        While the client closes, tasks that are still running may spawn more. Later work is dropped.
         """
         if self._finished:
             work.close()
@@ -54,17 +54,19 @@ class Background:
             work.close()
             self.dropped += 1
             if self.dropped == 1:
-                log.warning("Background work (%s) was dropped: there is too much of it. Further is counted.", name)
+                log.warning(
+                    "Background work (%s) was dropped: too much is running. Further drops are only counted.", name
+                )
             return None
         return self.begin(work, name)
 
     def begin(self, work: Coroutine[Any, Any, None], name: str, *, at_once: bool = False) -> asyncio.Task[None]:
-        """Run work of the core's own, which must not be dropped.
+        """Run the core's own work, which must not be dropped.
 
         Args:
             work: The work.
-            name: What it is, for logs.
-            at_once: Whether it begins before this returns, where Python can: a turn of the loop less.
+            name: Its name in logs.
+            at_once: Whether it begins before this returns, if Python supports it: saves a turn of the loop.
         """
         name = f"localagent {name}"
         task = start_eagerly(work, self._loop, name) if at_once else self._loop.create_task(work, name=name)
@@ -75,14 +77,14 @@ class Background:
         return task
 
     def give(self, tasks: Iterable[asyncio.Task[None]], other: Background) -> None:
-        """Let the background work of another client include tasks that were begun here."""
+        """Hand tasks that were started here over to the background work of another client."""
         for task in self._tasks.intersection(tasks):
             self._tasks.discard(task)
             task.remove_done_callback(self._done)
             other._track(task)
 
     async def finish(self, others: Callable[[], Iterable[asyncio.Task[Any]]]) -> None:
-        """Wait for a limited time until all work has ended, including work begun meanwhile; then cancel the rest.
+        """Wait for a limited time until all work has ended, including work started meanwhile; then cancel the rest.
 
         Args:
             others: Returns further tasks that count as background work.
@@ -94,7 +96,7 @@ class Background:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=CLOSING_SECONDS)  # a task may ignore that it was cancelled
+            await asyncio.wait(tasks, timeout=CLOSING_SECONDS)  # a task may ignore its cancellation
 
     def _track(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

@@ -1,4 +1,4 @@
-"""The phases of an exchange: each has a limit, and each says in its own words that it took too long."""
+"""The phases of an exchange: each has a timeout with its own error message."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ _LATE = {
     "connect": "no connection was made in time",
     "send": "the request could not be written in time",
     "load": "the model was not loaded in time",
-    "first_token": "no content came in time",
-    "idle": "the stream stood still",
-    "total": "it did not answer in time",
+    "first_token": "no content arrived in time",
+    "idle": "the stream stalled",
+    "total": "it did not finish the answer in time",
 }
 
 
 class PhaseTimer:
-    """What a transport and a provider see of the call's timer: they say which phase begins.
+    """The part of the call's timer that transports and providers use: they report which phase begins.
 
     Args:
         timer: The call's timer.
-        timeouts: The limits.
+        timeouts: The timeouts.
         instance: The instance's id, for errors.
         streamed: Whether the answer is a stream; only then ``first_token`` has a default (300 s).
 
     Attributes:
-        phase: The phase that is under way. Setting it gives the phase another name; its clock goes on.
-        cold: A provider sets this when the server may have to load the model first. While it is true, ``load`` stands
-            in for a shorter ``first_token``. Where that sets no limit, there is none for loading either: an answer that
-            comes whole may take longer than loading does.
-        fresh: Whether the request needs a connection of its own, because it repeats one whose kept connection broke.
+        phase: The current phase. Setting it renames the phase; its timeout continues.
+        cold: A provider sets this when the server may have to load the model first. While it is true, ``load``
+            replaces a shorter ``first_token``. If ``first_token`` sets no limit, loading has no limit either, because a
+            whole answer may take longer than loading.
+        fresh: Whether the request needs a new connection, because it repeats one whose kept connection broke.
     """
 
     __slots__ = ("_first", "_instance", "_loads", "_timeouts", "_timer", "cold", "fresh", "phase")
@@ -49,7 +49,7 @@ class PhaseTimer:
         self.phase: Phase = "connect"
 
     def enter(self, phase: Phase) -> None:
-        """Begin a phase: its clock starts, the one of the phase before ends."""
+        """Begin a phase: its timeout starts, and that of the previous phase ends."""
         seconds: float | None = None
         if phase == "first_token":
             seconds = self._first
@@ -64,17 +64,17 @@ class PhaseTimer:
             self._timer.watch(seconds, self)
 
     def idle(self) -> None:
-        """Begin the wait for the next event of a stream: ``enter("idle")``, made cheap because it comes so often."""
+        """Begin the wait for the next event of a stream: a faster ``enter("idle")``, because it is so frequent."""
         self.phase = "idle"
         self._timer.watch(self._timeouts.idle, self)
 
     def timeout_error(self) -> LocalAgentError:
-        """Return the error of the phase that is under way, when its time is up."""
+        """Return the error for the timeout of the current phase."""
         return phase_error(self.phase, self._instance)
 
 
 def phase_error(phase: Phase, instance: str) -> LocalAgentError:
-    """Return the error of a phase that took too long.
+    """Return the error for the timeout of a phase.
 
     Args:
         phase: The phase.
@@ -82,7 +82,7 @@ def phase_error(phase: Phase, instance: str) -> LocalAgentError:
     """
     if phase == "pool":
         return PoolTimeout(f"All connections to {instance} are busy.", phase="pool", retry_after=1.0,
-                           hint="Raise pool.limit of the provider.")  # fmt: skip
+                           hint="Increase pool.limit of the provider.")  # fmt: skip
     message = f"{instance}: {_LATE.get(phase, 'it took too long')}."
     if phase == "dns":
         return ConnectFailed(message, phase="dns")

@@ -1,4 +1,4 @@
-"""What the rooms of a client need of its event loop: time, timers, randomness and background work."""
+"""The services that all parts of a client share: time, timers, randomness and background work."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class LoopServices:
     Attributes:
         loop: The event loop.
         clock: Returns monotonic seconds, the event loop's.
-        wall_time: Returns the seconds since the epoch; the only place that asks.
+        wall_time: Returns the seconds since the epoch; the only place that reads them.
         random: The source of randomness.
-        wheel: Where timers are armed.
-        background: Work beside the path of requests.
+        wheel: The wheel in which timers are armed.
+        background: Work outside the path of requests.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -38,12 +38,12 @@ class LoopServices:
 
     @property
     def forked(self) -> bool:
-        """Whether this is a forked child of the process to which they belong."""
+        """Whether this is a forked child of the process that the services belong to."""
         return self._forks != Forks.count
 
     @property
     def usable(self) -> bool:
-        """Whether the event loop is open, and this is the process to which it belongs."""
+        """Whether the event loop is open, and belongs to this process."""
         return not self.loop.is_closed() and not self.forked
 
     def timer(self, deadline: float = NEVER) -> Timer:

@@ -1,4 +1,4 @@
-"""How long the parts of an exchange may take: the defaults, and what the settings of a provider may set."""
+"""The timeouts of the parts of an exchange: their defaults, and the settings of a provider."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import attrs
 from localagent.structuring.fields import PositiveSeconds
 
 FIRST_TOKEN_OF_A_STREAM = 300.0
-"""Seconds for ``first_token`` of a stream, where the settings name none; a whole answer has no such limit."""
+"""Default of ``first_token`` for a stream, in seconds; a whole answer has no such limit by default."""
 
 
 @attrs.frozen
 class Timeouts:
-    """How long the parts of an exchange may take, in seconds; None means the default of the operation.
+    """Timeouts of the parts of an exchange, in seconds; None means the default of the operation.
 
     Attributes:
-        connect: To open a connection, name resolution and TLS included.
-        pool: To wait for a free connection.
-        send: To write the request's body.
-        load: For a server to load a model into memory, before ``first_token`` applies.
-        first_token: From the request being sent to the first content (to the headers, when not streamed).
-        idle: Between two events of a stream that carry something; comments do not count.
-        total: For the whole call, where the call names no timeout of its own.
+        connect: Opening a connection, name resolution and TLS included.
+        pool: Waiting for a free connection.
+        send: Writing the request's body.
+        load: Loading a model into the server's memory, before ``first_token`` applies.
+        first_token: From the end of the request to the first content (to the headers, when not streamed).
+        idle: Between two events of a stream with content; comments do not count.
+        total: The whole call, unless the call sets its own timeout.
     """
 
     connect: PositiveSeconds = 10.0

@@ -1,11 +1,11 @@
-"""One timer per call: the deadline, the limit of the step under way, and the phases of the exchange.
+"""One timer per call: the deadline, the limit of the current step, and the phases of the exchange.
 
-Arming a timer of the event loop for every step would cost more than the steps. So a call owns one place in the wheel,
-for the earliest time that anything could be over; when it fires it looks, and arms itself again if nothing is. It
-cancels the task that waits inside the core, and only while it does: a consumer's own awaits are never cancelled. Where
-nobody waits inside, it calls ``aside`` (a stream then aborts its source).
+Arming a timer of the event loop for every step would cost more than the steps. So a call has one place in the wheel,
+for the earliest possible timeout; when the timer fires, it checks the limits, and arms itself again if none expired.
+It cancels the task that waits inside the core, and only while it does: a consumer's own awaits are never cancelled. If
+no task waits inside, it calls ``aside`` (a stream then aborts its source).
 
-What is limited makes the error of its own lateness (``Limit``), so the timer only says whose a cancellation is.
+Each ``Limit`` makes its own timeout error, so the timer only has to determine who caused a cancellation.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ NEVER = math.inf
 
 
 class Limit(Protocol):
-    """What may last only so long: a step, a phase of an exchange, a call."""
+    """Something with a time limit: a step, a phase of an exchange, a call."""
 
     def timeout_error(self) -> LocalAgentError:
-        """Return the error of its time being up."""
+        """Return the error for its timeout."""
 
 
 class Cancellation(enum.Enum):
-    """Whose a CancelledError is that the timer did not cause."""
+    """Who caused a CancelledError that the timer did not cause."""
 
     TASK_CANCELLED = enum.auto()
-    """Somebody cancelled the task: the CancelledError goes on."""
+    """The task was cancelled from outside: the CancelledError propagates."""
     FOREIGN_CANCELLATION = enum.auto()
-    """Nobody did: the task awaited something that was cancelled, which is a failure of the code that did so."""
+    """The task itself was not cancelled: it awaited something that was, which is a failure of the code that did so."""
 
 
 class _CallDeadline:
@@ -43,7 +43,7 @@ class _CallDeadline:
 
     def timeout_error(self) -> LocalAgentError:
         return UpstreamTimeout(
-            "The call's time is up.", phase="total", hint="Pass a longer timeout.", code="deadline_exceeded"
+            "The call's timeout expired.", phase="total", hint="Pass a longer timeout.", code="deadline_exceeded"
         )
 
 
@@ -51,13 +51,13 @@ _CALL = _CallDeadline()
 
 
 class Timer:
-    """The timer of one call; see the module. As a context manager it is entered, and closed at the end.
+    """The timer of one call; see the module. As a context manager it calls ``enter``, and ``close`` at the end.
 
     Args:
         loop: The running loop; its ``time()`` is the clock.
-        deadline: Loop time at which the call is over, or ``NEVER``.
+        deadline: Loop time at which the call times out, or ``NEVER``.
         wheel: The wheel of the loop's timers; None makes one for this timer alone.
-        began: The loop's time, when it was just asked for.
+        began: The loop's time, if the caller has just read it.
     """
 
     __slots__ = ("_armed", "_began", "_cancelling", "_error", "_limit", "_loop", "_own", "_share", "_share_limit",
@@ -93,7 +93,7 @@ class Timer:
         return self._loop.time() >= self.deadline
 
     def enter(self) -> None:
-        """Note that the current task now waits inside the core."""
+        """Record that the current task now waits inside the core."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a call must run inside an asyncio task")
@@ -101,12 +101,12 @@ class Timer:
         self._cancelling = task.cancelling()
 
     def leave(self) -> None:
-        """Note that the task is outside again; of the clocks, the call's deadline goes on."""
+        """Record that the task is outside again; only the call's deadline continues."""
         self._task = None
         self.deadline_only()
 
     def watch(self, seconds: float, limit: Limit) -> None:
-        """Limit what happens from now on to this many seconds; ``limit`` makes the error when they are over."""
+        """Set a limit of this many seconds from now; ``limit`` makes the error when it expires."""
         now = self._loop.time()
         self.until = now + seconds
         self._limit = limit
@@ -114,17 +114,17 @@ class Timer:
             self._arm(self.until, now)
 
     def deadline_only(self) -> None:
-        """End the limit of ``watch``; only the call's deadline holds."""
+        """End the limit of ``watch``; only the call's deadline applies."""
         self.until = NEVER
         if self._armed == NEVER:
             self._arm(self.deadline, self._began)
 
     def leave_time(self, seconds: float, limit: Limit) -> None:
-        """Limit what happens from now on to this many seconds, whatever is watched, so that time is left for others.
+        """Set a limit of this many seconds from now, in addition to that of ``watch``, to leave time for other targets.
 
         Args:
             seconds: The limit; ``NEVER`` ends it.
-            limit: Makes the error when they are over.
+            limit: Makes the error when it expires.
         """
         now = self._loop.time()
         self._share_limit = limit
@@ -159,37 +159,37 @@ class Timer:
         return self._task is not None
 
     def end(self, error: LocalAgentError) -> None:
-        """End the call with an error, as if its time were up; a task that waits inside is woken."""
+        """End the call with an error, as if its deadline had passed; a task that waits inside is woken."""
         self.deadline = self._loop.time()
         self._error = error
         if self._task is not None:
             self._task.cancel()
 
     def classify_cancellation(self) -> LocalAgentError | Cancellation:
-        """Say whose the CancelledError in hand is; ``pipeline.guard.cancellation_error`` makes an error of it.
+        """Return who caused the current CancelledError; ``pipeline.guard.cancellation_error`` makes an error of it.
 
         Returns:
-            The timer's error when the timer cancelled the task: of what took too long, or the one given to ``end``.
-            ``TASK_CANCELLED`` when somebody else cancelled the task, also at the same time: it stays cancelled then.
-            ``FOREIGN_CANCELLATION`` when nobody cancelled it.
+            The timer's error when the timer cancelled the task: the error of a timeout, or the one given to ``end``.
+            ``TASK_CANCELLED`` when other code cancelled the task, also at the same time: it stays cancelled then.
+            ``FOREIGN_CANCELLATION`` when the task was not cancelled.
         """
         task = self._task
         if task is None:
-            # Outside the core the timer cancels nobody.
+            # The timer cancels no task outside the core.
             return Cancellation.TASK_CANCELLED
         error, self._error = self._error, None
         if error is not None:
-            # The timer asked for a cancellation, and takes that back. If more are asked for than when the task came
-            # in, somebody else wants the task cancelled as well, and wins.
+            # The timer requested a cancellation, and withdraws it. If more requests remain than when the task came in,
+            # other code wants the task cancelled as well, and wins.
             return error if task.uncancel() <= self._cancelling else Cancellation.TASK_CANCELLED
         if task.cancelling():
-            # Somebody asked for it. It may have been before the task came in: then it arrives only now.
+            # It was requested from outside, maybe before the task came in: then it arrives only now.
             return Cancellation.TASK_CANCELLED
-        # Nobody asked for it: a future, a task or a scope that the task awaits was cancelled.
+        # It was not requested: a future, a task or a scope that the task awaits was cancelled.
         return Cancellation.FOREIGN_CANCELLATION
 
     def _arm(self, at: float, now: float) -> None:
-        """Have the wheel call at a time; a far one a second early, since its slot is coarse: then it looks again."""
+        """Arm the wheel for a time; a distant one a second early, since its slot is coarse: then it checks again."""
         at = min(at, self.deadline)
         if self._slot is not None:
             self._slot.pop(self, None)
@@ -199,7 +199,7 @@ class Timer:
             self._slot = self._wheel.add(at - 1.0 if at - now > FAR else at, self, now)
 
     def fire(self) -> None:
-        """Look what is over, and end it; the wheel's."""
+        """End what has expired; called by the wheel."""
         self._slot = None
         time = self._loop.time()
         now = time + 1e-3  # as early as the wheel may call

@@ -1,7 +1,7 @@
 """One timer of the event loop for the timers of all calls.
 
-Every call has a deadline, and nearly none is reached. Arming and disarming a timer of asyncio costs about 2 us, a tenth
-of all that the core does for a call. A wheel groups the timers of calls by the slot of time in which they are due, and
+Every call has a deadline, and almost none is reached. Arming and disarming an asyncio timer costs about 2 us, a tenth
+of the core's whole work for a call. A wheel groups the timers of calls by the time slot in which they are due, and
 keeps one timer of the event loop for the earliest slot.
 """
 
@@ -13,13 +13,13 @@ import math
 from typing import Protocol
 
 FINE = 64.0
-"""Slots a second: a timer fires at most 16 ms late, and never early, except for the resolution of the loop's clock."""
+"""Slots per second: a timer fires at most 16 ms late, and never early, except for the loop's clock resolution."""
 FAR = 60.0
-"""Seconds from now beyond which slots are a second long, so that there are never more than a few thousand."""
+"""Seconds from now after which slots are a second long, so that there are never more than a few thousand."""
 
 
 class Due(Protocol):
-    """Something that a wheel calls in time."""
+    """Something that a wheel calls when it is due."""
 
     def fire(self) -> None:
         """Do what is due."""
@@ -45,15 +45,15 @@ class Wheel:
         self._handle: asyncio.TimerHandle | None = None
 
     def add(self, at: float, due: Due, now: float) -> Slot:
-        """Have something fired at a time of the loop's clock, or a little later.
+        """Fire something at a time of the loop's clock, or a little later.
 
         Args:
             at: When.
             due: What is fired.
-            now: The clock's time, or a little less: how far away ``at`` is decides how fine the slot is.
+            now: The clock's time, or a little less: the distance to ``at`` decides how fine the slot is.
 
         Returns:
-            The slot; taking ``due`` out of it disarms.
+            The slot; removing ``due`` from it disarms.
         """
         time = int(at) + 1.0 if at - now > FAR else (int(at * FINE) + 1) / FINE
         slot = self._slots.get(time)
@@ -81,7 +81,7 @@ class Wheel:
         self._handle = self._loop.call_at(time, self._turn)
 
     def _turn(self) -> None:
-        """Call what is due, and arm for the next slot in which something is."""
+        """Fire what is due, and arm for the next slot that is not empty."""
         self._handle = None
         self._next = math.inf
         # A loop may call a little early, by the resolution of its clock.
@@ -90,7 +90,7 @@ class Wheel:
             for due in list(self._slots.pop(heapq.heappop(self._times))):
                 try:
                     due.fire()
-                except Exception as error:  # whatever a call does when its time is up must not hurt other calls
+                except Exception as error:  # a failure in one call's timeout must not affect other calls
                     self._loop.call_exception_handler({"message": "A timer failed.", "exception": error})
         if self._times and self._times[0] < self._next:
             self._arm(self._times[0])

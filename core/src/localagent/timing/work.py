@@ -1,12 +1,11 @@
-"""Work that would hold up the event loop, and tasks that begin at once.
+"""Work that would block the event loop, and tasks that begin at once.
 
-Writing a file, or asking for the addresses of a name, is done in threads. None of them is of the event loop's default
-executor. That one has few threads, and asyncio and other libraries resolve names in them: a handful of names that get
-no answer would hold up everything else that needs a thread.
+Files are written and names are resolved in threads, but not in those of the event loop's default executor. That one has
+few threads, and asyncio and other libraries resolve names in them: a few names without an answer would block everything
+else that needs a thread.
 
-Decoding a large document holds the interpreter's lock, so a thread would hold up the event loop just as well. What can
-be done is to keep such steps apart: whatever arrives during one is accepted, read and answered before the next one
-begins.
+Decoding a large document holds the interpreter's lock, so a thread would block the event loop just as well. Instead,
+such steps are kept apart: requests that arrive during one are accepted, read and answered before the next one begins.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ WORK_AT_MOST = min(32, (os.cpu_count() or 1) + 4)  # as many as the default exec
 NAMES_AT_MOST = 128
 
 EACH = 1_000_000
-"""Bytes for which others get one turn; to decode or encode so many takes about a millisecond."""
+"""Bytes for which other tasks get one turn; decoding or encoding this many takes about a millisecond."""
 MOST = 12
-"""Turns at most: from a connection's arrival to the end of a short answer a server on asyncio takes nine."""
+"""Maximum number of turns: an asyncio server takes nine from a new connection to the end of a short answer."""
 
 _steps: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 class Threads(Executor):
-    """Threads that end as soon as there is nothing left to do, so they need not be closed.
+    """Threads that end as soon as there is nothing left to do, so they do not have to be closed.
 
     Args:
         name: The name of the threads.
-        at_most: How many there are at a time; work beyond that waits for its turn.
-        abandoned: Whether the interpreter ends without waiting for what they do.
+        at_most: Maximum number of threads at a time; further work waits.
+        abandoned: Whether the interpreter exits without waiting for their work.
     """
 
     def __init__(self, name: str, at_most: int, *, abandoned: bool = False) -> None:
@@ -56,13 +55,13 @@ class Threads(Executor):
         after_fork(self._forget)
 
     def _forget(self) -> None:
-        """Begin without threads; a forked child has none of its parent's."""
+        """Start without threads; a forked child has none of its parent's."""
         self._lock = threading.Lock()
         self._running = 0
         self._waiting: deque[Task] = deque()
 
     def submit(self, work: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
-        """Have a thread do something.
+        """Run a function in a thread.
 
         Raises:
             RuntimeError: The interpreter is ending.
@@ -88,7 +87,7 @@ class Threads(Executor):
             _do(*task)
 
     def _next(self) -> Task | None:
-        """Return what a thread does next; None tells it to end."""
+        """Return a thread's next task; None if it should end."""
         with self._lock:
             if self._waiting:
                 return self._waiting.popleft()
@@ -112,15 +111,15 @@ _NAMES = Threads("localagent-names", NAMES_AT_MOST, abandoned=True)
 
 
 async def in_thread(work: Callable[..., T], *arguments: object, executor: Executor | None = None) -> T:
-    """Have a thread do something, and return what it returns.
+    """Run a function in a thread, and return its result.
 
-    Where the interpreter is ending there are no threads any more. It is done at once then: who closes something that
-    late, from an ``atexit`` function, say, still wants it to be written.
+    When the interpreter is ending, no threads are available, and the function runs at once: code that closes something
+    so late, such as an ``atexit`` function, still wants it to be written.
 
     Args:
-        work: The function; what it raises is raised here.
+        work: The function; its exceptions are raised here.
         arguments: Its arguments.
-        executor: Whose thread; None means those that all such work shares, which resolve no names.
+        executor: The threads to use; None means those that all such work shares, which do not resolve names.
     """
     try:
         future = asyncio.get_running_loop().run_in_executor(executor or _WORK, work, *arguments)
@@ -130,7 +129,7 @@ async def in_thread(work: Callable[..., T], *arguments: object, executor: Execut
 
 
 async def resolve_name(host: str, port: int, **options: Any) -> list[Any]:
-    """Return the addresses of a name, as ``socket.getaddrinfo`` does; a name without an answer holds up nothing else.
+    """Return the addresses of a name, as ``socket.getaddrinfo`` does; a name without an answer blocks nothing else.
 
     Args:
         host: The name.
@@ -138,19 +137,19 @@ async def resolve_name(host: str, port: int, **options: Any) -> list[Any]:
         options: ``family``, ``type``, ``proto`` and ``flags``.
 
     Raises:
-        OSError: There is no such name.
+        OSError: The name does not exist.
     """
     return await in_thread(functools.partial(socket.getaddrinfo, host, port, **options), executor=_NAMES)
 
 
 async def let_others_run(size: int) -> None:
-    """Wait until a step that takes long may be taken; take it at once when this returns, before the next await.
+    """Wait until a long step may run; run it as soon as this returns, before the next await.
 
-    Others get turns of the event loop before each step, whichever request it belongs to: steps of several requests
+    Other tasks get turns of the event loop before each step, whichever request it belongs to: steps of several requests
     wait for each other.
 
     Args:
-        size: Bytes that the step works on. Below 1 MB there is nothing to wait for.
+        size: Bytes that the step works on. Below 1 MB it does not wait.
     """
     turns = min(size // EACH, MOST)
     if not turns:
@@ -162,7 +161,7 @@ async def let_others_run(size: int) -> None:
 
 
 def start_eagerly(work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, name: str) -> asyncio.Task[None]:
-    """Begin a task that runs until it first has to wait before this returns; before 3.12, at the loop's next turn.
+    """Start a task that runs until its first wait before this returns; before Python 3.12, at the loop's next turn.
 
     Args:
         work: What the task does.
