@@ -145,7 +145,7 @@ class Tidy(DictCache):
 
 
 class Everywhere(DictCache):
-    """Shares its entries, and does not say so."""
+    """Shares its entries without declaring it."""
 
     everybody: ClassVar[dict[Any, CacheEntry]] = {}
 

@@ -113,7 +113,7 @@ async def test_the_call_is_told_what_to_ask_and_where() -> None:
     [
         (FINE, UpstreamError("No."), "it raised UpstreamError: No."),
         (ERROR, Overloaded("Busy."), "it raised Overloaded (Busy.) instead of UpstreamProtocol"),
-        (ERROR, ValueError("x"), "no LocalAgentError"),
+        (ERROR, ValueError("x"), "not a LocalAgentError"),
         (
             Expect(errors=(UpstreamTimeout,), phase="first_token"),
             UpstreamTimeout("Late.", phase="idle"),
@@ -138,7 +138,7 @@ async def test_the_call_is_told_what_to_ask_and_where() -> None:
         (Expect(errors=(RateLimited,), retry_after=Hint(1, 2)), RateLimited("No."), "None instead of 1 to 2"),
         (Expect(errors=(UpstreamError,), shown=("why",)), UpstreamError("No."), "does not show 'why'"),
         (Expect(errors=(UpstreamError,), hidden=("No",)), UpstreamError("No."), "the error shows 'No'"),
-        (Expect(errors=(UpstreamError,)), UpstreamError("a\nb"), "holds control characters"),
+        (Expect(errors=(UpstreamError,)), UpstreamError("a\nb"), "contains control characters"),
         (
             Expect(errors=(UpstreamError,)),
             UpstreamError("No.", upstream_request_id="\x1b"),
@@ -237,7 +237,7 @@ async def test_a_warning_in_the_log_is_seen_where_all_is_well() -> None:
 
 
 async def test_a_call_that_does_not_end_is_broken_off() -> None:
-    """The verdict says so."""
+    """The verdict reports it."""
     row = Fault("F1", "test", does(ReadRequest(), Stall()), attrs.evolve(ERROR, closed=True))
     verdict = await play(row, "openai", asking(), ceiling=0.05)
     assert not verdict.passed
@@ -283,7 +283,7 @@ async def test_a_second_server_must_not_be_spoken_to() -> None:
         return Heard("fine")
 
     verdict = await play(Fault("F1", "test", moved, FINE, setup="second host"), "openai", follows)
-    assert verdict.detail == f"the second server was spoken to ({len(REQUEST)} bytes)"
+    assert verdict.detail == f"the second server was contacted ({len(REQUEST)} bytes)"
 
 
 async def test_what_is_excluded_is_neither_shown_nor_passed() -> None:

@@ -56,7 +56,7 @@ async def said(server: FaultServer, request: bytes = GET) -> bytes:
 
 
 async def test_the_answer_is_the_scripts_bytes_and_nothing_else() -> None:
-    """What is sent need not be HTTP at all."""
+    """The bytes do not have to be HTTP."""
     async with FaultServer((ReadRequest(), Send(b"\x00garbage"), Send(b"\r\n"), Close())) as server:
         assert await said(server) == b"\x00garbage\r\n"
 

@@ -31,7 +31,7 @@ from localagent_testing import (
 )
 from localagent_testing.contracts.base import CLOSING_SECONDS, often
 
-# What is dropped on purpose below says so; that it does is tested elsewhere.
+# Streams that are dropped on purpose below give this warning, which is tested elsewhere.
 pytestmark = pytest.mark.filterwarnings("ignore:A stream was dropped:ResourceWarning")
 
 MANY = often(300, 10_000)

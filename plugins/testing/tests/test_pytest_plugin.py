@@ -1,4 +1,4 @@
-"""The pytest plugin: anyone who leaks or shows a canary fails, and says what; ``async def`` tests run."""
+"""The pytest plugin: a test that leaks or shows a canary fails with the reason; ``async def`` tests run."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ EXPECTED = {
     "test_task_of_a_run_inside_the_test": r"left behind: task left inside",
     "test_log": r"the canary key is in a log record of 'any': sk-canary",
     "test_watched": r"the canary prompt is in ValueError",
-    "test_leaks_without_a_reason": r"Say why: @pytest\.mark\.leaks",
+    "test_leaks_without_a_reason": r"Give a reason: @pytest\.mark\.leaks",
 }
 
 

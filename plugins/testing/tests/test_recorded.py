@@ -67,7 +67,7 @@ async def test_a_function_may_answer() -> None:
 async def test_nothing_left_to_answer_with_is_a_mistake_of_the_test() -> None:
     """It says what was asked."""
     transport = RecordedTransport([])
-    with pytest.raises(AssertionError, match="nothing is recorded that answers request 1: POST /v1/chat"):
+    with pytest.raises(AssertionError, match="no exchange is left for request 1: POST /v1/chat"):
         await fetch(transport, URL)
 
 
@@ -165,7 +165,7 @@ async def test_a_cassette_can_be_read_and_holds_no_secret(tmp_path: Path) -> Non
 
 
 async def test_another_request_than_the_recorded_one_is_a_mistake(tmp_path: Path) -> None:
-    """Method and path must be the same; the host need not."""
+    """Method and path must be the same; the host may differ."""
     path = tmp_path / "tape.json"
     async with (
         FaultServer((ReadRequest(), Send(answer(200, b"said")))) as server,
@@ -173,7 +173,7 @@ async def test_another_request_than_the_recorded_one_is_a_mistake(tmp_path: Path
         recording(inner, path) as recorder,
     ):
         await fetch(recorder, server.url + "/v1/x")
-    with pytest.raises(AssertionError, match=r"recorded was POST /v1/x, asked is POST /v1/y"):
+    with pytest.raises(AssertionError, match=r"the recorded request is POST /v1/x, but got POST /v1/y"):
         await fetch(replay(path), "http://elsewhere.invalid/v1/y")
 
 

@@ -208,7 +208,7 @@ async def test_a_whole_answer_is_replayed_as_events_that_join_to_it(body: str) -
 
 
 async def test_tokens_that_a_stream_was_not_asked_for_are_known_to_its_entry() -> None:
-    """The stream has no event with them; a whole answer of the cache, and anyone who counts, knows them."""
+    """The stream has no event with them; a whole answer of the cache and the metrics have them."""
     async with cached() as (client, _):
         async with client.stream(NAMED, temperature=0) as stream:
             data = b"".join([chunk.data async for chunk in stream])

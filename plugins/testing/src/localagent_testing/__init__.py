@@ -1,16 +1,16 @@
-"""The test kit: what plugin authors test with, and what LocalAgent itself is tested with.
+"""The test kit for plugin authors, with which LocalAgent itself is tested, too.
 
-* ``FaultServer`` speaks byte for byte what a script of steps says: ``ReadRequest``, ``Send``, ``Drip``, ``Stall``,
+* ``FaultServer`` sends byte for byte what a script of steps defines: ``ReadRequest``, ``Send``, ``Drip``, ``Stall``,
   ``Reset`` ... ``answer``, ``chunked``, ``sse`` and ``ndjson`` make the bytes; ``Authority`` makes certificates.
-* ``localagent_testing.faults`` is the table of everything that goes wrong on a wire, with what must come of it.
+* ``localagent_testing.faults`` is the table of what can go wrong on a connection, with the expected results.
 * ``run_virtual`` runs a coroutine on a virtual clock, where waiting takes no time.
-* ``CANARY_KEY`` and ``CANARY_PROMPT`` are what tests send, so that they can be searched for where they may not be.
+* ``CANARY_KEY`` and ``CANARY_PROMPT`` are a key and a prompt that tests send and search for where they must not be.
 * ``SSE_VECTORS`` are event streams with their events; ``tiny_gguf`` is a model file of 1.4 MB for real servers.
-* ``FakeCore`` stands in for the core, so that hooks can be asked one by one; ``fake_provider_plugin`` brings a
-  provider whose answers a test writes down, ``WirePlugin`` one for servers on real sockets; ``RecordedTransport``,
+* ``FakeCore`` replaces the core, so that hooks can be called one by one; ``fake_provider_plugin`` brings a
+  provider whose answers a test defines, ``WirePlugin`` one for servers on real sockets; ``RecordedTransport``,
   ``recording`` and ``replay`` replace the network.
-* ``ProviderContract``, ``ConnectContract``, ``TransportContract`` and ``CacheContract`` hold a test for each promise
-  of their role.
+* ``ProviderContract``, ``ConnectContract``, ``TransportContract`` and ``CacheContract`` have a test for each promise of
+  their role.
 * ``localagent_testing.pytest_plugin`` fails tests that leak or show a canary, and runs ``async def`` tests. pytest
   finds it by itself.
 

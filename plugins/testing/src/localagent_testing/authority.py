@@ -1,6 +1,6 @@
-"""A throw-away certificate authority, for servers that are to be trusted and servers that are not.
+"""A temporary certificate authority, for servers that should be trusted and servers that should not.
 
-Needs ``trustme``, which is imported when a certificate is asked for.
+Needs ``trustme``, which is imported when a certificate is requested.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class Authority:
 
     @contextmanager
     def file(self) -> Iterator[Path]:
-        """Give a PEM file with the authority's certificate, for clients that are to trust it."""
+        """Yield a PEM file with the authority's certificate, for clients that should trust it."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "authority.pem")
             self._ca.cert_pem.write_to_path(str(path))
             yield path
 
     def client(self) -> ssl.SSLContext:
-        """Return a client's context that trusts this authority and nobody else."""
+        """Return a client's context that trusts only this authority."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._ca.configure_trust(context)
         return context
@@ -51,7 +51,7 @@ class Authority:
         return _server(self._ca.issue_cert(*HOSTS))
 
     def expired(self) -> ssl.SSLContext:
-        """Return a server's context with a certificate that ended long ago."""
+        """Return a server's context with a certificate that expired long ago."""
         return _server(self._ca.issue_cert(*HOSTS, not_before=LONG_AGO, not_after=LONG_AGO.replace(year=2001)))
 
     def wrong_host(self) -> ssl.SSLContext:
@@ -63,7 +63,7 @@ class Authority:
         return Authority().good()
 
     def self_signed(self) -> ssl.SSLContext:
-        """Return a server's context with a certificate that only signs for itself."""
+        """Return a server's context with a self-signed certificate."""
         import trustme
 
         own = trustme.CA()

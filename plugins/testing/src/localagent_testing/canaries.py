@@ -1,7 +1,7 @@
-"""A key and a prompt that are easy to find again, and the search for them where neither may be.
+"""A key and a prompt that are easy to find, and the search for them where they must not appear.
 
 Tests send ``CANARY_KEY`` and ``CANARY_PROMPT``. The pytest plugin then looks for them in every log record and in
-everything that a test hands to its ``canaries`` fixture. Halves are searched for too, because texts are often cut.
+everything that a test passes to its ``canaries`` fixture. It also searches for halves, because texts are often cut.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _STANDARD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "
 
 
 def found_in(text: str) -> tuple[str, ...]:
-    """Say which canaries, whole or in half, a text holds."""
+    """Return which canaries, whole or in half, a text contains."""
     return tuple(name for name, needles in _NEEDLES.items() if any(needle in text for needle in needles))
 
 
 def texts_of(thing: object) -> Iterator[str]:
-    """Give every text that is easily made of a thing.
+    """Yield every text that an object shows easily.
 
     Args:
-        thing: Text gives itself, anything else its ``str`` and ``repr``. An exception also gives its arguments, its
-            attributes and its notes, and the same of all exceptions that it is linked to or holds as a group.
+        thing: Text yields itself, anything else its ``str`` and ``repr``. An exception also yields its arguments, its
+            attributes and its notes, and those of all exceptions that it is linked to or contains as a group.
     """
     if isinstance(thing, str):
         yield thing
@@ -54,7 +54,7 @@ def _linked(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
 
 
 class Canaries(logging.Handler):
-    """Looks for canaries in log records as they come, and in whatever it is handed."""
+    """Searches log records for canaries as they are emitted, and all objects that it gets."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Canaries(logging.Handler):
         self._watched: list[object] = []
 
     def watch(self, thing: object) -> None:
-        """Search a thing when the test is over: text, an exception, or anything that has a ``repr``."""
+        """Search an object at the end of the test: text, an exception, or anything with a ``repr``."""
         self._watched.append(thing)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -71,7 +71,7 @@ class Canaries(logging.Handler):
         self._search(f"a log record of {record.name!r}", [self.format(record), *extras])
 
     def search(self) -> list[str]:
-        """Search what is watched; return one sentence for each canary that was seen anywhere."""
+        """Search the watched objects; return one sentence for each canary that was seen anywhere."""
         for thing in self._watched:
             self._search(f"{type(thing).__name__} {id(thing):#x}", texts_of(thing))
         self._watched.clear()

@@ -1,11 +1,11 @@
-"""Cassettes: files that hold the exchanges of a real transport, to be played again without a network.
+"""Cassettes: files with the exchanges of a real transport, to be replayed without a network.
 
 ::
 
     async with recording(real_transport, Path("chat.json")) as transport: ...    # writes the file
     transport = replay(Path("chat.json"))                                        # answers from it
 
-A cassette is JSON that can be read and changed by hand. Headers and query fields whose names speak of secrets
+A cassette is JSON that can be read and edited by hand. Headers and query fields whose names suggest secrets
 (``Authorization``, ``X-Api-Key``, ``Set-Cookie``) are written as ``***``; bodies are written as they are.
 """
 
@@ -46,11 +46,11 @@ def replay(path: Path, size_limits: SizeLimits | None = None) -> RecordedTranspo
 
 @asynccontextmanager
 async def recording(inner: Transport, path: Path) -> AsyncIterator[Recorder]:
-    """Record what goes through a transport, and write the cassette at the end; the transport is not closed.
+    """Record the exchanges of a transport, and write the cassette at the end; the transport is not closed.
 
     Args:
         inner: The transport that sends.
-        path: The file; one that is there is replaced.
+        path: The file; an existing one is replaced.
     """
     recorder = Recorder(inner)
     try:
@@ -60,7 +60,7 @@ async def recording(inner: Transport, path: Path) -> AsyncIterator[Recorder]:
 
 
 class Recorder:
-    """Sends through another transport and keeps what comes; see the module.
+    """Sends through another transport and records the exchanges; see the module.
 
     Args:
         inner: The transport that sends.
@@ -72,7 +72,7 @@ class Recorder:
 
     @property
     def exchanges(self) -> list[Exchange]:
-        """What was recorded so far."""
+        """The exchanges that were recorded so far."""
         return [tape.exchange() for tape in self._tapes]
 
     async def send(
@@ -115,7 +115,7 @@ class _Tape:
 
 
 class _RecordedAs:
-    """An answer that writes its parts onto a tape."""
+    """An answer that records its parts on a tape."""
 
     def __init__(self, inner: HttpAnswer, tape: _Tape) -> None:
         self._inner = inner
@@ -191,7 +191,7 @@ def _exchange(document: Mapping[str, Any]) -> Exchange:
 
 
 def _as_text(data: bytes | None) -> str | dict[str, str] | None:
-    """Return bytes as text where they are text, so that cassettes can be read; else as base64."""
+    """Return bytes as text if they are text, so that cassettes are readable; else as base64."""
     if data is None:
         return None
     try:

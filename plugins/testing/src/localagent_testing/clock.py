@@ -1,16 +1,17 @@
 """A virtual clock: an event loop on which waiting takes no time.
 
-For tests of everything that waits on timers alone: limiters, breakers, budgets, deadlines, retries, hedges. When
+For tests of everything that only waits for timers: limiters, breakers, budgets, deadlines, retries, hedges. When
 nothing is ready, the loop's ``time()`` jumps to the next timer, so that an hour passes in microseconds and always in
 the same order.
 
 Limits:
 
 * Only the loop's clock is virtual. Code that asks ``time.monotonic()`` or sleeps in ``time.sleep`` sees real time.
-* Real sockets are polled without waiting before each jump. Two ends on the same loop work, because the system hands
-  bytes over at once; a server in another process does not, because the clock would jump past its answer.
+* Real sockets are polled without waiting before each jump. Two ends on the same loop work, because the system delivers
+  bytes at once; a server in another process does not, because the clock would jump past its answer.
 * While a call runs in an executor (``asyncio.to_thread``) the clock stands still, for at most 10 real seconds.
-* When nothing is ready and no timer is set, nothing can happen any more: ``VirtualDeadlock`` names who waits where.
+* When nothing is ready and no timer is set, nothing can happen any more: ``VirtualDeadlock`` names the tasks and where
+  they wait.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ __all__ = ["VirtualClockLoop", "VirtualDeadlock", "run_virtual"]
 
 T = TypeVar("T")
 
-#: Where the clock starts, in seconds. Not 0, which is false; a power of two, so that simple fractions stay exact.
+#: The start of the clock, in seconds. Not 0, which is false; a power of two, so that simple fractions stay exact.
 START = 1024.0
 EXECUTOR_LIMIT = 10.0
 
@@ -65,7 +66,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def jump(self, seconds: float) -> None:
-        """Move the clock forward; what becomes due runs at the loop's next turn."""
+        """Move the clock forward; timers that become due run at the loop's next turn."""
         self._now += seconds
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]  # typeshed wants TypeVarTuple
@@ -107,7 +108,7 @@ def _who_waits(loop: asyncio.AbstractEventLoop) -> str:
 
 
 def _where(coroutine: Any) -> str:
-    """Say where the innermost coroutine of a task is suspended."""
+    """Return where the innermost coroutine of a task is suspended."""
     while getattr(inner := getattr(coroutine, "cr_await", None), "cr_frame", None) is not None:
         coroutine = inner
     frame = getattr(coroutine, "cr_frame", None)

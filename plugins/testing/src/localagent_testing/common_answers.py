@@ -1,6 +1,6 @@
-"""Answers that mean the same from any server that speaks HTTP, each with the error that it must become.
+"""Answers that mean the same from any HTTP server, each with the expected error.
 
-The ids are those of the fault table. No rule of a provider type may change what one of them means.
+The ids are those of the fault table. No rule of a provider type may change the meaning of one of them.
 """
 
 from __future__ import annotations

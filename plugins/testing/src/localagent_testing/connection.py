@@ -1,4 +1,4 @@
-"""One connection of a ``FaultServer``: the steps of scripts done on its wire, and the requests that came."""
+"""One connection of a ``FaultServer``: runs the steps of scripts on its wire, and records the requests."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class ReceivedRequest:
     """A request that the server read.
 
     Attributes:
-        number: Place among all requests of the server, from 1.
-        connection: Number of the connection that it came on, from 1.
+        number: Number among all requests of the server, from 1.
+        connection: Number of its connection, from 1.
         method: The method.
         path: The request target as sent.
         headers: Names and values as sent, in order.
-        body: The body, chunks joined; empty where a script reads the head only.
+        body: The body, chunks joined; empty if a script reads only the head.
     """
 
     number: int
@@ -46,18 +46,18 @@ class ReceivedRequest:
     body: bytes = b""
 
     def header(self, name: str) -> str | None:
-        """Return the first header of that name, in any case; None where there is none."""
+        """Return the first header with that name, in any case; None if it is missing."""
         return next((value for known, value in self.headers if known.lower() == name.lower()), None)
 
 
 class Connection:
-    """Does the steps of scripts on one wire.
+    """Runs the steps of scripts on one wire.
 
     Args:
         number: Number of the connection, from 1.
         wire: Its bytes.
         record: Called with method, path, headers and body of each request; returns the record of it.
-        released: Set when ``Hold`` is to go on.
+        released: Set when ``Hold`` should continue.
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class Connection:
         self._released = released
 
     async def perform(self, script: Script) -> None:
-        """Do the steps in order.
+        """Run the steps in order.
 
         Raises:
-            Over: The connection is over, or the script said so.
+            Over: The connection has ended, or the script ends it.
         """
         for step in script:
             if isinstance(step, Repeat):

@@ -1,4 +1,4 @@
-"""A stand-in for the core, in which a plugin's hooks can be called one by one, as the core would call them."""
+"""A replacement for the core, in which a plugin's hooks can be called one by one, as the core would call them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from localagent.timing import NEVER, PhaseTimer, Timeouts, Timer
 __all__ = ["FakeCore", "ManualClock", "Plugged", "Sent"]
 
 P = TypeVar("P", bound=Plugin)
-#: What a request of the plugin is answered with: a response, an error, or what a function of both makes of it.
+#: The answer to a plugin's request: a response, an error, or a function that returns either.
 Answer: TypeAlias = Response | Exception | Callable[[Request, Call], Response]
 
 DEEPEST = 2
@@ -48,10 +48,10 @@ EPOCH = 1_700_000_000.0
 
 
 class ManualClock:
-    """A clock that stands still until a test moves it: for state machines that are given a clock.
+    """A clock that only moves when a test advances it: for state machines that take a clock.
 
     Args:
-        now: Where it starts, in seconds.
+        now: Its start, in seconds.
     """
 
     def __init__(self, now: float = 1024.0) -> None:
@@ -72,7 +72,7 @@ class Sent:
 
     Attributes:
         request: The request.
-        parent: The call on whose behalf it was sent.
+        parent: The call during which it was sent.
     """
 
     request: Request
@@ -80,10 +80,10 @@ class Sent:
 
 
 class FakeModels:
-    """The model lists: what ``lists`` says about an instance, nothing for others.
+    """The model lists: those in ``lists``, and empty ones for other instances.
 
     Attributes:
-        lists: What each instance offers, by its id.
+        lists: The models of each instance, by its id.
         asked: The ids of the instances that were asked, in order.
     """
 
@@ -92,7 +92,7 @@ class FakeModels:
         self.asked: list[str] = []
 
     async def refresh(self, instance: Instance, timeout: float = 30.0) -> Sequence[ModelInfo]:
-        """Answer from ``lists``; an exception there is raised."""
+        """Return the list of an instance; an exception in ``lists`` is raised."""
         self.asked.append(instance.id)
         known = self.lists.get(instance.id, ())
         if isinstance(known, Exception):
@@ -101,11 +101,11 @@ class FakeModels:
 
 
 class Plugged(Generic[P]):
-    """A plugin whose life has begun, and the ways to ask it.
+    """A plugin that was started, and the ways to call it.
 
     Attributes:
         plugin: The plugin.
-        pipeline: A pipeline with this plugin alone.
+        pipeline: A pipeline with only this plugin.
     """
 
     def __init__(self, plugin: P, pipeline: Pipeline) -> None:
@@ -114,25 +114,25 @@ class Plugged(Generic[P]):
 
     @property
     def failures(self) -> Mapping[tuple[str, str], int]:
-        """Failures that the core isolates or skips: how many, by plugin and hook."""
+        """The number of failures that the core isolates or skips, by plugin and hook."""
         return self.pipeline.failures.counts
 
     async def ask(self, hook: str, *arguments: Any) -> Any:
-        """Call a hook as the core does: result checked, limit kept, failures treated as the hook's contract says.
+        """Call a hook as the core does: the result is checked, the limit applies, failures follow the hook's contract.
 
         Args:
             hook: The hook's name.
             arguments: The hook's arguments, all of them, in order.
 
         Returns:
-            What the core goes on with: for PIPE the last value, for CHAIN and COLLECT the list of all.
+            The value that the core continues with: for PIPE the last value, for CHAIN and COLLECT the list of all.
         """
         result = self.pipeline.caller(hook, asyncio.get_running_loop())(*arguments)
         return result if self.pipeline.specs[hook].sync else await result
 
 
 class FakeCore:
-    """The core as a plugin sees it, with everything in the test's hands.
+    """The core as a plugin sees it, controlled by the test.
 
     ::
 
@@ -140,27 +140,27 @@ class FakeCore:
             attempt = core.attempt()
             assert await limiter.ask("rate_check", attempt) is None
 
-    ``instances`` and ``state`` are the real ones. Leaving the context waits for spawned work, raises what it raised,
+    ``instances`` and ``state`` are the real ones. Leaving the context waits for spawned work, raises its exceptions,
     and removes the folder.
 
     Args:
         seed: Seeds ``random``.
-        clock: The clock; None takes the running loop's, which is virtual in tests marked so.
-        wall_time: The seconds since the epoch; None makes them go with the clock, from a fixed day on.
-        folder: The plugin's folder; None makes a temporary one when it is first asked for.
-        answers: What ``send`` answers, in order; the last answer stays.
-        processes: How many processes do the same side by side.
+        clock: The clock; None means that of the running loop, which is virtual in tests with this mark.
+        wall_time: The seconds since the epoch; None lets them follow the clock, from a fixed day on.
+        folder: The plugin's folder; None creates a temporary one when it is first used.
+        answers: The answers of ``send``, in order; the last one is repeated.
+        processes: The number of processes that do the same work.
 
     Attributes:
-        instances: The instances that are there; ``instance`` adds one.
-        models: The model lists; ``models.lists`` says what they are.
+        instances: The instances; ``instance`` adds one.
+        models: The model lists; ``models.lists`` defines them.
         random: The seeded source of randomness.
-        answers: What ``send`` answers next.
-        sent: What the plugin has sent.
+        answers: The next answers of ``send``.
+        sent: The requests that the plugin has sent.
         hooks: Callers of the hooks that the plugin brings, by name.
         spawned: The names of all work that was spawned.
-        unkept: What the plugin said that it cannot keep, each with the error.
-        processes: How many processes do the same side by side.
+        unkept: What the plugin reported that it cannot keep, each with the error.
+        processes: The number of processes that do the same work.
     """
 
     def __init__(
@@ -212,14 +212,14 @@ class FakeCore:
         return self._folder
 
     def not_kept(self, what: str, error: Exception) -> None:
-        """Take note of what the plugin cannot keep."""
+        """Record what the plugin cannot keep."""
         self.unkept.append((what, error))
 
     async def send(self, request: Request, *, parent: Call) -> Response:
-        """Record a request and give the next answer; without any, a chat's text is ``ok``.
+        """Record a request and return the next answer; without any, a chat answer with the text ``ok``.
 
         Raises:
-            InternalError: The parent is two calls deep, as with the real core.
+            InternalError: The parent is already two calls deep, as with the real core.
             Exception: The next answer is an error.
         """
         if parent.depth >= DEEPEST:
@@ -233,12 +233,12 @@ class FakeCore:
         return answer if isinstance(answer, Response) else answer(request, parent)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run work beside; ``settled`` waits for it."""
+        """Run work in the background; ``settled`` waits for it."""
         self.spawned.append(name)
         self._tasks.append(asyncio.get_running_loop().create_task(work, name=name))
 
     def connect_settings(self, instance: Instance) -> ConnectSettings:
-        """Return the defaults: no provider stands behind an instance here."""
+        """Return the defaults: instances have no provider here."""
         return ConnectSettings()
 
     def state(self, instance: Instance) -> InstanceState:
@@ -246,10 +246,10 @@ class FakeCore:
         return self.instances.state(instance)
 
     def hook(self, name: str) -> Callable[..., Any]:
-        """Return what ``hooks`` holds.
+        """Return a caller from ``hooks``.
 
         Raises:
-            PluginError: Nothing has that name.
+            PluginError: There is no hook with this name.
         """
         if name not in self.hooks:
             raise PluginError(f"The plugin brings no hook {name}.")
@@ -269,7 +269,7 @@ class FakeCore:
         """Wait until no spawned work is left.
 
         Raises:
-            Exception: What the first work that failed has raised.
+            Exception: The exception of the first work that failed.
         """
         while self._tasks:
             tasks, self._tasks = self._tasks, []
@@ -279,13 +279,13 @@ class FakeCore:
                     raise result
 
     def instance(self, id: str = "one", provider: str = "fake", **fields: Any) -> Instance:
-        """Take an instance into service and return it; ``fields`` are those of ``Instance``."""
+        """Add an instance and return it; ``fields`` are those of ``Instance``."""
         instance = Instance(id, provider, **{"type": provider, "url": f"http://{id}.invalid", **fields})
         self.instances.add(instance)
         return instance
 
     def target(self, model: str = "m", instance: Instance | None = None, place: int = 0) -> Target:
-        """Return a target at an instance; the first one there, made if there is none."""
+        """Return a target at an instance; by default at the first one, which is created if necessary."""
         if instance is None:
             instance = next(iter(self.instances), None) or self.instance()
         return Target(instance, model, place)
@@ -300,15 +300,15 @@ class FakeCore:
         stream: bool = False,
         parent: Call | None = None,
     ) -> Call:
-        """Make a call on its way, as far as hooks see one.
+        """Make a call as hooks see it.
 
         Args:
-            request: The request; without one it is a chat that says hello.
-            principal: Who asks.
+            request: The request; by default a chat that says hello.
+            principal: Who makes the call.
             cache: What caches may do.
             timeout: Seconds until its deadline.
             stream: Whether the user reads the answer as a stream.
-            parent: The call of the plugin that sent this one.
+            parent: The call during which a plugin made this one.
         """
         request = ChatRequest({"messages": [{"role": "user", "content": "Hello."}]}) if request is None else request
         now = self.clock()
@@ -334,12 +334,12 @@ class FakeCore:
         return attempt
 
     def close(self, attempt: Attempt, status: Status, error: LocalAgentError | None = None) -> None:
-        """End an attempt as the core does: it is counted out, and what was deferred runs.
+        """End an attempt as the core does: it leaves the in-flight count, and deferred functions run.
 
         Args:
             attempt: The attempt.
             status: How it ends.
-            error: What ended it.
+            error: The error that ended it.
         """
         attempt.close(Outcome(status, error, started=attempt.started, first=attempt.first, ended=self.clock()))
         attempt.run_deferred()
@@ -348,11 +348,11 @@ class FakeCore:
     async def plugged(
         self, source: type[P] | Callable[[Any], P] | P, settings: Any = None
     ) -> AsyncIterator[Plugged[P]]:
-        """Make a plugin, as the core does, and begin its life; it ends with the context.
+        """Create a plugin and start it, as the core does; it is closed with the context.
 
         Args:
-            source: The plugin's class, a factory of it, or a plugin that was made already.
-            settings: Its filled settings class; None means the defaults. A plugin that was made already has its own.
+            source: The plugin's class, a factory, or an existing plugin.
+            settings: Its filled settings class; None means the defaults. An existing plugin has its own.
 
         Raises:
             PluginError: The plugin does not fit the hooks.

@@ -1,4 +1,4 @@
-"""A provider whose answers a test writes down: for everything around the exchange (choice, limits, retries, caches).
+"""A provider whose answers a test defines: for everything around the exchange (choice, limits, retries, caches).
 
 ::
 
@@ -7,7 +7,7 @@
         response = await client.chat("Hello.")
         assert [asked.instance for asked in fake.asked] == ["b", "a"]
 
-No socket is opened. Waiting is on the loop's clock, so that on a ``VirtualClockLoop`` it takes no time.
+No socket is opened. Waiting uses the loop's clock, so that on a ``VirtualClockLoop`` it takes no time.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = ["Asked", "FakeProvider", "FakeProviderPlugin", "Piece", "Replies", "R
 
 DONE = sse(["[DONE]"])
 
-#: Of a stream: text is an event, a number is a pause in seconds, bytes go out as they are, an error is raised.
+#: A piece of a stream: text is an event, a number is a pause in seconds, bytes are sent unchanged, an error is raised.
 Piece: TypeAlias = str | float | bytes | Exception
 
 
@@ -54,13 +54,13 @@ class Reply:
     """One answer.
 
     Attributes:
-        text: The text; a stream sends it in one event unless ``pieces`` say otherwise.
+        text: The text; a stream sends it in one event unless ``pieces`` are given.
         after: Seconds before the answer, or before the first event of a stream.
         error: Raised instead of the answer.
-        pieces: What a stream sends in turn, instead of ``text``.
-        ends: Whether a stream ends with its terminator; without, the connection just ends.
-        finish: Why the answer ends.
-        usage: Tokens; None when the server does not say.
+        pieces: The pieces that a stream sends, instead of ``text``.
+        ends: Whether a stream ends with its terminator; otherwise the connection just ends.
+        finish: The finish reason.
+        usage: Tokens; None if the server does not report them.
         more: Further fields of the document.
     """
 
@@ -74,13 +74,13 @@ class Reply:
     more: Mapping[str, Any] = attrs.field(factory=dict)
 
 
-#: What an instance answers: always the same, one after the other (the last one stays), or as a function says.
+#: The answers of an instance: always the same, a sequence (the last one is repeated), or a function.
 Replies: TypeAlias = Reply | Exception | Sequence[Reply | Exception] | Callable[[Attempt], Reply | Exception]
 
 
 @attrs.define(eq=False)
 class Asked:
-    """One thing that an instance was asked.
+    """One request to an instance.
 
     Attributes:
         instance: The instance's id.
@@ -97,10 +97,10 @@ class FakeProvider:
     """A provider with scripted answers; see ``localagent.plugin_api.providers.Provider``.
 
     Args:
-        setup: What the core gives.
-        replies: What each instance answers, by its id.
-        models: What every instance lists; the first is the default model.
-        asked: Where the provider writes what it was asked.
+        setup: The settings and services that the core passes.
+        replies: The answers of each instance, by its id.
+        models: The models of every instance; the first is the default model.
+        asked: The list to which the provider adds its requests.
     """
 
     def __init__(
@@ -116,10 +116,10 @@ class FakeProvider:
         self._asked = asked
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing; there is nothing to open."""
 
     async def aclose(self) -> None:
-        """Take note of the end."""
+        """Record that the provider was closed."""
         self.closed = True
 
     async def chat(self, attempt: Attempt, transport: Transport) -> ChatResponse:
@@ -157,7 +157,7 @@ class FakeProvider:
         return [ModelInfo(name, provider=instance.provider, instance=instance.id) for name in self._models]
 
     async def check(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> None:
-        """Be well."""
+        """Do nothing; the instance is healthy."""
 
     def _ask(self, attempt: Attempt) -> tuple[Asked, Reply]:
         asked = Asked(attempt.target.instance.id, attempt)
@@ -184,13 +184,13 @@ class FakeProvider:
 
 
 class FakeProviderPlugin(Plugin):
-    """Brings the provider type of ``fake_provider_plugin``; it is there without being configured.
+    """Brings the provider type of ``fake_provider_plugin``; the provider does not have to be configured.
 
     Attributes:
-        asked: What its instances were asked, in order.
-        replies: What each instance answers, by its id.
-        models: What every instance lists.
-        made: The providers that were made of the type.
+        asked: The requests to its instances, in order.
+        replies: The answers of each instance, by its id.
+        models: The models of every instance.
+        made: The providers of this type that were created.
     """
 
     asked: ClassVar[list[Asked]]
@@ -200,7 +200,7 @@ class FakeProviderPlugin(Plugin):
 
     @hookimpl
     def provide(self) -> Sequence[ProviderType]:
-        """Name the type; it is called as the plugin without ``provider-``."""
+        """Return the type; its name is that of the plugin without ``provider-``."""
         name = self.name.removeprefix("provider-")
         return [ProviderType(name, NoSettings, self._make, default=lambda environment: {})]
 
@@ -215,10 +215,10 @@ def fake_provider_plugin(
     """Return the class of a plugin that brings a scripted provider, to be passed to ``Client(plugins=[...])``.
 
     Args:
-        replies: What each instance answers, by its id; anything else is what the only instance, ``one``, answers.
-            None answers ``ok``.
+        replies: The answers of each instance, by its id; anything else is the answer of the only instance, ``one``.
+            None means the answer ``ok``.
         name: The name of provider and provider type; the plugin is called ``provider-NAME``.
-        models: What every instance lists; the first is the default model.
+        models: The models of every instance; the first is the default model.
     """
     by_instance = replies if isinstance(replies, Mapping) else {"one": Reply() if replies is None else replies}
     fields: dict[str, Any] = {
@@ -255,7 +255,7 @@ def _event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> byt
 
 
 class _Stream:
-    """The answer to a stream request: each part is one piece."""
+    """The answer to a stream request; each part is one piece."""
 
     status = 200
     headers: Mapping[str, str] = {"Content-Type": "text/event-stream"}

@@ -1,4 +1,4 @@
-"""A server that says, byte for byte, what a script says: the other end of every wire fault."""
+"""A server that sends, byte for byte, what a script defines: the other end of every faulty connection."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Connections:
     """How many connections a server has seen.
 
     Attributes:
-        accepted: Since the start (with TLS: of which the handshake came to its end).
-        open: Of these, the ones that are open now.
+        accepted: Connections since the start (with TLS: with a completed handshake).
+        open: How many of these are open now.
     """
 
     accepted: int
@@ -38,7 +38,7 @@ class Connections:
 
 
 class FaultServer:
-    """An HTTP/1.1 server on 127.0.0.1 that follows scripts and records what it was sent.
+    """An HTTP/1.1 server on 127.0.0.1 that follows scripts and records the requests.
 
     ::
 
@@ -49,22 +49,22 @@ class FaultServer:
     How a script is chosen:
 
     * A tuple of steps is used for every request.
-    * Of a list of scripts the nth is used for the nth request of the whole server. A script that begins without a
-      ``Read`` step is begun as soon as a connection is there. Requests beyond the list get a reset.
-    * A function is asked when a request was read whole; a ``Read`` step at the script's head is then done already.
+    * From a list of scripts, the nth is used for the nth request of the whole server. A script that does not begin with
+      a ``Read`` step starts as soon as a connection is open. Requests after the end of the list get a reset.
+    * A function is called when a request was read completely; a ``Read`` step at the start of its script is skipped.
 
-    Leaving the context closes every connection and ends every task. A mistake in a script (an exception that is not
-    the connection's end) is raised there.
+    Leaving the context closes every connection and ends every task. A mistake in a script (an exception other than the
+    connection's end) is raised there.
 
     Args:
-        scripts: What to say.
+        scripts: The scripts, as described above.
         tls: The server's side of TLS, see ``localagent_testing.authority``; None for plain TCP.
-        receive_buffer: Bytes that the system buffers of what a client sends and the script does not read; None for
-            the system's choice.
+        receive_buffer: Bytes from a client that the system buffers while the script does not read them; None for the
+            system's default.
 
     Attributes:
         port: The port.
-        requests: The requests so far, in the order they came.
+        requests: The requests so far, in the order of arrival.
     """
 
     def __init__(
@@ -89,33 +89,33 @@ class FaultServer:
 
     @property
     def connections(self) -> Connections:
-        """The counts of connections at this moment."""
+        """The current counts of connections."""
         return Connections(len(self._wires), len(self._open))
 
     @property
     def received(self) -> int:
-        """Bytes that came in so far, read by a script or not."""
+        """Bytes received so far, read by a script or not."""
         return sum(wire.received for wire in self._wires)
 
     def release(self) -> None:
-        """Let scripts go on that wait at a ``Hold``, now or later."""
+        """Let scripts continue that wait at a ``Hold``, now or later."""
         self._released.set()
 
     def hang_up(self) -> None:
         """End every open connection now: the client's sockets have the end of the stream before any turn of the loop.
 
-        What still comes over them is answered by a reset.
+        Bytes that still arrive are answered by a reset.
         """
         for wire in self._open:
             wire.hang_up()
 
     def speak(self, data: bytes) -> None:
-        """Send bytes on every open connection now, whether anybody asked for them or not."""
+        """Send bytes on every open connection now, requested or not."""
         for wire in self._open:
             wire.speak(data)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until a condition on this server holds; it is looked at whenever something happens."""
+        """Wait until a condition on this server is true; it is checked whenever something happens."""
         while not condition():
             self._changed.clear()
             await self._changed.wait()
@@ -186,16 +186,16 @@ class FaultServer:
                 script = await self._choose(connection)
                 await connection.perform(script)
                 if not (script and isinstance(script[0], Read)) and not callable(self._scripts):
-                    await connection.wire.drain()  # what no step reads must not look like the next request
+                    await connection.wire.drain()  # unread bytes must not look like the next request
                 await connection.wire.arrival()
         except (Over, ConnectionError):
             await connection.wire.close()
-        except Exception as mistake:  # of the author of the script, or of the function that chose it
+        except Exception as mistake:  # in the script or in the function that chose it
             self._mistakes.append(mistake)
             connection.wire.reset()
 
     def _begins_at_once(self) -> bool:
-        """Say whether the script that is next does not wait for a request."""
+        """Return whether the next script starts without a request."""
         if callable(self._scripts):
             return False
         script = self._scripts if isinstance(self._scripts, tuple) else next(iter(self._scripts), ())

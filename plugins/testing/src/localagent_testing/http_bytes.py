@@ -19,14 +19,14 @@ MIB = 1024 * 1024
 
 
 def encoded(body: Body) -> bytes:
-    """Return bytes as they are, text as UTF-8, and anything else as JSON."""
+    """Return bytes unchanged, text as UTF-8, and anything else as JSON."""
     if isinstance(body, bytes):
         return body
     return body.encode() if isinstance(body, str) else msgspec.json.encode(body)
 
 
 def head(status: int = 200, headers: Headers = ()) -> bytes:
-    """Return a status line and headers with the blank line behind them; no header is added.
+    """Return a status line and headers with the blank line after them; no header is added.
 
     Args:
         status: The status; one without a registered reason gets ``Unknown``.
@@ -51,9 +51,9 @@ def answer(
     Args:
         status: The status.
         body: The body; see ``encoded``.
-        headers: Headers behind the content type and the length.
+        headers: Headers after the content type and the length.
         content_type: The content type; None leaves the header out.
-        content_length: True for the true length, False for no such header, a number for a lie.
+        content_length: True for the real length, False for no such header, a number for a wrong length.
     """
     data = encoded(body)
     pairs = [] if content_type is None else [("Content-Type", content_type)]
@@ -69,7 +69,7 @@ def chunk(data: bytes) -> bytes:
 
 
 def chunked(pieces: Iterable[bytes], *, end: bool = True) -> bytes:
-    """Return a chunked body, one chunk a piece; ``end=False`` leaves the last, empty chunk out."""
+    """Return a chunked body, one chunk per piece; ``end=False`` omits the last, empty chunk."""
     return b"".join(map(chunk, pieces)) + (b"0\r\n\r\n" if end else b"")
 
 
@@ -79,5 +79,5 @@ def sse(events: Iterable[Body]) -> bytes:
 
 
 def ndjson(objects: Iterable[Body]) -> bytes:
-    """Return one JSON document a line."""
+    """Return one JSON document per line."""
     return b"".join(encoded(item) + b"\n" for item in objects)

@@ -1,6 +1,6 @@
-"""What a test may leave behind, and does not: sockets and other descriptors, threads, child processes, tasks.
+"""Finds what a test leaves behind: sockets and other descriptors, threads, child processes, tasks.
 
-Descriptors and children are read from ``/proc``; where there is none they are not looked at.
+Descriptors and children are read from ``/proc``; on systems without it they are not checked.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ __all__ = ["Belongings", "belongings", "new_since", "watched_runners"]
 
 _DESCRIPTORS = Path("/proc/self/fd")
 _THREADS = Path("/proc/self/task")
-_LOOP_TURNS = 10  # what is on its way out at the end of a test, such as a transport's last callback, may finish
+_LOOP_TURNS = 10  # lets work finish that is about to end, such as a transport's last callback
 _THREAD_GRACE = 1.0
 
 
 @attrs.frozen
 class Belongings:
-    """What the process holds at a moment.
+    """The resources of the process at a moment.
 
     Attributes:
-        descriptors: What its file descriptors point to, each as often as it is there.
+        descriptors: The targets of its file descriptors, with their counts.
         threads: Its Python threads.
         children: Its child processes, with their command lines; unreaped ones have none.
     """
@@ -40,12 +40,12 @@ class Belongings:
 
 
 def belongings() -> Belongings:
-    """Return what the process holds now."""
+    """Return the resources of the process now."""
     return Belongings(Counter(_descriptors()), frozenset(threading.enumerate()), dict(_children()))
 
 
 def new_since(before: Belongings) -> list[str]:
-    """Name what the process holds and did not hold before, after garbage was collected and threads could end."""
+    """Return the names of new resources of the process, after garbage was collected and threads could end."""
     if not _differences(before):
         return []
     gc.collect()
@@ -56,12 +56,12 @@ def new_since(before: Belongings) -> list[str]:
 
 @contextlib.contextmanager
 def watched_runners() -> Iterator[list[str]]:
-    """Note the tasks that are still pending when an ``asyncio.Runner`` (so also ``asyncio.run``) closes.
+    """Record the tasks that are still pending when an ``asyncio.Runner`` (so also ``asyncio.run``) closes.
 
-    Its ``close`` cancels them in silence, which is what hides a task that nobody waits for.
+    Its ``close`` cancels them silently, which would hide a task that nothing waits for.
 
     Yields:
-        The list in which they are named.
+        The list of their names.
     """
     left: list[str] = []
     close = asyncio.Runner.close
@@ -99,7 +99,7 @@ def _differences(before: Belongings) -> list[str]:
 
 
 def _descriptors() -> Iterator[str]:
-    """Give the targets of all descriptors, without devices and without the pipe of multiprocessing's tracker."""
+    """Yield the targets of all descriptors, except devices and the pipe of multiprocessing's tracker."""
     if not _DESCRIPTORS.exists():
         return
     tracker = _tracker_descriptor()

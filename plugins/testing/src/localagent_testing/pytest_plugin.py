@@ -1,17 +1,17 @@
 """The pytest plugin of the test kit: nothing leaks, no secret is shown, and ``async def`` tests run.
 
-pytest finds it by itself, and leaves it out with ``-p no:localagent``. It holds for every test:
+pytest finds it by itself; ``-p no:localagent`` disables it. It applies to every test:
 
 * **Leaks.** A test that leaves a descriptor, a thread, a child process or a pending task fails. One that must leave
-  something says so: ``@pytest.mark.leaks("why")``. What a fixture of a wider scope opens is not the test's, unless
-  the test asks for it with ``getfixturevalue``.
+  something needs a mark: ``@pytest.mark.leaks("why")``. Resources of a fixture with a wider scope do not count, unless
+  the test requests it with ``getfixturevalue``.
 * **Canaries.** ``CANARY_KEY`` and ``CANARY_PROMPT`` must not be in any log record, down to DEBUG, nor in anything
-  handed to the fixture ``canaries``: ``canaries.watch(error)``.
-* **The user's folders.** Each test has settings and state folders of its own, which are not made until somebody writes
-  to them; ``LOCALAGENT_CONFIG`` and ``LOCALAGENT_PLUGINS`` are not set. Fixtures of a wider scope have folders of the
+  passed to the fixture ``canaries``: ``canaries.watch(error)``.
+* **The user's folders.** Each test has its own settings and state folders, which are not created before they are
+  written; ``LOCALAGENT_CONFIG`` and ``LOCALAGENT_PLUGINS`` are not set. Fixtures with a wider scope use folders of the
   session.
 * **Async tests** run in a fresh event loop; with ``@pytest.mark.virtual`` on a ``VirtualClockLoop``. Async fixtures
-  are not offered: open what a test needs with ``async with`` inside it.
+  are not supported: open what a test needs with ``async with`` inside it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from localagent_testing.leaks import belongings, new_since, watched_runners
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers."""
-    config.addinivalue_line("markers", "leaks(reason): the test leaves something behind, and why that is right")
+    config.addinivalue_line("markers", "leaks(reason): the test may leave something behind, for this reason")
     config.addinivalue_line("markers", "virtual: run the async test on a virtual clock")
 
 
@@ -61,7 +61,7 @@ def _synchronous(test: Callable[..., Any], run: Callable[[Any], Any]) -> Callabl
 
 @pytest.fixture(autouse=True, scope="session")
 def session_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
-    """Keep the whole session away from the user's settings and state; give names of folders that do not exist yet."""
+    """Keep the session away from the user's settings and state; yield names of folders that do not exist yet."""
     base = tmp_path_factory.mktemp("user")
     with pytest.MonkeyPatch.context() as patch:
         _move_user_folders(patch, base / "session")
@@ -70,7 +70,7 @@ def session_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterat
 
 @pytest.fixture(autouse=True)
 def own_folders(session_folders: Iterator[Path]) -> Iterator[None]:
-    """Give the test settings and state folders of its own."""
+    """Give the test its own settings and state folders."""
     with pytest.MonkeyPatch.context() as patch:
         _move_user_folders(patch, next(session_folders))
         yield
@@ -89,7 +89,7 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     marker = request.node.get_closest_marker("leaks")
     if marker is not None:
         if not (marker.args and isinstance(marker.args[0], str) and marker.args[0]):
-            pytest.fail('Say why: @pytest.mark.leaks("reason").', pytrace=False)
+            pytest.fail('Give a reason: @pytest.mark.leaks("reason").', pytrace=False)
         yield
         return
     before = belongings()
@@ -101,7 +101,7 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def canaries(no_leaks: None) -> Iterator[Canaries]:
-    """Fail the test in which a canary shows up in a log record or in something that is watched."""
+    """Fail the test if a canary is in a log record or in a watched object."""
     watcher = Canaries()
     with _everything_logged(watcher):
         yield watcher
@@ -111,7 +111,7 @@ def canaries(no_leaks: None) -> Iterator[Canaries]:
 
 @contextmanager
 def _everything_logged(watcher: Canaries) -> Iterator[None]:
-    """Let a handler have every record down to DEBUG, without the line that asyncio logs for each new loop."""
+    """Pass every record down to DEBUG to a handler, except the line that asyncio logs for each new loop."""
     levels = [(logging.getLogger(), logging.DEBUG), (logging.getLogger("asyncio"), logging.INFO)]
     before = [logger.level for logger, _ in levels]
     for logger, level in levels:

@@ -43,12 +43,12 @@ UVICORN_READY = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
 
 @attrs.frozen
 class RealServer:
-    """A server that is ready.
+    """A server that is ready for requests.
 
     Attributes:
         url: Its base address, without a path.
         model: The name by which it knows its model.
-        pid: Its process.
+        pid: Its process id.
     """
 
     url: str
@@ -62,14 +62,13 @@ def llama_server(
 ) -> Iterator[RealServer]:
     """Run llama.cpp's server with a model: chats, completions and embeddings, on one thread.
 
-    It keeps no part of a prompt for the next, so that an answer at temperature 0 does not depend on what was asked
-    before.
+    It does not reuse a prompt for the next one, so that an answer at temperature 0 does not depend on earlier requests.
 
     Args:
         model_path: The GGUF file.
         model: The name of the model; the server answers to any other name as well.
-        context: Tokens that a conversation may have.
-        parallel: Conversations at a time.
+        context: Maximum length of a conversation in tokens.
+        parallel: Maximum number of conversations at a time.
 
     Raises:
         StartError: ``xllamacpp`` is not installed, or the server did not start; with the last lines of its log.
@@ -83,9 +82,9 @@ def llama_server(
 
 @contextmanager
 def ollama_proxy(llama_url: str, *, model: str = "tiny") -> Iterator[RealServer]:
-    """Run a server that speaks Ollama's API, in front of one that speaks OpenAI's.
+    """Run a server with Ollama's API in front of one with OpenAI's.
 
-    Its token counts are made up, its list also names models of clouds, and it never finishes by ``length``.
+    Its token counts are invented, its list also names cloud models, and it never finishes with ``length``.
 
     Args:
         llama_url: The address of the server behind it, without ``/v1``.
@@ -98,7 +97,7 @@ def ollama_proxy(llama_url: str, *, model: str = "tiny") -> Iterator[RealServer]
     name = f"local/{model}"
     command = [sys.executable, "-m", "ollama_proxy", "--host", "127.0.0.1", "--port", "0"]
     own = {"PROVIDERS_LOCAL_BASE_URL": f"{llama_url}/v1", "PROVIDERS_LOCAL_API_KEY": "none", "EXTRA_MODELS": name}
-    # A proxy named in the environment has no part in what happens on the loopback interface.
+    # A proxy in the environment must not be used on the loopback interface.
     with _Child(command, UVICORN_READY, {**os.environ, "NO_PROXY": "*", "no_proxy": "*", **own}) as child:
         yield RealServer(f"http://127.0.0.1:{child.port()}", name, child.pid)
 
@@ -109,12 +108,12 @@ def _need(module: str, package: str) -> None:
 
 
 class _Child:
-    """A child process that says on which port it listens; a context manager.
+    """A child process that prints the port on which it listens; a context manager.
 
-    A thread reads what it says, to the end, so that it never waits for a reader.
+    A thread reads its output to the end, so that it never waits for a reader.
 
     Args:
-        command: What to run; in an empty folder, whose files could otherwise be taken for its settings.
+        command: The command; it runs in an empty folder, so that it finds no files that look like its settings.
         ready: Finds the port in a line of its output.
         environment: Its environment.
     """
@@ -156,14 +155,14 @@ class _Child:
         """Wait until it listens and return its port.
 
         Raises:
-            StartError: It ended, or it took longer than 60 s; with the last lines that it said.
+            StartError: It ended, or it took longer than 60 s; with the last lines of its output.
         """
         try:
             return self._port.result(START_SECONDS)
         except (EOFError, TimeoutError) as error:
             said = "\n".join(self._lines)
             what = "did not start in time" if isinstance(error, TimeoutError) else "ended at its start"
-        raise StartError(f"The server {what}. It said:\n{said}")
+        raise StartError(f"The server {what}. Its output:\n{said}")
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -177,12 +176,12 @@ class _Child:
 
 
 def _serve(order: Mapping[str, Any]) -> None:
-    """Be llama.cpp's server until standard input closes, whatever becomes of the process that holds its other end."""
+    """Run llama.cpp's server until standard input closes, also if the parent process is killed."""
     server = _load(importlib.import_module("xllamacpp"), order)
     # In one write, because llama.cpp's log goes to the same pipe.
     os.write(1, f"\nready {server.listening_address.rpartition(':')[2]}\n".encode())
     sys.stdin.read()
-    os._exit(0)  # an orderly stop would wait for answers that nobody reads any more
+    os._exit(0)  # an orderly stop would wait for answers that are no longer read
 
 
 def _load(llama: Any, order: Mapping[str, Any]) -> Any:

@@ -1,10 +1,10 @@
-"""A transport without a network: it answers from a script of exchanges and keeps what it was sent.
+"""A transport without a network: it answers from a script of exchanges and keeps the requests.
 
 ::
 
     transport = RecordedTransport([Exchange(parts=(b'{"choices": ', b"[]}"))])
 
-``localagent_testing.cassettes`` records the exchanges of a real transport into a file, and plays them again.
+``localagent_testing.cassettes`` records the exchanges of a real transport into a file, and replays them.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ JSON_HEADERS = {"Content-Type": "application/json"}
 
 @attrs.frozen
 class SentRequest:
-    """A request as a transport was given it.
+    """A request as it was passed to a transport.
 
     Attributes:
         method: The method.
         url: The whole address.
         headers: The headers.
-        body: The body; None where there was none.
+        body: The body, or None.
     """
 
     method: str
@@ -44,15 +44,15 @@ class SentRequest:
 
 @attrs.frozen
 class Exchange:
-    """What one request is answered with.
+    """The answer to one request.
 
     Attributes:
         status: The status.
         headers: The headers.
-        parts: The body, in the pieces in which it is handed out.
+        parts: The body, in the pieces in which it is returned.
         failure: Raised instead of an answer.
-        cut: Raised behind the last part, instead of the body's end.
-        request: What was asked when this was recorded; None where it was written by hand.
+        cut: Raised after the last part, instead of the body's end.
+        request: The request for which this was recorded; None if it was written by hand.
     """
 
     status: int = 200
@@ -77,7 +77,7 @@ class RecordedAnswer:
         self.headers: Mapping[str, str] = CIMultiDict(exchange.headers)
         self.aborted = False
         self.ended = not exchange.parts and exchange.cut is None
-        self._parts = filter(None, exchange.parts)  # an empty part would be the end
+        self._parts = filter(None, exchange.parts)  # an empty part would mean the end
         self._cut = exchange.cut
         self._caps = size_limits
 
@@ -118,8 +118,8 @@ class RecordedTransport:
     """Answers from a script; see ``localagent.records.transport.Transport``.
 
     Args:
-        exchanges: What the requests are answered with, in order, or a function of the request. An exchange that was
-            recorded must be asked for with the same method and path.
+        exchanges: The exchanges for the requests, in order, or a function of the request. The request for a recorded
+            exchange must have the same method and path.
         size_limits: Size limits of answers.
 
     Attributes:
@@ -142,7 +142,7 @@ class RecordedTransport:
         """Record a request and answer it with the next exchange.
 
         Raises:
-            AssertionError: Nothing is left to answer with, or another request was recorded.
+            AssertionError: No exchange is left, or the next one was recorded for another request.
             LocalAgentError: The exchange's ``failure``.
         """
         phases.enter("first_token")
@@ -150,15 +150,17 @@ class RecordedTransport:
         self.sent.append(request)
         exchange = self._choose(request) if self._choose else next(self._left, None)
         if exchange is None:
-            raise AssertionError(f"nothing is recorded that answers request {len(self.sent)}: {method} {_path(url)}")
+            raise AssertionError(f"no exchange is left for request {len(self.sent)}: {method} {_path(url)}")
         if (known := exchange.request) is not None and (known.method, _path(known.url)) != (method, _path(url)):
-            raise AssertionError(f"recorded was {known.method} {_path(known.url)}, asked is {method} {_path(url)}")
+            raise AssertionError(
+                f"the recorded request is {known.method} {_path(known.url)}, but got {method} {_path(url)}"
+            )
         if exchange.failure is not None:
             raise exchange.failure
         return RecordedAnswer(exchange, self._caps)
 
     async def aclose(self) -> None:
-        """Take note of the end."""
+        """Record that the transport was closed."""
         self.closed = True
 
 

@@ -1,7 +1,7 @@
-"""Event streams and what the standard makes of them, for anybody who tests a parser of server-sent events.
+"""Event streams and their events according to the standard, for tests of parsers of server-sent events.
 
 Written from the WHATWG HTML standard, sections "Parsing an event stream" and "Interpreting an event stream". Each
-vector names the rule that decides. A parser must give the same events for every way to cut the bytes into pieces.
+vector names the rule that decides. A parser must return the same events for every way to cut the bytes into pieces.
 
     from localagent_testing.sse_vectors import SSE_VECTORS
 
@@ -22,10 +22,10 @@ class SSEEvent:
     """One dispatched event.
 
     Attributes:
-        data: The payload as it came, several ``data`` lines joined with LF; may hold invalid UTF-8.
-        type: The ``event`` field, ``message`` where it is missing or empty.
-        id: The last event id of the stream so far. It holds until the stream sets another.
-        retry: Milliseconds that the stream set as its reconnection time since the event before; None if it did not.
+        data: The payload, several ``data`` lines joined with LF; may contain invalid UTF-8.
+        type: The ``event`` field; ``message`` if it is missing or empty.
+        id: The last event id of the stream so far. It stays until the stream sets another one.
+        retry: Reconnection time in milliseconds that the stream has set since the previous event; None if it did not.
     """
 
     data: bytes
@@ -39,7 +39,7 @@ class SSEVector:
     """One stream with its events.
 
     Attributes:
-        name: Unique, in words that fit a test id.
+        name: Unique, suitable as a test id.
         stream: The whole stream, up to its end.
         events: The dispatched events in order, with type, id and retry.
         rule: The rule of the standard that decides.
@@ -52,7 +52,7 @@ class SSEVector:
 
     @property
     def pairs(self) -> list[tuple[str, bytes]]:
-        """The events as (type, data), for parsers that give no more."""
+        """The events as (type, data), for parsers that return no more."""
         return [(event.type, event.data) for event in self.events]
 
 

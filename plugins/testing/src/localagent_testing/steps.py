@@ -1,7 +1,7 @@
-"""The words of a script: what a ``FaultServer`` does on one connection, step by step, byte for byte.
+"""The steps of a script: what a ``FaultServer`` does on one connection, byte for byte.
 
-A script is a tuple of steps. It ends with its last step, or earlier when the connection is gone. A script that left
-the connection open leaves it to the next request::
+A script is a tuple of steps. It ends with its last step, or earlier when the connection is gone. If the connection is
+still open then, the next request uses it::
 
     (ReadRequest(), Send(answer(200, {"ok": True})))            # keep-alive
     (ReadRequest(), Send(head(200)), Send(b"half"), Reset())    # a cut answer
@@ -27,7 +27,7 @@ class ReadHead:
 
 @attrs.frozen
 class ReadBytes:
-    """Read this many bytes, whatever they are (fewer at the end of the stream); nothing is recorded.
+    """Read this many bytes of any kind (fewer at the end of the stream); nothing is recorded.
 
     Attributes:
         count: How many bytes.
@@ -53,7 +53,7 @@ class Drip:
 
     Attributes:
         data: The bytes.
-        size: Bytes a piece.
+        size: Bytes per piece.
         pause: Seconds between two pieces; 0 gives the event loop one turn.
     """
 
@@ -75,10 +75,10 @@ class Pause:
 
 @attrs.frozen
 class Hold:
-    """Go on when ``FaultServer.release()`` was called, or after a while.
+    """Continue when ``FaultServer.release()`` was called, or after a while.
 
     Attributes:
-        seconds: How long at most.
+        seconds: Maximum wait.
     """
 
     seconds: float = 0.5
@@ -89,7 +89,7 @@ class Stall:
     """Send nothing more until the client closes the connection or the server ends.
 
     Attributes:
-        reading: Whether what the client still sends is read (and dropped). If not, a closing client goes unseen.
+        reading: Whether further bytes from the client are read (and dropped). If not, a closing client is not noticed.
     """
 
     reading: bool = True
@@ -97,31 +97,31 @@ class Stall:
 
 @attrs.frozen
 class Fin:
-    """Close the sending half. The client sees the end of the stream; what it sends can still be read.
+    """Close the sending half. The client sees the end of the stream; its bytes can still be read.
 
-    Not available with TLS, which knows no half-closed connection.
+    Not available with TLS, which has no half-closed connections.
     """
 
 
 @attrs.frozen
 class Reset:
-    """Break the connection: what was not sent is dropped and the client gets a reset. The script ends."""
+    """Break the connection: unsent bytes are dropped and the client gets a reset. The script ends."""
 
 
 @attrs.frozen
 class Close:
-    """Send what is left and close the connection. The script ends.
+    """Send the remaining bytes and close the connection. The script ends.
 
-    The system turns this into a reset where bytes of the client lie unread. ``Fin`` and ``Stall`` avoid that.
+    The system turns this into a reset if bytes of the client are unread. ``Fin`` and ``Stall`` avoid that.
     """
 
 
 @attrs.frozen
 class Repeat:
-    """Do steps again and again.
+    """Repeat steps.
 
     Attributes:
-        steps: What to repeat.
+        steps: The steps to repeat.
         times: How often; None means until the connection is gone.
     """
 

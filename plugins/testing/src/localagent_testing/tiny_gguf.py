@@ -1,12 +1,12 @@
-"""A tiny language model with random weights, for tests that want many real model servers.
+"""A tiny language model with random weights, for tests that need many real model servers.
 
 The file is a complete GGUF of the llama architecture: a byte-level BPE vocabulary with merges, a chat template, two
 layers of 64. llama.cpp loads it in a few hundredths of a second. Its answers are nonsense made of printable ASCII, and
 it never ends an answer by itself: a chat with ``max_tokens = 8`` gives exactly 8 tokens and the finish reason
 ``length``; without ``max_tokens`` it writes until its window is full.
 
-Everything in the file follows from the seed: the same seed gives the same tokens, weights and answers. The text that
-the vocabulary is learned from is made here, because text found elsewhere (the standard library's sources, say) differs
+The seed determines everything in the file: the same seed gives the same tokens, weights and answers. The text that the
+vocabulary is learned from is generated here, because other text (such as the standard library's sources) differs
 between Python versions.
 """
 
@@ -25,7 +25,7 @@ from localagent.errors import StartError
 
 __all__ = ["CONTENT_VERSION", "tiny_gguf", "write_tiny_gguf"]
 
-#: Raised whenever the same arguments begin to give another file; part of the names that ``tiny_gguf`` looks for.
+#: Increased whenever the same arguments result in another file; part of the file names of ``tiny_gguf``.
 CONTENT_VERSION = 1
 
 LAYERS = 2
@@ -55,13 +55,13 @@ MARKS = (" ", " ", " ", " ", " ", ", ", ". ", ": ", "; ", "? ", "! ", "\n", "\n 
 
 
 def tiny_gguf(folder: str | os.PathLike[str], *, seed: int = 0, vocabulary: int = 2048, context: int = 2048) -> Path:
-    """Return a tiny model file inside a folder; write it only if it is not there yet.
+    """Return a tiny model file inside a folder; write it only if it does not exist yet.
 
-    The file's name holds all arguments and ``CONTENT_VERSION``, so that a file of an older version is never returned.
-    Several processes may ask at once: each sees a whole file or none.
+    The file's name contains all arguments and ``CONTENT_VERSION``, so that a file of an older version is never used.
+    Several processes may call it at once: each sees a whole file or none.
 
     Args:
-        folder: Where the file is kept between runs; made when it is missing.
+        folder: Where the file is kept between runs; created if it is missing.
         seed: Chooses vocabulary and weights.
         vocabulary: Number of tokens, as in ``write_tiny_gguf``.
         context: Number of tokens of the window, as in ``write_tiny_gguf``.
@@ -70,7 +70,7 @@ def tiny_gguf(folder: str | os.PathLike[str], *, seed: int = 0, vocabulary: int 
         The path of the file.
 
     Raises:
-        StartError: ``gguf`` or ``tokenizers`` is not installed, and the file is not there.
+        StartError: ``gguf`` or ``tokenizers`` is not installed, and the file does not exist.
     """
     path = Path(folder) / f"tiny-v{CONTENT_VERSION}-seed{seed}-vocabulary{vocabulary}-context{context}.gguf"
     if path.exists():
@@ -83,10 +83,10 @@ def write_tiny_gguf(
 ) -> Path:
     """Write a tiny model with random weights, about 1.5 MB in about 0.2 s.
 
-    The file appears under its name only when it is whole.
+    The file appears under its name only when it is complete.
 
     Args:
-        path: The file to write; folders above it are made, an existing file is replaced.
+        path: The file to write; its folders are created, an existing file is replaced.
         seed: Chooses vocabulary and weights.
         vocabulary: Number of tokens, at least 300 (256 bytes, three special tokens, some merges).
         context: Number of tokens that the model claims to be trained for.
@@ -96,7 +96,7 @@ def write_tiny_gguf(
 
     Raises:
         StartError: ``gguf`` or ``tokenizers`` is not installed.
-        ValueError: The vocabulary is too small, or larger than the text gives merges for.
+        ValueError: The vocabulary is too small, or larger than the merges of the text allow.
     """
     writing, training = _package("gguf"), _package("tokenizers")
     tokens, merges = _vocabulary(training, seed, vocabulary)
@@ -119,7 +119,7 @@ def _package(name: str) -> Any:
 
 
 def _text(seed: int) -> Iterator[str]:
-    """Lines of words and marks to learn a vocabulary from; ``random.Random`` is stable across Python versions."""
+    """Yield lines of words and marks to learn a vocabulary from; ``random.Random`` is stable across Python versions."""
     chance, words, stems = random.Random(seed), WORDS.split(), STEMS.split()
     for _ in range(3000):
         line = [chance.choice(words) if chance.random() < 0.7 else _derived(chance, stems) for _ in range(10)]
@@ -145,7 +145,7 @@ def _vocabulary(tokenizers: Any, seed: int, size: int) -> tuple[list[str], list[
     tokenizer.train_from_iterator(_text(seed), trainer)
     model = json.loads(tokenizer.to_str())["model"]
     if len(model["vocab"]) != size:
-        raise ValueError(f"The vocabulary came out with {len(model['vocab'])} tokens instead of {size}.")
+        raise ValueError(f"The vocabulary has {len(model['vocab'])} tokens instead of {size}.")
     return sorted(model["vocab"], key=model["vocab"].__getitem__), [" ".join(pair) for pair in model["merges"]]
 
 

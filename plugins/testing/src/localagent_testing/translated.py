@@ -1,4 +1,4 @@
-"""What a server's answers become, told in data: for tests of ``ErrorRule``.
+"""The errors of a server's answers as data: for tests of ``ErrorRule``.
 
 ::
 
@@ -53,7 +53,7 @@ class Answered(Protocol):
 
 
 def answered(status: int | None, body: Any = b"", **headers: str) -> Answered:
-    """Return an answer; a body that is no bytes is sent as JSON, ``_`` in names of headers is ``-``."""
+    """Return an answer; a body other than bytes is sent as JSON, ``_`` in header names becomes ``-``."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return partial(error_from_answer, status, named, raw, provider="openai", target=TARGET, wall_time=WALL)
@@ -71,11 +71,11 @@ def openai_error(message: str = "No.", **fields: Any) -> dict[str, Any]:
 
 @attrs.frozen
 class Expected:
-    """What an error must be.
+    """The expected fields of an error.
 
     Attributes:
         kind: Its class.
-        retry: Where asking again may help: ``same``, ``next``, ``same next`` or ``none``.
+        retry: Which target may succeed on a retry: ``same``, ``next``, ``same next`` or ``none``.
         billed: As in ``Advice``.
         breaker: As in ``Advice``.
         status: The status that a client sees.
@@ -120,12 +120,12 @@ def after(expected: Expected, seconds: float) -> Expected:
 
 
 def unknown(expected: Expected) -> Expected:
-    """Return the same where it is not known what was charged."""
+    """Return the same with an unknown charge."""
     return attrs.evolve(expected, billed="unknown")
 
 
 def found(error: LocalAgentError, expected: Expected) -> Expected:
-    """Return what an error is, in the words of ``Expected``; a hint within a millisecond of the expected one is it."""
+    """Return an error as ``Expected``; a hint within a millisecond of the expected one counts as equal."""
     words = [word for word, on in (("same", error.advice.same), ("next", error.advice.next)) if on]
     hint, wanted = error.retry_after, expected.retry_after
     if hint is not None and wanted is not None and abs(hint - wanted) < 1e-3:
@@ -135,7 +135,7 @@ def found(error: LocalAgentError, expected: Expected) -> Expected:
 
 
 def idle(rules: Sequence[ErrorRule], answers: Iterable[Answered]) -> list[ErrorRule]:
-    """Return the rules without which every answer still becomes the same error: not needed, or not tested."""
+    """Return the rules without which every answer still becomes the same error: they are not needed, or not tested."""
     cases = list(answers)
     whole = [_outcome(case(rules=rules)) for case in cases]
     return [
@@ -147,5 +147,5 @@ def idle(rules: Sequence[ErrorRule], answers: Iterable[Answered]) -> list[ErrorR
 
 
 def _outcome(error: LocalAgentError) -> tuple[Any, ...]:
-    """Return all that a rule can change."""
+    """Return all fields that a rule can change."""
     return type(error), error.message, error.hint, error.code, error.status, error.advice

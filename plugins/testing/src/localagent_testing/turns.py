@@ -1,4 +1,4 @@
-"""Counts turns of the event loop: what lets others run gives them turns, and what does not gives none."""
+"""Counts turns of the event loop: code that lets other tasks run gives them turns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Turns:
     """The turns of the running event loop.
 
     Attributes:
-        count: How many there were since this was made.
+        count: How many there were since this was created.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Turns:
         self._next = self._loop.call_soon(self._turn)
 
     def stop(self) -> None:
-        """Count no further."""
+        """Stop counting."""
         self._next.cancel()
 
 

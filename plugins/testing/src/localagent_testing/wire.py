@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from typing import cast
 
-READ_AHEAD = 64 * 1024  # bytes held for steps that have not come yet; beyond it the client is made to wait
+READ_AHEAD = 64 * 1024  # bytes buffered for later steps; after that, the client has to wait
 
 
 class Over(Exception):
@@ -36,7 +36,7 @@ class Wire(asyncio.Protocol):
         self.received = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take note of the transport."""
+        """Store the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._secure = transport.get_extra_info("ssl_object") is not None
         self._opened(self)
@@ -50,13 +50,13 @@ class Wire(asyncio.Protocol):
         self._news.set()
 
     def eof_received(self) -> bool:
-        """Take note that the client sends no more; our half stays open (which TLS does not know)."""
+        """Record that the client sends no more; our half stays open (not possible with TLS)."""
         self.ended = True
         self._news.set()
         return not self._secure
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wake the waiting tasks."""
+        """Wake all waiting tasks."""
         self.ended = True
         self._news.set()
         self._writable.set()
@@ -68,14 +68,14 @@ class Wire(asyncio.Protocol):
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """Let ``send`` go on."""
+        """Let ``send`` continue."""
         self._writable.set()
 
     async def arrival(self) -> None:
-        """Wait until unread bytes are there.
+        """Wait until there are unread bytes.
 
         Raises:
-            Over: None will come.
+            Over: No more bytes will come.
         """
         if not self._buffer:
             await self._grow()
@@ -89,7 +89,7 @@ class Wire(asyncio.Protocol):
         return taken
 
     async def take_to(self, mark: bytes) -> bytes:
-        """Read up to a mark; return what comes before it."""
+        """Read up to a mark; return the bytes before it."""
         while (at := self._buffer.find(mark)) < 0:
             await self._grow()
         taken = await self.take(at + len(mark))
@@ -102,7 +102,7 @@ class Wire(asyncio.Protocol):
             await self._grow()
 
     async def send(self, data: bytes) -> None:
-        """Hand bytes to the system; wait while it takes no more, and let the event loop turn once."""
+        """Pass bytes to the system; wait while it accepts no more, and let the event loop turn once."""
         if self.gone.is_set():
             raise Over
         self._transport.write(data)
@@ -120,22 +120,22 @@ class Wire(asyncio.Protocol):
         self._transport.abort()
 
     def hang_up(self) -> None:
-        """Send the end of the stream now, and a reset to whatever still comes; no turn of the event loop is needed."""
+        """Send the end of the stream now, and a reset to all later bytes; no turn of the event loop is needed."""
         with contextlib.suppress(OSError):
             self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def speak(self, data: bytes) -> None:
-        """Hand bytes to the system now."""
+        """Pass bytes to the system now."""
         if not self.gone.is_set():
             self._transport.write(data)
 
     async def close(self) -> None:
-        """Send what is left and close."""
+        """Send the remaining bytes and close."""
         self._transport.close()
         await self.gone.wait()
 
     def abort(self) -> None:
-        """Close without sending what is left."""
+        """Close without sending the remaining bytes."""
         self._transport.abort()
 
     async def _grow(self) -> None:

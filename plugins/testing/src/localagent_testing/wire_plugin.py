@@ -1,4 +1,4 @@
-"""A provider for tests with real sockets: whatever speaks the OpenAI schema at an address."""
+"""A provider for tests with real sockets: any server with the OpenAI schema at an address."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOWHERE = "http://nowhere.invalid/v1"
 
 
 class WirePlugin(Plugin):
-    """Brings the provider type ``wire``: the OpenAI schema at an address, and nothing vendor-specific.
+    """Brings the provider type ``wire``: the OpenAI schema at an address, without vendor features.
 
     ::
 
@@ -24,7 +24,7 @@ class WirePlugin(Plugin):
 
     @hookimpl
     def provide(self) -> Sequence[ProviderType]:
-        """Name the type."""
+        """Return the type."""
         return [ProviderType(name="wire", settings=NoSettings, make=_make)]
 
 

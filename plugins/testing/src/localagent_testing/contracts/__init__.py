@@ -1,4 +1,4 @@
-"""Contracts: what every plugin of a role promises, one test a promise.
+"""Contracts: the promises of every plugin of a role, one test per promise.
 
 An author writes one small class and gets all of them::
 
@@ -8,7 +8,7 @@ An author writes one small class and gets all of them::
         plugin = MyPlugin
         server = OpenAIServer()
 
-A promise cannot be dropped in silence: a class that overrides a contract's test must mark it ``xfail`` or ``skip``
+A promise cannot be dropped silently: a class that overrides a contract's test must mark it ``xfail`` or ``skip``
 with a reason, see ``Contract``. The tests are ``async def`` and need the kit's pytest plugin.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import pytest
 
-# Before the modules are imported, so that a broken promise says what was compared with what.
+# Before the modules are imported, so that a failed assertion shows the compared values.
 for _module in (
     "base",
     "bringing",

@@ -1,4 +1,4 @@
-"""What all contracts have in common: their promises cannot be dropped in silence."""
+"""The base of all contracts: their promises cannot be dropped silently."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from typing import Any
 __all__ = ["CLOSING_SECONDS", "FULL", "Contract", "often"]
 
 FULL = os.environ.get("LOCALAGENT_FULL") == "1"
-#: Within what time a connection that nobody reads any more must be closed. The promise is 0.1 s; where many tests
-#: share a small machine it would also measure the others, so there it is looked at with a generous ceiling.
+#: Seconds within which a connection that is no longer read must be closed. The promise is 0.1 s; when many tests share
+#: a small machine, that would also measure the others, so the limit is generous there.
 CLOSING_SECONDS = 0.1 if FULL else 2.0
 EXCUSES = frozenset({"xfail", "skip", "skipif"})
 
 
 def often(times: int, full: int) -> int:
-    """Return how often something is repeated: ``full`` with ``LOCALAGENT_FULL=1`` in the environment."""
+    """Return the number of repetitions: ``full`` with ``LOCALAGENT_FULL=1`` in the environment, else ``times``."""
     return full if FULL else times
 
 
 class Contract:
     """The base of all contracts.
 
-    A subclass may override a test only with a mark that says why the promise cannot be kept::
+    A subclass may override a test only with a mark that gives the reason why the promise cannot be kept::
 
-        @pytest.mark.xfail(reason="the server knows no embeddings")
+        @pytest.mark.xfail(reason="the server has no embeddings")
         async def test_embeddings_are_read(self) -> None: ...
 
     Raises:
-        TypeError: When a class is made that drops a promise without a reason.
+        TypeError: A class is defined that drops a promise without a reason.
     """
 
     def __init_subclass__(cls, **more: Any) -> None:
-        """Refuse a class that drops a promise in silence."""
+        """Refuse a class that drops a promise silently."""
         super().__init_subclass__(**more)
         if dropped := list(_dropped(cls)):
             raise TypeError(
                 f"{cls.__qualname__} drops without a reason: {', '.join(dropped)}. "
-                'Mark what cannot be kept with @pytest.mark.xfail(reason="...").'
+                'Mark a promise that cannot be kept with @pytest.mark.xfail(reason="...").'
             )
 
 
 def _dropped(cls: type[Contract]) -> Iterator[str]:
-    """Name the promises that a class, or what it mixes in, replaces or marks without saying why."""
+    """Yield the promises that a class, or one of its mixins, overrides or marks without a reason."""
     for name, promise in _promises(cls).items():
         kept = getattr(cls, name)
         if kept is not promise and not _excused(getattr(kept, "pytestmark", ())):
@@ -55,7 +55,7 @@ def _dropped(cls: type[Contract]) -> Iterator[str]:
 
 
 def _promises(cls: type[Contract]) -> dict[str, Any]:
-    """Return the tests that contracts of this package promise."""
+    """Return the tests of the contracts of this package."""
     package = __name__.rpartition(".")[0]
     return {
         name: value

@@ -1,4 +1,4 @@
-"""What connect plugins bring for an instance, while a test looks at it."""
+"""The transport that a connect plugin brings for an instance, for the duration of a test."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ class Brought(NamedTuple):
 
     @property
     def stats(self) -> PoolStats:
-        """The figures of this moment."""
-        assert isinstance(self.transport, Pooled), "a connect plugin's transport tells how its connections are used"
+        """The current figures."""
+        assert isinstance(self.transport, Pooled), (
+            "a connect plugin's transport must report how its connections are used"
+        )
         return self.transport.stats()
 
 
 class CoreThatTrusts(FakeCore):
-    """A fake core of instances whose providers name an authority.
+    """A fake core whose providers trust an authority of their own.
 
     Args:
         authority: The PEM file; None for the system's authorities.
@@ -47,12 +49,12 @@ class CoreThatTrusts(FakeCore):
         self._authority = authority
 
     def connect_settings(self, instance: Instance) -> ConnectSettings:
-        """Return the defaults, and whom to trust."""
+        """Return the defaults, with the authority to trust."""
         return ConnectSettings(authority=self._authority)
 
 
 class BringsTransports(Contract):
-    """What the author of a connect plugin writes."""
+    """The part that the author of a connect plugin writes."""
 
     plugin: ClassVar[type[Plugin]]
     one_ready: ClassVar[Mapping[str, Any]]
@@ -66,20 +68,20 @@ class BringsTransports(Contract):
         settings: Mapping[str, Any] | None = None,
         authority: Path | None = None,
     ) -> AsyncIterator[Brought]:
-        """Bring the transport of an instance, and close it and the plugin at the end, as the core does.
+        """Yield the transport of an instance, and close it and the plugin at the end, as the core does.
 
         Args:
             url: The instance's address.
-            pool: What its settings say about its connections.
+            pool: The settings of its connections.
             settings: The plugin's table of the settings.
-            authority: Whom it trusts.
+            authority: The PEM file of the authority that it trusts.
         """
         filled: Any = structure(self.plugin.settings_class, settings or {}, where=f"[plugins.{self.plugin.name}]")
         async with CoreThatTrusts(authority) as core, core.plugged(self.plugin, filled) as plugged:
             instance = Instance("here", "here", "openai", url, pool=pool or PoolProfile(limit=20))
             core.instances.add(instance)
             transport = await plugged.ask("connect", instance)
-            assert transport is not None, "the instance speaks plain HTTP/1.1"
+            assert transport is not None, "the plugin must bring a transport for an instance with plain HTTP/1.1"
             try:
                 yield Brought(transport, core)
             finally:
@@ -89,7 +91,7 @@ class BringsTransports(Contract):
 
 @asynccontextmanager
 async def trusted() -> AsyncIterator[tuple[FaultServer, Path]]:
-    """Give a server with a certificate, and the PEM file of the authority that made it."""
+    """Yield a server with a certificate, and the PEM file of the authority that issued it."""
     authority = Authority()
     with authority.file() as file:
         async with FaultServer(GOOD, tls=authority.good()) as server:

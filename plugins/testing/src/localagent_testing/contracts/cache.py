@@ -1,4 +1,4 @@
-"""The contract of caches: what is found, what is never found, and that nothing is left behind."""
+"""The contract of caches: what they find, what they must never find, and that nothing is left behind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["CacheContract"]
 Cache: TypeAlias = Plugged[Plugin]
 
 MESSAGES = [{"role": "user", "content": CANARY_PROMPT}]
-#: Bytes of an answer that no encoder would make again: spaces, an unknown field, an escape, a number of 30 digits.
+#: Bytes of an answer that no encoder would produce again: spaces, an unknown field, an escape, a 30-digit number.
 ODD = (
     b'{"id":"x",  "vendor":{"b":1,"a":[1.0,null]},"n":123456789012345678901234567890,"choices":'
     b'[{"index":0,"message":{"role":"assistant","content":"\\u00e9 \xf0\x9f\xa6\x94"},"finish_reason":"stop"}]}'
@@ -46,9 +46,9 @@ EVENTS = (
 
 
 class CacheContract(CachedCalls):
-    """What every cache promises; see the hooks ``cache_lookup`` and ``cache_store``.
+    """The promises of every cache; see the hooks ``cache_lookup`` and ``cache_store``.
 
-    The author names the plugin, and writes the settings if the defaults do not do::
+    The author names the plugin, and writes the settings if the defaults are not suitable::
 
         class TestMine(CacheContract):
             plugin = MyCache
@@ -56,30 +56,30 @@ class CacheContract(CachedCalls):
             def settings(self, folder):
                 return {"path": str(folder / "cache.db")}
 
-    The settings must leave room for 300 small entries, and keep them for a minute at least. A cache whose entries
-    outlive it, or that others share, says so: ``shared = True``; two of it with the same settings then share entries.
-    A cache that has a store which may be away overrides ``store_down``.
+    The settings must allow 300 small entries, and keep them for at least a minute. A cache whose entries outlive it, or
+    are shared with others, sets ``shared = True``; two such caches with the same settings then share entries. A cache
+    with a store that may be unavailable overrides ``store_down``.
 
     Attributes:
-        shared: Whether two of it, with the same settings, find each other's entries.
+        shared: Whether two such caches with the same settings find each other's entries.
     """
 
     shared: ClassVar[bool] = False
 
     @asynccontextmanager
     async def store_down(self, cache: Cache, folder: Path) -> AsyncIterator[None]:
-        """Take away what the cache stands on, while the context is open, and bring it back.
+        """Make the store of the cache unavailable while the context is open.
 
-        A cache that stands on nothing which could be away does not override this; the promise is skipped then.
+        A cache without a store that may be unavailable does not override this; the promise is skipped then.
 
         Args:
             cache: The open cache.
-            folder: The folder that ``settings`` was given.
+            folder: The folder that was passed to ``settings``.
         """
         yield
 
     async def settled(self, cache: Cache) -> None:
-        """Wait until what was stored is where others look for it; overridden by a cache that writes later.
+        """Wait until other caches can find the stored entries; overridden by a cache that writes later.
 
         Args:
             cache: The open cache.
@@ -107,14 +107,14 @@ class CacheContract(CachedCalls):
 
     @pytest.mark.parametrize("operation", ["chat", "complete", "embed", "stream"])
     async def test_every_kind_of_answer_is_kept(self, operation: str, tmp_path: Path) -> None:
-        """Chats, completions, embeddings and streams come back as what they were; of a stream every event."""
+        """Chats, completions, embeddings and streams come back unchanged; of a stream every event."""
         async with self.cache(tmp_path) as (core, cache):
             entry = entry_of_kind(core, operation)
             await cache.ask("cache_store", core.call(), entry)
             assert_same(await found(cache, core.call(), (entry.key,)), entry)
 
     async def test_storing_again_replaces(self, tmp_path: Path) -> None:
-        """The last answer under a key is the one that is found."""
+        """The latest answer under a key is found."""
         async with self.cache(tmp_path) as (core, cache):
             for text in ("first", "second"):
                 await cache.ask("cache_store", core.call(), entry_of(core, answer_with(text)))
@@ -123,7 +123,7 @@ class CacheContract(CachedCalls):
             assert entry.response.raw == answer_with("second")
 
     async def test_any_of_the_keys_may_hit(self, tmp_path: Path) -> None:
-        """Of the keys of an alias the second one may be the one that is known."""
+        """An entry may also be found under the second key of an alias."""
         async with self.cache(tmp_path) as (core, cache):
             first, second = keys_of(core, models=("m", "other"))
             entry = entry_of(core, ODD, key=second)
@@ -133,7 +133,7 @@ class CacheContract(CachedCalls):
 
     @pytest.mark.parametrize("field", ["digest", "check", "size", "model", "tenant"])
     async def test_the_whole_key_must_be_equal(self, field: str, tmp_path: Path) -> None:
-        """A key that differs in one field finds nothing, even where the hash is the same."""
+        """A key that differs in one field finds nothing, even if the hash is the same."""
         other = {"digest": bytes(32), "check": bytes(16), "size": 1, "model": "fake/other", "tenant": "other"}
         async with self.cache(tmp_path) as (core, cache):
             entry = entry_of(core, ODD)
@@ -154,7 +154,7 @@ class CacheContract(CachedCalls):
             assert await found(cache, core.call(), keys_of(core)) is None
 
     async def test_two_hundred_entries_are_found(self, tmp_path: Path) -> None:
-        """Two hundred different entries are all found, each with its own answer, asked for all at once."""
+        """Two hundred different entries are all found, each with its own answer, looked up at the same time."""
         source = random.Random(7)
         async with self.cache(tmp_path) as (core, cache):
             entries = [
@@ -168,7 +168,7 @@ class CacheContract(CachedCalls):
                 assert_same(hit, entry)
 
     async def test_a_cancelled_lookup_leaves_nothing(self, tmp_path: Path) -> None:
-        """A lookup that is cancelled, after any number of turns of the loop, spoils no later one and leaves no task."""
+        """A lookup that is cancelled after any number of turns of the loop affects no later one and leaves no task."""
         async with self.cache(tmp_path) as (core, cache):
             entry = entry_of(core, ODD)
             await cache.ask("cache_store", core.call(), entry)
@@ -179,7 +179,7 @@ class CacheContract(CachedCalls):
             assert asyncio.all_tasks() <= tasks
 
     async def test_a_cancelled_store_leaves_all_or_nothing(self, tmp_path: Path) -> None:
-        """A store that is cancelled is found whole or not at all, and does not keep the next one from being stored."""
+        """An entry whose store is cancelled is found whole or not at all, and does not prevent the next store."""
         async with self.cache(tmp_path) as (core, cache):
             entry = entry_of(core, ODD)
             for turns in range(8):
@@ -190,7 +190,7 @@ class CacheContract(CachedCalls):
             assert_same(await found(cache, core.call(), (entry.key,)), entry)
 
     async def test_two_of_it_share_what_each_stores(self, tmp_path: Path) -> None:
-        """What one has stored the other finds, where they share; where they do not, it finds nothing."""
+        """If they share, one finds what the other has stored; if not, it finds nothing."""
         async with self.cache(tmp_path) as (core, one), self.cache(tmp_path) as (_, other):
             entry = entry_of(core, ODD)
             await one.ask("cache_store", core.call(), entry)
@@ -201,9 +201,9 @@ class CacheContract(CachedCalls):
                 assert_same(hit, entry)
 
     async def test_a_store_that_is_down_is_a_miss(self, tmp_path: Path) -> None:
-        """Lookups and stores end without an error; when the store is back, entries are kept again."""
+        """Lookups and stores end without an error; when the store is available again, entries are kept again."""
         if type(self).store_down is CacheContract.store_down:
-            pytest.skip("This cache stands on nothing that could be away.")
+            pytest.skip("This cache has no store that may be unavailable.")
         async with self.cache(tmp_path) as (core, cache):
             entries = [entry_of(core, answer_with(str(seed)), key=keys_of(core, seed=seed)[0]) for seed in range(3)]
             await cache.ask("cache_store", core.call(), entries[0])
@@ -221,7 +221,7 @@ class CacheContract(CachedCalls):
 
     @pytest.mark.parametrize("days", [-400, -1, 1, 400])
     async def test_a_clock_that_jumps_spoils_nothing(self, days: int, tmp_path: Path) -> None:
-        """When the wall clock was set, old entries are found or not; what is stored then is found, also set back."""
+        """After the wall clock was set, also back, old entries are found or not; new entries are found."""
         jumped = [0.0]
 
         def wall_time() -> float:
@@ -245,7 +245,7 @@ class CacheContract(CachedCalls):
             assert not cache.failures
 
     async def test_ten_thousand_keys_pass_through(self, tmp_path: Path) -> None:
-        """Of 10,000 entries each is found as it was stored or not at all, the last one is, and nothing raises."""
+        """Each of 10,000 entries is found unchanged or not at all, the last one is found, and nothing raises."""
         async with self.cache(tmp_path) as (core, cache):
             template = keys_of(core)[0]
             response = chat_response(ODD, core.attempt())
@@ -264,7 +264,7 @@ class CacheContract(CachedCalls):
             assert not cache.failures
 
     async def test_unknown_fields_are_kept(self, tmp_path: Path) -> None:
-        """What nobody has heard of yet comes back, tools, reasoning, log probabilities."""
+        """Unknown fields come back, and so do tools, reasoning and log probabilities."""
         message = {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [{"id": "t", "x": 1}]}
         choices = [{"index": n, "message": message, "logprobs": {"v": [n]}, "finish_reason": "stop"} for n in (0, 1)]
         raw = msgspec.json.encode({"choices": choices, "vendor": {"deep": [{"er": None}]}, "service_tier": "x"})
@@ -279,7 +279,7 @@ class CacheContract(CachedCalls):
             assert hit.response.facts == entry.response.facts
 
     async def test_closing_and_opening_again_works(self, tmp_path: Path) -> None:
-        """A cache that was closed can be opened again; what it then finds is what was stored, or nothing."""
+        """A cache that was closed can be opened again; it then finds what was stored, or nothing."""
         async with FakeCore(folder=tmp_path) as core:
             entry = entry_of(core, ODD)
             for _ in range(2):
@@ -289,7 +289,7 @@ class CacheContract(CachedCalls):
                     await cache.ask("cache_store", core.call(), entry)
 
     async def test_prompts_are_not_shown(self, tmp_path: Path, canaries: Canaries) -> None:
-        """Neither log nor the cache's own repr holds what was asked or answered."""
+        """Neither the log nor the cache's repr contains a request or an answer."""
         async with self.cache(tmp_path) as (core, cache):
             entry = entry_of(core, answer_with(CANARY_PROMPT))
             await cache.ask("cache_store", core.call(), entry)
@@ -297,7 +297,7 @@ class CacheContract(CachedCalls):
             canaries.watch(repr(cache.plugin))
 
     async def test_nothing_was_isolated(self, tmp_path: Path) -> None:
-        """None of the usual ways makes the cache raise; the core would hide it."""
+        """The cache raises in none of the usual operations; the core would hide it."""
         async with self.cache(tmp_path) as (core, cache):
             for operation in ("chat", "complete", "embed", "stream"):
                 entry = entry_of_kind(core, operation)
@@ -307,13 +307,13 @@ class CacheContract(CachedCalls):
 
 
 async def found(cache: Cache, call: Call, keys: tuple[CacheKey, ...]) -> CacheEntry | None:
-    """Ask a cache."""
+    """Look up an entry in a cache."""
     entry: CacheEntry | None = await cache.ask("cache_lookup", call, keys)
     return entry
 
 
 async def cancelled_after(turns: int, work: Any) -> None:
-    """Begin some work and cancel it after a number of turns of the loop."""
+    """Start some work and cancel it after a number of turns of the loop."""
     task = asyncio.ensure_future(work)
     for _ in range(turns):
         await asyncio.sleep(0)

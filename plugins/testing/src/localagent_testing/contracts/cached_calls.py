@@ -1,4 +1,4 @@
-"""The contract of caches, seen by a user: which calls a cache answers, and which it never does."""
+"""The contract of caches, as a user sees it: which calls a cache answers, and which it never answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MORE = {"vendor": {"kept": True}}
 
 
 class CachedCalls(Contract):
-    """A cache behind a client.
+    """A cache that a client uses.
 
     Attributes:
         plugin: The plugin.
@@ -51,7 +51,7 @@ class CachedCalls(Contract):
 
     @asynccontextmanager
     async def client(self, folder: Path, *replies: Reply) -> AsyncIterator[tuple[Client, type[FakeProviderPlugin]]]:
-        """Open a client with the cache and a server that answers ``one``, ``two``, ``three`` ..., with a field more."""
+        """Open a client with the cache and a server that answers ``one``, ``two`` ..., with an extra field."""
         reported = replies or tuple(Reply(text, more=MORE) for text in ("one", "two", "three", "four"))
         fake = fake_provider_plugin(reported)
         settings = {"state_folder": str(folder), "plugins": {self.plugin.name: self.settings(folder)}}
@@ -59,7 +59,7 @@ class CachedCalls(Contract):
             yield client, fake
 
     async def test_a_second_call_is_answered_by_the_cache(self, tmp_path: Path) -> None:
-        """The same question is asked once; the second answer says who gave it, and is otherwise the same."""
+        """The server is asked once; the second answer names the cache, and is otherwise the same."""
         async with self.client(tmp_path) as (client, fake):
             first = await answered(client)
             second = await answered(client)
@@ -67,7 +67,7 @@ class CachedCalls(Contract):
             assert (first.cached, len(fake.asked)) == ("", 1)
 
     async def test_a_stream_is_answered_by_the_cache(self, tmp_path: Path) -> None:
-        """What a stream brought answers a second stream, event for event."""
+        """The answer of a stream serves a second stream, event for event."""
         async with self.client(tmp_path) as (client, fake):
             first = await streamed(client)
             second = await streamed(client)
@@ -85,7 +85,7 @@ class CachedCalls(Contract):
             assert len(fake.asked) == 1
 
     async def test_tenants_are_answered_apart(self, tmp_path: Path) -> None:
-        """What one tenant has asked answers no other."""
+        """An answer for one tenant serves no other."""
         async with self.client(tmp_path) as (client, _):
             for tenant, text in (("a", "one"), ("b", "two"), ("", "three"), ("a", "one"), ("b", "two")):
                 assert (await answered(client, tenant=tenant)).text == text
@@ -98,7 +98,7 @@ class CachedCalls(Contract):
             assert len(fake.asked) == 5
 
     async def test_a_policy_of_the_call_is_kept(self, tmp_path: Path) -> None:
-        """``cache=False`` neither asks nor stores; ``only`` refuses where nothing is known; ``max_age`` asks again."""
+        """``cache=False`` neither asks nor stores; ``only`` refuses without an entry; ``max_age`` asks again."""
         async with self.client(tmp_path) as (client, fake):
             await answered(client, cache=False)
             with pytest.raises(LocalRefusal):
@@ -111,10 +111,10 @@ class CachedCalls(Contract):
 
     @pytest.mark.parametrize("repeats", [60, 80, 90])
     async def test_repeated_prompts_are_answered_by_the_cache(self, repeats: int, tmp_path: Path) -> None:
-        """Of the repeats that may be shared at least 99 % are hits, of those that may not none; nobody else's is.
+        """At least 99 % of the repeats that may be shared are hits, and no other call is.
 
-        The trace: 300 calls, so many percent of them repeats, of which each tenth has no seed; the popular are repeated
-        more often than the others.
+        The trace: 300 calls with this percentage of repeats, of which every tenth has no seed; popular prompts are
+        repeated more often than the others.
         """
         source = random.Random(repeats)
         kinds = ["again" if source.random() * 100 < repeats else "new" for _ in range(300)]
@@ -137,7 +137,7 @@ class CachedCalls(Contract):
         assert len(fake.asked) == 300 - hits
 
     async def test_cut_answers_are_not_stored(self, tmp_path: Path) -> None:
-        """An answer that ended by its length answers nobody else."""
+        """An answer that was cut by its length is not used again."""
         async with self.client(tmp_path, Reply("cut", finish="length"), Reply("whole")) as (client, _):
             assert [(await answered(client)).text for _ in range(3)] == ["cut", "whole", "whole"]
 
@@ -148,7 +148,7 @@ class CachedCalls(Contract):
 
 
 async def settled() -> None:
-    """Wait until the answers that were handed over are stored: the core does that behind them, in tasks of its own."""
+    """Wait until returned answers are stored: the core does that afterwards, in tasks of its own."""
     while tasks := [task for task in asyncio.all_tasks() if task.get_name() == "localagent cache_store"]:
         await asyncio.wait(tasks)
 

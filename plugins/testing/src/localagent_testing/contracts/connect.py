@@ -1,4 +1,4 @@
-"""The contract of connect plugins: what they bring for an instance, and how its connections are kept and counted."""
+"""The contract of connect plugins: the transport of an instance, and how its connections are kept and counted."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ NAME = "moved.test"
 
 
 class ConnectContract(BringsTransports):
-    """What every connect plugin promises for the instances for which it brings a transport; see the hook ``connect``.
+    """The promises of every connect plugin for the instances for which it brings a transport; see the hook ``connect``.
 
-    The author names the plugin, and the settings with which it opens one connection before it is needed::
+    The author names the plugin, and the settings with which it opens one connection in advance::
 
         class TestMine(ConnectContract):
             plugin = MyTransports
             one_ready = {"warm": 1}
 
-    It may leave instances to others, but not one that speaks plain HTTP/1.1 or TLS. The transport itself has a
-    contract of its own, ``TransportContract``.
+    It may leave instances to other plugins, but not one with plain HTTP/1.1 or TLS. The transport itself has its own
+    contract, ``TransportContract``.
     """
 
     @pytest.mark.parametrize("url", ["http://a.test", "https://a.test/v1", "http://[::1]:1", "http+unix://x", "ws://x"])
     async def test_an_instance_gets_a_transport_or_is_left_to_others(self, url: str) -> None:
-        """Whatever its address: the answer is a transport or None, at once, and nothing is sent."""
+        """Whatever its address is, the plugin returns a transport or None at once, and sends nothing."""
         async with FakeCore() as core, core.plugged(self.plugin) as plugged:
             instance = Instance("there", "there", "there", url)
             core.instances.add(instance)
@@ -54,7 +54,7 @@ class ConnectContract(BringsTransports):
                 await transport.aclose()
 
     async def test_connections_are_reused(self) -> None:
-        """Five requests one after the other need one connection; four of them find it open."""
+        """Five consecutive requests need one connection; four of them find it open."""
         async with FaultServer(GOOD) as server, self.brought(server.url) as here:
             for _ in range(5):
                 assert await fetch(here.transport, server.url) == b"good"
@@ -70,7 +70,7 @@ class ConnectContract(BringsTransports):
             assert (here.stats.opened, here.stats.reused, here.stats.handshakes) == (1, 4, 1)
 
     async def test_a_kept_tls_connection_that_was_closed_is_replaced_unseen(self) -> None:
-        """Its end waits in the socket, outside of TLS, and is seen before the request is written."""
+        """The end of the stream waits in the socket, outside TLS, and is detected before the request is written."""
         async with trusted() as (server, file), self.brought(server.url, authority=file) as here:
             for connection in (1, 2, 3):
                 assert await fetch(here.transport, server.url) == b"good"
@@ -78,7 +78,7 @@ class ConnectContract(BringsTransports):
                 server.hang_up()
 
     async def test_an_authority_that_changes_holds_for_new_connections(self) -> None:
-        """The file's content counts when a connection is made: another authority in the same file, or none at all."""
+        """The file's contents at the time of connecting count: another authority in the same file, or none at all."""
         first, second = Authority(), Authority()
         with first.file() as file, second.file() as other:
             async with (
@@ -98,7 +98,7 @@ class ConnectContract(BringsTransports):
                     await fetch(here.transport, new.url, fresh=True)
 
     async def test_the_limit_of_the_instance_is_kept(self) -> None:
-        """What the settings of a provider say is the most there ever is; the others wait, are counted, and served."""
+        """There are never more connections than the settings allow; other requests wait, are counted and served."""
         async with FaultServer(HELD) as server, self.brought(server.url, pool=PoolProfile(limit=3)) as here:
             tasks = [asyncio.ensure_future(fetch(here.transport, server.url)) for _ in range(20)]
             await server.arrived(3)
@@ -111,14 +111,14 @@ class ConnectContract(BringsTransports):
             assert (here.stats.active, here.stats.waiting, here.stats.idle) == (0, 0, 3)
 
     async def test_slots_are_given_in_the_order_of_asking(self) -> None:
-        """Who waits longest is next."""
+        """The request that has waited longest is next."""
         async with FaultServer(GOOD) as server, self.brought(server.url, pool=PoolProfile(limit=1)) as here:
             names = [str(number).encode() for number in range(10)]
             await asyncio.gather(*(fetch(here.transport, server.url, body=name) for name in names))
             assert [request.body for request in server.requests] == names
 
     async def test_waiting_too_long_is_an_error_of_its_own(self) -> None:
-        """It is ``PoolTimeout``, nothing was sent, and who gave up waits no more; the seconds are counted."""
+        """It is ``PoolTimeout``, nothing was sent, and the request no longer waits; the seconds are counted."""
         async with FaultServer(HELD) as server, self.brought(server.url, pool=PoolProfile(limit=1)) as here:
             first = asyncio.ensure_future(fetch(here.transport, server.url))
             await server.arrived()
@@ -131,7 +131,7 @@ class ConnectContract(BringsTransports):
             assert await first == b"good"
 
     async def test_who_is_cancelled_while_waiting_leaves_nothing(self) -> None:
-        """The slot goes to who waits next."""
+        """The slot goes to the next request that waits."""
         async with FaultServer(HELD) as server, self.brought(server.url, pool=PoolProfile(limit=1)) as here:
             tasks = [asyncio.ensure_future(fetch(here.transport, server.url)) for _ in range(3)]
             await server.arrived()
@@ -155,7 +155,7 @@ class ConnectContract(BringsTransports):
             assert (here.stats.opened, server.connections.accepted) == (1, 1)
 
     async def test_a_server_that_is_not_there_yet_is_no_trouble(self) -> None:
-        """What cannot be made ready raises nothing and keeps no slot; the request says what is wrong."""
+        """A connection that cannot be opened in advance raises nothing and keeps no slot; the request raises."""
         with nobody_listens() as url:
             async with self.brought(url, settings=self.one_ready) as here:
                 await here.core.settled()
@@ -165,7 +165,7 @@ class ConnectContract(BringsTransports):
                 assert here.stats.failed >= 1
 
     async def test_the_figures_add_up(self) -> None:
-        """However exchanges end, opened connections are those that the server saw, and idle those that it has."""
+        """However exchanges end, the counts of opened and idle connections are those of the server."""
         scripts: list[Script] = [GOOD, GOOD, BROKEN, GOOD, GOOD, HALF, GOOD]
         async with FaultServer(scripts) as server, self.brought(server.url) as here:
             for _ in range(2):
@@ -181,10 +181,10 @@ class ConnectContract(BringsTransports):
             now = here.stats
             assert (now.active, now.waiting, now.idle) == (0, 0, 1)
             assert now.opened == server.connections.accepted
-            assert now.opened + now.reused in (6, 7)  # seven requests; whether one that broke was a reuse is left open
+            assert now.opened + now.reused in (6, 7)  # seven requests; one that broke may count as a reuse or not
 
     async def test_closing_closes_every_connection(self) -> None:
-        """However many are kept; closing again does nothing."""
+        """Any number of kept connections is closed; closing again does nothing."""
         async with FaultServer(HELD) as server, self.brought(server.url) as here:
             tasks = [asyncio.ensure_future(fetch(here.transport, server.url)) for _ in range(3)]
             await server.arrived(3)
@@ -196,7 +196,7 @@ class ConnectContract(BringsTransports):
             await here.transport.aclose()
 
     async def test_instances_have_connections_and_figures_of_their_own(self) -> None:
-        """Closing one, when its instance goes, leaves the other as it was."""
+        """Closing one, when its instance is removed, does not affect the other."""
         async with FaultServer(GOOD) as server, FakeCore() as core, core.plugged(self.plugin) as plugged:
             instances = [Instance(name, name, "openai", server.url) for name in ("one", "two")]
             for instance in instances:
@@ -212,7 +212,7 @@ class ConnectContract(BringsTransports):
             await two.transport.aclose()
 
     async def test_a_failure_to_connect_makes_the_name_be_resolved_anew(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An address that nobody answers at is not remembered: when the name has moved, the next request gets there."""
+        """An address that does not answer is not remembered: the next request reaches the name's new address."""
         addresses = resolve_to(monkeypatch, "127.0.0.2")
         async with FaultServer(GOOD) as server:
             url = server.url.replace("127.0.0.1", NAME)
@@ -223,7 +223,7 @@ class ConnectContract(BringsTransports):
                 assert await fetch(here.transport, url) == b"good"
 
     async def test_a_cancelled_connect_leaves_nothing(self) -> None:
-        """Also one in the middle of a handshake: the socket is closed, the slot is free."""
+        """Also in the middle of a handshake: the socket is closed, the slot is free."""
         async with FaultServer((Stall(),)) as server:
             url = server.url.replace("http:", "https:")
             async with self.brought(url, pool=PoolProfile(limit=1)) as here:

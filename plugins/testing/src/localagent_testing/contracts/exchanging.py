@@ -1,4 +1,4 @@
-"""Sending one request through a transport, with the clocks that the core would keep."""
+"""Sends one request through a transport, with the timeouts that the core would apply."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ CAPS = SizeLimits()
 
 
 class MakesTransports(Contract):
-    """What the author of a transport writes."""
+    """The part that the author of a transport writes."""
 
     def transport(
         self, *, pool: PoolProfile = POOL, size_limits: SizeLimits = CAPS
     ) -> AbstractAsyncContextManager[Transport]:
-        """Make a transport for one instance; leaving the context closes all that belongs to it.
+        """Make a transport for one instance; leaving the context closes it with all its connections.
 
         Args:
             pool: How connections are kept.
@@ -47,19 +47,19 @@ async def exchange(
     timeouts: Timeouts | None = None,
     fresh: bool = False,
 ) -> AsyncIterator[HttpAnswer]:
-    """Send a request and give its answer, which is closed at the end.
+    """Send a request and yield its answer, which is closed at the end.
 
     Args:
-        transport: What sends.
+        transport: The transport that sends.
         url: The whole address.
         method: The method.
         headers: The headers.
-        body: The body; None for none.
-        timeouts: Time limits; None means the defaults.
-        fresh: Whether it must go over a new connection.
+        body: The body, or None.
+        timeouts: Timeouts; None means the defaults.
+        fresh: Whether it must use a new connection.
 
     Raises:
-        LocalAgentError: The transport's own error, or that of the clock that ran out.
+        LocalAgentError: The transport's own error, or that of the timeout that expired.
     """
     timer = Timer(asyncio.get_running_loop(), NEVER)
     timer.enter()
@@ -90,7 +90,7 @@ async def fetch(
 
 @contextmanager
 def nobody_listens() -> Iterator[str]:
-    """Give an address at which connections are refused: its port is held, and nobody listens."""
+    """Yield an address at which connections are refused: its port is reserved, and nothing listens there."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{held.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""The contract of providers: every operation, and the errors that a server's refusals become."""
+"""The contract of providers: every operation, and the errors for a server's refusals."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ REFUSALS: list[tuple[int, Mapping[str, str], type[LocalAgentError], float | None
 
 
 class ProviderContract(Streams):
-    """What every provider promises; see ``localagent.plugin_api.providers.Provider``.
+    """The promises of every provider; see ``localagent.plugin_api.providers.Provider``.
 
-    The author names the plugin and the server whose protocol it speaks::
+    The author names the plugin and the server whose protocol it uses::
 
         class TestMine(ProviderContract):
             plugin = MyPlugin
             server = OpenAIServer()
 
-    What stands in the settings beyond address and key, ``settings`` returns.
+    ``settings`` returns further settings besides address and key.
     """
 
     # Operations
@@ -62,13 +62,13 @@ class ProviderContract(Streams):
         assert response.instance
 
     async def test_a_completion_is_answered(self) -> None:
-        """A text is continued; a protocol that has no completions says so before it sends anything."""
+        """A text is continued; a protocol without completions raises an error before anything is sent."""
         async with self.serving(complete=self.server.completion(" and on")) as (server, client):
             if not await self.refused_unsupported("complete", client.complete("On"), server):
                 assert (await client.complete("On")).text == " and on"
 
     async def test_embeddings_are_read(self) -> None:
-        """Vectors come in the order of the inputs; a protocol without embeddings says so."""
+        """Vectors come in the order of the inputs; a protocol without embeddings raises an error."""
         vectors = [[0.5, -1.0], [1e-9, 2.0]]
         async with self.serving(embed=self.server.embeddings(vectors)) as (server, client):
             if not await self.refused_unsupported("embed", client.embed(["a", "b"]), server):
@@ -77,7 +77,7 @@ class ProviderContract(Streams):
                 assert all(isinstance(number, float) for row in response.vectors for number in row)
 
     async def test_models_are_listed(self) -> None:
-        """Each model is named with its provider and the instance that has it."""
+        """Each model is listed with its provider and the instance that has it."""
         async with self.serving(models=self.server.models(["a", "b:7b"])) as (server, client):
             if not await self.refused_unsupported("models", client.models(), server):
                 models = await client.models()
@@ -86,7 +86,7 @@ class ProviderContract(Streams):
                 assert instance == {state.instance.id for state in await client.health()}
 
     async def test_a_check_costs_nothing(self) -> None:
-        """Health is asked for without asking a model."""
+        """Health is checked without a request to a model."""
         async with self.serving(models=self.server.models(["a"])) as (server, client):
             (state,) = await client.health()
             assert (state.health, state.error) == ("healthy", "")
@@ -94,7 +94,7 @@ class ProviderContract(Streams):
             assert asked.isdisjoint({"chat", "stream", "complete", "embed"})
 
     async def test_a_check_sees_that_nobody_is_there(self) -> None:
-        """A server that has gone is not well."""
+        """A server that is gone is not healthy."""
         async with FaultServer(()) as server:
             url = server.url
         async with self.client(url + self.server.dialect.prefix) as client:
@@ -105,7 +105,7 @@ class ProviderContract(Streams):
     # Fields
 
     async def test_the_servers_own_model_name_is_sent(self) -> None:
-        """A model's name may hold slashes; the provider's own name is not sent."""
+        """A model's name may contain slashes; the provider's own name is not sent."""
         async with self.serving(chat=self.server.chat("Hello.")) as (server, client):
             response = await client.chat("Hello.", model=f"{NAME}/org/model:7b")
             sent = (server.requests[0].path + server.requests[0].body.decode()).replace("%2F", "/")
@@ -114,7 +114,7 @@ class ProviderContract(Streams):
         assert NAME + "/" not in sent
 
     async def test_unknown_fields_of_a_request_are_sent_or_refused(self) -> None:
-        """What a provider cannot say is an error; it is never dropped in silence."""
+        """A field that a provider cannot send is an error; it is never dropped silently."""
         async with self.serving(chat=self.server.chat("Hello.")) as (server, client):
             error = await error_of(client.chat("Hello.", vendor_field="vendor value"))
             if error is None:
@@ -123,13 +123,13 @@ class ProviderContract(Streams):
                 assert (type(error), error.code, server.requests) == (InvalidRequest, "unsupported", [])
 
     async def test_unknown_fields_of_an_answer_live_on(self) -> None:
-        """What a server adds to its answer reaches a caller that looks for it."""
+        """Fields that a server adds to its answer are available to the caller."""
         async with self.serving(chat=self.server.chat("Hello.", vendor={"a": ["vendor value"]})) as (_, client):
             response = await client.chat("Hello.")
         assert b"vendor value" in msgspec.json.encode([response.document, response.facts])
 
     async def test_the_key_is_sent_in_its_header_alone(self) -> None:
-        """The key travels in one header, never in an address or a body."""
+        """The key is sent in one header, never in an address or a body."""
         async with self.serving(chat=self.server.chat("Hello.")) as (server, client):
             await client.chat("Hello.")
             (request,) = server.requests
@@ -148,7 +148,7 @@ class ProviderContract(Streams):
         assert (error.advice.same, error.advice.next, error.advice.billed) == (False, True, "no")
 
     async def test_a_missing_model_is_told(self, canaries: Canaries) -> None:
-        """An unknown model is ``ModelNotFound``, which is a sign of life."""
+        """An unknown model is ``ModelNotFound``, which shows that the server is alive."""
         script = says(self.server.missing_model("m"), self.server.missing_model_status)
         error = await self.failure_of_chat(script, canaries)
         assert isinstance(error, ModelNotFound)
@@ -158,13 +158,13 @@ class ProviderContract(Streams):
     async def test_a_status_becomes_its_error(
         self, status: int, headers: Mapping[str, str], kind: type[LocalAgentError], wait: float, canaries: Canaries
     ) -> None:
-        """A refusal becomes a typed error, with the server's words and its hint about waiting."""
+        """A refusal becomes a typed error, with the server's message and the wait that it asks for."""
         script = says(self.server.dialect.error("Not today."), status, headers)
         error = await self.failure_of_chat(script, canaries)
         assert (type(error), error.retry_after) == (kind, wait)
 
     async def test_an_answer_cut_anywhere_is_an_error(self) -> None:
-        """A whole answer that lacks its end is never an answer, at whatever byte it was cut."""
+        """A cut answer is always an error, at whatever byte it was cut."""
         body = encoded(self.server.chat("Hello."))
         scripts = [says(body[:size]) for size in range(len(body))]
         async with FaultServer(list(scripts)) as server, self.asking(server) as client:
@@ -182,7 +182,7 @@ class ProviderContract(Streams):
     # Many, cancelled, closed
 
     async def test_answers_are_not_mixed_up(self) -> None:
-        """Thirty calls at once get each its own answer."""
+        """Thirty calls at the same time each get their own answer."""
 
         def script(request: ReceivedRequest) -> Script:
             asked = re.search(rb"question (\d+)", request.body)
@@ -194,7 +194,7 @@ class ProviderContract(Streams):
         assert [response.text for response in answers] == [f"answer {number}" for number in range(30)]
 
     async def test_connections_are_used_again(self) -> None:
-        """Calls one after the other share a connection, streamed or not."""
+        """Consecutive calls share a connection, streamed or not."""
         async with self.serving(chat=self.server.chat("Hello.")) as (server, client):
             for _ in range(3):
                 await client.chat("Hello.")

@@ -27,24 +27,24 @@ class Streams(Served):
     """Streams."""
 
     def streaming(self, *steps: Step, framing: str = "chunked") -> Script:
-        """Answer with the head of a stream, and then do these steps."""
+        """Answer with the head of a stream, and then run these steps."""
         delimits = {"Transfer-Encoding": "chunked"} if framing == "chunked" else {"Connection": "close"}
         return (ReadRequest(), Send(head(200, {"Content-Type": self.server.dialect.stream_type, **delimits})), *steps)
 
     def whole_stream(self, texts: Sequence[str] = TEXTS) -> Script:
-        """Answer with a stream that ends well, a chunk an event."""
+        """Answer with a stream that ends well, with one chunk per event."""
         events = [Send(chunk(event)) for event in self.server.events(texts)]
         return self.streaming(*events, Send(chunked(())))
 
     async def test_a_stream_brings_its_text_as_it_comes(self) -> None:
-        """Text comes in the server's pieces, with finish reason, tokens and the model's name."""
+        """Text arrives in the server's pieces, with finish reason, tokens and the model's name."""
         async with FaultServer(self.whole_stream()) as server, self.asking(server) as client:
             async with client.stream(CANARY_PROMPT) as stream:
                 texts = [piece.text async for piece in stream if piece.text]
             assert (tuple(texts), stream.finish_reason, stream.model) == (TEXTS, "stop", f"{NAME}/m")
 
     async def test_a_stream_counts_tokens(self) -> None:
-        """Tokens that the server reports are known at the end of a stream, and none are made up."""
+        """Tokens that the server reports are available at the end of a stream, and none are invented."""
         async with FaultServer(self.whole_stream()) as server, self.asking(server) as client:
             async with client.stream(CANARY_PROMPT, stream_options={"include_usage": True}) as stream:
                 await stream.text()
@@ -62,7 +62,7 @@ class Streams(Served):
         assert joined["choices"][0]["finish_reason"] == choice["finish_reason"]
 
     async def test_a_stream_may_come_in_any_pieces(self) -> None:
-        """Where the network cuts makes no difference: byte by byte comes the same."""
+        """It makes no difference where the network cuts: sent byte by byte, the stream is the same."""
         dripped = (Drip(chunk(event), size=1, pause=0) for event in self.server.events(TEXTS))
         texts: list[str] = []
         async with FaultServer(self.streaming(*dripped, Send(chunked(())))) as server, self.asking(server) as client:
@@ -71,10 +71,10 @@ class Streams(Served):
 
     @pytest.mark.parametrize("framing", ["chunked", "close"])
     async def test_a_stream_cut_anywhere_is_told(self, framing: str) -> None:
-        """At whatever byte a stream is cut, it is not an answer.
+        """A cut stream is an error, at whatever byte it is cut.
 
-        Before its first text another target could be asked; behind it the error is ``StreamInterrupted`` with the
-        text that came. Only what was cut behind all that ends it is an answer.
+        Before its first text another target could be asked; after it the error is ``StreamInterrupted`` with the text
+        that arrived. Only a stream that was cut after its complete ending is an answer.
         """
         events = self.server.events(TEXTS)
         body = b"".join(events)
@@ -90,7 +90,7 @@ class Streams(Served):
                 await self._cut(client, arrived)
 
     async def _cut(self, client: Client, arrived: str) -> None:
-        """Read a stream that was cut, after this text at least."""
+        """Read a stream that was cut after at least this text."""
         read: list[str] = []
         error = await error_of(_read(client, read))
         if error is None:
@@ -114,7 +114,7 @@ class Streams(Served):
         assert not isinstance(caught.value, StreamInterrupted)
 
     async def test_an_error_behind_text_interrupts(self, canaries: Canaries) -> None:
-        """Behind text it is ``StreamInterrupted``; it keeps what came and names the cause."""
+        """After text it is ``StreamInterrupted``, with the text that arrived and the cause."""
         dialect = self.server.dialect
         events = [dialect.opening(), dialect.text("Hel"), dialect.failure("Out of memory.")]
         script = self.streaming(*(Send(chunk(event)) for event in events), Send(chunked(())))
@@ -129,7 +129,7 @@ class Streams(Served):
     @pytest.mark.parametrize("how", ["leave", "cancel"])
     @pytest.mark.parametrize("texts", [0, 1])
     async def test_leaving_a_stream_closes_its_connection(self, how: str, texts: int) -> None:
-        """Who leaves early, before or behind the first text, leaves no connection behind."""
+        """A stream that is left early, before or after the first text, leaves no connection behind."""
         events = self.server.events(TEXTS)[: 1 + texts]
         script = self.streaming(*(Send(chunk(event)) for event in events), Stall())
         reached = asyncio.Event()
@@ -152,7 +152,7 @@ class Streams(Served):
 
 
 async def _read(client: Client, texts: list[str]) -> None:
-    """Read a stream and note the text of each chunk as it comes."""
+    """Read a stream and record the text of each chunk as it arrives."""
     async with client.stream(CANARY_PROMPT) as stream:
         async for piece in stream:
             texts.append(piece.text)  # noqa: PERF401  # what came before an error counts

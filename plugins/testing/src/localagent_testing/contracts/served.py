@@ -1,4 +1,4 @@
-"""What all tests of the provider contract stand on: a client whose provider asks a fault server."""
+"""The base of the provider contract's tests: a client whose provider sends requests to a fault server."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def error_of(work: Awaitable[Any]) -> LocalAgentError | None:
 
 
 class Served(Contract):
-    """A provider and the server that it asks.
+    """A provider and its server.
 
     Attributes:
         plugin: The plugin that brings the provider type.
@@ -54,12 +54,12 @@ class Served(Contract):
     type: ClassVar[str | None] = None
 
     def settings(self) -> Mapping[str, Any]:
-        """Return what the provider's table needs beyond address and key."""
+        """Return what the provider's table needs besides address and key."""
         return {}
 
     @asynccontextmanager
     async def client(self, url: str, **more: Any) -> AsyncIterator[Client]:
-        """Open a client whose provider asks this address, with the canary key and no checks in the background."""
+        """Open a client whose provider uses this address, with the canary key and no background checks."""
         kind = self.plugin.name.removeprefix("provider-") if self.type is None else self.type
         table = {"type": kind, "instances": [url], "keys": [{"env": KEY}], **self.settings(), **more}
         settings = {"providers": {NAME: table}, "default_model": f"{NAME}/m", "health": {"enabled": False}}
@@ -69,12 +69,12 @@ class Served(Contract):
             yield client
 
     def asking(self, server: FaultServer, **more: Any) -> AbstractAsyncContextManager[Client]:
-        """Open a client whose provider asks this server."""
+        """Open a client whose provider uses this server."""
         return self.client(server.url + self.server.dialect.prefix, **more)
 
     @asynccontextmanager
     async def serving(self, **bodies: Body) -> AsyncIterator[tuple[FaultServer, Client]]:
-        """Start a server that answers each operation with a body, and a client that asks it."""
+        """Start a server that answers each operation with a body, and a client that uses it."""
 
         def script(request: ReceivedRequest) -> Script:
             body = bodies.get(self.server.operation(request))
@@ -84,7 +84,7 @@ class Served(Contract):
             yield server, client
 
     async def failure_of_chat(self, script: Script, canaries: Canaries) -> LocalAgentError:
-        """Return the error of a chat to which the server answers like this; it is searched for canaries."""
+        """Return the error of a chat for which the server runs this script; it is searched for canaries."""
         async with FaultServer(script) as server, self.asking(server) as client:
             with pytest.raises(LocalAgentError) as caught:
                 await client.chat(CANARY_PROMPT)
@@ -92,7 +92,7 @@ class Served(Contract):
         return caught.value
 
     async def refused_unsupported(self, operation: str, asking: Coroutine[Any, Any, Any], server: FaultServer) -> bool:
-        """Say whether the protocol lacks an operation; then asking for it must be refused before anything is sent."""
+        """Return whether the protocol lacks an operation; then it must be refused before anything is sent."""
         if operation in self.server.supports:
             asking.close()
             return False

@@ -1,4 +1,4 @@
-"""How servers of a protocol answer: what ``ProviderContract`` needs to know of the protocol under test."""
+"""How servers of a protocol answer: what ``ProviderContract`` needs to know about the protocol under test."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class ProtocolServer:
 
     Attributes:
         dialect: Builds the protocol's events.
-        supports: What the protocol knows of chat, stream, complete, embed, models.
-        key_header: The header in which the key travels.
-        key_scheme: What stands before the key in it.
+        supports: The operations of the protocol, of chat, stream, complete, embed, models.
+        key_header: The header in which the key is sent.
+        key_scheme: The text before the key in it.
         wrong_key_status: The status with which a wrong key is refused.
         missing_model_status: The status with which an unknown model is refused.
     """
@@ -34,11 +34,11 @@ class ProtocolServer:
     missing_model_status: ClassVar[int] = 404
 
     def operation(self, request: ReceivedRequest) -> str:
-        """Say what a request asks for: chat, stream, complete, embed, models, or anything else."""
+        """Return the operation of a request: chat, stream, complete, embed, models, or another one."""
         raise NotImplementedError
 
     def chat(self, text: str, **more: Any) -> Body:
-        """Return a whole answer that counts 3 and 2 tokens; ``more`` are fields that nobody knows."""
+        """Return a whole answer with 3 and 2 tokens; ``more`` are unknown fields."""
         raise NotImplementedError
 
     def completion(self, text: str) -> Body:
@@ -58,7 +58,7 @@ class ProtocolServer:
         return {}
 
     def events(self, texts: Sequence[str]) -> list[bytes]:
-        """Return the events of a stream that ends well, one item an event."""
+        """Return the events of a stream that ends well, one item per event."""
         return [self.dialect.opening(), *map(self.dialect.text, texts), *self.dialect.ending()]
 
     def wrong_key(self) -> Body:
@@ -95,7 +95,7 @@ class OpenAIServer(ProtocolServer):
         return {"id": "cmpl-1", "object": "text_completion", "choices": [choice], "usage": openai_usage(3, 2)}
 
     def embeddings(self, vectors: Sequence[Sequence[float]]) -> Body:
-        """Return a list of embeddings, the last one first: their index tells the order."""
+        """Return a list of embeddings, the last one first: their index gives the order."""
         rows = [{"object": "embedding", "index": at, "embedding": list(row)} for at, row in enumerate(vectors)]
         return {"object": "list", "data": rows[::-1], "usage": {"prompt_tokens": 3, "total_tokens": 3}}
 
@@ -134,11 +134,11 @@ class OllamaServer(ProtocolServer):
         return {"models": [{"name": name, "model": name, "digest": name} for name in names]}
 
     def other(self, request: ReceivedRequest) -> Body:
-        """Answer what is asked about version, running models and details."""
+        """Answer requests for version, running models and details."""
         bodies: dict[str, Body] = {"/api/version": {"version": "0.12.0"}, "/api/ps": {"models": []}}
         return bodies.get(request.path, {"details": {}, "model_info": {}})
 
     def missing_model(self, name: str) -> Body:
-        """Return Ollama's words."""
+        """Return Ollama's error."""
         body: Body = self.dialect.error(f"model '{name}' not found")
         return body

@@ -1,4 +1,4 @@
-"""The contract of transports: requests and answers, connections, and how both end."""
+"""The contract of transports: requests, answers and connections, and how they end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NO_HTTP = [
 
 
 class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
-    """What every transport promises; see ``localagent.records.transport``.
+    """The promises of every transport; see ``localagent.records.transport``.
 
     The author writes one method::
 
@@ -55,7 +55,7 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
     # Requests and answers
 
     async def test_a_request_arrives_as_it_was_given(self) -> None:
-        """Method, path with its query and percent signs, headers and body reach the server unchanged."""
+        """Method, path with query and percent signs, headers and body reach the server unchanged."""
         async with FaultServer(OK) as server, self.transport() as transport:
             url = server.url + "/v1/chat%2Fx?a=b%20c&a=d"
             async with exchange(transport, url, headers={"X-Own": "1"}, body=b"\x00 any bytes") as got:
@@ -65,7 +65,7 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
             assert (request.header("X-Own"), request.body) == ("1", b"\x00 any bytes")
 
     async def test_a_get_has_no_body(self) -> None:
-        """Without a body none is announced."""
+        """A request without a body does not announce one."""
         async with FaultServer(OK) as server, self.transport() as transport:
             await fetch(transport, server.url, method="GET", body=None)
             (request,) = server.requests
@@ -81,20 +81,20 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
 
     @pytest.mark.parametrize("status", [200, 201, 400, 404, 429, 500, 503])
     async def test_every_status_is_an_answer(self, status: int) -> None:
-        """A status is handed on with headers and body; it never raises. Names of headers compare without case."""
+        """A status is returned with headers and body; it never raises. Header names are case-insensitive."""
         script = (ReadRequest(), Send(answer(status, {"said": status}, {"Retry-After": "7"})))
         async with FaultServer(script) as server, self.transport() as transport, exchange(transport, server.url) as got:
             assert (got.status, got.headers["retry-after"]) == (status, "7")
             assert await got.read() == b'{"said":%d}' % status
 
     async def test_a_close_delimited_body_ends_with_the_connection(self) -> None:
-        """Where neither length nor chunks are announced, the end of the connection is the end of the body."""
+        """If neither length nor chunks are announced, the end of the connection is the end of the body."""
         script = (ReadRequest(), Send(head(200) + b"all of it"), Close())
         async with FaultServer(script) as server, self.transport() as transport:
             assert await fetch(transport, server.url) == b"all of it"
 
     async def test_parts_come_as_they_arrive(self) -> None:
-        """A part is handed out before the next one is there; at the end come empty bytes, however often asked."""
+        """A part is returned before the next one arrives; at the end ``read_chunk`` always returns empty bytes."""
         script = (ReadRequest(), Send(head(200, CHUNKED) + chunk(b"one")), Hold(5.0), Send(chunked([b"two"])))
         async with FaultServer(script) as server, self.transport() as transport, exchange(transport, server.url) as got:
             assert await got.read_chunk() == b"one"
@@ -105,7 +105,7 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
             assert got.ended
 
     async def test_read_gives_what_parts_have_left(self) -> None:
-        """``read`` after ``part`` gives the rest."""
+        """``read`` after ``read_chunk`` returns the rest."""
         script = (ReadRequest(), Send(head(200, CHUNKED) + chunk(b"one")), Hold(5.0), Send(chunked([b"two", b"three"])))
         async with FaultServer(script) as server, self.transport() as transport, exchange(transport, server.url) as got:
             assert await got.read_chunk() == b"one"
@@ -115,14 +115,14 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
     # Connections
 
     async def test_a_connection_is_kept_when_the_body_was_read(self) -> None:
-        """Requests one after the other share a connection."""
+        """Consecutive requests share a connection."""
         async with FaultServer(OK) as server, self.transport() as transport:
             for _ in range(5):
                 await fetch(transport, server.url)
             assert server.connections.accepted == 1
 
     async def test_a_refused_connection_was_never_sent(self) -> None:
-        """Where nobody listens the error is ``ConnectFailed``, and says that nothing was sent."""
+        """If nothing listens, the error is ``ConnectFailed``, which shows that nothing was sent."""
         with nobody_listens() as url:
             async with self.transport() as transport:
                 with pytest.raises(ConnectFailed) as caught:
@@ -149,7 +149,7 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
 
     @pytest.mark.parametrize("data", NO_HTTP)
     async def test_what_is_no_http_is_a_protocol_error(self, data: bytes) -> None:
-        """Garbage is ``UpstreamProtocol``, whatever status a client library gives it."""
+        """Garbage is ``UpstreamProtocol``, whatever status a client library assigns to it."""
         async with FaultServer((ReadRequest(), Send(data), Close())) as server, self.transport() as transport:
             with pytest.raises(UpstreamProtocol):
                 await fetch(transport, server.url)
@@ -159,7 +159,7 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
     @pytest.mark.parametrize("parts", [0, 1])
     @pytest.mark.parametrize("times", [1, 2])
     async def test_abort_closes_the_connection_at_once(self, parts: int, times: int) -> None:
-        """Aborted before or within its body, an answer's connection is closed; again does nothing."""
+        """An answer's connection is closed by an abort before or within its body; aborting again does nothing."""
         script = (ReadRequest(), Send(head(200, CHUNKED) + chunk(b"one")), Stall())
         async with FaultServer(script) as server, self.transport() as transport, exchange(transport, server.url) as got:
             for _ in range(parts):
@@ -169,7 +169,7 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
             await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
 
     async def test_abort_from_a_callback_wakes_whoever_reads(self) -> None:
-        """A part that is being waited for ends with an error when somebody else aborts."""
+        """A pending read ends with an error when other code aborts."""
         script = (ReadRequest(), Send(head(200, CHUNKED) + chunk(b"one")), Stall())
         async with FaultServer(script) as server, self.transport() as transport, exchange(transport, server.url) as got:
             await got.read_chunk()
@@ -179,7 +179,7 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
             await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
 
     async def test_abort_after_the_end_leaves_the_connection(self) -> None:
-        """What was read to its end was given back; aborting it later must not hit the next request."""
+        """An answer that was read to its end has returned its connection; aborting it must not hit the next request."""
         async with FaultServer(OK) as server, self.transport() as transport:
             async with exchange(transport, server.url) as got:
                 await got.read()
@@ -208,7 +208,7 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
 
     @pytest.mark.parametrize("how", ["read", "read_chunk"])
     async def test_cancelling_a_reader_closes_the_connection(self, how: str) -> None:
-        """A cancelled reader does not have to clean up."""
+        """A task that is cancelled while reading does not have to clean up."""
         script = (ReadRequest(), Send(head(200, CHUNKED) + chunk(b"one")), Stall())
         async with FaultServer(script) as server, self.transport() as transport, exchange(transport, server.url) as got:
             await got.read_chunk()
@@ -220,7 +220,7 @@ class TransportContract(Bodies, Framing, Kept, Odd, Pool, Safety):
             await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
 
     async def test_closing_the_transport_closes_what_it_keeps(self) -> None:
-        """After the end no kept connection is open."""
+        """After closing no kept connection is open."""
         async with FaultServer(OK) as server:
             async with self.transport() as transport:
                 await fetch(transport, server.url)

@@ -28,7 +28,7 @@ TEXT = random.Random(1).randbytes(200_000).hex().encode()
 
 
 def compressed(data: bytes, encoding: str = "gzip", pieces: int = 1) -> Script:
-    """Answer with a body that says it is compressed: all of it at once, or in as many chunks."""
+    """Answer with a body that is declared as compressed: in one piece, or in this many chunks."""
     headers = {"Content-Encoding": encoding}
     if pieces == 1:
         return (ReadRequest(), Send(answer(200, data, headers)))
@@ -67,7 +67,7 @@ class Bodies(MakesTransports):
     @pytest.mark.parametrize("pieces", [1, 7])
     @pytest.mark.parametrize("kept", [1, 15, 50_000, -9, -1])
     async def test_a_cut_compression_is_an_error(self, kept: int, pieces: int, how: str) -> None:
-        """A compressed body that ends too soon is no short body, wherever it was cut and however well HTTP ended."""
+        """A compressed body that ends too soon is an error, wherever it was cut, even if HTTP ended well."""
         data = gzip.compress(TEXT)[:kept]
         async with (
             FaultServer(compressed(data, pieces=pieces)) as server,
@@ -86,7 +86,7 @@ class Bodies(MakesTransports):
                 await fetch(transport, server.url)
 
     async def test_an_unknown_compression_is_an_error(self) -> None:
-        """What nobody can decompress is not handed on as if it were text."""
+        """A body that cannot be decompressed is not returned as if it were text."""
         script = (ReadRequest(), Send(head(200, {"Content-Encoding": "x-unknown", "Content-Length": "99"})), Stall())
         async with FaultServer(script) as server, self.transport() as transport:
             with pytest.raises(UpstreamProtocol):
@@ -94,7 +94,7 @@ class Bodies(MakesTransports):
             await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
 
     async def test_a_bomb_is_cut_at_the_cap(self) -> None:
-        """A small body that decompresses to more than the cap is ``ResponseTooLarge``."""
+        """A small body that decompresses to more than the limit is ``ResponseTooLarge``."""
         bomb = gzip.compress(bytes(40 * MIB))
         async with FaultServer(compressed(bomb)) as server, self.transport(size_limits=SMALL) as transport:
             with pytest.raises(ResponseTooLarge):
@@ -135,7 +135,7 @@ class Bodies(MakesTransports):
         assert (max(sizes) <= MIB, sum(sizes)) == (True, 10 * MIB)
 
     async def test_others_run_while_a_bomb_is_read(self) -> None:
-        """What has come is not decompressed in one go: the event loop goes on between most parts."""
+        """The data is not decompressed in one step: the event loop runs between most parts."""
         bomb, seen = gzip.compress(bytes(32 * MIB)), []
         async with (
             FaultServer(compressed(bomb)) as server,
@@ -148,7 +148,7 @@ class Bodies(MakesTransports):
         assert len(set(seen)) > len(seen) // 2
 
     async def test_reading_stops_at_the_cap(self) -> None:
-        """An endless body is ``ResponseTooLarge`` as soon as the cap is passed, and its connection is closed."""
+        """An endless body is ``ResponseTooLarge`` as soon as the limit is exceeded, and its connection is closed."""
         endless = (
             ReadRequest(),
             Send(head(200, {"Transfer-Encoding": "chunked"})),
@@ -160,7 +160,7 @@ class Bodies(MakesTransports):
             await asyncio.wait_for(server.all_closed(), CLOSING_SECONDS)
 
     async def test_a_body_of_exactly_the_cap_is_read(self) -> None:
-        """The cap itself is allowed."""
+        """A body of exactly the limit is allowed."""
         async with (
             FaultServer((ReadRequest(), Send(answer(200, bytes(MIB))))) as server,
             self.transport(size_limits=SMALL) as transport,
@@ -169,7 +169,7 @@ class Bodies(MakesTransports):
 
     @pytest.mark.parametrize("cap", [0, 5, 100])
     async def test_a_callers_own_cap_cuts_without_an_error(self, cap: int) -> None:
-        """``read(cap)`` returns at most that many bytes: of an error's body nobody needs more."""
+        """``read(cap)`` returns at most that many bytes: more of an error's body is not needed."""
         async with (
             FaultServer((ReadRequest(), Send(answer(500, b"0123456789")))) as server,
             self.transport() as transport,
@@ -178,7 +178,7 @@ class Bodies(MakesTransports):
             assert await got.read(cap) == b"0123456789"[:cap]
 
     async def test_a_broken_body_raises_again(self) -> None:
-        """A reader that goes on after an error gets an error, not an end."""
+        """Reading after an error raises an error again, and does not look like the end."""
         data = gzip.compress(TEXT)[:1000]
         async with (
             FaultServer(compressed(data)) as server,

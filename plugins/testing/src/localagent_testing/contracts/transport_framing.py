@@ -1,4 +1,4 @@
-"""The contract of transports: where an answer begins and ends, and what is told to the clocks."""
+"""The contract of transports: where an answer begins and ends, and which phases are reported."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Phases(PhaseTimer):
 
 
 async def phases_of(transport: Transport, url: str, body: bytes) -> list[str]:
-    """Send a request; return which phases began, one after the other."""
+    """Send a request; return the phases that were reported, in order."""
     timer = Timer(asyncio.get_running_loop(), NEVER)
     timer.enter()
     try:
@@ -78,11 +78,11 @@ async def phases_of(transport: Transport, url: str, body: bytes) -> list[str]:
 
 
 class Framing(MakesTransports):
-    """Where an answer begins and ends; what is told to the clocks."""
+    """Where an answer begins and ends; which phases are reported."""
 
     @pytest.mark.parametrize("data", MISFRAMED)
     async def test_what_is_framed_in_two_ways_is_refused(self, data: bytes) -> None:
-        """An answer whose end is in doubt, or whose head is too large, is an error; its connection serves nobody."""
+        """An answer whose end is ambiguous, or whose head is too large, is an error; its connection is not reused."""
         async with FaultServer([(ReadRequest(), Send(data), Stall()), OK]) as server, self.transport() as transport:
             with pytest.raises(UpstreamProtocol):
                 await fetch(transport, server.url)
@@ -91,7 +91,7 @@ class Framing(MakesTransports):
 
     @pytest.mark.parametrize("statuses", [(100,), (103,), (100, 102, 103)])
     async def test_interim_answers_are_skipped(self, statuses: tuple[int, ...]) -> None:
-        """Answers with a 1xx status are not the answer, however many there are; the connection serves again."""
+        """Interim answers with a 1xx status are skipped, however many there are; the connection is reused."""
         interim = b"".join(head(status, {"X-Interim": "1"}) for status in statuses)
         script = (ReadRequest(), Send(interim), Send(answer(200, b"good")))
         async with FaultServer(script) as server, self.transport() as transport:
@@ -101,7 +101,7 @@ class Framing(MakesTransports):
             assert server.connections.accepted == 1
 
     async def test_trailers_are_ignored(self) -> None:
-        """What follows the last chunk changes neither the headers nor where the next answer begins."""
+        """Trailers after the last chunk change neither the headers nor where the next answer begins."""
         script = (ReadRequest(), Send(head(200, CHUNKED) + chunk(b"good") + TRAILERS))
         async with FaultServer(script) as server, self.transport() as transport:
             for _ in range(2):
@@ -121,7 +121,7 @@ class Framing(MakesTransports):
 
     @pytest.mark.parametrize("data", [answer(200, b"good"), headed(CHUNKED, chunked([b"go", b"od"]))])
     async def test_an_answer_may_come_byte_by_byte(self, data: bytes) -> None:
-        """However the network cuts, the answer is the same."""
+        """It makes no difference where the network cuts."""
         async with FaultServer((ReadRequest(), Drip(data, pause=0.0))) as server, self.transport() as transport:
             for _ in range(2):
                 async with exchange(transport, server.url) as got:
@@ -141,7 +141,7 @@ class Framing(MakesTransports):
             assert server.connections.accepted == 2
 
     async def test_a_request_that_was_cut_is_not_followed_by_another(self) -> None:
-        """A server that answers before it has the body gets no second request within the first one's body."""
+        """A server that answers before it has the whole body gets no second request inside that body."""
         early: Script = (ReadHead(), Send(answer(413, b"too large")), Stall(reading=False))
         async with FaultServer([early, OK], receive_buffer=4096) as server, self.transport() as transport:
             async with exchange(transport, server.url, body=LARGE) as got:
@@ -153,7 +153,7 @@ class Framing(MakesTransports):
         ("body", "phases"), [(b"{}", ["first_token"]), (LARGE, ["send", "first_token"])], ids=["small", "large"]
     )
     async def test_the_clocks_are_told_what_begins(self, body: bytes, phases: list[str]) -> None:
-        """A new connection is a phase of its own, writing is one where it takes more than one piece."""
+        """A new connection is a phase of its own, and so is writing if it takes more than one piece."""
         async with FaultServer(OK) as server, self.transport() as transport:
             first, again = [await phases_of(transport, server.url, body) for _ in range(2)]
         assert (first[:2], first[-len(phases) :], again) == ([phases[0], "connect"], phases, phases)

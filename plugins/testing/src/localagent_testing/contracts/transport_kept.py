@@ -54,10 +54,10 @@ class Kept(MakesTransports):
     async def test_what_comes_on_a_kept_connection_is_seen_before_it_is_used(
         self, method: str, what: str, turns: int
     ) -> None:
-        """A connection that the server has closed, or speaks on unasked, is replaced unseen: nothing was sent over it.
+        """A connection that the server has closed, or on which it sends bytes unasked, is replaced before use.
 
-        Where the event loop has no turn between the server's word and the request, only the socket itself can tell.
-        Where it had some, it has read what came: a server that says 408 before it closes has not answered what follows.
+        If the event loop has no turn between the server's bytes and the request, only the socket itself shows them. If
+        it had some, it has read the bytes: a 408 before the end is not the answer to the next request.
         """
         body = BODY if method == "POST" else None
         async with FaultServer(GOOD) as server, self.transport() as transport:
@@ -74,7 +74,7 @@ class Kept(MakesTransports):
 
     @pytest.mark.parametrize("others", [1, 3])
     async def test_every_kept_connection_is_looked_at(self, others: int) -> None:
-        """Where several were closed while idle, none of them is used."""
+        """If several were closed while idle, none of them is used."""
         async with FaultServer(HELD) as server, self.transport() as transport:
             await at_once(transport, server, others + 1)
             server.hang_up()
@@ -86,7 +86,7 @@ class Kept(MakesTransports):
     async def test_a_kept_connection_that_breaks_is_not_tried_again(
         self, script: Script, size: int, method: str
     ) -> None:
-        """From the first byte on the server may work on the request, so a break is an error, whatever the method."""
+        """After the first byte the server may work on the request, so a break is an error, whatever the method."""
         body = bytes(size) if method == "POST" else None
         async with FaultServer([GOOD, script, GOOD]) as server, self.transport() as transport:
             await fetch(transport, server.url)
@@ -120,7 +120,7 @@ class Kept(MakesTransports):
             assert (caught.value.advice.stale, len(server.requests)) == (False, 2)
 
     async def test_a_fresh_request_goes_over_a_new_connection(self) -> None:
-        """``phases.fresh`` says that this repeats what a stale connection broke: kept ones are left where they are."""
+        """``phases.fresh`` marks the repetition of a request that a stale connection broke: kept ones are not used."""
         async with FaultServer(GOOD) as server, self.transport() as transport:
             await fetch(transport, server.url)
             assert await fetch(transport, server.url, fresh=True) == b"good"
@@ -129,7 +129,7 @@ class Kept(MakesTransports):
             assert (connections[:2], connections[2] in (1, 2)) == ([1, 2], True)
 
     async def test_a_fresh_request_keeps_to_the_limit(self) -> None:
-        """Where all slots would be exceeded, what is kept makes room."""
+        """If the limit would be exceeded, a kept connection is closed."""
         async with FaultServer(GOOD) as server, self.transport(pool=PoolProfile(limit=1, keepalive=60.0)) as transport:
             for _ in range(3):
                 await fetch(transport, server.url, fresh=True)
@@ -137,7 +137,7 @@ class Kept(MakesTransports):
             assert server.connections.accepted == 3
 
     async def test_when_a_kept_connection_breaks_the_others_are_closed(self) -> None:
-        """They lead to the same server and were idle, too; what comes next goes over a new one."""
+        """They lead to the same server and were idle, too; the next request uses a new one."""
         breaks = (ReadRequest(), Reset())
         async with FaultServer([HELD, HELD, HELD, breaks, GOOD]) as server, self.transport() as transport:
             await at_once(transport, server, 3)
@@ -149,7 +149,7 @@ class Kept(MakesTransports):
 
     @pytest.mark.parametrize("said", ["timeout=0", "timeout=0, max=100", 'max=5, Timeout="0"'])
     async def test_a_connection_is_not_kept_longer_than_the_server_says(self, said: str) -> None:
-        """``Keep-Alive: timeout=N`` of an answer holds, less a margin; with 0 each request has its own connection."""
+        """``Keep-Alive: timeout=N`` of an answer applies, minus a margin; with 0 each request has its own one."""
         script = (ReadRequest(), Send(answer(200, b"good", {"Keep-Alive": said})))
         async with FaultServer(script) as server, self.transport() as transport:
             for _ in range(3):
@@ -160,7 +160,7 @@ class Kept(MakesTransports):
     async def test_a_connection_that_its_server_closes_behind_streams_is_not_kept(
         self, streamed: bool, connections: int
     ) -> None:
-        """llama.cpp's server says nothing and closes a moment after a stream; it keeps those of whole answers."""
+        """llama.cpp's server closes a moment after a stream without notice; it keeps those of whole answers."""
         headers = {"Server": "llama.cpp", "Keep-Alive": "timeout=5, max=100"}
         whole = answer(200, b"good", headers)
         stream = head(200, {**headers, "Transfer-Encoding": "chunked"}) + chunked([b"go", b"od"])
@@ -180,7 +180,7 @@ class Kept(MakesTransports):
 
 
 async def at_once(transport: Transport, server: FaultServer, count: int) -> None:
-    """Send requests that are under way at the same time, so that as many connections are kept."""
+    """Send this many requests at the same time, so that as many connections are kept."""
     tasks = [asyncio.ensure_future(fetch(transport, server.url)) for _ in range(count)]
     await server.arrived(count)
     server.release()

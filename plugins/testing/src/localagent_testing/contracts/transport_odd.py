@@ -1,7 +1,7 @@
-"""The contract of transports: odd answers, and what becomes of each of them in every transport.
+"""The contract of transports: odd answers, and the result that each must have in every transport.
 
-The rules are RFC 9112's. What it forbids in a head is refused; what cannot be mistaken within chunks and behind them is
-read, since real servers send it.
+The rules are those of RFC 9112. What it forbids in a head is refused; what is unambiguous within chunks and after them
+is accepted, since real servers send it.
 """
 
 from __future__ import annotations
@@ -253,12 +253,12 @@ class Odd(MakesTransports):
 
     @pytest.mark.parametrize(("data", "outcome"), ROWS)
     async def test_an_odd_answer_has_one_outcome(self, data: bytes, outcome: Outcome) -> None:
-        """It is read as everybody reads it, or refused; no transport is more lenient than another."""
+        """It is read in the usual way, or refused; no transport is more lenient than another."""
         await self._expect((ReadRequest(), Send(data), Close()), outcome)
 
     @pytest.mark.parametrize(("data", "outcome"), DRIPPED)
     async def test_an_odd_answer_has_the_same_outcome_byte_by_byte(self, data: bytes, outcome: Outcome) -> None:
-        """However the network cuts it; a reader of a broken body does not wait forever."""
+        """Also if it is cut after each byte; the reader of a body that turns out to be broken does not hang."""
         await self._expect((ReadRequest(), Drip(data, pause=0.0), Close()), outcome)
 
     async def _expect(self, script: tuple[object, ...], outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""The contract of transports: connection slots, and what gives them back."""
+"""The contract of transports: connection slots, and when they become free again."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def _never_closes(transport: Transport, url: str, reading: asyncio.Event) 
 
 
 BAD_CHUNK = head(200, {"Transfer-Encoding": "chunked"}) + chunk(b"a") + b"zz"
-#: What becomes of a slot: how the server answers, and what the user does.
+#: The uses of a slot: how the server answers, and what the user does.
 PATHS: list[tuple[str, Script, Use]] = [
     ("read", GOOD, reads),
     ("empty", (ReadRequest(), Send(answer(204, b"", content_type=None, content_length=False))), leaves),
@@ -111,7 +111,7 @@ class Pool(MakesTransports):
                     assert await got.read() == b"good"
 
     async def test_a_refused_connection_gives_its_slot_back(self) -> None:
-        """A slot is not spent on a connection that was never made."""
+        """A connection that was never made uses no slot."""
         async with self.transport(pool=ONE) as transport:
             with nobody_listens() as url:
                 await fails(transport, url)
@@ -119,7 +119,7 @@ class Pool(MakesTransports):
                 assert await got.read() == b"good"
 
     async def test_waiting_for_a_slot_has_a_clock_of_its_own(self) -> None:
-        """When all slots stay taken it is ``PoolTimeout``, which blames no server: nothing was sent."""
+        """When all slots stay in use it is ``PoolTimeout``, which is not the server's fault: nothing was sent."""
         async with FaultServer([HALF, GOOD]) as server, self.transport(pool=ONE) as transport:
             async with exchange(transport, server.url):
                 with pytest.raises(PoolTimeout) as caught:
@@ -133,7 +133,7 @@ class Pool(MakesTransports):
             assert await fetch(transport, server.url) == b"good"
 
     async def test_no_more_connections_than_slots(self) -> None:
-        """Of twenty requests at once, three are on their way at a time, and all are answered."""
+        """Of twenty simultaneous requests, three are sent at a time, and all are answered."""
         most = 0
 
         def script(request: object) -> Script:
@@ -146,7 +146,7 @@ class Pool(MakesTransports):
         assert (answers, most) == ([b"good"] * 20, 3)
 
     async def test_slots_are_given_in_the_order_of_asking(self) -> None:
-        """Who waits longest is next."""
+        """The request that has waited longest is next."""
         async with FaultServer(GOOD) as server, self.transport(pool=ONE) as transport:
             names = [str(number).encode() for number in range(10)]
             await asyncio.gather(*(fetch(transport, server.url, body=name) for name in names))
@@ -154,7 +154,7 @@ class Pool(MakesTransports):
 
     @pytest.mark.parametrize("first", ["cancel", "free"])
     async def test_cancelling_who_waits_loses_no_slot(self, first: str) -> None:
-        """Also not when the slot becomes free in the same turn of the loop, before or after the cancellation."""
+        """Also if the slot becomes free in the same turn of the loop, before or after the cancellation."""
         async with FaultServer([HALF, GOOD, GOOD]) as server, self.transport(pool=ONE) as transport:
             async with exchange(transport, server.url) as got:
                 waiting = [asyncio.ensure_future(fetch(transport, server.url)) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""The contract of transports: what must not happen, and where they must work anyway."""
+"""The contract of transports: what must not happen, and where they must still work."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Safety(MakesTransports):
 
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     async def test_redirects_are_not_followed(self, status: int) -> None:
-        """A redirect is an answer: the prompt goes nowhere that the settings do not name."""
+        """A redirect is an answer: the prompt is sent only to addresses in the settings."""
         async with FaultServer(OK) as elsewhere:
             moved = (ReadRequest(), Send(answer(status, b"", {"Location": elsewhere.url + "/x"})))
             async with (
@@ -69,7 +69,7 @@ class Safety(MakesTransports):
             assert server.requests[0].header("Authorization") is None
 
     async def test_no_cookies_are_kept(self) -> None:
-        """What one answer sets the next request does not send."""
+        """The next request does not send a cookie that an answer has set."""
         script = (ReadRequest(), Send(answer(200, b"good", {"Set-Cookie": "a=b; Path=/"})))
         async with FaultServer(script) as server, self.transport() as transport:
             for _ in range(2):
@@ -78,7 +78,7 @@ class Safety(MakesTransports):
 
     @pytest.mark.parametrize("headers", INJECTIONS)
     async def test_no_header_can_be_injected(self, headers: Mapping[str, str]) -> None:
-        """A header that holds line ends is refused with a typed error, and nothing is sent."""
+        """A header that contains line ends is refused with a typed error, and nothing is sent."""
         async with FaultServer(OK) as server, self.transport() as transport:
             with pytest.raises(LocalAgentError):
                 async with exchange(transport, server.url, headers=headers):
@@ -87,14 +87,14 @@ class Safety(MakesTransports):
             assert await fetch(transport, server.url) == b"good"
 
     async def test_no_request_can_be_injected(self) -> None:
-        """A path that holds line ends makes no second request and no header."""
+        """A path that contains line ends makes no second request and no header."""
         async with FaultServer(OK) as server, self.transport() as transport:
             with contextlib.suppress(LocalAgentError):
                 await fetch(transport, server.url + "/a HTTP/1.1\r\nX-Evil: 1\r\n\r\nGET /b")
             assert [request.header("X-Evil") for request in server.requests] in ([], [None])
 
     async def test_errors_show_neither_key_nor_prompt(self, canaries: Canaries) -> None:
-        """Errors, what they are linked to, and what is logged hold no part of the request."""
+        """Errors, linked exceptions and the log contain no part of the request."""
         headers = {"Authorization": f"Bearer {CANARY_KEY}"}
         for script in ((ReadRequest(), Reset()), (ReadRequest(), Send(b"what?\r\n\r\n"), Close())):
             async with FaultServer(script) as server, self.transport() as transport:
@@ -110,7 +110,7 @@ class Safety(MakesTransports):
                 canaries.watch(caught.value)
 
     async def test_names_without_an_answer_hold_up_no_other_request(self) -> None:
-        """Forty names get no answer; a request to another name is answered meanwhile, and threads do other work."""
+        """While forty names get no answer, a request to another name is answered, and threads do other work."""
         silent = [f"silent-{number}.invalid" for number in range(40)]
         names = {**dict.fromkeys(silent, SILENT), "answers.test": "127.0.0.1"}
         async with FaultServer(OK) as server, self.transport() as transport:
@@ -156,7 +156,7 @@ class Safety(MakesTransports):
 
 
 def _exit_code(transport: Any, url: str) -> int:
-    """Send a request in a forked child and say how it went; the child's way out must not run the parent's clean-up."""
+    """Send a request in a forked child and return its exit code; its exit must not run the parent's clean-up."""
     try:
         return 0 if asyncio.run(fetch(transport, url)) == b"good" else 2
     except BaseException:  # whatever happens in the child must end the child

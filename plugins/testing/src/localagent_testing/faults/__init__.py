@@ -1,14 +1,14 @@
-"""The fault table: what goes wrong between a client and a model server, as bytes on a wire, and what must come of it.
+"""The fault table: what can go wrong between a client and a model server, byte for byte, and the expected results.
 
-Every row is data. ``FAULTS`` lists all of them in order, ``play`` lets one happen to whatever sends requests (a
-provider, a transport, a gateway) and judges the outcome::
+Every row is data. ``FAULTS`` lists all of them in order, ``play`` lets one happen to a sender of requests (a provider,
+a transport, a gateway) and judges the outcome::
 
     for fault in FAULTS:
         for protocol in fault.protocols:
             verdict = await play(fault, protocol, call)
 
-Rows whose number has several forms are named ``F18.nan``, ``F18.huge``. Rows that one call to one server cannot show
-are listed too, with the reason.
+Rows with several forms are named ``F18.nan``, ``F18.huge``. Rows that cannot be shown with one call to one server are
+also listed, with the reason.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ FAULTS: tuple[Fault, ...] = tuple(sorted((row for module in _MODULES for row in 
 
 
 def fault(id_: str) -> Fault:
-    """Return the row of that id.
+    """Return the row with an id.
 
     Raises:
-        KeyError: There is none.
+        KeyError: There is no such row.
     """
     for row in FAULTS:
         if row.id == id_:

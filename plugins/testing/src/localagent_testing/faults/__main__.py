@@ -1,6 +1,6 @@
 """Play the fault table through the installed providers and print it.
 
-``python -m localagent_testing.faults [--with PLUGIN] [ID ...]``; the plugin, a transport say, is used beside them.
+``python -m localagent_testing.faults [--with PLUGIN] [ID ...]``; the plugin, such as a transport, is used in addition.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ async def _play_all(plays: list[tuple[Fault, ProtocolName]], plugins: list[str])
 def main(given: list[str]) -> int:
     """Play the rows of these ids, or all; return 1 when one failed."""
     parser = argparse.ArgumentParser(prog="python -m localagent_testing.faults")
-    parser.add_argument("names", nargs="*", metavar="ID", help="rows to play; all, if none is named")
-    parser.add_argument("--with", dest="plugins", action="append", default=[], metavar="PLUGIN", help="use it, too")
+    parser.add_argument("names", nargs="*", metavar="ID", help="rows to play; all by default")
+    parser.add_argument(
+        "--with", dest="plugins", action="append", default=[], metavar="PLUGIN", help="an additional plugin to use"
+    )
     options = parser.parse_args(given)
     names: list[str] = options.names
     installed = find_plugins()

@@ -1,4 +1,4 @@
-"""What breaks after an answer's headers came (F72 to F84)."""
+"""Faults after the headers of an answer (F72 to F84)."""
 
 from __future__ import annotations
 

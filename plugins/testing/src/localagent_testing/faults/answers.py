@@ -34,7 +34,7 @@ CONTROL_CHARACTERS = "a\x1b[31mb"
 def unreadable(
     id_: str, title: str, make: Callable[[Dialect], Body], says: Says = BROKEN, *, encoding: str | None = None
 ) -> Fault:
-    """Return a row for a 200 whose body is not the protocol."""
+    """Return a row for a 200 whose body violates the protocol."""
     headers = {"Content-Encoding": encoding} if encoding else {}
     return Fault(id_, title, completes(make, headers), fails(UpstreamProtocol, says=says), size_limits=SMALL)
 
@@ -48,7 +48,7 @@ def inner_error(code: int, expected: type[LocalAgentError]) -> Fault:
 
 
 def moved(status: int, title: str, *, here: bool = False) -> Fault:
-    """Return a row for a redirect. Following it would carry the prompt to where it was not meant to go."""
+    """Return a row for a redirect. Following it would send the prompt to an address that is not in the settings."""
 
     def script(scene: Scene) -> Script:
         target = ("" if here else scene.elsewhere) + "/elsewhere"
@@ -73,7 +73,7 @@ def preceded(status: int) -> Fault:
 
 
 def odd_headers(id_: str, title: str, value: str, *, may_fail: bool = False) -> Fault:
-    """Return a row for a good answer whose request id is odd; a parser may refuse it if it says so properly."""
+    """Return a row for a good answer with an odd request id; a parser may refuse it with a proper error."""
     script = completes(lambda dialect: dialect.completion(), {"x-request-id": value})
     return Fault(id_, title, script, fails(UpstreamProtocol, may_succeed=True) if may_fail else succeeds())
 
@@ -112,7 +112,7 @@ ROWS: tuple[Fault, ...] = (
         "F38.number",
         "200 with a number beyond every float",
         completes(bodies.huge_number),
-        # Valid JSON: whether it hurts depends on whether somebody reads the field.
+        # Valid JSON: whether it fails depends on whether the field is read.
         fails(UpstreamProtocol, says=BROKEN, may_succeed=True),
     ),
     Fault("F38.double", "200 with every field twice: the last counts", completes(bodies.doubled), succeeds()),

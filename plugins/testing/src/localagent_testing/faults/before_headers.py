@@ -1,4 +1,4 @@
-"""What breaks before an answer's headers are there (F51 to F71)."""
+"""Faults before the headers of an answer (F51 to F71)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ STALE = Says(same=True, next=True, later=True, billed="unknown", breaker="neutra
 GARBAGE = Says(next=True, billed="no", breaker="failure")
 FRAMING = Says(next=True, billed="unknown", breaker="failure")
 
-#: A fatal TLS alert (21) of version 3.3, two bytes long: unexpected message (10). A TLS port says it to plain HTTP.
+#: A fatal TLS alert (21) of version 3.3, two bytes long: unexpected message (10). TLS ports answer HTTP with it.
 TLS_ALERT = bytes([21, 3, 3, 0, 2, 2, 10])
 JSON_TYPE = ("Content-Type", "application/json")
 
@@ -69,10 +69,10 @@ def stale(name: str, title: str, read: int, *breaks: Step) -> Fault:
     """Return a row for a kept connection that breaks when it is used again.
 
     Args:
-        name: What tells it from the other forms.
-        title: What goes wrong.
-        read: Requests that the server reads whole until then.
-        breaks: What it does instead of an answer.
+        name: Distinguishes it from the other forms.
+        title: The fault in one line.
+        read: Requests that the server reads completely before.
+        breaks: The steps instead of an answer.
     """
 
     def script(scene: Scene) -> list[Script]:
@@ -220,7 +220,7 @@ ROWS: tuple[Fault, ...] = (
         "F66",
         "headers come a byte at a time",
         does(ReadRequest(), Drip(head(200, {"X-Padding": "x" * 4000}), pause=0.01)),
-        # Whether the model has begun cannot be seen from outside: a dripping head looks like a late one (F65).
+        # Nobody can see whether the model has begun: a slow head looks like a late one (F65).
         fails(UpstreamTimeout, says=ELSEWHERE, phase="first_token", closed=True),
         operation="stream",
         timeouts=calm(first_token=SHORT),

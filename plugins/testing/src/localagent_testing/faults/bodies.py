@@ -1,4 +1,4 @@
-"""Bodies of a 200 that are broken in one way each, made from an answer of the protocol."""
+"""Bodies with status 200, each broken in one way, made from an answer of the protocol."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SNAPPY = b"\xff\x06\x00\x00sNaPpY" + bytes(range(256))
 
 
 def whole_answer(dialect: Dialect) -> bytes:
-    """Return an answer in which all is well."""
+    """Return a correct answer."""
     return encoded(dialect.completion())
 
 
 def with_field(dialect: Dialect, raw: bytes) -> bytes:
-    """Return an answer with one field more, whose value is any bytes."""
+    """Return an answer with an extra field, whose value is any bytes."""
     return whole_answer(dialect).removesuffix(b"}") + b',"odd":' + raw + b"}"
 
 
@@ -39,12 +39,12 @@ def huge_number(dialect: Dialect) -> bytes:
 
 
 def invalid_utf8(dialect: Dialect) -> bytes:
-    """Return an answer whose text holds a byte that is not UTF-8."""
+    """Return an answer whose text contains a byte that is not UTF-8."""
     return encoded(dialect.completion("no text")).replace(b"no text", b"no \xff text")
 
 
 def doubled(dialect: Dialect) -> bytes:
-    """Return an answer in which every field is there twice, first with another text."""
+    """Return an answer in which every field appears twice, first with another text."""
     other = encoded(dialect.completion("not this"))
     return other.removesuffix(b"}") + b"," + whole_answer(dialect).removeprefix(b"{")
 

@@ -1,4 +1,4 @@
-"""Answers that say that the server, or something before it, has failed (F25 to F31)."""
+"""Answers that report a failure of the server, or of something in front of it (F25 to F31)."""
 
 from __future__ import annotations
 

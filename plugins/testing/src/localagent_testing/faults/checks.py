@@ -1,4 +1,4 @@
-"""Compares what came of a fault with what was expected; each check gives one sentence for each thing that is wrong."""
+"""Compares the outcome of a fault with the expected one; the checks yield one sentence for each difference."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ MAX_REQUEST_ID = 256
 
 
 def complaints(expect: Expect, outcome: Heard | BaseException) -> Iterator[str]:
-    """Say what is wrong with an outcome.
+    """Yield the differences between an outcome and the expected one.
 
     Args:
-        expect: What was expected.
-        outcome: What the call returned or raised.
+        expect: The expected outcome.
+        outcome: The result of the call, or the exception that it raised.
     """
     if isinstance(outcome, Heard):
         yield from _unexpected_success(expect, outcome)
     elif not isinstance(outcome, LocalAgentError):
-        yield f"it raised {outcome!r}, which is no LocalAgentError"
+        yield f"it raised {outcome!r}, which is not a LocalAgentError"
     else:
         yield from _canaries(outcome)
         yield from _wrong_error(expect, outcome)
@@ -100,7 +100,7 @@ def _wrong_text(expect: Expect, error: LocalAgentError) -> Iterator[str]:
     yield from (f"the error does not show {part!r}: {text}" for part in expect.shown if part not in text)
     yield from (f"the error shows {part!r}: {text}" for part in expect.hidden if part in f"{text} {error!r}")
     if not text.isprintable():
-        yield f"the error holds control characters: {text!r}"
+        yield f"the error contains control characters: {text!r}"
     request_id = error.upstream_request_id or ""
     if not request_id.isprintable() or len(request_id) > MAX_REQUEST_ID:
         yield f"the upstream's request id was taken over unchecked: {request_id[:40]!r}"

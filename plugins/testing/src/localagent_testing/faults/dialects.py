@@ -1,4 +1,4 @@
-"""How the two protocols say the same things, right and wrong."""
+"""The same messages in both protocols, right and wrong."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Dialect(Protocol):
     """Builds the bytes of one protocol.
 
     Attributes:
-        prefix: What the base address of a provider ends with.
+        prefix: The end of a provider's base address.
         stream_type: Content type of a stream.
-        quiet: Bytes of a stream that carry nothing, such as a comment.
+        quiet: Bytes of a stream without content, such as a comment.
         endless: The beginning of an event of a stream whose text never ends.
     """
 
@@ -42,7 +42,7 @@ class Dialect(Protocol):
         """Return the events that end a stream well."""
 
     def failure(self, message: str, *, kind: str = "server_error", code: str | None = None) -> bytes:
-        """Return an event that says that the answer failed."""
+        """Return an event that reports a failure."""
 
 
 def openai_chunk(
@@ -92,7 +92,7 @@ class OpenAI:
         }
 
     def opening(self) -> bytes:
-        """Return a chunk with the role alone."""
+        """Return a chunk with only the role."""
         return sse([openai_chunk({"role": "assistant", "content": ""})])
 
     def text(self, text: str) -> bytes:
@@ -122,7 +122,7 @@ def ollama_end(text: str = "", reason: str = "stop") -> dict[str, Any]:
 
 
 class Ollama:
-    """Ollama's own ``/api/chat``: JSON answers, one JSON document a line."""
+    """Ollama's own ``/api/chat``: JSON answers, one JSON document per line."""
 
     prefix = ""
     stream_type = NDJSON
@@ -158,5 +158,5 @@ DIALECTS: dict[str, Dialect] = {"openai": OpenAI(), "ollama": Ollama()}
 
 
 def whole(dialect: Dialect, texts: Iterable[str] = (FIRST, SECOND)) -> list[bytes]:
-    """Return the events of a stream in which all is well."""
+    """Return the events of a correct stream."""
     return [dialect.opening(), *map(dialect.text, texts), *dialect.ending()]

@@ -1,4 +1,4 @@
-"""Plays a fault against whatever sends requests, and says whether the right thing came of it."""
+"""Plays a fault against a sender of requests, and reports whether the outcome is the expected one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from localagent_testing.faults.dialects import DIALECTS
 from localagent_testing.faults.records import Ask, Fault, Heard, ProtocolName, Verdict
 from localagent_testing.faults.stages import CannotShow, Stage, stage
 
-#: Sends one request: base address, what to ask, time limits. Returns what it got, or raises.
+#: Sends one request: base address, what to ask, timeouts. Returns the answer, or raises.
 Call: TypeAlias = Callable[[str, Ask, Timeouts], Awaitable[Heard]]
 
 CLOSING_TIME = 2.0
@@ -32,19 +32,19 @@ class _Player:
 
 
 async def play(fault: Fault, protocol: ProtocolName, call: Call, *, ceiling: float = 10.0) -> Verdict:
-    """Arrange a fault, let it happen to a call, and judge what came of it.
+    """Arrange a fault, let it happen to a call, and judge the outcome.
 
-    Besides what the fault itself expects: no error may hold the canary key or prompt that are sent, or control
-    characters; a second server of the set-up must not be spoken to; the call must end within the ceiling.
+    In addition to the expectations of the fault: no error may contain control characters, or the canary key or prompt
+    that are sent; a second server of the set-up must not be contacted; the call must end within the ceiling.
 
     Args:
-        fault: What is to happen.
-        protocol: In which protocol.
-        call: The tester's part. It is given the base address (``http://127.0.0.1:PORT``, with ``/v1`` for openai),
-            what to ask and the time limits. It raises the ``LocalAgentError`` or returns what it got, and reports
-            streamed text through ``ask.heard()``. All calls of one play must share one client, because some faults
-            are about connections that are kept or used up. The client must outlive the play.
-        ceiling: Seconds after which a call that has not ended is broken off, and the fault counts as failed.
+        fault: The fault.
+        protocol: The protocol.
+        call: The tester's function. It gets the base address (``http://127.0.0.1:PORT``, with ``/v1`` for openai), what
+            to ask and the timeouts. It raises the ``LocalAgentError`` or returns the answer, and reports streamed text
+            through ``ask.heard()``. All calls of one play must share one client, because some faults concern kept or
+            used-up connections. The client must outlive the play.
+        ceiling: Seconds after which an unfinished call is cancelled, and the fault counts as failed.
 
     Returns:
         The verdict. A row that is excluded, or that this machine cannot show, is neither shown nor passed.
@@ -66,7 +66,7 @@ async def play(fault: Fault, protocol: ProtocolName, call: Call, *, ceiling: flo
 
 
 def _as_met_by(protocol: ProtocolName, fault: Fault) -> Fault:
-    """Return the fault as a protocol meets it: where servers load models on demand, a silent one may be loading."""
+    """Return the fault as it appears in a protocol: if servers load models on demand, a silent one may be loading."""
     if protocol != "ollama" or fault.expect.phase != "first_token" or fault.timeouts.first_token is None:
         return fault
     return attrs.evolve(fault, timeouts=attrs.evolve(fault.timeouts, load=fault.timeouts.first_token))
@@ -96,7 +96,7 @@ async def _attempt(player: _Player, arranged: Stage) -> Heard | BaseException:
     try:
         async with limit:
             return await player.call(url, _ask(player, arranged), player.fault.timeouts)
-    except Exception as error:  # of the code under test, which may raise anything; the checks judge it
+    except Exception as error:  # the code under test may raise anything; the checks judge it
         return RuntimeError(f"it did not end within {player.ceiling:g} s") if limit.expired() else error
 
 
@@ -116,10 +116,10 @@ def _ask(player: _Player, arranged: Stage) -> Ask:
 
 @asynccontextmanager
 async def _call_beside(player: _Player, arranged: Stage) -> AsyncIterator[list[str]]:
-    """Keep another call under way, from the time its request has arrived; break it off at the end.
+    """Keep another call running, from the arrival of its request; cancel it at the end.
 
     Yields:
-        What is wrong with it.
+        The problems with it.
     """
     if not player.fault.beside or arranged.server is None:
         yield []
@@ -137,7 +137,7 @@ async def _call_beside(player: _Player, arranged: Stage) -> AsyncIterator[list[s
 
 async def _wrong_on_the_wire(fault: Fault, arranged: Stage) -> AsyncIterator[str]:
     if arranged.second is not None and arranged.second.connections.accepted:
-        yield f"the second server was spoken to ({arranged.second.received} bytes)"
+        yield f"the second server was contacted ({arranged.second.received} bytes)"
     server = arranged.server
     if server is None:
         return
@@ -151,7 +151,7 @@ async def _wrong_on_the_wire(fault: Fault, arranged: Stage) -> AsyncIterator[str
 
 
 class _Loud(logging.Handler):
-    """Keeps what is logged above INFO."""
+    """Keeps log records above INFO."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO + 1)

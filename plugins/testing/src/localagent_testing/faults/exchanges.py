@@ -1,4 +1,4 @@
-"""Scripts that the rows of the fault table are made of: each function returns what makes a script for a scene."""
+"""Scripts for the rows of the fault table: each function returns a maker of scripts for a scene."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Maker: TypeAlias = Callable[[Scene], Script]
 Events: TypeAlias = Callable[[Dialect], Iterable[bytes | Step]]
 
 HTML = "text/html; charset=utf-8"
-#: What a message must not show of a page that some edge has answered with.
+#: Parts of a page from a proxy that a message must not show.
 HTML_TRACES = ("<html", "<h1", "nginx", "cloudflare")
 
 
 def does(*steps: Step) -> Maker:
-    """Do the same steps in every protocol; no request is read unless a step does."""
+    """Run the same steps in every protocol; no request is read unless a step reads it."""
     return lambda scene: steps
 
 
@@ -52,7 +52,7 @@ def page(status: int, text: str) -> Maker:
 
 
 def completes(make: Callable[[Dialect], Body], headers: Headers = (), *, content_type: str | None = None) -> Maker:
-    """Answer 200 with a body made for the protocol; the content type is JSON unless another is named."""
+    """Answer 200 with a body made for the protocol; the content type is JSON by default."""
     kind = "application/json" if content_type is None else content_type
     return lambda scene: (ReadRequest(), Send(answer(200, make(scene.dialect), headers, content_type=kind)))
 
@@ -61,9 +61,9 @@ def streams(events: Events, *, framing: Literal["chunked", "close"] = "chunked",
     """Answer 200 with a stream.
 
     Args:
-        events: Makes what is sent in turn: bytes of events, each a chunk of its own, and steps.
+        events: Makes the sequence to send: bytes of events, each in its own chunk, and steps.
         framing: Whether chunks or the connection's end delimit the body.
-        end: Whether the body is ended well, as far as HTTP goes.
+        end: Whether the HTTP body ends properly.
     """
 
     def script(scene: Scene) -> Script:
@@ -82,5 +82,5 @@ def stream_head(dialect: Dialect, framing: Literal["chunked", "close"] = "chunke
 
 
 def heard(dialect: Dialect) -> list[bytes | Step]:
-    """Return the beginning of a stream up to its first text, and a wait until somebody has heard it."""
+    """Return the beginning of a stream up to its first text, and a wait until the client has received it."""
     return [dialect.opening(), dialect.text(FIRST), Hold()]

@@ -1,4 +1,4 @@
-"""What must come of a fault: the error with all that it says, or the answer, and what was seen on the wire."""
+"""The expected outcome of a fault: the error with its fields, or the answer, and the effects on the connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from localagent_testing.faults.dialects import TEXT
 
 @attrs.frozen
 class Says:
-    """What an error must advise; None leaves it open. Names as in ``localagent.errors.Advice``."""
+    """The expected advice of an error; None means any. Names as in ``localagent.errors.Advice``."""
 
     same: bool | None = None
     next: bool | None = None
@@ -22,12 +22,12 @@ class Says:
 
 @attrs.frozen
 class Hint:
-    """What ``retry_after`` must be, in seconds.
+    """The expected ``retry_after``, in seconds.
 
     Attributes:
         low: At least this.
         high: At most this.
-        absent: Whether None is right too. ``NO_HINT`` allows None alone.
+        absent: Whether None is accepted, too. ``NO_HINT`` accepts only None.
     """
 
     low: float
@@ -39,31 +39,31 @@ NO_HINT = Hint(1.0, 0.0, absent=True)
 
 
 def hint(seconds: float) -> Hint:
-    """Return the hint that must be given exactly."""
+    """Return a hint that must match exactly."""
     return Hint(seconds - 1e-6, seconds + 1e-6)
 
 
 @attrs.frozen(kw_only=True)
 class Expect:
-    """What must come of a fault. Everything that is None or empty is left open.
+    """The expected outcome of a fault. Fields that are None or empty are not checked.
 
     Attributes:
-        errors: The error is of one of these types; empty when the call must succeed.
-        causes: After content was handed out: type of the cause that the ``StreamInterrupted`` names.
-        may_succeed: Whether success is right too.
-        phase: The phase, of the cause where there are causes, else of the error.
+        errors: The allowed types of the error; empty when the call must succeed.
+        causes: After content was returned: the types of the cause of the ``StreamInterrupted``.
+        may_succeed: Whether success is accepted, too.
+        phase: The phase, of the cause if there are causes, else of the error.
         code: The error's code.
-        says: What the error advises.
+        says: The error's advice.
         retry_after: The wait that the server asked for.
         shown: Parts of the server's message that the error must show.
         hidden: Parts of the server's message that the error must not show.
-        partial: The text that a ``StreamInterrupted`` keeps.
+        partial: The partial text of a ``StreamInterrupted``.
         text: The answer's text.
         usage: Tokens of request and answer.
         model: The model that the answer names.
         tool_calls: Name and arguments of each tool call.
-        requests: Requests that the server has read in the end.
-        closed: Whether the connection must be closed in the end, and not kept for reuse.
+        requests: The number of requests that the server has read at the end.
+        closed: Whether the connection must be closed at the end, and not kept for reuse.
         quiet: Whether nothing above INFO may be logged.
         recovers: Whether the same call must succeed as soon as the set-up is undone.
     """
@@ -101,7 +101,7 @@ def fails(
     closed: bool = False,
     recovers: bool = False,
 ) -> Expect:
-    """Expect an error of one of these types; the call handed out nothing."""
+    """Expect an error of one of these types, before any content was returned."""
     return Expect(
         errors=errors,
         says=says,
@@ -124,7 +124,7 @@ def interrupted(
     partial: str | None = "Hello",
     closed: bool = False,
 ) -> Expect:
-    """Expect ``StreamInterrupted`` with what arrived; without causes it is the missing terminator itself."""
+    """Expect ``StreamInterrupted`` with the text that arrived; no causes means that the terminator is missing."""
     return Expect(errors=(StreamInterrupted,), causes=causes, says=says, phase=phase, partial=partial, closed=closed)
 
 

@@ -1,4 +1,4 @@
-"""What Ollama does in its own way (F107 to F118)."""
+"""Faults that are specific to Ollama (F107 to F118)."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NO_END = (UpstreamProtocol, StreamInterrupted)
 
 
 def refused(id_: str, status: int, message: str, error: type[LocalAgentError], says: Says) -> Fault:
-    """Return a row for an error that Ollama answers."""
+    """Return a row for an error answer of Ollama."""
     return Fault(id_, f"{status} {message}", refuses(status, message), fails(error, says=says), OLLAMA)
 
 
 def stream(id_: str, title: str, events: Events, expect: Expect) -> Fault:
-    """Return a row for a stream of Ollama's."""
+    """Return a row for an Ollama stream."""
     return Fault(id_, title, streams(events), expect, OLLAMA, "stream")
 
 
@@ -50,7 +50,7 @@ ROWS: tuple[Fault, ...] = (
     excluded(
         "F109",
         "a model is loaded for minutes",
-        "It takes what Ollama tells of loaded models, and another instance that has it.",
+        "It needs Ollama's list of loaded models, and another instance that has the model.",
         OLLAMA,
     ),
     *(

@@ -1,4 +1,4 @@
-"""The records of the fault table: what goes wrong, what is asked meanwhile, and what came of it."""
+"""The records of the fault table: the fault, the request, and the outcome."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPENAI: tuple[ProtocolName, ...] = ("openai",)
 OLLAMA: tuple[ProtocolName, ...] = ("ollama",)
 BOTH: tuple[ProtocolName, ...] = ("openai", "ollama")
 
-#: Timeouts that no row waits for. A row that is about a clock shortens that one alone, so the error says which fired.
+#: Timeouts that no row reaches. A row about a timeout shortens only that one, so the error shows which one expired.
 CALM = Timeouts(connect=3.0, pool=3.0, send=3.0, load=3.0, first_token=3.0, idle=3.0, total=8.0)
 
 CAPS = SizeLimits()
@@ -44,11 +44,11 @@ def calm(**timeouts: float) -> Timeouts:
 
 @attrs.frozen
 class Scene:
-    """What a script is made for.
+    """The circumstances for which a script is made.
 
     Attributes:
-        dialect: Says things in the protocol under test.
-        elsewhere: Address of a second server, where the set-up has one.
+        dialect: Builds messages of the protocol under test.
+        elsewhere: Address of a second server, if the set-up has one.
     """
 
     dialect: Dialect
@@ -57,7 +57,7 @@ class Scene:
 
 @attrs.frozen
 class Ask:
-    """What the tester's call is to send.
+    """The request that the tester's call must send.
 
     Attributes:
         protocol: The protocol under test.
@@ -69,7 +69,7 @@ class Ask:
         size_limits: Size limits to set.
         pool_limit: Connections that may be open at a time.
         authority: A certificate authority (PEM file) to trust; None for the system's.
-        heard: To be called when text of a stream was handed out, each time.
+        heard: To be called each time text of a stream was returned.
     """
 
     protocol: ProtocolName
@@ -86,7 +86,7 @@ class Ask:
 
 @attrs.frozen
 class Heard:
-    """What a call that succeeded has got; a stream's chunks are put together.
+    """The answer of a successful call; a stream's chunks are joined.
 
     Attributes:
         text: Text of the first choice.
@@ -106,20 +106,20 @@ class Fault:
     """One fault, in one form.
 
     Attributes:
-        id: ``F14``, or ``F18.nan`` where a row of the table has several forms.
-        title: What goes wrong, in one line.
-        script: Makes what the server says; None where the set-up has no server of ours.
-        expect: What must come of it.
-        protocols: The protocols that it can happen in.
-        operation: What is asked for.
-        timeouts: Time limits to set.
+        id: ``F14``, or ``F18.nan`` if a row of the table has several forms.
+        title: The fault in one line.
+        script: Makes the server's script; None if the set-up has no server of ours.
+        expect: The expected outcome.
+        protocols: The protocols in which it can happen.
+        operation: The operation to call.
+        timeouts: Timeouts to set.
         size_limits: Size limits to set.
-        setup: Name of what must be arranged around the call; see ``localagent_testing.faults.stages``.
-        prompt_size: Bytes to which the prompt is stretched; 0 leaves it as it is.
+        setup: Name of the set-up around the call; see ``localagent_testing.faults.stages``.
+        prompt_size: Bytes to which the prompt is extended; 0 leaves it unchanged.
         choices: How many answers to ask for.
-        warm: Whether a call that succeeds goes before, so that a connection is there to be used again.
-        beside: Whether another call is under way, whose answer does not come.
-        retried: What must come of it where failure-retry is used; None where that makes no difference.
+        warm: Whether a successful call comes first, so that a kept connection is available.
+        beside: Whether another call is running, whose answer does not come.
+        retried: The expected outcome with failure-retry; None if that makes no difference.
         excluded: Why one call to one server cannot show it; None when it can.
     """
 
@@ -157,13 +157,13 @@ def excluded(id_: str, title: str, reason: str, protocols: tuple[ProtocolName, .
 
 @attrs.frozen
 class Verdict:
-    """What a fault has shown.
+    """The result of playing a fault.
 
     Attributes:
         id: The fault.
         protocol: The protocol.
-        passed: Whether everything that was expected came true.
-        detail: What did not come true; for a fault that was not shown, why.
+        passed: Whether all expectations were met.
+        detail: The expectations that were not met; for a fault that was not shown, the reason.
         shown: False when the row is excluded or this machine cannot show it.
     """
 

@@ -1,4 +1,4 @@
-"""A stub of the system's name resolution, which no test can make silent otherwise."""
+"""A stub of the system's name resolution, because tests cannot make it silent otherwise."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def stub_resolver(names: Mapping[str, str]) -> Iterator[None]:
 
     Args:
         names: For each host name an IPv4 address, ``UNKNOWN`` for "no such name", or ``SILENT`` for no answer while
-            the stub is there. The mapping may be changed at any time.
+            the stub is active. The mapping may be changed at any time.
 
     Note:
-        It stands in for ``socket.getaddrinfo``. Resolvers that do not ask the system do not see it.
+        It replaces ``socket.getaddrinfo``. Resolvers that do not ask the system are not affected.
     """
     real = socket.getaddrinfo
     over = threading.Event()

@@ -1,4 +1,4 @@
-"""What must be arranged around a call so that a fault can happen: one async context manager a set-up.
+"""The set-ups around a call in which faults happen: one async context manager for each.
 
 A set-up that this machine cannot arrange raises ``CannotShow`` with the reason.
 """
@@ -42,15 +42,15 @@ class CannotShow(Exception):
 
 @attrs.frozen
 class Stage:
-    """Where a call goes.
+    """The set-up of a call.
 
     Attributes:
         url: Address of the server, without the protocol's own part.
-        server: The server, where it is ours.
-        second: A server that must not be spoken to.
-        authority: The certificate authority that the call is to trust.
+        server: The server, if it is ours.
+        second: A server that must not be contacted.
+        authority: The certificate authority that the call should trust.
         pool_limit: Connections that the call may open at a time.
-        during: Makes what holds while the call runs, and no longer.
+        during: Makes a context manager that is entered only while the call runs.
     """
 
     url: str
@@ -103,7 +103,7 @@ async def proxy_variables(fault: Fault, protocol: ProtocolName) -> AsyncIterator
 
 @asynccontextmanager
 async def small_window(fault: Fault, protocol: ProtocolName) -> AsyncIterator[Stage]:
-    """Let the system buffer little of what the server does not read."""
+    """Let the system buffer only a few bytes that the server does not read."""
     async with _server(fault, protocol, receive_buffer=4096) as ours:
         yield Stage(ours.url, ours)
 
@@ -117,13 +117,13 @@ async def one_connection(fault: Fault, protocol: ProtocolName) -> AsyncIterator[
 
 @asynccontextmanager
 async def https_to_plain(fault: Fault, protocol: ProtocolName) -> AsyncIterator[Stage]:
-    """Let the address say https where the server speaks plain HTTP."""
+    """Use an https address for a server with plain HTTP."""
     async with _server(fault, protocol) as ours:
         yield Stage(ours.url.replace("http:", "https:"), ours)
 
 
 def certificate(issue: Callable[[Authority], ssl.SSLContext]) -> SetUp:
-    """Return a set-up whose server shows a bad certificate; the call trusts the authority that should have made it."""
+    """Return a set-up whose server has a bad certificate; the call trusts the authority that should have issued it."""
 
     @asynccontextmanager
     async def bad_certificate(fault: Fault, protocol: ProtocolName) -> AsyncIterator[Stage]:
@@ -144,21 +144,21 @@ async def no_descriptors(fault: Fault, protocol: ProtocolName) -> AsyncIterator[
 
 @asynccontextmanager
 async def unknown_name(fault: Fault, protocol: ProtocolName) -> AsyncIterator[Stage]:
-    """Let the address hold a name that does not exist."""
+    """Use an address with a name that does not exist."""
     with stub_resolver({"unknown.invalid": UNKNOWN}):
         yield Stage("http://unknown.invalid:9")
 
 
 @asynccontextmanager
 async def silent_resolver(fault: Fault, protocol: ProtocolName) -> AsyncIterator[Stage]:
-    """Let the address hold a name for which no answer comes."""
+    """Use an address with a name that is never resolved."""
     with stub_resolver({"silent.invalid": SILENT}):
         yield Stage("http://silent.invalid:9")
 
 
 @asynccontextmanager
 async def no_listener(fault: Fault, protocol: ProtocolName) -> AsyncIterator[Stage]:
-    """Keep a port on which nobody listens."""
+    """Reserve a port on which nothing listens."""
     with socket.socket() as kept:
         kept.bind(("127.0.0.1", 0))
         yield Stage(_url(kept))
@@ -166,7 +166,7 @@ async def no_listener(fault: Fault, protocol: ProtocolName) -> AsyncIterator[Sta
 
 @asynccontextmanager
 async def silent_peer(fault: Fault, protocol: ProtocolName) -> AsyncIterator[Stage]:
-    """Let the system accept connections that nobody will ever read from."""
+    """Let the system accept connections that are never read."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -178,7 +178,7 @@ async def full_backlog(fault: Fault, protocol: ProtocolName) -> AsyncIterator[St
     """Fill a listener's backlog, so that the system lets further connections wait.
 
     Raises:
-        CannotShow: The system takes any number of connections.
+        CannotShow: The system accepts any number of connections.
     """
     with ExitStack() as sockets:
         listener = sockets.enter_context(socket.socket())
@@ -214,7 +214,7 @@ SET_UPS: dict[str, SetUp] = {
 
 
 def stage(fault: Fault, protocol: ProtocolName) -> AbstractAsyncContextManager[Stage]:
-    """Return what arranges a fault's set-up; entering it gives the ``Stage``."""
+    """Return the context manager of a fault's set-up; entering it returns the ``Stage``."""
     return SET_UPS[fault.setup](fault, protocol)
 
 

@@ -1,4 +1,4 @@
-"""What a stream may hold (F85 to F91 and F100 to F106): errors, usage, tool calls, choices, damage."""
+"""Contents of streams (F85 to F91 and F100 to F106): errors, usage, tool calls, choices, damage."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stream(id_: str, title: str, events: Events, expect: Expect, protocols: tupl
 
 
 def said(id_: str, title: str, *events: Body, expect: Expect | None = None) -> Fault:
-    """Return a row for a stream of server-sent events of which all but ``[DONE]`` is given."""
+    """Return a row for a stream of these server-sent events and ``[DONE]``."""
     return stream(id_, title, lambda _: [sse([*events, DONE])], expect or succeeds())
 
 

@@ -25,19 +25,19 @@ LINE_LIKE = "one\u2028two\u0085three\u2029four"
 def stream(
     id_: str, title: str, events: Events, text: str = TEXT, protocols: tuple[ProtocolName, ...] = OPENAI
 ) -> Fault:
-    """Return a row for a stream that gives this text."""
+    """Return a row for a stream that results in this text."""
     return Fault(id_, title, streams(events), succeeds(text), protocols, "stream")
 
 
 def rewritten(
     id_: str, title: str, change: Callable[[bytes], bytes], protocols: tuple[ProtocolName, ...] = OPENAI
 ) -> Fault:
-    """Return a row for a good stream whose bytes are changed without changing what they say."""
+    """Return a row for a good stream whose bytes are changed without changing their meaning."""
     return stream(id_, title, lambda d: [change(b"".join(whole(d)))], protocols=protocols)
 
 
 def bytewise(id_: str, title: str, make: Callable[[Dialect], bytes], text: str, *protocols: ProtocolName) -> Fault:
-    """Return a row for a good stream that comes a byte at a time."""
+    """Return a row for a good stream that arrives byte by byte."""
     script = streams(lambda d: [Drip(make(d), 1, 0.0)], framing="close")
     return Fault(id_, title, script, succeeds(text), protocols or OPENAI, "stream")
 

@@ -1,4 +1,4 @@
-"""Answers that ask to wait, and answers that no waiting fixes (F14 to F24)."""
+"""Answers that ask the client to wait, and answers for which waiting does not help (F14 to F24)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def too_fast(
     says: Says = SLOWER,
     protocols: tuple[ProtocolName, ...] = BOTH,
 ) -> Fault:
-    """Return a row for a 429 whose headers tell how long to wait."""
+    """Return a row for a 429 whose headers say how long to wait."""
     script = refuses(429, "Rate limit reached.", kind="requests", code="rate_limit_exceeded", headers=headers)
     return Fault(id_, title, script, fails(RateLimited, says=says, retry_after=wait), protocols)
 
@@ -47,7 +47,7 @@ def too_fast_until(id_: str, title: str, header: str, when: str) -> Fault:
 
 
 def out_of_money(code: str) -> Fault:
-    """Return a row for a 429 that no waiting fixes."""
+    """Return a row for a 429 for which waiting does not help."""
     script = refuses(429, "You exceeded your current quota.", kind="insufficient_quota", code=code)
     return Fault(f"F19.{code}", f"429 {code}", script, QUOTA, OPENAI)
 

@@ -1,4 +1,4 @@
-"""The tester's part for a whole client: plays faults through ``Client`` and the installed provider plugin."""
+"""The tester's function for a whole client: plays faults through ``Client`` and the installed provider plugin."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ NAME = "faulty"
 
 
 class ThroughClient:
-    """Sends what a fault asks for through one client, which is made with the first call and closed at the end.
+    """Sends a fault's requests through one client, which is created by the first call and closed at the end.
 
     Args:
-        plugins: Names of plugins to use beside the provider's: another transport, say.
+        plugins: Names of plugins to use in addition to the provider's, such as another transport.
     """
 
     def __init__(self, *plugins: str) -> None:
@@ -91,7 +91,7 @@ def _tool_calls(message: dict[str, Any]) -> tuple[tuple[str, str], ...]:
 
 @asynccontextmanager
 async def client_call(*plugins: str) -> AsyncIterator[ThroughClient]:
-    """Make the tester's part for one play."""
+    """Yield the tester's function for one play."""
     call = ThroughClient(*plugins)
     try:
         yield call
@@ -100,9 +100,9 @@ async def client_call(*plugins: str) -> AsyncIterator[ThroughClient]:
 
 
 async def play_through_client(fault: Fault, protocol: ProtocolName, *plugins: str) -> Verdict:
-    """Play one fault through a client of its own, with these plugins beside the provider's.
+    """Play one fault through its own client, with these plugins in addition to the provider's.
 
-    With ``failure-retry`` among them the fault's ``retried`` is expected, where it has one.
+    With ``failure-retry`` among them, the fault's ``retried`` is expected if it has one.
     """
     if "failure-retry" in plugins and fault.retried is not None:
         fault = attrs.evolve(fault, expect=fault.retried)

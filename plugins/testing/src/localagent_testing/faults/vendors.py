@@ -1,4 +1,4 @@
-"""How other vendors word their errors; servers that speak the OpenAI protocol on their behalf pass such bodies on."""
+"""Errors of other vendors; servers that offer their models through the OpenAI protocol forward such bodies."""
 
 from __future__ import annotations
 
