@@ -124,7 +124,7 @@ def test_an_answer_that_only_loaded_is_empty(attempt_of: AttemptOf, reason: str)
 
 
 def test_to_continue_nothing_loads_the_model(attempt_of: AttemptOf) -> None:
-    """Ollama says so, and that is what was asked."""
+    """Ollama reports it, and that is what was asked."""
     raw = msgspec.json.encode({**END, "response": "", "done_reason": "unload"})
     response = completion_response(raw, attempt_of("complete", prompt=""))
     assert (response.text, response.finish_reasons) == ("", ("unload",))

@@ -223,7 +223,7 @@ def test_a_completion_goes_on_without_a_template() -> None:
 )
 def test_a_completion_that_ollama_cannot_say_is_refused(fields: dict[str, Any]) -> None:
     """Several prompts, token numbers, and what only OpenAI's old endpoint knows."""
-    with pytest.raises(InvalidRequest, match="cannot say") as refused:
+    with pytest.raises(InvalidRequest, match="does not support") as refused:
         completion_body({"prompt": "Once", **fields}, "m", BARE, stream=False)
 
     assert refused.value.code == "unsupported"

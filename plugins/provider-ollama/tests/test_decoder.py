@@ -254,7 +254,7 @@ def test_a_line_that_is_too_long_is_refused(attempt_of: AttemptOf) -> None:
 
 @pytest.mark.parametrize("reason", ["load", "unload"])
 def test_a_stream_that_only_loaded_is_empty(attempt_of: AttemptOf, reason: str) -> None:
-    """It says nothing about the question; behind content the reason is one like others."""
+    """It says nothing about the question; after content the reason is like any other."""
     with pytest.raises(EmptyResponse):
         OllamaDecoder(attempt_of()).feed(ndjson([line(), last(done_reason=reason)]))
 

@@ -127,7 +127,7 @@ def test_the_answer_of_a_tool_names_the_tool() -> None:
     ids=str,
 )
 def test_a_message_that_ollama_cannot_say_is_refused(message: dict[str, Any]) -> None:
-    """The error says which message, and shows no part of its text."""
+    """The error names the message, and does not show its text."""
     with pytest.raises(InvalidRequest, match=r"messages\[1\]") as refused:
         ollama_messages([{"role": "user", "content": "Hello"}, message])
 

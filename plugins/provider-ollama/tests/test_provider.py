@@ -96,10 +96,10 @@ async def test_settings_and_keys_reach_the_server() -> None:
 
 
 async def test_what_ollama_cannot_say_is_not_sent() -> None:
-    """The server does not hear of it."""
+    """Nothing is sent to the server."""
     async with FaultServer(says(SAID)) as server:
         async with client(server) as opened:
-            with pytest.raises(InvalidRequest, match="cannot say") as refused:
+            with pytest.raises(InvalidRequest, match="does not support") as refused:
                 await opened.chat(ASK, model="ollama/m", n=2)
 
         assert (refused.value.code, refused.value.status) == ("unsupported", 400)
@@ -130,7 +130,7 @@ async def test_usage_comes_in_a_stream_when_it_is_asked_for() -> None:
 
 
 async def test_a_cold_model_has_the_time_of_the_load_clock() -> None:
-    """While nothing comes, ``load`` runs instead of a shorter ``first``, and the error says so."""
+    """While nothing comes, ``load`` runs instead of a shorter ``first``, and the error names it."""
     async with (
         FaultServer((ReadRequest(), Stall())) as server,
         client(server, timeouts={"load": 3 * SHORT, "first_token": SHORT}) as opened,

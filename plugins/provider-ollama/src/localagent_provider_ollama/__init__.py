@@ -1,4 +1,4 @@
-"""Ollama, by its native API."""
+"""The provider for Ollama, through its native API."""
 
 from localagent_provider_ollama.plugin import OllamaPlugin
 from localagent_provider_ollama.settings import OllamaSettings

@@ -1,4 +1,4 @@
-"""Whole answers of Ollama's, written in the OpenAI schema."""
+"""Converts complete answers of Ollama to the OpenAI schema."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from localagent_provider_ollama.native import NOTHING, NULL, Answer, Embeddings
 if TYPE_CHECKING:
     from localagent import Attempt
 
-# Ollama's token array of the conversation, its time stamp and the sum of its times say nothing more than the others do.
+# Ollama's token array of the conversation, its timestamp and the sum of its times add no information.
 KNOWN = frozenset(Answer.__struct_encode_fields__) | {"context", "created_at", "total_duration"}
 _decode = msgspec.json.Decoder(Answer).decode
 _decode_embeddings = msgspec.json.Decoder(Embeddings).decode
@@ -44,13 +44,13 @@ def chat_response(raw: bytes, attempt: Attempt, *, checked: bool = False) -> Cha
 
     Args:
         raw: The body.
-        attempt: Whose answer it is.
-        checked: Whether ``looked_through`` has said that the body is in order; a small one is checked here.
+        attempt: The attempt that it answers.
+        checked: Whether ``looked_through`` has already checked the body; a small one is checked here.
 
     Raises:
-        UpstreamProtocol: It is not an answer to a chat.
-        EmptyResponse: It says no more than that the model was loaded.
-        LocalAgentError: It is an error in the body of a 200, translated.
+        UpstreamProtocol: The body is not an answer to a chat.
+        EmptyResponse: The body only reports that the model was loaded.
+        LocalAgentError: The body of a 200 contains an error, which is translated.
     """
     answer = _answer(raw, attempt, checked=checked)
     if answer is None:
@@ -58,7 +58,7 @@ def chat_response(raw: bytes, attempt: Attempt, *, checked: bool = False) -> Cha
         return read_chat(joined, attempt, facts=facts)
     message = answer.message
     if message is None:
-        raise not_the_protocol("The server's answer holds no message.", attempt)
+        raise not_the_protocol("The server's answer contains no message.", attempt)
     calls = [call(native, attempt.call.id, number) for number, native in enumerate(message.tool_calls or ())]
     if not (message.content or calls):
         _refuse_loaded(answer, attempt)
@@ -76,8 +76,8 @@ def completion_response(raw: bytes, attempt: Attempt, *, checked: bool = False) 
         joined, facts = _joined(raw, attempt, chat=False)
         return read_completion(joined, attempt, facts=facts)
     if answer.response is None:
-        raise not_the_protocol("The server's answer holds no text.", attempt)
-    if not answer.response and attempt.request.get("prompt") != "":  # to continue nothing is to load the model
+        raise not_the_protocol("The server's answer contains no text.", attempt)
+    if not answer.response and attempt.request.get("prompt") != "":  # an empty prompt only loads the model
         _refuse_loaded(answer, attempt)
     choice = Choice(0, finish_reason(answer, called=False), text=answer.response)
     fields = _fields(raw, answer, choice, attempt, chat=False)
@@ -89,13 +89,13 @@ def embed_response(raw: bytes, attempt: Attempt, *, asked: int, checked: bool = 
 
     Args:
         raw: The body.
-        attempt: Whose answer it is; its request says in which encoding the vectors are wanted.
-        asked: How many inputs were sent.
-        checked: Whether ``looked_through`` has said that the body is in order; a small one is checked here.
+        attempt: The attempt that it answers; its request names the encoding of the vectors.
+        asked: The number of inputs that were sent.
+        checked: Whether ``looked_through`` has already checked the body; a small one is checked here.
 
     Raises:
-        UpstreamProtocol: It holds no embeddings, or not one for each input.
-        LocalAgentError: It is an error in the body of a 200, translated.
+        UpstreamProtocol: The body contains no embeddings, or not one for each input.
+        LocalAgentError: The body of a 200 contains an error, which is translated.
     """
     if not checked:
         refuse_dense(raw, numbers=True)
@@ -133,12 +133,12 @@ def _answer(raw: bytes, attempt: Attempt, *, checked: bool) -> Answer | None:
     if answer.error is not None:
         raise inner_error(raw, attempt)
     if answer.done is False:
-        raise not_the_protocol("The server's answer is only the beginning of one.", attempt, again=True)
+        raise not_the_protocol("The server's answer is incomplete.", attempt, again=True)
     return answer
 
 
 def _joined(raw: bytes, attempt: Attempt, *, chat: bool) -> tuple[bytes, dict[str, Any]]:
-    """Return the whole answer that a stream makes, in the OpenAI schema, and where the time went."""
+    """Return the complete answer of a stream, in the OpenAI schema, and where the time went."""
     decoder = OllamaDecoder(attempt, max_line=len(raw), with_usage=True, chat=chat)
     return encode(join_events(events_of(decoder, raw))), dict(decoder.facts)
 
@@ -149,7 +149,7 @@ def _refuse_loaded(answer: Answer, attempt: Attempt) -> None:
 
 
 def _unknown(raw: bytes, attempt: Attempt) -> dict[str, Any]:
-    """Return the fields of an answer that have no counterpart in the OpenAI schema; they live on under their names."""
+    """Return the fields of an answer that have no counterpart in the OpenAI schema; they keep their names."""
     try:
         fields: dict[str, Any] = msgspec.json.decode(raw)
     except BROKEN_JSON:
@@ -158,7 +158,7 @@ def _unknown(raw: bytes, attempt: Attempt) -> dict[str, Any]:
 
 
 def _fields(raw: bytes, answer: Answer, choice: Choice, attempt: Attempt, *, chat: bool) -> dict[str, Any]:
-    """Return what every whole answer has."""
+    """Return the fields that every complete answer has."""
     cost, spent = usage(answer), timings(answer)
     model = answer.model or attempt.target.model
     ident, kind = ("chatcmpl-", "chat.completion") if chat else ("cmpl-", "text_completion")
@@ -181,9 +181,11 @@ def _origin(attempt: Attempt) -> dict[str, Any]:
 
 
 def _in_base64(vector: msgspec.Raw, attempt: Attempt) -> Any:
-    """Return a vector as OpenAI packs it: base64 of little-endian floats of 32 bits."""
+    """Return a vector in OpenAI's encoding: base64 of little-endian 32-bit floats."""
     try:
         numbers: Sequence[float] = msgspec.json.decode(vector, type=list[float])
         return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
     except (msgspec.MsgspecError, OverflowError):
-        raise not_the_protocol("An embedding in the server's answer is not a list of numbers.", attempt) from None
+        raise not_the_protocol(
+            "The server's answer contains an embedding that is not a list of numbers.", attempt
+        ) from None

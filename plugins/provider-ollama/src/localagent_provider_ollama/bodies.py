@@ -1,4 +1,4 @@
-"""Requests as Ollama takes them: ``/api/chat``, ``/api/generate``, ``/api/embed``."""
+"""Request bodies in Ollama's format: ``/api/chat``, ``/api/generate``, ``/api/embed``."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def _prompt(draft: Draft, _: str, value: Any) -> None:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, str):
-        raise unsupported("a prompt that is not one text")
+        raise unsupported("a prompt that is not a single text")
     draft.body["prompt"] = value
 
 
 def _suffix(draft: Draft, name: str, value: Any) -> None:
-    """What follows the gap is part of a model's template, which ``raw`` would leave out."""
+    """Send the suffix, without ``raw``: the text after the gap needs the model's template."""
     draft.body[name] = value
     draft.body["raw"] = False
 
@@ -54,7 +54,7 @@ EMBEDDING = Table(
         **EVERYWHERE,
         "input": _input,
         "dimensions": kept,
-        "encoding_format": default("float", "base64"),  # both are made of the numbers that come back
+        "encoding_format": default("float", "base64"),  # both are converted from the numbers in the answer
     }
 )
 
@@ -66,10 +66,11 @@ def chat_body(document: Mapping[str, Any], model: str, settings: OllamaSettings,
         document: The request in the OpenAI schema.
         model: The model's name at the instance.
         settings: The provider's defaults.
-        stream: Whether the answer is to come as a stream.
+        stream: Whether the answer is streamed.
 
     Raises:
-        InvalidRequest: The request says what Ollama's API cannot express (code ``unsupported``), or is wrong.
+        InvalidRequest: The request needs something that Ollama's API does not support (code ``unsupported``), or is
+            not valid.
     """
     return _body(CHAT, document, model, settings, stream=stream)
 

@@ -1,4 +1,4 @@
-"""The table of a chat's fields, and the rules of those that Ollama says in its own way."""
+"""The table of a chat's fields, and the rules for those that Ollama expresses differently."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from localagent_provider_ollama.fields import GENERATION, Draft, Table, default, kept, unsupported, wrong
 from localagent_provider_ollama.messages import ollama_messages
 
-# What ``think`` says. "medium" is what models with efforts do when they are told to think and no more, and the models
-# that have none take only true and false: some versions of Ollama refuse a text for these.
+# Values of ``think``. "medium" is sent as true: models with efforts then think with medium effort, and models without
+# efforts accept only true and false (some versions of Ollama refuse a string for these).
 EFFORTS = {"none": False, "low": "low", "medium": True, "high": "high", "max": "max"}
 
 
@@ -22,16 +22,16 @@ def _tools(draft: Draft, _: str, value: Any) -> None:
         raise wrong("tools must be a list.")
     for number, tool in enumerate(value):
         if not isinstance(tool, Mapping) or tool.get("type") != "function":
-            raise unsupported(f"tools[{number}], which is no function")
+            raise unsupported(f"tools[{number}], which is not a function")
     draft.body["tools"] = value
 
 
 def _tool_choice(draft: Draft, _: str, value: Any) -> None:
-    """``none`` is said by naming no tools; a call cannot be demanded."""
+    """Send no tools for ``none``; a call cannot be required."""
     if value == "none":
         draft.body.pop("tools", None)
     elif value != "auto":
-        raise unsupported("that a tool must be called", 'Use tool_choice "auto" or "none".')
+        raise unsupported("a tool_choice that requires a call", 'Use tool_choice "auto" or "none".')
 
 
 def _response_format(draft: Draft, _: str, value: Any) -> None:
@@ -45,10 +45,10 @@ def _response_format(draft: Draft, _: str, value: Any) -> None:
 
 
 def _schema(described: Any) -> dict[str, Any]:
-    """Return the schema alone: Ollama always holds the answer to it, so ``strict`` says nothing more."""
+    """Return the schema alone: Ollama always enforces it, so ``strict`` adds nothing."""
     schema = described.get("schema") if isinstance(described, Mapping) else None
     if not isinstance(schema, dict):
-        raise wrong("response_format holds no json_schema.schema.")
+        raise wrong("response_format must contain json_schema.schema, an object.")
     return schema
 
 

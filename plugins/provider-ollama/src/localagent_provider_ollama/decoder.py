@@ -1,4 +1,4 @@
-"""Turns a streamed answer of Ollama's into chunks in the OpenAI schema."""
+"""Converts a streamed answer of Ollama to chunks in the OpenAI schema."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ LOADED = frozenset({"load", "unload"})
 class OllamaDecoder:
     """Decodes the lines of one streamed chat or completion; see ``localagent.Decoder``.
 
-    A stream ends well with a line that says ``done: true``. An answer that came in one piece is such a line.
+    A complete stream ends with a line that has ``done: true``. An answer that arrives in one piece is such a line.
 
     Args:
-        attempt: Whose answer it is.
-        max_line: Bytes that one line may have.
-        with_usage: End with a chunk that carries nothing but token counts.
-        chat: Whether the answer is a chat's; a text completion's otherwise.
+        attempt: The attempt that the stream answers.
+        max_line: The most bytes of one line.
+        with_usage: Whether to end with a chunk that contains only token counts.
+        chat: True for a chat, False for a text completion.
 
     Attributes:
-        done: Whether the last line has come.
-        usage: Tokens, once it has.
-        finish_reason: Why the answer ended, once it has.
-        facts: Where the time went, once it has: ``load_seconds``, ``prompt_seconds``, ``generation_seconds``.
+        done: Whether the last line has arrived.
+        usage: Token counts, after the last line.
+        finish_reason: Why the answer ended, after the last line.
+        facts: Where the time went, after the last line: ``load_seconds``, ``prompt_seconds``, ``generation_seconds``.
         rest: Chunks that preceded the error that ``feed`` raised.
     """
 
@@ -91,17 +91,17 @@ class OllamaDecoder:
         self.rest: list[Chunk] = []
 
     def feed(self, data: bytes) -> list[Chunk]:
-        """Return the chunks that these bytes complete; ``done`` is true once the last line came.
+        """Return the chunks that these bytes complete; ``done`` is true once the last line has arrived.
 
         Raises:
-            LocalAgentError: A line that says so, translated; or what is not the protocol. ``rest`` has the chunks
-                before.
+            LocalAgentError: A line contains an error, which is translated, or breaks the protocol. ``rest`` has the
+                earlier chunks.
         """
         chunks: list[Chunk] = []
         try:
             lines = self._lines.feed(data)
             if lines:
-                refuse_dense(lines[0])  # only the first can be larger than what came at once
+                refuse_dense(lines[0])  # only the first can be larger than the received data
             for line in lines:
                 if self.done:
                     break
@@ -112,14 +112,14 @@ class OllamaDecoder:
         return chunks
 
     def meaningful(self, chunk: Chunk) -> bool:
-        """Say yes: of a line without content no chunk is made."""
+        """Return True: a line without content does not become a chunk."""
         return True
 
     def end(self) -> list[Chunk]:
-        """Take note that the bytes have ended; a last line without its newline counts if it is whole.
+        """Handle the end of the bytes; a last line without a newline counts if it is complete.
 
         Raises:
-            StreamInterrupted: No line said ``done: true``.
+            StreamInterrupted: No line had ``done: true``.
         """
         chunks: list[Chunk] = []
         if not self.done:
@@ -139,12 +139,12 @@ class OllamaDecoder:
         try:
             self._read(line, chunks)
         except UpstreamProtocol:
-            if line.startswith(b"{"):  # it was to be a line, and was cut
+            if line.startswith(b"{"):  # a line that was cut
                 raise self._cut() from None
             raise
 
     def _read(self, line: bytes, chunks: list[Chunk]) -> None:
-        """Turn a line into chunks; most make one."""
+        """Convert a line to chunks; most lines become one."""
         try:
             answer = _decode(line)
         except UnicodeDecodeError:
@@ -197,7 +197,7 @@ class OllamaDecoder:
         return Choice(0, self.finish_reason, text="")
 
     def _role(self) -> str | None:
-        """Return what the first piece of a message says, and no other."""
+        """Return the role for the first piece of a message, None for all others."""
         return None if self._begun else "assistant"
 
     def _chunk(self, choice: Choice, text: str = "", spent: dict[str, float] | None = None) -> Chunk:

@@ -1,7 +1,7 @@
-"""The OpenAI schema, as Ollama's answers are written in it.
+"""The OpenAI schema, as used for Ollama's answers.
 
-``timings`` is a field of our own: the seconds that Ollama spent on loading the model, on the prompt and on the answer.
-It stands in a whole answer, and in the chunk of a stream that has the finish reason.
+``timings`` is a field of LocalAgent: the seconds that Ollama spent on loading the model, on the prompt and on the
+answer. It is in a complete answer, and in the chunk of a stream that has the finish reason.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class CalledFunction(msgspec.Struct, gc=False):
 
 
 class Call(msgspec.Struct, gc=False, omit_defaults=True):
-    """A tool call; ``index`` stands in streams only."""
+    """A tool call; ``index`` is used only in streams."""
 
     id: str
     type: str
@@ -42,7 +42,7 @@ class Delta(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class Message(msgspec.Struct, gc=False, omit_defaults=True):
-    """A whole message; ``content`` is always there."""
+    """A complete message; ``content`` is always present."""
 
     role: str
     content: str | None
@@ -58,7 +58,7 @@ class Logprobs(msgspec.Struct, gc=False):
 
 
 class Choice(msgspec.Struct, gc=False, omit_defaults=True):
-    """A choice of any kind of answer."""
+    """A choice in any kind of answer."""
 
     index: int
     finish_reason: str | None
@@ -69,7 +69,7 @@ class Choice(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class Tokens(msgspec.Struct, gc=False):
-    """What an answer cost."""
+    """The token counts of an answer."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -96,13 +96,13 @@ _NAMES = (
 
 
 def timings(counts: Counts) -> dict[str, float]:
-    """Return where the time went, in seconds; empty where Ollama did not say."""
+    """Return where the time went, in seconds; empty if Ollama did not report it."""
     spent = ((name, getattr(counts, duration)) for name, duration in _NAMES)
     return {name: duration / 1e9 for name, duration in spent if duration is not None}
 
 
 def usage(counts: Counts) -> Usage | None:
-    """Return what an answer cost; None where Ollama counted nothing. It leaves out counts of zero."""
+    """Return the token counts of an answer; None if Ollama reported none. Ollama leaves out counts of zero."""
     if counts.prompt_eval_count is None and counts.eval_count is None:
         return None
     prompt, completion = int(counts.prompt_eval_count or 0), int(counts.eval_count or 0)
@@ -110,39 +110,39 @@ def usage(counts: Counts) -> Usage | None:
 
 
 def tokens(cost: Usage | None) -> Tokens | None:
-    """Return the same as it is written in an answer."""
+    """Return token counts in the form used in an answer."""
     return Tokens(cost.prompt_tokens, cost.completion_tokens, cost.total_tokens) if cost is not None else None
 
 
 def finish_reason(answer: Answer, *, called: bool) -> str:
-    """Return why an answer ended: Ollama's ``stop`` and ``length`` mean the same, older versions say nothing.
+    """Return why an answer ended: Ollama's ``stop`` and ``length`` mean the same; older versions report no reason.
 
     Args:
         answer: The last line.
-        called: Whether there was a tool call, which Ollama does not count as a reason.
+        called: Whether there was a tool call, which Ollama does not report as a reason.
     """
     return "tool_calls" if called else answer.done_reason or "stop"
 
 
 def logprobs(answer: Answer) -> Logprobs | None:
-    """Return log probabilities, where there are any."""
+    """Return the log probabilities, or None."""
     return Logprobs(answer.logprobs) if answer.logprobs else None
 
 
 def call(native: ToolCall, call_id: str, number: int) -> Call:
-    """Return a tool call. One without an id gets one that follows from the call's.
+    """Return a tool call. If it has no id, one is derived from the call's id.
 
     Args:
-        native: As Ollama sent it.
+        native: The tool call as sent by Ollama.
         call_id: The id of the call that is answered.
-        number: Its place among the answer's tool calls.
+        number: Its index among the answer's tool calls.
     """
     function = CalledFunction(native.function.name, _arguments(native.function.arguments))
     return Call(native.id or f"call_{call_id}_{number}", "function", function)
 
 
 def _arguments(raw: msgspec.Raw) -> str:
-    """Return the JSON text of arguments, number for number as it came."""
+    """Return the JSON text of arguments, with all numbers exactly as received."""
     text = bytes(raw)
     if text.startswith(b'"'):
         given: Any = msgspec.json.decode(text)

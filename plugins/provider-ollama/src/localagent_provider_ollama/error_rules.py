@@ -1,4 +1,4 @@
-"""What Ollama means by its sentences: it names neither codes nor types."""
+"""Rules for Ollama's error messages: it sends neither codes nor types."""
 
 from __future__ import annotations
 

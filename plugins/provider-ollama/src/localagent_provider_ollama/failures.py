@@ -1,4 +1,4 @@
-"""How an answer of Ollama's can fail to be one."""
+"""The errors for invalid answers of Ollama."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _UNBILLED = msgspec.structs.replace(_DEFAULT, billed="no")
 
 
 def only_loaded(attempt: Attempt) -> EmptyResponse:
-    """Return the error for an answer that says no more than that the model was loaded, or put out of memory."""
-    return EmptyResponse("The answer holds no content.", provider=attempt.target.instance.provider,
+    """Return the error for an answer that only reports that the model was loaded or unloaded."""
+    return EmptyResponse("The answer contains no content.", provider=attempt.target.instance.provider,
                          target=str(attempt.target), phase="read", advice=_FAILURE)  # fmt: skip
 
 
 def not_the_protocol(what: str, attempt: Attempt, *, again: bool = False) -> UpstreamProtocol:
-    """Return the error for what is not Ollama's API.
+    """Return the error for an answer that does not follow Ollama's API.
 
     Args:
-        what: A sentence about it.
-        attempt: Whose answer it is.
-        again: Whether the same server may do better the next time: the answer was cut rather than wrong.
+        what: A sentence that describes the problem.
+        attempt: The attempt that got the answer.
+        again: Whether the same server may succeed the next time: the answer was cut short rather than wrong.
     """
     return UpstreamProtocol(what, target=str(attempt.target), phase="read", advice=_AGAIN if again else None)
 
 
 def broken(raw: bytes, attempt: Attempt, *, cut: bool = False) -> UpstreamProtocol:
-    """Return the error for bytes that are not the JSON that was asked for."""
+    """Return the error for bytes that are not the expected JSON."""
     start = raw.lstrip()
     if start.startswith(b"<"):
         return UpstreamProtocol("The server's answer is a web page.", target=str(attempt.target), phase="read",

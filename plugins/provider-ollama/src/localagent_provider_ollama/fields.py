@@ -1,15 +1,15 @@
-"""What becomes of each field of a request: one table for every operation, and the rules that it is made of.
+"""How each field of a request is sent: one table for every operation, and the rules in these tables.
 
-The rows of a table are applied in its order, so a later one wins where two say the same. A field that is null is not
-said. A field that stands in no row cannot be said to Ollama and is an error: nothing is dropped in silence.
+The rows of a table are applied in order, so the later one wins if two set the same value. A field that is null counts
+as absent. A field that is in no row is not supported by Ollama and is an error: no field is dropped silently.
 
 ============================  =========================================================================================
-rule                          what becomes of the field
+rule                          how the field is sent
 ============================  =========================================================================================
-``option("num_predict")``     one of Ollama's options, by that name
-``kept``                      a field of the same name
-``default(1)``                nothing while it has one of these values, which say what Ollama does anyway
-``dropped``                   nothing: it changes no answer (who asks, how it is stored, how it is delivered)
+``option("num_predict")``     as one of Ollama's options, with that name
+``kept``                      as a field of the same name
+``default(1)``                not at all; only these values are allowed, which match Ollama's behaviour
+``dropped``                   not at all: it does not affect the answer (user, storage, delivery)
 a function of its own         see ``chat_fields``
 ============================  =========================================================================================
 """
@@ -24,11 +24,11 @@ from localagent.http_answers import redact
 
 
 class Draft:
-    """A request to Ollama, as far as it is written.
+    """A request to Ollama that is being built.
 
     Args:
         model: The model's name at the instance.
-        options: Options that hold unless the request says otherwise.
+        options: Options that apply unless the request sets them.
 
     Attributes:
         body: The request's own fields.
@@ -67,7 +67,7 @@ class Table:
         """Write a document's fields into a draft.
 
         Raises:
-            InvalidRequest: One of them cannot be said to Ollama (code ``unsupported``), or is wrong.
+            InvalidRequest: A field is not supported by Ollama (code ``unsupported``), or is not valid.
         """
         said = [name for name, value in document.items() if value is not None]
         for name in said:
@@ -78,19 +78,19 @@ class Table:
 
 
 def unsupported(what: str, hint: str | None = None) -> InvalidRequest:
-    """Return the error for what Ollama's API cannot express; another provider may be able to."""
+    """Return the error for a request that Ollama's API does not support; another provider may support it."""
     return InvalidRequest(
-        f"Ollama's API cannot say {what}.", hint=hint, code="unsupported", advice=Advice(next=True, sent=False)
+        f"Ollama's API does not support {what}.", hint=hint, code="unsupported", advice=Advice(next=True, sent=False)
     )
 
 
 def wrong(what: str) -> InvalidRequest:
-    """Return the error for a field that is wrong wherever it is sent."""
+    """Return the error for a field that no provider would accept."""
     return InvalidRequest(what, advice=Advice(sent=False))
 
 
 def option(name: str) -> Rule:
-    """Make the rule for a field that is an option of Ollama's, by another name perhaps."""
+    """Return the rule for a field that is one of Ollama's options, possibly with another name."""
 
     def rule(draft: Draft, _: str, value: Any) -> None:
         draft.options[name] = value
@@ -99,7 +99,7 @@ def option(name: str) -> Rule:
 
 
 def default(*values: Any) -> Rule:
-    """Make the rule for a field of which Ollama can say only these values, because they are what it does anyway."""
+    """Return the rule for a field that Ollama's API lacks: only the values that match its behaviour are accepted."""
 
     def rule(_: Draft, name: str, value: Any) -> None:
         if value not in values:
@@ -109,29 +109,29 @@ def default(*values: Any) -> Rule:
 
 
 def kept(draft: Draft, name: str, value: Any) -> None:
-    """Send the field as it is."""
+    """Send the field unchanged."""
     draft.body[name] = value
 
 
 def dropped(_draft: Draft, _name: str, _value: Any) -> None:
-    """Leave the field out: no answer depends on it."""
+    """Drop the field: it does not affect the answer."""
 
 
 def options(draft: Draft, _: str, value: Any) -> None:
-    """Take over options by Ollama's own names."""
+    """Copy options with Ollama's own names."""
     if not isinstance(value, dict):
         raise wrong("options must be an object.")
     draft.options.update(value)
 
 
 def stop(draft: Draft, _: str, value: Any) -> None:
-    """Ollama takes stop sequences as a list only."""
+    """Send stop sequences as a list: Ollama accepts nothing else."""
     draft.options["stop"] = [value] if isinstance(value, str) else value
 
 
-# What chats, completions and embeddings have in common.
+# Fields that chats, completions and embeddings have in common.
 EVERYWHERE: Rules = {
-    "model": dropped,  # the target's own name is sent
+    "model": dropped,  # the target's name for it is sent instead
     "options": options,
     "num_ctx": option("num_ctx"),
     "keep_alive": kept,
@@ -141,7 +141,7 @@ EVERYWHERE: Rules = {
     "safety_identifier": dropped,
 }
 
-# What chats and completions have in common.
+# Fields that chats and completions have in common.
 GENERATION: Rules = {
     **EVERYWHERE,
     "max_tokens": option("num_predict"),
@@ -164,8 +164,8 @@ GENERATION: Rules = {
     "shift": kept,
     "n": default(1),
     "logit_bias": default({}),
-    "stream": dropped,  # the operation says it
-    "stream_options": dropped,  # Ollama always counts; the decoder hands on what was asked for
+    "stream": dropped,  # the operation decides
+    "stream_options": dropped,  # Ollama always counts; the decoder sends usage if it was requested
     "store": dropped,
     "service_tier": dropped,
     "prediction": dropped,

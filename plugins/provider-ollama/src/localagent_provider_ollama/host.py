@@ -14,14 +14,14 @@ _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def host_url(value: str) -> str:
-    """Return the address that a value of ``OLLAMA_HOST`` means, read as Ollama reads it.
+    """Return the address for a value of ``OLLAMA_HOST``, read as Ollama reads it.
 
     Any part may be missing: ``host``, ``:port``, ``host:port``, ``scheme://host``, each with or without a path. With a
-    scheme the port is 80 or 443, without one 11434. A port that is not a number from 0 to 65535 counts as missing
-    (``envconfig.Host`` in Ollama's sources).
+    scheme the default port is 80 or 443, without one 11434. A port that is not a number from 0 to 65535 counts as
+    missing (``envconfig.Host`` in Ollama's sources).
 
     Args:
-        value: The value; blanks and quotes around it are dropped.
+        value: The value; blanks and quotes around it are removed.
     """
     text = value.strip().strip("\"'").strip()
     scheme, separator, rest = text.partition("://")
@@ -36,7 +36,7 @@ def host_url(value: str) -> str:
 
 
 def _bracketed(rest: str) -> str:
-    """Return a bare IPv6 address in brackets, all else as it is."""
+    """Return a bare IPv6 address in brackets, anything else unchanged."""
     host, slash, path = rest.partition("/")
     return f"[{host}]{slash}{path}" if host.count(":") > 1 and not host.startswith("[") else rest
 

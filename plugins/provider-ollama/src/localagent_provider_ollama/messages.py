@@ -1,15 +1,15 @@
-"""The messages of a conversation, from the OpenAI schema to Ollama's.
+"""Converts the messages of a conversation from the OpenAI schema to Ollama's.
 
 =====================  ================================================================================================
 in the OpenAI schema   at Ollama
 =====================  ================================================================================================
-``role``               the same; ``developer`` is ``system``
-``content``            text; parts of text are joined by line ends, images go to ``images``
-``image_url``          base64 of a ``data:`` address; Ollama fetches nothing
-``tool_calls``         the same, ``arguments`` an object instead of JSON text
-``tool_call_id``       the same, and ``tool_name``: the name of the function that was called by it
-``name``               ``tool_name`` of a tool's message; others cannot have one
-``reasoning_content``  ``thinking``; ``reasoning`` too
+``role``               the same; ``developer`` becomes ``system``
+``content``            text; text parts are joined with newlines, images go to ``images``
+``image_url``          base64 data of a ``data:`` address; Ollama does not fetch addresses
+``tool_calls``         the same, with ``arguments`` as an object instead of JSON text
+``tool_call_id``       the same, and ``tool_name``: the name of the function of that call
+``name``               ``tool_name`` of a tool's message; other messages cannot have one
+``reasoning_content``  ``thinking``; so is ``reasoning``
 =====================  ================================================================================================
 
 Other fields that are not empty are an error.
@@ -30,13 +30,14 @@ _KNOWN = frozenset({"role", "content", "tool_calls", "tool_call_id", "name", "re
 
 
 def ollama_messages(messages: Any) -> list[dict[str, Any]]:
-    """Return a conversation as Ollama takes it.
+    """Return a conversation in Ollama's format.
 
     Args:
         messages: The ``messages`` of a chat.
 
     Raises:
-        InvalidRequest: A message says what Ollama's API cannot express (code ``unsupported``), or is wrong.
+        InvalidRequest: A message needs something that Ollama's API does not support (code ``unsupported``), or is not
+            valid.
     """
     if not isinstance(messages, list):
         raise wrong("messages must be a list.")
@@ -67,7 +68,7 @@ def _message(message: Any, where: str, called: dict[str, str]) -> dict[str, Any]
 
 
 def _of_tool(message: Mapping[str, Any], called: Mapping[str, str]) -> dict[str, str]:
-    """Return which call a tool's message answers."""
+    """Return the id and the function of the call that a tool's message answers."""
     ident = message.get("tool_call_id")
     name = message.get("name") or called.get(str(ident))
     return {key: value for key, value in (("tool_name", name), ("tool_call_id", ident)) if value}
@@ -77,7 +78,7 @@ def _content(content: Any, where: str) -> dict[str, Any]:
     if content is None or isinstance(content, str):
         return {"content": content or ""}
     if not isinstance(content, list):
-        raise wrong(f"{where}.content is neither text nor a list of parts.")
+        raise wrong(f"{where}.content must be text or a list of parts.")
     texts: list[str] = []
     images: list[str] = []
     for number, part in enumerate(content):
@@ -95,7 +96,7 @@ def _part(part: Any, where: str, texts: list[str], images: list[str]) -> None:
     elif kind == "image_url":
         images.append(_image(part.get("image_url"), where))
     elif kind == "text" or not isinstance(kind, str):
-        raise wrong(f"{where} is no part of a message.")
+        raise wrong(f"{where} is not a valid part of a message.")
     else:
         raise unsupported(f"{where}, which is neither text nor an image")
 
@@ -103,7 +104,7 @@ def _part(part: Any, where: str, texts: list[str], images: list[str]) -> None:
 def _image(image: Any, where: str) -> str:
     address = image.get("url") if isinstance(image, Mapping) else image
     if not isinstance(address, str):
-        raise wrong(f"{where} holds no address of an image.")
+        raise wrong(f"{where} must contain the address of an image.")
     head, comma, data = address.partition(",")
     if head[:5].lower() != "data:":
         raise unsupported(f"the remote image of {where}", "Send the image itself, as a data: address.")
@@ -120,10 +121,10 @@ def _tool_calls(calls: Any, where: str, called: dict[str, str]) -> list[dict[str
 
 def _tool_call(call: Any, where: str, called: dict[str, str]) -> dict[str, Any]:
     if isinstance(call, Mapping) and call.get("type", "function") != "function":
-        raise unsupported(f"{where}, which calls no function")
+        raise unsupported(f"{where}, which is not a function call")
     function = call.get("function") if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-        raise wrong(f"{where} names no function.")
+        raise wrong(f"{where} must name a function.")
     said: dict[str, Any] = {"function": {"name": function["name"], "arguments": _arguments(function, where)}}
     if isinstance(call.get("id"), str) and call["id"]:
         said["id"] = call["id"]
@@ -132,11 +133,11 @@ def _tool_call(call: Any, where: str, called: dict[str, str]) -> dict[str, Any]:
 
 
 def _arguments(function: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return a call's arguments as an object; no text at all means none."""
+    """Return a call's arguments as an object; empty text means no arguments."""
     given = function.get("arguments")
     try:
         arguments = msgspec.json.decode(given) if isinstance(given, str) and given.strip() else given or {}
-    except (msgspec.MsgspecError, ValueError, RecursionError):  # no JSON; nested too deep
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # not JSON, or nested too deep
         arguments = None
     if not isinstance(arguments, dict):
         raise wrong(f"{where}.function.arguments must be a JSON object.")

@@ -1,6 +1,6 @@
-"""Ollama's answers as they come over the wire, read with one typed decode each.
+"""Ollama's answers in its own format, each read with one typed decode.
 
-Only what the pipeline needs is looked at. What has another type than Ollama documents is an error of the protocol.
+Only the fields that the pipeline needs are read. A field with another type than Ollama documents is a protocol error.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ NO_ARGUMENTS = msgspec.Raw(b"{}")
 
 
 class Function(msgspec.Struct, gc=False):
-    """The function of a tool call; ``arguments`` is a JSON object, in some proxies its text."""
+    """The function of a tool call; ``arguments`` is a JSON object, or its text from some proxies."""
 
     name: str
     arguments: msgspec.Raw = NO_ARGUMENTS
 
 
 class ToolCall(msgspec.Struct, gc=False):
-    """A tool call, always whole."""
+    """A tool call, always complete."""
 
     function: Function
     id: str | None = None
@@ -44,7 +44,7 @@ class Alternative(msgspec.Struct, gc=False):
 
 
 class Logprob(msgspec.Struct, gc=False):
-    """The token that was chosen, and what else could have been; the OpenAI schema has the same shape."""
+    """The token that was chosen, and the alternatives; the OpenAI schema has the same shape."""
 
     token: str
     logprob: float
@@ -53,7 +53,7 @@ class Logprob(msgspec.Struct, gc=False):
 
 
 class Counts(msgspec.Struct, gc=False):
-    """What an answer cost; durations in nanoseconds. Any may be missing."""
+    """Token counts and durations (in nanoseconds) of an answer. Any may be missing."""
 
     load_duration: float | None = None
     prompt_eval_count: float | None = None
@@ -63,7 +63,7 @@ class Counts(msgspec.Struct, gc=False):
 
 
 class Answer(Counts, gc=False):
-    """An answer of ``/api/chat`` or ``/api/generate``, or one line of it when it is streamed."""
+    """An answer of ``/api/chat`` or ``/api/generate``, or one line of a streamed one."""
 
     message: Message | None = None
     response: str | None = None
@@ -75,7 +75,7 @@ class Answer(Counts, gc=False):
 
 
 class Embeddings(Counts, gc=False):
-    """An answer of ``/api/embed``; a vector stays the text that it came as."""
+    """An answer of ``/api/embed``; vectors are kept as raw JSON text."""
 
     embeddings: list[msgspec.Raw] | None = None
     model: str | None = None
@@ -96,12 +96,12 @@ class Tag(msgspec.Struct):
 
 
 class Tags(msgspec.Struct):
-    """The answer of ``/api/tags`` or ``/api/ps``; its rows are read one by one: a damaged one hides no other."""
+    """The answer of ``/api/tags`` or ``/api/ps``; rows are read one by one, so a damaged one hides no other."""
 
     models: list[Any] | None = None
 
     def readable(self) -> list[Tag]:
-        """Return the models that have a name and are what Ollama documents."""
+        """Return the models that have a name and the documented types."""
         return [tag for tag in map(_tag, self.models or ()) if tag is not None]
 
 

@@ -13,17 +13,17 @@ from localagent_provider_ollama.host import DEFAULT_URL, VARIABLE, host_url
 from localagent_provider_ollama.settings import OllamaSettings
 
 POOL = PoolProfile(limit=10, keepalive=60.0)
-"""A server answers a few requests at a time and lets the others wait; it closes no idle connection by itself."""
+"""A server answers a few requests at a time and queues the others; it does not close idle connections by itself."""
 
 
 class OllamaPlugin(Plugin):
-    """Brings the provider type ``ollama``."""
+    """Provides the provider type ``ollama``."""
 
     name = "provider-ollama"
 
     @hookimpl
     def provide(self) -> Sequence[ProviderType]:
-        """Name the type."""
+        """Return the provider type."""
         return [
             ProviderType(
                 name="ollama",
@@ -37,17 +37,17 @@ class OllamaPlugin(Plugin):
 
 
 def make(setup: ProviderSetup) -> Provider:
-    """Make a provider: an instance for every address with every key."""
+    """Create a provider with an instance for every combination of an address and a key."""
     from localagent_provider_ollama.provider import OllamaProvider
 
     return OllamaProvider(setup, *setup.instances(DEFAULT_URL))
 
 
 def from_environment(environment: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """Return the settings of a provider for the server that ``OLLAMA_HOST`` names; no port is tried without it.
+    """Return the settings of a provider for the server in ``OLLAMA_HOST``; without it no address is tried.
 
     Raises:
-        SettingsError: It names no address.
+        SettingsError: The value is not an address.
     """
     value = environment.get(VARIABLE, "").strip()
     if not value:

@@ -1,4 +1,4 @@
-"""The provider of instances of Ollama."""
+"""The provider for Ollama's instances."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from localagent import Attempt, Decoder, HttpAnswer, ProviderSetup, Transport
 
 T = TypeVar("T")
-DETAIL_SECONDS = 1.0  # for the details of one model; those that hang must not hide the list
-DETAILS_SECONDS = 2.0  # for all details of one listing
+DETAIL_SECONDS = 1.0  # timeout for the details of one model; a model that hangs must not block the list
+DETAILS_SECONDS = 2.0  # timeout for all details of one listing
 
-MOST_SHOWN = 1000  # models whose details are remembered
+MOST_SHOWN = 1000  # the most models whose details are kept in memory
 
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json, application/x-ndjson"}
 
 
 @attrs.frozen
 class _Line:
-    """How an instance is asked about itself."""
+    """The means to ask an instance about itself."""
 
     instance: Instance
     transport: Transport
@@ -45,12 +45,12 @@ class _Line:
 
 
 class OllamaProvider:
-    """A provider of instances of Ollama.
+    """A provider for Ollama's instances.
 
     Args:
-        setup: What the core gives.
-        instances: The instances at the start.
-        headers: Headers of each instance, its key among them.
+        setup: The setup from the core.
+        instances: The instances at startup.
+        headers: Headers for each instance, including its key.
     """
 
     default_model: str | None = None
@@ -67,10 +67,10 @@ class OllamaProvider:
         self._late: set[tuple[str, str]] = set()
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing."""
 
     async def aclose(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""
 
     async def chat(self, attempt: Attempt, transport: Transport) -> ChatResponse:
         """Send a chat and return the complete answer."""
@@ -91,7 +91,7 @@ class OllamaProvider:
         return embed_response(raw, attempt, asked=len(body["input"]), checked=checked)
 
     async def stream(self, attempt: Attempt, transport: Transport) -> tuple[HttpAnswer, Decoder]:
-        """Send a chat or completion to be streamed."""
+        """Send a chat or completion and return its stream."""
         request = attempt.request
         chat = attempt.call.operation == "chat"
         make, path = (chat_body, "/api/chat") if chat else (completion_body, "/api/generate")
@@ -108,7 +108,7 @@ class OllamaProvider:
     async def list_models(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> Sequence[ModelInfo]:
         """Ask an instance for its models, for those that are loaded, and for the details of those not seen before.
 
-        What it cannot say about one model, or of what is loaded, is left out: only the list itself must come.
+        Only the list itself is required: missing details or a missing list of loaded models are not an error.
         """
         line = _Line(instance, transport, phases)
         tags = [tag for tag in (await self._ask(line, "/api/tags", Tags)).readable() if _is_named(tag)]
@@ -128,11 +128,11 @@ class OllamaProvider:
         ]
 
     async def check(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> None:
-        """Ask for Ollama's version, which touches no model."""
+        """Ask for Ollama's version, which does not load a model."""
         await self._ask(_Line(instance, transport, phases), "/api/version", Version)
 
     async def _learn(self, line: _Line, tags: Sequence[Tag], until: float) -> None:
-        """Ask for the details of models not seen before; those that failed to come the last time are asked for last."""
+        """Ask for the details of models not seen before; those that failed the last time come last."""
         new = {_key(tag): tag for tag in tags[:MOST_SHOWN] if _key(tag) not in self._shown}
         if len(self._shown) + len(new) > MOST_SHOWN:
             self._shown.clear()
@@ -145,14 +145,14 @@ class OllamaProvider:
                 self._shown[key] = shown
 
     async def _details(self, line: _Line, tag: Tag) -> Shown:
-        """Return a model's details; a model whose details the instance refuses to give has none."""
+        """Return a model's details; empty ones if the instance refuses to send them."""
         try:
             return essence(await self._ask(line, "/api/show", Shown, {"model": name_of(tag)}))
         except RequestRejected:
             return Shown()
 
     async def _tried(self, question: Awaitable[T], until: float) -> T | None:
-        """Return an answer; None where the instance fails to give it, or takes too long."""
+        """Return an answer; None if the instance fails to send it, or takes too long."""
         try:
             async with asyncio.timeout(min(DETAIL_SECONDS, until - self._setup.core.clock())):
                 return await question
@@ -167,23 +167,23 @@ class OllamaProvider:
         answer = await line.transport.send(method, instance.url + path, self._headers_of(instance), body, line.phases)
         if not _accepts(answer):
             raise await self._setup.refusal(answer, instance.id)
-        raw = await read_up_to(answer, self._setup.common.size_limits.models, f"What the server says at {path}")
+        raw = await read_up_to(answer, self._setup.common.size_limits.models, f"The server's answer at {path}")
         try:
             return msgspec.json.decode(raw, type=kind)
         except BROKEN_JSON:
-            raise UpstreamProtocol(f"What the server says at {path} cannot be read.", target=instance.id) from None
+            raise UpstreamProtocol(f"The server's answer at {path} is not valid.", target=instance.id) from None
 
     async def _whole(
         self, attempt: Attempt, transport: Transport, path: str, body: Mapping[str, Any], *, numbers: bool = False
     ) -> tuple[bytes, bool]:
-        """Return the whole body of an answer, and whether it was looked through: a large one was."""
+        """Return the complete body of an answer, and whether it was checked; large bodies are."""
         answer = await self._post(attempt, transport, path, body)
         attempt.phases.enter("read")
         raw = await answer.read()
         return raw, len(raw) > LARGE and await looked_through(raw, numbers=numbers)
 
     async def _post(self, attempt: Attempt, transport: Transport, path: str, body: Mapping[str, Any]) -> HttpAnswer:
-        """Send a request and return the answer if its status says that it is one; the model is loaded then."""
+        """Send a request and return the answer if its status is a success; the model is loaded then."""
         target, phases, warmth = attempt.target, attempt.phases, self._warmth
         encoded = Request(dict(body)).encode()
         phases.cold = not warmth.knows(target, body)
@@ -200,7 +200,7 @@ class OllamaProvider:
         return answer
 
     def _unlearn(self, attempt: Attempt) -> None:
-        """Have the instance's models listed again if they were said to hold this one."""
+        """List the instance's models again if the last list contained this one."""
         known = attempt.state.models
         if known is not None and same_model(attempt.target.model, known):
             self._setup.core.spawn(self._list_again(attempt.target.instance), "list models again")

@@ -1,4 +1,4 @@
-"""Which models are known to be in the memory of which instance, so no caller has to wait for them to be loaded."""
+"""Keeps track of which models are loaded at which instance, to choose the timeout of a request."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ KNOWN_AT_MOST = 2_000
 
 
 class Warmth:
-    """The models that this process saw answer, and until when they stay loaded.
+    """The models that this process has seen answer, and until when they stay loaded.
 
-    It may be wrong both ways: others may have had the model loaded, and Ollama makes room when memory runs out. A
-    wrong guess only picks the other clock.
+    It may be wrong both ways: other clients may have loaded the model, and Ollama unloads models when memory runs
+    out. A wrong guess only selects the other timeout.
 
     Args:
         clock: Returns the time in seconds.
@@ -30,15 +30,15 @@ class Warmth:
         self._known: dict[tuple[Instance, str], tuple[float, tuple[Any, ...]]] = {}
 
     def knows(self, target: Target, body: Mapping[str, Any]) -> bool:
-        """Say whether the model is loaded, in the way that a request asks for."""
+        """Return whether the model is loaded with the parameters that a request asks for."""
         known = self._known.get((target.instance, target.model))
         return known is not None and self._clock() < known[0] and known[1] == _loading(body)
 
     def answered(self, target: Target, body: Mapping[str, Any]) -> None:
-        """Note that the model answers a request now."""
+        """Record that the model answers a request now."""
         try:
             seconds = keep_alive_seconds(body.get("keep_alive", DEFAULT_KEEP_ALIVE))
-        except ValueError:  # Ollama read it otherwise
+        except ValueError:  # Ollama accepted it in another format
             seconds = DEFAULT_KEEP_ALIVE
         if len(self._known) >= KNOWN_AT_MOST:
             self._known.clear()
