@@ -25,12 +25,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Kind(enum.Enum):
     """How the answers of a hook's steps become one."""
 
-    PIPE = "each step receives what the last returned; None means unchanged"
-    FIRST = "the first result that is not None; later steps are not asked"
+    PIPE = "each step gets the result of the one before; None means unchanged"
+    FIRST = "the first result that is not None counts; later steps are not asked"
     GATE = "the steps are asked until one refuses"
     NOTIFY = "all steps are called; their results are ignored"
-    CHAIN = "objects, one per consumer, in order: each feeds the next"
-    COLLECT = "the list of all results, made once"
+    CHAIN = "one object per consumer and step; each passes its output to the next"
+    COLLECT = "all results are collected in a list, once"
 
 
 class OnRaise(enum.Enum):
