@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["PROCESSES_VARIABLE", "Runtime"]
 
 PROCESSES_VARIABLE = "LOCALAGENT_PROCESSES"
-"""The variable by which a front of several processes tells each of them how many there are."""
+"""The variable in which a server of several processes gives each of them their number."""
 
 
 class Runtime:

@@ -28,7 +28,7 @@ def place_of(error: BaseException) -> str:
 def raised_at(error: BaseException) -> str:
     """Return an exception's type and the place that raised it, such as ``ValueError at worker.py:97 in keep``.
 
-    Its message is left out: nobody knows what is in it.
+    Its message is left out, because it may contain anything.
     """
     trace = _innermost(error)
     place = "" if trace is None else f" at {place_of(error)} in {trace.tb_frame.f_code.co_name}"
@@ -43,7 +43,7 @@ def _innermost(error: BaseException) -> TracebackType | None:
 
 
 def report_failure(log: logging.Logger) -> Callable[[asyncio.Future[Any]], None]:
-    """Return a callback for tasks that nobody awaits: it logs what ended one that should not have failed.
+    """Return a callback for tasks that are not awaited: it logs the error that ended one.
 
     Args:
         log: Where to.

@@ -94,7 +94,7 @@ class AnswerStream:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What plugins tell of the call (``PublicFact``); from the end on, figures of the server too."""
+        """Public facts of plugins about the call (``PublicFact``); at the end also figures of the server."""
         return {**self._run.call.public_facts, **self._run.facts}
 
     @property

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class RetryBudget:
-    """Retries earn their right from traffic: ``ratio`` of the calls of the last ``window``, and a floor beside it.
+    """Allows retries in proportion to traffic: ``ratio`` of the calls of the last ``window``, plus a floor.
 
     The shape is Finagle's RetryBudget (deposits that expire, and a minimum for programs with little traffic).
 

@@ -33,7 +33,7 @@ async def answer(engine: CallEngine, call: Call) -> Response:
     engine.calls.add(call)
     try:
         response = await _answer(engine, call)
-    except BaseException as error:  # a defect in any code is typed, too, and leaves nothing behind
+    except BaseException as error:  # a defect in any code becomes a typed error, too, and leaks nothing
         failure = failure_of(error, timer)
         finish(engine, call, failure, cancelled=failure is None)
         if failure is None or failure is error:

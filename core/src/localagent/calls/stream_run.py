@@ -41,7 +41,7 @@ class StreamRun:
         finish_reason: Why the first choice ended.
         facts: Further figures that the server reported, such as ``load_seconds``.
         model: The model that answers, as ``provider/name``; empty before the first content.
-        open: Whether something would be left behind if nobody reads on.
+        open: Whether something is open that would leak if nobody reads on.
     """
 
     __slots__ = ("_engine", "_error", "_source", "_started", "_steps", "_text", "call", "facts", "finish_reason",
@@ -88,7 +88,7 @@ class StreamRun:
         timer.aside = self._break
         try:
             await self._start()
-        except BaseException as error:  # a defect in any code is typed, too, and leaves nothing behind
+        except BaseException as error:  # a defect in any code becomes a typed error, too, and leaks nothing
             failure = self._failure_of(error)
             self._end(failure, cancelled=failure is None)
             if failure is None or failure is error:
@@ -160,7 +160,7 @@ class StreamRun:
             timer.leave()
 
     def abandon(self) -> None:
-        """End the run because nobody reads on; the connection is closed. Idempotent, callable from any callback."""
+        """End the run of an abandoned stream and close its connection. Idempotent; may be called from any callback."""
         if self.open:
             self._end(None, cancelled=True)
 

@@ -86,7 +86,7 @@ class Upstream:
     async def pull(self) -> Pulled:
         """Wait for the next bytes; what a server did is an error that is returned.
 
-        What else may be raised here, ``failure_of`` translates: by a clock that runs out, a decoder, a transport.
+        What else may be raised here, ``failure_of`` translates: by an expired timeout, a decoder, a transport.
         """
         answer, attempt = self._answer, self._attempt
         assert answer is not None

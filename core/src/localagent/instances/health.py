@@ -1,6 +1,6 @@
 """The health of instances: passive signs from traffic, and checks in the background that cost nothing.
 
-A success is as good a sign as a check, so instances that answer are not checked beside their work.
+A success counts like a check, so instances that answer are not checked in addition.
 Only instances that were used are checked, so that a client that asks one question opens no other connection. A check
 asks what the provider offers for free (a model list, a health page), never a model.
 """
@@ -56,9 +56,9 @@ class Health:
             self._handle = None
 
     def order(self, targets: tuple[Target, ...]) -> tuple[Target, ...]:
-        """Return targets with those behind the others whose instance is known as unhealthy; else in their order.
+        """Return the targets in their order, those with an unhealthy instance last.
 
-        Where nothing is checked, only a request can tell that an instance is well again: after as long as would
+        Where nothing is checked, only a request can show that an instance is healthy again: after as long as would
         lie between two checks, it has its own place again.
         """
         checked, now = self._settings, self._services.clock()

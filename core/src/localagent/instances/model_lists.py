@@ -35,7 +35,7 @@ class ModelLists:
     Args:
         services: The services of the event loop.
         settings: The settings, for the models that they name.
-        pipeline: The plugins' steps: catalogues, and those that hear what an instance lists.
+        pipeline: The plugins' steps: catalogues, and those that observe what an instance lists.
         registry: The configured providers, and the instances that are there.
         asking: Asks instances.
     """
@@ -101,9 +101,9 @@ class ModelLists:
         return await self.refresh(instance, timeout)
 
     async def refresh(self, instance: Instance, timeout: float = SECONDS) -> Sequence[ModelInfo]:
-        """Ask the instance itself; every ``models_listed`` step hears the answer.
+        """Ask the instance itself; every ``models_listed`` step gets the answer.
 
-        A caller who asks while an answer is on its way shares it. A question that nobody waits for any more is dropped.
+        A caller who asks while an answer is on its way shares it. A question without waiting callers is dropped.
 
         Args:
             instance: The instance.
@@ -130,7 +130,7 @@ class ModelLists:
         return question.answer()
 
     async def _ask(self, instance: Instance) -> Sequence[ModelInfo]:
-        """Ask an instance, note what it has, and let the ``models_listed`` steps hear it."""
+        """Ask an instance, note what it has, and pass it to the ``models_listed`` steps."""
         models = await self._asking.ask(instance, SECONDS, _list)
         state = self._instances.find(instance)
         if state is None:
@@ -140,7 +140,7 @@ class ModelLists:
         return models
 
     def _forget(self, instance: Instance, question: _Question, task: object = None) -> None:
-        """Let nobody wait for a question any more; another one about the instance stays."""
+        """Close a question to further callers; another one about the instance stays."""
         if self._questions.get(instance) is question:
             del self._questions[instance]
 

@@ -21,7 +21,7 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 SHARED_VARIABLE = "LOCALAGENT_SHARED"
-"""The variable by which a front of several processes tells each of them what runs once for all: a JSON object."""
+"""The variable in which a server of several processes gives each of them what runs once for all: a JSON object."""
 
 
 def provider_types(pipeline: Pipeline) -> dict[str, tuple[ProviderType, str]]:

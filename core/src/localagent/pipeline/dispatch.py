@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 async def pipe(steps: Sequence[Step], timer: Timer, subject: Any, value: T) -> T:
-    """PIPE: each step receives what the last returned."""
+    """PIPE: each step gets the result of the one before."""
     for step in steps:
         result = await ask(step, timer, subject, value) if step.awaits else ask_now(step, subject, value)
         if result is not None:
@@ -72,7 +72,7 @@ def _skip(step: Step, error: LocalAgentError) -> None:
 
 
 async def notify_all(steps: Sequence[Step], timer: Timer, *arguments: Any) -> None:
-    """NOTIFY: all hear it, whatever one of them does."""
+    """NOTIFY: call all steps, whatever one of them does."""
     for step in steps:
         try:
             await ask(step, timer, *arguments)
@@ -81,7 +81,7 @@ async def notify_all(steps: Sequence[Step], timer: Timer, *arguments: Any) -> No
 
 
 def notify(steps: Sequence[Step], *arguments: Any) -> None:
-    """NOTIFY of a synchronous hook: all hear it, whatever one of them does."""
+    """NOTIFY of a synchronous hook: call all steps, whatever one of them does."""
     for step in steps:
         try:
             step.call(*arguments)

@@ -23,7 +23,7 @@ def failure_of(error: BaseException, timer: Timer, who: str = "LocalAgent") -> L
         who: Whose code an exception that has no type of ours came from.
 
     Returns:
-        The error; None when somebody else cancelled the run or the process is about to end: raise ``error`` again.
+        The error; None when other code cancelled the run or the process is about to end: raise ``error`` again.
     """
     if isinstance(error, LocalAgentError):
         return error

@@ -1,4 +1,4 @@
-"""The order of a hook's steps: a stable topological sort that can say why each step stands where it stands.
+"""The order of a hook's steps: a stable topological sort that gives the reason for each place.
 
 Three sources decide, the stronger first: ``must`` constraints of implementations, the order in the settings, and
 ``before``/``after`` of implementations. What they leave open the name decides, so that the order in which plugins
@@ -21,7 +21,7 @@ EVERY = "*"
 
 
 def role_of(name: str) -> str:
-    """Return the role of a plugin: what stands before the first hyphen of its name."""
+    """Return the role of a plugin: the part of its name before the first hyphen."""
     return name.partition("-")[0]
 
 
@@ -52,7 +52,7 @@ def order_steps(marks: Mapping[str, HookImpl], settled: Sequence[str], hook: str
 
 
 def _declared(marks: Mapping[str, HookImpl], *, must: bool) -> Iterable[tuple[str, str, str]]:
-    """Yield what steps want: which one stands before which, and the reason."""
+    """Yield the constraints of steps: which one runs before which, and the reason."""
     names = sorted(marks)
     word = "must stand" if must else "stands"
     for name in names:

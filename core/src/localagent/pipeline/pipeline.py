@@ -193,7 +193,7 @@ class Pipeline:
     def _error(self, name: str, reason: str) -> PluginError:
         return PluginError(
             f"Plugin {self.reports[name]} does not fit: {reason}.",
-            hint=f"Upgrade it, or leave it out: see localagent plugins, or tell the author of {name}.",
+            hint=f"Upgrade it, or leave it out (see: localagent plugins), or report it to the author of {name}.",
         )
 
 

@@ -29,7 +29,7 @@ class Step:
         spec: The hook.
         awaits: Whether ``call`` returns an awaitable.
         limit: Seconds that it may take, when it awaits.
-        why: Why it stands where it stands.
+        why: The reason for its place.
         failures: Counts failures of NOTIFY and skipped steps, by plugin and hook; ``doctor`` shows them.
         operations: The operations for which it is asked.
     """

@@ -24,7 +24,7 @@ class Models(Protocol):
 
 
 class Core(Protocol):
-    """What the core offers to plugins. ``localagent_testing.FakeCore`` stands in for it in tests."""
+    """What the core offers to plugins. ``localagent_testing.FakeCore`` replaces it in tests."""
 
     @property
     def instances(self) -> Instances:
@@ -69,7 +69,7 @@ class Core(Protocol):
         """
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run work beside the path of a request; tracked, bounded, and awaited when the pipeline closes."""
+        """Run work in the background. It is tracked and bounded, and awaited when the pipeline closes."""
 
     def state(self, instance: Instance) -> InstanceState:
         """Return the core's counts and health of an instance."""

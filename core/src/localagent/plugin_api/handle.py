@@ -162,7 +162,7 @@ class Handle:
         return self._owner.connect_settings(instance)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run work beside the path of a request."""
+        """Run work in the background."""
         task = self._owner.services.background.spawn(work, name)
         if task is not None:
             self._spawned.add(task)

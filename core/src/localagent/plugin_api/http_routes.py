@@ -29,8 +29,8 @@ class HttpRequest:
         body: The body as it was sent.
         peer: The address of the client; empty when unknown.
         id: Unique id, in logs, errors and answers.
-        params: What the route's ``{name}`` stands for.
-        local_page: Whether a web page of some program on this machine asks, which nobody has named in the settings.
+        params: The values of the route's ``{name}``.
+        local_page: Whether it comes from a web page of a program on this machine that the settings do not name.
     """
 
     method: str
@@ -51,7 +51,7 @@ class HttpResponse(msgspec.Struct, frozen=True):
     Attributes:
         status: The status.
         body: The body.
-        headers: Headers beside the content's type and length.
+        headers: Headers in addition to the content's type and length.
         content_type: The body's media type.
     """
 

@@ -1,7 +1,7 @@
 """How to get what is not there: the nearest right name of a plugin or provider type, and what to type to install it.
 
-Only distributions of this repository are ever named. A name that somebody mistyped is never part of such a command: on
-the index it may be a stranger's. The names stand in ``distributions.txt``, because the core itself knows no plugin.
+Only distributions of this repository are named. A mistyped name is never part of such a command: on
+the index it may belong to somebody else. The names are in ``distributions.txt``, because the core knows no plugin.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def is_checkout() -> bool:
 
 
 def _is_workspace(direct_url: str) -> bool:
-    """Say whether this is the origin (PEP 610) of an editable package that stands in a workspace."""
+    """Say whether this is the origin (PEP 610) of an editable package in a workspace."""
     import json
     from urllib.parse import unquote, urlsplit
 

@@ -1,7 +1,7 @@
 """The two decorators of the plugin system: ``hook`` makes a specification, ``hookimpl`` an implementation.
 
 pluggy keeps the registry and checks names and signatures. Everything else that a hook needs (its kind, whether it may
-await, what a raise means, how long a step may take) stands in the ``HookSpec`` that ``hook`` hangs on the function:
+await, what a raise means, how long a step may take) is in the ``HookSpec`` that ``hook`` attaches to the function:
 dispatcher, reference page and tests all read that one object.
 """
 
@@ -98,9 +98,9 @@ class HookImpl:
     """What an implementation says about itself.
 
     Attributes:
-        before: Plugins or roles before which this step must stand; names that are not active are ignored, ``*`` means
+        before: Plugins or roles before which this step runs; names that are not active are ignored, ``*`` means
             all others.
-        after: Plugins or roles behind which it must stand.
+        after: Plugins or roles after which it runs.
         must: True when settings may not override ``before`` and ``after``.
         operations: The operations for which it is active; None means all that the hook knows.
         of: The plugin that brings the hook's specification, for hooks that are not the core's own.

@@ -120,7 +120,7 @@ _EXPECTED = "expected a subclass of localagent.Plugin, a function that returns o
 
 
 def plugin_class(source: object, subject: str, hint: str | None = None) -> type[Plugin]:
-    """Return the class of the plugin that a source stands for.
+    """Return the class of the plugin that a source gives.
 
     Args:
         source: A class, a factory or an object.

@@ -56,7 +56,7 @@ class ProviderSetup:
         Args:
             default_url: The address where the settings name none.
             extra_headers: Headers of the type's own settings.
-            scheme: What stands before the key in ``Authorization``.
+            scheme: The word before the key in ``Authorization``.
 
         Returns:
             The instances, and the headers of each, its key among them.
@@ -93,13 +93,13 @@ class ProviderSetup:
         return {**found} or {1: None}
 
     def fingerprint(self, headers: Mapping[str, str], *more: object) -> str:
-        """Return a hash of what decides an instance's answers beside its type and address, for ``Instance``.
+        """Return a hash of everything else that decides an instance's answers, for ``Instance``.
 
         What is remembered of an instance is of no use for one with another fingerprint. No key can be derived from it.
 
         Args:
             headers: The headers of its requests, its key among them.
-            more: What else counts, beside the settings of the type; told apart by ``repr``.
+            more: Further values that count, in addition to the settings of the type; compared by ``repr``.
         """
         from hashlib import sha256
 
@@ -127,7 +127,7 @@ class Provider(Protocol):
 
     Attributes:
         instances: Its instances at the start; more may come through ``core.instances.add``.
-        default_model: The model that answers when nobody names one; None when it has none.
+        default_model: The model that answers when a request names none; None if there is no such model.
     """
 
     instances: Sequence[Instance]

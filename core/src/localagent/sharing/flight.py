@@ -1,9 +1,9 @@
 """Flights: the work that identical calls share.
 
-A flight is a detached task with a call of its own, which runs the attempts. Its waiters wait beside it. A waiter that
-leaves does not touch the others; when the last one leaves, the flight ends. Its deadline is the latest of its waiters'.
-A failure reaches all waiters, each as an error of its own, and no waiter tries again for the others. Calls for whole
-answers and for streams have separate flights; a stream's is in ``stream_flight``.
+A flight is a detached task with a call of its own, which runs the attempts. Its waiters wait in their own tasks. A
+waiter that leaves does not touch the others; when the last one leaves, the flight ends. Its deadline is the latest of
+its waiters'. A failure reaches all waiters, each as an error of its own, and no waiter tries again for the others.
+Calls for whole answers and for streams have separate flights; a stream's is in ``stream_flight``.
 
 Exactly one waiter of a flight is not ``coalesced``: the first to hear of its end, else the last to leave. Its metric
 carries the flight's attempts.
@@ -80,7 +80,7 @@ class Flights:
         return flight  # type: ignore[return-value]  # the kind is part of the key
 
     def forget(self, flight: Flight) -> None:
-        """Let nobody join a flight any more; another one under its key stays."""
+        """Close a flight to further calls; another flight under its key stays."""
         if self._open.get(flight.key) is flight:
             del self._open[flight.key]
 
@@ -140,7 +140,7 @@ class Flight:
 
     @staticmethod
     def variant(call: Call) -> Hashable:
-        """Return what else two calls must have in common, beside their keys, to share this kind of flight."""
+        """Return what else two calls must have in common, in addition to their keys, to share this kind of flight."""
         return None
 
     def takes(self, call: Call) -> bool:
@@ -179,7 +179,7 @@ class Flight:
         await future
 
     async def aclose(self) -> None:
-        """Return when the flight is over, if nobody waits for it any more."""
+        """Return when the flight is over, unless calls still wait for it."""
         if not self._waiters and not self.over and self._task is not None:
             await asyncio.wait([self._task])
 
@@ -188,7 +188,7 @@ class Flight:
         raise NotImplementedError
 
     async def _failed(self, error: BaseException) -> LocalAgentError | None:
-        """Clean up behind work that raised; return the typed error of it as ``guard`` makes it."""
+        """Clean up after work that raised; return the typed error of it as ``guard`` makes it."""
         return failure_of(error, self.call.timer)
 
     def _wake(self) -> None:
@@ -230,7 +230,7 @@ class Flight:
         self._wake()
 
     def _abandon(self) -> None:
-        """End the work because nobody waits for it; if its time is up, its own timer does that."""
+        """End the work, because no call waits for it; if its time is up, its own timer does that."""
         self._forget()
         if self.call.timer.left > SOON and self._task is not None:
             self._task.cancel()
@@ -245,7 +245,7 @@ class Flight:
         self._release()
 
     def _release(self) -> None:
-        """Break the cycle of the flight's call and its attempts, once nobody can ask for them any more."""
+        """Break the cycle of the flight's call and its attempts, once they are no longer needed."""
         if self._task is not None and self._task.done() and not self._waiters:
             self.call.attempts.clear()
 

@@ -106,7 +106,7 @@ class StreamFlight(Flight):
         self._wake()
 
     async def _until_read(self) -> None:
-        """Wait for the fastest reader; the server's clocks stand still, the deadline does not."""
+        """Wait for the fastest reader. The timeouts of the server are paused, the deadline is not."""
         self.call.timer.deadline_only()
         self._room = self._services.loop.create_future()
         try:
@@ -178,7 +178,7 @@ class FlightReader:
         return self._read()
 
     def idle(self) -> None:
-        """Do nothing: the flight has the server's clocks."""
+        """Do nothing: the timeouts of the server belong to the flight."""
 
     def entry(self) -> None:
         """Return nothing to store: the flight does that."""
