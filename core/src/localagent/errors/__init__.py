@@ -12,7 +12,7 @@
     │   ├── ContentFiltered        refused by a content policy
     │   ├── ModelNotFound          the target does not have the model
     │   ├── NotAllowed             a local rule forbids it for this principal
-    │   └── Unauthenticated        a client of the gateway sent no key, or a wrong one
+    │   └── Unauthenticated        a client of an HTTP server sent no key, or a wrong one
     ├── UpstreamError              the model server refused, failed, or could not be reached
     │   ├── UpstreamAuth           the key is wrong (401)
     │   ├── PermissionDenied       the key lacks the permission (403)
@@ -98,7 +98,7 @@ class NotAllowed(RequestRejected, status=403, code="not_allowed", advice=Advice(
 
 
 class Unauthenticated(RequestRejected, status=401, code="invalid_api_key", advice=Advice(breaker="alive", sent=False)):
-    """A client of the gateway sent no key, or a wrong one."""
+    """A client of an HTTP server sent no key, or a wrong one."""
 
 
 class UpstreamError(LocalAgentError, status=502, code="upstream_error"):

@@ -54,7 +54,7 @@ class LocalAgentError(Exception):
             shown. The core removes it if it repeats the request.
 
     Attributes:
-        status: The HTTP status with which the gateway reports the error.
+        status: The HTTP status with which an HTTP server reports the error.
         request_id: The id of the call; None before the core has set it.
         attempts: Attempts that the call had sent.
         receipt: What each step decided, when the call asked for it; None otherwise.

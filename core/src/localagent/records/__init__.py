@@ -1,6 +1,6 @@
 """The records that plugins, providers, transports and the core exchange.
 
-The common ones are in ``localagent``. Those for caches, transports and the gateway are here.
+The common ones are in ``localagent``. Those for caches, transports and HTTP servers are here.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Principal:
 
 
 class PublicFact(str):
-    """A fact that may leave the process: users find it in the answer's ``facts``, clients of the gateway in a header.
+    """A fact that may leave the process: users find it in the answer's ``facts``, clients of a server in a header.
 
     Args:
         value: Any value whose text has 1 to 256 visible ASCII characters and no spaces.

@@ -1,8 +1,8 @@
 """Answers, whole and streamed: the bytes that a server sent, and frozen views that decode only what is needed.
 
 A chat answer gets one typed decode (error, usage, finish reasons, text). Everything else stays in ``raw``: caches and
-the gateway forward it, and ``document`` decodes it on demand. A stream consists of chunks; providers bring decoders for
-it, and plugins bring steps.
+HTTP servers forward it, and ``document`` decodes it on demand. A stream consists of chunks; providers bring decoders
+for it, and plugins bring steps.
 """
 
 from __future__ import annotations
@@ -198,8 +198,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
         embedding_size: Numbers in an embedding; None when unknown.
 
     Example:
-        >>> ModelInfo("llama3.2:3b", provider="ollama").name
-        'ollama/llama3.2:3b'
+        >>> ModelInfo("gpt-5-mini", provider="openai").name
+        'openai/gpt-5-mini'
 
     Since: 0.1.
     """

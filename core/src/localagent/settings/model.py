@@ -116,7 +116,7 @@ class Settings:
     Example:
         ::
 
-            settings = Settings.from_mapping({"default_model": "ollama/llama3.2:3b", "timeout": "2 min"})
+            settings = Settings.from_mapping({"default_model": "openai/gpt-5-mini", "timeout": "2 min"})
 
     Since: 0.1.
     """
