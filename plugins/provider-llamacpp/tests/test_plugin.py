@@ -87,7 +87,7 @@ async def test_another_model_is_not_found(model: Path) -> None:
 
 
 async def test_a_process_that_died_serves_again(model: Path) -> None:
-    """After a kill the instance comes back with another port and key, and the client need not know."""
+    """After a kill the instance comes back with another port and key, and the client does not notice."""
     async with client(model=str(model)) as made:
         await made.chat("Hello.", max_tokens=2)
         (server,) = await servers_of(made)

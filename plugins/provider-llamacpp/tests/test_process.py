@@ -184,7 +184,7 @@ def test_a_module_in_the_current_folder_is_not_taken_for_ours(
 
 
 def test_a_child_that_dies_before_it_reports_gives_an_empty_report(tiny: ModelServerSettings) -> None:
-    """Anyone who waits for the report is not left waiting."""
+    """A caller that waits for the report is not left waiting."""
 
     async def kill() -> tuple[Any, bool]:
         async with ModelProcess(tiny_order(tiny)) as process:

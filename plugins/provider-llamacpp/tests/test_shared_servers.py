@@ -84,7 +84,7 @@ async def asked(made: Client) -> str | None:
 
 
 async def test_a_model_that_cannot_be_loaded_is_the_same_error(tmp_path: Path) -> None:
-    """Every caller gets what the process that runs the servers got."""
+    """A client gets the same error as the process that runs the servers."""
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"not a model")
     async with shared(broken, tmp_path), client(broken, tmp_path) as made:
@@ -94,13 +94,13 @@ async def test_a_model_that_cannot_be_loaded_is_the_same_error(tmp_path: Path) -
 
 
 async def test_the_owner_s_end_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
-    """When anyone who runs the servers leaves, requests fail and say so."""
+    """When the process that runs the servers ends, requests fail with that reason."""
     async with client(tiny_model, tmp_path) as made:
         async with shared(tiny_model, tmp_path):
             await ask(made)
         with pytest.raises(LocalAgentError):
             await ask(made)
-        with pytest.raises(LocalAgentError, match="has left"):
+        with pytest.raises(LocalAgentError, match="has ended"):
             await ask(made)
 
 

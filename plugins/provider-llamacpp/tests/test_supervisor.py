@@ -283,7 +283,7 @@ def test_delays_grow_and_start_over_when_the_server_was_well_for_a_while(tiny: M
 
 
 def test_a_server_that_dies_three_times_before_it_is_ready_is_given_up(tiny: ModelServerSettings) -> None:
-    """Anyone who waits gets the reason, each an error of their own; nothing runs any more."""
+    """Each waiting caller gets the reason as its own error; nothing runs any more."""
 
     async def die() -> None:
         def kill(_: str) -> None:
@@ -304,7 +304,7 @@ def test_a_server_that_dies_three_times_before_it_is_ready_is_given_up(tiny: Mod
 
 
 def test_a_server_that_was_given_up_is_tried_again_when_it_is_asked_for(tiny: ModelServerSettings) -> None:
-    """Not at once: until the delay is over, no matter who asks gets the last error. Then it is tried once."""
+    """Not at once: until the delay is over, callers get the last error. Then it is tried once."""
     now = [0.0]
     deadly = [True]
 
@@ -402,7 +402,7 @@ def test_a_listener_that_raises_does_not_stop_the_server(
     [
         ("dist:is-not-there-at-all/x.gguf", "is not installed"),
         (__file__, "is not in the GGUF format"),
-        ("/no/such/model.gguf", "There is no model file"),
+        ("/no/such/model.gguf", "does not exist"),
     ],
 )
 def test_a_model_that_cannot_be_found_is_an_error_before_any_process(spec: str, sentence: str) -> None:
@@ -446,7 +446,7 @@ def test_a_wrong_parameter_is_a_matter_of_the_settings(tiny: ModelServerSettings
 @pytest.mark.parametrize("name", ["port", "api_keys", "model.path"])
 def test_what_the_supervisor_decides_cannot_be_set(name: str) -> None:
     """A server on another port or with another key could not be found or trusted."""
-    with pytest.raises(ValueError, match=f"'{name}' is decided by LocalAgent"):
+    with pytest.raises(ValueError, match=f"'{name}' is set by LocalAgent"):
         ModelServerSettings(extra={name: 1})
 
 

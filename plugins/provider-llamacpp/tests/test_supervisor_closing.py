@@ -1,4 +1,4 @@
-"""A model server is closed, at any moment and from anywhere, and no part of it is left."""
+"""A model server is closed, at any moment and from anywhere, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_another_loop_may_wait_for_the_server_and_close_it(tiny: ModelServerSett
 
 
 def test_a_server_whose_loop_has_stopped_can_still_be_closed(tiny: ModelServerSettings) -> None:
-    """No part of that loop can be awaited any more; the process is ended anyway."""
+    """Nothing on that loop can be awaited any more; the process is ended anyway."""
     server = ModelServer(tiny)
     with asyncio.Runner() as stopped:
         endpoint = stopped.run(server.ready())

@@ -1,1 +1,1 @@
-"""Run GGUF models on this machine with llama.cpp. The child process imports this package too, so it imports nothing."""
+"""Runs GGUF models on this machine with llama.cpp. The child also imports this package, so it imports nothing."""

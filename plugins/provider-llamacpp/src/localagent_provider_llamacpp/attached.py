@@ -1,4 +1,4 @@
-"""A model server that another process runs; ``shared_servers`` has the other side, and the lines that are exchanged."""
+"""A model server that another process runs; ``shared_servers`` describes the other side and the protocol."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ _log = logging.getLogger(__name__)
 
 
 class AttachedServer:
-    """Knows where the server answers; nothing is asked before the first request. What ``ModelServer`` is elsewhere.
+    """Learns the server's endpoint from the process that runs it; the counterpart of ``ModelServer``.
+
+    It connects to that process on the first request.
 
     Args:
         address: Path of the socket.
-        number: Which of the servers.
-        on_change: Called with the new endpoint when the server became ready, with None when it no longer is.
+        number: Index of the server.
+        on_change: Called with the new endpoint when the server becomes ready, with None when it no longer is.
     """
 
     def __init__(self, address: str, number: int, on_change: Callable[[Endpoint | None], object]) -> None:
@@ -38,7 +40,7 @@ class AttachedServer:
 
     @property
     def state(self) -> Literal["new", "starting", "ready", "failed", "closed"]:
-        """What is known of the server."""
+        """The last known state of the server."""
         if self._closed:
             return "closed"
         if self._endpoint is not None:
@@ -49,14 +51,14 @@ class AttachedServer:
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """Where the server answers; None while it is not ready, or nobody asked yet."""
+        """The server's endpoint; None while it is not ready, or before the first request."""
         return self._endpoint
 
     async def ready(self) -> Endpoint:
-        """Wait until the server is well, however long that takes; it is started if nobody has.
+        """Wait until the server is healthy, without a timeout; it is started if it is not running.
 
         Raises:
-            LocalAgentError: It cannot be started, or the process that runs it has left.
+            LocalAgentError: It cannot be started, or the process that runs it has ended.
         """
         if self._closed:
             raise Draining("The model server is closed.")
@@ -68,10 +70,10 @@ class AttachedServer:
         try:
             return await asyncio.shield(self._coming)
         except LocalAgentError as error:
-            raise copy.copy(error) from None  # an error that is raised gathers a traceback: one for each caller
+            raise copy.copy(error) from None  # each caller raises its own copy, because raising adds a traceback
 
     async def aclose(self) -> None:
-        """Ask no longer; idempotent."""
+        """Disconnect; idempotent."""
         self._closed = True
         self._endpoint = None
         if self._hearing is not None:
@@ -79,8 +81,8 @@ class AttachedServer:
             await asyncio.wait([self._hearing])
 
     async def _hear(self) -> None:
-        """Take in what the other side says, until one of both leaves."""
-        failure: LocalAgentError = UpstreamServerError("The process that runs the model servers has left.")
+        """Receive reports from the other side until either side disconnects."""
+        failure: LocalAgentError = UpstreamServerError("The process that runs the model servers has ended.")
         try:
             with contextlib.suppress(OSError):
                 reader, writer = await asyncio.open_unix_connection(self._address)
@@ -115,7 +117,7 @@ class AttachedServer:
             self._change(None)
         if not self._coming.done():
             self._coming.set_exception(failure)
-            self._coming.exception()  # waiting tasks get it; it is fine if there are none
+            self._coming.exception()  # marks the exception as retrieved: it is not a defect if no caller waits
 
 
 def _error(reported: Mapping[str, Any]) -> LocalAgentError:

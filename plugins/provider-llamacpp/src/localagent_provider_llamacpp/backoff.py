@@ -1,4 +1,4 @@
-"""How long to wait before a model server that died is started again."""
+"""The delay before a model server that died is restarted."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import attrs
 
 @attrs.frozen
 class Backoff:
-    """Exponential delays with jitter; pure arithmetic, so that it is tested without waiting.
+    """Exponential delays with jitter; pure arithmetic, so it can be tested without waiting.
 
     Attributes:
         first: Seconds before the first restart.
-        factor: By how much each further delay is longer.
+        factor: The factor by which each delay exceeds the previous one.
         cap: The longest delay in seconds.
-        settled: Seconds that a server must have been healthy for its next death to count as the first again.
+        settled: Seconds that a server must have been healthy so that its next death counts as the first again.
     """
 
     first: float = 0.5
@@ -24,10 +24,10 @@ class Backoff:
     def delay(self, failures: int, chance: float) -> float:
         """Return the seconds to wait.
 
-        Half of the delay is certain and half is random, so that servers that died together do not start together.
+        Half of the delay is fixed and half is random, so that servers that died together do not restart together.
 
         Args:
-            failures: Deaths in a row, at least 1.
+            failures: Number of consecutive deaths, at least 1.
             chance: A random number from 0 to 1.
         """
         exponent = min(failures - 1, 64)  # far above any cap, far below what overflows

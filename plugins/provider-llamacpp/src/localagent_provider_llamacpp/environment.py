@@ -1,11 +1,11 @@
-"""Which environment variables a model server gets: what a process and llama.cpp need, and nobody's keys."""
+"""Selects the environment variables of a model server: those that a process and llama.cpp need, and no keys."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 
-# A process at all; where its files, its temporary files and its caches are; how it finds libraries.
+# For any process: where its files, temporary files and caches are, and how it finds libraries.
 NAMES = frozenset(
     """
     PATH HOME USER LOGNAME LANG LANGUAGE TZ TMPDIR TMP TEMP XDG_CACHE_HOME XDG_RUNTIME_DIR VIRTUAL_ENV
@@ -17,14 +17,14 @@ NAMES = frozenset(
     PROCESSOR_ARCHITECTURE PROCESSOR_IDENTIFIER
     """.split()
 )
-# llama.cpp, and what it computes with.
+# For llama.cpp, and the libraries it computes with.
 FAMILIES = tuple(
     """
     LC_ GGML_ LLAMA_ CUDA_ HIP_ ROCR_ ROCM_ HSA_ AMD_ VK_ SYCL_ ONEAPI_ ZE_ ZES_ MUSA_ ASCEND_ OMP_ KMP_ GOMP_ MKL_
     OPENBLAS_ BLIS_ MALLOC_
     """.split()
 )
-# A name of such a family may still be a key: LLAMA_API_KEY is one.
+# A name with such a prefix may still be a key, such as LLAMA_API_KEY.
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUTH")
 
 
@@ -33,7 +33,7 @@ def for_child(environment: Mapping[str, str], also: Iterable[str] = ()) -> dict[
 
     Args:
         environment: The variables of its owner.
-        also: Names of further ones, which the settings name.
+        also: Names of further variables, from the settings.
     """
     named = frozenset(also)
     return {name: value for name, value in environment.items() if name in named or _is_needed(name.upper())}

@@ -1,4 +1,4 @@
-"""What llama.cpp's server means by its own types and sentences."""
+"""Rules for the error types and messages of llama.cpp's server."""
 
 from __future__ import annotations
 

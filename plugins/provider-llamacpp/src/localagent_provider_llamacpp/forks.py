@@ -1,6 +1,6 @@
-"""Forked copies of this process: they neither keep a model server alive nor end it.
+"""Makes sure that forked copies of this process neither keep a model server alive nor end it.
 
-Only ``os.fork`` and what builds on it are seen; a fork by foreign C code is not.
+It covers ``os.fork`` and everything built on it, but not a fork by foreign C code.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from localagent.timing import after_fork
 
 
 class Owned(Protocol):
-    """What belongs to the process that made it."""
+    """An object that belongs to the process that created it."""
 
     def let_go(self) -> None:
-        """Forget, in a forked copy of the owner, what is the owner's."""
+        """Release the owner's resources in a forked copy of the owner."""
 
 
 _owned: weakref.WeakSet[Owned] = weakref.WeakSet()
 
 
 def let_go_in_copies(one: Owned) -> None:
-    """Have an object let go in every forked copy of this process."""
+    """Call an object's ``let_go`` in every forked copy of this process."""
     _owned.add(one)
 
 

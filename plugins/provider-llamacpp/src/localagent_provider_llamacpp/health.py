@@ -1,4 +1,4 @@
-"""Asks a model server on this machine whether it is well; one GET, no client library."""
+"""Checks the health of a model server on this machine with one GET, without a client library."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from localagent.supervision import Liveness
 
 
 async def is_healthy(port: int, *, timeout: float = 2.0) -> bool:
-    """Whether llama.cpp's ``/health`` answers 200 on a port of the loopback interface.
+    """Return whether llama.cpp's ``/health`` answers 200 on a port of the loopback interface.
 
     Args:
-        port: Where the server listens.
-        timeout: Seconds after which no answer counts as no.
+        port: The port of the server.
+        timeout: Seconds after which a missing answer counts as unhealthy.
     """
     try:
         async with asyncio.timeout(timeout):
             return b" 200 " in await _status_line(port)
-    except OSError:  # refused, reset, or the time-out
+    except OSError:  # refused, reset, or timed out
         return False
 
 
 async def silence(port: int, liveness: Liveness) -> None:
-    """Return when a server has not answered for so long that it counts as gone: it was stopped, or hangs.
+    """Return once a server has not answered for so long that it counts as gone: it was stopped, or hangs.
 
     Args:
-        port: Where the server listens.
-        liveness: Says when that is.
+        port: The port of the server.
+        liveness: Decides when the server counts as gone.
     """
     pause = liveness.every
     while not liveness.gone:

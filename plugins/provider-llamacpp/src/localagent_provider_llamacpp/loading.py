@@ -1,4 +1,4 @@
-"""From an order to an endpoint, and to its end: waits until a child is well, later until it is gone, and says why."""
+"""Waits until a child is healthy and returns its endpoint; later waits until it is gone and reports why."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from localagent_provider_llamacpp.process import ModelProcess
 from localagent_provider_llamacpp.settings import ModelServerSettings
 
 PROGRESS_EVERY = 0.25  # seconds between two reports of progress
-HEALTH_EVERY = 0.05  # seconds between two questions whether a loaded server is well
+HEALTH_EVERY = 0.05  # seconds between two health checks of a loaded server
 
 
 @attrs.frozen
 class Endpoint:
-    """Where a ready model server answers; a restarted one has another port, key and process.
+    """The endpoint of a ready model server; after a restart its port, key and process differ.
 
     Attributes:
         url: Base address, without a path.
-        key: What it wants as bearer token.
-        model: The name that the model answers under.
-        pid: The process that serves it.
-        load_seconds: How long it took from the start of the process until it was well.
+        key: The bearer token that it requires.
+        model: The model's name in requests and answers.
+        pid: The id of the process that serves it.
+        load_seconds: Seconds from the start of the process until it was healthy.
     """
 
     url: str
@@ -41,12 +41,12 @@ class Endpoint:
 
     @property
     def port(self) -> int:
-        """The port of the loopback interface."""
+        """The port on the loopback interface."""
         return int(self.url.rpartition(":")[2])
 
 
 def order(settings: ModelServerSettings, model: Path, key: Secret) -> Mapping[str, Any]:
-    """Return what the child must know to load a model; ``child.load`` reads it."""
+    """Return the order for a child to load a model; ``child.load`` reads it."""
     return {
         "model": str(model),
         "name": model.stem,
@@ -67,10 +67,10 @@ class Loading:
     Attributes:
         process: The child.
         model: The model's name, for messages.
-        key: The key that the child was given.
+        key: The child's key.
         timeout: Seconds that loading may take.
-        clock: Monotonic seconds.
-        notify: Receives short texts about the progress.
+        clock: Returns monotonic seconds.
+        notify: Receives short progress messages.
     """
 
     process: ModelProcess
@@ -81,20 +81,20 @@ class Loading:
     notify: Callable[[str], object]
 
     async def endpoint(self) -> Endpoint:
-        """Return where the server answers, as soon as it is well.
+        """Return the server's endpoint as soon as it is healthy.
 
         Raises:
-            SettingsError: llama.cpp does not know a parameter, or not this value of it.
+            SettingsError: llama.cpp does not have a parameter, or does not accept its value.
             StartError: llama.cpp refused the model.
             UpstreamServerError: The child died.
-            UpstreamTimeout: It took too long.
+            UpstreamTimeout: Loading took too long.
         """
         began = self.clock()
         try:
             async with asyncio.timeout(self.timeout):
                 report = await self._report(began)
                 if "port" not in report or not await self._becomes_healthy(report["port"]):
-                    await self.process.wait()  # its last words and its exit status are part of the error
+                    await self.process.wait()  # its last log lines and its exit status are part of the error
                     raise self._refusal(report) if "error" in report else death(self.process, self.model)
         except TimeoutError:
             raise UpstreamTimeout(f"{self.model} was not loaded within {self.timeout:g} s.", phase="load") from None
@@ -118,10 +118,12 @@ class Loading:
             return SettingsError(f"{error}.", hint="Correct the setting extra.")
         message = f"llama.cpp could not load {self.model}: {self.process.log.cause() or error}."
         hint = install("localagent-provider-llamacpp", options="--upgrade --upgrade-strategy eager")
-        return StartError(message, hint=f"Check that the file is whole, or that llama.cpp knows its model. {hint}")
+        return StartError(
+            message, hint=f"Check that the file is complete and that llama.cpp supports the model. {hint}"
+        )
 
     async def _becomes_healthy(self, port: int) -> bool:
-        """Wait until the server is well; return False when its process ended instead."""
+        """Wait until the server is healthy; return False if its process ended instead."""
         while not await is_healthy(port):
             if self.process.gone:
                 return False
@@ -130,14 +132,14 @@ class Loading:
 
 
 def death(process: ModelProcess, model: str) -> UpstreamServerError:
-    """Return the error that says how a child ended."""
+    """Return the error that describes how a child ended."""
     cause = process.log.cause()
     message = f"The model server of {model} ended with {process.ending()}{': ' + cause if cause else ''}."
     return UpstreamServerError(message)
 
 
 async def until_gone(process: ModelProcess, endpoint: Endpoint, liveness: Liveness) -> UpstreamServerError:
-    """Wait until a process has ended, or does not answer any more; return the error that says so."""
+    """Wait until a process has ended or no longer answers; return the error that describes it."""
     ended = asyncio.create_task(process.wait(), name=f"wait for the end of {endpoint.model}")
     silent = asyncio.create_task(silence(endpoint.port, liveness), name=f"ask {endpoint.model} how it is")
     try:

@@ -1,8 +1,8 @@
-"""The last lines of llama.cpp's log, without anybody's prompt.
+"""The last lines of llama.cpp's log, without prompts.
 
-llama.cpp quotes requests in its log: a body that is not JSON, a grammar that does not parse. So the log is kept whole
-only while the model loads, when nobody can have asked anything yet. Afterwards only lines are kept that llama.cpp
-writes when it gives up: the place in its source and the condition that failed.
+llama.cpp quotes requests in its log: a body that is not JSON, a grammar that does not parse. So the log is kept in full
+only while the model loads, when there were no requests yet. Afterwards only the lines that llama.cpp writes when it
+aborts are kept: the place in its source and the condition that failed.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ class LogTail:
         self._loading = True
 
     def add(self, raw: bytes) -> None:
-        """Take one line of the log; keep it if it is safe to show."""
+        """Process one line of the log; keep it if it is safe to show."""
         line = _STAMP.sub("", raw.decode(errors="replace").rstrip())[:KEPT_CHARACTERS]
         if line and (self._loading or _GIVES_UP.fullmatch(line)):
             self._lines.append(line)
 
     def loaded(self) -> None:
-        """From now on requests may be quoted in the log."""
+        """Note that from now on the log may quote requests."""
         self._loading = False
 
     def lines(self) -> tuple[str, ...]:
-        """Return what was kept, oldest first."""
+        """Return the kept lines, oldest first."""
         return tuple(self._lines)
 
     def cause(self) -> str | None:
-        """Return the line that says best why loading failed, or why the server gave up."""
+        """Return the line that best explains why loading failed or the server aborted; None if there is none."""
         for line in self._lines:
             if named := _CAUSE.search(line):
                 return named[1]

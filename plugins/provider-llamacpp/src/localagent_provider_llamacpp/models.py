@@ -1,4 +1,4 @@
-"""Where a model's file is: from the text in the settings to the path of a GGUF file.
+"""Finds a model's file: from the text in the settings to the path of a GGUF file.
 
 A model is named in one of three ways::
 
@@ -6,7 +6,7 @@ A model is named in one of three ways::
     dist:DISTRIBUTION/FILE                a file inside an installed Python distribution, which is never imported
     hf:ORGANISATION/REPOSITORY/FILE       a file on the Hugging Face Hub, kept in its cache (needs the extra ``hf``)
 
-Whatever is wrong with it is said here, before any process is started.
+All errors in the name are reported here, before any process is started.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ DEFAULT_MODEL = f"dist:{MODEL}/SmolLM2-135M-Instruct.Q4_1.gguf"
 FROM_DISTRIBUTION = "dist:"
 FROM_HUB = "hf:"
 
-# Magic, version, count of tensors, count of key-value pairs, as ggml's docs/gguf.md lays them out since version 2.
+# Magic, version, number of tensors, number of key-value pairs, in the layout of ggml's docs/gguf.md since version 2.
 HEADER = struct.Struct("<4sIQQ")
 KNOWN_VERSIONS = (2, 3)
 
 
 def is_remote(spec: str) -> bool:
-    """Whether finding the model may need the network, and so may take minutes."""
+    """Return whether finding the model may need the network, and so may take minutes."""
     return spec.startswith(FROM_HUB)
 
 
@@ -42,10 +42,10 @@ def find_model(spec: str) -> Path:
         spec: A path, ``dist:DISTRIBUTION/FILE`` or ``hf:ORGANISATION/REPOSITORY/FILE``.
 
     Returns:
-        An existing file that begins like a GGUF file.
+        The path of an existing file that begins like a GGUF file.
 
     Raises:
-        SettingsError: There is no such model, or the file is not one; with what to do about it.
+        SettingsError: The model does not exist, or the file is not valid; the hint says what to do.
     """
     path = _on_hub(spec) if is_remote(spec) else _local(spec)
     check_gguf(path)
@@ -53,9 +53,9 @@ def find_model(spec: str) -> Path:
 
 
 def file_mark(spec: str) -> tuple[str, int, int] | None:
-    """Return what tells a model's file from another: path, size, and when it was written (nanoseconds).
+    """Return values that identify a model's file: path, size, and modification time (nanoseconds).
 
-    None for one that is not here, or that only the network could find.
+    None if the file is not on this machine, or only the network could find it.
     """
     if is_remote(spec):
         return None
@@ -73,29 +73,31 @@ def _local(spec: str) -> Path:
     try:
         return Path(spec).expanduser().absolute()
     except RuntimeError:  # "~", and the home folder is not known
-        raise SettingsError(f"The home folder of the model {spec} is not known.", hint="Write a full path.") from None
+        raise SettingsError(f"The home folder in the model path {spec} is unknown.", hint="Use a full path.") from None
 
 
 def check_gguf(path: Path) -> None:
-    """Make sure that a file is there and begins like a GGUF file.
+    """Check that a file exists and begins like a GGUF file.
 
     Args:
         path: The file.
 
     Raises:
-        SettingsError: It is missing, no regular file, unreadable, empty, cut off, or of another format.
+        SettingsError: The file is missing, not a regular file, unreadable, empty, truncated, or in another format.
     """
     if not path.exists():
-        raise SettingsError(f"There is no model file {path}.", hint="Correct the setting model.")
+        raise SettingsError(f"The model file {path} does not exist.", hint="Correct the setting model.")
     if not path.is_file():
-        raise SettingsError(f"The model {path} is not a file.", hint="Name one GGUF file in the setting model.")
+        raise SettingsError(f"The model {path} is not a file.", hint="Set model to the path of one GGUF file.")
     try:
         with path.open("rb") as file:
             header = file.read(HEADER.size)
     except OSError as error:
         raise SettingsError(f"The model file {path} cannot be read: {error.strerror}.") from error
     if problem := _problem(header):
-        raise SettingsError(f"The model file {path} {problem}.", hint="Name a whole file in the GGUF format.")
+        raise SettingsError(
+            f"The model file {path} {problem}.", hint="Set model to a complete file in the GGUF format."
+        )
 
 
 def _problem(header: bytes) -> str | None:
@@ -107,8 +109,8 @@ def _problem(header: bytes) -> str | None:
         return "is cut off inside its header"
     _, version, tensors, _ = HEADER.unpack(header)
     if version not in KNOWN_VERSIONS:
-        return f"has the GGUF version {version}, which is not known"
-    return None if tensors else "holds no weights"
+        return f"has the GGUF version {version}, which is not supported"
+    return None if tensors else "contains no weights"
 
 
 def _in_distribution(spec: str) -> Path:
@@ -122,17 +124,17 @@ def _in_distribution(spec: str) -> Path:
     found = [file for file in files if wanted in {str(file), file.name}]
     if len(found) != 1:
         count = "no file" if not found else f"{len(found)} files"
-        raise SettingsError(f"The distribution {name} has {count} {wanted}.", hint="Correct the setting model.")
+        raise SettingsError(f"The distribution {name} contains {count} {wanted}.", hint="Correct the setting model.")
     return Path(str(found[0].locate()))
 
 
 def _not_installed(spec: str, name: str) -> SettingsError:
     if name == MODEL:
-        # Without its dependencies: it is used for its file alone, and they would be compiled for minutes.
+        # Without its dependencies: only its file is used, and compiling them would take minutes.
         what = "The built-in model" if spec == DEFAULT_MODEL else f"The distribution {name} of the model"
         return SettingsError(f"{what} is not installed.", hint=install(MODEL, options="--no-deps"))
     near = difflib.get_close_matches(name, [MODEL], n=1)
-    hint = f"Did you mean {near[0]}?" if near else "Correct the setting model, or install it from where you know it."
+    hint = f"Did you mean {near[0]}?" if near else "Correct the setting model, or install the distribution."
     return SettingsError(f"The distribution {name} of the model is not installed.", hint=hint)
 
 
@@ -146,9 +148,9 @@ def _on_hub(spec: str) -> Path:
     except ImportError as error:
         message = "Models from the Hugging Face Hub need the package huggingface-hub, which is not installed."
         raise SettingsError(message, hint=install("localagent-provider-llamacpp", extra="hf")) from error
-    except Exception as error:  # the package reads its own variables while it is imported
+    except Exception as error:  # the package reads its own environment variables while it is imported
         message = f"The package huggingface-hub cannot be imported: {type(error).__name__}."
-        raise SettingsError(message, hint="Look at the variables whose names begin with HF_.") from error
+        raise SettingsError(message, hint="Check the environment variables that begin with HF_.") from error
     try:
         return Path(hf_hub_download(f"{organisation}/{repository}", file))
     except Exception as error:  # the package and its HTTP client raise errors without a common base

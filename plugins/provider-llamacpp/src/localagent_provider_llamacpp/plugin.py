@@ -1,4 +1,4 @@
-"""The provider type ``llamacpp``: models that run on this machine, in child processes of this program."""
+"""The provider type ``llamacpp``: runs models on this machine, in child processes of this program."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ class LlamaCppSettings(ModelServerSettings):
     """``[providers.NAME]`` of type ``llamacpp``, beyond what every provider has.
 
     Attributes:
-        processes: How many processes serve the model; each is an instance and has the model in memory.
+        processes: Number of processes that serve the model; each is an instance and loads the model into memory.
     """
 
     processes: int = attrs.field(default=1, validator=attrs.validators.ge(1))
 
 
 class LlamaCppPlugin(Plugin):
-    """Brings the provider type ``llamacpp``; a provider of that name is there without being configured."""
+    """Provides the provider type ``llamacpp``; a provider of that name exists without configuration."""
 
     name = "provider-llamacpp"
 
     @hookimpl
     def provide(self) -> Sequence[ProviderType]:
-        """Name the type."""
+        """Return the provider type."""
         return [
             ProviderType(
                 name="llamacpp",
@@ -77,12 +77,12 @@ def _share(settings: LlamaCppSettings, address: Path) -> SharedServers:
 
 
 class LlamaCppProvider(OpenAICompatible, Provider):
-    """Serves one model with as many supervised processes as the settings say. They start with the first request.
+    """Serves one model with the configured number of supervised processes, which start with the first request.
 
-    Of several processes that use the same settings, one may run them for all (``setup.shared``).
+    If several processes use the same settings, one of them may run the servers for all (``setup.shared``).
 
     Args:
-        setup: What the core gives.
+        setup: The setup from the core.
     """
 
     def __init__(self, setup: ProviderSetup) -> None:
@@ -114,10 +114,10 @@ class LlamaCppProvider(OpenAICompatible, Provider):
         await asyncio.gather(*(server.aclose() for server in self._servers.values()))
 
     def url(self, instance: Instance) -> str:
-        """Return where the instance's process answers now; it has another port after a restart.
+        """Return the current address of the instance's process; a restart changes its port.
 
         Raises:
-            ConnectFailed: It died since it was found ready.
+            ConnectFailed: The process died after it was found ready.
         """
         endpoint = self._servers[instance].endpoint
         if endpoint is None:
@@ -125,16 +125,16 @@ class LlamaCppProvider(OpenAICompatible, Provider):
         return endpoint.url + "/v1"
 
     def headers(self, instance: Instance) -> Mapping[str, str]:
-        """Return the headers for the instance's process, with the key of its present life."""
+        """Return the headers for the instance's process, with its current key."""
         endpoint = self._servers[instance].endpoint
         secret = {"Authorization": f"Bearer {endpoint.key.reveal()}"} if endpoint else {}
         return {**super().headers(instance), **secret}
 
     async def list_models(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> Sequence[ModelInfo]:
-        """Name the one model; no process is started for that.
+        """Return the one model, without starting a process.
 
         Raises:
-            SettingsError: The model's file is not there.
+            SettingsError: The model's file does not exist.
         """
         if not is_remote(self.setup.settings.model):
             find_model(self.setup.settings.model)
@@ -142,7 +142,7 @@ class LlamaCppProvider(OpenAICompatible, Provider):
                           context_length=self.setup.settings.context)]  # fmt: skip
 
     async def check(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> None:
-        """Ask the process, if one was started, or look whether the model's file is there."""
+        """Check the process if it was started, otherwise check that the model's file exists."""
         if self._servers[instance].state == "new":
             await self.list_models(instance, transport, phases)
         else:
@@ -153,8 +153,8 @@ class LlamaCppProvider(OpenAICompatible, Provider):
     async def _post(self, attempt: Attempt, transport: Transport, path: str, **fields: Any) -> HttpAnswer:
         target = attempt.target
         if target.model not in (self.model, "default"):
-            raise ModelNotFound(f"The provider {self.setup.name} runs {self.model}, and no {target.model}.",
-                                hint=f"Ask for {self.setup.name}/{self.model}.")  # fmt: skip
+            raise ModelNotFound(f"The provider {self.setup.name} runs only {self.model}, not {target.model}.",
+                                hint=f"Use the model {self.setup.name}/{self.model}.")  # fmt: skip
         server = self._servers[target.instance]
         if server.endpoint is None:
             attempt.phases.enter("load")

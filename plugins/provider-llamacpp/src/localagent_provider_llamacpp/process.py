@@ -1,4 +1,4 @@
-"""One child process that serves one model: its pipes, its report, its end."""
+"""One child process that serves one model: manages its pipes, its report and its end."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from localagent_provider_llamacpp.environment import for_child
 from localagent_provider_llamacpp.forks import let_go_in_copies
 from localagent_provider_llamacpp.log_tail import LogTail
 
-GRACE = 2.0  # seconds that the child has to end itself before it is killed
-LONGEST_LINE = 65_536  # bytes of a line of the log that are kept while its end has not come
+GRACE = 2.0  # seconds that the child has to exit before it is killed
+LONGEST_LINE = 65_536  # the most bytes of a log line that are buffered before its end
 
 
 class ModelProcess:
@@ -28,15 +28,15 @@ class ModelProcess:
     child never outlives its owner; ``forks`` says which forks are seen.
 
     Args:
-        order: What to load and how; ``child.load`` says what is in it.
-        variables: Names of environment variables that the child gets beside those that it needs.
+        order: What to load and how; see ``child.load``.
+        variables: Names of environment variables that the child gets in addition to those it needs.
 
     Attributes:
         pid: The child's process id.
         log: The last lines of llama.cpp's log.
 
     Raises:
-        OSError: The system starts no more processes.
+        OSError: The system cannot start another process.
     """
 
     def __init__(self, order: Mapping[str, Any], variables: Iterable[str] = ()) -> None:
@@ -45,8 +45,8 @@ class ModelProcess:
         self._order = json.dumps(order).encode() + b"\n"
         self._loop = asyncio.get_running_loop()
         self._report: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
-        # -P: no folder that merely happens to be the current one may lend the child its modules.
-        # A process group of its own: what a terminal sends to its foreground group is for the owner.
+        # -P: the child must not import modules from the current folder.
+        # Its own process group: signals from a terminal to its foreground group are for the owner.
         self._popen = subprocess.Popen(
             [sys.executable, "-P", "-m", "localagent_provider_llamacpp.child"],
             stdin=subprocess.PIPE,
@@ -75,28 +75,28 @@ class ModelProcess:
 
     @property
     def gone(self) -> bool:
-        """Whether the child has ended, as far as its pipes tell."""
+        """Whether the child has ended, judging by its pipes."""
         return all(output.ended.is_set() for output in self._outputs)
 
     async def report(self) -> Mapping[str, Any]:
-        """Return the child's one report: with ``port``, with ``error``, or empty when it died before it reported."""
+        """Return the child's report: with ``port``, with ``error``, or empty if it died before it reported."""
         return await asyncio.shield(self._report)
 
     async def _begin(self) -> None:
-        """Begin to read what the child says, and give it its order."""
+        """Begin to read the child's output, and send it its order."""
         for output in self._outputs:
             await output.connect()
-        with contextlib.suppress(BrokenPipeError):  # it died already; the other pipes tell
+        with contextlib.suppress(BrokenPipeError):  # it died already; the other pipes show it
             self._stdin.write(self._order)
 
     async def wait(self) -> None:
-        """Return when the child is gone, and its log has been read to the end."""
+        """Return once the child is gone and its log has been read to the end."""
         for output in self._outputs:
             await output.ended.wait()
         self.end_now()
 
     async def aclose(self) -> None:
-        """End the child: close its pipe, wait 2 s at most, kill it if need be. May be called again."""
+        """End the child: close its pipe, wait at most 2 s, then kill it if necessary. May be called again."""
         if not self._ours:
             return
         self._stdin.close()
@@ -109,11 +109,11 @@ class ModelProcess:
             self.end_now()
 
     def end_now(self) -> None:
-        """Kill the child, if it is still there, and reap it; works without a running loop."""
+        """Kill the child if it is still running, and reap it; works without a running loop."""
         if not self._ours:
             return
         self._stdin.close()
-        self._popen.kill()  # nothing happens when it has been reaped already
+        self._popen.kill()  # does nothing if it was reaped already
         self._popen.wait()
         if not self._loop.is_closed():
             for output in self._outputs:
@@ -122,14 +122,14 @@ class ModelProcess:
     def let_go(self) -> None:
         """Forget the child in a forked copy of its owner, so that the copy neither keeps it alive nor ends it.
 
-        The copy's loop shares its selector with the owner's; so the other pipes are left as they are.
+        The copy's loop shares its selector with the owner's, so the other pipes are left alone.
         """
         self._ours = False
         self._stdin.close()
-        self._popen.returncode = 0  # it is no child of the copy: nothing to wait for
+        self._popen.returncode = 0  # it is not a child of the copy: nothing to wait for
 
     def ending(self) -> str:
-        """Say how the child ended, such as ``signal SIGKILL`` or ``exit status 1``."""
+        """Return how the child ended, such as ``signal SIGKILL`` or ``exit status 1``."""
         return ending(self._popen.returncode or 0)
 
     def _reported(self, line: bytes) -> None:
@@ -137,23 +137,23 @@ class ModelProcess:
             return
         try:
             self._report.set_result(json.loads(line) if line else {})
-        except ValueError:  # somebody else wrote to the pipe; what raises here would be heard by nobody
-            self._report.set_result({"error": "What it reported is not JSON", "of_settings": False})
+        except ValueError:  # something else wrote to the pipe; an exception raised here would be lost
+            self._report.set_result({"error": "The process's report is not JSON", "of_settings": False})
 
 
 class _PipeLines(asyncio.Protocol):
-    """Reads a pipe line by line; an empty line is also what its end gives."""
+    """Reads a pipe line by line; its end is reported as an empty line."""
 
     def __init__(self, pipe: IO[bytes], on_line: Callable[[bytes], None]) -> None:
         self.ended = asyncio.Event()
-        self.ended.set()  # until it is connected there is no end to wait for
+        self.ended.set()  # before it is connected there is no end to wait for
         self._pipe = pipe
         self._on_line = on_line
         self._rest = b""
         self._transport: asyncio.BaseTransport | None = None
 
     async def connect(self) -> None:
-        """Begin to read; from here on the loop closes the pipe, also when this is cancelled."""
+        """Begin to read; from now on the loop closes the pipe, even if this is cancelled."""
         self.ended.clear()
         await asyncio.get_running_loop().connect_read_pipe(lambda: self, self._pipe)
 

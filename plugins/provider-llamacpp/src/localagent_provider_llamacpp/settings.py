@@ -1,4 +1,4 @@
-"""The options of a model server."""
+"""The settings of a model server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import attrs
 
 from localagent_provider_llamacpp.models import DEFAULT_MODEL
 
-# What the supervisor itself decides; a model server elsewhere than expected could not be found or trusted.
+# Fields that the supervisor sets itself; a model server at an unexpected place could not be found or trusted.
 RESERVED = frozenset({"api_keys", "api_prefix", "hostnames", "model", "model_alias", "port", "reuse_port",
                       "ssl_file_cert", "ssl_file_key"})  # fmt: skip
 
@@ -18,29 +18,32 @@ RESERVED = frozenset({"api_keys", "api_prefix", "hostnames", "model", "model_ali
 def _check_extra(settings: Any, attribute: Any, extra: Mapping[str, Any]) -> None:
     for name in extra:
         if name.partition(".")[0] in RESERVED:
-            raise ValueError(f"extra: {name!r} is decided by LocalAgent itself")
+            raise ValueError(f"extra: {name!r} is set by LocalAgent itself")
     try:
         json.dumps(dict(extra))
     except TypeError:
-        raise ValueError("extra: only numbers, texts, truths and lists of them can be given to llama.cpp") from None
+        raise ValueError(
+            "extra: only numbers, strings, booleans and lists of these can be passed to llama.cpp"
+        ) from None
 
 
 @attrs.frozen
 class ModelServerSettings:
-    """The options of a model server.
+    """The settings of a model server.
 
     Attributes:
-        model: Which model; ``models.find_model`` says how it is named.
-        threads: Threads that compute; None means one less than this process may use, 8 at most.
-        context: Tokens that one conversation may hold, prompt and answer together.
-        parallel: Conversations that are computed at a time; more wait. Memory grows with ``context`` x ``parallel``.
-        batch: Tokens of a prompt that are computed in one go. No text to embed may be longer. A call that is cancelled
-            in its prompt, and every other conversation, waits until these are done: 512 tokens take a slow processor
-            seconds.
-        embeddings: Whether the server answers embeddings (the mean over the text's tokens) beside chats.
+        model: The model; ``models.find_model`` describes the ways to name it.
+        threads: Number of compute threads; None means one less than the available processors, at most 8.
+        context: Maximum tokens of one conversation, prompt and answer together.
+        parallel: Conversations that are computed at the same time; others wait. Memory grows with ``context`` x
+            ``parallel``.
+        batch: Tokens of a prompt that are computed in one step; also the longest text that can be embedded. A call
+            that is cancelled during its prompt, and every other conversation, waits until a step is done: 512 tokens
+            take seconds on a slow processor.
+        embeddings: Whether the server answers embeddings (the mean over the text's tokens) in addition to chats.
         load_timeout: Seconds after which loading counts as failed.
-        environment: Names of environment variables that the process gets beside those that it needs; it gets no
-            others, and so no keys of other providers.
+        environment: Names of additional environment variables for the process. It gets only these and the ones it
+            needs, so no keys of other providers.
         extra: Further fields of llama.cpp's ``CommonParams`` by name, such as ``{"flash_attn_type":
             "LLAMA_FLASH_ATTN_TYPE_ENABLED"}`` or ``{"sampling.temp": 0.2}``.
     """

@@ -1,9 +1,9 @@
-"""Model servers that one process runs for several: each asks over a Unix socket where a server answers.
+"""Model servers that one process runs for several processes, which ask over a Unix socket for a server's endpoint.
 
-A connection is about one server. It begins with one line of JSON, ``{"number": 0}``; that starts the server, if it
-does not run. What comes back is a line each time that something changes: ``{"endpoint": {...}}`` when the server is
-ready, ``{"endpoint": null}`` when it no longer is (it is being started again), or ``{"error": {...}}``, the last line,
-when it cannot be started. Requests themselves go from each process straight to the server.
+A connection is about one server. It begins with one line of JSON, ``{"number": 0}``, which starts the server if it is
+not running. The answer is one line for each change: ``{"endpoint": {...}}`` when the server is ready,
+``{"endpoint": null}`` when it no longer is (it is being restarted), or ``{"error": {...}}``, the last line, when it
+cannot be started. Requests go from each process directly to the server.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _log = logging.getLogger(__name__)
 
 
 class SharedServers:
-    """Model servers, and the socket on which they are asked for; an async context manager.
+    """Model servers, and the socket that reports their endpoints; an async context manager.
 
     Args:
-        servers: The servers; they start when somebody asks.
-        address: Path of the socket; only this user can open it, because the servers' keys go through it.
+        servers: The servers; each starts when it is first requested.
+        address: Path of the socket; only this user can open it, because the servers' keys are sent through it.
     """
 
     def __init__(self, servers: Sequence[ModelServer], address: Path) -> None:
@@ -44,7 +44,7 @@ class SharedServers:
         sock = socket.socket(socket.AF_UNIX)
         try:
             sock.bind(str(self._address))
-            self._address.chmod(0o600)  # before it listens: until then nobody can connect
+            self._address.chmod(0o600)  # before it listens, so that no other user can connect
             self._listener = await asyncio.start_unix_server(self._connected, sock=sock)
         except BaseException:
             sock.close()
@@ -69,7 +69,7 @@ class SharedServers:
         task.add_done_callback(report_failure(_log))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Tell until the other side leaves."""
+        """Report changes until the other side disconnects."""
         try:
             server = await self._asked_for(reader)
             if server is None:
@@ -89,7 +89,7 @@ class SharedServers:
             writer.close()
 
     async def _asked_for(self, reader: asyncio.StreamReader) -> ModelServer | None:
-        """Return the server that a first line is about; None when it is no line of ours."""
+        """Return the server that the first line names; None if the line is not valid."""
         try:
             number: int = json.loads(await reader.readline())["number"]
             return self.servers[number]

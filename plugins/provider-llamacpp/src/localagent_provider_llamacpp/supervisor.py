@@ -1,16 +1,16 @@
-"""Keeps one model server running: starts it, waits until it is well, starts it again when it dies or hangs, ends it.
+"""Keeps one model server running: starts it, waits until it is healthy, restarts it when it dies or hangs, ends it.
 
 ::
 
-    new --start--> starting --well--> ready --died--> backing off --delay over--> starting
-                      |                                    ^
-                      +-------------died-------------------+
+    new --start--> starting --healthy--> ready --died--> backing off --delay over--> starting
+                      |                                       ^
+                      +-------------died----------------------+
                       +--refused, or died three times, and never was ready--> failed
-    failed --asked for after a delay--> starting
+    failed --requested after a delay--> starting
     any --aclose--> closed
 
-A server that was ready once is started again for as long as it takes: its model can be loaded, so the trouble may pass.
-One that never was is tried again when it is asked for, at first soon, then after longer and longer delays.
+A server that was ready once is restarted until it succeeds: its model can be loaded, so the problem may pass. One that
+never was is tried again on a request, at first soon, then after increasing delays.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from localagent_provider_llamacpp.settings import ModelServerSettings
 State = Literal["new", "starting", "ready", "backing off", "failed", "closed"]
 T = TypeVar("T")
 
-FIRST_TRIES = 3  # deaths in a row after which a server that never was ready is given up for a while
+FIRST_TRIES = 3  # consecutive deaths after which a server that never was ready is given up for a while
 
 _log = logging.getLogger(__name__)
 
@@ -48,23 +48,23 @@ _log = logging.getLogger(__name__)
 class ModelServer:
     """Keeps one model server running; an async context manager that starts and closes it.
 
-    It lives on the loop that started it; ``ready`` and ``aclose`` may be called from any other. In a forked copy of
-    the process it is closed: the copy neither keeps the server alive nor ends it.
+    It belongs to the loop that started it; ``ready`` and ``aclose`` may be called from any other loop. In a forked
+    copy of the process it is closed: the copy neither keeps the server alive nor ends it.
 
     Args:
-        settings: What to run.
-        on_change: Called with the new endpoint when the server became ready, with None when it no longer is.
-        on_progress: Called with a short text while the model loads.
-        backoff: How long to wait between restarts.
-        clock: Monotonic seconds.
+        settings: The settings of the server.
+        on_change: Called with the new endpoint when the server becomes ready, with None when it no longer is.
+        on_progress: Called with a short message while the model loads.
+        backoff: The delays between restarts.
+        clock: Returns monotonic seconds.
         sleep: Waits between restarts.
-        chance: Random numbers from 0 to 1, for the jitter.
-        liveness: Returns what says when a server that does not answer counts as gone.
+        chance: Returns random numbers from 0 to 1, for the jitter.
+        liveness: Returns the object that decides when a server that does not answer counts as gone.
 
     Attributes:
-        settings: What it runs.
-        last_error: How the last process ended or failed to start; None before the first trouble.
-        restarts: Processes that were started after the first one.
+        settings: The settings of the server.
+        last_error: How the last process ended or failed to start; None before the first failure.
+        restarts: Number of processes that were started after the first one.
     """
 
     def __init__(
@@ -106,34 +106,34 @@ class ModelServer:
         await self.aclose()
 
     def let_go(self) -> None:
-        """Count as closed in a forked copy of the process."""
+        """Mark it as closed in a forked copy of the process."""
         self._in_copy = True
 
     @property
     def state(self) -> State:
-        """What the server is doing now."""
+        """The current state of the server."""
         return "closed" if self._in_copy else self._state
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """Where the server answers; None while it is not ready."""
+        """The server's endpoint; None while it is not ready."""
         return self._endpoint if self.state == "ready" else None
 
     @property
     def pid(self) -> int | None:
-        """The process that loads or serves the model now; None while there is none."""
+        """The id of the process that loads or serves the model; None if there is no process."""
         return self._process.pid if self._process and self.state in {"starting", "ready"} else None
 
     @property
     def log(self) -> tuple[str, ...]:
-        """The last lines of llama.cpp's log, 50 at most, none of which quotes a request."""
+        """The last lines of llama.cpp's log, at most 50, none of which quotes a request."""
         return self._process.log.lines() if self._process else ()
 
     async def start(self) -> None:
-        """Find the model and begin to load it; returns before it is loaded. May be called again.
+        """Find the model and begin to load it; return before it is loaded. May be called again.
 
         Raises:
-            SettingsError: There is no such model, or its file is not one; no process was started.
+            SettingsError: The model does not exist, or its file is not valid; no process was started.
             Draining: The server was closed.
         """
         if self.state == "closed":
@@ -144,10 +144,10 @@ class ModelServer:
             await self._at_home(partial(self._begin, 1))
 
     async def ready(self) -> Endpoint:
-        """Wait until the server is well, however long that takes; starts it if nobody has.
+        """Wait until the server is healthy, without a timeout; start it if it is not running.
 
         Returns:
-            Where it answers.
+            The server's endpoint.
 
         Raises:
             LocalAgentError: It cannot be started (``last_error``), or it was closed (``Draining``).
@@ -156,12 +156,12 @@ class ModelServer:
         return await self._at_home(self._until_ready)
 
     async def left(self, endpoint: Endpoint) -> None:
-        """Return when the server no longer answers there; on the loop that started it."""
+        """Return once the server no longer has this endpoint; call it on the loop that started the server."""
         while self.endpoint is endpoint:
             await self._news.wait()
 
     async def aclose(self) -> None:
-        """End the server and its process; returns when it is gone. May be called again."""
+        """End the server and its process; return once it is gone. May be called again."""
         if self.state == "closed":
             return
         if self._loop is None:
@@ -181,7 +181,7 @@ class ModelServer:
     async def _begin(self, tries: int) -> None:
         spec = self.settings.model
         self._path = await in_thread(find_model, spec) if is_remote(spec) else find_model(spec)
-        if self.state in {"new", "failed"}:  # who else called meanwhile was not quicker
+        if self.state in {"new", "failed"}:  # no concurrent call was faster
             self._loop = asyncio.get_running_loop()
             self._enter("starting")
             self._task = self._loop.create_task(self._run(tries), name=f"model server {self._path.stem}")
@@ -189,7 +189,7 @@ class ModelServer:
     async def _until_ready(self) -> Endpoint:
         while not (endpoint := self.endpoint):
             if self.state == "failed" and self.last_error:
-                raise copy.copy(self.last_error)  # an error that is raised gathers a traceback: one for each caller
+                raise copy.copy(self.last_error)  # each caller raises its own copy, because raising adds a traceback
             if self.state == "closed":
                 raise Draining("The model server is closed.")
             await self._news.wait()
@@ -202,12 +202,12 @@ class ModelServer:
         self._enter("closed")
 
     def _stop_without_loop(self) -> None:
-        """End everything although the loop that runs it has stopped, so that none of it can be awaited."""
+        """End everything when the loop that runs it has stopped and its tasks cannot be awaited."""
         if self._process:
             self._process.end_now()
         if self._task and self._loop and not self._loop.is_closed():
             self._task.cancel()
-        self._news = asyncio.Event()  # who waits on that loop will not hear of it
+        self._news = asyncio.Event()  # waiters on that loop cannot be notified
         self._enter("closed")
 
     async def _run(self, tries: int) -> None:
@@ -221,7 +221,7 @@ class ModelServer:
                     return
                 await self._back_off(failures)
                 self.restarts += 1
-        except Exception as error:  # a defect of ours: it must neither be silent nor the last word
+        except Exception as error:  # an internal defect: it must be logged, and the server must stay usable
             self.last_error = self._defect(error)
             self._give_up()
         finally:
@@ -229,11 +229,11 @@ class ModelServer:
                 self._enter("closed")
 
     def _give_up(self) -> None:
-        """Start it no more before it is asked for, and not at once then."""
+        """Stop restarting; the server starts again on a request after a delay."""
         self._given_up += 1
         delay = self._backoff.delay(self._given_up, self._chance())
         self._again_at = self._clock() + delay
-        _log.warning("%s It is tried again when it is asked for, in %.1f s at the soonest.", self.last_error, delay)
+        _log.warning("%s It is tried again on the first request after %.1f s.", self.last_error, delay)
         self._enter("failed")
 
     def _defect(self, error: Exception) -> UpstreamServerError:
@@ -242,12 +242,12 @@ class ModelServer:
 
     async def _back_off(self, failures: int) -> None:
         delay = self._backoff.delay(failures, self._chance())
-        _log.warning("%s It is started again in %.1f s.", self.last_error, delay)
+        _log.warning("%s It is restarted in %.1f s.", self.last_error, delay)
         self._enter("backing off")
         await self._sleep(delay)
 
     async def _live_once(self) -> bool:
-        """Run one process from its start to its death; return whether it was well for long enough."""
+        """Run one process from its start to its death; return whether it was healthy for long enough."""
         self._enter("starting")
         since = None
         try:
@@ -261,8 +261,8 @@ class ModelServer:
         except LocalAgentError as error:
             self.last_error = error
         except OSError as error:
-            self.last_error = UpstreamServerError(f"No process for {self._path.stem} could be started: {error}.")
-        except Exception as error:  # a defect of ours: the server is started again anyway
+            self.last_error = UpstreamServerError(f"The process for {self._path.stem} could not be started: {error}.")
+        except Exception as error:  # an internal defect: the server is restarted anyway
             self.last_error = self._defect(error)
         return since is not None and self._clock() - since >= self._backoff.settled
 
@@ -282,5 +282,5 @@ class ModelServer:
         try:
             if listener:
                 listener(news)
-        except Exception as error:  # the owner's code; the server must be kept running whatever it does
+        except Exception as error:  # the owner's code; the server must keep running whatever it does
             _log.error("A listener of the model server raised %s.", raised_at(error))
