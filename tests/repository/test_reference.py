@@ -83,9 +83,10 @@ def test_errors_have_their_advice() -> None:
         ("Args:\n    a: The ``a``,\n        in two lines.", "**Args**\n\n- `a`: The `a`, in two lines."),
         ("Do::\n\n    a = 1\n\n    b = 2\n\nThen.", "Do:\n\n```py\na = 1\n\nb = 2\n```\n\nThen."),
         ("Do it.\n\nReturns:\n    The text,\n    whole.", "Do it.\n\n**Returns**\n\nThe text, whole."),
-        ("Do it.\n\nExample:\n    a = <1>\n", "Do it.\n\n**Example**\n\n```python\na = <1>\n```"),
+        ("Do it.\n\nExample:\n    import a\n", "Do it.\n\n**Example**\n\n```python\nimport a\n```"),
+        ("Do it.\n\nExample:\n    ::\n\n        a = <1>\n", "Do it.\n\n**Example**\n\n```py\na = <1>\n```"),
         ("Take list[<x>] and ``<y>``.", "Take list[&lt;x>] and `<y>`."),
-        ("Do it.\n\nSince: 0.1.", "Do it.\n\n**Since:** 0.1."),
+        ("Do it.\n\nSince: 0.1.", "Do it.\n\n**Since:** 0.1"),
     ],
 )  # fmt: skip
 def test_a_docstring_becomes_markdown(docstring: str, markdown: str) -> None:

@@ -42,10 +42,11 @@ def _indented(lines: list[str]) -> Iterator[str]:
 
 def _section(name: str, rest: str, lines: list[str]) -> str:
     if name.startswith("Example"):
-        code = "\n".join(lines).strip("\n")
-        return f"**Example**\n\n```python\n{code}\n```"
+        code = textwrap.dedent("\n".join(lines).strip("\n").removeprefix("::").strip("\n"))
+        whole = code.startswith(("import ", "from "))  # a whole program is run as a test, a part of one is not
+        return f"**Example**\n\n```{'python' if whole else 'py'}\n{code}\n```"
     if name == "Since" or (rest and not lines):
-        return f"**{name}:** {_inline(rest)}"
+        return f"**{name}:** {_inline(rest.removesuffix('.'))}"
     return f"**{name}**\n\n" + "\n".join(_entries(lines) or [_inline(" ".join(map(str.strip, lines)))])
 
 

@@ -26,13 +26,6 @@ class Usage(msgspec.Struct, frozen=True):
         reasoning_tokens: Tokens of the answer that were reasoning.
         estimated: True when no server reported the counts.
 
-    Example:
-        ::
-
-            response = await client.chat("Why is the sky blue?")
-            if response.usage is not None:
-                print(response.usage.total_tokens)
-
     Since: 0.1.
     """
 
@@ -112,12 +105,6 @@ class ChatResponse(Response, frozen=True, kw_only=True):
         text: The text of the first choice; empty when it has no text, for example with a tool call.
         finish_reasons: Why each choice ended, in the order of the answer.
         streamed: The data of the events, when the answer came as a stream; None otherwise.
-
-    Example:
-        ::
-
-            response = await client.chat("Why is the sky blue?", max_tokens=60)
-            print(response.text, response.finish_reason, response.model)
 
     Since: 0.1.
     """
