@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -18,10 +19,8 @@ installed. [The command line](command-line.md) explains exit codes, output and c
 def page() -> str:
     """Return the page."""
     terminal = Terminal()
-    with (
-        logs(terminal) as log,
-        click.Context(application, obj=CommandLine(terminal, log), info_name="localagent") as top,
-    ):
+    shown: dict[str, Any] = {"info_name": "localagent", **application.context_settings}
+    with logs(terminal) as log, click.Context(application, obj=CommandLine(terminal, log), **shown) as top:
         return "\n\n".join([INTRODUCTION, *sections(application, top)]) + "\n"
 
 
