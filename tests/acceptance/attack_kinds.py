@@ -188,7 +188,7 @@ async def short_names(stage: Stage) -> Outcome:
 
 
 async def unfinished_bodies(stage: Stage) -> Outcome:
-    """Send 60 bodies of 31 MiB but for their last byte, without a key, and keep all of them open."""
+    """Send 60 bodies of 31 MiB except for their last byte, without a key, and keep all of them open."""
     length = stage.mebibytes(31)
     found = Counter[int]()
     async with contextlib.AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""A model server that attacks who asks it; the model's name says how. It runs in a thread, in its own event loop."""
+"""A model server that attacks its clients; the model's name says how. It runs in a thread, in its own event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An installed plugin that goes wrong when the test says so: found by processes through ``PYTHONPATH``."""
+"""An installed plugin that fails when the test wants it to: found by processes through ``PYTHONPATH``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 CODE = '''
-"""A plugin that goes wrong when its settings say so."""
+"""A plugin that fails in the ways that its settings ask for."""
 
 import asyncio
 import os
@@ -59,10 +59,10 @@ class OddPlugin(Plugin):
 def installed(folder: Path) -> dict[str, str]:
     """Install the plugin ``odd`` into a folder; return the environment that makes a process find it.
 
-    Its settings: ``once`` is a folder that it makes when it starts, so that the second that tries fails; ``fail`` makes
-    it fail in ``record_metric``; ``note`` is a file to which it writes how many processes there are; ``wait`` is a file
-    for which it waits when it starts; ``hang_once`` is a folder that it makes when it starts, and then it hangs;
-    ``block`` makes it block the event loop when it starts.
+    Its settings: ``once`` is a folder that it creates when it starts, so that the second process to start fails;
+    ``fail`` makes it fail in ``record_metric``; ``note`` is a file to which it writes the number of processes; ``wait``
+    is a file that it waits for when it starts; ``hang_once`` is a folder that it creates when it starts: the process
+    that creates it hangs; ``block`` makes it block the event loop when it starts.
     """
     about = folder / "localagent_odd-1.2.3.dist-info"
     about.mkdir(parents=True)

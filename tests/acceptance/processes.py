@@ -1,4 +1,4 @@
-"""``localagent serve`` as a process, and a model server in the test that answers when the test says so."""
+"""``localagent serve`` as a process, and a model server in the test that answers when the test allows it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Process:
     """``localagent serve``.
 
     Attributes:
-        url: Where it serves; empty before it says so.
+        url: Where it serves; empty until it has reported it.
         lines: What it has written to standard error.
     """
 

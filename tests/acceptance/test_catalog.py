@@ -69,7 +69,7 @@ async def listed(settings: Path, *options: str) -> list[str]:
 
 
 async def test_a_gateway_asks_for_model_lists_seldom(tmp_path: Path) -> None:
-    """Two hundred questions for the list, in both dialects and eight at a time, cost the server at most a fifth."""
+    """Two hundred requests for the list, through both APIs and eight at a time, cost the server at most a fifth."""
     async with lists() as server, serving(settings_of(tmp_path, server.url)) as process:
         async with httpx.AsyncClient(timeout=30) as http:
 

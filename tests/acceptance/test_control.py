@@ -90,7 +90,7 @@ async def test_one_worker_answers_too(tmp_path: Path) -> None:
 
 
 async def test_nothing_that_serves_is_one_sentence(tmp_path: Path) -> None:
-    """It says so, and how to start one."""
+    """The message says that there is no gateway, and how to start one."""
     path = write_settings(tmp_path, "http://127.0.0.1:9/v1")
     for name in ("stats", "instances"):
         code, out, err = await command(path, name)
@@ -165,7 +165,7 @@ async def test_doctor_sees_every_worker(tmp_path: Path) -> None:
 
 
 async def test_doctor_sees_nothing_that_serves(tmp_path: Path) -> None:
-    """That is broken for who asks, and how to fix it is said; nor is there an answer without a plugin that serves."""
+    """The caller gets an error with a fix; without a plugin that serves nothing answers, either."""
     path = write_settings(tmp_path, "http://127.0.0.1:9/v1")
     code, found = await findings(path)
     assert (code, found["plugin gateway"]["hint"]) == (1, "Start one with: localagent serve")
@@ -185,7 +185,7 @@ async def test_doctor_sees_an_instance_that_is_sick(tmp_path: Path) -> None:
 
 
 async def test_doctor_sees_a_worker_that_hangs(tmp_path: Path) -> None:
-    """One that is stopped does not answer: it is named by its process, with what ends it."""
+    """One that is stopped does not answer: its process is named, with the command that ends it."""
     path = write_settings(tmp_path, "http://127.0.0.1:9/v1")
     async with serving(path, "--workers", "2") as process:
         (stopped, _) = children(process.pid)
@@ -200,7 +200,7 @@ async def test_doctor_sees_a_worker_that_hangs(tmp_path: Path) -> None:
 
 
 def test_versions_that_differ_from_what_is_installed_are_told() -> None:
-    """Of a worker that serves on after an upgrade, with what has it run what is installed."""
+    """For a worker that runs on after an upgrade, with the command that makes it run the installed version."""
     old = ProcessStatus("worker 1", {"core": "0", "gateway": "0.0.1", "gone": "1"}, restart="Run: kill -USR2 7")
     _, finding = of_process(old)
     assert (finding.level, finding.subject, finding.hint) == ("warn", "worker 1, plugin gateway", "Run: kill -USR2 7")

@@ -201,7 +201,7 @@ async def test_a_reload_that_hangs_is_given_up(tmp_path: Path, workers: int) -> 
 
 
 async def test_a_replacement_that_hangs_keeps_nobody_waiting(tmp_path: Path) -> None:
-    """While a new worker hangs, others that die are started again, and the gateway can be told to end."""
+    """While a new worker hangs, others that die are started again, and the gateway can be stopped."""
     made = tmp_path / "made"
     made.mkdir()  # nobody hangs at the first start
     path = odd_settings(tmp_path, hang_once=str(made))

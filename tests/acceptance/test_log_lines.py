@@ -24,7 +24,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 class Unread:
-    """A gateway whose standard error is read only when the test says so.
+    """A gateway whose standard error is read only when the test reads it.
 
     Attributes:
         process: The process.
@@ -105,7 +105,7 @@ async def test_a_log_that_nobody_reads_holds_up_nobody(tmp_path: Path, options: 
 
 
 async def test_a_terminal_that_was_stopped_holds_up_nobody(tmp_path: Path) -> None:
-    """Ctrl-S, and a goodbye by SIGTERM anyway."""
+    """Ctrl-S, and still an orderly end by SIGTERM."""
     async with unread(tmp_path, terminal=True) as served:
         await served.ask(2_000)
         served.process.send_signal(signal.SIGTERM)
@@ -150,7 +150,7 @@ async def fail(front, principal):
 
 @pytest.mark.parametrize("options", [("--debug",), ("--workers", "2")], ids=["debug", "two workers"])
 async def test_every_line_is_a_json_object(tmp_path: Path, options: tuple[str, ...]) -> None:
-    """Requests, warnings, prints, tracebacks, reloads, workers that die: anyone who writes it."""
+    """Requests, warnings, prints, tracebacks, reloads, workers that die: no matter which process writes it."""
     (tmp_path / "noisy.py").write_text(NOISY)
     (tmp_path / "noisy-1.dist-info").mkdir()
     (tmp_path / "noisy-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: noisy\nVersion: 1\n")

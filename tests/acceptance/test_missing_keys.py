@@ -21,7 +21,7 @@ keys = [{{ file = "{key}" }}]
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_gateway_serves_without_a_key(tmp_path: Path, workers: int) -> None:
-    """One warning at the start; an error for anyone who asks for it; after the key came and a reload, an answer."""
+    """One warning at the start; an error for its requests; after the key was added and a reload, an answer."""
     async with upstream() as up:
         key = tmp_path / "up.key"
         path = write_settings(tmp_path, up.url, GONE.format(url=up.url, key=key))

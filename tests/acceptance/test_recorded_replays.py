@@ -51,7 +51,7 @@ SAID: dict[str, dict[str, Any]] = {
     "escapes": {"grammar": 'root ::= "\\"quoted\\" \\\\ \\t \u2028 </s>"'},
     "lines": {"grammar": 'root ::= ("- " [a-z] "\\n"){3}'},
 }  # fmt: skip
-#: What is reported about the tokens.
+#: What is requested about the tokens.
 TOLD: dict[str, dict[str, Any]] = {
     "plain": {},
     "logprobs": {"logprobs": True},

@@ -1,4 +1,4 @@
-"""What a reload keeps and what it begins again; what is said when it succeeds in part; what a kill leaves behind."""
+"""What a reload keeps and what it resets; what is reported when it succeeds in part; what a kill leaves behind."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def reported_in_part(process: Process, word: str) -> None:
 
 
 async def test_one_worker_cannot_be_replaced(tmp_path: Path) -> None:
-    """It says so, and what would help, and goes on."""
+    """It reports that, and what would help, and goes on."""
     async with serving(write_settings(tmp_path, "http://127.0.0.1:9/v1")) as process:
         process.signal(signal.SIGUSR2)
         line = await process.line("No worker was replaced")

@@ -97,7 +97,7 @@ async def test_no_request_fails_and_no_stream_is_cut(tmp_path: Path, number: int
 
 
 async def test_a_kept_connection_serves_one_request_more(tmp_path: Path) -> None:
-    """A client that does not know of the restart is answered by the old worker, and told to connect again."""
+    """A client that does not know about the restart is answered by the old worker, and asked to connect again."""
     async with upstream() as up, serving(write_settings(tmp_path, up.url), "--workers", "2") as process:
         kept = http.client.HTTPConnection(process.url.removeprefix("http://"), timeout=30)
         with contextlib.closing(kept):

@@ -75,7 +75,7 @@ async def test_both_providers_answer_alike_whole_and_streamed(servers: Servers) 
 
 
 async def test_an_answer_of_one_provider_goes_on_at_the_other(servers: Servers) -> None:
-    """The conversation is in one schema, no matter who said what."""
+    """The conversation is in one schema, no matter which provider answered."""
     first, second = servers.models
     async with Client(
         servers.settings, plugins=[AiohttpConnectPlugin, OpenAIPlugin, OllamaPlugin], environment={}

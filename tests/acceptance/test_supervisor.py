@@ -134,7 +134,7 @@ async def test_workers_run_on_uvloop(tmp_path: Path) -> None:
 
 
 async def test_workers_that_cannot_start_are_one_sentence(tmp_path: Path) -> None:
-    """What a worker says about its start is what the command says."""
+    """The command reports what the worker reports about its start."""
     path = write_settings(tmp_path, "http://127.0.0.1:9/v1", more='[providers.other]\ntype = "openai"\nnonsense = 1')
     with pytest.raises(AssertionError, match="nonsense is unknown"):
         async with serving(path, *TWO):

@@ -1,4 +1,4 @@
-"""Ollama's API at the gateway, and behind it: what a client says survives the way through OpenAI's schema."""
+"""Ollama's API at the gateway and upstream: a client's request survives the conversion to OpenAI's schema."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ CHAT = {
 
 
 def test_a_chat_survives_the_way_to_another_ollama() -> None:
-    """Said in the OpenAI schema, and by the provider for Ollama in Ollama's again, it is the chat that came."""
+    """Converted to the OpenAI schema, and by the provider for Ollama back to Ollama's, it is the same chat."""
     document = chat_request(CHAT, streamed=True).document
     assert chat_body(document, "m", NO_SETTINGS, stream=True) == CHAT
 
@@ -88,7 +88,7 @@ def test_a_raw_text_and_embeddings_survive_the_way_as_well() -> None:
 
 
 async def test_another_ollama_answers_through_the_gateway(proxy: RealServer) -> None:
-    """Nothing is lost between two servers of the same API: options, other fields, and times."""
+    """Nothing is lost between two servers with the same API: options, other fields, and times."""
     name = f"ollama/{proxy.model}"
     async with (
         serving(proxy.url) as url,

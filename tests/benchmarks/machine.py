@@ -21,7 +21,7 @@ SHOWN = ("aiohttp", "msgspec", "httpx", "openai", "litellm", "httptools", "uvloo
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """Where and in what mood a report was made.
+    """The machine that a report was made on, and its state.
 
     Attributes:
         python: Implementation and version.

@@ -1,10 +1,10 @@
 """How contenders are compared: side by side in one process, by CPU time.
 
 A shared machine runs at half its speed from one second to the next, so a figure taken alone says little. Contenders
-therefore take short turns, many to a round, so that all of them meet the machine in the same moods; and what counts
+therefore take short turns, many to a round, so that all of them meet the machine in the same states; and what counts
 is how two of them differ **within** a round: the median of these differences or ratios. The order changes from turn
-to turn (at random, from a fixed seed), because anyone who follows on himself finds the processor's caches warm. For the
-same reason the first operations of a short turn are not measured.
+to turn (at random, from a fixed seed), because a contender that follows itself finds the processor's caches warm. For
+the same reason the first operations of a short turn are not measured.
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ class Samples:
 async def compare(contenders: Sequence[Contender], *, rounds: int, turns: int, size: int, before: int = 0) -> Samples:
     """Let contenders take turns.
 
-    The garbage collector stays on, because what it costs belongs to the code that makes the garbage. What was loaded
-    before is frozen: it is no garbage of any round, and searching it would cost all contenders alike.
+    The garbage collector stays on, because its cost belongs to the contender that creates the garbage. Objects that
+    were loaded before are frozen: they are garbage of no round, and searching them would cost all contenders alike.
 
     Args:
         contenders: Who takes part.

@@ -90,7 +90,7 @@ def test_a_program_that_ends_at_once_is_told_with_its_words(tmp_path: Path) -> N
 
 
 def test_a_peer_that_cannot_be_installed_is_a_row_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others are measured anyway; here there are none."""
+    """The others are still measured; here there are no others."""
 
     def absent(upstream: int) -> AbstractContextManager[Proxy]:
         raise LeftOut("npm is not installed.")

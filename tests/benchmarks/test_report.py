@@ -45,7 +45,7 @@ def test_the_table_has_a_line_for_every_row() -> None:
 
 
 def test_the_json_has_every_verdict() -> None:
-    """A program that reads the report need not judge."""
+    """A program that reads the report does not have to judge."""
     document = json.loads(Report(MACHINE, 15, [row(1.3, 1.25)]).json())
 
     assert document["rows"][0]["verdict"] == "not reached"

@@ -1,4 +1,4 @@
-"""Sends every kind of request through a combination of plugins, and says what must come of it."""
+"""Sends every kind of request through a combination of plugins, and checks the results."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def exercise(row: Row, plugins: dict[str, type[Plugin]], stage: Stage, pre
     """Send everything that can be asked through a row's plugins.
 
     Raises:
-        AssertionError: Something else came of it than the row's plugins promise.
+        AssertionError: A result differs from what the row's plugins promise.
     """
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(opened(row, plugins, stage, prefix))

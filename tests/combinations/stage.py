@@ -1,4 +1,4 @@
-"""What stands behind a combination of plugins: model servers of each kind, a store, and settings that name them."""
+"""The environment of a combination of plugins: model servers of each kind, a store, and settings that name them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ SET = ["cache-sqlite", "connect-fast", "failure-retry", "metrics-savings", "prov
 
 
 def limited_at_first(received: ReceivedRequest) -> Script:
-    """Say once that the client is too fast, then answer."""
+    """Answer with 429 first, then normally."""
     if received.number > 1:
         return openai(received)
     limit = {"error": {"message": "Rate limit reached.", "type": "requests", "code": "rate_limit_exceeded"}}

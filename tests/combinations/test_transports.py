@@ -39,7 +39,7 @@ def settings(url: str, *connect: str, **more: Any) -> dict[str, Any]:
 async def test_the_default_transport_carries_what_no_other_does(
     connect: tuple[str, ...], more: dict[str, Any], kind: type
 ) -> None:
-    """No setting is needed, no matter who is named first; what another plugin leaves, it takes."""
+    """No setting is needed, no matter which is named first; it takes the instances that the other plugin leaves."""
     async with (
         FaultServer((Repeat((ReadRequest(), Send(answer(200, ANSWER)))),)) as server,
         Client(settings(server.url, *connect, **more), environment={}) as client,
@@ -81,7 +81,7 @@ async def test_explain_shows_the_order(tmp_path: Path) -> None:
 
 
 def test_settings_cannot_put_it_anywhere_else() -> None:
-    """Anyone who would have it first, leaves the other plugin out."""
+    """Settings that want it first must leave the other plugin out."""
     given = settings("http://a.test", *BOTH, order={"connect": list(BOTH)})
     with pytest.raises(PluginError, match=r"connect-aiohttp must stand after \*"):
         assemble(given, None, {})

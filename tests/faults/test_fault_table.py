@@ -19,7 +19,7 @@ BREAKS = [play for play in PLAYS if play.values[0].row in range(60, 65)]
 @pytest.mark.parametrize("plugins", TRANSPORTS)
 @pytest.mark.parametrize(("fault", "protocol"), PLAYS)
 async def test_fault_has_its_typed_outcome(fault: Fault, protocol: ProtocolName, plugins: tuple[str, ...]) -> None:
-    """A fault on the wire becomes what its row says: the type, the clock, the advice, and nothing that leaks."""
+    """A fault on the wire becomes what its row says: the type, the timeout, the advice, and nothing that leaks."""
     await played(fault, protocol, *plugins)
 
 

@@ -1,4 +1,4 @@
-"""In a fresh environment that holds localagent-core alone: what it brings, and what it says about what is missing."""
+"""In a fresh environment with localagent-core alone: what it contains, and what it reports about missing parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the text in the settings to a file, and one clear sentence when there is no file."""
+"""From the text in the settings to a file, and one clear sentence when the file does not exist."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ PEERS = (Peer("LiteLLM proxy", litellm, 0.25), Peer("Portkey gateway", portkey, 
 
 
 async def rows(bench: Bench) -> list[Row]:
-    """Compare those that can be installed, if peers were asked for; say about the others why they cannot."""
+    """Compare those that can be installed, if peers were asked for; report why the others cannot."""
     if not bench.peers or not can_measure():
         return []
     found = []

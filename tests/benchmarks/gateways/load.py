@@ -66,7 +66,7 @@ class Asker(asyncio.Protocol):
         return self._answer
 
     async def begin(self, request: bytes) -> None:
-        """Send a request whose answer need not end; return when its first event has come."""
+        """Send a request whose answer does not have to end; return once its first event has arrived."""
         self._begun = self._loop.create_future()
         self.ask(request)
         await self._begun

@@ -133,7 +133,7 @@ def _port(process: subprocess.Popen[str], pattern: str) -> int:
 def listening(
     command: Sequence[str], port: int, folder: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[int]:
-    """Run a program that was given its port, and may say as much as it likes; gives its process.
+    """Run a program on a given port, with any amount of output; gives its process.
 
     Args:
         command: The program.
@@ -159,7 +159,7 @@ def _listens(process: subprocess.Popen[str], port: int) -> bool:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
         except OSError:
-            time.sleep(0.05)  # there is no event to wait for in a program of somebody else
+            time.sleep(0.05)  # a foreign program offers no event to wait for
         else:
             return True
     return False

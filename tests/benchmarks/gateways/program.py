@@ -17,7 +17,7 @@ from answers import PATH
 
 BACKLOG = 2048
 Serve = Callable[[int], Awaitable[None]]
-"""Takes the upstream's port and serves until it is told to end."""
+"""Takes the upstream's port and serves until its standard input closes."""
 
 
 def run(serve: Serve) -> None:

@@ -14,10 +14,10 @@ from answers import KEY, PATH
 
 
 class Receiver(Protocol):
-    """Anyone who gets an answer, part by part."""
+    """Receives an answer, part by part."""
 
     def head_arrived(self, status: int, length: int | None) -> None:
-        """Take the status, and the length of the body where it was given."""
+        """Take the status, and the length of the body if the head has it."""
 
     def piece(self, data: bytes) -> None:
         """Take a part of the body."""
@@ -26,7 +26,7 @@ class Receiver(Protocol):
         """Hear that the answer is whole."""
 
     def failed(self, error: Exception) -> None:
-        """Hear that the connection was lost, or spoke no HTTP."""
+        """Hear that the connection was lost, or did not speak HTTP."""
 
 
 class ProtocolClient:

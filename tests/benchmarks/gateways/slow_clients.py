@@ -133,7 +133,7 @@ class SlowProcess:
 
 @asynccontextmanager
 async def slow_clients(port: int, count: int) -> AsyncIterator[SlowProcess]:
-    """Run the process on the core of anyone who asks for it."""
+    """Run the process on the core of the calling process."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateways.slow_clients", str(port), str(count), cwd=BENCHMARKS,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,

@@ -1,7 +1,7 @@
 """The fake upstream: prepared answers, and streams whose next piece leaves when the one before has arrived.
 
-It lives in the process of the load, on the core that the proxies do not use. A stream is paced by anyone who reads it:
-so every piece passes through the proxy alone, however slow it is, and none gains by reading several at once.
+It lives in the process of the load, on the core that the proxies do not use. A stream is paced by its reader, so every
+piece passes through the proxy alone, no matter how slow it is, and no proxy gains by reading several at once.
 """
 
 from __future__ import annotations

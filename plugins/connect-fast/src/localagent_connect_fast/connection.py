@@ -217,7 +217,7 @@ class Connection(asyncio.BufferedProtocol):
         headers = checked(self._pairs, parser.get_http_version(), status, self._quiet)
         if status < 200:
             self._pairs = []
-            self.heard = False  # no part of the final answer yet
+            self.heard = False  # no byte of the final answer has arrived yet
             return
         self._headers = len(self._pairs)
         if b"transfer-encoding" in headers.fields:

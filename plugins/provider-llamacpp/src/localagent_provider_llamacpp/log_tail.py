@@ -40,7 +40,7 @@ class LogTail:
         return tuple(self._lines)
 
     def cause(self) -> str | None:
-        """Return the line that best explains why loading failed or the server aborted; None if there is none."""
+        """Return the line that best explains why loading failed or the server aborted, or None."""
         for line in self._lines:
             if named := _CAUSE.search(line):
                 return named[1]
