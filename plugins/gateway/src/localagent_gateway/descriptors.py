@@ -1,4 +1,4 @@
-"""How many descriptors the system lets this process have: connections, files and sockets of upstreams share them."""
+"""The limit on file descriptors: clients' connections, files and sockets of upstreams share it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import errno
 import sys
 
 RESERVED = 48
-"""Descriptors that clients leave to all else, at least; where there are many, a quarter."""
+"""The least number of descriptors kept free of clients' connections; a quarter of the limit if that is more."""
 MOST = 4096
-"""Connections by default where the system sets no lower limit: an idle one takes about 20 kB."""
+"""The default limit on connections if the system's limit is not lower: an idle one takes about 20 kB."""
 SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""Errors of the system that say that there is no room for one more."""
+"""Errors of the system that mean that no further descriptor is available."""
 
 
 def descriptor_limit() -> int:
-    """Return the most descriptors of this process; a large number where the system does not say."""
+    """Return the most descriptors that this process may open; a large number if the system sets no limit."""
     if sys.platform == "win32":
         return sys.maxsize
     import resource
@@ -24,17 +24,17 @@ def descriptor_limit() -> int:
 
 
 def connection_limit() -> int:
-    """Return how many connections clients may have by default."""
+    """Return the default limit on the connections of clients."""
     return max(1, min(MOST, descriptor_limit() - _reserve()))
 
 
 def accepted_at_once(most: int) -> int:
-    """Return how many connections may be accepted before the first of them is looked at.
+    """Return how many connections may be accepted before the first of them is handled.
 
-    The event loop accepts three times before it says that a connection was made: none of them may find no descriptor.
+    The event loop accepts three times before it reports that a connection was made. Each of them needs a descriptor.
 
     Args:
-        most: More than these need not be accepted at once.
+        most: The upper bound of the result.
     """
     return min(most, _reserve() // 12)
 

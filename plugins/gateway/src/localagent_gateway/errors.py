@@ -1,4 +1,4 @@
-"""What the gateway itself refuses, as errors of the one tree with the status that HTTP has for it."""
+"""The errors of the gateway itself, each with its HTTP status; all belong to LocalAgent's error tree."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from localagent.errors import InvalidRequest, LocalRefusal, StartError
 
 
 class WrongField(InvalidRequest):
-    """A field of the request is wrong, or cannot be served.
+    """A field of the request is wrong or not supported.
 
     Args:
         message: One sentence that names the field.
-        param: The field, as programs find it in the errors of OpenAI's API.
-        fields: As for every error.
+        param: The field, as OpenAI's API names it in ``param``.
+        fields: Those of every error.
     """
 
     def __init__(self, message: str, *, param: str | None = None, **fields: Any) -> None:
@@ -22,11 +22,11 @@ class WrongField(InvalidRequest):
 
 
 def wrong(what: str, param: str | None = None) -> WrongField:
-    """Return the error for a request that is wrong.
+    """Return the error for an invalid request.
 
     Args:
         what: A sentence that names the field.
-        param: The field, as programs find it in the errors of OpenAI's API.
+        param: The field, as OpenAI's API names it in ``param``.
     """
     return WrongField(what, param=param)
 
@@ -37,18 +37,18 @@ def unsupported(what: str, hint: str | None = None, param: str | None = None) ->
 
 
 class NotFound(InvalidRequest):
-    """There is nothing at this path."""
+    """The path does not exist."""
 
     status = 404
     default_code = "not_found"
 
 
 class WrongMethod(InvalidRequest):
-    """The path answers other methods.
+    """The path does not support the method.
 
     Args:
         message: One sentence.
-        allow: The methods, as the header ``Allow`` tells them.
+        allow: The supported methods, in the format of the header ``Allow``.
     """
 
     status = 405
@@ -60,13 +60,13 @@ class WrongMethod(InvalidRequest):
 
 
 class Malformed(InvalidRequest):
-    """The request is framed in a way that HTTP does not know."""
+    """The request is not well-formed HTTP."""
 
     default_code = "malformed_request"
 
 
 class UnknownVersion(InvalidRequest):
-    """The request is in a version of HTTP that is not spoken."""
+    """The request uses a version of HTTP that is not supported."""
 
     status = 505
     default_code = "http_version_not_supported"
@@ -80,7 +80,7 @@ class TargetTooLong(InvalidRequest):
 
 
 class HeadersTooLarge(InvalidRequest):
-    """A header is too large, or there are too many."""
+    """A header is too large, or there are too many headers."""
 
     status = 431
     default_code = "request_headers_too_large"
@@ -101,24 +101,24 @@ class TooSlow(InvalidRequest):
 
 
 class WrongEncoding(InvalidRequest):
-    """The body is compressed, or its content type says that it is not JSON."""
+    """The body is compressed, or its content type is not JSON."""
 
     status = 415
     default_code = "unsupported_media_type"
 
 
 class WrongPlace(InvalidRequest):
-    """The request was meant for another host, or comes from a web page that may not ask."""
+    """The request is for another host, or comes from a web page that may not call the gateway."""
 
     status = 403
     default_code = "wrong_host"
 
 
 class Busy(LocalRefusal):
-    """The gateway has no room for the request now; ``retry_after`` says when it may."""
+    """The gateway has no room for the request now; ``retry_after`` is the time in seconds until it may."""
 
     default_code = "gateway_busy"
 
 
 class PartlyDone(StartError):
-    """Some workers were changed and some were not; the message says which."""
+    """A change reached some workers only; the message names them."""

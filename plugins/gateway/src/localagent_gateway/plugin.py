@@ -1,4 +1,4 @@
-"""The plugin: hooks for others, and what ``doctor`` asks of a gateway."""
+"""The plugin: hooks for other plugins, and the checks that ``doctor`` runs on a gateway."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class GatewayPlugin(Plugin):
-    """What ``localagent serve`` needs of the pipeline: keys, and hooks of its own. Its commands are entry points.
+    """Adds keys and the gateway's hooks to the pipeline, for ``localagent serve``. Its commands are entry points.
 
     Attributes:
         keys: The gateway's own keys; None while nothing is served.
@@ -37,18 +37,18 @@ class GatewayPlugin(Plugin):
             await self.keys.aclose()
 
     async def process_statuses(self, settings: Settings) -> list[ProcessStatus]:
-        """Return how the workers of every gateway are that serves from this state folder; for ``doctor --live``."""
+        """Return the statuses of the workers of every gateway with this state folder; for ``doctor --live``."""
         from localagent_gateway.status.commands import live_statuses
 
         return await live_statuses(settings)
 
     def diagnose(self, settings: Settings) -> list[Finding]:
-        """Return what is wrong with the files of keys; for ``doctor``."""
+        """Return the findings about the key files; for ``doctor``."""
         from localagent_gateway.keys.store import diagnosis
 
         return diagnosis(gateway_folder(settings, os.environ), self.settings)
 
     @hookimpl(after="*", must=True)
     async def gateway_authenticate(self, request: HttpRequest) -> Principal | None:
-        """Say who shows one of the gateway's own keys."""
+        """Identify the caller by one of the gateway's own keys."""
         return await self.keys(request) if self.keys is not None else None

@@ -20,32 +20,36 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 @attrs.frozen
 class GatewaySettings:
-    """``[plugins.gateway]``: where and how requests are taken in.
+    """``[plugins.gateway]``: where and how requests are accepted.
 
     Attributes:
-        host: The address to listen on, or a name: all its addresses. Any other than a loopback address needs keys.
+        host: The address to listen on, or a name, which means all its addresses. Any address other than loopback needs
+            keys.
         port: The port; 0 lets the system choose.
-        workers: Processes that answer.
+        workers: The number of worker processes.
         loop: The event loop; ``uvloop`` needs the extra of that name.
-        require_keys: ``auto``: as soon as a key was created, and always beyond loopback; ``always``; ``never``: no
-            key is looked at, on a loopback address only.
-        hosts: Further names by which clients may call the gateway; only asked on a loopback address without keys.
+        require_keys: ``auto``: once a key has been created, and always on an address other than loopback; ``always``;
+            ``never``: keys are not checked, on a loopback address only.
+        hosts: Further host names under which clients may call the gateway; only checked on a loopback address without
+            keys.
         origins: Web pages that may call the gateway, as ``https://example.org``.
-        max_body: The largest body of a request.
-        max_depth: The most objects and lists that may be nested in a body.
-        max_values: The most values in a body: objects, lists, texts, names of fields and fractions; ten whole numbers
-            count as one. What is let in must not hold up other requests while it is decoded.
+        max_body: The largest body of a request, in bytes.
+        max_depth: The deepest nesting of objects and lists in a body.
+        max_values: The most values in a body: objects, lists, strings, field names and fractions; ten integers count as
+            one. This bounds the time for which decoding one body delays other requests.
         max_messages: The most messages of one conversation.
-        max_bodies: What the bodies of all requests take together in one worker, from their arrival until the answer has
-            ended; beyond it requests are refused with 503. A quarter is left to bodies of at most 64 KiB.
-        max_connections: The most connections of clients to one worker, idle ones included; without it, what the
-            system's limit of open files allows. When there are more, the one that was idle for longest is closed.
-        header_timeout: For the head of a request to arrive, and the longest that a kept connection is idle.
-        body_timeout: For the body of a request to arrive.
-        send_timeout: For a client to take 16 KiB of what is left to be read, or all of it.
-        start_timeout: For a worker to begin to serve, and for a reload to open its new pipeline.
-        drain_delay: After the end was asked for, new requests are taken in for this long while ``/readyz`` says no.
-        drain_timeout: After that, streams and requests under way are let end for this long.
+        max_bodies: The most bytes that the bodies of all requests take together in one worker, from their arrival until
+            the answer has ended; further requests are refused with 503. A quarter is reserved for bodies of at most
+            64 KiB.
+        max_connections: The most connections of clients to one worker, idle ones included; by default what the system's
+            limit of open files allows. When there are more, the one that has been idle the longest is closed.
+        header_timeout: Seconds for the head of a request to arrive; also the longest time a kept connection is idle.
+        body_timeout: Seconds for the body of a request to arrive.
+        send_timeout: Seconds for a client to read 16 KiB of the data that it has not read yet, or all of it.
+        start_timeout: Seconds for a worker to start serving, and for a reload to open its new pipeline.
+        drain_delay: Seconds after the start of a shutdown during which new requests are still accepted, while
+            ``/readyz`` reports that the gateway is not ready.
+        drain_timeout: Seconds after ``drain_delay`` that streams and requests in progress have to finish.
         log: Which requests are logged.
     """
 
@@ -72,7 +76,7 @@ class GatewaySettings:
 
     @property
     def bodies(self) -> int:
-        """``max_bodies``, or more where the largest body would never be let in."""
+        """``max_bodies``, or more if the largest body would otherwise never fit."""
         return max(self.max_bodies, 2 * self.max_body)
 
     @property
@@ -82,13 +86,13 @@ class GatewaySettings:
 
 
 def gateway_folder(settings: Settings, environment: Mapping[str, str]) -> Path:
-    """Return the gateway's folder in the state folder; it is not made, since most gateways have no keys.
+    """Return the gateway's folder in the state folder; it is not created, since most gateways have no keys.
 
     Args:
         settings: The settings of the core.
         environment: The environment variables.
 
     Raises:
-        SettingsError: Nobody can say where the user's home is.
+        SettingsError: The user's home cannot be determined.
     """
     return (settings.state_folder or state_folder(environment)) / "gateway"

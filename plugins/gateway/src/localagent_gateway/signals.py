@@ -1,6 +1,7 @@
-"""What an operator asks of the process by signals, and which signals workers and threads do not take.
+"""Signals from an operator, and the signals that workers and threads do not handle.
 
-An operator asks it to end in good order, to end now, to read its settings again, to replace its workers.
+An operator can ask the process to shut down gracefully, to end now, to read its settings again or to replace its
+workers.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from typing import Any, Self
 from localagent_cli import PressedTwice
 
 ENDS = (signal.SIGTERM, signal.SIGINT)
-FOR_THE_SUPERVISOR = (signal.SIGINT, signal.SIGHUP)  # Ctrl-C, and to read the settings
+FOR_THE_SUPERVISOR = (signal.SIGINT, signal.SIGHUP)  # Ctrl-C, and reading the settings again
 
 
 class Signals:
-    """Watches signals while the context is open; entered in the main thread, before anything else is done.
+    """Watches signals while the context is open; must be entered first of all, in the main thread.
 
-    Until there is an event loop (``on_loop``), SIGHUP and SIGUSR2 are remembered, and SIGTERM and SIGINT do what they
-    do in any program.
+    Until there is an event loop (``on_loop``), SIGHUP and SIGUSR2 are remembered, and SIGTERM and SIGINT keep their
+    default effect.
 
     Attributes:
         ending: Set by the first SIGTERM or SIGINT.
         now: Set by the second.
-        reload: Set by SIGHUP; the code that reloads clears it.
-        replace: Set by SIGUSR2; the same.
+        reload: Set by SIGHUP; the code that handles it clears it.
+        replace: Set by SIGUSR2; the code that handles it clears it.
     """
 
     def __init__(self) -> None:
@@ -36,7 +37,7 @@ class Signals:
         self.now = asyncio.Event()
         self.reload = asyncio.Event()
         self.replace = asyncio.Event()
-        # SIGUSR1 means nothing here; its sender does not mean to end the server.
+        # SIGUSR1 has no meaning here; its sender does not mean to end the server.
         self._asks = {
             signal.SIGHUP: self.reload.set, signal.SIGUSR2: self.replace.set, signal.SIGUSR1: _nothing
         }  # fmt: skip
@@ -58,11 +59,11 @@ class Signals:
 
     @contextlib.contextmanager
     def on_loop(self) -> Iterator[None]:
-        """Let the running event loop take in signals while the context is open."""
+        """Let the running event loop handle signals while the context is open."""
         loop = asyncio.get_running_loop()
         for number in ENDS:
             loop.add_signal_handler(number, self._end)
-            signal.signal(number, self._end_now)  # beside the loop's, which hears of each signal anyway
+            signal.signal(number, self._end_now)  # in addition to the loop's, which still gets each signal
         for number, ask in self._asks.items():
             loop.add_signal_handler(number, ask)
         try:
@@ -74,7 +75,7 @@ class Signals:
                 signal.signal(number, self._early)
 
     def _end_now(self, number: int, frame: FrameType | None) -> None:
-        """End at once at the second signal, should the loop not have come to hear of the first: something blocks it."""
+        """End at once at the second signal if a blocked loop has not handled the first yet."""
         self._ends += 1
         if self._ends > 1 and not self.ending.is_set():
             raise PressedTwice
@@ -83,11 +84,11 @@ class Signals:
         (self.now if self.ending.is_set() else self.ending).set()
 
     async def unless_now(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Do some work, or cancel it when the second signal comes; return whether it was done."""
+        """Run ``work``, or cancel it when the second signal arrives; return whether it finished."""
         return await _unless(self.now, work)
 
     async def unless_ending(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Do some work, or cancel it when the first signal comes; return whether it was done."""
+        """Run ``work``, or cancel it when the first signal arrives; return whether it finished."""
         return await _unless(self.ending, work)
 
 
@@ -115,12 +116,12 @@ _holding = 0
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Start a worker in this context: SIGHUP and SIGINT wait until it is ready to ignore them (``ignore``).
+    """Start a worker in this context: SIGHUP and SIGINT are blocked until it is ready to ignore them (``ignore``).
 
-    A child inherits which signals wait. Somebody may send SIGHUP to all processes of a name, also to one that has no
-    handlers yet.
+    A child inherits the mask of blocked signals. SIGHUP may be sent to all processes of a name, including one that has
+    no handlers yet.
     """
-    global _holding  # noqa: PLW0603 - so does the mask belong to the process; several workers start at a time
+    global _holding  # noqa: PLW0603 - the mask belongs to the process, too; several workers start at a time
     _holding += 1
     signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_SUPERVISOR)
     try:
@@ -132,17 +133,17 @@ def held_back() -> Iterator[None]:
 
 
 def ignore() -> None:
-    """Ignore in a worker what is for the supervisor, and let it no longer wait."""
+    """Ignore in a worker the signals for the supervisor, and unblock them."""
     for number in FOR_THE_SUPERVISOR:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_SUPERVISOR)
 
 
 def leave_to_main_thread() -> None:
-    """Let no signal be delivered to this thread, which is to call it first.
+    """Block all signals in the calling thread; a thread must call this first.
 
-    Python handles signals in the main thread. A signal that the system delivers to another one does not wake the main
-    thread from a call that blocks.
+    Python handles signals in the main thread. A signal that the system delivers to another thread does not wake the
+    main thread from a blocking call.
     """
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())

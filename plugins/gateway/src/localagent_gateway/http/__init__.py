@@ -1,1 +1,1 @@
-"""The HTTP server: connections, bodies, and what keeps clients within bounds."""
+"""The HTTP server: connections, bodies, and the limits on clients."""

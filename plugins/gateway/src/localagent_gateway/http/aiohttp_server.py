@@ -1,8 +1,8 @@
-"""The HTTP server: the only module that knows which one it is.
+"""The HTTP server. Only this folder depends on aiohttp.
 
-It stands on aiohttp's low-level ``web.Server``. What its parser lets pass (HTTP/0.9, foreign hosts) is
-refused here; bodies have a deadline, and so have clients that do not read on. An offer to upgrade (RFC 9110, section
-7.8) is not taken: the request is answered as HTTP/1.1.
+It uses aiohttp's low-level ``web.Server``. Requests that aiohttp's parser accepts although they are invalid here
+(HTTP/0.9, foreign hosts) are refused in this module. Bodies have a deadline, and so have clients that do not read. An
+offer to upgrade (RFC 9110, section 7.8) is ignored: the request is answered as HTTP/1.1.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from localagent_gateway.logs.defects import defect
 from localagent_gateway.settings import GatewaySettings
 
 BACKLOG = 2048
-TURNS = 5  # of the event loop, from a connection's being accepted to its request's being counted; asyncio needs three
+TURNS = 5  # of the event loop, from accepting a connection to counting its request; asyncio needs three
 
 
 class Answers(Protocol):
-    """Who answers requests."""
+    """Answers requests."""
 
     async def handle(self, request: HttpRequest, read: ReadBody) -> HttpResponse | HttpStream:
-        """Return the answer of a request whose body is still to be read; never raises but for cancellation."""
+        """Return the answer of a request whose body is still to be read; raises nothing except cancellation."""
 
     def refuse(self, error: LocalAgentError, request: HttpRequest, *, plain: bool = False) -> HttpResponse:
         """Return the answer of a request that failed outside its handler.
 
         Args:
-            error: Why it failed.
+            error: The reason.
             request: The request.
-            plain: Whether no shape of a plugin's is to be used, because it failed.
+            plain: Whether to ignore a plugin's error shape, because it failed.
         """
 
 
@@ -56,10 +56,10 @@ class AiohttpServer:
     """Serves HTTP/1.1 on sockets.
 
     Args:
-        answers: Who answers requests.
+        answers: Answers the requests.
         settings: The gateway's settings.
-        origins: Says which hosts and pages may be called and may call.
-        access_log: Hears of every request.
+        origins: Decides which hosts may be called and which pages may call.
+        access_log: Records every request.
 
     Attributes:
         active: Requests that are being answered.
@@ -98,35 +98,35 @@ class AiohttpServer:
         self._accept_errors = AcceptErrors(self._loop, self._server.make_room)
 
     async def listen(self, sockets: list[Any]) -> None:
-        """Begin to take in requests on sockets that are bound."""
-        at_once = accepted_at_once(BACKLOG)  # asyncio takes the backlog for this number, too
+        """Start to accept requests on bound sockets."""
+        at_once = accepted_at_once(BACKLOG)  # asyncio also uses the backlog as this number
         for sock in sockets:
             self._listeners.append(await self._loop.create_server(self._server, sock=sock, backlog=at_once))
             sock.listen(BACKLOG)
 
     def switch(self, answers: Answers, settings: GatewaySettings, origins: Origins) -> None:
-        """Answer from now on by somebody else; requests that were taken in stay with the one before."""
+        """Answer new requests with other objects; requests that were already accepted stay with the previous ones."""
         self._answers, self._settings, self._origins = answers, settings, origins
         self._budget.limit, self._server.most = settings.bodies, settings.connections
 
     @property
     def connections(self) -> int:
-        """The connections that are open, idle ones included."""
+        """The number of open connections, idle ones included."""
         return self._server.open
 
     def stop_listening(self) -> None:
-        """Take in no further connection; those that are there close after their next answer, and idle ones stay."""
+        """Accept no further connections; open ones close after their next answer, and idle ones stay."""
         self.draining = True
         for listener in self._listeners:
             listener.close()
 
     async def wait_idle(self, seconds: float) -> bool:
-        """Wait until nothing is being answered; return whether that happened in time."""
+        """Wait until no request is being answered; return whether that happened within ``seconds``."""
         await _turn()
         return await _within(seconds, self._idle)
 
     async def wait_unconnected(self, seconds: float) -> bool:
-        """Wait until no connection is open; return whether that happened in time."""
+        """Wait until no connection is open; return whether that happened within ``seconds``."""
         await _turn()
         return await _within(seconds, self._server.none)
 
@@ -160,12 +160,12 @@ class AiohttpServer:
             ending = ending_of(answer)
             return response
         except asyncio.CancelledError as error:
-            if not _is_cancelled():  # a handler awaited what somebody else had cancelled
+            if not _is_cancelled():  # a handler awaited something that other code had cancelled
                 response, ending = await self._failed(request, incoming, error, unread=body.unread)
                 return response
             ending = CLOSED if self._closing else LEFT
             raise
-        except Exception as error:  # what plugins answer and stream, and defects of our own
+        except Exception as error:  # errors of plugins' answers and streams, and our own defects
             if has_left(request):
                 ending = LEFT
                 raise ConnectionResetError("The client has left.") from None
@@ -186,7 +186,7 @@ class AiohttpServer:
         if origin is not None and self._origins.may_read(origin):
             answer = readable(answer, origin)
         connection = cast(Connection, request.protocol)
-        # aiohttp's parser loses what stands behind an offer to upgrade, so no other request is read behind it.
+        # aiohttp's parser loses the bytes after an offer to upgrade, so no other request is read after it.
         last = connection.failure is not None or request._message.upgrade
         response = await self._sender.send(request, incoming, answer, close=last or self.draining or unread)
         return Lingering(connection) if last else response
@@ -194,7 +194,7 @@ class AiohttpServer:
     async def _failed(
         self, request: web.BaseRequest, incoming: HttpRequest, error: BaseException, *, unread: bool = False
     ) -> tuple[web.StreamResponse, Ending]:
-        """Tell a client that its request failed, or break its answer off where that has begun."""
+        """Send the error of a failed request, or break off an answer that has begun."""
         failure = error if isinstance(error, LocalAgentError) else defect(error, incoming.id)
         if request.writer.output_size:
             return self._sender.break_off(request), Ending(failure.status, sent=200, error=failure.code)
@@ -204,14 +204,14 @@ class AiohttpServer:
                 return await self._send(request, incoming, answer, unread=unread), Ending(answer.status)
             except ConnectionError:
                 raise
-            except Exception as another:  # the shape of errors of a plugin's route; ours is the second
+            except Exception as another:  # a plugin's error shape; ours is used second
                 defect(another, incoming.id)
-        raise ConnectionResetError("The client cannot be reached.")
+        raise ConnectionResetError("The error cannot be sent to the client.")
 
     async def _malformed(
         self, request: web.BaseRequest, error: InvalidRequest, method: str, path: str
     ) -> web.StreamResponse:
-        """Answer what is no well-formed HTTP request, in the shape of the path as far as that is known."""
+        """Answer a malformed HTTP request, in the error shape of its path as far as that is known."""
         incoming = HttpRequest(method, path, peer=request.remote or "", id=self._prefix + str(next(self._numbers)))
         response, ending = await self._failed(request, incoming, error)
         self._log.add(incoming, ending, 0.0)
@@ -245,17 +245,17 @@ def _locate(request: web.BaseRequest, incoming: HttpRequest) -> None:
     """Note path and query."""
     raw = request.raw_path
     if raw.startswith("/") and "%" not in raw and "?" not in raw and "#" not in raw:
-        incoming.path = raw  # the everyday path is what it looks like
+        incoming.path = raw  # the common case: nothing to decode
         return
     target = request.rel_url
     incoming.path = target.path
     if target.raw_query_string:
         incoming.raw_query = target.raw_query_string
-        incoming.query = dict(target.query.items())  # of a repeated name the last value
+        incoming.query = dict(target.query.items())  # the last value of a repeated name
 
 
 async def _turn() -> None:
-    """Let what has arrived be taken in: connections that were accepted when the listener closed, and requests."""
+    """Let the loop process what has arrived: connections accepted before the listener closed, and requests."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
 
@@ -270,13 +270,13 @@ async def _within(seconds: float, event: asyncio.Event) -> bool:
 
 
 def _framing(request: web.BaseRequest) -> LocalAgentError | None:
-    """Return why a request is refused that aiohttp's parser lets pass; None for a good one."""
+    """Return why a request that aiohttp's parser accepts is refused; None for a valid one."""
     if request.version not in (HttpVersion11, HttpVersion10):
-        return UnknownVersion("HTTP/1.1 is spoken here.")
+        return UnknownVersion("The version of HTTP is not supported; use HTTP/1.1.")
     headers = request.headers
     coding = headers.get("transfer-encoding")
     if coding is not None and (coding.strip().lower() != "chunked" or request.version == HttpVersion10):
-        return Malformed("No transfer coding but chunked is understood.")
+        return Malformed("The only supported transfer coding is chunked.")
     if request.version == HttpVersion11 and "host" not in headers:
         return Malformed("The header Host is missing.")
     target = request._message.path
@@ -284,5 +284,5 @@ def _framing(request: web.BaseRequest) -> LocalAgentError | None:
         if urlsplit(target).netloc.lower() != headers.get("host", "").lower():
             return Malformed("The target names another host than the header Host.")
     elif not target.startswith("/"):
-        return Malformed("The target is not a path.")
+        return Malformed("The target of the request must be a path.")
     return None

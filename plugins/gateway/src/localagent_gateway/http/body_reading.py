@@ -1,4 +1,4 @@
-"""Reads the body of one request, within the limits of one body and of all of them."""
+"""Reads the body of one request, within the limits for one body and for all bodies together."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from localagent_gateway.http.malformed import Connection
 from localagent_gateway.settings import GatewaySettings
 
 SMALL = 64 * 1024
-"""Bytes of a body up to which it may use the quarter of the budget that large ones leave free."""
+"""The largest body, in bytes, that may use the quarter of the budget that large bodies leave free."""
 ReadBody = Callable[[], Awaitable[bytes]]
-"""What reads the body of a request; see ``BodyReading.read``."""
+"""Reads the body of a request; see ``BodyReading.read``."""
 
 
 class BodyBudget:
     """The bytes of the bodies that are being read, and of the requests that are being answered.
 
     Args:
-        limit: The most bytes; a quarter of them is left to small bodies, so that large ones keep nobody else out.
+        limit: The most bytes; a quarter of them is reserved for small bodies, so that large ones cannot block them.
 
     Attributes:
         held: The bytes that are held now.
@@ -36,12 +36,12 @@ class BodyBudget:
         self.held = 0
 
     def open(self) -> BodyShare:
-        """Return the share of one body, empty so far."""
+        """Return a new, empty share for one body."""
         return BodyShare(self)
 
 
 class BodyShare:
-    """What one body takes of the budget.
+    """The bytes that one body takes of the budget.
 
     Args:
         budget: The budget.
@@ -54,18 +54,18 @@ class BodyShare:
         self._bytes = 0
 
     def check(self, more: int = 0) -> None:
-        """Refuse a body for which there is no room.
+        """Refuse a body that does not fit into the budget.
 
         Args:
             more: Bytes by which it is about to grow.
 
         Raises:
-            Busy: There is none.
+            Busy: The body does not fit.
         """
         budget = self._budget
         limit = budget.limit if self._bytes + more <= SMALL else budget.limit // 4 * 3
         if budget.held + more > limit:
-            raise Busy("The bodies of other requests take all the memory that bodies may.",
+            raise Busy("The bodies of other requests use all the memory for bodies.",
                        hint="Send the request again.", retry_after=1.0)  # fmt: skip
 
     def take(self, more: int) -> None:
@@ -79,19 +79,19 @@ class BodyShare:
         self._budget.held += more
 
     def close(self) -> None:
-        """Give back all; idempotent."""
+        """Release all bytes; idempotent."""
         self._budget.held -= self._bytes
         self._bytes = 0
 
 
 class BodyReading:
-    """The body of one request: none of it is read, or asked for, before ``read`` is called.
+    """The body of one request; it is neither read nor requested before ``read`` is called.
 
     Args:
         request: The request.
         settings: The gateway's settings.
-        budget: What the bodies of all requests may take.
-        server: Hears that the client is waited for.
+        budget: The budget for the bodies of all requests.
+        server: Learns when the connection waits for its client.
     """
 
     __slots__ = ("_failed", "_request", "_server", "_settings", "_share")
@@ -106,10 +106,10 @@ class BodyReading:
         self._failed = False
 
     async def read(self) -> bytes:
-        """Return the body; empty when there is none.
+        """Return the body; empty if the request has no body.
 
         Raises:
-            InvalidRequest: It is too large, too slow, compressed, or not framed as HTTP asks for.
+            InvalidRequest: The body is too large, too slow, compressed, or not well-formed HTTP.
             Busy: The bodies of other requests leave no room for it.
         """
         self._failed = True
@@ -119,17 +119,17 @@ class BodyReading:
 
     @property
     def unread(self) -> bool:
-        """Whether a part of the body was not taken: what follows it on the connection is not a request."""
+        """Whether a part of the body was not read, so that no further request can be read from the connection."""
         return self._failed or (self._request.can_read_body and not self._request.content.is_eof())
 
     def close(self) -> None:
-        """Give back what the body takes."""
+        """Release the body's share of the budget."""
         self._share.close()
 
     async def _read(self) -> bytes:
         request, limit = self._request, self._settings.max_body
         if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-            raise WrongEncoding("Bodies are taken as they are, not compressed.")
+            raise WrongEncoding("Compressed request bodies are not supported.")
         if (request.content_length or 0) > limit:
             raise _too_large(limit)
         try:
@@ -139,7 +139,7 @@ class BodyReading:
             return await self._arriving()
         except web.RequestPayloadError:
             failure = cast(Connection, request.protocol).failure
-            raise failure or Malformed("The body is not framed as HTTP asks for.") from None
+            raise failure or Malformed("The framing of the body is not well-formed HTTP.") from None
         except TimeoutError:
             raise TooSlow("The body did not arrive in time.") from None
 
@@ -159,7 +159,7 @@ class BodyReading:
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
-        """Say that the connection waits for its client; where places are short such connections are closed first."""
+        """Record that the connection waits for its client: such connections are the first to be closed at the limit."""
         protocol = self._request.protocol
         self._server.waits(protocol)
         try:
@@ -173,7 +173,7 @@ def _too_large(limit: int) -> TooLarge:
 
 
 async def _invite(request: web.BaseRequest) -> None:
-    """Ask for the body when its sender waits to be asked (RFC 9110, section 10.1.1)."""
+    """Request the body if its sender waits for ``100 Continue`` (RFC 9110, section 10.1.1)."""
     if request.headers.get("expect", "").lower() == "100-continue" and request.version == HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0

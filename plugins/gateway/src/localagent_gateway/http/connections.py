@@ -1,7 +1,7 @@
-"""Makes the connections of clients, counts them and watches them.
+"""Creates, counts and watches the connections of clients.
 
-aiohttp's server tells nobody when the last one is gone, it does not notice a leaving while it does not read, and it
-closes a connection that was idle for too long over a request that has arrived.
+aiohttp's server does not report when the last connection is closed. It does not notice a disconnect while it does not
+read, and it closes a connection that was idle for too long even if a request has just arrived.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from localagent_gateway.http.stalled_connections import UnreadClients
 
 log = logging.getLogger("localagent.gateway")
 
-KEPT_FREE = 16  # descriptors below the system's limit from which on connections are closed for new ones
+KEPT_FREE = 16  # free descriptors; when fewer are left, connections are closed to make room for new ones
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-AFTER_A_READ = 0.001  # seconds; more than none, because uvloop runs what is due at once before it reads
+AFTER_A_READ = 0.001  # seconds; not 0, because uvloop runs callbacks that are due before it reads
 
 
 class WatchedConnection(Connection):
-    """A connection whose client is also seen to leave while nothing is read from it.
+    """A connection that notices a disconnect even while the gateway does not read from it.
 
-    Once it was idle for too long it is read from once more before it is closed: on a busy machine the time may be up,
-    and a request in the socket, before the event loop comes to look at either.
+    A connection that was idle for too long is read once more before it is closed: on a busy machine, the timeout may
+    have expired and a request may have arrived before the event loop notices either.
 
     Args:
         server: The server.
-        unread: Where connections are watched from which nothing is read.
-        options: Those of aiohttp.
+        unread: Watches the connections from which the gateway does not read.
+        options: Options of aiohttp's connection.
 
     Attributes:
-        written: Bytes that were given to the transport so far.
+        written: Bytes that were passed to the transport so far.
     """
 
     __slots__ = ("_late", "_unread", "_watched", "written")
@@ -51,7 +51,7 @@ class WatchedConnection(Connection):
         self._watched = -1
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the connection; its descriptor is still open."""
+        """Stop watching the connection while its descriptor is still open."""
         self._unread.leave(self._watched)
         super().connection_lost(exc)
 
@@ -77,21 +77,22 @@ class WatchedConnection(Connection):
 class CountedServer(web.Server):
     """aiohttp's low-level server.
 
-    When places or descriptors are short, the connection is closed that has waited for its client for longest. Where
-    none waits, the first request of a new one is refused, or the connection itself where no descriptor is to be had.
+    When the limit of connections or descriptors is reached, the connection that has waited for its client the longest
+    is closed. If none is waiting, the first request of the new connection is refused, or the connection itself if no
+    descriptor is free.
 
     Args:
         handler: Answers requests.
-        malformed: Answers what is not a request: with an error, and method and path as far as they are known.
+        malformed: Answers malformed requests; gets the error, and method and path as far as they are known.
         most: The most connections.
-        options: Those of aiohttp.
+        options: Options of aiohttp's connections.
 
     Attributes:
         most: The most connections.
-        open: The connections that are open, idle ones included.
-        malformed: Answers what is not a request.
-        none: Set while none is open.
-        unread: Those from which nothing is read now.
+        open: The number of open connections, idle ones included.
+        malformed: Answers malformed requests.
+        none: Set while no connection is open.
+        unread: The connections from which the gateway does not read now.
     """
 
     def __init__(self, handler: Any, malformed: Any, most: int, **options: Any) -> None:
@@ -99,8 +100,8 @@ class CountedServer(web.Server):
         self.malformed = malformed
         self.most = most
         self.open = 0
-        self._waiting: dict[web.RequestHandler, None] = {}  # in the order in which they began to wait
-        self._surplus: set[web.RequestHandler] = set()  # for which there was no place: their request hears of it
+        self._waiting: dict[web.RequestHandler, None] = {}  # in the order in which they started to wait
+        self._surplus: set[web.RequestHandler] = set()  # beyond the limit: their first request is refused
         self._descriptors = descriptor_limit() - KEPT_FREE
         self.unread = UnreadClients(self._loop)
         self.none = asyncio.Event()
@@ -111,19 +112,19 @@ class CountedServer(web.Server):
         return WatchedConnection(self, self.unread, loop=self._loop, **self._kwargs)
 
     def works(self, handler: web.RequestHandler) -> None:
-        """Note that a connection no longer waits for its client."""
+        """Record that a connection no longer waits for its client."""
         self._waiting.pop(handler, None)
 
     def waits(self, handler: web.RequestHandler) -> None:
-        """Note that a connection waits for its client: for a request, or for the body of one."""
+        """Record that a connection waits for its client: for a request, or for the body of one."""
         if handler.transport is not None:
             self._waiting[handler] = None
 
     def make_room(self) -> bool:
-        """Close the connection that has waited for longest; return whether there was one.
+        """Close the connection that has waited the longest; return whether there was one.
 
-        One whose client has sent something waits for us. It is passed over: on a busy machine a request may have
-        arrived with its connection, and many more connections behind it, before the event loop reads it.
+        A connection whose client has already sent something is skipped: on a busy machine a request and many more
+        connections may arrive before the event loop reads the request.
         """
         handler = next((waiting for waiting in self._waiting if not _has_sent(waiting.transport)), None)
         if handler is None:
@@ -156,13 +157,13 @@ class CountedServer(web.Server):
         self._waiting[handler] = None
 
     def refusal(self, handler: web.RequestHandler) -> Busy | None:
-        """Return why the request of a connection is refused for which there was no place; None where there is one."""
+        """Return why the request of a connection beyond the limit is refused; None if the connection has a place."""
         if handler not in self._surplus or self.open <= self.most:
             return None
-        return Busy("There is no place for another connection.", hint="Send the request again.", retry_after=1.0)
+        return Busy("The gateway has too many connections.", hint="Send the request again.", retry_after=1.0)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        """Count it no longer."""
+        """Stop counting a connection."""
         self._waiting.pop(handler, None)
         self._surplus.discard(handler)
         super().connection_lost(handler, exc)
@@ -172,10 +173,10 @@ class CountedServer(web.Server):
 
 
 class AcceptErrors:
-    """Hears of the errors of an event loop while it is open; all but those about accepting go where they went before.
+    """Handles the event loop's errors in accepting until closed; passes all others on to the previous handler.
 
-    The event loop stops accepting for a second when no descriptor is left, and tries again. Here a connection is closed
-    that waits for its client, so that the next try succeeds.
+    When no descriptor is left, the event loop stops accepting for a second and tries again. This handler closes a
+    connection that waits for its client, so that the next try succeeds.
 
     Args:
         loop: The event loop.
@@ -189,7 +190,7 @@ class AcceptErrors:
         loop.set_exception_handler(self._heard)
 
     def close(self) -> None:
-        """Hear of them no longer."""
+        """Restore the previous handler."""
         if self._loop.get_exception_handler() == self._heard:
             self._loop.set_exception_handler(self._former)
 
@@ -205,7 +206,7 @@ class AcceptErrors:
 
 
 def _has_sent(transport: asyncio.Transport | None) -> bool:
-    """Say whether a client has sent what was not read yet, or is leaving: its connection is not idle."""
+    """Return whether a client has sent unread bytes or is leaving, so that its connection is not idle."""
     if transport is None or transport.is_closing():
         return True
     descriptor = transport.get_extra_info("socket").fileno()

@@ -1,8 +1,7 @@
-"""What aiohttp does with bytes that are no good HTTP, told our way: as an error, at once, and none of it is logged.
+"""Malformed requests: they are answered with an error at once, and their bytes are never logged.
 
-aiohttp logs each such request with the bytes that it did not like, which may be a key, it leaves the reader that waits
-for the rest of a broken body waiting, and it closes connections so that a client that is still sending loses the
-answer.
+aiohttp itself logs the offending bytes, which may contain a key. It lets the reader of a broken body wait for the rest,
+and it closes connections in a way that makes a client that is still sending lose the answer.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from localagent_gateway.errors import HeadersTooLarge, Malformed, TargetTooLong
 from localagent_gateway.http.sending import Sent
 
 MOST_TARGET = 8190
-"""Bytes of a request's target."""
+"""The longest target of a request, in bytes."""
 MOST_FIELD = MOST_TARGET + 1
-"""Bytes of one header: another number than that of a target, by which an error of the parser tells what it is about."""
-LINGER_SECONDS = 2.0  # for the rest of what is not read, so that its sender reads the answer
+"""The longest header, in bytes: not the number for a target, so the parser's error shows which of them was too long."""
+LINGER_SECONDS = 2.0  # for the rest of the unread bytes, so that their sender reads the answer
 
 _LINE = re.compile(rb"(?:\r?\n)*([A-Z]{1,20}) (/[^ ?#\r\n]*)")
 
@@ -33,8 +32,8 @@ class Connection(web.RequestHandler):
     """One connection of a client.
 
     Attributes:
-        head: The beginning of a head that has not arrived whole, or that was refused.
-        failure: Why nothing further is read; None while it is.
+        head: The beginning of a head that is incomplete or was refused.
+        failure: Why the gateway reads nothing further; None while it reads.
     """
 
     __slots__ = ("failure", "head")
@@ -45,7 +44,7 @@ class Connection(web.RequestHandler):
         self.failure: InvalidRequest | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes in; what waits for a body that turns out to be broken is woken."""
+        """Process bytes; wake the reader of a body that turns out to be broken."""
         messages, request = self._messages, self._current_request
         if not messages and (request is None or request.content.is_eof()):
             self.head = (self.head + data)[:MOST_TARGET]
@@ -78,16 +77,16 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Close the connection: the client has left, or cannot be reached; what failed is logged.
+        """Close the connection: the client has left, or the error cannot be sent; the failure is already logged.
 
         Raises:
             ConnectionError: Always.
         """
-        raise exc if isinstance(exc, ConnectionError) else ConnectionError("The client cannot be reached.")
+        raise exc if isinstance(exc, ConnectionError) else ConnectionError("The error cannot be sent.")
 
 
 class Lingering(Sent):
-    """Ends a connection whose client may be sending: a plain close would reset it before the client reads the answer.
+    """Closes a connection whose client may be sending; a plain close would reset it before the client reads the answer.
 
     Args:
         connection: The connection.
@@ -98,7 +97,7 @@ class Lingering(Sent):
         self._connection = connection
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Say that nothing follows, and drop what the client sends until it closes too, or the time is up."""
+        """Close our side, then drop what the client sends until it closes its side or ``LINGER_SECONDS`` have passed."""
         self._connection.close()
         transport = self._connection.transport
         if transport is not None and not transport.is_closing():
@@ -109,13 +108,13 @@ class Lingering(Sent):
 def _error(error: BaseException) -> InvalidRequest:
     """Return the error for a head that aiohttp's parser refused."""
     if isinstance(error, LineTooLong) and error.args[1] == MOST_TARGET:
-        return TargetTooLong(f"The address of a request has at most {MOST_TARGET} bytes.")
+        return TargetTooLong(f"The address of the request is longer than {MOST_TARGET} bytes.")
     if isinstance(error, LineTooLong) or str(getattr(error, "message", "")).startswith("Too many headers"):
-        return HeadersTooLarge("The headers are too large or too many.", hint="Leave some out.")
-    return Malformed("This is no well-formed HTTP request.")
+        return HeadersTooLarge("The headers are too large or too many.", hint="Send fewer or shorter headers.")
+    return Malformed("The request is not well-formed HTTP.")
 
 
 def _begun(head: bytes) -> tuple[str, str]:
-    """Return method and path, as far as a head tells them; empty where it does not."""
+    """Return the method and path of an incomplete head; empty strings if it does not show them."""
     found = _LINE.match(head)
     return ("", "") if found is None else (found[1].decode(), unquote(found[2].decode("latin-1")))

@@ -1,8 +1,8 @@
-"""Which hosts may be called and which web pages may call: what keeps a browser from being used against its owner.
+"""The hosts that may be called and the web pages that may call: protects users from foreign pages in their browser.
 
-Browsers ask before a web page of another origin may send a request or read an answer: the CORS protocol of the Fetch
-standard (https://fetch.spec.whatwg.org/#http-cors-protocol). Pages are not let use cookies or other credentials of the
-browser: a key is a header, which the page has to know.
+A browser asks the server before a web page of another origin may send a request or read an answer: the CORS protocol of
+the Fetch standard (https://fetch.spec.whatwg.org/#http-cors-protocol). Pages may not use cookies or other credentials
+of the browser: a key is a header, which the page has to know.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from localagent.plugin_api import HttpResponse, HttpStream
 from localagent_gateway.errors import WrongPlace
 from localagent_gateway.settings import LOOPBACK, GatewaySettings
 
-# Programs on this machine whose pages Ollama lets ask, too; see AllowedOrigins in its envconfig/config.go.
+#: Pages of programs on this machine, which Ollama accepts, too; see AllowedOrigins in its envconfig/config.go.
 LOCAL_PAGE = re.compile(
     r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?|(?:app|file|tauri|vscode-webview|vscode-file)://\S*"
 )
@@ -25,7 +25,7 @@ DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 MAX_AGE_SECONDS = 600
-HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]{1,4096}", re.ASCII)  # tokens of RFC 9110 in a list
+HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]{1,4096}", re.ASCII)  # a list of tokens (RFC 9110)
 
 
 async def _no_keys() -> bool:
@@ -33,13 +33,13 @@ async def _no_keys() -> bool:
 
 
 class Origins:
-    """The rule.
+    """Decides whether the host and the origin of a request are accepted.
 
     A page of a foreign site may make a browser send requests to a loopback address, under its own name (``Origin``) or
-    under a name that it resolves to it (DNS rebinding: a foreign ``Host``). Both are refused. Where keys are needed the
-    host may be any: a page has no key, so a foreign name gives it nothing, and a reverse proxy passes its own name on.
+    under a name that resolves to that address (DNS rebinding: a foreign ``Host``). Both are refused. If keys are needed,
+    any host is accepted: a page has no key, so a foreign name does not help it, and a reverse proxy sends its own name.
 
-    Pages of programs on this machine may ask; what they may ask for without a key is up to those who answer.
+    Pages of programs on this machine may call; which routes they may use without a key is decided elsewhere.
 
     Args:
         settings: The gateway's settings.
@@ -53,25 +53,25 @@ class Origins:
         self._good: set[str] = set()
 
     def everyday(self, headers: Mapping[str, str]) -> bool:
-        """Return whether a request needs no closer look: it is for one of our hosts and comes from no page."""
+        """Return whether a request needs no further check: it is for one of our hosts and has no origin."""
         return "origin" not in headers and self._is_ours(headers.get("host", ""))
 
     async def refusal(self, headers: Mapping[str, str]) -> WrongPlace | None:
-        """Return why a request is refused; None for one that is not."""
+        """Return why a request is refused; None if it is accepted."""
         host = headers.get("host", "")
         if not self._is_ours(host) and not await self._keys_needed():
-            return WrongPlace("This host is not served here.", hint="Add it to hosts in [plugins.gateway].")
+            return WrongPlace("The gateway does not serve this host.", hint="Add it to hosts in [plugins.gateway].")
         origin = headers.get("origin")
         if origin is not None and not self.may_read(origin) and not same_origin(origin, host):
-            return WrongPlace("This page may not ask here.", hint="Add it to origins in [plugins.gateway].")
+            return WrongPlace("This web page may not call the gateway.", hint="Add it to origins in [plugins.gateway].")
         return None
 
     def may_read(self, origin: str) -> bool:
-        """Return whether browsers let pages of another origin read what they asked for."""
+        """Return whether pages of another origin may read answers."""
         return self._is_named(origin) or LOCAL_PAGE.fullmatch(origin.lower()) is not None
 
     def local_page(self, headers: Mapping[str, str]) -> bool:
-        """Return whether a page of a program on this machine asks that neither the settings name nor we have sent."""
+        """Return whether the caller is a local program's page that is neither in the settings nor of this gateway."""
         origin = headers.get("origin")
         if origin is None or self._is_named(origin) or same_origin(origin, headers.get("host", "")):
             return False
@@ -92,13 +92,13 @@ class Origins:
 
 
 def same_origin(origin: str, host: str) -> bool:
-    """Return whether a page came from the host that it asks.
+    """Return whether a page came from the host that it calls.
 
-    The host's scheme is unknown behind a proxy that speaks TLS: what has no port has the default one of the page's.
+    The host's scheme is unknown behind a TLS proxy: without a port, the default port of the page's scheme counts.
 
     Args:
         origin: The header ``Origin``.
-        host: The header ``Host``; what a proxy says beside it (``X-Forwarded-Host``) is not believed.
+        host: The header ``Host``; a proxy's ``X-Forwarded-Host`` is not trusted.
     """
     scheme, _, page = origin.lower().partition("://")
     port = DEFAULT_PORTS.get(scheme)
@@ -108,23 +108,23 @@ def same_origin(origin: str, host: str) -> bool:
 
 
 def preflight(method: str, headers: Mapping[str, str]) -> HttpResponse | None:
-    """Return the answer to a browser that asks before it asks; None for any other request.
+    """Return the answer to a CORS preflight request; None for any other request.
 
     Args:
         method: The request's method.
-        headers: Its headers; it comes from an origin that may ask.
+        headers: Its headers; the origin has already been accepted.
     """
     if method != "OPTIONS" or "origin" not in headers or "access-control-request-method" not in headers:
         return None
     allowed = {"access-control-allow-methods": METHODS, "access-control-max-age": str(MAX_AGE_SECONDS)}
     wanted = headers.get("access-control-request-headers", "")
     if HEADER_NAMES.fullmatch(wanted):
-        allowed["access-control-allow-headers"] = wanted  # "*" would leave out Authorization
+        allowed["access-control-allow-headers"] = wanted  # "*" does not include Authorization
     return HttpResponse(204, headers=allowed)
 
 
 def readable(answer: HttpResponse | HttpStream, origin: str) -> HttpResponse | HttpStream:
-    """Return an answer that the browser lets a page of this origin read, with all its headers."""
+    """Return an answer that a page of this origin may read, with all its headers."""
     more = {"access-control-allow-origin": origin, "access-control-expose-headers": "*", "vary": "Origin"}
     return msgspec.structs.replace(answer, headers={**answer.headers, **more})
 

@@ -1,7 +1,7 @@
-"""Writes answers to clients: head and body in one write, or in pieces where they are large.
+"""Writes answers to clients: head and body in one write, or in pieces if they are large.
 
-An answer's way through aiohttp's own response objects costs more than routing, reading and checking the request
-together. What they do beside is not needed here: there are no cookies, no ranges and no compression.
+Sending an answer with aiohttp's own response objects costs more than routing, reading and checking the request
+together. Their other features are not needed here: there are no cookies, ranges or compression.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from localagent_gateway.http.connections import WatchedConnection
 
 DRAIN_ABOVE = 64 * 1024
-"""Bytes that may wait for a client before the answer waits too."""
+"""Bytes that may be buffered for a client before the answer waits, too."""
 PIECE = 256 * 1024
-"""Bytes that are written at a time: what the transport holds for a client that reads slowly is not more by much."""
+"""Bytes that are written at a time: the transport buffers little more than this for a slow client."""
 BODILESS = frozenset({204, 304})
 
 
@@ -33,7 +33,7 @@ class Sent(web.StreamResponse):
     """Tells aiohttp that an answer was written, and whether the connection is kept.
 
     Args:
-        keep: Whether it is.
+        keep: Whether the connection is kept.
     """
 
     def __init__(self, *, keep: bool) -> None:
@@ -46,18 +46,18 @@ class Sent(web.StreamResponse):
         return self._keep
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Do nothing: the head was written."""
+        """Do nothing: the head is already written."""
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Do nothing: the body was written."""
+        """Do nothing: the body is already written."""
 
 
 class Sender:
     """Writes answers.
 
     Args:
-        readers: Ends connections whose client does not read on.
+        readers: Closes connections whose client does not read.
         wall_time: Returns the seconds since the epoch.
     """
 
@@ -75,14 +75,13 @@ class Sender:
 
         Args:
             request: The request.
-            incoming: The same as its handler saw it.
+            incoming: The same request as the handler's record.
             answer: The answer.
-            close: Whether the connection is closed behind it.
+            close: Whether the connection is closed afterwards.
 
         Raises:
             ConnectionError: The client has left.
-            Exception: The answer is invalid, or the source of its chunks failed; nothing was written yet, or a part
-            was.
+            Exception: The answer is invalid, or its stream failed; a part of it may have been written.
         """
         old = request.version == HttpVersion10
         keep = request.keep_alive and not close and answer.headers.get("connection") != "close"
@@ -97,10 +96,10 @@ class Sender:
         return self._kept if keep else self._closed
 
     def break_off(self, request: web.BaseRequest) -> web.StreamResponse:
-        """End an answer that cannot be finished, so that its client notices: no end of the body comes."""
+        """Close the connection of an unfinished answer without an end of the body, so that the client notices."""
         transport = request.transport
         if transport is not None and request.version == HttpVersion10:
-            # The end of the connection would pass for the end of the body, so it is reset.
+            # A plain close would look like the end of the body, so the connection is reset.
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             transport.abort()
         return self._closed
@@ -118,7 +117,7 @@ class Sender:
         if isinstance(answer, HttpStream) and not old:
             length = "Transfer-Encoding: chunked\r\n"
         connection = ""
-        if keep is old:  # each version of HTTP does the other thing when nothing is said
+        if keep is old:  # not the default of this version of HTTP
             connection = "Connection: keep-alive\r\n" if keep else "Connection: close\r\n"
         text = (
             f"HTTP/1.{0 if old else 1} {_STATUS_LINES.get(status) or _status_line(status)}\r\n"
@@ -130,7 +129,7 @@ class Sender:
         return (text + "\r\n").encode()
 
     def _now(self) -> str:
-        """Return the time as headers have it, made once a second."""
+        """Return the time in the format of headers, built once a second."""
         now = int(self._wall_time())
         if now != self._second:
             self._second, self._date = now, formatdate(now, usegmt=True)
@@ -145,7 +144,7 @@ class Sender:
                 await self._write(request, head, b"")
             while not ended:
                 data = await chunks.read_chunk()
-                ended = not data or getattr(chunks, "ended", False)  # other plugins' chunks need not have it
+                ended = not data or getattr(chunks, "ended", False)  # optional in other plugins' streams
                 if not old:
                     data = (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + (b"0\r\n\r\n" if ended else b"")
                 if len(data) > PIECE:
@@ -157,7 +156,7 @@ class Sender:
             await chunks.aclose()
 
     async def _write(self, request: web.BaseRequest, head: bytes, body: bytes) -> None:
-        """Write bytes; wait for the client when more than a little is left to be read."""
+        """Write bytes; wait for the client while more than ``DRAIN_ABOVE`` is unread."""
         rest = memoryview(body)
         if self._put(request, head + rest[:PIECE]):
             await request.writer.drain()
@@ -166,11 +165,11 @@ class Sender:
                 await request.writer.drain()
 
     def _put(self, request: web.BaseRequest, data: bytes | memoryview) -> bool:
-        """Write bytes; return whether so much is left to be read that the client is to be waited for."""
+        """Write bytes; return whether so much is unread that the caller has to wait for the client."""
         transport, connection = request.transport, cast("WatchedConnection", request.protocol)
         if transport is None or transport.is_closing():
             raise ConnectionResetError("The client has left.")
-        request.writer.output_size += len(data)  # by which aiohttp knows that an answer has begun
+        request.writer.output_size += len(data)  # shows aiohttp that an answer has begun
         connection.written += len(data)
         transport.write(data)
         left = transport.get_write_buffer_size()
@@ -180,19 +179,19 @@ class Sender:
 
 
 def has_left(request: web.BaseRequest) -> bool:
-    """Return whether the client is gone."""
+    """Return whether the client has disconnected."""
     return request.transport is None or request.transport.is_closing()
 
 
 def _check(text: str, lines: int) -> None:
-    """Refuse a head in which a header's value would begin another: the count of line ends is the proof."""
+    """Refuse a head in which a header's value would start another header: count the line ends to find out."""
     if text.count("\r") != lines or text.count("\n") != lines or "\0" in text:
-        raise ValueError("A header of the answer holds characters that HTTP forbids.")
+        raise ValueError("A header of the answer contains characters that HTTP forbids.")
 
 
-def _status_line(status: object) -> str:  # a plugin's answer may hold anything
+def _status_line(status: object) -> str:  # a plugin's answer may contain anything
     if not isinstance(status, int) or not 200 <= status <= 999:
-        raise ValueError("An answer has an invalid status.")
+        raise ValueError("The status of the answer is not an HTTP status.")
     return f"{status} {HTTPStatus(status).phrase if status in _KNOWN else ''}"
 
 

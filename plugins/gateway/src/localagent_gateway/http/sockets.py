@@ -1,4 +1,4 @@
-"""Binds the sockets on which requests come in."""
+"""Binds the sockets on which the gateway listens."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 from localagent.errors import StartError
 from localagent_gateway.settings import LOOPBACK, GatewaySettings
 
-TRIES = 10  # with port 0: the port that the system chose for one address may be taken at another
-# What this machine does not have: IPv6 that is switched off, an address of another machine.
+TRIES = 10  # with port 0: the port that the system chose for one address may be in use on another
+#: Errors for an address that this machine does not have: IPv6 is switched off, or it belongs to another machine.
 _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 Place = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 
 def bind(settings: GatewaySettings) -> list[socket.socket]:
-    """Return listening sockets for every address of the host, all with the same port, ready to be handed on.
+    """Return listening sockets for every address of the host, all with the same port, ready to pass on to workers.
 
-    An address that the host's name has and this machine has not is left out, as long as another one is there.
+    An address that the host's name has but this machine does not have is skipped, as long as another one exists.
 
     Raises:
-        StartError: The host cannot be resolved, none of its addresses is here, or the port is taken.
+        StartError: The host cannot be resolved, this machine has none of its addresses, or the port is in use.
     """
     places = _places(settings)
     for last in [False] * (TRIES - 1) + [True]:
@@ -40,7 +40,7 @@ def bind(settings: GatewaySettings) -> list[socket.socket]:
 
 
 def _places(settings: GatewaySettings) -> list[Place]:
-    """Return what the host resolves to, each address once, in the resolver's order."""
+    """Return the addresses of the host, each once, in the resolver's order."""
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
@@ -49,7 +49,7 @@ def _places(settings: GatewaySettings) -> list[Place]:
             hint="Use --host with an address of this machine.",
         ) from None
     places = dict.fromkeys((family, tuple(address)) for family, _, _, _, address in found)
-    if settings.host in LOOPBACK:  # whatever the resolver says: without keys nobody else may ask
+    if settings.host in LOOPBACK:  # whatever the resolver returns: without keys no other machine may call
         return [place for place in places if _is_loopback(str(place[1][0]))]
     return list(places)
 
@@ -59,10 +59,10 @@ def _is_loopback(address: str) -> bool:
 
 
 def _bound(places: list[Place], port: int) -> list[socket.socket]:
-    """Return a socket for each place that is here.
+    """Return a socket for each address that this machine has.
 
     Raises:
-        OSError: None is, or the port is taken at one of them.
+        OSError: This machine has none of them, or the port is in use on one of them.
     """
     sockets: list[socket.socket] = []
     absent = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
@@ -90,7 +90,7 @@ def _listening(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:  # IPv4 has a socket of its own, or was not asked for
+        if family == socket.AF_INET6:  # IPv4 has its own socket, or was not requested
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
         sock.listen(2048)

@@ -1,13 +1,12 @@
-"""Connections that stall: of clients that do not read what they are sent, and of clients from which nothing is read.
+"""Stalled connections: those of clients that do not read their answers, and those from which the gateway does not read.
 
-Clients that do not read: their connections are closed. One look a second at all that have something left to read: a
-timer for every write would cost more than the write.
+Connections of clients that do not read are closed. All connections with unread data are checked once a second: a timer
+for every write would cost more than the write.
 
-Clients from which nothing is read: aiohttp stops reading from a client that sends more than is asked for: requests
-behind 32 that wait, or half a MiB of a body behind a request that is being answered. That bounds what a client can make
-the gateway hold. But when such a client leaves, that is not noticed either: it stands behind the bytes that are not
-read. The system knows it anyway. All of them are asked about in one system call, every 25 ms, and only while
-there are any.
+aiohttp stops reading from a client that sends too much: more than 32 waiting requests, or half a MiB of a body while
+another request is being answered. That bounds the memory that a client can use. But it also hides that such a client
+has disconnected, because the end of the connection comes after the unread bytes. The system still knows. One system
+call asks about all such connections, every 25 ms, and only while there are any.
 """
 
 from __future__ import annotations
@@ -18,30 +17,30 @@ from typing import Any, Protocol
 
 LOOK_AT_READERS_SECONDS = 1.0
 LEAST_BYTES = 16 * 1024
-"""What a client has to take within ``send_timeout``, if as much is left: who takes a byte now and then holds an answer,
-and a place, for as long as it likes."""
+"""Bytes that a client has to read within ``send_timeout``, if as many are left. Otherwise a client that reads a byte now
+and then could hold an answer, and a connection, for any time."""
 LOOK_FOR_LEAVING_SECONDS = 0.025
 LEAVING = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0)
-"""That the client has closed its side, Linux's name and everybody's; errors are reported without being asked for."""
+"""Events of a client that has closed its side: Linux's name and the portable one. Errors are always reported."""
 
 
 class Written(Protocol):
-    """A connection that counts what it was given to write.
+    """A connection that counts the bytes it was given to write.
 
     Attributes:
-        written: Bytes so far, those included that the client has not taken.
+        written: Bytes so far, including those that the client has not read.
     """
 
     written: int
 
 
 class Mark:
-    """One connection with something left to read.
+    """One connection with unread data.
 
     Args:
-        connection: Counts what was written.
-        taken: Bytes that the client had taken at ``since``.
-        since: Loop time from which on the client's time counts.
+        connection: Counts the written bytes.
+        taken: Bytes that the client had read at ``since``.
+        since: Loop time in seconds at which the client's time limit starts.
     """
 
     __slots__ = ("connection", "since", "taken")
@@ -53,11 +52,11 @@ class Mark:
 
 
 class SlowReaders:
-    """The connections with something left to read.
+    """The connections with unread data.
 
     Args:
         loop: The event loop.
-        limit: Seconds in which a client has to take ``LEAST_BYTES``.
+        limit: Seconds in which a client has to read ``LEAST_BYTES``.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
@@ -67,7 +66,7 @@ class SlowReaders:
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, transport: asyncio.Transport, connection: Written) -> None:
-        """Watch a connection until its client has taken all; a second time changes nothing."""
+        """Watch a connection until its client has read everything; idempotent."""
         if transport in self._marks:
             return
         taken = connection.written - transport.get_write_buffer_size()
@@ -76,7 +75,7 @@ class SlowReaders:
             self._timer = self._loop.call_later(LOOK_AT_READERS_SECONDS, self._look)
 
     def close(self) -> None:
-        """Look no longer."""
+        """Stop watching."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -98,9 +97,9 @@ class SlowReaders:
 
 
 class UnreadClients:
-    """The connections from which nothing is read now.
+    """The connections from which the gateway does not read now.
 
-    On systems without ``poll`` (Windows) none is watched: there a leaving is noticed when reading goes on.
+    On systems without ``poll`` (Windows) none is watched: there a disconnect is noticed when reading continues.
 
     Args:
         loop: The event loop.
@@ -113,11 +112,11 @@ class UnreadClients:
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        """The number of connections that are watched."""
+        """The number of watched connections."""
         return len(self._transports)
 
     def enter(self, transport: asyncio.Transport) -> int:
-        """Begin to watch a connection, whose descriptor is returned; a second time changes nothing."""
+        """Start watching a connection and return its descriptor; idempotent."""
         descriptor: int = transport.get_extra_info("socket").fileno()
         if self._poll is not None and descriptor >= 0:
             self._transports[descriptor] = transport
@@ -127,12 +126,12 @@ class UnreadClients:
         return descriptor
 
     def leave(self, descriptor: int) -> None:
-        """Watch it no longer; to be called before the descriptor is closed."""
+        """Stop watching a connection; must be called before its descriptor is closed."""
         if self._transports.pop(descriptor, None) is not None:
             self._poll.unregister(descriptor)
 
     def close(self) -> None:
-        """Look no longer."""
+        """Stop watching."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
