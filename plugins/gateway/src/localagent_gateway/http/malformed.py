@@ -22,7 +22,7 @@ from localagent_gateway.http.sending import Sent
 MOST_TARGET = 8190
 """The longest target of a request, in bytes."""
 MOST_FIELD = MOST_TARGET + 1
-"""The longest header, in bytes: not the number for a target, so the parser's error shows which of them was too long."""
+"""The longest header, in bytes; not equal to ``MOST_TARGET``, so that the parser's error shows which limit applied."""
 LINGER_SECONDS = 2.0  # for the rest of the unread bytes, so that their sender reads the answer
 
 _LINE = re.compile(rb"(?:\r?\n)*([A-Z]{1,20}) (/[^ ?#\r\n]*)")
@@ -97,7 +97,7 @@ class Lingering(Sent):
         self._connection = connection
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Close our side, then drop what the client sends until it closes its side or ``LINGER_SECONDS`` have passed."""
+        """Close our side, then drop the client's bytes until it closes its side or ``LINGER_SECONDS`` have passed."""
         self._connection.close()
         transport = self._connection.transport
         if transport is not None and not transport.is_closing():

@@ -36,8 +36,9 @@ class Origins:
     """Decides whether the host and the origin of a request are accepted.
 
     A page of a foreign site may make a browser send requests to a loopback address, under its own name (``Origin``) or
-    under a name that resolves to that address (DNS rebinding: a foreign ``Host``). Both are refused. If keys are needed,
-    any host is accepted: a page has no key, so a foreign name does not help it, and a reverse proxy sends its own name.
+    under a name that resolves to that address (DNS rebinding: a foreign ``Host``). Both are refused. If keys are
+    needed, any host is accepted: a page has no key, so a foreign name does not help it, and a reverse proxy sends its
+    own name.
 
     Pages of programs on this machine may call; which routes they may use without a key is decided elsewhere.
 

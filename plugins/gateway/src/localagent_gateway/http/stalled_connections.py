@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 LOOK_AT_READERS_SECONDS = 1.0
 LEAST_BYTES = 16 * 1024
-"""Bytes that a client has to read within ``send_timeout``, if as many are left. Otherwise a client that reads a byte now
-and then could hold an answer, and a connection, for any time."""
+"""Bytes that a client has to read within ``send_timeout``, if as many are left. Otherwise a client that reads one byte
+at a time could hold an answer, and a connection, for ever."""
 LOOK_FOR_LEAVING_SECONDS = 0.025
 LEAVING = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0)
 """Events of a client that has closed its side: Linux's name and the portable one. Errors are always reported."""

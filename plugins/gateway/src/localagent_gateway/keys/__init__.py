@@ -1,1 +1,1 @@
-"""The gateway's own keys: how they look, where they are kept, and who is let in by them."""
+"""The gateway's own keys: their format, their store, and authentication with them."""

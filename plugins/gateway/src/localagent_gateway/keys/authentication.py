@@ -1,4 +1,4 @@
-"""Who asks: the steps of other plugins say first, then the gateway's own keys."""
+"""Authentication: the implementations of other plugins are asked first, then the gateway's own keys."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ Step = Callable[[HttpRequest], Awaitable[Principal | None]]
 
 
 class KeyStep:
-    """The gateway's own step of ``gateway_authenticate``.
+    """The gateway's own implementation of ``gateway_authenticate``.
 
     Args:
         table: The keys.
-        required: Whether a key is needed even while none was ever created.
+        required: Whether a key is needed even if none was ever created.
         wall_time: Returns the seconds since the epoch.
     """
 
@@ -47,10 +47,10 @@ class KeyStep:
         self._wall_time = wall_time
 
     async def __call__(self, request: HttpRequest) -> Principal | None:
-        """Return who asks; None when no good key came.
+        """Return the caller; None if the request has no valid key.
 
         Raises:
-            Unauthenticated: A key came in the query.
+            Unauthenticated: The query contains a key.
             LocalRefusal: The keys cannot be read.
         """
         if request.query:
@@ -62,7 +62,7 @@ class KeyStep:
         return keys.find(key, self._wall_time()) if key else None
 
     async def needed(self) -> bool:
-        """Return whether a key is needed; what cannot be read now is as it was."""
+        """Return whether a key is needed; if the store cannot be read now, the last reading counts."""
         if not self._required and not self._table.ever:
             with suppress(LocalAgentError):
                 await self._table.current()
@@ -74,7 +74,7 @@ class KeyStep:
 
 
 class KeyHolder(Protocol):
-    """The gateway's plugin: it has its own step of the hook call the keys, and closes them.
+    """The gateway's plugin: its implementation of the hook calls the keys, and it closes them.
 
     Attributes:
         keys: The gateway's own keys; None while nothing is served.
@@ -84,7 +84,7 @@ class KeyHolder(Protocol):
 
 
 def shown_key(headers: Mapping[str, str]) -> str:
-    """Return the key that a request shows: ``Authorization: Bearer``, else ``x-api-key``; empty for none."""
+    """Return a request's key from ``Authorization: Bearer``, else from ``x-api-key``; empty if there is no key."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     if key and scheme.lower() == "bearer":
         return key.strip()
@@ -92,24 +92,24 @@ def shown_key(headers: Mapping[str, str]) -> str:
 
 
 def refuse_in_query(request: HttpRequest) -> None:
-    """Refuse a request whose address holds a key: addresses are kept in logs and histories.
+    """Refuse a request with a key in its address, because logs and histories store addresses.
 
-    It may be a parameter's value, also of one that is repeated, or its name, with blanks around it or not.
+    The key may be a parameter's value, even of a repeated one, or its name, with or without blanks around it.
 
     Raises:
-        Unauthenticated: It does.
+        Unauthenticated: The address contains a key.
     """
     sent = [*parse_qsl(request.raw_query, keep_blank_values=True), *request.query.items()]
     names = {name.strip().lower() for name, _ in sent}
     if not IN_QUERY.isdisjoint(names) or any(_KEY.search(unquote(text)) for pair in sent for text in pair):
-        raise Unauthenticated("A key in the address is not taken: logs and histories keep addresses.", hint=MEND)
+        raise Unauthenticated("A key in the address is refused, because logs and histories store addresses.", hint=MEND)
 
 
 def need_keys(settings: GatewaySettings, folder: Path, pipeline: Pipeline) -> bool:
-    """Return whether a request needs a key even while none was ever created.
+    """Return whether a request needs a key even if none was ever created.
 
-    It does beyond loopback, with ``require_keys = "always"``, and where a plugin was installed that says who asks.
-    With ``require_keys = "never"`` keys are not even looked at.
+    It does on an address other than loopback, with ``require_keys = "always"``, and if another plugin authenticates
+    callers. With ``require_keys = "never"`` keys are not read at all.
 
     Args:
         settings: The gateway's settings.
@@ -117,45 +117,45 @@ def need_keys(settings: GatewaySettings, folder: Path, pipeline: Pipeline) -> bo
         pipeline: The plugins.
 
     Raises:
-        StartError: The gateway would listen beyond loopback, and nobody could ever be let in, or everybody would be;
-            or the keys that were created cannot be read.
+        StartError: The gateway would listen on an address other than loopback, and would refuse all requests or accept
+            any; or the keys cannot be read.
     """
     others = other_steps(pipeline)
     beyond = settings.host not in LOOPBACK
     if settings.require_keys == "never":
         if beyond or others:
-            raise StartError('require_keys = "never" is for a loopback address, without plugins that say who asks.',
-                             hint='In [plugins.gateway] write: require_keys = "auto"')  # fmt: skip
+            raise StartError('require_keys = "never" needs a loopback address and no plugin that authenticates callers.',
+                             hint='Set require_keys = "auto" in [plugins.gateway].')  # fmt: skip
         return False
     with closing(KeyReader(folder)) as reader:
         records = reader.changed()
     if beyond and not others and not records:
-        raise StartError(f"Without a key the gateway does not listen on {settings.host}, where others could ask.",
+        raise StartError(f"The gateway needs a key to listen on {settings.host}, which other machines can reach.",
                          hint="Run: localagent keys create --name NAME")  # fmt: skip
     return beyond or others or settings.require_keys == "always"
 
 
 def other_steps(pipeline: Pipeline) -> bool:
-    """Return whether another plugin than the gateway says who asks."""
+    """Return whether a plugin other than the gateway authenticates callers."""
     return any(step.plugin != "gateway" for step in pipeline.steps[HOOK])
 
 
 async def keys_needed(holder: KeyHolder) -> bool:
-    """Return whether a request needs a key now; ``authentication`` has made the gateway's own step, or left it out."""
+    """Return whether a request needs a key now; must be called after ``authentication``."""
     return holder.keys is not None and await holder.keys.needed()
 
 
 async def everybody(request: HttpRequest) -> Principal:
-    """Let everybody in, but for keys in addresses: they stay in logs, and may be good elsewhere."""
+    """Accept every request except those with a key in the address: it stays in logs, and may be valid elsewhere."""
     refuse_in_query(request)
     return EVERYBODY
 
 
 async def authentication(runtime: Runtime, settings: GatewaySettings, holder: KeyHolder) -> Step:
-    """Return what says who asks. The store that it opens is closed by its holder.
+    """Return the function that authenticates a request. It opens the store of keys, which ``holder`` closes.
 
-    While no other plugin has a step, the gateway's own is called as it is: the way through the hook costs more than
-    the look at a key.
+    If no other plugin implements the hook, the gateway's own implementation is called directly: the hook costs more
+    than the check of a key.
 
     Args:
         runtime: The running core.
@@ -173,9 +173,7 @@ async def authentication(runtime: Runtime, settings: GatewaySettings, holder: Ke
     holder.keys = own = KeyStep(table, required, runtime.wall_time)
     await table.open()
     if table.ever:
-        with suppress(
-            OSError
-        ):  # stores of the first version have none; a user who revokes on a full disk gets an error
+        with suppress(OSError):  # stores of the first version have no such file; without it, a revocation on a full disk fails with an error
             await in_thread(Revocations(folder).prepare)
     if other_steps(runtime.pipeline):
         asked: Step = runtime.hook("gateway", HOOK)

@@ -1,4 +1,4 @@
-"""``localagent keys``: who may use the gateway, seen from the command line."""
+"""``localagent keys``: the commands that create, list and revoke keys."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ class Name(TextType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name."""
         if str(value).startswith(PREFIX) or not _NAME.fullmatch(str(value)):
-            self.fail("a name has up to 64 letters, digits and . _ @ -, and does not begin as keys do.", param, ctx)
+            self.fail(f"a name has up to 64 letters, digits and . _ @ -, and does not start with {PREFIX} as keys do.", param, ctx)
         return str(value)
 
 
 class Until(TextType):
-    """An end: a duration from now on, or a day or time."""
+    """An expiry time: a duration from now, or a date or time."""
 
-    name = "duration or day"
+    name = "duration or date"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> dt.timedelta | dt.datetime:
-        """Return how long from now on, or when."""
+        """Return the duration from now, or the time."""
         if not isinstance(value, str):
             return value  # type: ignore[no-any-return]
         try:
@@ -57,24 +57,24 @@ class Until(TextType):
         try:
             return dt.datetime.fromisoformat(value).astimezone()
         except (ValueError, OverflowError):
-            self.fail(f'{value} is neither a duration such as "30 d" nor a day such as 2030-01-31.', param, ctx)
+            self.fail(f'{value} is neither a duration such as "30 d" nor a date such as 2030-01-31.', param, ctx)
 
 
 def end(until: dt.timedelta | dt.datetime | None, now: float) -> float | None:
-    """Return when a key ends, in seconds since the epoch.
+    """Return when a key expires, in seconds since the epoch; None for never.
 
     Args:
-        until: What ``Until`` read.
+        until: The value from ``Until``.
         now: Seconds since the epoch.
 
     Raises:
-        click.UsageError: It would be over already.
+        click.UsageError: The key would already have expired.
     """
     if until is None:
         return None
     ends = now + until.total_seconds() if isinstance(until, dt.timedelta) else until.timestamp()
     if ends <= now:
-        raise click.UsageError("The key would have expired before it was made.")
+        raise click.UsageError("The expiry time of the key is in the past.")
     return ends
 
 
@@ -84,17 +84,17 @@ class Limit(TextType):
     name = "name=number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
-        """Return name and number."""
+        """Return the name and the number."""
         if isinstance(value, tuple):
             return value
         name, _, number = value.partition("=")
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not _NUMBER.fullmatch(number):
-            self.fail(f"{value} is no limit such as requests_per_minute=60.", param, ctx)
+            self.fail(f"{value} is not a limit such as requests_per_minute=60.", param, ctx)
         return name, float(number) if "." in number else int(number)
 
 
 class Models(TextType):
-    """Names of models with commas between them."""
+    """Names of models, separated by commas."""
 
     name = "name,..."
 
@@ -104,37 +104,37 @@ class Models(TextType):
             return value
         names = tuple(name.strip() for name in value.split(","))
         if not all(names) or any(re.search(r"\s", name) for name in names):
-            self.fail(f"{value} does not name models, such as fast,openai/gpt-5-mini.", param, ctx)
+            self.fail(f"{value} is not a list of models such as fast,openai/gpt-5-mini.", param, ctx)
         return names
 
 
 COLUMNS = ("Id", "Name", "State", "Tenant", "Models", "Limits", "Created", "Expires")
-ONCE = "This key is shown once and kept nowhere. Clients send it as their API key."
-FIRST = "This is the first key: from now on the gateway refuses everybody who shows none."
-NO_LIMITER = "No active plugin enforces limits: they are kept with the key, and have no effect until one is installed."
-NONE_LEFT = "No key is good any more: the gateway refuses everybody. Run: localagent keys create --name NAME"
-WAY_BACK = 'To let everybody on this machine in without a key, set require_keys = "never" in [plugins.gateway].'
+ONCE = "This key is shown only once and is not stored. Clients send it as their API key."
+FIRST = "This is the first key: from now on the gateway refuses all requests without a key."
+NO_LIMITER = "No active plugin enforces limits: they are stored with the key, but have no effect until one is installed."
+NONE_LEFT = "No valid key is left: the gateway refuses all requests. Run: localagent keys create --name NAME"
+WAY_BACK = 'To allow requests from this machine without a key, set require_keys = "never" in [plugins.gateway].'
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.group("keys", help="Create, list or revoke the keys of those who may use the gateway.")
+@click.group("keys", help="Create, list or revoke the keys of the gateway.")
 def keys() -> None:
-    """Group the commands about keys."""
+    """Group the commands for keys."""
 
 
-@command("create", help="Create a key and print it, once.")
-@click.option("--name", type=Name(), help="What to call it.  [default: a random id]")
-@click.option("--tenant", type=Name(), help="Whose caches and limits it shares.  [default: nobody's]")
+@command("create", help="Create a key and print it once.")
+@click.option("--name", type=Name(), help="The name of the key.  [default: a random id]")
+@click.option("--tenant", type=Name(), help="The tenant whose caches and limits it shares.  [default: its own]")
 @click.option("--models", type=Models(), help="The models that it may use, aliases included.  [default: all]")
-@click.option("--expires", type=Until(), help='When it ends: "30 d" from now, or 2030-01-31.  [default: never]')
-@click.option("--limit", "limits", type=Limit(), multiple=True, help="A limit, for plugins that heed it; repeatable.")
+@click.option("--expires", type=Until(), help='The expiry: "30 d" from now, or 2030-01-31.  [default: never]')
+@click.option("--limit", "limits", type=Limit(), multiple=True, help="A limit, enforced by plugins; repeatable.")
 @as_json_option
 def create(
     line: CommandLine, *, name: str | None, tenant: str | None, models: tuple[str, ...] | None,
     expires: dt.timedelta | dt.datetime | None, limits: tuple[tuple[str, float], ...], as_json: bool,
 ) -> None:  # fmt: skip
-    """Create a key and print it, once."""
+    """Create a key and print it once."""
     store = _store(line)
     _say_what_follows(line, store, limited=bool(limits))
     expiry = end(expires, wall_time())
@@ -146,7 +146,7 @@ def create(
     line.terminal.note(ONCE)
 
 
-@command("list", help="List the keys, those that are over included; no key itself is shown.")
+@command("list", help="List all keys, including expired and revoked ones, without their secret parts.")
 @as_json_option
 def list_keys(line: CommandLine, *, as_json: bool) -> None:
     """List the keys."""
@@ -157,10 +157,10 @@ def list_keys(line: CommandLine, *, as_json: bool) -> None:
         line.terminal.table(COLUMNS, [_row(record) for record in records])
         _say_if_none_is_good(line, records)
     else:
-        line.terminal.note("There is no key. Create one with: localagent keys create --name NAME")
+        line.terminal.note("No keys exist. Create one with: localagent keys create --name NAME")
 
 
-@command("revoke", help="Revoke the key of this name or id; no gateway lets it in a second later.")
+@command("revoke", help="Revoke the key with this name or id; every gateway refuses it within a second.")
 @click.argument("which", metavar="NAME")
 @as_json_option
 def revoke(line: CommandLine, which: str, *, as_json: bool) -> None:
@@ -175,7 +175,7 @@ def revoke(line: CommandLine, which: str, *, as_json: bool) -> None:
 
 
 def _say_what_follows(line: CommandLine, store: KeyStore, *, limited: bool) -> None:
-    """Warn of what a new key does, and of what its limits do not."""
+    """Print notes on the effects of a new key and of its limits."""
     if limited and not _has_limiter(line):
         line.terminal.note(NO_LIMITER)
     if _gateway(line).require_keys == "auto" and not store.exists():
@@ -196,7 +196,7 @@ def _gateway(line: CommandLine) -> GatewaySettings:
 
 
 def _has_limiter(line: CommandLine) -> bool:
-    """Whether an active plugin says which requests are too many."""
+    """Return whether an active plugin enforces limits."""
     _, pipeline, _ = line.assembled()
     return bool(pipeline.steps["rate_check"])
 

@@ -1,4 +1,4 @@
-"""The file in which keys are kept: SQLite in WAL mode, so that workers read while a command writes."""
+"""The database of keys: SQLite in WAL mode, so that workers can read while a command writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     pass
 
 FILE_NAME = "keys.db"
-VERSION = 2  # 1 took the name for the tenant where none was named, and did not know its pepper
+VERSION = 2  # version 1 used the name as the default tenant, and had no digest of its pepper
 BUSY_SECONDS = 5.0
 
 _SCHEMA = (
@@ -40,14 +40,14 @@ COLUMNS = "id, digest, name, tenant, models, limits, created, expires, revoked"
 
 
 class Unusable(StartError):
-    """The file cannot be used now: the disk is full, or somebody else is writing."""
+    """The file cannot be used now: the disk is full, or another process is writing."""
 
 
 def opened(folder: Path) -> sqlite3.Connection:
-    """Open the store for changes, made if need be; only this user may read it.
+    """Open the store for changes, and create it if it does not exist; only this user may read it.
 
     Raises:
-        StartError: It cannot be made or opened.
+        StartError: The store cannot be created or opened.
     """
     path = folder / FILE_NAME
     with translated(path):
@@ -57,14 +57,14 @@ def opened(folder: Path) -> sqlite3.Connection:
 
 
 def opened_to_read(folder: Path, *, alone: bool = False) -> sqlite3.Connection:
-    """Open the store for reading; for use by one thread at a time, whichever it is.
+    """Open the store for reading; any thread may use it, but only one at a time.
 
     Args:
         folder: The folder of the store.
-        alone: Whether nobody else can open it meanwhile. SQLite needs no space on the disk then.
+        alone: Whether to lock out all other processes. SQLite then needs no space on the disk.
 
     Raises:
-        StartError: It is not there, or cannot be opened.
+        StartError: The store does not exist or cannot be opened.
     """
 
     def prepare(connection: sqlite3.Connection) -> None:
@@ -104,18 +104,18 @@ def _prepare(connection: sqlite3.Connection) -> None:
 def _version(connection: sqlite3.Connection) -> int:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
-        raise StartError("The store of keys was made by a newer version.", hint="Upgrade: localagent-gateway")
+        raise StartError("The store of keys was written by a newer version.", hint="Upgrade: localagent-gateway")
     return version
 
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Make the changes of the context together, or none of them."""
+    """Commit the changes of the context together, or none of them."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
     except BaseException:
-        if connection.in_transaction:  # SQLite itself ends some that fail
+        if connection.in_transaction:  # SQLite has already ended some failed transactions
             connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
@@ -131,13 +131,13 @@ def row(record: KeyRecord) -> tuple[object, ...]:
 
 
 def records(connection: sqlite3.Connection) -> list[KeyRecord]:
-    """Return all keys, those that are over included, in the order in which they were made.
+    """Return all keys, including expired and revoked ones, in the order of their creation.
 
     Raises:
-        StartError: A newer version made the store.
+        StartError: A newer version has written the store.
     """
     version = _version(connection)
-    if version == 0:  # it is being made, and has no table yet
+    if version == 0:  # it is being created, and has no table yet
         return []
     rows = connection.execute(f"SELECT {COLUMNS} FROM keys ORDER BY created, id").fetchall()
     found = [_record(values) for values in rows]
@@ -145,7 +145,7 @@ def records(connection: sqlite3.Connection) -> list[KeyRecord]:
 
 
 def pepper_digest(connection: sqlite3.Connection) -> bytes | None:
-    """Return the digest of the pepper with which the keys were made; None where that was not kept."""
+    """Return the digest of the pepper with which the keys were created; None if it was not stored."""
     if _version(connection) < VERSION:
         return None
     row = connection.execute("SELECT digest FROM pepper").fetchone()
@@ -153,7 +153,7 @@ def pepper_digest(connection: sqlite3.Connection) -> bytes | None:
 
 
 def keep_pepper_digest(connection: sqlite3.Connection, digest: bytes) -> None:
-    """Keep the digest of the pepper with which keys are made from now on."""
+    """Store the digest of the pepper with which keys are created from now on."""
     connection.execute("DELETE FROM pepper")
     connection.execute("INSERT INTO pepper (digest) VALUES (?)", (digest,))
 
@@ -172,10 +172,10 @@ def _text(value: object) -> str:
 
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Make the errors of files and of SQLite a sentence.
+    """Turn the errors of files and of SQLite into one-sentence errors.
 
     Raises:
-        StartError: What the work raised.
+        StartError: Replaces such an error.
     """
     try:
         yield
@@ -192,13 +192,13 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def left_behind(folder: Path) -> Path | None:
-    """Return a file that tells that there were keys; None where there never were any.
+    """Return a file that shows that keys were created; None if there is no such file.
 
     Args:
         folder: The gateway's folder.
 
     Raises:
-        OSError: Nobody can say: the folder cannot be looked into.
+        OSError: The folder cannot be read.
     """
     return next(
         (folder / name for name in ("keys.db", "pepper", "revocations", "keys.db-wal") if _is_there(folder / name)),

@@ -1,4 +1,4 @@
-"""The keys that are good now, in the memory of one worker: as they were at most half a second before a request came."""
+"""The valid keys in the memory of one worker, at most half a second old when a request arrives."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ NEVER = float("inf")
 class KeyReader:
     """Reads the keys again when another process has changed them.
 
-    ``PRAGMA data_version`` says so for a few microseconds (https://sqlite.org/pragma.html#pragma_data_version). A file
-    that was replaced or removed is distinguished from it by its identity. What was opened stays open, so that the keys
-    can be read also when the process may open nothing more.
+    ``PRAGMA data_version`` shows a change at a cost of microseconds (https://sqlite.org/pragma.html#pragma_data_version).
+    A replaced or removed file is recognised by its identity. Files stay open, so that the keys can be read even when the
+    process cannot open further files.
 
     Args:
-        folder: The folder of the store, which need not be there yet.
+        folder: The folder of the store; it does not have to exist yet.
 
     Attributes:
         pepper: The pepper; empty as long as there are no keys.
-        kept: Whether there ever was a store, as far as this reader has seen. Keys are needed from then on.
+        kept: Whether this reader has ever seen a store. Keys are needed from then on.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,10 +62,10 @@ class KeyReader:
         self.kept = False
 
     def changed(self) -> list[KeyRecord] | None:
-        """Return all keys; None when nothing has changed since this was asked before.
+        """Return all keys; None if nothing has changed since the last call.
 
         Raises:
-            StartError: The store, or the pepper, is missing or cannot be read. It is asked again next time.
+            StartError: The store, or the pepper, is missing or cannot be read. The next call tries again.
         """
         with database.translated(self._path):
             self._follow()
@@ -76,18 +76,18 @@ class KeyReader:
             try:
                 return self._read(self._connection)
             finally:
-                if self._seen is None:  # a connection that never read anything keeps others out on a full disk
+                if self._seen is None:  # on a full disk, a connection that has not read anything blocks others
                     self.close()
 
     def close(self) -> None:
-        """Close the store; it may be read again."""
+        """Close the store; the next call opens it again."""
         if self._connection is not None:
             self._connection.close()
         self._revocations.close()
         self._connection, self._file, self._seen = None, None, None
 
     def _follow(self) -> None:
-        """Open the file that is there now, unless it is open."""
+        """Open the current file, unless it is already open."""
         try:
             found = self._path.stat()
         except FileNotFoundError:
@@ -100,16 +100,16 @@ class KeyReader:
         return None
 
     def _check_never_kept(self) -> None:
-        """Check that the store is missing because there never were keys.
+        """Check that the store is missing only because no keys were ever created.
 
         Raises:
-            StartError: There were.
+            StartError: Keys were created.
         """
         left = left_behind(self._folder)
         if left is not None:
             self.kept = True
             raise StartError(
-                f"{self._path} is missing, but {left} tells that there were keys: nobody is let in.",
+                f"{self._path} is missing, but {left} shows that keys were created, so all requests are refused.",
                 hint="Restore it, run: localagent keys create --name NAME, or set require_keys in [plugins.gateway].",
             )
 
@@ -121,11 +121,11 @@ class KeyReader:
         records = database.records(connection)
         if records:
             self._follow_pepper(database.pepper_digest(connection))
-        self._seen = seen  # asked before the rows were: a change in between is seen the next time
+        self._seen = seen  # taken before the rows: a change in between is noticed next time
         return revoked_in(records, seen[1])
 
     def _follow_pepper(self, known: bytes | None) -> None:
-        """Read the pepper, unless the file is the one that was read before."""
+        """Read the pepper, unless its file has not changed since the last time."""
         identity = pepper_identity(self._folder)
         if identity is None or identity != self._pepper_file:
             self.pepper, self._pepper_file = read_pepper(self._folder), identity
@@ -134,11 +134,11 @@ class KeyReader:
 
 @attrs.frozen
 class Good:
-    """A key that is good until it expires.
+    """A key that is valid until it expires.
 
     Attributes:
         digest: Its HMAC.
-        principal: Who asks with it.
+        principal: The caller that it identifies.
         expires: Seconds since the epoch; infinity for never.
     """
 
@@ -147,11 +147,11 @@ class Good:
     expires: float
 
 
-NOBODY = Good(bytes(32), Principal(), NEVER)  # what an unknown id is compared with, so that it takes as long
+NOBODY = Good(bytes(32), Principal(), NEVER)  # compared with unknown ids, so that these take the same time
 
 
 class Keys:
-    """What was in the store at one time.
+    """The contents of the store at one time.
 
     Args:
         records: All keys.
@@ -167,21 +167,21 @@ class Keys:
         }
 
     def find(self, key: str, now: float) -> Principal | None:
-        """Return who asks with a key; None when it is not good at this time, in seconds since the epoch."""
+        """Return the caller that a key identifies; None if it is not valid at ``now``, in seconds since the epoch."""
         known = self._good.get(public_id(key), NOBODY)
         same = hmac.compare_digest(known.digest, digest(self._pepper, key))
         return known.principal if same and known is not NOBODY and now < known.expires else None
 
 
 class KeyTable:
-    """The keys, read again when the last reading began ``POLL_SECONDS`` ago or earlier.
+    """The keys, read again if the last reading started ``POLL_SECONDS`` ago or earlier.
 
-    A request is answered by a reading that began at most ``POLL_SECONDS`` before the request came, so a key that was
-    revoked before that lets nobody in. However long readings take, a request waits for two of them at most: for the
-    one that is under way, if it began too early, and for the next. All who wait share them, and there is never more
-    than one at a time. Between readings nothing but memory is touched, and while nobody asks nothing is read.
+    A request uses a reading that started at most ``POLL_SECONDS`` before the request arrived, so a key that was revoked
+    before that is refused. However long readings take, a request waits for at most two of them: for the one in progress,
+    if it started too early, and for the next. All waiting requests share them, and only one runs at a time. Between
+    readings only memory is used, and without requests nothing is read.
 
-    The readings have a thread of their own, so that nothing else holds them up.
+    The readings have their own thread, so that nothing else delays them.
 
     Args:
         reader: Reads the store.
@@ -199,10 +199,10 @@ class KeyTable:
         self.ever = False
 
     async def open(self) -> None:
-        """Open the store, which stays open from now on.
+        """Open the store, which then stays open.
 
         Raises:
-            StartError: It cannot be read.
+            StartError: The store cannot be read.
         """
         began = self._clock()
         self._take(await in_thread(self._reader.changed, executor=self._thread), began)
@@ -211,19 +211,19 @@ class KeyTable:
         """Return the keys as they were at most ``POLL_SECONDS`` ago, or later.
 
         Raises:
-            LocalRefusal: They cannot be read.
+            LocalRefusal: The keys cannot be read.
         """
         since = self._clock() - POLL_SECONDS
         while self._began <= since:
             if self._reading is None:
                 self._reading = asyncio.get_running_loop().create_task(self._read(), name="read keys")
-            await asyncio.shield(self._reading)  # a client that leaves ends nobody else's reading
+            await asyncio.shield(self._reading)  # a client that leaves does not cancel the shared reading
             if self._troubled:
                 raise LocalRefusal("The keys cannot be read now.", code="keys_unreadable")
         return self._keys
 
     async def aclose(self) -> None:
-        """Wait for a reading that is under way, and close the store."""
+        """Wait for a reading in progress, and close the store."""
         if self._reading is not None:
             await asyncio.wait([self._reading])
         await in_thread(self._reader.close, executor=self._thread)

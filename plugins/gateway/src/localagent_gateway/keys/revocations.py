@@ -1,8 +1,8 @@
-"""Revocations that the database could not take, because the disk is full, say.
+"""Revocations that could not be written to the database, for example because the disk is full.
 
-They stand in a file whose bytes were written when the first key was created. A revocation overwrites some of them in
-place, which takes no further space on the usual file systems. (Those that copy on write, such as Btrfs, promise
-nothing; they keep some space back for such cases.) The next change of the database takes them over.
+They are in a file that got its full size when the first key was created. A revocation overwrites some of its bytes in
+place, which needs no further space on the usual file systems. (Those that copy on write, such as Btrfs, do not guarantee
+this; they reserve some space for such cases.) The next change of the database moves the revocations there.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class Revocations:
         self._identity: tuple[int, int] | None = None
 
     def prepare(self) -> None:
-        """Make the file if there is none.
+        """Create the file if it does not exist.
 
         Raises:
-            OSError: It cannot be made.
+            OSError: The file cannot be created.
         """
         if self._path.exists():
             return
-        number, name = tempfile.mkstemp(dir=self._path.parent, prefix=FILE_NAME)  # of mode 0600, by its contract
+        number, name = tempfile.mkstemp(dir=self._path.parent, prefix=FILE_NAME)  # its mode is always 0600
         try:
             with os.fdopen(number, "wb") as file:
                 file.write(_FREE * SLOTS)
@@ -61,11 +61,11 @@ class Revocations:
             Path(name).unlink()
 
     def read(self) -> dict[str, float]:
-        """Return when keys were revoked, by their ids. The file stays open, so that it can always be read again.
+        """Return the revocation times by key id, in seconds since the epoch; keep the file open for later calls.
 
         Raises:
             StartError: The file is damaged.
-            OSError: It cannot be read.
+            OSError: The file cannot be read.
         """
         self._follow()
         if self._file is None:
@@ -74,14 +74,14 @@ class Revocations:
         return dict(self._entry(slot) for slot in _slots(self._file.read(SLOT * SLOTS)) if slot.strip(b"\0"))
 
     def add(self, id: str, revoked: float) -> None:
-        """Keep a revocation.
+        """Store a revocation.
 
         Args:
             id: The key's id.
             revoked: Seconds since the epoch.
 
         Raises:
-            OSError: It cannot be kept; there may be no room.
+            OSError: It cannot be stored; the file may be full.
         """
         with self._changing() as (file, slots):
             if _FREE not in slots:
@@ -89,7 +89,7 @@ class Revocations:
             _write(file, slots.index(_FREE), f"{id} {revoked:.3f}\n".encode().ljust(SLOT, b"\0"))
 
     def remove(self, ids: Iterable[str]) -> None:
-        """Forget the revocations of some keys: the database has them now.
+        """Remove the revocations of some keys, which are in the database now.
 
         Raises:
             OSError: The file cannot be written.
@@ -101,13 +101,13 @@ class Revocations:
                     _write(file, number, _FREE)
 
     def close(self) -> None:
-        """Close the file; it may be read again."""
+        """Close the file; the next call opens it again."""
         if self._file is not None:
             self._file.close()
         self._file, self._identity = None, None
 
     def _follow(self) -> None:
-        """Open the file that is there now, unless it is open."""
+        """Open the current file, unless it is already open."""
         try:
             found = self._path.stat()
         except FileNotFoundError:
@@ -122,12 +122,12 @@ class Revocations:
         found = _ENTRY.fullmatch(slot)
         if found is None:
             raise StartError(f"{self._path} is damaged.",
-                             hint="Delete it, and revoke again what was revoked while the disk was full.")  # fmt: skip
+                             hint="Delete it, and repeat the revocations made while the disk was full.")  # fmt: skip
         return found[1].decode(), float(found[2])
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[tuple[BinaryIO, list[bytes]]]:
-        """Open the file, which no other process changes meanwhile, and give what is in it."""
+        """Open the file, locked against changes by other processes, and yield it with its slots."""
         with self._path.open("r+b", buffering=0) as file:
             if sys.platform != "win32":
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -140,7 +140,7 @@ def _slots(content: bytes) -> Iterator[bytes]:
 
 
 def _write(file: BinaryIO, number: int, slot: bytes) -> None:
-    """Write a slot, or leave it free."""
+    """Write a slot; if it does not fit, leave the slot free and raise OSError."""
     file.seek(number * SLOT)
     written = file.write(slot)
     if written < SLOT:

@@ -1,4 +1,4 @@
-"""What commands do with keys: make, list and revoke them, and look at their files (``localagent doctor``)."""
+"""The operations of commands on keys: create, list and revoke them, and check their files (``localagent doctor``)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class KeyStore:
     """The keys of one folder.
 
     Args:
-        folder: The plugin's folder in the state folder; made when the first key is.
+        folder: The plugin's folder in the state folder; created with the first key.
         wall_time: Returns the seconds since the epoch.
     """
 
@@ -66,14 +66,14 @@ class KeyStore:
         limits: Mapping[str, float] | None = None,
         expires: float | None = None,
     ) -> tuple[KeyRecord, Secret]:
-        """Make a key. It is returned once and kept nowhere.
+        """Create a key. The key itself is returned once and not stored.
 
         Args:
-            name: What people call it; its public id, if none is given.
-            tenant: Whose caches, limits and figures its calls share; its own alone, if none is given.
+            name: Its name; by default its public id.
+            tenant: The tenant whose caches, limits and figures its calls share; by default a tenant of its own.
             models: The models that it may use; None means all.
             limits: Numbers by name, for limit plugins.
-            expires: When it ends, in seconds since the epoch; None for never.
+            expires: When it expires, in seconds since the epoch; None for never.
 
         Raises:
             StartError: The name is in use, or the store cannot be written.
@@ -93,7 +93,7 @@ class KeyStore:
         return record, key
 
     def records(self) -> list[KeyRecord]:
-        """Return all keys, those that are over included; none where there is no store.
+        """Return all keys, including expired and revoked ones; an empty list if there is no store.
 
         Raises:
             StartError: The store cannot be read.
@@ -102,19 +102,19 @@ class KeyStore:
             return []
         try:
             return self._records()
-        except database.Unusable:  # on a full disk SQLite can read only where nobody else does
+        except database.Unusable:  # on a full disk SQLite can read only if no other process does
             return self._records(alone=True)
 
     def revoke(self, which: str) -> KeyRecord:
-        """Revoke a key: no worker lets it in a second later. What was under way goes on.
+        """Revoke a key: all workers refuse it within a second. Requests in progress continue.
 
-        Where the database cannot be written, because the disk is full, say, the revocation is kept beside it.
+        If the database cannot be written, for example because the disk is full, the revocation goes to a separate file.
 
         Args:
             which: Its name, its public id, or the key itself.
 
         Raises:
-            StartError: There is no such key, or it was revoked before.
+            StartError: The key does not exist, is already revoked, or the revocation cannot be stored.
         """
         found = self._found(which)
         now = self._wall_time()
@@ -135,7 +135,7 @@ class KeyStore:
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """Open the database, and let it take over the revocations that are kept beside it."""
+        """Open the database, and move the revocations from the separate file into it."""
         with (
             closing(database.opened(self._folder)) as connection,
             closing(self._revocations),
@@ -152,7 +152,7 @@ class KeyStore:
         connection.execute("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (revoked, id))
 
     def _write_beside(self, id: str, revoked: float, error: StartError) -> None:
-        """Keep a revocation that the database could not take."""
+        """Store a revocation that could not be written to the database."""
         try:
             self._revocations.prepare()
             self._revocations.add(id, revoked)
@@ -160,7 +160,7 @@ class KeyStore:
             raise error from None
 
     def _pepper(self, connection: sqlite3.Connection) -> bytes:
-        """Return the pepper; a lost one is not replaced as long as there are keys that need it."""
+        """Return the pepper; a lost one is not replaced as long as keys need it."""
         if not connection.execute("SELECT 1 FROM keys LIMIT 1").fetchone():
             return made_pepper(self._folder)
         pepper = read_pepper(self._folder)
@@ -173,23 +173,24 @@ class KeyStore:
             connection.execute(f"INSERT INTO keys ({database.COLUMNS}) VALUES ({marks})", database.row(record))
         except sqlite3.IntegrityError:
             hint = f"Choose another name, or run: localagent keys revoke {record.name}"
-            raise StartError(f"There is a key named {record.name} already.", hint=hint) from None
+            raise StartError(f"A key named {record.name} already exists.", hint=hint) from None
 
     def _found(self, which: str) -> KeyRecord:
         known = self.records()
         id = public_id(which) or which
         matching = [one for one in known if one.id == id] or [one for one in known if one.name == which]
         if not matching:
-            shown = "like that" if which.startswith(PREFIX) else f"named {which}"  # a key is never shown again
-            raise StartError(f"There is no key {shown}.", hint="See: localagent keys list")
+            # A key itself is never shown again.
+            problem = "This key does not exist." if which.startswith(PREFIX) else f"No key is named {which}."
+            raise StartError(problem, hint="See: localagent keys list")
         in_use = [one for one in matching if one.revoked is None]
         if not in_use:
-            raise StartError(f"The key {matching[0].name} was revoked before.", hint="See: localagent keys list")
+            raise StartError(f"The key {matching[0].name} is already revoked.", hint="See: localagent keys list")
         return in_use[0]
 
 
 def diagnosis(folder: Path, settings: GatewaySettings) -> list[Finding]:
-    """Look at the files of keys; nothing is made.
+    """Check the files of keys, without creating any.
 
     Args:
         folder: The gateway's folder in the state folder.
@@ -220,7 +221,7 @@ def _of_keys(folder: Path, settings: GatewaySettings) -> Iterator[Finding]:
             return
     good = sum(record.state(wall_time()) == "active" for record in records)
     if good:
-        yield Finding("ok", SUBJECT, f"{good} of {len(records)} are good.")
+        yield Finding("ok", SUBJECT, f"{good} of {len(records)} are valid.")
     elif reader.kept and settings.require_keys != "never":
-        yield Finding("warn", SUBJECT, "None is good any more, so the gateway refuses everybody.",
+        yield Finding("warn", SUBJECT, "No valid key is left, so the gateway refuses all requests.",
                       "Run: localagent keys create --name NAME")  # fmt: skip

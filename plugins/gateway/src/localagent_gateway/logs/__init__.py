@@ -1,1 +1,1 @@
-"""What a serving process writes."""
+"""The log of a serving process."""

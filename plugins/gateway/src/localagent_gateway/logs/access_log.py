@@ -1,4 +1,4 @@
-"""One JSON line a request: what was asked, what came of it, and how long it took; never a word of prompt or key."""
+"""The access log: one JSON line per request with its path, status and duration, and never a word of a prompt or key."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream
 from localagent_gateway.logs.addresses import redact_address
 
 FLUSH_SECONDS = 0.2
-BATCH = 500  # lines that are handed on at once
-MOST_PLAIN = 1000  # paths that are known to hold no key, at most 300 characters each
+BATCH = 500  # lines that are written at once
+MOST_PLAIN = 1000  # paths that are known to contain no key, at most 300 characters each
 
 _encode = msgspec.json.Encoder().encode
 
@@ -22,9 +22,9 @@ class Ending(NamedTuple):
     """How a request ended.
 
     Attributes:
-        status: What came of it: the answer's status; of a stream that broke off, that of the error.
-        sent: The status that the client saw, where it is another one; 0 elsewhere.
-        error: The error's code, where the answer broke off.
+        status: The status of the answer, or that of the error if a stream broke off.
+        sent: The status that the client saw, if it differs; otherwise 0.
+        error: The error's code, if the answer broke off.
     """
 
     status: int
@@ -37,24 +37,24 @@ CLOSED = Ending(503, error="server_draining")
 
 
 def ending_of(answer: HttpResponse | HttpStream) -> Ending:
-    """Return how a request ended whose answer was sent to its end."""
+    """Return the ending of a request whose answer was sent completely."""
     if isinstance(answer, HttpResponse):
         return Ending(answer.status)
-    failure = getattr(answer.body, "failure", None)  # other plugins' parts need not have it
+    failure = getattr(answer.body, "failure", None)  # optional in other plugins' streams
     return Ending(200) if failure is None else Ending(failure.status, sent=200, error=failure.code)
 
 
 class AccessLog:
-    """Gathers lines and hands them on in batches.
+    """Collects lines and writes them in batches.
 
     Args:
         which: ``all``, ``errors`` (status 400 and above) or ``none``.
-        write: Takes the lines of a batch; called in the event loop, so it must not wait for who reads them.
+        write: Writes the lines of a batch; called in the event loop, so it must not wait for their reader.
         wall_time: Returns the seconds since the epoch.
 
     Attributes:
         wall_time: Returns the seconds since the epoch.
-        answered: How many requests ended with each class of status, such as ``2xx``; ``left``: the client left.
+        answered: The number of requests by class of status, such as ``2xx``; ``left``: the client left.
     """
 
     def __init__(self, which: str, write: Callable[[bytes], Any], wall_time: Callable[[], float]) -> None:
@@ -94,7 +94,7 @@ class AccessLog:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
 
     def _shown(self, address: str) -> str:
-        """Return a path or a method without what looks like a key; those that hold none are remembered."""
+        """Return a path or a method without parts that look like a key; those without such parts are cached."""
         if address in self._plain:
             return address
         shown = redact_address(address)
@@ -103,7 +103,7 @@ class AccessLog:
         return shown
 
     def flush(self) -> None:
-        """Hand on what was gathered."""
+        """Write the collected lines."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

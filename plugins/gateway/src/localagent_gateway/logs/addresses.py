@@ -1,4 +1,4 @@
-"""Addresses and names that clients ask for, made fit to be logged and repeated in an error."""
+"""Redacts addresses and names from clients, so that they can be logged and repeated in an error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from localagent.http_answers import KEY_PATTERN, printable
 
-# In an address a key may stand by itself, without a word that says what it is, so its parts are looked at more closely.
+#: In an address, a key may appear without a word that names it, so all parts are checked for the look of a key.
 ADDRESS_LOOKED_AT = 1000  # characters
 _SEPARATOR = re.compile(r"([/?&;=#,])")
 _PREFIXED = re.compile(
@@ -23,20 +23,20 @@ _RUN = re.compile(r"(?=[0-9]*[A-Za-z])(?=[A-Za-z]*[0-9])[A-Za-z0-9]{20,}|[A-Za-z
 _UUID = re.compile(r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,}")
 _TURN = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[a-z0-9])|(?<=[0-9])(?=[A-Za-z])")
-RANDOM = 0.3  # turns between capitals, small letters and digits for each character: 0.6 at random, 0.2 in names
+RANDOM = 0.3  # changes between upper case, lower case and digits per character: 0.6 in random text, 0.2 in names
 
 
 def redact_address(address: str) -> str:
-    """Return an address's path, with or without a query, so that it can be logged and repeated in an error.
+    """Return an address, with or without a query, in a form that can be logged and repeated in an error.
 
-    It is looked at part by part, percent escapes decoded. What looks like a key, or has the name of one before it,
-    becomes ``***``; control characters are written as escapes; what is longer than 300 characters is cut.
+    Each part is checked with its percent escapes decoded. A part that looks like a key, or follows the name of one,
+    becomes ``***``. Control characters are escaped, and the result is cut to 300 characters.
 
     Args:
-        address: The path and query, or a part of them, as somebody sent it.
+        address: The path and query, or a part of them, as the client sent it.
     """
     text = address
-    if len(address) > ADDRESS_LOOKED_AT:  # a key that is cut in two could be hidden no more
+    if len(address) > ADDRESS_LOOKED_AT:  # cut between parts: half a key could not be recognised
         text = "".join(_SEPARATOR.split(address[:ADDRESS_LOOKED_AT])[:-1]) + "..."
     parts = _SEPARATOR.split(_decoded(text))
     hidden = [i for i in range(0, len(parts), 2) if parts[i] and _is_secret(parts[i], parts[i - 2] if i else "")]
@@ -46,7 +46,7 @@ def redact_address(address: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    """Return a text without percent escapes, also those of escapes."""
+    """Return a text with its percent escapes decoded, nested ones included."""
     for _ in range(3):
         if "%" not in text:
             break
@@ -55,7 +55,7 @@ def _decoded(text: str) -> str:
 
 
 def _is_secret(part: str, before: str) -> bool:
-    """Return whether a part of an address looks like a key, blanks in it or not, or stands behind the name of one."""
+    """Return whether a part of an address looks like a key, with or without blanks, or follows the name of one."""
     if _NAME.fullmatch(before) or _NAMED.search(part) or _looks_secret(part):
         return True
     whole = "".join(part.split())

@@ -1,6 +1,6 @@
-"""Defects of our own and of plugins, as they are logged: type and place, with ``--debug`` the whole way to it.
+"""Logs our own defects and those of plugins: the type and place of the exception, with ``--debug`` the traceback.
 
-The message of an exception may hold a prompt, or a key, so it is left out.
+The message of an exception may contain a prompt or a key, so it is never logged.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ log = logging.getLogger("localagent.gateway")
 
 
 def defect(error: BaseException, request_id: str) -> InternalError:
-    """Log what was raised, and return the error that tells the client of it.
+    """Log an exception, and return the error for the client.
 
     Args:
         error: The exception.
-        request_id: The request that it ended.
+        request_id: The request that failed.
     """
     report_defect("A request failed", error, request_id=request_id)
     return InternalError("The gateway failed.")
 
 
 def report_defect(what: str, error: BaseException, **fields: str) -> None:
-    """Log what was raised.
+    """Log an exception.
 
     Args:
-        what: What came of it, the beginning of a sentence.
+        what: Its consequence, as the beginning of a sentence.
         error: The exception.
         fields: Further fields of the log's line.
     """
@@ -39,7 +39,7 @@ def report_defect(what: str, error: BaseException, **fields: str) -> None:
 
 
 def way_to(error: BaseException) -> str:
-    """Return the traceback of an exception, and before it those that led to it, without what they say."""
+    """Return the traceback of an exception after those of its causes, without their messages."""
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     lines = traceback.format_tb(error.__traceback__)
     own = "".join(["Traceback (most recent call last):\n", *lines, type(error).__qualname__])

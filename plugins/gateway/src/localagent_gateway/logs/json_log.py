@@ -1,6 +1,6 @@
-"""All that a serving process writes, as one JSON object a line: log records, warnings, and what anybody prints.
+"""The JSON log of a serving process: log records, warnings and printed text, one JSON object per line.
 
-A thread writes the lines to standard error, so a reader who stops reading holds up nobody.
+A thread writes the lines to standard error, so a reader that stops reading does not block the server.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from localagent_gateway.logs.defects import way_to
 from localagent_gateway.signals import leave_to_main_thread
 
 STANDARD_ERROR = 2
-MOST_BYTES = 1024 * 1024  # about 6,000 lines; beyond them lines are dropped and counted
+MOST_BYTES = 1024 * 1024  # about 6,000 lines; further ones are dropped and counted
 ATOMIC = 4096
-"""PIPE_BUF of Linux: what several workers write to one pipe is not mixed, as long as no write is larger."""
-CLOSE_SECONDS = 1.0  # at the end, for what is left; a reader who does not read does not keep the process alive
+"""PIPE_BUF of Linux: the writes of several workers to one pipe are not mixed as long as none is larger."""
+CLOSE_SECONDS = 1.0  # at the end, for the remaining lines; a reader that stops reading must not keep the process alive
 
 _encode = msgspec.json.Encoder().encode
 
@@ -37,9 +37,9 @@ class LogWriter:
     """A bounded queue of lines, and the thread that writes them; ``close`` ends it.
 
     Args:
-        descriptor: Where they go; None drops all without counting.
+        descriptor: The descriptor to write to; None drops all lines without counting.
         wall_time: Returns the seconds since the epoch.
-        most: Bytes that may wait.
+        most: The most bytes that may wait.
     """
 
     def __init__(self, descriptor: int | None, wall_time: Callable[[], float], most: int = MOST_BYTES) -> None:
@@ -54,7 +54,7 @@ class LogWriter:
         self._thread.start()
 
     def put(self, lines: bytes) -> None:
-        """Have whole lines written; never waits."""
+        """Queue whole lines; never blocks."""
         with self._lock:
             if self._waiting + len(lines) > self._most:
                 self._dropped += lines.count(b"\n")
@@ -63,7 +63,7 @@ class LogWriter:
         self._queue.put(lines)
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        """Wait until all is written, but no longer than this."""
+        """Wait until all lines are written, for at most ``seconds``."""
         self._queue.put(None)
         self._thread.join(seconds)
 
@@ -91,14 +91,14 @@ class LogWriter:
         while rest and self._descriptor is not None:
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
-            except BlockingIOError:  # somebody made it non-blocking; it is shared with other processes
+            except BlockingIOError:  # another process that shares it made it non-blocking
                 select.select([], [self._descriptor], [], 1.0)
-            except OSError:  # nobody will ever read it
+            except OSError:  # it has no reader any more
                 return
 
 
 def pieces(lines: bytes) -> Iterator[bytes]:
-    """Return whole lines in pieces of at most ``ATOMIC`` bytes; a longer line is one by itself."""
+    """Return whole lines in pieces of at most ``ATOMIC`` bytes; a longer line is a piece of its own."""
     start = 0
     while len(lines) - start > ATOMIC:
         end = lines.rfind(b"\n", start, start + ATOMIC) + 1 or lines.find(b"\n", start) + 1 or len(lines)
@@ -108,7 +108,7 @@ def pieces(lines: bytes) -> Iterator[bytes]:
 
 
 def standard_error(wall_time: Callable[[], float]) -> LogWriter:
-    """Return lines that go to standard error, if there is one: its number may be a socket's where it was closed."""
+    """Return a writer to standard error, if that is open: otherwise its descriptor may belong to a socket."""
     return LogWriter(None if sys.__stderr__ is None else STANDARD_ERROR, wall_time)
 
 
@@ -121,7 +121,7 @@ class JsonLog(logging.Handler):
     """Writes log records.
 
     Args:
-        lines: Where they go.
+        lines: The writer.
     """
 
     def __init__(self, lines: LogWriter) -> None:
@@ -129,7 +129,7 @@ class JsonLog(logging.Handler):
         self._lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; tracebacks and messages about progress only with ``--debug``."""
+        """Write one record; tracebacks and progress messages only with ``--debug``."""
         debug = logging.getLogger().isEnabledFor(logging.DEBUG)
         if record.name == progress.name and not debug:
             return
@@ -141,12 +141,12 @@ class JsonLog(logging.Handler):
 
 
 class JsonStream(io.TextIOBase):
-    """Stands in for a standard stream: each line that is printed becomes one of the log.
+    """Replaces a standard stream: each printed line becomes a line of the log.
 
     Args:
-        lines: Where they go.
-        name: What they are told to come from.
-        descriptor: The stream's own, for child processes that are given it.
+        lines: The writer.
+        name: The name of the stream, used as the logger of its lines.
+        descriptor: The stream's own descriptor, for child processes that inherit it.
     """
 
     encoding = "utf-8"
@@ -160,7 +160,7 @@ class JsonStream(io.TextIOBase):
         self.buffer = _Bytes(self)
 
     def write(self, text: str) -> int:
-        """Write the lines that are whole; the rest waits for its end."""
+        """Write the complete lines; keep the rest until its line is complete."""
         with self._lock:
             *whole, self._begun = (self._begun + text).split("\n")
             if len(self._begun) > ATOMIC:
@@ -171,16 +171,16 @@ class JsonStream(io.TextIOBase):
         return len(text)
 
     def end(self) -> None:
-        """Write a line that has no end."""
+        """Write an unfinished line."""
         if self._begun:
             self.write("\n")
 
     def writable(self) -> bool:
-        """Return that it is."""
+        """Return True."""
         return True
 
     def fileno(self) -> int:
-        """Return the descriptor of the stream that it stands in for."""
+        """Return the descriptor of the replaced stream."""
         return self._descriptor
 
 
@@ -200,12 +200,12 @@ class _Bytes(io.RawIOBase):
 
 
 def line_of(level: str, logger: str, message: str, **more: str) -> bytes:
-    """Return a line of the log; texts are cut, so that it stays whole among those of other processes.
+    """Return a line of the log; long texts are cut so that lines of several processes are not mixed.
 
     Args:
-        level: Such as ``warning``.
+        level: The level, such as ``warning``.
         logger: The logger's name.
-        message: What is said.
+        message: The message.
         more: Further fields; empty ones are left out.
     """
     head = {"time": round(wall_time(), 3), "level": level, "logger": logger}
@@ -220,7 +220,7 @@ def line_of(level: str, logger: str, message: str, **more: str) -> bytes:
 
 
 def _cut(name: str, text: str, most: int) -> str:
-    """Return the beginning of a text, or the end of a traceback: there is what failed."""
+    """Return the beginning of a text, or the end of a traceback, which shows the failure."""
     if len(text) <= most:
         return text
     return f"...{text[-most:]}" if name == "traceback" else f"{text[:most]}..."
@@ -228,9 +228,9 @@ def _cut(name: str, text: str, most: int) -> str:
 
 @contextlib.contextmanager
 def json_log() -> Iterator[LogWriter]:
-    """Write all that this process says as JSON lines, without ever waiting for who reads them.
+    """Write all output of this process as JSON lines, without ever waiting for their reader.
 
-    Log records, Python's warnings and what is printed to standard output and error go the same way.
+    This includes log records, Python's warnings and text printed to standard output and standard error.
     """
     lines = standard_error(wall_time)
     root = logging.getLogger()
@@ -249,7 +249,7 @@ def json_log() -> Iterator[LogWriter]:
         logging.captureWarnings(False)
         root.removeHandler(ours)
         for handler in before:
-            root.addHandler(handler)  # one that is there stays where it is
+            root.addHandler(handler)  # adding a handler twice has no effect
         for stream in printed:
             stream.end()
         lines.close()

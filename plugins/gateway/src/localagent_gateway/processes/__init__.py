@@ -1,1 +1,1 @@
-"""`localagent serve`: the process that binds, starts workers and reads settings again."""
+"""`localagent serve`: binds the sockets, starts the workers, and reads the settings again on SIGHUP."""

@@ -1,4 +1,4 @@
-"""What is served: the command line of ``localagent serve``, and the settings that are in force."""
+"""The configuration of a gateway: the command line of ``localagent serve``, and the settings in force."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ log = logging.getLogger("localagent")
 
 @attrs.frozen
 class Configuration:
-    """The command line, and one reading of the settings file: that stays in force until it is read ``again``.
+    """The command line, and the settings file as it was read; both stay in force until it is read ``again``.
 
     Attributes:
         line: The command line.
-        options: Names and values of gateway settings, which stand above the file; None where nothing was said.
-        file: The settings file as it was read. Nothing here looks at the file that is there now.
+        options: Names and values of gateway settings that override the file; None for an option that was not given.
+        file: The settings file as it was read; the current file on disk is not used.
         gateway: The gateway's settings.
-        shared: Where providers reach what runs once for all workers, by the provider's name.
-        lease: Keeps that running; none in a worker process.
-        workers: How many workers there are.
+        shared: The addresses of the resources that run once for all workers, by the provider's name.
+        lease: Keeps these resources running; empty in a worker process.
+        workers: The number of workers.
     """
 
     line: CommandLine
@@ -57,12 +57,12 @@ class Configuration:
         Raises:
             SettingsError: The settings are wrong.
             PluginError: A plugin is missing, broken, or ordered in a contradiction; or the gateway is not active.
-            StartError: They name an address beyond loopback, and there is no key.
+            StartError: They name an address other than loopback, and no key exists.
         """
         configuration = cls.of(line, options, read_settings_file(line.config, os.environ))
         settings, pipeline = configuration.assembled()
         if "gateway" not in pipeline.plugins:
-            raise PluginError("gateway is not active, so nothing can be served.", hint="Name it in use = [...].")
+            raise PluginError("The plugin gateway is not active.", hint="Add it to use = [...].")
         need_keys(configuration.gateway, gateway_folder(settings, os.environ), pipeline)
         return attrs.evolve(configuration, workers=configuration.gateway.workers)
 
@@ -75,7 +75,7 @@ class Configuration:
         shared: Mapping[str, str] = {},
         workers: int = 1,
     ) -> Self:
-        """Return what is served by a settings file that was read before; arguments as the attributes.
+        """Return the configuration for a settings file that was read before; the arguments are the attributes.
 
         Raises:
             SettingsError: The settings are wrong.
@@ -85,11 +85,11 @@ class Configuration:
         return cls(line, options, file, attrs.evolve(own, **chosen), shared, workers=workers)
 
     def again(self) -> Self:
-        """Read the settings file again; the number of workers stays. Errors as of ``read``."""
+        """Read the settings file again; the number of workers stays. Raises the errors of ``read``."""
         return attrs.evolve(self.read(self.line, self.options), workers=self.workers)
 
     def assembled(self) -> tuple[Settings, Pipeline]:
-        """Return the settings in force, and the compiled pipeline; nothing is started. Errors as of ``read``."""
+        """Return the settings in force and the compiled pipeline, not started. Raises the errors of ``read``."""
         settings, pipeline, _ = self.line.assembled(self.file.settings(os.environ))
         return settings, pipeline
 
@@ -97,7 +97,7 @@ class Configuration:
         """Return a client with the settings in force.
 
         Args:
-            replaces: The client whose place it takes.
+            replaces: The client that it replaces.
         """
         reported = {PROCESSES_VARIABLE: str(self.workers)}
         if self.shared:
@@ -105,10 +105,10 @@ class Configuration:
         return Client(self.file.settings(os.environ), environment={**os.environ, **reported}, replaces=replaces)
 
     async def with_shared(self, resources: SharedResources) -> Self:
-        """Return the same with what runs once for all workers, opened as the settings ask for it, and a lease on it.
+        """Return this configuration with a lease on the resources that run once for all workers, and open them.
 
         Raises:
-            SettingsError: They are wrong.
+            SettingsError: The settings are wrong.
             PluginError: A plugin is missing, broken, or ordered in a contradiction.
         """
         settings, pipeline = self.assembled()
@@ -119,11 +119,11 @@ class Configuration:
 
     @contextlib.asynccontextmanager
     async def reported(self, sockets: Sequence[socket.socket], gather: Gather) -> AsyncIterator[None]:
-        """Print where it is served, and answer on the control socket while the context is open.
+        """Print the gateway's addresses, and answer on the control socket while the context is open.
 
         Args:
             sockets: The listening sockets.
-            gather: Returns how each worker stands; see ``control``.
+            gather: Returns the statistics of each worker; see ``control``.
         """
         urls = [_url(sock) for sock in sockets]
         settings = self.file.settings(os.environ)

@@ -1,4 +1,4 @@
-"""What an operator asks of a gateway that serves: to read the settings again, to replace its workers."""
+"""Orders of an operator to a running gateway: read the settings again, replace the workers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Act = Callable[[], Awaitable[None]]
 
 
 async def reload(worker: Worker, configuration: Configuration) -> None:
-    """Answer by a new pipeline; plugins that can be moved live on in it.
+    """Switch a worker to a new pipeline; plugins that survive a reload continue in it.
 
     Args:
         worker: The worker.
-        configuration: What it is to serve.
+        configuration: The new configuration.
 
     Raises:
-        LocalAgentError: The new pipeline cannot be opened, or not in time; the one before goes on.
+        LocalAgentError: The new pipeline cannot be opened, or not in time; the old one stays in service.
     """
     client = configuration.client(replaces=worker.client)
     seconds = configuration.gateway.start_timeout
@@ -36,8 +36,8 @@ async def reload(worker: Worker, configuration: Configuration) -> None:
         await worker.switch(client, configuration.gateway)
     except TimeoutError:
         await client.aclose()
-        raise StartError(f"The new pipeline was not open within {seconds:g} s.",
-                         hint="Raise start_timeout in [plugins.gateway], if it needs longer.") from None  # fmt: skip
+        raise StartError(f"The new pipeline did not open within {seconds:g} s.",
+                         hint="Raise start_timeout in [plugins.gateway] if it needs longer.") from None  # fmt: skip
     except BaseException:
         await client.aclose()
         raise
@@ -45,13 +45,13 @@ async def reload(worker: Worker, configuration: Configuration) -> None:
 
 @contextlib.asynccontextmanager
 async def acting_on(event: asyncio.Event, act: Act, *, done: str, failed: str) -> AsyncIterator[None]:
-    """Act whenever the event is set, one after the other, and log what came of it.
+    """Act whenever the event is set, one action at a time, and log the outcome.
 
     Args:
         event: Set by a signal.
-        act: Does all of it or nothing; what it did in part it says with ``PartlyDone``.
-        done: What is logged afterwards.
-        failed: What is logged when nothing was done; the reason follows.
+        act: Does everything or nothing; raises ``PartlyDone`` if it did only a part.
+        done: The message to log on success.
+        failed: The message to log when nothing was done; the reason follows.
     """
     task = asyncio.create_task(_act(event, act, done, failed), name="obey a signal")
     try:
@@ -71,7 +71,7 @@ async def _act(event: asyncio.Event, act: Act, done: str, failed: str) -> None:
             log.warning("%s", error)
         except LocalAgentError as error:
             log.warning("%s: %s", failed, error)
-        except Exception as error:  # the code of plugins; the server must go on
+        except Exception as error:  # an error of a plugin; the server must keep running
             log.warning("%s: %s.", failed, raised_at(error))
         else:
             log.warning("%s", done)
@@ -79,15 +79,15 @@ async def _act(event: asyncio.Event, act: Act, done: str, failed: str) -> None:
 
 @contextlib.contextmanager
 def partly(number: int, done: str, failed: str) -> Iterator[None]:
-    """Say what becomes of workers when one cannot follow those before it.
+    """Report which workers were changed when one of them fails.
 
     Args:
-        number: Its number; those before it are done.
-        done: What is reported about them.
-        failed: What is reported about this one.
+        number: The worker's number; the workers before it were changed.
+        done: The words for those workers.
+        failed: The words for this worker.
 
     Raises:
-        PartlyDone: In the place of what was raised, unless it is the first.
+        PartlyDone: Replaces the error, unless this is the first worker.
     """
     try:
         yield
@@ -100,6 +100,6 @@ def partly(number: int, done: str, failed: str) -> Iterator[None]:
 
 RELOADED = {
     "done": "The settings were read again.",
-    "failed": "The settings were not read again, those before stay in force",
+    "failed": "The settings were not read again; the previous ones stay in force",
 }
 REPLACED = {"done": "The workers were replaced.", "failed": "No worker was replaced"}

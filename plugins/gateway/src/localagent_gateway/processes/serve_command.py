@@ -1,4 +1,4 @@
-"""``localagent serve``; one worker serves in the process of the command itself."""
+"""``localagent serve``; a single worker runs in the process of the command itself."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger("localagent.gateway")
 @command("serve", help="Serve the OpenAI, Ollama and Anthropic APIs.")
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port; 0 lets the system choose.  [default: 8400]")
-@click.option("--workers", type=click.IntRange(min=1), help="How many processes answer.  [default: 1]")
+@click.option("--workers", type=click.IntRange(min=1), help="The number of worker processes.  [default: 1]")
 @click.option("--loop", type=click.Choice(["asyncio", "uvloop"]), help="The event loop.  [default: asyncio]")
 def serve(line: CommandLine, **options: Any) -> None:
     """Serve until SIGTERM or Ctrl-C; SIGHUP reads the settings again."""
@@ -60,17 +60,17 @@ def _serve(configuration: Configuration, signals: Signals) -> bool:
 
 @contextlib.contextmanager
 def reported_in_the_log() -> Iterator[None]:
-    """Log what ends the server, as everything else is logged, and end the command with its exit code.
+    """Log the error that ends the server in the usual form, and end the command with its exit code.
 
     Raises:
-        click.exceptions.Exit: In the place of any error.
+        click.exceptions.Exit: Replaces any error.
     """
     try:
         yield
     except LocalAgentError as error:
         log.error("%s", sentence(error))
         raise click.exceptions.Exit(exit_code(error)) from None
-    except Exception as error:  # whatever raised it, it is logged like everything else
+    except Exception as error:  # any error is logged in the usual form
         report_defect("The server failed", error)
         raise click.exceptions.Exit(ExitCode.FAILED) from None
 
@@ -78,13 +78,13 @@ def reported_in_the_log() -> Iterator[None]:
 async def serve_alone(
     configuration: Configuration, sockets: list[socket.socket], signals: Signals, lines: LogWriter
 ) -> bool:
-    """Serve until a signal ends it, also one that comes before it serves.
+    """Serve with one worker until a signal ends it, even one that arrives during the start.
 
     Args:
-        configuration: What is served.
-        sockets: Where to listen.
-        signals: What the operator asks for.
-        lines: Where requests are logged.
+        configuration: The configuration.
+        sockets: The sockets to listen on.
+        signals: The signals of the operator.
+        lines: The log for requests.
 
     Returns:
         Whether it was drained; False when a second signal ended it.
@@ -108,7 +108,7 @@ class _Alone:
     """The worker, and the settings in force.
 
     Attributes:
-        worker: The worker, as soon as it was started.
+        worker: The worker, once it is started.
     """
 
     worker: Worker
@@ -127,7 +127,7 @@ class _Alone:
         )
 
     async def reload(self) -> None:
-        """Read the settings again; those before stay in force when that fails."""
+        """Read the settings again; the previous ones stay in force if that fails."""
         new = await self._configuration.again().with_shared(self._resources)
         try:
             await reload(self.worker, new)
@@ -143,8 +143,8 @@ class _Alone:
         Raises:
             StartError: Always.
         """
-        raise StartError("There is one, in the process that serves.", hint="Serve with --workers 2.")
+        raise StartError("The only worker runs in the process of the command.", hint="Serve with --workers 2.")
 
     async def stats(self) -> dict[str, Any]:
-        """Return how things stand."""
+        """Return the worker's statistics."""
         return {"workers": [worker_stats(self.worker, 1)], "silent": []}

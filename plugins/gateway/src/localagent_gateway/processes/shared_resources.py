@@ -1,4 +1,4 @@
-"""What providers run once for all workers, and for all reloads: model servers on this machine, say."""
+"""Resources that providers run once for all workers and across reloads, such as model servers on this machine."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ log = logging.getLogger("localagent.gateway")
 
 @attrs.define(eq=False)
 class SharedResource:
-    """What one provider runs.
+    """The resource of one provider.
 
     Attributes:
         provider: The provider's name.
-        settings: The filled settings of its type.
-        address: Where the workers' providers reach it.
+        settings: The complete settings of its type.
+        address: The address under which the workers' providers reach it.
         running: The open context.
-        holds: How often it is held. A resource that nobody holds any more is ended.
+        holds: The number of holders. A resource without holders is ended.
     """
 
     provider: str
@@ -47,17 +47,17 @@ class SharedResource:
 
 @attrs.frozen(eq=False)
 class Lease:
-    """What one reading of the settings uses. Everything that answers by these settings holds it.
+    """The resources that one version of the settings uses; held by every worker that uses these settings.
 
     Attributes:
-        resources: What providers run.
+        resources: The resources of the providers.
     """
 
     resources: Sequence[SharedResource] = ()
 
     @property
     def addresses(self) -> dict[str, str]:
-        """By the provider's name, where to reach what it runs."""
+        """The addresses of the resources, by the provider's name."""
         return {resource.provider: str(resource.address) for resource in self.resources}
 
 
@@ -65,7 +65,7 @@ NO_LEASE = Lease()
 
 
 class SharedResources:
-    """All of them; an async context manager that ends them. It lives in the process that owns the workers."""
+    """All shared resources; an async context manager that ends them. It lives in the process that owns the workers."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
@@ -91,15 +91,15 @@ class SharedResources:
         self._stack.close()
 
     async def follow(self, settings: Settings, pipeline: Pipeline, environment: Mapping[str, str]) -> Lease:
-        """Open what these settings need; what is open with equal settings already is used again.
+        """Open the resources for these settings; reuse those that are already open with equal settings.
 
         Args:
             settings: The settings.
             pipeline: The plugins.
-            environment: The environment, in which providers may be found without being named.
+            environment: The environment, which may define providers that the settings do not name.
 
         Returns:
-            What was opened. It is held for the caller, who gives it back with ``release``.
+            A lease on the resources. It is held for the caller, who must ``release`` it.
 
         Raises:
             SettingsError: A provider's settings are wrong.
@@ -114,7 +114,7 @@ class SharedResources:
                     own: Any = settings.for_provider(name, kind.settings)
                     try:
                         lease = Lease([*lease.resources, await self._resource(name, own, kind.share)])
-                    except OSError as error:  # no folder for its socket, say: each worker then has one of its own
+                    except OSError as error:  # for example no folder for its socket: each worker then runs its own
                         log.warning("Provider %s runs once for each worker: %s.", name, error.strerror or error)
         except BaseException:
             self.release(lease)
@@ -122,19 +122,19 @@ class SharedResources:
         return lease
 
     def hold(self, lease: Lease) -> None:
-        """Keep what is leased running until it is released once more."""
+        """Keep leased resources running until they are released once more."""
         for resource in lease.resources:
             resource.holds += 1
 
     def release(self, lease: Lease) -> None:
-        """Give back what was held; what nobody else holds is ended."""
+        """Release leased resources; those without other holders are ended."""
         for resource in lease.resources:
             resource.holds -= 1
             if resource.holds == 0:
                 self._end(resource)
 
     def release_after(self, lease: Lease, unused: Awaitable[object]) -> None:
-        """Give back what was held as soon as something has happened: the last request has ended, say."""
+        """Release leased resources as soon as ``unused`` is done, for example after the last request."""
         waiting = asyncio.ensure_future(unused)
         self._waiting.add(waiting)
         waiting.add_done_callback(self._waiting.discard)
@@ -142,7 +142,7 @@ class SharedResources:
         waiting.add_done_callback(report_failure(log))
 
     def _end(self, resource: SharedResource) -> None:
-        self._resources.remove(resource)  # at once: who asks for the same settings from now on gets another one
+        self._resources.remove(resource)  # at once: a later request for the same settings gets a new one
         task = asyncio.create_task(_ended(resource), name=f"end what {resource.provider} shares")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
@@ -171,10 +171,10 @@ PREFIX = "localagent-serve-"
 
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
-    """Make a folder, remove it at the end, and remove those whose owner has not lived so long.
+    """Create a folder, remove it at the end, and remove folders whose owner has died.
 
-    The owner holds a lock (flock(2)) on its folder, which the system lets go when the process ends, however that came
-    about. A process id could be another process's by now, or one of another container that shares the folder.
+    The owner holds a lock (flock(2)) on its folder, which the system releases however the process ends. A process id
+    would not do: it may belong to another process by now, or to another container that shares the folder.
     """
     remove_left_behind()
     folder, lock = _locked()
@@ -186,9 +186,9 @@ def private_folder() -> Iterator[Path]:
 
 
 def remove_left_behind() -> None:
-    """Remove the folders of this user that nobody holds any more."""
+    """Remove the folders of this user that no process holds."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):  # somebody else's, or removed by another process at the same time
+        with contextlib.suppress(OSError):  # another user's, or removed by another process at the same time
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 if os.fstat(lock).st_uid == os.getuid() and _lock(lock):
@@ -198,7 +198,7 @@ def remove_left_behind() -> None:
 
 
 def _locked() -> tuple[Path, int]:
-    """Make a folder and lock it; again, if another process took it for one left behind before it was locked."""
+    """Create a folder and lock it; try again if another process has removed it before it was locked."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Several workers: one process binds, and hands the listening sockets to worker processes, which it keeps running."""
+"""Several workers: one process binds the sockets, passes them to worker processes, and keeps these running."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from localagent_gateway.signals import Signals
 
 log = logging.getLogger("localagent.gateway")
 
-GRACE_SECONDS = 15.0  # beyond what its settings allow a worker for its drain, before it is killed
+GRACE_SECONDS = 15.0  # added to the time that the settings allow for a drain, before a worker is killed
 ASK_SECONDS = 5.0
 
 
 class Supervisor:
-    """The workers of one ``localagent serve``; an async context manager that leaves none behind.
+    """The workers of one ``localagent serve``; an async context manager that ends all of them.
 
     Args:
-        configuration: What is served; its lease is given back by ``start``.
-        sockets: Where the workers listen.
-        resources: What runs once for all workers.
+        configuration: The configuration; ``start`` releases its lease.
+        sockets: The sockets on which the workers listen.
+        resources: The resources that run once for all workers.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Supervisor:
         """Start all workers, and return when they serve.
 
         Raises:
-            StartError: One of them does not.
+            StartError: One of them does not serve.
         """
         self._configuration = await self._configuration.with_shared(self._resources)
         self._slots = [
@@ -75,56 +75,56 @@ class Supervisor:
             )
             for number in range(1, self._configuration.workers + 1)
         ]
-        self._resources.release(self._configuration.lease)  # each place holds it
+        self._resources.release(self._configuration.lease)  # each slot holds it
         await asyncio.gather(*(slot.replace() for slot in self._slots))
         self._keeping = [asyncio.create_task(slot.keep(), name=f"keep worker {slot.number}") for slot in self._slots]
         for task in self._keeping:
             task.add_done_callback(report_failure(log))
 
     async def reload(self) -> None:
-        """Read the settings again, and have the workers answer by them, one after the other.
+        """Read the settings again, and switch the workers to them, one after the other.
 
         Raises:
             SettingsError: The settings are wrong; nothing was changed.
-            StartError: The first worker stays with the settings before, and so do all.
-            PartlyDone: A later one stays with the settings before.
+            StartError: The first worker keeps the old settings, and so do all others.
+            PartlyDone: A later worker keeps the old settings.
         """
         new = await self._configuration.again().with_shared(self._resources)
         try:
             for slot in self._slots:
-                with partly(slot.number, "The settings were read again by", "stays with those before"):
+                with partly(slot.number, "The settings were read again by", "keeps the previous ones"):
                     await slot.reload(new, proven=self._configuration is new)
                 self._configuration = new
         finally:
-            self._resources.release(new.lease)  # each place that answers by it holds it
+            self._resources.release(new.lease)  # each slot that uses it holds it
 
     async def replace(self) -> None:
-        """Replace the workers by new processes: one after the other, each once its successor serves.
+        """Replace the workers with new processes, one after the other, each as soon as its successor serves.
 
-        No settings are read: each new process gets those in force.
+        The settings are not read again: each new process gets those in force.
 
         Raises:
-            StartError: The first new worker does not serve; all stay.
-            PartlyDone: A later one does not serve; those that were not replaced yet stay.
+            StartError: The first new worker does not serve; all old ones stay.
+            PartlyDone: A later one does not serve; the workers that were not replaced yet stay.
         """
         current = {slot.process for slot in self._slots}
         leaving = [process.ended.wait() for process in self._living() if process not in current]
-        await asyncio.gather(*leaving)  # so that there are never more than two processes a slot
+        await asyncio.gather(*leaving)  # at most two processes per slot
         for slot in self._slots:
-            with partly(slot.number, "Replaced:", "stays"):
+            with partly(slot.number, "Replaced:", "was not replaced"):
                 old = await slot.replace()
             if old is not None:
                 old.drain(linger=True)
 
     def _see_off(self, process: WorkerProcess) -> None:
-        """Kill a process that takes in no more, should it not end in time."""
+        """Kill a process that accepts no more requests if it does not end in time."""
         self._begin(self._seen_off(process), f"see off worker {process.pid}")
 
     def _changed(self) -> None:
-        """Answer in the workers' place when a start has failed and none serves; stop when one does."""
+        """Answer for the workers when a start has failed and none serves; stop when one does."""
         if self._keeping:
             alone = not any(slot.serves for slot in self._slots)
-            self._begin(self._listener.switch(alone), "answer in the workers' place")
+            self._begin(self._listener.switch(alone), "answer for the workers")
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -139,11 +139,11 @@ class Supervisor:
             async with asyncio.timeout(seconds):
                 await process.ended.wait()
         except TimeoutError:
-            log.warning("A worker that was replaced (process %d) did not end in time. It is killed.", process.pid)
+            log.warning("A replaced worker (process %d) did not end in time. It is killed.", process.pid)
             await process.kill()
 
     async def drain(self) -> None:
-        """End all workers in good order; one that does not end in time is killed."""
+        """Shut down all workers gracefully; kill those that do not end in time."""
         await self._keep_no_longer()
         await self._listener.switch(False)
         for sock in self._sockets:
@@ -156,10 +156,10 @@ class Supervisor:
             async with asyncio.timeout(own.drain_delay + own.drain_timeout + GRACE_SECONDS):
                 await asyncio.gather(*(process.ended.wait() for process in living))
         except TimeoutError:
-            return  # the context kills what is left
+            return  # the context kills the rest
 
     async def stats(self) -> dict[str, Any]:
-        """Return how things stand in every worker that answers, and which ones do not."""
+        """Return the statistics of every worker that answers, and the process ids of those that do not."""
         living = self._living()
         answers = await asyncio.gather(*(process.stats(ASK_SECONDS) for process in living))
         known = sorted((answer for answer in answers if answer is not None), key=lambda answer: answer["worker"])
@@ -184,7 +184,7 @@ class Supervisor:
 
 
 async def supervise(configuration: Configuration, sockets: Sequence[socket.socket], signals: Signals) -> bool:
-    """Serve with several workers until a signal ends it; arguments and result as in ``single_process.serve_alone``."""
+    """Serve with several workers until a signal ends it; arguments and result as in ``serve_command.serve_alone``."""
     with signals.on_loop():
         async with SharedResources() as resources, Supervisor(configuration, sockets, resources) as supervisor:
             if not await signals.unless_ending(supervisor.start()):
@@ -198,7 +198,7 @@ async def supervise(configuration: Configuration, sockets: Sequence[socket.socke
                 return await signals.unless_now(supervisor.drain())
 
 
-LINGER_SECONDS = 2.0  # for a client to read the answer, whatever it still sends
+LINGER_SECONDS = 2.0  # for a client to read the answer, even if it is still sending
 BODY = b'{"error": {"message": "No worker can be started now.", "type": "server_error", "code": "no_worker"}}'
 ANSWER = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\n"
@@ -207,10 +207,10 @@ ANSWER = (
 
 
 class NoWorkerListener:
-    """Takes in connections while it is open.
+    """Accepts connections and answers 503 while no worker serves.
 
     Args:
-        sockets: Where the workers listen.
+        sockets: The sockets on which the workers listen.
     """
 
     def __init__(self, sockets: Sequence[socket.socket]) -> None:
@@ -219,7 +219,7 @@ class NoWorkerListener:
         self._opening = asyncio.Lock()
 
     async def switch(self, answers: bool) -> None:
-        """Begin to answer, or stop."""
+        """Start to answer, or stop."""
         async with self._opening:
             if answers and not self._listeners:
                 loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
-"""One process that answers: client, APIs and HTTP server, from start to drain, and the event loop on which they run.
+"""One worker: client, APIs and HTTP server, from start to drain, and the event loop on which they run.
 
-A worker has one pipeline in service: the client, and the dispatcher that leads requests into it. After a reload the one
-before is there too, until its last request has ended.
+A worker has one pipeline in service: the client, and the dispatcher that passes requests to it. After a reload the
+previous pipeline also exists until its last request has ended.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from localagent_gateway.logs.json_log import LogWriter, standard_error
 from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.status.health import health_routes
 
-LOOK_SECONDS = 0.05  # between two looks whether a pipeline that was replaced is still in use
-TELL_SECONDS = 1.0  # for clients to learn that what they wait for was ended
+LOOK_SECONDS = 0.05  # between two checks whether a replaced pipeline is still in use
+TELL_SECONDS = 1.0  # for clients to get the error when their requests are interrupted
 log = logging.getLogger("localagent.gateway")
 
 
@@ -47,8 +47,8 @@ class ServingPipeline:
     Args:
         client: The open client.
         runtime: Its running core.
-        service: What the APIs stand on.
-        dispatcher: Leads requests to the APIs.
+        service: The common base of the APIs.
+        dispatcher: Routes requests to the APIs.
     """
 
     def __init__(self, client: Client, runtime: Runtime, service: Service, dispatcher: Dispatcher) -> None:
@@ -59,7 +59,7 @@ class ServingPipeline:
         self._entered = 0
 
     async def handle(self, request: HttpRequest, read: ReadBody) -> HttpResponse | HttpStream:
-        """Answer a request, and remember meanwhile that it is here; see ``Dispatcher.handle``."""
+        """Answer a request, and count it as in progress meanwhile; see ``Dispatcher.handle``."""
         self._entered += 1
         try:
             return await self.dispatcher.handle(request, read)
@@ -72,18 +72,18 @@ class ServingPipeline:
 
     @property
     def used(self) -> bool:
-        """Whether a request, a call or a stream is under way."""
+        """Whether a request, a call or a stream is in progress."""
         return bool(self._entered or self.runtime.engine.calls or self.runtime.engine.streams)
 
     def interrupt(self) -> None:
-        """End all calls and streams; each client learns that the server is closing."""
+        """End all calls and streams with the error that the server is closing."""
         for run in list(self.runtime.engine.streams):
             run.interrupt(_closing())
         for call in list(self.runtime.engine.calls):
             call.timer.end(_closing())
 
     async def retire(self, seconds: float) -> None:
-        """Let what is under way end within a time, tell the rest, and close the client."""
+        """Wait up to ``seconds`` for requests to end, interrupt the rest, and close the client."""
         try:
             if not await self._unused(seconds):
                 self.interrupt()
@@ -93,7 +93,7 @@ class ServingPipeline:
 
     async def _unused(self, seconds: float) -> bool:
         until = self.runtime.services.loop.time() + seconds
-        while self.used and self.runtime.services.loop.time() < until:  # noqa: ASYNC110 - three counts, and only after a reload
+        while self.used and self.runtime.services.loop.time() < until:  # noqa: ASYNC110 - cheap, and only after a reload
             await asyncio.sleep(LOOK_SECONDS)
         return not self.used
 
@@ -112,7 +112,7 @@ class Worker:
         access_log: The log of requests.
 
     Attributes:
-        pipeline: The pipeline in service; ``switch`` brings another.
+        pipeline: The pipeline in service; ``switch`` replaces it.
         settings: The gateway's settings.
         server: The HTTP server.
         access_log: The log of requests.
@@ -134,18 +134,18 @@ class Worker:
 
     @property
     def service(self) -> Service:
-        """What the APIs stand on."""
+        """The common base of the APIs."""
         return self.pipeline.service
 
     @property
     def pipelines(self) -> list[ServingPipeline]:
-        """The pipeline in service, and those before it whose requests have not ended."""
+        """The pipeline in service, and the previous ones whose requests have not ended."""
         return [self.pipeline, *self._retiring]
 
     async def switch(self, client: Client, settings: GatewaySettings) -> None:
-        """Answer from now on with another client; the one before is closed when its last request has ended.
+        """Answer new requests with another client; the old one is closed when its last request has ended.
 
-        Where the gateway listens, its log and ``header_timeout`` stay as they are.
+        The addresses, the log and ``header_timeout`` do not change.
 
         Args:
             client: The open client; the worker closes it.
@@ -160,16 +160,16 @@ class Worker:
         task.add_done_callback(report_failure(log))
 
     async def retired(self) -> None:
-        """Return when the pipelines that were replaced are closed."""
+        """Wait until the replaced pipelines are closed."""
         await asyncio.gather(*self._retiring.values(), return_exceptions=True)
 
     async def drain(self, *, delay: bool = True, linger: bool = False) -> None:
-        """Stop in good order: say that no more is wanted, let what is under way end, tell the rest, and close.
+        """Shut down gracefully: report that the worker is draining, let requests end, interrupt the rest, and close.
 
         Args:
-            delay: Whether new connections are still taken in for ``drain_delay``.
+            delay: Whether new connections are still accepted for ``drain_delay``.
             linger: Whether connections that clients keep stay open until their next request was answered, or until
-                they were idle for ``header_timeout``. Somebody else takes in new connections, so nobody waits.
+                they were idle for ``header_timeout``. Another worker accepts new connections, so no client waits.
         """
         self.service.draining = self.server.draining = True
         if delay:
@@ -189,7 +189,7 @@ class Worker:
             pipeline.interrupt()
 
     async def aclose(self) -> None:
-        """Close the server and every client that ``switch`` brought."""
+        """Close the server and all clients, including those from ``switch``."""
         await self.server.aclose()
         self.access_log.flush()
         retiring = list(self._retiring.values())
@@ -203,13 +203,13 @@ class Worker:
 async def running(
     client: Client, settings: GatewaySettings, sockets: list[Any], lines: LogWriter | None = None
 ) -> AsyncIterator[Worker]:
-    """Serve on sockets that are bound, until the context ends; ``Worker.drain`` ends it in good order before.
+    """Serve on bound sockets until the context ends; call ``Worker.drain`` first for a graceful shutdown.
 
     Args:
         client: The open client; closed at the end.
         settings: The gateway's settings.
-        sockets: Where to listen.
-        lines: Where requests are logged; left out, on standard error.
+        sockets: The sockets to listen on.
+        lines: The log for requests; by default standard error.
     """
     pipeline = await _serving_pipeline(client, settings)
     wall_time = pipeline.runtime.wall_time
@@ -248,10 +248,10 @@ def _routes(service: Service) -> list[Route]:
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes the event loop of a name, for ``asyncio.Runner``; None for asyncio's own.
+    """Return the factory of the named event loop, for ``asyncio.Runner``; None for asyncio's own loop.
 
     Raises:
-        StartError: uvloop is asked for and not installed.
+        StartError: uvloop is requested but not installed.
     """
     if name == "asyncio":
         return None
@@ -265,10 +265,10 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def keep_for_good() -> None:
-    """Exempt all objects that are alive now from garbage collection.
+    """Exempt all objects that exist now from garbage collection.
 
     Modules, classes, settings and routes live as long as the process. Without this, each full collection under load
-    walks over all of them again. A process calls it once, when it is ready to serve.
+    visits all of them again. A process calls it once, when it is ready to serve.
     """
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
 """The program of a worker process: ``python -m localagent_gateway.processes.worker_main``.
 
-Standard input brings one line of JSON, the ``StartCommand``, then ``Command`` lines, and stays open for as long as the
-supervisor lives: when it closes, the worker drains and ends. Standard output carries ``Report`` lines back.
+Standard input carries one line of JSON, the ``StartCommand``, then ``Command`` lines. It stays open as long as the
+supervisor lives; when it closes, the worker drains and ends. Standard output carries ``Report`` lines back.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ LONGEST_LINE = 64 * 1024 * 1024  # a settings file is sent in one line
 
 
 def main() -> None:
-    """Serve until the supervisor says otherwise, or is gone."""
+    """Serve until the supervisor ends the worker or is gone."""
     ignore()
     reports = _reserve_standard_output()
-    commands = os.fdopen(0, "rb", buffering=0)  # what follows the first line is read by the event loop
+    commands = os.fdopen(0, "rb", buffering=0)  # the event loop reads the lines after the first
     line = commands.readline()
     if not line:
         return
@@ -49,7 +49,7 @@ def main() -> None:
         except LocalAgentError as error:
             _report(reports, Report(error=str(error)))
             raise SystemExit(1) from None
-        except Exception as error:  # whatever it is, it is logged as everything else is
+        except Exception as error:  # any error is logged in the usual form
             report_defect("The worker failed", error)
             raise SystemExit(1) from None
 
@@ -68,13 +68,13 @@ def _run(start: StartCommand, line: CommandLine, commands: IO[bytes], reports: I
 
 
 class _CommandReader:
-    """Does what the supervisor says.
+    """Carries out the commands of the supervisor.
 
     Args:
-        worker: Who serves.
-        configuration: What it was told to serve.
+        worker: The worker.
+        configuration: Its configuration at the start.
         number: The worker's number.
-        reports: Where answers go.
+        reports: The pipe for the reports.
     """
 
     def __init__(self, worker: Worker, configuration: Configuration, number: int, reports: IO[bytes]) -> None:
@@ -87,7 +87,7 @@ class _CommandReader:
         self._news = asyncio.Event()
 
     async def until_drained(self, pipe: IO[bytes]) -> None:
-        """Say that the worker is ready, and obey until it was told to drain and has."""
+        """Report that the worker is ready, and carry out commands until it has drained."""
         loop = asyncio.get_running_loop()
         commands = asyncio.StreamReader(LONGEST_LINE)
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), pipe)
@@ -112,9 +112,9 @@ class _CommandReader:
         try:
             while line := await commands.readline():
                 self._do(msgspec.json.decode(line, type=Command))
-        except (ValueError, msgspec.MsgspecError) as error:  # no supervisor of ours
-            log.error("What the supervisor says is not understood: %s.", raised_at(error))
-        self._drain_now(False, False)  # the supervisor is gone: nobody would take in what comes
+        except (ValueError, msgspec.MsgspecError) as error:  # not our supervisor
+            log.error("A command of the supervisor is invalid: %s.", raised_at(error))
+        self._drain_now(False, False)  # the supervisor is gone
 
     def _do(self, command: Command) -> None:
         if command.do == "stats":
@@ -129,12 +129,12 @@ class _CommandReader:
     def _stats(self, number: int) -> Report:
         try:
             return Report(id=number, stats=worker_stats(self._worker, self._number))
-        except Exception as error:  # the code of plugins, which tell how they are; the worker must go on acting_on
-            log.error("The figures of worker %d cannot be sent: %s.", self._number, raised_at(error))
+        except Exception as error:  # an error of a plugin's statistics; the worker must keep running
+            log.error("The statistics of worker %d are not available: %s.", self._number, raised_at(error))
             return Report(id=number, error=raised_at(error))
 
     async def _reload(self, command: Command) -> None:
-        """Answer by other settings, and say what came of it; the supervisor sends no second order meanwhile."""
+        """Switch to other settings and report the outcome; the supervisor sends no second command meanwhile."""
         error = ""
         try:
             file = settings_file(command.path, command.text)
@@ -142,7 +142,7 @@ class _CommandReader:
             await reload(self._worker, Configuration.of(line, options, file, command.shared, workers))
         except LocalAgentError as failure:
             error = str(failure)
-        except Exception as failure:  # the code of plugins; the worker must go on
+        except Exception as failure:  # an error of a plugin; the worker must keep running
             error = f"{raised_at(failure)}."
         _report(self._reports, Report(id=command.id, error=error))
         if not error:
@@ -156,12 +156,12 @@ class _CommandReader:
         task.add_done_callback(report_failure(log))
 
     def _leave(self) -> None:
-        """End in good order, because of a signal: the supervisor starts another worker."""
+        """Shut down gracefully because of a signal; the supervisor starts another worker."""
         _report(self._reports, Report(leaving=True))
         self._drain_now(True, False)
 
     def _drain_now(self, delay: bool, linger: bool) -> None:
-        """Begin to drain; a second order stands in the place of the first."""
+        """Start to drain; a second command replaces the first."""
         if self._drain is not None:
             self._drain.cancel()
         self._drain = asyncio.create_task(self._worker.drain(delay=delay, linger=linger), name="drain")
@@ -169,17 +169,17 @@ class _CommandReader:
 
 
 def _reserve_standard_output() -> IO[bytes]:
-    """Return standard output for our reports, and send what anybody else prints to standard error."""
+    """Return standard output for our reports, and redirect all other output to standard error."""
     ours = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     return ours
 
 
 def _report(supervisor: IO[bytes], report: Report) -> None:
-    """Write one line; a pipe holds more than that, and the supervisor reads all the time."""
+    """Write one line; it does not block, because a pipe holds more and the supervisor always reads."""
     try:
         supervisor.write(msgspec.json.encode(report) + b"\n")
-    except OSError:  # it has left; standard input tells so, too
+    except OSError:  # it is gone; standard input reports that, too
         return
 
 

@@ -1,4 +1,4 @@
-"""What a supervisor and a worker process say to each other: lines of JSON on the worker's standard input and output."""
+"""Messages between a supervisor and a worker process: lines of JSON on the worker's standard input and output."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class StartCommand(msgspec.Struct, frozen=True):
     Attributes:
         number: The worker's number, from 1.
         sockets: File descriptors of the listening sockets.
-        path: The settings file that is in force; None where there is none.
-        text: What it held when it was read: a worker reads no file, because that may be another one by now.
-        options: The options of the command line that stand above the file.
-        verbose: Whether to say more than is asked for.
+        path: The settings file in force; None if there is no file.
+        text: Its contents when it was read; a worker does not read the file, which may have changed since.
+        options: The options of the command line that override the file.
+        verbose: Whether to show more messages.
         debug: Whether to show tracebacks and the whole log.
-        shared: Where providers reach what runs once for all workers, by the provider's name.
-        workers: How many workers there are.
+        shared: The addresses of the resources that run once for all workers, by the provider's name.
+        workers: The number of workers.
     """
 
     number: int
@@ -38,10 +38,10 @@ class StartCommand(msgspec.Struct, frozen=True):
     workers: int
 
     def configuration(self, line: CommandLine) -> Configuration:
-        """Return what the worker serves.
+        """Return the worker's configuration.
 
         Raises:
-            LocalAgentError: The settings are wrong here: a plugin was changed meanwhile, say.
+            LocalAgentError: The settings are wrong in this process, for example because a plugin has changed meanwhile.
         """
         line.config = None if self.path is None else Path(self.path)
         line.choose("verbose", self.verbose)
@@ -50,7 +50,7 @@ class StartCommand(msgspec.Struct, frozen=True):
 
 
 def start_command(configuration: Configuration, number: int, sockets: list[int]) -> StartCommand:
-    """Return the start command for one more worker of the same kind."""
+    """Return the start command for one more worker with this configuration."""
     line = configuration.line
     return StartCommand(
         number, sockets, path_of(configuration), configuration.file.text, dict(configuration.options),
@@ -64,7 +64,7 @@ def settings_file(path: str | None, text: str) -> SettingsFile:
 
 
 def path_of(configuration: Configuration) -> str | None:
-    """Return the path of the settings file as it is sent."""
+    """Return the path of the settings file as it is sent; None if there is no file."""
     return None if configuration.file.path is None else str(configuration.file.path)
 
 
@@ -72,10 +72,10 @@ class Command(msgspec.Struct, frozen=True):
     """Each further line.
 
     Attributes:
-        do: ``drain``; ``stats``: report how things stand; ``ping``: answer; ``reload``: answer by these settings.
+        do: ``drain``; ``stats``: report statistics; ``ping``: answer; ``reload``: switch to these settings.
         linger: For ``drain``: as in ``Worker.drain``.
-        id: For all but ``drain``: comes back with the answer.
-        then: For ``reload``: comes back when the requests of the settings before have ended.
+        id: For all except ``drain``: the ``id`` of the answer.
+        then: For ``reload``: the ``id`` of a second answer, sent when the requests of the old settings have ended.
         path: For ``reload``: as in ``StartCommand``.
         text: For ``reload``: as in ``StartCommand``.
         shared: For ``reload``: as in ``StartCommand``.
@@ -91,14 +91,14 @@ class Command(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What a worker answers, one line of JSON each on its standard output.
+    """An answer of a worker: one line of JSON on its standard output.
 
     Attributes:
-        ready: It serves.
-        leaving: It was told to end by a signal.
-        error: Why it does not, or why it did not do its command, in one sentence.
-        id: What is answered; 0 for the start.
-        stats: How things stand.
+        ready: Whether the worker serves.
+        leaving: Whether a signal has ended it.
+        error: Why it does not serve or did not carry out a command, in one sentence.
+        id: The ``id`` of the command; 0 for the start.
+        stats: The statistics.
     """
 
     ready: bool = False

@@ -1,4 +1,4 @@
-"""A worker process, as its supervisor sees it."""
+"""A worker process from its supervisor's point of view."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from localagent_gateway.signals import held_back
 
 log = logging.getLogger("localagent.gateway")
 
-LONGEST_LINE = 16 * 1024 * 1024  # figures of thousands of instances
+LONGEST_LINE = 16 * 1024 * 1024  # statistics of thousands of instances
 
 
 class WorkerProcess:
-    """One process; it ends itself when this one ends, because its standard input closes.
+    """One worker process; it ends by itself when the supervisor ends, because its standard input closes.
 
     Args:
-        process: The process, which has its start command.
+        process: The process, whose start command is sent separately.
 
     Attributes:
-        leaving: Set when it takes in no more: it was told to end by somebody else, or has ended.
+        leaving: Set when it accepts no more requests: it got a signal to end, or has ended.
         ended: Set when it has ended.
     """
 
@@ -46,14 +46,14 @@ class WorkerProcess:
 
     @classmethod
     async def start(cls, command: StartCommand) -> Self:
-        """Start a process; ``ready`` says when it serves.
+        """Start a process; ``ready`` waits until it serves.
 
         Raises:
-            StartError: The system starts no more processes.
+            StartError: The system cannot start a process.
         """
         try:
-            # -P: no folder that merely happens to be the current one may lend the worker its modules.
-            # A process group of its own: what a terminal sends to its foreground group is for the supervisor.
+            # -P: the worker must not import modules from the current folder.
+            # A process group of its own: the signals of a terminal to its foreground group are for the supervisor.
             with held_back():
                 process = await asyncio.create_subprocess_exec(
                     sys.executable, "-P", "-m", "localagent_gateway.processes.worker_main",
@@ -73,40 +73,40 @@ class WorkerProcess:
 
     @property
     def ending(self) -> str:
-        """How it ended, such as ``signal SIGKILL`` or ``exit status 1``."""
+        """How the process ended, such as ``signal SIGKILL`` or ``exit status 1``."""
         return ending(self._process.returncode or 0)
 
     async def ready(self, seconds: float) -> None:
-        """Wait until it serves.
+        """Wait until the process serves.
 
         Args:
-            seconds: How long that may take.
+            seconds: The timeout.
 
         Raises:
-            StartError: It ended before, or does not serve in time.
+            StartError: The process has ended, or does not serve in time.
         """
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._ready)
         except TimeoutError:
             raise StartError(
-                f"A worker did not begin to serve within {seconds:g} s.",
-                hint="Raise start_timeout in [plugins.gateway], if it needs longer.",
+                f"A worker did not start to serve within {seconds:g} s.",
+                hint="Raise start_timeout in [plugins.gateway] if it needs longer.",
             ) from None
 
     async def unresponsive(self, liveness: Liveness) -> None:
-        """Return when it has not answered for so long that it counts as gone: it was stopped, or hangs."""
+        """Return when the process has not answered for so long that it counts as gone: it was stopped, or hangs."""
         pause = liveness.every
         while not liveness.gone:
             await asyncio.sleep(pause)
             pause = liveness.heard(await self._asked_in_time(Command("ping"), liveness.patience) is not None)
 
     def drain(self, *, linger: bool) -> None:
-        """Tell it to end in good order; ``ended`` says when it has."""
+        """Tell the process to shut down gracefully; ``ended`` is set when it has."""
         self._write(msgspec.json.encode(Command("drain", linger=linger)))
 
     async def stats(self, seconds: float) -> dict[str, Any] | None:
-        """Return how things stand there; None when it does not say so in time."""
+        """Return the process's statistics; None if it does not answer in time."""
         report = await self._asked_in_time(Command("stats"), seconds)
         return report.stats if report is not None else None
 
@@ -122,17 +122,17 @@ class WorkerProcess:
             self._asked.pop(number, None)
 
     async def reload(self, configuration: Configuration, seconds: float) -> asyncio.Future[Report]:
-        """Have it answer by other settings; return when it does.
+        """Switch the process to another configuration; return when it uses that.
 
         Args:
-            configuration: What it is to serve.
-            seconds: How long that may take. A worker gives up by itself before, unless it hangs.
+            configuration: The new configuration.
+            seconds: The timeout. A worker gives up by itself earlier, unless it hangs.
 
         Returns:
-            What is done when the requests of the settings before have ended, or the process has.
+            A future that is done when the requests of the old configuration, or the process, have ended.
 
         Raises:
-            StartError: It stays with the settings before, or has ended.
+            StartError: The process keeps its old configuration, or has ended.
         """
         then, retired = self._question()
         command = Command(
@@ -150,7 +150,7 @@ class WorkerProcess:
         return retired
 
     def _question(self) -> tuple[int, asyncio.Future[Report]]:
-        """Return the number of a new question, and what its answer comes to; its end is an answer, too."""
+        """Return the number of a new question, and a future for its answer; the process's end is an answer, too."""
         number = next(self._numbers)
         answer: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
         if self.ended.is_set():
@@ -160,7 +160,7 @@ class WorkerProcess:
         return number, answer
 
     async def kill(self) -> None:
-        """End it at once, and return when it is gone."""
+        """Kill the process, and return when it has ended."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self.ended.wait()
@@ -174,23 +174,23 @@ class WorkerProcess:
         try:
             await self._listen()
             await self._process.wait()
-        finally:  # whatever went wrong: who waits for its end must not wait for ever
+        finally:  # in any case: a caller that waits for its end must not wait for ever
             if not self._ready.done():
                 self._ready.set_exception(StartError(self._error or f"A worker ended at its start with {self.ending}."))
-                self._ready.exception()  # waiting tasks get it; it is fine if there are none
+                self._ready.exception()  # marked as retrieved: nobody has to wait for it
             self.leaving.set()
             self.ended.set()
             for number in list(self._asked):
                 self._hear(Report(id=number, error="The worker has ended."))
 
     async def _listen(self) -> None:
-        """Take in what it reports until it closes its standard output."""
+        """Read the process's reports until it closes its standard output."""
         assert self._process.stdout is not None
         assert self._process.stdin is not None
         try:
             while line := await self._process.stdout.readline():
                 self._hear(msgspec.json.decode(line, type=Report))
-        except (ValueError, msgspec.MsgspecError):  # a line without end, or none of ours: it is no worker any more
+        except (ValueError, msgspec.MsgspecError):  # an endless or invalid line: it no longer acts as a worker
             self._process.kill()
         self._process.stdin.close()
 

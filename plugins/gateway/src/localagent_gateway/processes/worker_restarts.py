@@ -1,4 +1,4 @@
-"""Keeps a process running for each worker: one that died or hangs is started again, one that is old replaced."""
+"""Keeps a process running for each worker: restarts one that died or hangs, and replaces an old one."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from localagent_gateway.processes.worker_process import WorkerProcess
 
 log = logging.getLogger("localagent.gateway")
 
-HANG_SECONDS = 5.0  # beyond the time in which a worker gives up a reload by itself
+HANG_SECONDS = 5.0  # added to the time after which a worker gives up a reload by itself
 
 Start = Callable[[int, Configuration], Awaitable[WorkerProcess]]
 SeeOff = Callable[[WorkerProcess], None]
 
 
 class WorkerSlot:
-    """A worker's place.
+    """The slot of one worker; one process after the other runs in it.
 
     Args:
         number: Its number, from 1.
-        configuration: What its processes serve; the place holds the lease.
+        configuration: The configuration of its processes; the slot holds the lease.
         start: Starts a process for it.
-        see_off: Kills a process that takes in no more, should it not end in time.
-        on_change: Called when a start has failed here, and when a process has begun to serve.
-        resources: What runs once for all workers.
+        see_off: Kills a process that accepts no more requests if it does not end in time.
+        on_change: Called when a start has failed here, and when a process has started to serve.
+        resources: The resources that run once for all workers.
 
     Attributes:
         number: Its number.
-        configuration: The settings in force here. Each process that is started gets these, whatever the file says by
-            then.
+        configuration: The configuration in force here. Each new process gets it, even if the settings file has changed
+            since.
         process: The process that serves here; None before the first.
     """
 
@@ -63,14 +63,14 @@ class WorkerSlot:
 
     @property
     def serves(self) -> bool:
-        """Whether a process is here that takes in requests."""
+        """Whether the slot has a process that accepts requests."""
         return self.process is not None and not self.process.leaving.is_set()
 
     async def replace(self) -> WorkerProcess | None:
-        """Put a new process here, once it serves; return the one before, which still takes in requests.
+        """Replace the process as soon as a new one serves; return the old one, which still accepts requests.
 
         Raises:
-            StartError: The new one does not serve; the one before stays.
+            StartError: The new process does not serve; the old one stays.
         """
         new = await self._started()
         old = self.process
@@ -78,19 +78,19 @@ class WorkerSlot:
         return old
 
     async def reload(self, configuration: Configuration, *, proven: bool) -> None:
-        """Have the process here answer by other settings, which are then in force here.
+        """Switch the process to another configuration, which is then in force in this slot.
 
-        Where none is alive, the next one gets them.
+        If no process is alive, the next one gets it.
 
         Args:
-            configuration: What is served from now on.
-            proven: Whether another worker answers by these settings: then they are not why a process ended meanwhile.
+            configuration: The new configuration.
+            proven: Whether another worker already uses it: then it is not the reason if a process ends meanwhile.
 
         Raises:
-            StartError: It stays with the settings before.
+            StartError: The process keeps its old configuration.
         """
         reported, retired = None, None
-        while reported is not self.process:  # once, unless it is replaced meanwhile
+        while reported is not self.process:  # once, unless the process is replaced meanwhile
             reported = self.process
             if reported is not None and not reported.ended.is_set():
                 retired = await self._notified(reported, configuration, proven)
@@ -126,22 +126,22 @@ class WorkerSlot:
         self._on_change()
 
     def _let_go(self, process: WorkerProcess, configuration: Configuration) -> None:
-        """Let a process that another one stands in for end its requests, with all that these need."""
+        """Let a replaced process finish its requests, and keep the resources that they need."""
         self._see_off(process)
         self._resources.hold(configuration.lease)
         self._resources.release_after(configuration.lease, process.ended.wait())
 
     async def keep(self, liveness: Callable[[], Liveness] = Liveness) -> None:
-        """Start a process again whenever the one here has died or hangs; runs until it is cancelled.
+        """Restart the process whenever it has died or hangs; runs until cancelled.
 
         Args:
-            liveness: Returns what says when a process counts as hanging.
+            liveness: Returns the rule for when a process counts as hanging.
         """
         while True:
             try:
                 await self._keep_one(liveness())
-            except Exception as error:  # a defect of ours: it must neither be silent nor end the supervision
-                log.error("Worker %d: supervision failed: %s. It goes on.", self.number, raised_at(error))
+            except Exception as error:  # our own defect: it must be logged, but not end the supervision
+                log.error("Worker %d: supervision failed: %s. It continues.", self.number, raised_at(error))
                 await asyncio.sleep(self._restarts.after(None))
 
     async def _keep_one(self, liveness: Liveness) -> None:
@@ -172,9 +172,9 @@ class WorkerSlot:
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _again(self, gone: WorkerProcess, served: float) -> None:
-        """Start a process in the place of one that is gone, until one serves."""
+        """Start processes to replace one that is gone, until one serves."""
         delay = self._restarts.after(served)
-        how = f"ended with {gone.ending}" if gone.ended.is_set() else "was told to end"
+        how = f"ended with {gone.ending}" if gone.ended.is_set() else "got a signal to end"
         log.warning("Worker %d %s. It is started again in %.1f s.", self.number, how, delay)
         while self.process is gone:
             await asyncio.sleep(delay)
@@ -182,7 +182,7 @@ class WorkerSlot:
                 new = await self._started()
             except LocalAgentError as error:
                 delay = self._restarts.after(None)
-                log.warning("Worker %d cannot be started: %s It is tried again in %.1f s.", self.number, error, delay)
+                log.warning("Worker %d cannot be started: %s The next try is in %.1f s.", self.number, error, delay)
                 self._on_change()
                 continue
             if self.process is not gone:  # it was replaced meanwhile
@@ -191,7 +191,7 @@ class WorkerSlot:
             self._put(new)
 
     async def _started(self) -> WorkerProcess:
-        """Start a process by the settings in force; once more, if others came into force before it served."""
+        """Start a process with the configuration in force; start again if that changes before it serves."""
         while True:
             configuration = self.configuration
             process = await self._start(self.number, configuration)
@@ -207,12 +207,12 @@ class WorkerSlot:
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 30.0
-LONGEST_AFTER_SERVICE = 0.5  # the settings are good: only work that kills it could kill it again
+LONGEST_AFTER_SERVICE = 0.5  # the settings are valid: only a request that kills the worker could kill it again
 SETTLED_SECONDS = 2.0
 
 
 def restart_delay(deaths: int) -> float:
-    """Return how many seconds to wait before a worker is started again: 0.1, doubled for each death in a row, to 30.
+    """Return the seconds to wait before a worker is restarted: 0.1, doubled for each death in a row, at most 30.
 
     Args:
         deaths: Deaths in a row, at least 1.
@@ -222,7 +222,7 @@ def restart_delay(deaths: int) -> float:
 
 @attrs.define
 class Restarts:
-    """Counts the deaths of one place's workers; pure arithmetic.
+    """Counts the deaths of the workers of one slot; pure arithmetic.
 
     Attributes:
         deaths: Deaths in a row of workers that did not settle.
@@ -231,10 +231,10 @@ class Restarts:
     deaths: int = 0
 
     def after(self, served: float | None) -> float:
-        """Take note of a death; return how many seconds to wait before the next start.
+        """Record a death; return the seconds to wait before the next start.
 
         Args:
-            served: For how many seconds it served; None when it never began to.
+            served: Seconds for which the worker served; None if it never started to.
         """
         self.deaths = 1 if served is not None and served >= SETTLED_SECONDS else self.deaths + 1
         delay = restart_delay(self.deaths)

@@ -1,1 +1,1 @@
-"""How a gateway that serves now stands."""
+"""The status of a running gateway."""

@@ -1,4 +1,4 @@
-"""What can be asked of a gateway that serves now: ``localagent stats``, ``instances`` and ``doctor --live``."""
+"""Commands that query a running gateway: ``localagent stats``, ``instances`` and ``doctor --live``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUMMED = ("in_flight", "attempts", "failures")
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@command("stats", help="Show what the workers of a gateway that serves now do, and have done.")
+@command("stats", help="Show the current and past work of a running gateway's workers.")
 @as_json_option
 def stats(line: CommandLine, as_json: bool) -> None:
     """Show the workers."""
@@ -34,7 +34,7 @@ def stats(line: CommandLine, as_json: bool) -> None:
     line.terminal.table(WORKERS, [_row(gateway, worker) for gateway in gateways for worker in gateway["workers"]])
 
 
-@command("instances", help="Show the instances of a gateway that serves now, summed up over its workers.")
+@command("instances", help="Show the instances of a running gateway, summed over its workers.")
 @as_json_option
 def instances(line: CommandLine, as_json: bool) -> None:
     """Show the instances."""
@@ -50,10 +50,10 @@ def instances(line: CommandLine, as_json: bool) -> None:
 
 
 def asked(line: CommandLine) -> list[dict[str, Any]]:
-    """Return what every gateway that serves from this state folder reports about itself.
+    """Return the report of every running gateway with this state folder.
 
     Raises:
-        ConnectFailed: None serves.
+        ConnectFailed: No gateway is running.
     """
     gateways = asyncio.run(serving_now(gateway_folder(line.settings(), os.environ)))
     if not gateways:
@@ -62,7 +62,7 @@ def asked(line: CommandLine) -> list[dict[str, Any]]:
 
 
 def summed(workers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return each instance once: counts summed up; health and last error of the worker that sees it worst."""
+    """Return each instance once: counts summed; health and last error from a worker that reports an error, if any."""
     found: dict[str, dict[str, Any]] = {}
     for worker in workers:
         for seen in worker["instances"]:
@@ -89,7 +89,7 @@ def _instance_row(gateway: dict[str, Any], one: dict[str, Any]) -> Sequence[str]
 
 
 def _pool_row(pool: dict[str, float]) -> Sequence[str]:
-    """Return the columns of an instance's connections; before the first attempt there is nothing to tell."""
+    """Return the columns of an instance's connections; hyphens before the first attempt."""
     if not pool:
         return "-", "-", "-"
     waiting = f", {pool['waiting']} waited for" if pool["waiting"] else ""
@@ -98,10 +98,10 @@ def _pool_row(pool: dict[str, float]) -> Sequence[str]:
 
 
 async def live_statuses(settings: Settings) -> list[ProcessStatus]:
-    """Ask every gateway that serves from the settings' state folder, through its control socket.
+    """Query every running gateway with the settings' state folder, through its control socket.
 
     Raises:
-        ConnectFailed: None serves.
+        ConnectFailed: No gateway is running.
     """
     gateways = await serving_now(gateway_folder(settings, os.environ))
     if not gateways:
@@ -110,7 +110,7 @@ async def live_statuses(settings: Settings) -> list[ProcessStatus]:
 
 
 def statuses_of(gateway: dict[str, Any]) -> list[ProcessStatus]:
-    """Return how each worker of a gateway is, those that did not answer behind the others."""
+    """Return the status of each worker of a gateway; those that did not answer come last."""
     url, process = gateway["urls"][0], gateway["process"]
     lone = [worker["process"] for worker in gateway["workers"]] == [process]
     restart = f"Start it again: process {process}." if lone else f"Run: kill -USR2 {process}"
@@ -124,7 +124,7 @@ def statuses_of(gateway: dict[str, Any]) -> list[ProcessStatus]:
     ]
     silent = [
         ProcessStatus(
-            f"process {pid} of {url}", answers=False, restart=f"Run: kill -KILL {pid}; another one is started."
+            f"process {pid} of {url}", answers=False, restart=f"Run: kill -KILL {pid}; a new one is started."
         )
         for pid in gateway["silent"]
     ]

@@ -1,7 +1,7 @@
-"""The control socket: through it other commands ask a gateway that serves how it stands.
+"""The control socket, through which other commands query a running gateway.
 
-A Unix socket ``serve-PROCESS.sock`` in the gateway's folder in the state folder; only the user who serves can open it.
-A client that connects gets one line of JSON, and the connection is closed.
+It is a Unix socket ``serve-PROCESS.sock`` in the gateway's folder in the state folder; only the user who runs the gateway
+can open it. Each connection gets one report, as one line of JSON, and is closed.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ Gather = Callable[[], Awaitable[dict[str, Any]]]
 async def control(
     folder: Path, urls: list[str], gather: Gather, not_kept: Callable[[Exception], None] | None = None
 ) -> AsyncIterator[None]:
-    """Answer on the control socket while the context is open; without one, where none can be made, after a warning.
+    """Answer on the control socket while the context is open; if it cannot be created, warn and go on without it.
 
     Args:
-        folder: The gateway's folder; made if need be.
-        urls: Where the gateway serves.
-        gather: Returns how things stand: ``workers``, and ``silent``, the process ids of those that did not say so.
-        not_kept: Is told why there is no socket; None warns in the log.
+        folder: The gateway's folder; created if it does not exist.
+        urls: The addresses of the gateway.
+        gather: Returns ``workers``, the statistics of the workers, and ``silent``, the process ids of those that did not
+            answer.
+        not_kept: Called with the reason if there is no socket; None logs a warning.
     """
     path = folder / f"serve-{os.getpid()}.sock"
     try:
@@ -48,7 +49,7 @@ async def control(
         if not_kept is not None:
             not_kept(error)
         else:
-            log.warning("There is no control socket: %s: %s.", path, error.strerror or error)
+            log.warning("The control socket %s cannot be created: %s.", path, error.strerror or error)
         yield
         return
     answering: set[asyncio.Task[None]] = set()
@@ -72,11 +73,11 @@ async def control(
 
 def _bound(path: Path) -> socket.socket:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.unlink(missing_ok=True)  # of a process of that number that was killed
+    path.unlink(missing_ok=True)  # left by a killed process with the same id
     sock = socket.socket(socket.AF_UNIX)
     try:
         sock.bind(str(path))
-        path.chmod(0o600)  # before it listens: until then nobody can connect
+        path.chmod(0o600)  # before it listens: until then no process can connect
     except BaseException:
         sock.close()
         raise
@@ -95,22 +96,22 @@ async def _answer(writer: asyncio.StreamWriter, urls: list[str], gather: Gather)
 
 
 async def serving_now(folder: Path) -> list[dict[str, Any]]:
-    """Ask every gateway that serves from a folder; what a killed one left there is removed.
+    """Query every running gateway with this folder, and remove the sockets of killed ones.
 
     Args:
         folder: The gateway's folder.
 
     Returns:
-        For each: ``process``, ``urls``, ``workers`` as ``worker_stats`` has them, and ``silent``, the process ids of
-        those that did not answer in time.
+        For each gateway: ``process``, ``urls``, ``workers`` as from ``worker_stats``, and ``silent``, the process ids of
+        the workers that did not answer in time.
     """
     answers = await asyncio.gather(*(_asked(path) for path in _sockets(folder)))
     return [answer for answer in answers if answer is not None]
 
 
 def nothing_serves() -> ConnectFailed:
-    """Return the error for a question that nobody answers."""
-    return ConnectFailed("No gateway serves now.", hint="Start one with: localagent serve")
+    """Return the error for a query when no gateway is running."""
+    return ConnectFailed("No gateway is running.", hint="Start one with: localagent serve")
 
 
 def _sockets(folder: Path) -> list[Path]:
@@ -133,5 +134,5 @@ async def _asked(path: Path) -> dict[str, Any] | None:
     except ConnectionRefusedError:
         _remove(path)
         return None
-    except (OSError, ValueError, msgspec.MsgspecError):  # it ends just now, is late, or says what nobody can read
+    except (OSError, ValueError, msgspec.MsgspecError):  # it is ending, is too slow, or sends an invalid report
         return None

@@ -1,4 +1,4 @@
-"""How a worker is: ``/healthz`` and ``/readyz``, and the figures that ``localagent stats`` and ``instances`` show."""
+"""The health of a worker: ``/healthz``, ``/readyz``, and the statistics for ``localagent stats`` and ``instances``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STATM = Path("/proc/self/statm")
 
 
 def health_routes(service: Service) -> list[Route]:
-    """Return what tells load balancers how the process is; open, and without a word about what is behind it."""
+    """Return the routes for load balancers; they need no key and reveal nothing about the upstreams."""
 
     async def healthz(incoming: HttpRequest, principal: Principal) -> HttpResponse:
         return HttpResponse(200, b'{"status":"ok"}')
@@ -34,23 +34,25 @@ def health_routes(service: Service) -> list[Route]:
             return HttpResponse(503, b'{"status":"draining"}', {"retry-after": "1"})
         return HttpResponse(200, b'{"status":"ready"}')
 
-    ready = operation("Say whether requests are wanted.", "", "Status", also={"503": "Status"})
+    ready = operation("Report whether the gateway accepts requests.", "", "Status", also={"503": "Status"})
+    alive = operation("Report that the process is alive.", "", "Status")
     return [
-        Route("GET", "/healthz", healthz, open=True, describe=operation("Say that the process lives.", "", "Status")),
+        Route("GET", "/healthz", healthz, open=True, describe=alive),
         Route("GET", "/readyz", readyz, open=True, describe=ready),
     ]
 
 
 def worker_stats(worker: Worker, number: int) -> dict[str, Any]:
-    """Return what a worker does now and has done.
+    """Return the statistics of a worker.
 
     Args:
         worker: The worker.
         number: Its number.
 
     Returns:
-        ``worker`` and ``state`` (numbers), ``draining``, ``calls`` and ``streams`` under way, open ``connections``,
-        ``answered`` (requests by class of status), ``memory`` (resident bytes), ``instances``, ``state``.
+        ``worker`` (its number), ``process`` (its process id), ``draining``, ``calls`` and ``streams`` in progress, open
+        ``connections``, ``answered`` (requests by class of status), ``memory`` (resident bytes), ``instances``, and
+        ``state`` (its ``ProcessStatus``).
     """
     runtimes = [pipeline.runtime for pipeline in worker.pipelines]
     return {
@@ -80,12 +82,12 @@ def _instance(state: InstanceState) -> dict[str, Any]:
 
 
 def _pool(stats: PoolStats | None) -> dict[str, float]:
-    """Return the figures of an instance's connections; none where nothing tells them."""
+    """Return the figures of an instance's connections; empty if they are not known."""
     return msgspec.structs.asdict(stats) if stats is not None else {}
 
 
 def resident_bytes() -> int:
-    """Return the memory of this process that is in RAM; where there is no ``/proc``, the most that it ever was."""
+    """Return the resident memory of this process in bytes; its peak on systems without ``/proc``."""
     try:
         return int(STATM.read_text().split()[1]) * resource.getpagesize()
     except OSError:
