@@ -124,7 +124,7 @@ def need_keys(settings: GatewaySettings, folder: Path, pipeline: Pipeline) -> bo
     beyond = settings.host not in LOOPBACK
     if settings.require_keys == "never":
         if beyond or others:
-            raise StartError('require_keys = "never" needs a loopback address and no plugin that authenticates callers.',
+            raise StartError('require_keys = "never" needs a loopback address, and no plugin that authenticates.',
                              hint='Set require_keys = "auto" in [plugins.gateway].')  # fmt: skip
         return False
     with closing(KeyReader(folder)) as reader:
@@ -173,7 +173,8 @@ async def authentication(runtime: Runtime, settings: GatewaySettings, holder: Ke
     holder.keys = own = KeyStep(table, required, runtime.wall_time)
     await table.open()
     if table.ever:
-        with suppress(OSError):  # stores of the first version have no such file; without it, a revocation on a full disk fails with an error
+        # Stores of the first version have no such file; without it, a revocation on a full disk fails with an error.
+        with suppress(OSError):
             await in_thread(Revocations(folder).prepare)
     if other_steps(runtime.pipeline):
         asked: Step = runtime.hook("gateway", HOOK)

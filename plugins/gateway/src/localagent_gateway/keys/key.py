@@ -1,7 +1,7 @@
 """A key: its format, the record that is stored of it, and the pepper for its digest.
 
-A key is ``la-``, its public id of ten characters, a hyphen, and 256 random bits from the system's generator. A fast hash
-is enough for them: a secret with at least 112 random bits needs no slow one (NIST SP 800-63B, section 5.1.2.2).
+A key is ``la-``, its public id of ten characters, a hyphen, and 256 random bits from the system's generator. A fast
+hash is enough for them: a secret with at least 112 random bits needs no slow one (NIST SP 800-63B, section 5.1.2.2).
 
 The pepper is a secret in a file next to the store. Without it, the digests in the store reveal nothing about the keys.
 """

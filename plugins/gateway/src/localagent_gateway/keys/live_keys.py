@@ -39,8 +39,8 @@ class KeyReader:
     """Reads the keys again when another process has changed them.
 
     ``PRAGMA data_version`` shows a change at a cost of microseconds (https://sqlite.org/pragma.html#pragma_data_version).
-    A replaced or removed file is recognised by its identity. Files stay open, so that the keys can be read even when the
-    process cannot open further files.
+    A replaced or removed file is recognised by its identity. Files stay open, so that the keys can be read even when
+    the process cannot open further files.
 
     Args:
         folder: The folder of the store; it does not have to exist yet.
@@ -177,9 +177,9 @@ class KeyTable:
     """The keys, read again if the last reading started ``POLL_SECONDS`` ago or earlier.
 
     A request uses a reading that started at most ``POLL_SECONDS`` before the request arrived, so a key that was revoked
-    before that is refused. However long readings take, a request waits for at most two of them: for the one in progress,
-    if it started too early, and for the next. All waiting requests share them, and only one runs at a time. Between
-    readings only memory is used, and without requests nothing is read.
+    before that is refused. However long readings take, a request waits for at most two of them: for the one in
+    progress, if it started too early, and for the next. All waiting requests share them, and only one runs at a time.
+    Between readings only memory is used, and without requests nothing is read.
 
     The readings have their own thread, so that nothing else delays them.
 

@@ -1,8 +1,8 @@
 """Revocations that could not be written to the database, for example because the disk is full.
 
 They are in a file that got its full size when the first key was created. A revocation overwrites some of its bytes in
-place, which needs no further space on the usual file systems. (Those that copy on write, such as Btrfs, do not guarantee
-this; they reserve some space for such cases.) The next change of the database moves the revocations there.
+place, which needs no further space on the usual file systems. (Those that copy on write, such as Btrfs, do not
+guarantee this; they reserve some space for such cases.) The next change of the database moves the revocations there.
 """
 
 from __future__ import annotations

@@ -123,9 +123,7 @@ def statuses_of(gateway: dict[str, Any]) -> list[ProcessStatus]:
         for worker in gateway["workers"]
     ]
     silent = [
-        ProcessStatus(
-            f"process {pid} of {url}", answers=False, restart=f"Run: kill -KILL {pid}; a new one is started."
-        )
+        ProcessStatus(f"process {pid} of {url}", answers=False, restart=f"Run: kill -KILL {pid}; a new one is started.")
         for pid in gateway["silent"]
     ]
     return known + silent

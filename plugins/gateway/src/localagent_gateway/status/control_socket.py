@@ -1,7 +1,7 @@
 """The control socket, through which other commands query a running gateway.
 
-It is a Unix socket ``serve-PROCESS.sock`` in the gateway's folder in the state folder; only the user who runs the gateway
-can open it. Each connection gets one report, as one line of JSON, and is closed.
+It is a Unix socket ``serve-PROCESS.sock`` in the gateway's folder in the state folder; only the user who runs the
+gateway can open it. Each connection gets one report, as one line of JSON, and is closed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ async def control(
     Args:
         folder: The gateway's folder; created if it does not exist.
         urls: The addresses of the gateway.
-        gather: Returns ``workers``, the statistics of the workers, and ``silent``, the process ids of those that did not
+        gather: Returns ``workers``, the statistics of the workers, and ``silent``, the process ids of those that did
+        not
             answer.
         not_kept: Called with the reason if there is no socket; None logs a warning.
     """
@@ -102,8 +103,8 @@ async def serving_now(folder: Path) -> list[dict[str, Any]]:
         folder: The gateway's folder.
 
     Returns:
-        For each gateway: ``process``, ``urls``, ``workers`` as from ``worker_stats``, and ``silent``, the process ids of
-        the workers that did not answer in time.
+        For each gateway: ``process``, ``urls``, ``workers`` as from ``worker_stats``, and ``silent``, the process ids
+        of the workers that did not answer in time.
     """
     answers = await asyncio.gather(*(_asked(path) for path in _sockets(folder)))
     return [answer for answer in answers if answer is not None]
