@@ -32,8 +32,14 @@ def wrong(what: str, param: str | None = None) -> WrongField:
 
 
 def unsupported(what: str, hint: str | None = None, param: str | None = None) -> WrongField:
-    """Return the error for what the gateway cannot say to a model: "The gateway cannot say ..."."""
-    return WrongField(f"The gateway cannot say {what}.", param=param, hint=hint, code="unsupported")
+    """Return the error for a part of a request that the gateway does not support.
+
+    Args:
+        what: The part; follows "The gateway does not support".
+        hint: What the client can do instead.
+        param: The field, as OpenAI's API names it in ``param``.
+    """
+    return WrongField(f"The gateway does not support {what}.", param=param, hint=hint, code="unsupported")
 
 
 class NotFound(InvalidRequest):

@@ -1,1 +1,1 @@
-"""The APIs of OpenAI, Anthropic and Ollama, and what they stand on."""
+"""The APIs of OpenAI, Anthropic and Ollama, and their common base."""

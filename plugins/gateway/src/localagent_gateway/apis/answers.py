@@ -1,7 +1,7 @@
-"""What the answers of every API have in common: headers that tell about the call, streams, arguments of tool calls.
+"""Common parts of the answers of all APIs: headers about the call, streams, arguments of tool calls.
 
-Details are told to a client that asks with ``x-localagent-details: 1``. A dialect writes what the core's stream brings.
-The arguments of a tool call are JSON text in the OpenAI schema; other APIs tell them as an object.
+A client that sends ``x-localagent-details: 1`` gets details in headers. The writer of an API formats the core's stream.
+The arguments of a tool call are JSON text in the OpenAI schema; other APIs send them as an object.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from localagent_gateway.logs.defects import defect
 
 OURS = "x-localagent-"
 OWN = frozenset({"attempts", "cache", "details", "model", "target"})
-"""What the gateway itself tells, or asks, in headers that begin with ``OURS``: no plugin says it in its place."""
+"""Names of the gateway's own headers that start with ``OURS``; facts of plugins cannot replace them."""
 FACT_NAME = re.compile("[a-z][a-z0-9_-]{0,63}")
 NO_ARGUMENTS = msgspec.Raw(b"{}")
 
 
 def wants_details(request: HttpRequest) -> bool:
-    """Whether a request asks for details."""
+    """Return whether a request asks for details."""
     return request.headers.get("x-localagent-details", "0") != "0"
 
 
 def answer_headers(answer: Response | AnswerStream) -> dict[str, str]:
-    """Return the headers that tell of an answer: its model, what caches did, and what plugins make public.
+    """Return the headers that describe an answer: its model, the work of caches, and the public facts of plugins.
 
-    ``Cache-Status`` (RFC 9211) is sent where there is a cache, or where the call shared the work of an identical one.
-    Whether the answer is kept is not known yet when its head is sent. A cached answer has an ``Age`` (RFC 9111, section
+    ``Cache-Status`` (RFC 9211) is sent if there is a cache, or if the call shared the work of an identical one. Whether
+    the answer will be stored is not known yet when its head is sent. A cached answer has an ``Age`` (RFC 9111, section
     5.1).
     """
     headers = {f"{OURS}model": answer.model}
@@ -53,12 +53,12 @@ def answer_headers(answer: Response | AnswerStream) -> dict[str, str]:
 
 
 def details(receipt: Receipt, model: str, cached: str) -> dict[str, str]:
-    """Return the headers that tell what became of a call.
+    """Return the headers with the details of a call.
 
     Args:
         receipt: The call's receipt.
         model: The model that answered, as ``provider/name``.
-        cached: The cache plugin that answered; empty when a model did.
+        cached: The cache plugin that answered; empty if a model did.
 
     Returns:
         ``x-localagent-cache``, ``-attempts`` and ``-target``, and ``Server-Timing``: each step and attempt with its
@@ -75,30 +75,30 @@ def details(receipt: Receipt, model: str, cached: str) -> dict[str, str]:
 
 
 class StreamWriter(Protocol):
-    """Writes one stream in the dialect of its client; sans-I/O."""
+    """Writes one stream in the API of its client; sans-I/O."""
 
     content_type: str
 
     def chunks(self, chunks: Sequence[Chunk]) -> bytes:
-        """Return the bytes of these chunks; b"" when they tell this client nothing."""
+        """Return the bytes of these chunks; b"" if they have no content for this client."""
 
     def end(self, stream: AnswerStream) -> bytes:
-        """Return the last bytes of a stream that ended well; usage and finish reason are known."""
+        """Return the last bytes of a stream that is complete; usage and finish reason are known."""
 
     def fail(self, error: LocalAgentError) -> bytes:
-        """Return the last bytes of a stream that broke off: the error, in a form that clients of the dialect see."""
+        """Return the last bytes of a stream that broke off: the error, in the form that clients of the API expect."""
 
 
 class AnswerBody:
     """The body of a streamed answer.
 
     Args:
-        stream: The core's stream, whose first content has come.
-        writer: The dialect.
+        stream: The core's stream, whose first content has arrived.
+        writer: The writer of the API.
 
     Attributes:
-        ended: Whether all was handed out.
-        failure: The error by which the stream ended; None for a good end.
+        ended: Whether all bytes were returned.
+        failure: The error that ended the stream; None if it is complete.
     """
 
     failure: LocalAgentError | None = None
@@ -109,7 +109,7 @@ class AnswerBody:
         self.ended = False
 
     async def read_chunk(self) -> bytes:
-        """Return the next bytes, the end with the last chunks; b"" behind them."""
+        """Return the next bytes; the end comes with the last chunks, and b"" after it."""
         stream, writer = self._stream, self._writer
         try:
             while not self.ended:
@@ -123,7 +123,7 @@ class AnswerBody:
             return b""
         except LocalAgentError as error:
             failure = error
-        except Exception as error:  # a server's events may hold what the dialect's writer does not expect
+        except Exception as error:  # a server's events may have contents that the writer does not expect
             defect(error, stream.request_id)
             failure = InternalError(f"The stream cannot be written in this API: {type(error).__name__}.")
         self.ended = True
@@ -132,16 +132,16 @@ class AnswerBody:
         return writer.fail(failure)
 
     async def aclose(self) -> None:
-        """End the stream."""
+        """Close the stream."""
         self.ended = True
         await self._stream.aclose()
 
 
 def object_of(arguments: str) -> msgspec.Raw | None:
-    """Return arguments as a JSON object in one line, number for number as they came; None when they are not an object.
+    """Return arguments as a JSON object in one line, with unchanged numbers; None if they are not an object.
 
     Args:
-        arguments: JSON text. No text at all, null and an empty list, which some servers send, are no arguments.
+        arguments: JSON text. Empty text, null and an empty list, which some servers send, mean no arguments.
     """
     try:
         flat = msgspec.json.format(arguments.encode(), indent=-1) if arguments.strip() else b"null"

@@ -1,4 +1,4 @@
-"""From a request to its answer: route, principal, handler, and every failure in the shape of the route's API.
+"""Passes a request to its handler: route, principal, handler, and errors in the shape of the route's API.
 
 The routes are the gateway's own and those that other plugins add.
 """
@@ -31,13 +31,13 @@ Authenticate = Callable[[HttpRequest], Awaitable[Principal | None]]
 
 
 class Routes:
-    """All that is served.
+    """All routes of the gateway.
 
     Args:
         routes: The routes.
 
     Raises:
-        PluginError: Two routes answer the same.
+        PluginError: Two routes have the same method and path.
     """
 
     def __init__(self, routes: Iterable[Route]) -> None:
@@ -47,7 +47,7 @@ class Routes:
         for route in self.all:
             methods = self._methods(route.path)
             if route.method in methods:
-                raise PluginError(f"Two plugins answer {route.method} {route.path}.",
+                raise PluginError(f"Two plugins add the route {route.method} {route.path}.",
                                   hint="Choose one with: use = [...]")  # fmt: skip
             methods[route.method] = route
 
@@ -62,7 +62,7 @@ class Routes:
         return self._open_ended[-1][2]
 
     def find(self, path: str) -> tuple[Mapping[str, Route], Mapping[str, str]]:
-        """Return the routes of a path by method, and what its ``{name}`` stands for; no routes for a strange path."""
+        """Return the routes of a path by method, and the value of its ``{name}``; no routes for an unknown path."""
         exact = self._exact.get(path)
         if exact is not None:
             return exact, NO_PARAMS
@@ -73,12 +73,12 @@ class Routes:
 
 
 def route_of(methods: Mapping[str, Route], method: str) -> Route | None:
-    """Return the route of a path that answers a method: HEAD is answered by the route of GET (RFC 9110, 9.3.2)."""
+    """Return the route for a method; the route of GET also answers HEAD (RFC 9110, section 9.3.2)."""
     return methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
 
 
 def allowed(methods: Mapping[str, Route]) -> str:
-    """Return all methods that a path answers, as the header ``Allow`` tells them."""
+    """Return all methods that a path supports, in the format of the header ``Allow``."""
     return ", ".join(sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])}))
 
 
@@ -86,11 +86,11 @@ def with_added(own: Iterable[Route], pipeline: Pipeline) -> Routes:
     """Return the gateway's own routes with those that plugins add.
 
     Args:
-        own: The gateway's own.
+        own: The gateway's own routes.
         pipeline: The plugins.
 
     Raises:
-        PluginError: A plugin failed, or wants a path that is taken; it is named.
+        PluginError: A plugin failed, or adds a route that already exists; the error names it.
     """
     routes = Routes(own)
     for step in pipeline.steps[HOOK]:
@@ -103,27 +103,27 @@ def with_added(own: Iterable[Route], pipeline: Pipeline) -> Routes:
 def _added(step: Step) -> Sequence[Any]:
     try:
         added: Sequence[Any] = step.check(step.call()) or ()
-    except (Exception, asyncio.CancelledError) as error:  # the plugin's code: refused at start, by the contract
+    except (Exception, asyncio.CancelledError) as error:  # an error of the plugin: by the hook's contract the gateway does not start
         raise PluginError(f"Plugin {step.plugin} failed in {HOOK}: {type(error).__name__}.") from error
     return added
 
 
 def _check_added(route: Any, plugin: str, routes: Routes) -> None:
     if not isinstance(route, Route) or not route.path.startswith("/"):
-        raise PluginError(f"Plugin {plugin} adds what is no route: {type(route).__name__}.",
-                          hint=f"Tell the author of {plugin}.")  # fmt: skip
+        raise PluginError(f"Plugin {plugin} adds an invalid route: {type(route).__name__}.",
+                          hint=f"Report this to the author of {plugin}.")  # fmt: skip
     if route.method in routes.find(route.path)[0]:
-        raise PluginError(f"Plugin {plugin} adds {route.method} {route.path}, which is taken.",
-                          hint="Leave it out of: use = [...]")  # fmt: skip
+        raise PluginError(f"Plugin {plugin} adds {route.method} {route.path}, which already exists.",
+                          hint="Remove the plugin from: use = [...]")  # fmt: skip
 
 
 class Dispatcher:
     """Answers requests.
 
     Args:
-        routes: What is served.
-        authenticate: Says who asks.
-        pages: Says who a web page of this machine is that shows no key.
+        routes: The routes.
+        authenticate: Identifies the caller.
+        pages: Identifies a web page of this machine that sends no key.
     """
 
     def __init__(self, routes: Routes, authenticate: Authenticate, pages: LocalPages) -> None:
@@ -132,11 +132,11 @@ class Dispatcher:
         self._pages = pages
 
     async def handle(self, request: HttpRequest, read: ReadBody) -> HttpResponse | HttpStream:
-        """Return the answer of a request; never raises but for cancellation.
+        """Return the answer of a request; raises nothing except cancellation.
 
         Args:
             request: The request without its body.
-            read: Returns the body; called once it is known who asks, and that there is a route.
+            read: Returns the body; called after the route was found and the caller identified.
         """
         methods, request.params = self.routes.find(request.path)
         route = route_of(methods, request.method)
@@ -145,24 +145,24 @@ class Dispatcher:
                 return _without_route(request, methods)
             principal = await self._principal(request, route)
             request.body = await read()
-            answer: Any = await route.handler(request, principal)  # perhaps a plugin's
+            answer: Any = await route.handler(request, principal)  # it may be a plugin's handler
             if isinstance(answer, HttpResponse | HttpStream):
                 return answer
             kind = type(answer).__name__
-            failure: LocalAgentError = InternalError(f"{_shown(request.path)} was answered with {kind}.")
+            failure: LocalAgentError = InternalError(f"The handler of {_shown(request.path)} returned {kind}.")
         except LocalAgentError as error:
             failure = error
-        except Exception as error:  # handlers of other plugins, and defects of our own; its text may hold a prompt
+        except Exception as error:  # errors of plugins' handlers, and our own defects; the message may contain a prompt
             failure = defect(error, request.id)
         return self.refuse(failure, request)
 
     def refuse(self, error: LocalAgentError, request: HttpRequest, *, plain: bool = False) -> HttpResponse:
-        """Return the answer that tells an error, in the shape that its route names, else in that of its API.
+        """Return the answer for an error, in the error shape of its route or, without one, of its API.
 
         Args:
             error: The error.
             request: The request.
-            plain: Whether the shape is OpenAI's instead, because that of the path failed.
+            plain: Whether to use OpenAI's shape instead, because that of the path failed.
         """
         error.request_id = error.request_id or request.id
         methods = self.routes.find(request.path)[0]
@@ -173,7 +173,7 @@ class Dispatcher:
     async def _principal(self, request: HttpRequest, route: Route) -> Principal:
         principal = EVERYBODY if route.open else await self.authenticate(request)
         if principal is None:
-            raise Unauthenticated("No valid key came with the request.",
+            raise Unauthenticated("The request has no valid key.",
                                   hint="Send it as: Authorization: Bearer la-...")  # fmt: skip
         if request.local_page and principal is EVERYBODY:
             return await self._pages.principal(route)
@@ -181,20 +181,21 @@ class Dispatcher:
 
 
 def _without_route(request: HttpRequest, methods: Mapping[str, Route]) -> HttpResponse:
-    """Answer a method that no route of the path answers.
+    """Answer a request for which there is no route.
 
     Raises:
-        InvalidRequest: It is not OPTIONS, or there is nothing at the path.
+        InvalidRequest: The method is not OPTIONS, or the path does not exist.
     """
     if not methods:
-        raise NotFound(f"There is nothing at {_shown(request.path)}.", hint="See: GET /openapi.json")
+        raise NotFound(f"The path {_shown(request.path)} does not exist.", hint="See: GET /openapi.json")
     if request.method != "OPTIONS":
-        raise WrongMethod(f"{_shown(request.path)} does not answer {_shown(request.method)}.", allow=allowed(methods))
+        message = f"The path {_shown(request.path)} does not support the method {_shown(request.method)}."
+        raise WrongMethod(message, allow=allowed(methods))
     return HttpResponse(204, headers={"allow": allowed(methods)})
 
 
 def _with_headers(answer: HttpResponse, error: LocalAgentError) -> HttpResponse:
-    """Return the answer with what RFC 9110 asks for: how to show a key (11.6.1), which methods there are (15.5.6)."""
+    """Return the answer with the headers that RFC 9110 requires: WWW-Authenticate (11.6.1) and Allow (15.5.6)."""
     more = {"www-authenticate": "Bearer"} if answer.status == 401 else {}
     if isinstance(error, WrongMethod):
         more["allow"] = error.allow

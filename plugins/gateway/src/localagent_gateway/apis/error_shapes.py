@@ -1,4 +1,4 @@
-"""Errors in the shape of each API, and which API a request speaks to.
+"""Errors in the shape of each API, and the choice of the API by a request's path and headers.
 
 ==========  ========================================================================================================
 API         shape
@@ -35,15 +35,15 @@ def openai_error_object(error: LocalAgentError) -> dict[str, object]:
 
 
 def sentence(error: LocalAgentError) -> str:
-    """Return what a client reads: our sentence, the model server's own, and what to change in the request."""
+    """Return the message for the client: our sentence, the model server's own, and a hint on the request."""
     hint = error.hint if isinstance(error, RequestRejected) and error.hint else ""
     return f"{error.message}{error.quotation} {hint}".rstrip()
 
 
 def error_headers(error: LocalAgentError) -> dict[str, str]:
-    """Return the headers of an error in any dialect.
+    """Return the headers of an error in any API.
 
-    Once attempts were made here, ``x-should-retry: false`` keeps clients from multiplying them with their own.
+    If the gateway has already made attempts, ``x-should-retry: false`` stops clients from repeating them.
     """
     headers = {"x-should-retry": "false"} if error.attempts else {}
     if error.retry_after is not None and math.isfinite(error.retry_after):
@@ -52,17 +52,17 @@ def error_headers(error: LocalAgentError) -> dict[str, str]:
 
 
 def openai_error(error: LocalAgentError, request: HttpRequest) -> HttpResponse:
-    """Return the answer that tells an error."""
+    """Return the answer for an error."""
     return HttpResponse(error.status, _encode(openai_error_object(error)), error_headers(error))
 
 
 def ollama_error_line(error: LocalAgentError) -> bytes:
-    """Return the error as one JSON object, without a line's end."""
+    """Return the error as one JSON object, without a line end."""
     return _encode({"error": sentence(error)})
 
 
 def ollama_error(error: LocalAgentError, request: HttpRequest) -> HttpResponse:
-    """Return the answer that tells an error."""
+    """Return the answer for an error."""
     return HttpResponse(error.status, ollama_error_line(error), error_headers(error))
 
 
@@ -82,7 +82,7 @@ def anthropic_error_object(error: LocalAgentError, request_id: str) -> dict[str,
 
     Args:
         error: The error.
-        request_id: The id that the answer's header tells too; the error's own may be that of an inner call.
+        request_id: The id in the answer's header; the error's own id may be that of an inner call.
     """
     status = error.status
     kind = _ANTHROPIC_TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")
@@ -90,7 +90,7 @@ def anthropic_error_object(error: LocalAgentError, request_id: str) -> dict[str,
 
 
 def anthropic_error(error: LocalAgentError, request: HttpRequest) -> HttpResponse:
-    """Return the answer that tells an error."""
+    """Return the answer for an error."""
     headers = {**error_headers(error), "request-id": request.id}
     return HttpResponse(error.status, _encode(anthropic_error_object(error, request.id)), headers)
 
@@ -99,18 +99,18 @@ ErrorShape = Callable[[LocalAgentError, HttpRequest], HttpResponse]
 
 
 def asked_by_anthropic(headers: Mapping[str, str]) -> bool:
-    """Whether a client of Anthropic's API asks: they all name its version."""
+    """Return whether a request comes from a client of Anthropic's API: they all send its version."""
     return "anthropic-version" in headers
 
 
 def shape_of(request: HttpRequest) -> ErrorShape:
-    """Return the shape of a request's errors, by its path: also where nothing is served there, and before its route.
+    """Return the error shape for the path of a request, even if the path does not exist or has no route yet.
 
-    Ollama's API is ``/`` and ``/api``. Anthropic's is ``/v1/messages``, and any other path for clients that name the
+    Ollama's API is ``/`` and ``/api``. Anthropic's is ``/v1/messages``, and any other path for clients that send the
     version of that API. The rest is OpenAI's.
 
     Args:
-        request: The request; its path and headers are read.
+        request: The request; its path and headers are used.
     """
     first, second = [*request.path[1:].split("/", 2), ""][:2]
     if request.path == "/" or first == "api":

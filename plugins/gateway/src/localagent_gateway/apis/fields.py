@@ -1,7 +1,8 @@
-"""Fields of requests: what a value must be, and tables of what becomes of each field in the common schema.
+"""Fields of requests: the types of their values, and tables that translate them to the common schema.
 
-One way for every API. A table has a rule for each field. A field that is null is not said; one that no rule names is
-refused by name, because nothing is dropped in silence. An error says where the field stands: ``tools[0].name``.
+All APIs use these tables, which have a rule for each field. A field that is null counts as missing. A field without a
+rule is refused by name, because no field is dropped silently. An error names the place of the field:
+``tools[0].name``.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from localagent_gateway.errors import unsupported, wrong
 
 Document = dict[str, Any]
 Rule = Callable[[Document, str, Any], None]
-"""Writes what a field says into a document: given the document, where the field stands, and its value."""
+"""Writes a field into a document: gets the document, the place of the field, and its value."""
 
 
 @attrs.frozen
 class Kind:
-    """What a value must be.
+    """The type of a value.
 
     Attributes:
-        types: Its types; true and false are no numbers here.
-        expected: What an error says about any other value: "The field x must be ...".
-        items: The types of its entries where it is a list; empty for all.
+        types: Its Python types; true and false do not count as numbers.
+        expected: Its description in errors: "The field x must be ...".
+        items: The types of its entries if it is a list; empty for all types.
     """
 
     types: tuple[type, ...]
@@ -38,7 +39,7 @@ class Kind:
         """Return the value.
 
         Raises:
-            WrongField: It is something else.
+            WrongField: It has another type.
         """
         if type(value) not in self.types or (self.items and type(value) is list and not self._holds(value)):
             raise wrong(f"The field {where} must be {self.expected}.", where)
@@ -48,30 +49,30 @@ class Kind:
         return set(map(type, value)) <= set(self.items)
 
 
-TEXT = Kind((str,), "text")
+TEXT = Kind((str,), "a string")
 FLAG = Kind((bool,), "true or false")
-WHOLE = Kind((int,), "a whole number")
+WHOLE = Kind((int,), "an integer")
 NUMBER = Kind((int, float), "a number")
 OBJECT = Kind((dict,), "an object")
 LIST = Kind((list,), "a list")
-TEXTS = Kind((list,), "a list of texts", (str,))
-TEXT_OR_TEXTS = Kind((str, list), "text or a list of texts", (str,))
+TEXTS = Kind((list,), "a list of strings", (str,))
+TEXT_OR_TEXTS = Kind((str, list), "a string or a list of strings", (str,))
 
 
 def each(items: Any, where: str) -> list[tuple[str, Any]]:
     """Return the entries of a list, each with its place.
 
     Raises:
-        WrongField: It is not a list.
+        WrongField: The value is not a list.
     """
     return [(f"{where}[{number}]", item) for number, item in enumerate(LIST(items, where))]
 
 
 def needed(given: Mapping[str, Any], name: str, kind: Kind, where: str = "") -> Any:
-    """Return a field that must be there.
+    """Return a required field.
 
     Raises:
-        WrongField: It is missing, or something else.
+        WrongField: It is missing, or has another type.
     """
     place = f"{where}.{name}" if where else name
     if given.get(name) is None:
@@ -80,7 +81,7 @@ def needed(given: Mapping[str, Any], name: str, kind: Kind, where: str = "") -> 
 
 
 def named(value: Any) -> str:
-    """Return how an error names a value of a body: at most 60 characters, whatever its size."""
+    """Return a value of a body as errors show it: at most 60 characters."""
     return value[:60] if isinstance(value, str) else reprlib.repr(value)[:60]
 
 
@@ -89,23 +90,23 @@ class Table:
     """The rules of an object's fields.
 
     Attributes:
-        rules: By the field's name.
-        passes: Whether a field without a rule is written as it is; else it is refused.
+        rules: The rules by field name.
+        passes: Whether a field without a rule is copied; otherwise it is refused.
     """
 
     rules: Mapping[str, Rule]
     passes: bool = False
 
     def read(self, given: Any, where: str = "", document: Document | None = None) -> Document:
-        """Return what the fields of an object make.
+        """Return the document for the fields of an object.
 
         Args:
             given: The object.
-            where: Where it stands; empty for the body itself, whose unknown fields are refused even when empty.
-            document: What they are written into; left out, a new one.
+            where: Its place; empty for the body itself, whose unknown fields are refused even when empty.
+            document: The document to write into; by default a new one.
 
         Raises:
-            WrongField: It is not an object, or a field is wrong or cannot be said (code ``unsupported``).
+            WrongField: It is not an object, or a field is wrong or not supported (code ``unsupported``).
         """
         document = {} if document is None else document
         for name, value in OBJECT(given, where).items():
@@ -123,11 +124,11 @@ class Table:
 
 
 def to(name: str, kind: Kind | None = None) -> Rule:
-    """Make the rule for a field that the common schema has under a name.
+    """Return the rule for a field with this name in the common schema.
 
     Args:
         name: The name.
-        kind: What the value must be; None leaves that to the server.
+        kind: The type of the value; None leaves the check to the server.
     """
 
     def rule(document: Document, where: str, value: Any) -> None:
@@ -137,12 +138,12 @@ def to(name: str, kind: Kind | None = None) -> Rule:
 
 
 def same(kind: Kind | None, *names: str) -> dict[str, Rule]:
-    """Make the rules for fields that the common schema has under the same names."""
+    """Return the rules for fields with the same names in the common schema."""
     return {name: to(name, kind) for name in names}
 
 
 def elsewhere(kind: Kind | None, *names: str) -> dict[str, Rule]:
-    """Make the rules for fields that only the answer reports, or are read apart."""
+    """Return the rules for fields that only the answer repeats, or that other code reads."""
 
     def rule(document: Document, where: str, value: Any) -> None:
         if kind is not None:
@@ -152,20 +153,21 @@ def elsewhere(kind: Kind | None, *names: str) -> dict[str, Rule]:
 
 
 def only(*values: Any) -> Rule:
-    """Make the rule for a field that can say nothing but what happens anyway."""
+    """Return the rule for a field that may only have values that request the default behaviour."""
 
     def rule(document: Document, where: str, value: Any) -> None:
         if value not in values:
-            raise unsupported(f"the field {where!r} other than {' or '.join(map(repr, values))}", param=where)
+            allowed = " or ".join(map(repr, values))
+            raise unsupported(f"values of the field {where!r} other than {allowed}", param=where)
 
     return rule
 
 
 def refused(hint: str | None = None) -> Rule:
-    """Make the rule for a field that must not say anything.
+    """Return the rule for a field that must be empty.
 
     Args:
-        hint: What to do instead.
+        hint: What the client can do instead.
     """
 
     def rule(document: Document, where: str, value: Any) -> None:
@@ -176,7 +178,7 @@ def refused(hint: str | None = None) -> Rule:
 
 
 def within(table: Table) -> Rule:
-    """Make the rule for an object whose fields become those of the document itself."""
+    """Return the rule for an object whose fields become fields of the document itself."""
 
     def rule(document: Document, where: str, value: Any) -> None:
         table.read(value, where, document)

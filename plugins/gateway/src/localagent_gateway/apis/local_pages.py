@@ -1,4 +1,4 @@
-"""What web pages of programs on this machine may do without a key: ask the models of this machine, and nothing else."""
+"""Web pages of programs on this machine: without a key they may use the models of this machine, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from localagent.runtime import Runtime
 
 CLOUD = re.compile(r".*[-:]cloud", re.IGNORECASE)
-"""Models that an Ollama on this machine lets others answer, for money."""
+"""Models that an Ollama on this machine forwards to a paid service."""
 
 
 class LocalPages:
-    """The rule.
+    """Decides which models such a page may use.
 
     Args:
-        service: Knows the models.
-        own: The gateway's own routes; those of plugins may do more than ask models.
+        service: Lists the models.
+        own: The gateway's own routes; those of plugins may do more than call models.
     """
 
     def __init__(self, service: Service, own: Iterable[Route]) -> None:
@@ -33,20 +33,20 @@ class LocalPages:
         self._own = {(route.method, route.path) for route in own}
 
     async def principal(self, route: Route) -> Principal:
-        """Return who a page is that shows no key.
+        """Return the principal of a page that sends no key.
 
         Args:
-            route: What it asks for.
+            route: The route that it calls.
 
         Raises:
-            WrongPlace: It is a route that a plugin added.
+            WrongPlace: A plugin has added the route.
         """
         if (route.method, route.path) not in self._own:
-            raise WrongPlace("A web page may not ask for this.", hint="Add it to origins in [plugins.gateway].")
+            raise WrongPlace("A web page may not call this path without a key.", hint="Add it to origins in [plugins.gateway].")
         return Principal() if route.open else Principal(models=await self._models())
 
     async def _models(self) -> frozenset[str]:
-        """Return the models that cost nothing: of providers without credentials, all of whose instances are here."""
+        """Return the models that cost nothing: those of providers without credentials and only with local instances."""
         runtime = await self._service.client.runtime()
         here = {name for name in runtime.fleet.registry.providers if _is_here(name, runtime)}
         listed, errors = await runtime.models.all(LIST_SECONDS, here)
@@ -58,6 +58,6 @@ class LocalPages:
 
 def _is_here(provider: str, runtime: Runtime) -> bool:
     common = runtime.fleet.registry.providers[provider].common
-    if common.keys or common.headers:  # a program here that passes requests on, perhaps, to what costs money
+    if common.keys or common.headers:  # it may be a local program that forwards requests to a paid service
         return False
     return all(urlsplit(state.instance.url).hostname in LOOPBACK for state in runtime.instances.of(provider))

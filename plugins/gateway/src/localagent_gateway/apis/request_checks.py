@@ -1,13 +1,12 @@
-"""What a request must not ask for, checked before it goes into the pipeline.
+"""Checks of a request before it enters the pipeline.
 
-Fields that choose other models: a key with a model scope may not send on fields by which an upstream router is told to
-use other models. Each router has names of its own, and the next one will have others, so fields are refused by the
-words in their names. Of what OpenAI, Ollama, vLLM and llama.cpp call their own parameters, only those that choose
-adapters are refused.
+Fields that choose other models: a request whose key is limited to certain models may not pass on fields that make an
+upstream router use other models. Routers use different names for them, so fields are refused by the words in their
+names. Of the parameters of OpenAI, Ollama, vLLM and llama.cpp, only those that choose adapters are refused.
 
-A call of a tool by a model that can make none: with ``tool_choice: auto``, or without the field, words are an answer
-too, so such a request is sent on, and what the server says counts. One that demands a call would get words where its
-client expects a call, so it is refused by name.
+Tool calls by a model without tool support: with ``tool_choice: auto``, or without the field, text is a valid answer,
+too, so the request is sent on, and the server decides. A request that demands a call would get text although its client
+expects a call, so it is refused by name.
 """
 
 from __future__ import annotations
@@ -27,36 +26,36 @@ ROUTING = re.compile(
     r"model|fallback|rout(?:e|ing)|provider|litellm|extra|target|deployment|engine|endpoint|upstream|plugin|transform"
     r"|preset|adapter|(?<![a-z])lora|draft|user_?config"
 )
-LOOKUP_SECONDS = 5.0  # for an instance to list its models; one that takes longer is asked for the answer itself
+LOOKUP_SECONDS = 5.0  # timeout for an instance to list its models; a slower one gets the request itself
 
 
 def check_scope(request: Request, principal: Principal) -> None:
-    """Check that a request does not ask an upstream for other models than its key may use.
+    """Check that a request does not ask an upstream for models that its key may not use.
 
     Args:
-        request: What would be sent on, in the common schema.
-        principal: Who asks.
+        request: The request, in the common schema.
+        principal: The caller.
 
     Raises:
-        NotAllowed: A field does.
+        NotAllowed: A field may choose another model.
     """
     if principal.models is None:
         return
-    options: Any = request.get("options")  # what Ollama's clients say there may be fields of its own elsewhere
+    options: Any = request.get("options")  # other servers may read options of Ollama's clients as fields
     names = [name for name in request.document if name != "model"]
     for name in [*names, *(options if isinstance(options, dict) else ())]:
         if ROUTING.search(_folded(name)):
-            raise NotAllowed(f"This key is for certain models, so the field {redact(name)[:60]} is not passed on.",
-                             hint="Leave it out, or use a key for all models.")  # fmt: skip
+            raise NotAllowed(f"The field {redact(name)[:60]} is not allowed with a key for certain models.",
+                             hint="Remove the field, or use a key for all models.")  # fmt: skip
 
 
 def _folded(name: str) -> str:
-    """Return a name as the most lenient readers see it: those in Go take no notice of case, in Unicode's sense."""
+    """Return a name as the most lenient parsers read it: those in Go ignore case, by Unicode's rules."""
     return unicodedata.normalize("NFKC", name).casefold()
 
 
 def drop_idle_choice(chat: dict[str, Any]) -> None:
-    """Drop what says how tools are called where there are none: servers refuse it; a demand is left to be refused."""
+    """Drop the fields for tool calls if there are no tools, because servers refuse them; a demanded call stays."""
     if chat.get("tools"):
         return
     chat.pop("tools", None)
@@ -66,7 +65,7 @@ def drop_idle_choice(chat: dict[str, Any]) -> None:
 
 
 def demands_call(request: Request) -> bool:
-    """Whether a request says that a tool must be called: any, or a certain one."""
+    """Return whether a request demands a tool call: of any tool, or of a specific one."""
     document = request.document
     choice = document.get("tool_choice", document.get("function_call"))  # the latter is the older name
     if choice in (None, "auto", "none"):
@@ -77,31 +76,31 @@ def demands_call(request: Request) -> bool:
 
 
 async def check_demand(request: Request, principal: Principal, core: Runtime) -> None:
-    """Check that a call that is demanded can be made.
+    """Check that a demanded tool call is possible.
 
     Args:
         request: A request that demands a call.
-        principal: Who asks.
+        principal: The caller.
         core: The running core.
 
     Raises:
-        WrongField: The request names no tools, or every model that may answer is known to have none.
+        WrongField: The request names no tools, or no model that may answer supports tools.
     """
     if not (request.get("tools") or request.get("functions")):
-        raise wrong("The field tool_choice demands a call, and the field tools names no tool.", "tool_choice")
+        raise wrong("The field tool_choice demands a call, but the field tools names no tool.", "tool_choice")
     targets = core.fleet.names.targets(request.model, principal)
     for target in targets:
         if not await _has_none(target, core):
             return
     asked = request.model or targets[0].name
     raise WrongField(
-        f"The model {asked} cannot call tools, and the field tool_choice demands a call.",
-        param="tool_choice", code="unsupported", hint="Ask another model, or leave tool_choice out.",
+        f"The model {asked} cannot call tools, but the field tool_choice demands a call.",
+        param="tool_choice", code="unsupported", hint="Use another model, or remove tool_choice.",
     )  # fmt: skip
 
 
 async def _has_none(target: Target, core: Runtime) -> bool:
-    """Whether a model is known to have no tools; what was known before is enough to let a request pass."""
+    """Return whether a model is known not to support tools; earlier knowledge is enough to accept a request."""
     names = (target.model, f"{target.model}:latest")
     state = core.instances.find(target.instance)
     known = state.models if state is not None else None

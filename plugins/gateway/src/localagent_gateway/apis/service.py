@@ -1,4 +1,4 @@
-"""What every API of the gateway stands on: a client, its settings, and how a request asks for caches and details."""
+"""The common base of the gateway's APIs: the client, the settings, and a request's options for caches and details."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from localagent_gateway.apis.request_checks import check_demand, check_scope, de
 from localagent_gateway.settings import GatewaySettings
 
 CACHE = CachePolicy()
-LARGE = 1_000_000  # bytes of a body above which decoding and encoding it each take a millisecond and more
-LIST_SECONDS = 5.0  # for an instance to list its models; one that takes longer does not hold up the others' lists
+LARGE = 1_000_000  # bytes; decoding and encoding a larger body each take a millisecond or more
+LIST_SECONDS = 5.0  # timeout for an instance to list its models; a slower one does not delay the lists of the others
 
 
 class Service:
-    """One worker's way into the pipeline.
+    """Sends the requests of one worker into the pipeline.
 
     Args:
         client: The open client.
@@ -31,7 +31,7 @@ class Service:
         client: The client.
         settings: The settings.
         wall_time: Returns the seconds since the epoch.
-        draining: Whether the end was asked for.
+        draining: Whether a shutdown has started.
     """
 
     def __init__(self, client: Client, settings: GatewaySettings, wall_time: Callable[[], float]) -> None:
@@ -44,7 +44,7 @@ class Service:
     async def document(self, request: HttpRequest) -> dict[str, Any]:
         """Return the JSON object of a request's body; see ``BodyLimits.read``.
 
-        What a large body holds is counted in many short steps, between which other requests go on.
+        The contents of a large body are counted in many short steps, between which other requests continue.
         """
         body, limits = request.body, self._limits
         if len(body) <= LARGE:
@@ -64,11 +64,11 @@ class Service:
         Args:
             request: The request.
             incoming: The request that came in.
-            principal: Who asks.
-            cache: How caches are asked; left out, as the headers say.
+            principal: The caller.
+            cache: The cache policy; by default that of the request's headers.
 
         Raises:
-            LocalAgentError: What ended the call.
+            LocalAgentError: The call failed.
         """
         check_scope(request, principal)
         if request.operation == "chat" and demands_call(request):
@@ -81,10 +81,10 @@ class Service:
     async def stream(
         self, request: Request, incoming: HttpRequest, principal: Principal, writer: StreamWriter
     ) -> HttpStream:
-        """Send a request through the pipeline; return when the first content has come.
+        """Send a request through the pipeline; return when the first content has arrived.
 
         Raises:
-            LocalAgentError: What ended the call before any content.
+            LocalAgentError: The call failed before any content arrived.
         """
         check_scope(request, principal)
         if request.operation == "chat" and demands_call(request):
@@ -102,16 +102,16 @@ class Service:
         return HttpStream(AnswerBody(stream, writer), writer.content_type, headers)
 
     def reported(self, response: Response, body: bytes) -> HttpResponse:
-        """Return a whole answer in the bytes of a dialect, with the headers that tell about it."""
+        """Return a whole answer in the bytes of an API, with the headers that describe it."""
         return HttpResponse(200, body, answer_headers(response))
 
     async def models(self, principal: Principal) -> list[ModelInfo]:
-        """Return what may be asked for: aliases, then the models of all instances; each name once.
+        """Return the models that the caller may use: aliases, then the models of all instances; each name once.
 
-        Aliases are always there, and so are the models that the settings name of providers that do not answer.
+        Aliases are always included. For providers that do not answer, the models named in the settings are included.
 
         Raises:
-            LocalAgentError: No instance answered, and the settings name no model either.
+            LocalAgentError: No instance answered, and the settings name no models.
         """
         runtime = await self.client.runtime()
         listed, errors = await runtime.models.all(LIST_SECONDS)
@@ -129,7 +129,7 @@ class Service:
 
 
 def cache_policy(headers: Mapping[str, str]) -> CachePolicy:
-    """Return what ``Cache-Control`` allows: no-cache, no-store, only-if-cached, max-age.
+    """Return the policy of ``Cache-Control``: no-cache, no-store, only-if-cached, max-age.
 
     Raises:
         InvalidRequest: ``max-age`` is not a number.

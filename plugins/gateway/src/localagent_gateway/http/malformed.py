@@ -22,7 +22,7 @@ from localagent_gateway.http.sending import Sent
 MOST_TARGET = 8190
 """The longest target of a request, in bytes."""
 MOST_FIELD = MOST_TARGET + 1
-"""The longest header, in bytes; not equal to ``MOST_TARGET``, so that the parser's error shows which limit applied."""
+"""The longest header, in bytes; differs from ``MOST_TARGET``, so that the parser's error shows which limit applied."""
 LINGER_SECONDS = 2.0  # for the rest of the unread bytes, so that their sender reads the answer
 
 _LINE = re.compile(rb"(?:\r?\n)*([A-Z]{1,20}) (/[^ ?#\r\n]*)")

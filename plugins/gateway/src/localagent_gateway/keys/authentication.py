@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HOOK = "gateway_authenticate"
 EVERYBODY = Principal()
-MEND = "Send it as: Authorization: Bearer la-..."
+HOW_TO_SEND = "Send it as: Authorization: Bearer la-..."
 IN_QUERY = frozenset({"access_token", "api-key", "api_key", "apikey", "key", "token", "x-api-key"})
 
 _KEY = re.compile(rf"^\s*{PREFIX}|(?<![A-Za-z0-9]){PREFIX}[a-z2-7]{{{ID_LENGTH}}}-")
@@ -102,7 +102,7 @@ def refuse_in_query(request: HttpRequest) -> None:
     sent = [*parse_qsl(request.raw_query, keep_blank_values=True), *request.query.items()]
     names = {name.strip().lower() for name, _ in sent}
     if not IN_QUERY.isdisjoint(names) or any(_KEY.search(unquote(text)) for pair in sent for text in pair):
-        raise Unauthenticated("A key in the address is refused, because logs and histories store addresses.", hint=MEND)
+        raise Unauthenticated("A key in the address is refused, because logs and histories store addresses.", hint=HOW_TO_SEND)
 
 
 def need_keys(settings: GatewaySettings, folder: Path, pipeline: Pipeline) -> bool:
@@ -124,7 +124,7 @@ def need_keys(settings: GatewaySettings, folder: Path, pipeline: Pipeline) -> bo
     beyond = settings.host not in LOOPBACK
     if settings.require_keys == "never":
         if beyond or others:
-            raise StartError('require_keys = "never" needs a loopback address, and no plugin that authenticates.',
+            raise StartError('require_keys = "never" needs a loopback host and no plugin that authenticates callers.',
                              hint='Set require_keys = "auto" in [plugins.gateway].')  # fmt: skip
         return False
     with closing(KeyReader(folder)) as reader:
@@ -173,8 +173,7 @@ async def authentication(runtime: Runtime, settings: GatewaySettings, holder: Ke
     holder.keys = own = KeyStep(table, required, runtime.wall_time)
     await table.open()
     if table.ever:
-        # Stores of the first version have no such file; without it, a revocation on a full disk fails with an error.
-        with suppress(OSError):
+        with suppress(OSError):  # stores of the first version lack it; a revocation on a full disk then fails
             await in_thread(Revocations(folder).prepare)
     if other_steps(runtime.pipeline):
         asked: Step = runtime.hook("gateway", HOOK)

@@ -35,11 +35,7 @@ class Name(TextType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name."""
         if str(value).startswith(PREFIX) or not _NAME.fullmatch(str(value)):
-            self.fail(
-                f"a name has up to 64 letters, digits and . _ @ -, and does not start with {PREFIX} as keys do.",
-                param,
-                ctx,
-            )
+            self.fail(f"a name has up to 64 letters, digits and . _ @ -, and does not start with {PREFIX}", param, ctx)
         return str(value)
 
 
@@ -115,9 +111,7 @@ class Models(TextType):
 COLUMNS = ("Id", "Name", "State", "Tenant", "Models", "Limits", "Created", "Expires")
 ONCE = "This key is shown only once and is not stored. Clients send it as their API key."
 FIRST = "This is the first key: from now on the gateway refuses all requests without a key."
-NO_LIMITER = (
-    "No active plugin enforces limits: they are stored with the key, but have no effect until one is installed."
-)
+NO_LIMITER = "No active plugin enforces limits: they are stored with the key but have no effect until one is installed."
 NONE_LEFT = "No valid key is left: the gateway refuses all requests. Run: localagent keys create --name NAME"
 WAY_BACK = 'To allow requests from this machine without a key, set require_keys = "never" in [plugins.gateway].'
 

@@ -38,9 +38,9 @@ NEVER = float("inf")
 class KeyReader:
     """Reads the keys again when another process has changed them.
 
-    ``PRAGMA data_version`` shows a change at a cost of microseconds (https://sqlite.org/pragma.html#pragma_data_version).
-    A replaced or removed file is recognised by its identity. Files stay open, so that the keys can be read even when
-    the process cannot open further files.
+    ``PRAGMA data_version`` shows a change within microseconds (https://sqlite.org/pragma.html#pragma_data_version). A
+    replaced or removed file is recognised by its identity. Files stay open, so that the keys can be read even if the
+    process cannot open further files.
 
     Args:
         folder: The folder of the store; it does not have to exist yet.

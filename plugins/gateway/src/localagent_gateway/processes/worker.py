@@ -93,7 +93,7 @@ class ServingPipeline:
 
     async def _unused(self, seconds: float) -> bool:
         until = self.runtime.services.loop.time() + seconds
-        while self.used and self.runtime.services.loop.time() < until:  # noqa: ASYNC110 - cheap, and only after a reload
+        while self.used and self.runtime.services.loop.time() < until:  # noqa: ASYNC110 - only after a reload
             await asyncio.sleep(LOOK_SECONDS)
         return not self.used
 

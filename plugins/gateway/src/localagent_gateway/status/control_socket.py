@@ -39,8 +39,7 @@ async def control(
         folder: The gateway's folder; created if it does not exist.
         urls: The addresses of the gateway.
         gather: Returns ``workers``, the statistics of the workers, and ``silent``, the process ids of those that did
-        not
-            answer.
+            not answer.
         not_kept: Called with the reason if there is no socket; None logs a warning.
     """
     path = folder / f"serve-{os.getpid()}.sock"
