@@ -42,7 +42,9 @@ class LocalPages:
             WrongPlace: A plugin has added the route.
         """
         if (route.method, route.path) not in self._own:
-            raise WrongPlace("A web page may not call this path without a key.", hint="Add it to origins in [plugins.gateway].")
+            raise WrongPlace(
+                "A web page may not call this path without a key.", hint="Add it to origins in [plugins.gateway]."
+            )
         return Principal() if route.open else Principal(models=await self._models())
 
     async def _models(self) -> frozenset[str]:

@@ -102,7 +102,9 @@ def refuse_in_query(request: HttpRequest) -> None:
     sent = [*parse_qsl(request.raw_query, keep_blank_values=True), *request.query.items()]
     names = {name.strip().lower() for name, _ in sent}
     if not IN_QUERY.isdisjoint(names) or any(_KEY.search(unquote(text)) for pair in sent for text in pair):
-        raise Unauthenticated("A key in the address is refused, because logs and histories store addresses.", hint=HOW_TO_SEND)
+        raise Unauthenticated(
+            "A key in the address is refused, because logs and histories store addresses.", hint=HOW_TO_SEND
+        )
 
 
 def need_keys(settings: GatewaySettings, folder: Path, pipeline: Pipeline) -> bool:
