@@ -95,7 +95,7 @@ async def test_nothing_that_serves_is_one_sentence(tmp_path: Path) -> None:
     for name in ("stats", "instances"):
         code, out, err = await command(path, name)
         assert (code, out) == (1, "")
-        assert "No gateway serves now." in err
+        assert "No gateway is running." in err
         assert "localagent serve" in err
 
 
@@ -130,7 +130,7 @@ async def test_a_path_that_is_too_long_is_a_warning(tmp_path: Path, caplog: Any)
         return {"workers": [], "silent": []}
 
     async with control(tmp_path / ("x" * 120), [], gather):
-        assert "There is no control socket" in caplog.text
+        assert "cannot be created" in caplog.text
 
 
 async def findings(settings: Path, environment: dict[str, str] | None = None) -> tuple[int, dict[str, dict[str, str]]]:

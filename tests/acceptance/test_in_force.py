@@ -194,7 +194,7 @@ async def test_a_reload_that_hangs_is_given_up(tmp_path: Path, workers: int) -> 
         odd_settings(tmp_path, wait=str(tmp_path / "never"))
         path.write_text(path.read_text() + "start_timeout = 0.5\n")
         process.signal(signal.SIGHUP)
-        await process.line(r"stay in force: The new pipeline was not open within 0\.5 s")
+        await process.line(r"stay in force: The new pipeline did not open within 0\.5 s")
         odd_settings(tmp_path)
         process.signal(signal.SIGHUP)
         await process.line(AGAIN)

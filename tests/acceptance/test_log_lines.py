@@ -174,7 +174,7 @@ async def test_every_line_is_a_json_object(tmp_path: Path, options: tuple[str, .
                 await process.line("ended with signal SIGKILL")
             path.write_text("nonsense = 1\n")
             process.signal(signal.SIGHUP)
-            await process.line("those before stay in force")
+            await process.line("the previous ones stay in force")
             process.signal(signal.SIGTERM)
             assert await process.ended() == 0
     assert statuses == [200, 500, 404]

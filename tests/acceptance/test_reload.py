@@ -91,7 +91,7 @@ async def test_a_reload_that_succeeds_in_part_is_told_so(tmp_path: Path) -> None
     async with serving(odd_settings(tmp_path), "--workers", "2", environment=environment) as process:
         odd_settings(tmp_path, once=str(tmp_path / "made"))
         process.signal(signal.SIGHUP)
-        await reported_in_part(process, "The settings were read again by worker 1; worker 2 stays with those before")
+        await reported_in_part(process, "The settings were read again by worker 1; worker 2 keeps the previous ones")
 
 
 async def test_a_replacement_that_succeeds_in_part_is_told_so(tmp_path: Path) -> None:

@@ -152,6 +152,6 @@ async def test_wrong_settings_replace_nothing(tmp_path: Path) -> None:
             before = children(process.pid)
             path.write_text("nonsense = 1\n")
             process.signal(signal.SIGHUP)
-            line = await process.line("those before stay in force")
+            line = await process.line("the previous ones stay in force")
             assert "nonsense is unknown" in line.string
             assert children(process.pid) == before

@@ -163,7 +163,7 @@ async def test_a_reload_that_fails_ends_no_model_that_is_in_force(tmp_path: Path
             (tmp_path / "made").mkdir()
             with_upstream(path, up.url, context=128, odd=f'plugins.odd.once = "{tmp_path}/made"')
             process.signal(signal.SIGHUP)
-            await process.line("those before stay in force")
+            await process.line("the previous ones stay in force")
             with watched([of_a]) as ended:
                 await end_a()
                 await ended()

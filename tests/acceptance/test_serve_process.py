@@ -158,7 +158,7 @@ async def test_wrong_settings_at_a_reload_change_nothing(tmp_path: Path) -> None
         async with serving(path) as process, client(process.url) as http:
             path.write_text("nonsense = 1\n")
             process.signal(signal.SIGHUP)
-            line = await process.line("those before stay in force")
+            line = await process.line("the previous ones stay in force")
             assert "nonsense is unknown" in line.string
             assert (await http.post("/v1/chat/completions", json=BODY)).status_code == 200
 

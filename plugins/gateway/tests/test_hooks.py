@@ -143,7 +143,7 @@ async def test_routes_of_a_plugin_are_served(serve: Any) -> None:
 async def test_a_path_that_is_taken_is_refused_at_start(serve: Any) -> None:
     """The gateway's own, one below an own ``{id}``, and another plugin's: the later plugin is named."""
     for path in ("/v1/models", "/v1/models/{name}", "/v1/models/mine"):
-        with pytest.raises(PluginError, match=f"Plugin other adds GET {path}, which is taken"):
+        with pytest.raises(PluginError, match=f"Plugin other adds GET {path}, which already exists"):
             async with serve(plugins=[adding(Route("GET", path, _parts))]):
                 pass
     with pytest.raises(PluginError, match="Plugin second adds"):
@@ -162,7 +162,7 @@ async def test_one_path_may_have_methods_of_two(serve: Any) -> None:
 @pytest.mark.parametrize("added", ["no route", Route("GET", "relative", _parts)])
 async def test_what_is_no_route_is_refused_at_start(serve: Any, added: object) -> None:
     """The plugin is named."""
-    with pytest.raises(PluginError, match="Plugin other adds what is no route"):
+    with pytest.raises(PluginError, match="Plugin other adds an invalid route"):
         async with serve(plugins=[adding(added)]):
             pass
 

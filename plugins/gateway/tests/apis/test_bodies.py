@@ -48,7 +48,7 @@ def test_an_object_comes_back_as_it_was_or_is_too_deep(document: dict[str, Any])
     if not DENIED.isdisjoint(document) or {"model", "stream", "stream_options", "messages"} & document.keys():
         return
     if depth_of(document) > LIMITS.depth:
-        with pytest.raises(InvalidRequest, match="deeper than 5"):
+        with pytest.raises(InvalidRequest, match="more than 5 levels deep"):
             LIMITS.read(body)
     else:
         assert LIMITS.read(body) == document
@@ -57,7 +57,7 @@ def test_an_object_comes_back_as_it_was_or_is_too_deep(document: dict[str, Any])
 def test_depth_is_counted_exactly() -> None:
     """As many levels as allowed, and one more; brackets in texts do not count."""
     assert LIMITS.read(nested(5))
-    with pytest.raises(InvalidRequest, match="deeper"):
+    with pytest.raises(InvalidRequest, match="levels deep"):
         LIMITS.read(nested(6))
     assert LIMITS.read(json.dumps({"a": "[{" * 100}).encode())
 

@@ -39,7 +39,7 @@ def test_good_keys_are_counted(folder: Path, keys: KeyStore) -> None:
     keys.create("b")
     keys.revoke("b")
     keys.create("c", expires=1.0)
-    assert [(one.level, one.text) for one in found(folder)] == [("ok", "1 of 3 are good.")]
+    assert [(one.level, one.text) for one in found(folder)] == [("ok", "1 of 3 are valid.")]
 
 
 def test_that_no_key_is_good_any_more_is_told(folder: Path, keys: KeyStore) -> None:

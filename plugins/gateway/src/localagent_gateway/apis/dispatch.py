@@ -103,10 +103,7 @@ def with_added(own: Iterable[Route], pipeline: Pipeline) -> Routes:
 def _added(step: Step) -> Sequence[Any]:
     try:
         added: Sequence[Any] = step.check(step.call()) or ()
-    except (
-        Exception,
-        asyncio.CancelledError,
-    ) as error:  # an error of the plugin: by the hook's contract the gateway does not start
+    except (Exception, asyncio.CancelledError) as error:  # by the hook's contract, it stops the start
         raise PluginError(f"Plugin {step.plugin} failed in {HOOK}: {type(error).__name__}.") from error
     return added
 

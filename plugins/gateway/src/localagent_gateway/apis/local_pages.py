@@ -43,7 +43,7 @@ class LocalPages:
         """
         if (route.method, route.path) not in self._own:
             raise WrongPlace(
-                "A web page may not call this path without a key.", hint="Add it to origins in [plugins.gateway]."
+                "A web page needs a key for this path.", hint="Add the page to origins in [plugins.gateway]."
             )
         return Principal() if route.open else Principal(models=await self._models())
 

@@ -1,7 +1,7 @@
-"""``/openapi.json``: an OpenAPI 3.1 document of what is really served, made from the routes themselves.
+"""``/openapi.json``: an OpenAPI 3.1 document of the gateway, built from its routes.
 
-Of requests the fields that the gateway itself reads or refuses are described. OpenAI's other fields pass as they are,
-so they are allowed; Anthropic's and Ollama's are translated one by one, by tables, so others are refused.
+It describes the request fields that the gateway itself reads or refuses. OpenAI's other fields are passed on unchanged,
+so they are allowed; Anthropic's and Ollama's fields are translated one by one, by tables, so others are refused.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ _ERRORS: Mapping[ErrorShape, str] = {
 
 
 def _open(*required: str, **properties: Schema) -> Schema:
-    """Return a request whose unknown fields pass, but for those that could choose where it goes."""
+    """Return the schema of a request that accepts unknown fields, except those that could choose its destination."""
     denied = {"not": {"enum": sorted(DENIED)}}
     return {
         "type": "object",
@@ -100,7 +100,7 @@ def _open(*required: str, **properties: Schema) -> Schema:
 
 
 def _closed(table: Table, known: Mapping[str, Schema], *required: str) -> Schema:
-    """Return a request that holds the fields of its table, and no others."""
+    """Return the schema of a request that accepts only the fields of its table."""
     properties = {name: known.get(name, {}) for name in sorted(table.rules)}
     return {"type": "object", "required": list(required), "properties": properties, "additionalProperties": False}
 
@@ -164,17 +164,17 @@ ANSWERS: dict[str, Schema] = {
 def operation(
     summary: str, request: str = "", answer: str = "Answer", *kinds: str, also: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return an operation object: what a ``Route.describe`` holds.
+    """Return an operation object for ``Route.describe``.
 
     Args:
         summary: What the route does, in a sentence.
-        request: The schema of the request's body; empty where there is none.
-        answer: The schema of a JSON answer; empty where no answer is JSON.
+        request: The schema of the request's body; empty if it has no body.
+        answer: The schema of a JSON answer; empty if the answer is never JSON.
         kinds: Further media types of an answer.
-        also: Schemas of JSON answers of further statuses.
+        also: Schemas of JSON answers with further statuses.
     """
     content: dict[str, Any] = {JSON: _schema(answer)} if answer else {}
-    content |= {kind: {} for kind in kinds}  # OpenAPI 3.1 has no words for what streams hold
+    content |= {kind: {} for kind in kinds}  # OpenAPI 3.1 cannot describe the contents of streams
     responses: dict[str, Any] = {"200": {"description": "The answer.", **({"content": content} if content else {})}}
     for status, schema in (also or {}).items():
         responses[status] = {"description": "The answer.", "content": {JSON: _schema(schema)}}
@@ -189,13 +189,13 @@ def _schema(name: str) -> dict[str, Any]:
 
 
 def with_document(routes: Routes) -> Routes:
-    """Return the routes and that of the document of all of them; it is made when it is first asked for.
+    """Return the routes with a further one for their document, which is built on the first request.
 
     Args:
-        routes: All others.
+        routes: All other routes.
 
     Raises:
-        PluginError: A plugin answers this path.
+        PluginError: A plugin has added this path.
     """
     body = b""
 
@@ -204,7 +204,7 @@ def with_document(routes: Routes) -> Routes:
         body = body or msgspec.json.encode(document(every.all))
         return HttpResponse(200, body)
 
-    own = Route("GET", PATH, describe, open=True, describe=operation("Describe what is served."))
+    own = Route("GET", PATH, describe, open=True, describe=operation("Describe the API of the gateway."))
     every = Routes((*routes.all, own))
     return every
 
@@ -231,12 +231,12 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 
 
 def _described(route: Route) -> dict[str, Any]:
-    """Return a route's operation object: its own description, with its errors, its key and its parameter."""
-    found = {**operation("A route that a plugin adds."), **route.describe}
+    """Return a route's operation object: its own description, with its errors, security and parameter."""
+    found = {**operation("A route of a plugin."), **route.describe}
     error = _ERRORS.get(route.errors or shape_of(HttpRequest(route.method, route.path)), "Answer")
-    failure = {"description": "What is wrong, in the shape of this API.", "content": {JSON: _schema(error)}}
+    failure = {"description": "The error, in the shape of this API.", "content": {JSON: _schema(error)}}
     if route.method == "HEAD":
-        failure = {"description": "What is wrong."}
+        failure = {"description": "The error."}
     found["responses"] = {"4XX": failure, "5XX": failure, **found.get("responses", {})}
     if route.open:
         found["security"] = []

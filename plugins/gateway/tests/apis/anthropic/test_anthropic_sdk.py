@@ -343,7 +343,7 @@ async def test_tokens_are_counted_by_a_plugin(serve: Any) -> None:
 async def test_tokens_are_not_guessed(serve: Any) -> None:
     """Without a plugin that counts, an error says what to install."""
     async with asking(serve) as (client, _):
-        with pytest.raises(anthropic.BadRequestError, match="Install one whose name begins with localagent-tokenize"):
+        with pytest.raises(anthropic.BadRequestError, match="Install one whose name starts with localagent-tokenize"):
             await client.messages.count_tokens(model="fake/m", messages=ASKED["messages"])
         with pytest.raises(anthropic.NotFoundError):
             await client.messages.count_tokens(model="nobody/m", messages=ASKED["messages"])

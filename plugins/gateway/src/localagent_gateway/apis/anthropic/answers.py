@@ -1,18 +1,18 @@
-"""Tells answers in Anthropic's API, whole and as an event stream.
+"""Writes answers in Anthropic's API, whole or as an event stream.
 
 ===================  ==================================================================================================
-what is said         at Anthropic
+part of the answer   at Anthropic
 ===================  ==================================================================================================
-a thought            a block ``thinking``; its signature is empty: nobody here signs
+a thought            a block ``thinking``; its signature is empty, because the gateway cannot sign
 a text, a refusal    a block ``text``
-a tool call          a block ``tool_use``, ``input`` an object instead of JSON text
+a tool call          a block ``tool_use``, with ``input`` as an object instead of JSON text
 the end              ``stop_reason``, see ``_stop``, and the usage: ``input_tokens`` are those that were not cached
 ===================  ==================================================================================================
 
 A stream (https://docs.anthropic.com/en/docs/build-with-claude/streaming) is ``message_start``, then for each block
 ``content_block_start``, ``content_block_delta`` and ``content_block_stop``, one block after the other, then
-``message_delta`` with stop reason and usage, and ``message_stop``. The usage is known at the end alone:
-``message_start`` holds zeros, ``message_delta`` all counts.
+``message_delta`` with stop reason and usage, and ``message_stop``. The usage is only known at the end:
+``message_start`` has zeros, ``message_delta`` all counts.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from localagent_gateway.apis.error_shapes import anthropic_error_object
 
 Document = dict[str, Any]
 Key = str | int
-"""A block's type; of a tool call its number, because each has a block of its own."""
+"""The type of a block; the number of a tool call, because each call has its own block."""
 
 _encode = msgspec.json.Encoder().encode
-_NO_OBJECT = "The arguments of a tool call are not a JSON object."
+_NO_OBJECT = "The model called a tool with arguments that are not a JSON object."
 _RUNNING = {"stop_reason": None, "stop_sequence": None}
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
 
 class Opening:
-    """What is known of an answer before its content.
+    """The data of an answer that are known before its content.
 
     Args:
         name: Unique among answers; part of every id in this one.
-        stops: The stop sequences that were asked for.
+        stops: The stop sequences of the request.
 
     Attributes:
         model: The model that answers, as ``provider/name``; set when it is known.
@@ -56,7 +56,7 @@ class Opening:
         self.model = ""
 
     def tool_use(self, call: CallBegun, given: msgspec.Raw = NO_ARGUMENTS) -> Document:
-        """Return the block of a tool call; one to which the server gave no id gets one."""
+        """Return the block of a tool call; a call without an id from the server gets one."""
         return {"type": "tool_use", "id": call.id or f"toolu_{self._name}_{call.place}", "name": call.name,
                 "input": given}  # fmt: skip
 
@@ -70,11 +70,11 @@ def whole_message(opening: Opening, response: Response) -> Document:
     """Return a whole answer.
 
     Args:
-        opening: What is known beside it.
+        opening: Its other data.
         response: The answer of the pipeline.
 
     Raises:
-        UpstreamProtocol: It does not have the shape of an answer, or calls a tool with something other than an object.
+        UpstreamProtocol: The answer is malformed, or calls a tool with arguments that are not an object.
     """
     *said, ended = read_answer(response.raw, response.usage)
     assert isinstance(ended, Ended)
@@ -92,11 +92,11 @@ def _block(key: Key, events: list[Any], ended: Ended, opening: Opening) -> Docum
     given = object_of("".join([piece.arguments for piece in pieces]))
     if given is None and ended.finish_reason != "length":
         raise UpstreamProtocol(_NO_OBJECT)
-    return opening.tool_use(call, given or NO_ARGUMENTS)  # one that was cut off has no input yet, as at Anthropic
+    return opening.tool_use(call, given or NO_ARGUMENTS)  # one that was cut off has no input, as in Anthropic's API
 
 
 def _key(event: AnswerEvent) -> Key:
-    """Return which block an event belongs to."""
+    """Return the block to which an event belongs."""
     if isinstance(event, Text):
         return "text"
     if isinstance(event, CallBegun | CallPiece):
@@ -105,7 +105,7 @@ def _key(event: AnswerEvent) -> Key:
 
 
 def _stop(ended: Ended, stops: Sequence[str]) -> Document:
-    """Return why an answer ended: ``stop_reason`` and ``stop_sequence``."""
+    """Return ``stop_reason`` and ``stop_sequence`` of an answer."""
     reason = "refusal" if ended.refused else _STOP_REASONS[ended.finish_reason]
     if reason == "end_turn" and ended.matched_stop in stops:
         return {"stop_reason": "stop_sequence", "stop_sequence": ended.matched_stop}
@@ -113,7 +113,7 @@ def _stop(ended: Ended, stops: Sequence[str]) -> Document:
 
 
 def _usage(usage: Usage | None) -> Document:
-    """Return token counts; zeros when the server told none, because clients of this API need numbers."""
+    """Return token counts; zeros if the server reported no usage, because clients of this API need numbers."""
     reported = usage or Usage()
     return {
         "input_tokens": max(reported.prompt_tokens - reported.cached_tokens, 0),
@@ -125,12 +125,12 @@ def _usage(usage: Usage | None) -> Document:
 class MessageWriter:
     """Writes one stream.
 
-    Blocks follow one another, and pieces of two tool calls may alternate. So what comes while the input of an open call
-    is not whole waits until the answer has ended.
+    Blocks follow one another, but pieces of two tool calls may alternate. So events that arrive while the input of an
+    open call is incomplete wait until the answer has ended.
 
     Args:
-        opening: What is known of the answer; its model must be set before the first chunk.
-        request_id: Told with an error.
+        opening: The known data of the answer; its model must be set before the first chunk.
+        request_id: Sent with an error.
     """
 
     content_type = "text/event-stream; charset=utf-8"
@@ -158,7 +158,7 @@ class MessageWriter:
         """Return the end of the last block and of the message.
 
         Raises:
-            UpstreamProtocol: A tool is called with something other than an object, although no limit cut it off.
+            UpstreamProtocol: The arguments of a tool call are not an object, although no limit cut them off.
         """
         self._start()
         *said, ended = self._reader.end(stream.usage)
@@ -175,7 +175,7 @@ class MessageWriter:
 
     def fail(self, error: LocalAgentError) -> bytes:
         """Return the error as an event, which official clients raise; the open block and the message do not end."""
-        reported = self._written()  # what preceded, in the same chunks, the piece that cannot be written
+        reported = self._written()  # the events before the failure, from the same chunks
         return reported + b"event: error\ndata: %b\n\n" % _encode(anthropic_error_object(error, self._request_id))
 
     def _take(self, event: AnswerEvent) -> None:
@@ -184,17 +184,17 @@ class MessageWriter:
             self._report(event)
         elif not self._may_close():
             self._waiting.setdefault(key, []).append(event)
-        elif not isinstance(event, CallPiece):  # the input of a call whose block is closed was whole
+        elif not isinstance(event, CallPiece):  # pieces for a closed block are dropped: its input was complete
             self._report(event)
 
     def _may_close(self) -> bool:
-        """Whether no more can come for the open block; asked once of a block, because what comes then waits."""
+        """Return whether the open block is complete; called once for a block, because later events wait."""
         if self._waiting:
             return False
         return not isinstance(self._open, int) or (bool(self._input) and object_of("".join(self._input)) is not None)
 
     def _report(self, event: Any) -> None:
-        """Write an event into its block, which is opened where it is not open."""
+        """Write an event into its block, and open the block if necessary."""
         if isinstance(event, CallBegun):
             self._begin(event.place, self._opening.tool_use(event))
         elif isinstance(event, CallPiece):

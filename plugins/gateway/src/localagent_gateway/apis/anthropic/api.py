@@ -1,6 +1,6 @@
-"""Anthropic's messages, the count of their tokens, and the list of models by pages.
+"""Anthropic's messages, their token count, and the list of models in pages.
 
-The pages are those of https://docs.anthropic.com/en/api/models-list. OpenAI's API has the same path, so it serves both.
+The pages follow https://docs.anthropic.com/en/api/models-list. OpenAI's API has the same path; its route serves both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from localagent_gateway.apis.service import Service
 from localagent_gateway.errors import unsupported
 
 _encode = msgspec.json.Encoder().encode
-# Anthropic's own stand-in for a date of release that is unknown.
+#: Anthropic's own value for an unknown release date.
 _UNKNOWN = "1970-01-01T00:00:00Z"
 
 
@@ -27,17 +27,17 @@ class AnthropicApi:
     """The handlers.
 
     Args:
-        service: The way into the pipeline.
+        service: Sends requests into the pipeline.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def routes(self) -> list[Route]:
-        """Return what is served."""
+        """Return the routes."""
         return [
             Route("POST", "/v1/messages", self.create,
-                  describe=operation("Answer a chat of Anthropic's.", "MessagesRequest", "Answer", EVENTS)),
+                  describe=operation("Answer a chat (Anthropic's API).", "MessagesRequest", "Answer", EVENTS)),
             Route("POST", "/v1/messages/count_tokens", self.count_tokens,
                   describe=operation("Count the tokens of a chat.", "MessagesRequest")),
         ]  # fmt: skip
@@ -62,14 +62,14 @@ class AnthropicApi:
         return msgspec.structs.replace(stream, headers={**stream.headers, "request-id": incoming.id})
 
     async def count_tokens(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
-        """Count the tokens of a conversation for a model; nothing is guessed when nobody counts for it."""
+        """Count the tokens of a conversation for a model; without a plugin that counts them, it is an error."""
         request = counted_request(await self._service.document(incoming))
         runtime = await self._service.client.runtime()
         target = runtime.fleet.names.targets(request.model, principal)[0]
         count = await runtime.fleet.tokens.of(request, target)
         if count is None:
-            raise unsupported(f"how many tokens this has: no installed plugin counts them for {target.name}",
-                              "Install one whose name begins with localagent-tokenize.")  # fmt: skip
+            raise unsupported(f"counting tokens for {target.name} without a plugin",
+                              "Install one whose name starts with localagent-tokenize.")  # fmt: skip
         return HttpResponse(200, _encode({"input_tokens": count}), {"request-id": incoming.id})
 
 
@@ -79,14 +79,14 @@ def model_row(name: str) -> dict[str, object]:
 
 
 def model_page(names: Sequence[str], query: Mapping[str, str]) -> dict[str, object]:
-    """Return a page of models: all of them unless ``limit``, ``after_id`` or ``before_id`` say otherwise.
+    """Return a page of models: all of them unless ``limit``, ``after_id`` or ``before_id`` is given.
 
     Args:
         names: The names of all models.
         query: The query's parameters.
 
     Raises:
-        InvalidRequest: ``limit`` is not a number above 0, or a name to begin or end at is unknown.
+        InvalidRequest: ``limit`` is not a positive number, or ``after_id`` or ``before_id`` is unknown.
     """
     start = _position(names, query, "after_id", -1) + 1
     stop = _position(names, query, "before_id", len(names))
@@ -107,7 +107,7 @@ def _position(names: Sequence[str], query: Mapping[str, str], name: str, otherwi
     if wanted is None:
         return otherwise
     if wanted not in names:
-        raise InvalidRequest(f"{name} names no model of the list.")
+        raise InvalidRequest(f"{name} must be a model of the list.")
     return names.index(wanted)
 
 
@@ -116,5 +116,5 @@ def _limit(query: Mapping[str, str], otherwise: int) -> int:
     if given is None:
         return max(otherwise, 1)
     if not (given.isascii() and given.isdigit() and 0 < len(given) < 10 and int(given)):
-        raise InvalidRequest("limit must be a number above 0.")
+        raise InvalidRequest("limit must be a positive number.")
     return int(given)

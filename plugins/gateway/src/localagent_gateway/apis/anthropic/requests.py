@@ -5,23 +5,23 @@ at Anthropic                         in the OpenAI schema
 ===================================  ==================================================================================
 ``system``, ``messages``             ``messages``
 a tool with ``input_schema``         a function with ``parameters``; ``name``, ``description``, ``strict`` are the same
-a tool of a named type               refused: Anthropic's servers run it, or its schema is known to their models alone
+a tool of a named type               refused: Anthropic's servers run it, or only their models know its schema
 ``tool_choice`` auto, any, tool      ``auto``, ``required``, the function by its name; ``none`` is the same
 ``disable_parallel_tool_use``        ``parallel_tool_calls: false``
-``thinking`` disabled                ``reasoning_effort: none``, whatever else is said
-``thinking`` adaptive                nothing: the model decides, as it does untold
+``thinking`` disabled                ``reasoning_effort: none``, whatever the other fields are
+``thinking`` adaptive                left out: the model decides, which is the default
 ``thinking`` enabled                 ``reasoning_effort`` by ``budget_tokens``, see ``BUDGETS``
-``output_config.effort``             ``reasoning_effort``; it goes before a budget, because it needs no translation
+``output_config.effort``             ``reasoning_effort``; takes precedence over a budget, because it is not translated
 ``output_config.format``             ``response_format``
 ``stop_sequences``                   ``stop``
 ``metadata.user_id``                 ``user``
 ``top_k``                            the same: a vendor field that most local servers know
-``cache_control``                    nothing, see ``messages``
-``service_tier``, ``speed``          nothing for ``auto`` and ``standard``, which is what happens untold; else refused
+``cache_control``                    left out, see ``messages``
+``service_tier``, ``speed``          left out for ``auto`` and ``standard``, which are the defaults; else refused
 ===================================  ==================================================================================
 
-``model``, ``max_tokens``, ``temperature`` and ``top_p`` are the same. Thoughts that are asked for hidden (``display:
-omitted``) are refused: nobody here could give them back later.
+``model``, ``max_tokens``, ``temperature`` and ``top_p`` are the same. Hidden thoughts (``display: omitted``) are
+refused: the gateway could not restore them later.
 """
 
 from __future__ import annotations
@@ -52,31 +52,31 @@ from localagent_gateway.apis.fields import (
 from localagent_gateway.apis.request_checks import drop_idle_choice
 from localagent_gateway.errors import unsupported, wrong
 
-#: Budgets below these tokens are of that effort. Our own figures: 1,024 is the least that Anthropic takes, and 16,000
+#: Budgets below these tokens mean that effort. Our own figures: 1,024 is the least that Anthropic accepts, and 16,000
 #: the budget of its examples (https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking).
 BUDGETS = ((4_096, "low"), (16_000, "medium"))
-EFFORTS = ("low", "medium", "high", "xhigh", "max")  # no set: what a body names may not be hashable
+EFFORTS = ("low", "medium", "high", "xhigh", "max")  # not a set: a value in a body may not be hashable
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
 def chat_request(body: Mapping[str, Any]) -> ChatRequest:
-    """Return the request that the body of ``/v1/messages`` makes, streamed or not.
+    """Return the request for the body of ``/v1/messages``, streamed or not.
 
     Args:
         body: The body.
 
     Raises:
-        InvalidRequest: The body says what cannot be said (code ``unsupported``), or is wrong.
+        InvalidRequest: A field is wrong or not supported (code ``unsupported``).
     """
     if needed(body, "max_tokens", WHOLE) < 1:
-        raise wrong("The field max_tokens must be a number of tokens above 0.", "max_tokens")
+        raise wrong("The field max_tokens must be a positive number of tokens.", "max_tokens")
     request = counted_request(body)
-    # Streams tell the usage at their end, so it is asked of the server.
+    # Streams end with the usage, so it is requested from the server.
     return request.replace(stream_options={"include_usage": True}) if body.get("stream") else request
 
 
 def counted_request(body: Mapping[str, Any]) -> ChatRequest:
-    """Return the request that the body of ``/v1/messages/count_tokens`` describes; errors as in ``chat_request``."""
+    """Return the request for the body of ``/v1/messages/count_tokens``; errors as in ``chat_request``."""
     document = REQUEST.read(body)
     drop_idle_choice(document)
     document["messages"] = system_messages(body.get("system")) + openai_messages(body.get("messages"))
@@ -97,7 +97,7 @@ def _tools(document: Document, where: str, value: Any) -> None:
 def _function(tool: Any, where: str) -> Document:
     kind = OBJECT(tool, where).get("type") or "custom"
     if kind != "custom":
-        raise unsupported(f"{where}: a tool of type {named(kind)!r}", "Describe it with input_schema.")
+        raise unsupported(f"{where}, a tool of type {named(kind)!r}", "Describe it with input_schema.")
     function = {"name": needed(tool, "name", TEXT, where), "parameters": needed(tool, "input_schema", OBJECT, where)}
     return {"type": "function", "function": _FUNCTION.read(tool, where, function)}
 
@@ -111,7 +111,7 @@ def _tool_choice(document: Document, where: str, value: Any) -> None:
         _CHOICE.read(value, where, document)
         document["tool_choice"] = _CHOICES[kind]
     else:
-        raise wrong("The field tool_choice is none of auto, any, tool and none.", where)
+        raise wrong("The type of the field tool_choice must be auto, any, tool or none.", where)
 
 
 def _one_by_one(document: Document, where: str, value: Any) -> None:
@@ -122,30 +122,30 @@ def _one_by_one(document: Document, where: str, value: Any) -> None:
 def _thinking(document: Document, where: str, value: Any) -> None:
     kind = value.get("type") if isinstance(value, dict) else None
     if kind not in ("enabled", "disabled", "adaptive"):
-        raise unsupported("this thinking", "Use one of the types enabled, disabled, adaptive.")
+        raise unsupported("this value of the field thinking", "Use one of the types enabled, disabled, adaptive.")
     _THINKING.read(value, where)
     if kind == "disabled":
         document["reasoning_effort"] = "none"
     elif kind == "enabled":
         budget = needed(value, "budget_tokens", WHOLE, where)
         if budget < 1:
-            raise wrong("The field thinking.budget_tokens must be a number of tokens above 0.", where)
+            raise wrong("The field thinking.budget_tokens must be a positive number of tokens.", where)
         effort = next((effort for below, effort in BUDGETS if budget < below), "high")
         document.setdefault("reasoning_effort", effort)
 
 
 def _effort(document: Document, where: str, value: Any) -> None:
     if value not in EFFORTS:
-        raise wrong(f"The field {where} is none of: {', '.join(EFFORTS)}.", where)
+        raise wrong(f"The field {where} must be one of: {', '.join(EFFORTS)}.", where)
     if document.get("reasoning_effort") != "none":
         document["reasoning_effort"] = value
 
 
 def _form(document: Document, where: str, value: Any) -> None:
-    """Say the form; Anthropic always holds an answer to its schema, which is ``strict`` in OpenAI's words."""
+    """Set the response format; Anthropic always enforces the schema, which OpenAI calls ``strict``."""
     schema = needed(OBJECT(value, where), "schema", OBJECT, where)
     if value.get("type") != "json_schema":
-        raise wrong(f"The field {where} is no json_schema.", where)
+        raise wrong(f"The type of the field {where} must be json_schema.", where)
     _FORM.read(value, where)
     form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
     document["response_format"] = form
@@ -154,7 +154,7 @@ def _form(document: Document, where: str, value: Any) -> None:
 _FUNCTION = Table({
     **same(TEXT, "description"),
     **same(FLAG, "strict"),
-    # How finely the input is streamed is the server's affair: eager_input_streaming changes no byte of it.
+    # The server decides how finely it streams the input: eager_input_streaming does not change the input itself.
     **elsewhere(None, "type", "name", "input_schema", "cache_control", "eager_input_streaming"),
     "allowed_callers": only([], ["direct"]),
 })  # fmt: skip

@@ -1,7 +1,7 @@
-"""Tells answers in Ollama's API, whole and as a stream of lines, the last one with ``done: true``; and their shapes.
+"""Writes answers in Ollama's API, whole or as a stream of lines, the last one with ``done: true``.
 
-Thoughts become ``thinking``, a refusal becomes content. Tool calls come whole, before the last line, and with their
-arguments as an object; one that a limit cut off is left out, as at Ollama.
+Thoughts become ``thinking``, a refusal becomes content. Tool calls are sent whole, before the last line, with their
+arguments as an object; one that a limit cut off is left out, as in Ollama.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from localagent_gateway.apis.answers import object_of
 from localagent_gateway.apis.error_shapes import ollama_error_line
 
 _lines = msgspec.json.Encoder().encode_lines
-# Where a server says how long it took, and in which unit: fields of ``timings`` in an answer, and facts of providers.
+#: Where servers report durations, with their unit in nanoseconds: fields of ``timings``, and facts of providers.
 _SPENT = {
     "load_duration": (("load_seconds", 1e9),),
     "prompt_eval_duration": (("prompt_seconds", 1e9), ("prompt_ms", 1e6)),
@@ -29,7 +29,7 @@ _SPENT = {
 
 
 class Vector(msgspec.Struct, gc=False):
-    """An embedding in the OpenAI schema; its numbers stay the text that they came as."""
+    """An embedding in the OpenAI schema; its numbers keep their text."""
 
     embedding: msgspec.Raw
     index: int = 0
@@ -50,7 +50,7 @@ class Function(msgspec.Struct, gc=False):
 
 
 class ToolCall(msgspec.Struct, gc=False, omit_defaults=True):
-    """A tool call, always whole."""
+    """A whole tool call."""
 
     function: Function
     id: str | None = None
@@ -59,7 +59,7 @@ class ToolCall(msgspec.Struct, gc=False, omit_defaults=True):
 class Message(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
     """A message, or a piece of one."""
 
-    role: Literal["assistant"] = msgspec.field(default_factory=lambda: "assistant")  # said although it is always this
+    role: Literal["assistant"] = msgspec.field(default_factory=lambda: "assistant")  # written although it never changes
     content: str
     thinking: str | None = None
     tool_calls: list[ToolCall] | None = None
@@ -75,7 +75,7 @@ class Line(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
     thinking: str | None = None
     tool_calls: list[ToolCall] | None = None
     logprobs: list[Any] | None = None
-    done: bool = msgspec.field(default_factory=lambda: False)  # said in every line
+    done: bool = msgspec.field(default_factory=lambda: False)  # written in every line
     done_reason: str | None = None
     total_duration: int | None = None
     load_duration: int | None = None
@@ -100,12 +100,12 @@ def whole_line(response: Response, *, chat: bool, created: str, nanoseconds: int
 
     Args:
         response: The answer of the pipeline.
-        chat: Whether ``/api/chat`` was asked; ``/api/generate`` otherwise.
-        created: When it came, as ``timestamp`` writes it.
-        nanoseconds: How long it took.
+        chat: Whether it is for ``/api/chat``; otherwise for ``/api/generate``.
+        created: When it arrived, in the format of ``timestamp``.
+        nanoseconds: Its duration.
 
     Raises:
-        UpstreamProtocol: It does not have the shape of an answer, or calls a tool with something other than an object.
+        UpstreamProtocol: The answer is malformed, or calls a tool with arguments that are not an object.
     """
     *events, ended = read_answer(response.raw, response.usage)
     assert isinstance(ended, Ended)
@@ -117,13 +117,13 @@ def whole_line(response: Response, *, chat: bool, created: str, nanoseconds: int
 
 
 class _Calls:
-    """Gathers the pieces of tool calls."""
+    """Collects the pieces of tool calls."""
 
     def __init__(self) -> None:
         self._calls: dict[int, tuple[CallBegun, list[str]]] = {}
 
     def without(self, events: list[AnswerEvent]) -> list[Any]:
-        """Take what events say about calls; return what else they say."""
+        """Take the events about calls; return the others."""
         if len(events) == 1 and isinstance(events[0], Text):
             return events
         others: list[AnswerEvent] = []
@@ -137,21 +137,21 @@ class _Calls:
         return others
 
     def whole(self, ended: Ended) -> list[ToolCall] | None:
-        """Return the tool calls of an answer that has ended; None when there is none."""
+        """Return the tool calls of a complete answer; None if there are no calls."""
         calls: list[ToolCall] = []
         for begun, pieces in self._calls.values():
             given = object_of("".join(pieces))
             if given is not None:
                 calls.append(ToolCall(Function(begun.name, given, begun.place), begun.id or None))
             elif ended.finish_reason != "length":
-                raise UpstreamProtocol("The model calls a tool with arguments that are not a JSON object.")
+                raise UpstreamProtocol("The model called a tool with arguments that are not a JSON object.")
         return calls or None
 
 
 def _line(
     model: str, created: str, said: Sequence[Any] = (), *, chat: bool, calls: list[ToolCall] | None = None
 ) -> Line:
-    """Return a line that says thoughts and texts, and tool calls."""
+    """Return a line with thoughts, text and tool calls."""
     text, thinking, logprobs = _spoken(said)
     if chat:
         message = Message(content=text, thinking=thinking, tool_calls=calls)
@@ -160,7 +160,7 @@ def _line(
 
 
 def _spoken(said: Sequence[Any]) -> tuple[str, str | None, list[Any] | None]:
-    """Return text, thoughts and log probabilities of events; a text alone, as in most chunks, without a search."""
+    """Return text, thoughts and log probabilities of events; fast for a single text, as in most chunks."""
     if len(said) == 1 and isinstance(said[0], Text):
         return said[0].text, None, said[0].logprobs
     text = "".join([event.text for event in said if not isinstance(event, Thought)])
@@ -173,9 +173,9 @@ class LineWriter:
     """Writes one stream.
 
     Args:
-        chat: Whether ``/api/chat`` was asked; ``/api/generate`` otherwise.
+        chat: Whether it is for ``/api/chat``; otherwise for ``/api/generate``.
         wall_time: Returns the seconds since the epoch.
-        started: When the request came in, on the performance counter, in nanoseconds.
+        started: When the request arrived, on the performance counter, in nanoseconds.
     """
 
     content_type = "application/x-ndjson"
@@ -190,21 +190,21 @@ class LineWriter:
         self._calls = _Calls()
 
     def begin(self, model: str) -> None:
-        """Take note that the first content has come, and from whom."""
+        """Record that the first content has arrived, and its model."""
         self._model = model
         self._first = perf_counter_ns()
 
     def chunks(self, chunks: Sequence[Chunk]) -> bytes:
-        """Return a line for each chunk that says something."""
+        """Return a line for each chunk with content."""
         created = timestamp(self._wall_time())
         spoken = [self._calls.without(self._reader.read(chunk.data)) for chunk in chunks]
         lines = [_line(self._model, created, said, chat=self._chat) for said in spoken if said]
         return _lines(lines) if lines else b""
 
     def end(self, stream: AnswerStream) -> bytes:
-        """Return the tool calls, and the last line: why the answer ended, what it cost and how long it took.
+        """Return the tool calls, and the last line: finish reason, token counts and durations.
 
-        What the server does not tell of its time is measured here: until the first content, and from there on.
+        Durations that the server does not report are measured here: until the first content, and after it.
         """
         created = timestamp(self._wall_time())
         now = perf_counter_ns()
@@ -226,7 +226,7 @@ class LineWriter:
 
 
 def _finish(line: Line, ended: Ended, facts: Mapping[str, Any]) -> None:
-    """Make a line the last one: why the answer ended, how many tokens it cost, and how long the server took."""
+    """Make a line the last one: add the finish reason, token counts and durations."""
     line.done = True
     # Ollama has no reason of its own for a tool call.
     line.done_reason = "stop" if ended.finish_reason == "tool_calls" else ended.finish_reason
@@ -238,7 +238,7 @@ def _finish(line: Line, ended: Ended, facts: Mapping[str, Any]) -> None:
 
 
 def durations(said: Mapping[str, Any]) -> dict[str, int]:
-    """Return how long each part took, in nanoseconds, as far as the server said.
+    """Return the durations that the server reported, in nanoseconds.
 
     Args:
         said: The provider's figures, such as ``load_seconds``, or llama.cpp's ``prompt_ms`` and ``predicted_ms``.
@@ -254,5 +254,5 @@ def durations(said: Mapping[str, Any]) -> dict[str, int]:
 
 
 def timestamp(wall_time: float) -> str:
-    """Return seconds since the epoch as Ollama writes times (RFC 3339)."""
+    """Return seconds since the epoch in Ollama's format (RFC 3339)."""
     return datetime.fromtimestamp(wall_time, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

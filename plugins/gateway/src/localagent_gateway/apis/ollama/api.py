@@ -35,8 +35,8 @@ from localagent_gateway.apis.openapi import LINES, PLAIN, operation
 from localagent_gateway.apis.service import Service
 from localagent_gateway.errors import wrong
 
-# The version of Ollama whose API this is: clients compare it with the one that brought what they need. This one
-# brought log probabilities (https://github.com/ollama/ollama/releases/tag/v0.12.11).
+#: The version of Ollama with this API: clients compare it with the version of the features that they need. This one
+#: added log probabilities (https://github.com/ollama/ollama/releases/tag/v0.12.11).
 VERSION = "0.12.11"
 
 _NOT_CACHED = CachePolicy(lookup=False, store=False)
@@ -48,7 +48,7 @@ class OllamaApi:
     """The handlers.
 
     Args:
-        service: The way into the pipeline.
+        service: Sends requests into the pipeline.
     """
 
     def __init__(self, service: Service) -> None:
@@ -56,12 +56,12 @@ class OllamaApi:
         self._listing = Listing(service, timestamp(service.wall_time()))
 
     def routes(self) -> list[Route]:
-        """Return what is served."""
+        """Return the routes."""
         return [
             Route("GET", "/", self.root, open=True,
-                  describe=operation("Say what clients of Ollama look for first.", "", "", PLAIN)),
+                  describe=operation("Report that Ollama's API is available.", "", "", PLAIN)),
             Route("POST", "/api/chat", self.chat,
-                  describe=operation("Answer a chat of Ollama's.", "OllamaChatRequest", "Answer", LINES)),
+                  describe=operation("Answer a chat (Ollama's API).", "OllamaChatRequest", "Answer", LINES)),
             Route("POST", "/api/generate", self.generate,
                   describe=operation("Continue or answer a text.", "OllamaGenerateRequest", "Answer", LINES)),
             Route("POST", "/api/embed", self.embed, describe=operation("Embed texts.", "OllamaEmbedRequest")),
@@ -72,15 +72,15 @@ class OllamaApi:
             Route("GET", "/api/ps", self.running,
                   describe=operation("List the models in memory.", "", "OllamaModelList")),
             Route("GET", "/api/version", self.version,
-                  describe=operation("Name the version of Ollama's API.", "", "OllamaVersion")),
+                  describe=operation("Return the version of Ollama's API.", "", "OllamaVersion")),
         ]  # fmt: skip
 
     async def root(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
-        """Say what clients look for before they ask anything."""
+        """Return the text that clients look for before other requests."""
         return HttpResponse(200, b"Ollama is running", content_type="text/plain; charset=utf-8")
 
     async def chat(self, incoming: HttpRequest, principal: Principal) -> HttpResponse | HttpStream:
-        """Answer a chat, streamed unless told otherwise."""
+        """Answer a chat, streamed unless ``stream`` is false."""
         started = perf_counter_ns()
         body = await self._body(incoming, principal)
         if over := only_loads(body, "messages"):
@@ -89,7 +89,7 @@ class OllamaApi:
         return await self._answer(chat_request(body, streamed=streamed), incoming, principal, streamed, started)
 
     async def generate(self, incoming: HttpRequest, principal: Principal) -> HttpResponse | HttpStream:
-        """Continue or answer a text, streamed unless told otherwise."""
+        """Continue or answer a text, streamed unless ``stream`` is false."""
         started = perf_counter_ns()
         body = await self._body(incoming, principal)
         if over := only_loads(body, "prompt", "images", "suffix"):
@@ -112,7 +112,7 @@ class OllamaApi:
         return self._service.reported(response, embeddings(response, perf_counter_ns() - started))
 
     async def embed_one(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
-        """Return the embedding of one text, by the older API."""
+        """Return the embedding of one text, in the older API."""
         body = await self._body(incoming, principal)
         request = embed_one_request(body)
         if only_loads(body, "prompt"):
@@ -124,25 +124,25 @@ class OllamaApi:
     async def show(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """Describe one model."""
         body = await self._service.document(incoming)
-        asked = body.get("model") or body.get("name")  # the latter is the older one
+        asked = body.get("model") or body.get("name")  # the latter is the older name
         if not isinstance(asked, str):
             raise wrong("The field model is missing.")
         return HttpResponse(200, _encode(await self._listing.show(asked, principal)))
 
     async def tags(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
-        """List the models that may be used."""
+        """List the models that the caller may use."""
         return HttpResponse(200, _encode(await self._listing.tags(principal)))
 
     async def running(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
-        """List the models that are in the memory of an instance."""
+        """List the models that an instance has loaded."""
         return HttpResponse(200, _encode(await self._listing.loaded(principal)))
 
     async def version(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
-        """Name the version of Ollama whose API this is."""
+        """Return the version of Ollama with this API."""
         return HttpResponse(200, _encode({"version": VERSION}))
 
     async def _body(self, incoming: HttpRequest, principal: Principal) -> dict[str, Any]:
-        """Return a request's body, with the model's name as the pipeline knows it."""
+        """Return a request's body, with the model's name in the pipeline."""
         body = await self._service.document(incoming)
         if body.get("model"):
             body["model"] = await self._listing.name_of(body["model"], principal)
@@ -177,7 +177,7 @@ class OllamaApi:
         over: str,
         message: Message | None = None,
     ) -> HttpResponse:
-        """Answer a request that says nothing: the model is there."""
+        """Answer a request without content after loading or unloading the model."""
         line = Line(
             model=await self._load(load_request(body), incoming, principal),
             created_at=timestamp(self._service.wall_time()),
@@ -190,15 +190,15 @@ class OllamaApi:
         return HttpResponse(200, _encode(line) + b"\n", content_type=kind)
 
     async def _load(self, request: Request, incoming: HttpRequest, principal: Principal) -> str:
-        """Send a request without content to the model's server if it is one that tells what it has loaded.
+        """Send a request without content to the model's server if the server reports its loaded models.
 
-        Others have no word for it: they load a model when it is asked, and an alias may lead to several.
+        Other servers have no such request: they load a model when it is used. An alias may have several targets.
 
         Returns:
             The model's name.
 
         Raises:
-            ModelNotFound: There is none of this name.
+            ModelNotFound: The model does not exist.
             LocalAgentError: The server did not load it.
         """
         model = await self._listing.find(needed(request.document, "model", TEXT), principal)
@@ -208,7 +208,7 @@ class OllamaApi:
 
 
 def _streamed(body: dict[str, Any]) -> bool:
-    """Whether an answer is wanted as a stream; Ollama's are unless told otherwise."""
+    """Return whether the client wants a stream, which is Ollama's default."""
     return body.get("stream") is not False
 
 
@@ -217,10 +217,10 @@ def embeddings(response: Response, nanoseconds: int) -> bytes:
 
     Args:
         response: The answer of the pipeline.
-        nanoseconds: How long it took.
+        nanoseconds: Its duration.
 
     Raises:
-        UpstreamProtocol: The answer holds no list of vectors.
+        UpstreamProtocol: The answer does not contain a list of vectors.
     """
     return _encode(
         Embeddings(
@@ -246,5 +246,5 @@ def _vectors(response: Response) -> list[msgspec.Raw]:
         rows = []
     vectors = [row.embedding for row in sorted(rows, key=lambda row: row.index)]
     if not vectors or not all(bytes(vector).startswith(b"[") for vector in vectors):
-        raise UpstreamProtocol("The server's answer holds no list of embeddings.")
+        raise UpstreamProtocol("The server's answer does not contain a list of embeddings.")
     return vectors

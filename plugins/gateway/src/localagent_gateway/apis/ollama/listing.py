@@ -1,4 +1,4 @@
-"""What Ollama's clients see of the models: names, sizes, windows, abilities."""
+"""The models in Ollama's format: names, sizes, context lengths, capabilities."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _DETAILS = {"family": "family", "parameter_size": "parameter_size", "quantizatio
 
 
 class Listing:
-    """The models, as Ollama describes them.
+    """Lists and describes the models as Ollama does.
 
     Args:
-        service: The way into the pipeline.
-        since: What is reported as the time of every model's last change, which is unknown: when the gateway began.
+        service: Sends requests into the pipeline.
+        since: The start of the gateway, given as the time of every model's last change, which is unknown.
     """
 
     def __init__(self, service: Service, since: str) -> None:
@@ -33,12 +33,12 @@ class Listing:
         self._since = since
 
     async def tags(self, principal: Principal) -> dict[str, Any]:
-        """Return what ``/api/tags`` tells: the models that may be used."""
+        """Return the answer of ``/api/tags``: the models that the caller may use."""
         models = await self._known(principal)
         return {"models": [{**_row(model), "modified_at": self._since} for model in models]}
 
     async def loaded(self, principal: Principal) -> dict[str, Any]:
-        """Return what ``/api/ps`` tells: the models that some instance says to have in memory."""
+        """Return the answer of ``/api/ps``: the models that an instance reports as loaded."""
         everywhere = await self._service.listed()
         loaded = {model.name: model for model in everywhere if model.facts.get("loaded")}
         rows = [
@@ -47,10 +47,10 @@ class Listing:
         return {"models": rows}
 
     async def show(self, asked: str, principal: Principal) -> dict[str, Any]:
-        """Return what ``/api/show`` tells of one model.
+        """Return the answer of ``/api/show`` for one model.
 
         Raises:
-            ModelNotFound: There is none of this name.
+            ModelNotFound: The model does not exist.
         """
         model = await self.find(asked, principal)
         architecture = str(model.facts.get("family") or "unknown")
@@ -63,34 +63,34 @@ class Listing:
             "template": "",
             "details": _details(model),
             "model_info": info,
-            # A model of which nobody says what it can do is taken to answer texts.
+            # A model without known capabilities is assumed to complete text.
             "capabilities": model.facts.get("capabilities") or ["completion"],
             "modified_at": self._since,
         }
 
     async def find(self, asked: str, principal: Principal) -> ModelInfo:
-        """Return a model that may be used, by its name, or that and ``:latest``.
+        """Return a model that the caller may use, by its name with or without ``:latest``.
 
         Raises:
-            InvalidRequest: It is not the name of a model.
-            ModelNotFound: There is none of this name.
+            InvalidRequest: The name is not a valid model name.
+            ModelNotFound: The model does not exist.
         """
         check_model_name(asked)
         models = {shown(model): model for model in await self._known(principal)}
         model = models.get(asked) or models.get(asked.removesuffix(LATEST)) or models.get(asked + LATEST)
         if model is None:
-            raise ModelNotFound(f"There is no model {redact_address(asked)}.")
+            raise ModelNotFound(f"The model {redact_address(asked)} does not exist.")
         return model
 
     async def name_of(self, asked: str, principal: Principal) -> str:
-        """Return the name by which the pipeline knows a model; Ollama's clients append ``:latest`` to names.
+        """Return the name of a model in the pipeline; Ollama's clients append ``:latest`` to names.
 
         Args:
-            asked: The name as it came; one without ``:latest`` is returned as it is.
-            principal: Who asks.
+            asked: The client's name; one without ``:latest`` is returned unchanged.
+            principal: The caller.
 
         Raises:
-            InvalidRequest: It is not the name of a model.
+            InvalidRequest: The name is not a valid model name.
         """
         check_model_name(asked)
         short = asked.removesuffix(LATEST)
@@ -105,12 +105,12 @@ class Listing:
             return asked
         if any(known is not None and model.removesuffix(LATEST) in known for known in lists):
             return short
-        with contextlib.suppress(LocalAgentError):  # nobody can say now: the instance that is asked will
+        with contextlib.suppress(LocalAgentError):  # not known now: the instance will decide
             return shown(await self.find(asked, principal))
         return asked
 
     async def _known(self, principal: Principal) -> list[ModelInfo]:
-        """Return the models that may be used; an alias is described by the models that it stands for."""
+        """Return the models that the caller may use; an alias is described by its targets."""
         models = await self._service.models(principal)
         aliases = (await self._service.client.runtime()).settings.models
         by_name = {model.name: model for model in models}
@@ -123,7 +123,7 @@ class Listing:
 
 
 def _described(alias: ModelInfo, targets: list[ModelInfo]) -> ModelInfo:
-    """Return an alias with what is known of its first target, and the smallest window: any of them may answer."""
+    """Return an alias with the facts of its first target, and the smallest context length, as any target may answer."""
     if not targets:
         return alias
     windows = [target.context_length for target in targets if target.context_length is not None]
@@ -136,14 +136,14 @@ def _row(model: ModelInfo) -> dict[str, Any]:
         "name": name,
         "model": name,
         "size": model.facts.get("size") or 0,
-        # Clients cut it short to show it. No file is meant: it only tells one name from another.
+        # Clients show a part of it. It identifies the name, not a file.
         "digest": hashlib.sha256(name.encode()).hexdigest(),
         "details": _details(model),
     }
 
 
 def _loaded_row(model: ModelInfo) -> dict[str, Any]:
-    """Return the row of a model in memory; for a model that stays, Ollama reports a time far in the future."""
+    """Return the row of a loaded model; for one that stays loaded, Ollama gives an expiry far in the future."""
     facts = model.facts
     return {
         **_row(model),

@@ -3,13 +3,13 @@
 =====================  ================================================================================================
 at Ollama              in the OpenAI schema
 =====================  ================================================================================================
-``images``             parts ``image_url`` with ``data:`` addresses, before the text, where Ollama puts them too
-``tool_calls``         the same, ``arguments`` JSON text instead of an object; those without an id get one
-``tool_name``          ``tool_call_id`` of the first call of that name that has no answer yet; else ``name``
+``images``             parts ``image_url`` with ``data:`` addresses, before the text, as in Ollama
+``tool_calls``         the same, with ``arguments`` as JSON text instead of an object; those without an id get one
+``tool_name``          ``tool_call_id`` of the first call with that name that has no answer yet; else ``name``
 ``thinking``           ``reasoning_content``
 =====================  ================================================================================================
 
-Other fields that are not empty pass unchanged.
+Other fields that are not empty are passed on unchanged.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from localagent_gateway.errors import wrong
 
 _encode = msgspec.json.Encoder().encode
 _KNOWN = frozenset({"role", "content", "images", "tool_calls", "tool_name", "tool_call_id", "thinking"})
-# The first bytes of image files (https://en.wikipedia.org/wiki/List_of_file_signatures), as base64 says them: decoding
-# takes many times as long, and there may be thousands.
+#: The first bytes of image files (https://en.wikipedia.org/wiki/List_of_file_signatures), in base64: decoding takes
+#: many times as long, and a request may have thousands of images.
 _SIGNATURES = {
     "iVBOR": "image/png",
     "/9j/": "image/jpeg",
@@ -44,7 +44,7 @@ def openai_messages(messages: Any) -> list[dict[str, Any]]:
         messages: The ``messages`` of a chat.
 
     Raises:
-        InvalidRequest: One of them is not a message.
+        InvalidRequest: The list or one of its messages is invalid.
     """
     if not isinstance(messages, list):
         raise wrong("The field messages must be a list.")
@@ -57,14 +57,14 @@ def user_message(prompt: str, images: Any, where: str) -> dict[str, Any]:
 
     Args:
         prompt: Its text.
-        images: Base64 of images; None for none.
-        where: What errors call it.
+        images: The images in base64; None if there are no images.
+        where: Its name in errors.
     """
     return {"role": "user", "content": _content(prompt, images, where)}
 
 
 class _Calls:
-    """The tool calls of a conversation so far; each is found by its id, by its name, or as the first of all."""
+    """The tool calls of a conversation so far; a call is found by its id, by its name, or as the first of all."""
 
     __slots__ = ("_answered", "_seen", "_waiting")
 
@@ -74,7 +74,7 @@ class _Calls:
         self._seen = 0
 
     def add(self, ident: Any, name: str) -> str:
-        """Take note of a call, and return its id; one made here is the same whenever the conversation comes again."""
+        """Record a call, and return its id; a generated id is the same each time the conversation is sent."""
         self._seen += 1
         reported = str(ident or f"call_{self._seen}")
         for key in (("id", reported), ("name", name), ("any", "")):
@@ -82,7 +82,7 @@ class _Calls:
         return reported
 
     def answered(self, ident: Any, name: Any) -> dict[str, Any]:
-        """Return the fields of a tool's message that say which call it answers."""
+        """Return the fields of a tool's message that identify the call it answers."""
         key = ("id", ident) if ident else ("name", name) if name else ("any", "")
         waiting = self._waiting.get(key) if isinstance(key[1], str) else None
         while waiting:
@@ -110,7 +110,7 @@ def _message(message: Any, where: str, calls: _Calls) -> dict[str, Any]:
 
 def _content(text: Any, images: Any, where: str) -> str | list[dict[str, Any]]:
     if not isinstance(text, str):
-        raise wrong(f"The content of {where} must be text.")
+        raise wrong(f"The content of {where} must be a string.")
     if not images:
         return text
     if not isinstance(images, list):
@@ -122,12 +122,12 @@ def _content(text: Any, images: Any, where: str) -> str | list[dict[str, Any]]:
 def _image(image: Any, where: str) -> dict[str, Any]:
     kind = _kind(image) if isinstance(image, str) else None
     if kind is None:
-        raise wrong(f"{where} is no base64 of a PNG, JPEG, GIF, WebP or BMP image.")
+        raise wrong(f"{where} must be a PNG, JPEG, GIF, WebP or BMP image in base64.")
     return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{image}"}}
 
 
 def _kind(image: str) -> str | None:
-    """Return the media type of an image, known from its first bytes alone; its reader checks the rest."""
+    """Return the media type of an image by its first bytes; None if it is unknown. The rest is not checked."""
     for signature, kind in _SIGNATURES.items():
         if image.startswith(signature):
             return kind
@@ -143,7 +143,7 @@ def _tool_calls(given: Any, where: str, calls: _Calls) -> list[dict[str, Any]]:
 def _tool_call(call: Any, where: str, calls: _Calls) -> dict[str, Any]:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise wrong(f"{where} names no function.")
+        raise wrong(f"{where} must have a function with a name.")
     arguments = function.get("arguments")
     if not isinstance(arguments, dict | None):
         raise wrong(f"The arguments of {where} must be an object.")

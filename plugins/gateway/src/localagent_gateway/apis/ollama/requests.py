@@ -4,12 +4,12 @@
 at Ollama                     in the OpenAI schema
 ============================  =========================================================================================
 ``options.temperature`` etc.  fields of the same name; see ``SPREAD``
-``options.num_predict``       ``max_tokens``; nothing below 1, which means "no limit"
+``options.num_predict``       ``max_tokens``; below 1, which means "no limit", it is left out
 ``options.stop``              ``stop``
-other ``options``             ``options`` with what is left: a vendor field that servers of Ollama's own know
+other ``options``             ``options`` with the rest: a vendor field that Ollama servers understand
 ``format``                    ``response_format``
 ``think``                     ``reasoning_effort``; ``true`` is ``medium``, ``false`` is ``none``
-``tools``                     the same; an empty list is nothing, because OpenAI refuses one
+``tools``                     the same; an empty list is left out, because OpenAI refuses it
 ``keep_alive``, ``truncate``, ``shift``, ``dimensions``, ``logprobs``, ``top_logprobs``: the same
 ============================  =========================================================================================
 """
@@ -37,25 +37,25 @@ from localagent_gateway.apis.fields import (
 from localagent_gateway.apis.ollama.messages import openai_messages, user_message
 from localagent_gateway.errors import wrong
 
-# Options for which the OpenAI schema, or most servers that speak it, have a field of the same name.
+#: Options for which the OpenAI schema, or most servers that use it, have a field of the same name.
 SPREAD = (
     "temperature", "top_p", "top_k", "min_p", "typical_p", "seed", "presence_penalty", "frequency_penalty",
     "repeat_penalty", "num_ctx",
 )  # fmt: skip
 EFFORTS = ("low", "medium", "high", "max")
-_SWITCH = {True: "medium", False: "none"}  # "medium" is what models do that have efforts, when none is named
-_COUNTED = {"include_usage": True}  # Ollama's last line counts tokens
+_SWITCH = {True: "medium", False: "none"}  # "medium" is the default of models with efforts
+_COUNTED = {"include_usage": True}  # Ollama's last line has token counts
 
 
 def chat_request(body: Document, *, streamed: bool) -> ChatRequest:
-    """Return the request that the body of ``/api/chat`` makes.
+    """Return the request for the body of ``/api/chat``.
 
     Args:
         body: The body.
-        streamed: Whether the answer is wanted as a stream.
+        streamed: Whether the client wants a stream.
 
     Raises:
-        InvalidRequest: The body says what cannot be said (code ``unsupported``), or is wrong.
+        InvalidRequest: A field is wrong or not supported (code ``unsupported``).
     """
     request = ChatRequest(_counted(CHAT.read(body), streamed))
     request.check()
@@ -63,14 +63,14 @@ def chat_request(body: Document, *, streamed: bool) -> ChatRequest:
 
 
 def generate_request(body: Document, *, streamed: bool) -> ChatRequest | CompletionRequest:
-    """Return the request that the body of ``/api/generate`` makes: a chat, or a completion if ``raw`` or to fill a gap.
+    """Return the request for the body of ``/api/generate``: a completion with ``raw`` or ``suffix``, else a chat.
 
     Args:
         body: The body.
-        streamed: Whether the answer is wanted as a stream.
+        streamed: Whether the client wants a stream.
 
     Raises:
-        InvalidRequest: The body says what cannot be said (code ``unsupported``), or is wrong.
+        InvalidRequest: A field is wrong or not supported (code ``unsupported``).
     """
     if body.get("raw") or body.get("suffix"):
         return CompletionRequest(_counted(COMPLETE.read(body), streamed))
@@ -81,34 +81,34 @@ def generate_request(body: Document, *, streamed: bool) -> ChatRequest | Complet
 
 
 def embed_request(body: Document) -> EmbedRequest:
-    """Return the request that the body of ``/api/embed`` makes; errors as in ``chat_request``."""
+    """Return the request for the body of ``/api/embed``; errors as in ``chat_request``."""
     return EmbedRequest(EMBED.read(body))
 
 
 def embed_one_request(body: Document) -> EmbedRequest:
-    """Return the request that the body of ``/api/embeddings`` makes, which is older; errors as in ``chat_request``."""
+    """Return the request for the body of the older ``/api/embeddings``; errors as in ``chat_request``."""
     return EmbedRequest(EMBED_ONE.read(body))
 
 
 def load_request(body: Document) -> CompletionRequest:
-    """Return the request that has a model loaded, or put out of memory: to continue no text."""
+    """Return the request that loads or unloads a model: a completion with an empty prompt."""
     said = {name: value for name, value in body.items() if name in _EVERYWHERE}
     return CompletionRequest({**COMPLETE.read(said), "prompt": ""})
 
 
 def only_loads(body: Document, *content: str) -> str | None:
-    """Return why a request is over at once that lacks all content: ``load`` or ``unload``; None for any other.
+    """Return ``load`` or ``unload`` for a request without content; None for any other request.
 
     Args:
         body: The body.
-        content: The fields that would hold content.
+        content: The names of the fields for content.
     """
     if any(body.get(name) for name in content):
         return None
     return "unload" if body.get("keep_alive") in _AT_ONCE else "load"
 
 
-# How long a model stays in memory: not at all. Ollama takes a number of seconds, or text with a unit.
+#: Values of ``keep_alive`` that unload a model at once. Ollama takes a number of seconds, or text with a unit.
 _AT_ONCE = (0, *(f"0{unit}" for unit in ("", "ms", "s", "m", "h")))
 
 
@@ -128,7 +128,7 @@ def _tools(document: Document, where: str, value: Any) -> None:
 
 
 def _options(document: Document, where: str, value: Any) -> None:
-    """Spread the options over the document's own fields, as far as there are such."""
+    """Move the options to the document's own fields, if there are such fields."""
     left = {}
     for name, option in OBJECT(value, where).items():
         if option is not None and name in _OPTIONS:
@@ -141,7 +141,7 @@ def _options(document: Document, where: str, value: Any) -> None:
 
 def _num_predict(document: Document, where: str, value: Any) -> None:
     if NUMBER(value, where) != value // 1:
-        raise wrong(f"The field {where} must be a whole number.", where)
+        raise wrong(f"The field {where} must be an integer.", where)
     if value >= 1:
         document["max_tokens"] = int(value)
 
@@ -157,17 +157,17 @@ def _format(document: Document, where: str, value: Any) -> None:
     elif isinstance(value, dict):
         document["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": value}}
     elif value != "":
-        raise wrong('The field format is neither "json" nor a JSON schema.', where)
+        raise wrong('The field format must be "json" or a JSON schema.', where)
 
 
 def _think(document: Document, where: str, value: Any) -> None:
     if not (isinstance(value, bool) or value in EFFORTS):
-        raise wrong(f"The field think is neither true, false nor one of: {', '.join(EFFORTS)}.", where)
+        raise wrong(f"The field think must be true, false or one of: {', '.join(EFFORTS)}.", where)
     document["reasoning_effort"] = _SWITCH[value] if isinstance(value, bool) else value
 
 
 _OPTIONS = {"num_predict": _num_predict, "stop": _stop, **same(None, *SPREAD)}
-# What all operations have in common; ``stream`` is said by the operation.
+#: The fields of all operations; ``stream`` is added by the operation.
 _EVERYWHERE = {**same(TEXT, "model"), **same(None, "keep_alive", "truncate"), "options": _options}
 _GENERATION = {**_EVERYWHERE, **elsewhere(FLAG, "stream"), **same(None, "shift")}
 _CONVERSATION = {
@@ -177,9 +177,9 @@ _CONVERSATION = {
     "format": _format,
     "think": _think,
 }
-# A template is the server's own affair; what ``context`` holds are tokens of one model; the others make pictures.
+#: The template is set on the server; ``context`` has tokens of one model; the other fields are for making images.
 _NEVER = dict.fromkeys(("template", "context", "width", "height", "steps"), refused())
-# A bare text goes to the model without its chat template: so none of these has an effect.
+#: A raw text goes to the model without its chat template, so these fields could have no effect.
 _BARE = dict.fromkeys(("system", "images", "format", "think", "logprobs", "top_logprobs"), refused())
 
 CHAT = Table({**_CONVERSATION, "messages": _messages, "tools": _tools})

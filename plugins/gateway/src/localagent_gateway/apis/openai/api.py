@@ -1,7 +1,7 @@
 """OpenAI's chat completions, completions, embeddings and models.
 
-Embeddings are written in the encoding that was asked for, whichever the server chose. The official SDK asks for
-``base64`` unless its caller says otherwise: little-endian 32-bit floats. Many servers send lists of numbers anyway.
+Embeddings are sent in the requested encoding, whichever the server used. The official SDK requests ``base64``
+(little-endian 32-bit floats) by default, but many servers send lists of numbers anyway.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class OpenAIApi:
     """The handlers.
 
     Args:
-        service: The way into the pipeline.
+        service: Sends requests into the pipeline.
     """
 
     def __init__(self, service: Service) -> None:
@@ -48,7 +48,7 @@ class OpenAIApi:
         self._started = int(service.wall_time())
 
     def routes(self) -> list[Route]:
-        """Return what is served."""
+        """Return the routes."""
         return [
             Route("POST", "/v1/chat/completions", self.chat,
                   describe=operation("Answer a chat.", "ChatRequest", "Answer", EVENTS)),
@@ -67,7 +67,7 @@ class OpenAIApi:
     async def complete(self, incoming: HttpRequest, principal: Principal) -> HttpResponse | HttpStream:
         """Continue a text, streamed or whole."""
         document = await self._service.document(incoming)
-        if not document.get("prompt_embeds"):  # what vLLM takes instead
+        if not document.get("prompt_embeds"):  # vLLM accepts it instead
             _check_texts(document, "prompt")
         return await self._generate(CompletionRequest, document, incoming, principal)
 
@@ -92,7 +92,7 @@ class OpenAIApi:
         return self._service.reported(response, await _in_encoding(response.raw, document.get("encoding_format")))
 
     async def models(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
-        """List the models that may be used, in the form of the API that is asked."""
+        """List the models that the caller may use, in Anthropic's format for its clients, else in OpenAI's."""
         models = await self._service.models(principal)
         if asked_by_anthropic(incoming.headers):
             return HttpResponse(200, _encode(model_page([shown(model) for model in models], incoming.query)))
@@ -107,7 +107,7 @@ class OpenAIApi:
             if shown(model) == wanted:
                 row = model_row(wanted) if asked_by_anthropic(incoming.headers) else self._row(model)
                 return HttpResponse(200, _encode(row))
-        raise ModelNotFound(f"There is no model {redact_address(wanted)}.")
+        raise ModelNotFound(f"The model {redact_address(wanted)} does not exist.")
 
     def _row(self, model: ModelInfo) -> dict[str, object]:
         row: dict[str, object] = {"id": shown(model), "object": "model", "created": self._started,
@@ -118,19 +118,19 @@ class OpenAIApi:
 
 
 def _check_texts(document: Document, name: str) -> None:
-    """Refuse what no server could read: a field must be text, tokens, or a list of one of them.
+    """Refuse a field that no server could read: it must be text, tokens, or a list of one of them.
 
     Raises:
-        WrongField: It is missing, empty, or something else.
+        WrongField: It is missing, empty, or has another type.
     """
     value = document.get(name)
-    if type(value) is str and (value or name == "prompt"):  # nothing may be continued, and not embedded
+    if type(value) is str and (value or name == "prompt"):  # empty text may be continued, but not embedded
         return
     if not value:
         raise wrong(f"The field {name} is missing or empty.", name)
     kinds = _types(value) if isinstance(value, list) else set()
     if kinds not in ({str}, {int}, {list}) or (kinds == {list} and not all(_types(each) == {int} for each in value)):
-        raise wrong(f"The field {name} is neither text nor tokens, nor a list of one of them.", name)
+        raise wrong(f"The field {name} must be text, tokens, or a list of one of them.", name)
 
 
 def _types(values: list[Any]) -> set[type]:
@@ -145,16 +145,16 @@ async def _in_encoding(raw: bytes, wanted: Any) -> bytes:
 
 
 def shown(model: ModelInfo) -> str:
-    """Return the name by which clients ask for a model: an alias, or ``provider/name``."""
+    """Return the name of a model for clients: an alias, or ``provider/name``."""
     return model.name if model.provider else model.id
 
 
 def differs(raw: bytes, wanted: Any) -> bool:
-    """Say whether vectors are encoded in another way than is wanted, without decoding them.
+    """Return whether vectors have an encoding other than the wanted one, without decoding them.
 
     Args:
         raw: The answer.
-        wanted: ``float`` or ``base64``; servers may know others, which are left as they are.
+        wanted: ``float`` or ``base64``; other encodings are not converted.
     """
     begins = _BEGINS.get(wanted) if isinstance(wanted, str) else None
     found = _FIRST.search(raw) if begins else None
@@ -162,7 +162,7 @@ def differs(raw: bytes, wanted: Any) -> bool:
 
 
 def converted(raw: bytes, wanted: str) -> bytes:
-    """Return the answer with its vectors in the encoding that is wanted; what is no vector stays as it is."""
+    """Return the answer with its vectors in the wanted encoding; invalid vectors are not changed."""
     document = msgspec.json.decode(raw)
     for row in document["data"]:
         row["embedding"] = _packed(row["embedding"]) if wanted == "base64" else _unpacked(row["embedding"])

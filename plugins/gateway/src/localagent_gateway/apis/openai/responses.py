@@ -1,7 +1,7 @@
-"""OpenAI's Responses API, without the state that OpenAI keeps for it; its requests become chat requests.
+"""OpenAI's Responses API without the state that OpenAI keeps for it; its requests become chat requests.
 
-Fields that both APIs know, and fields that nobody here knows, are passed on as they are. Fields of the Responses API
-alone are translated, or refused where a chat cannot say them, or where the gateway would have to keep something.
+Fields of both APIs, and unknown fields, are passed on unchanged. Fields of the Responses API only are translated, or
+refused if chats do not support them or the gateway would have to keep state.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ from localagent_gateway.apis.request_checks import drop_idle_choice
 from localagent_gateway.apis.service import Service
 from localagent_gateway.errors import WrongField, unsupported, wrong
 
-_LOGPROBS = 20  # the most tokens of which the API tells log probabilities, at each place
+_LOGPROBS = 20  # the most tokens with log probabilities at each position
 
 
 class ResponsesApi:
     """The handler.
 
     Args:
-        service: The way into the pipeline.
+        service: Sends requests into the pipeline.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def routes(self) -> list[Route]:
-        """Return what is served."""
-        described = operation("Answer, without state.", "ResponsesRequest", "Answer", EVENTS)
+        """Return the routes."""
+        described = operation("Answer a request without stored state.", "ResponsesRequest", "Answer", EVENTS)
         return [Route("POST", "/v1/responses", self.create, describe=described)]
 
     async def create(self, incoming: HttpRequest, principal: Principal) -> HttpResponse | HttpStream:
-        """Answer an input, streamed or whole; what was asked and answered is forgotten afterwards."""
+        """Answer an input, streamed or whole; the gateway stores neither input nor answer."""
         document = await self._service.document(incoming)
         self._check_length(document.get("input"))
         request = chat_request(document)
@@ -67,7 +67,7 @@ class ResponsesApi:
     async def _stream(
         self, request: ChatRequest, opening: Opening, incoming: HttpRequest, principal: Principal
     ) -> HttpStream:
-        """Stream; the last event tells the usage, so it is asked of the server."""
+        """Answer with a stream; its last event has the usage, which is requested from the server."""
         asking = request.replace(stream_options={"include_usage": True})
         stream = await self._service.stream(asking, incoming, principal, ResponsesWriter(opening))
         opening.model = stream.headers["x-localagent-model"]
@@ -80,13 +80,13 @@ class ResponsesApi:
 
 
 def chat_request(document: Document) -> ChatRequest:
-    """Return the chat request that a Responses request stands for.
+    """Return the chat request for a Responses request.
 
     Args:
-        document: The decoded body; stays as it is.
+        document: The decoded body; it is not changed.
 
     Raises:
-        InvalidRequest: A field is wrong, needs state that the gateway does not keep, or cannot be said in a chat.
+        InvalidRequest: A field is wrong, needs state that the gateway does not keep, or is not supported by chats.
     """
     chat = REQUEST.read(document)
     drop_idle_choice(chat)
@@ -106,20 +106,20 @@ def _metadata(document: Document, where: str, value: Any) -> None:
 def _top_logprobs(document: Document, where: str, value: Any) -> None:
     if not 0 <= WHOLE(value, where) <= _LOGPROBS:
         raise wrong(f"The field {where} must be a number from 0 to {_LOGPROBS}.", where)
-    if value:  # a chat tells log probabilities only when it is asked to
+    if value:  # a chat has log probabilities only on request
         document |= {"logprobs": True, "top_logprobs": value}
 
 
 def _include(document: Document, where: str, value: Any) -> None:
-    # Encrypted reasoning stands in for what a server would keep. No chat brings any, so there is none to include.
+    # Encrypted reasoning replaces state on the server. Chats have no such reasoning, so there is nothing to include.
     for place, one in each(value, where):
         if one != "reasoning.encrypted_content":
-            raise unsupported(f"the field {place} as {named(one)}", param=where)
+            raise unsupported(f"the value {named(one)} of the field {place}", param=where)
 
 
 def _truncation(document: Document, where: str, value: Any) -> None:
     if value != "disabled":
-        raise unsupported(f"the field {where} as {named(value)}", param=where)
+        raise unsupported(f"the value {named(value)} of the field {where}", param=where)
 
 
 def _format(document: Document, where: str, value: Any) -> None:
@@ -131,7 +131,7 @@ def _format(document: Document, where: str, value: Any) -> None:
     elif kind == "json_object":
         document["response_format"] = {"type": kind}
     elif kind != "text":
-        raise unsupported(f"the field {where}.type as {named(kind)}", param=f"{where}.type")
+        raise unsupported(f"the value {named(kind)} of the field {where}.type", param=f"{where}.type")
 
 
 def _tools(document: Document, where: str, value: Any) -> None:
@@ -141,7 +141,7 @@ def _tools(document: Document, where: str, value: Any) -> None:
 def _function(tool: Any, where: str) -> Document:
     kind = OBJECT(tool, where).get("type")
     if kind != "function":
-        raise unsupported(f"{where}: a tool of type {named(kind)}", "Only function tools are run here.", param="tools")
+        raise unsupported(f"{where}, a tool of type {named(kind)}", "Use only function tools.", param="tools")
     needed(tool, "name", TEXT, where)
     return {"type": "function", "function": _FUNCTION.read(tool, where)}
 
@@ -153,7 +153,7 @@ def _tool_choice(document: Document, where: str, value: Any) -> None:
         document["tool_choice"] = {"type": "function", "function": {"name": needed(value, "name", TEXT, where)}}
     else:
         kind = value.get("type") if isinstance(value, dict) else value
-        raise unsupported(f"the field {where} as {named(kind)}", param=where)
+        raise unsupported(f"the value {named(kind)} of the field {where}", param=where)
 
 
 _FORMAT = Table({**same(TEXT, "name", "description"), **same(OBJECT, "schema"), **same(FLAG, "strict"),
@@ -176,7 +176,7 @@ REQUEST = Table(
         "tool_choice": _tool_choice,
         "truncation": _truncation,
         "include": _include,
-        # Told in the answer alone, or without meaning where no tools of a server are run.
+        # Only repeated in the answer, or without meaning because the server runs no tools.
         "metadata": _metadata,
         **elsewhere(TEXT, "instructions"),
         **elsewhere(WHOLE, "max_tool_calls"),

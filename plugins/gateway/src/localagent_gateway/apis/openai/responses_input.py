@@ -1,7 +1,7 @@
 """The input of the Responses API as the messages of a chat.
 
-What a chat cannot say is refused with its name. Reasoning items are passed over: a chat has no place for them, and
-clients send them back as they came.
+Parts that chats do not support are refused by name. Reasoning items are skipped: a chat has no place for them, and
+clients send back the items that they received.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from typing import Any
 from localagent_gateway.apis.fields import named
 from localagent_gateway.errors import WrongField
 
-# A chat knows ``developer`` as the newer name of ``system``; templates of local models know only the older.
+#: ``developer`` is the newer name of ``system``; the templates of local models only know the older one.
 _ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 
 Message = dict[str, Any]
 
 
 def messages_of(given: Any) -> list[Message]:
-    """Return the messages that an ``input`` stands for.
+    """Return the messages for an ``input``.
 
     Args:
-        given: A text, or a list of items: messages, function calls, their outputs, reasoning.
+        given: A string, or a list of items: messages, function calls, their outputs, reasoning.
 
     Raises:
-        InvalidRequest: It is neither, or an item cannot be said in a chat.
+        InvalidRequest: It is neither, or chats do not support an item.
     """
     if isinstance(given, str):
         return [{"role": "user", "content": given}]
     if not isinstance(given, list):
-        raise WrongField("The field input is neither a text nor a list of items.", param="input")
+        raise WrongField("The field input must be a string or a list of items.", param="input")
     messages: list[Message] = []
     for number, item in enumerate(given):
         where = f"input[{number}]"
@@ -48,11 +48,11 @@ def _message(messages: list[Message], item: Message, where: str) -> None:
     given = item.get("role")
     role = _ROLES.get(given) if isinstance(given, str) else None
     if role is None:
-        raise WrongField(f"{where} has no role of user, assistant, system or developer.", param="input")
+        raise WrongField(f"{where} must have the role user, assistant, system or developer.", param="input")
     content = _content(item.get("content"), where, joined=role == "assistant")
     last = messages[-1] if messages else {}
     if role == "assistant" and last.get("tool_calls") and last["content"] is None:
-        last["content"] = content  # text between calls and their outputs belongs to the message that made the calls
+        last["content"] = content  # text between calls and their outputs belongs to the message with the calls
     else:
         messages.append({"role": role, "content": content})
 
@@ -71,7 +71,7 @@ def _function_output(messages: list[Message], item: Message, where: str) -> None
 
 
 def _reasoning(messages: list[Message], item: Message, where: str) -> None:
-    """Pass it over."""
+    """Skip the item."""
 
 
 _ITEMS: dict[str, Callable[[list[Message], Message, str], None]] = {
@@ -83,11 +83,11 @@ _ITEMS: dict[str, Callable[[list[Message], Message, str], None]] = {
 
 
 def _content(given: Any, where: str, *, joined: bool) -> str | list[Message]:
-    """Return content as a chat has it: as a text where it is one, since many servers take lists from users only."""
+    """Return the content for a chat: a string if it is only text, since many servers accept lists only from users."""
     if isinstance(given, str):
         return given
     if not isinstance(given, list):
-        raise WrongField(f"{where} has no content.", param="input")
+        raise WrongField(f"{where} must have content: a string or a list of parts.", param="input")
     parts = [_part(part, f"{where} part {number}") for number, part in enumerate(given)]
     if (joined or len(parts) == 1) and all(part["type"] == "text" for part in parts):
         return "".join(part["text"] for part in parts)
@@ -113,7 +113,7 @@ def _part(part: Any, where: str) -> Message:
 
 def _image(part: Message, where: str) -> Message:
     if part.get("file_id") is not None:
-        raise WrongField(f"{where} names a file, and the gateway keeps none.", param="input", code="unsupported",
+        raise WrongField(f"{where} names a file, but the gateway stores no files.", param="input", code="unsupported",
                          hint="Send the image itself as image_url, such as data:image/png;base64,...")  # fmt: skip
     image = {"url": _text(part, "image_url", where)}
     if part.get("detail") is not None:
@@ -124,10 +124,10 @@ def _image(part: Message, where: str) -> Message:
 def _text(item: Message, name: str, where: str) -> str:
     value = item.get(name)
     if not isinstance(value, str):
-        raise WrongField(f"{where} has no text in {name}.", param="input")
+        raise WrongField(f"{where}.{name} must be a string.", param="input")
     return value
 
 
 def _unsupported(where: str, kind: Any) -> WrongField:
-    return WrongField(f"{where} is of type {named(kind)}, which cannot be sent to a chat.", param="input",
+    return WrongField(f"{where} has the type {named(kind)}, which chats do not support.", param="input",
                       code="unsupported")  # fmt: skip

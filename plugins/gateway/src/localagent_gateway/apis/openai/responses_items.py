@@ -1,4 +1,4 @@
-"""The output of a response: how its items open, grow and close, as events of the Responses API; sans-I/O."""
+"""The output of a response: its items open, grow and close, as events of the Responses API; sans-I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Document = dict[str, Any]
 Events = list[tuple[str, Document]]
 
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-"""Why an answer is cut short, by its finish reason."""
+"""The reason for an incomplete answer, by its finish reason."""
 
 
 class Item(ABC):
@@ -33,11 +33,11 @@ class Item(ABC):
         """Return the item as it is now."""
 
     def open(self) -> Events:
-        """Return what says that the item begins."""
+        """Return the events for the start of the item."""
         return [("response.output_item.added", {"output_index": self.place, "item": self.document()})]
 
     def close(self, status: str) -> Events:
-        """Return what says that the item is done; nothing the second time."""
+        """Return the events for the end of the item; an empty list the second time."""
         if self.status != "in_progress":
             return []
         events = self._inner_close(status)
@@ -46,7 +46,7 @@ class Item(ABC):
 
     @abstractmethod
     def _inner_close(self, status: str) -> Events:
-        """Return what says that what grew in the item is done."""
+        """Return the events for the end of the item's last part."""
 
     def _where(self, **more: Any) -> Document:
         return {"item_id": self.id, "output_index": self.place, **more}
@@ -67,11 +67,11 @@ class Message(Item):
         return message_item(self.id, self._parts + grown, self.status)
 
     def more(self, kind: str, text: str) -> Events:
-        """Return what says that the message goes on.
+        """Return the events for further text of the message.
 
         Args:
             kind: ``output_text`` or ``refusal``.
-            text: The text that comes to it.
+            text: The further text.
         """
         events: Events = []
         if kind != self._kind:
@@ -108,7 +108,7 @@ class Message(Item):
 
 
 class Reasoning(Item):
-    """What the model thinks, in one part."""
+    """The model's thoughts, in one part."""
 
     def __init__(self, id: str, place: int) -> None:
         super().__init__(id, place)
@@ -119,7 +119,7 @@ class Reasoning(Item):
         return reasoning_item(self.id, "".join(self._pieces), self.status)
 
     def more(self, kind: str, text: str) -> Events:
-        """Return what says that the thinking goes on; there is one kind."""
+        """Return the events for further thoughts; ``kind`` is ignored."""
         events: Events = []
         if not self._pieces:
             events.append(("response.content_part.added", self._inside(part=_thought(""))))
@@ -159,7 +159,7 @@ class FunctionCall(Item):
         return call_item(self.id, self.call_id, self._name, "".join(self._pieces), self.status)
 
     def more(self, arguments: str) -> Events:
-        """Return what says that the arguments go on."""
+        """Return the events for further arguments."""
         self._pieces.append(arguments)
         return [("response.function_call_arguments.delta", self._where(delta=arguments))]
 
@@ -179,10 +179,11 @@ ItemT = TypeVar("ItemT", Message, Reasoning)
 class Output:
     """The items of one answer.
 
-    Calls stay open until the answer has ended, because their pieces may alternate; of messages and reasoning one grows.
+    Calls stay open until the answer has ended, because their pieces may alternate; only one message or reasoning item
+    is open at a time.
 
     Args:
-        new_id: Returns the id of an item, given what its kind begins with (msg, fc or rs) and its place.
+        new_id: Returns the id of an item for its prefix (msg, fc or rs) and its place.
     """
 
     def __init__(self, new_id: Callable[[str, int], str]) -> None:
@@ -196,7 +197,7 @@ class Output:
         return [item.document() for item in self._items]
 
     def take(self, event: AnswerEvent) -> Events:
-        """Return what says that the output goes on; an answer that has ended closes what is open."""
+        """Return the events for one event of the answer; its end closes all open items."""
         if isinstance(event, Text):
             return self._grow(Message, "msg", "output_text", event.text) if event.text else []
         if isinstance(event, CallPiece):
@@ -217,7 +218,7 @@ class Output:
         return self._close_growing() + self._open(call)
 
     def _grow(self, kind: type[ItemT], prefix: str, part: str, text: str) -> Events:
-        """Let the item grow that is open if it is of this kind, else a new one after closing it."""
+        """Extend the open item if it is of this kind; otherwise close it and start a new one."""
         events: Events = []
         item = self._growing
         if not isinstance(item, kind):
@@ -236,14 +237,14 @@ class Output:
         return growing.close("completed") if growing is not None else []
 
     def _end(self, status: str) -> Events:
-        """Close all items; an answer that says nothing has an empty message."""
+        """Close all items; an empty answer has an empty message."""
         events = [] if self._items else self._grow(Message, "msg", "output_text", "")
         for item in self._items:
             events += item.close(status if item is self._items[-1] else "completed")
         return events
 
     def break_off(self) -> None:
-        """Close all items; without a word, because clients would run a call that is said to be done."""
+        """Close all items without events, because clients would run a call that is reported as done."""
         for item in self._items:
             item.close("incomplete")
 
@@ -254,12 +255,12 @@ def item_status(finish: str) -> str:
 
 
 def text_part(text: str) -> Document:
-    """Return a message's part of text."""
+    """Return a text part of a message."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
 def refusal_part(text: str) -> Document:
-    """Return a message's part that says what the model will not do."""
+    """Return a part of a message with the model's refusal."""
     return {"type": "refusal", "refusal": text}
 
 
@@ -269,7 +270,7 @@ def message_item(id: str, parts: list[Document], status: str) -> Document:
 
 
 def reasoning_item(id: str, text: str, status: str) -> Document:
-    """Return what the model thought before it answered."""
+    """Return an item with the model's thoughts."""
     content = [{"type": "reasoning_text", "text": text}] if text else []
     return {"id": id, "type": "reasoning", "status": status, "summary": [], "content": content}
 

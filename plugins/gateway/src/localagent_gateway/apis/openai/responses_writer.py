@@ -1,12 +1,12 @@
-"""Tells a chat's answer in the Responses API, whole and as an event stream.
+"""Writes a chat's answer in the Responses API, whole or as an event stream.
 
-Every answer opens with ``response.created`` and ends with ``response.completed``, ``response.incomplete`` or
+Every answer starts with ``response.created`` and ends with ``response.completed``, ``response.incomplete`` or
 ``response.failed``; between them items open, grow and close. A broken stream ends with two events: ``response.failed``
 for clients that read the events, then ``error``. Official SDKs raise for events whose data has a field ``error``, so
-the second one has it beside the fields of its schema.
+the second event has it in addition to the fields of its schema.
 
-A response object has the fields of https://platform.openai.com/docs/api-reference/responses/object; the official SDK's
-models say which of them are required.
+A response object has the fields of https://platform.openai.com/docs/api-reference/responses/object; the models of the
+official SDK show which of them are required.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from localagent_gateway.apis.openai.responses_items import INCOMPLETE, Output
 Document = dict[str, Any]
 
 _encode = msgspec.json.Encoder().encode
-# What an answer repeats of its request, and what it says where the request said nothing.
+#: The fields of the request that an answer repeats, with their defaults.
 _REPEATED: Mapping[str, Any] = {
     "instructions": None, "max_output_tokens": None, "max_tool_calls": None, "metadata": {},
     "parallel_tool_calls": True, "prompt_cache_key": None, "reasoning": {"effort": None, "summary": None},
     "safety_identifier": None, "service_tier": None, "temperature": None, "text": {"format": {"type": "text"}},
     "tool_choice": "auto", "top_logprobs": None, "top_p": None, "truncation": "disabled", "user": None,
 }  # fmt: skip
-# What of a chat's answer a response says by itself; fields that nobody here knows are kept.
+#: The fields of a chat's answer that a response replaces; unknown fields are kept.
 _CHAT_ONLY = frozenset({"choices", "created", "usage"})
 
 
 class Opening:
-    """What is known of an answer before its content.
+    """The data of an answer that are known before its content.
 
     Args:
         asked: The decoded body of the request.
@@ -70,7 +70,7 @@ class Opening:
         }  # fmt: skip
 
     def ended(self, output: list[Document], ended: Ended) -> Document:
-        """Return the response object of an answer that has ended well, whole or cut short by a limit."""
+        """Return the response object of an answer that ended without an error, complete or cut off by a limit."""
         reason, usage = INCOMPLETE.get(ended.finish_reason), usage_object(ended.usage)
         if reason:
             return self.response("incomplete", output, incomplete_details={"reason": reason}, usage=usage)
@@ -103,7 +103,7 @@ def whole_answer(opening: Opening, response: Response) -> bytes:
     """Return a whole answer: the response object with which its stream would have ended.
 
     Raises:
-        UpstreamProtocol: The answer has not the shape of a chat's.
+        UpstreamProtocol: The answer is not a valid answer of a chat.
     """
     output = Output(opening.id)
     events = read_answer(response.raw, response.usage)
@@ -123,7 +123,7 @@ class ResponsesWriter:
     """Writes one stream.
 
     Args:
-        opening: What is known of the answer.
+        opening: The known data of the answer.
     """
 
     content_type = "text/event-stream; charset=utf-8"
@@ -143,7 +143,7 @@ class ResponsesWriter:
         return self._taken()
 
     def end(self, stream: AnswerStream) -> bytes:
-        """Return the closing of what is open, and the whole response."""
+        """Return the events that close the open items, and the whole response."""
         self._begin()
         events = self._reader.end(stream.usage)
         self._take(events)
@@ -152,7 +152,7 @@ class ResponsesWriter:
         return self._taken()
 
     def fail(self, error: LocalAgentError) -> bytes:
-        """Return the failed response, and the error in the form that official clients raise for."""
+        """Return the failed response, and the error in the form on which official clients raise."""
         self._begin()
         self._output.break_off()
         self._emit("response.failed", response=self.opening.failed(self._output.documents(), error))

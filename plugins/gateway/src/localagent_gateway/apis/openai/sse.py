@@ -1,4 +1,4 @@
-"""Writes OpenAI's event streams: the upstream's data bytes, unchanged but for usage that nobody asked for."""
+"""Writes OpenAI's event streams: the upstream's data bytes, unchanged except for usage that was not requested."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class EventWriter:
     """Writes one stream of chat or completion chunks.
 
     Args:
-        with_usage: Whether the client asked for the event that has nothing but token counts.
+        with_usage: Whether the client requested the event that only has token counts.
     """
 
     content_type = "text/event-stream; charset=utf-8"
@@ -31,25 +31,25 @@ class EventWriter:
         self._last = b"{}"
 
     def chunks(self, chunks: Sequence[Chunk]) -> bytes:
-        """Return one event a chunk."""
-        if self._with_usage:  # what a server sends beside its answer has no id
+        """Return one event per chunk."""
+        if self._with_usage:  # events of a server that are not part of the answer have no id
             self._last = next((chunk.data for chunk in reversed(chunks) if b'"id"' in chunk.data), self._last)
         if len(chunks) == 1 and chunks[0].text:
             return b"data: %b\n\n" % chunks[0].data
         return b"".join([b"data: %b\n\n" % chunk.data for chunk in chunks if chunk.text or self._wanted(chunk.data)])
 
     def end(self, stream: AnswerStream) -> bytes:
-        """Return the usage, where it was asked for and no event has told it, and the terminator."""
+        """Return the usage, if it was requested and not sent yet, and the terminator."""
         if self._with_usage and not self._usage_sent and stream.usage is not None:
             return b"data: %b\n\ndata: [DONE]\n\n" % _encode(self._usage_event(stream.usage))
         return b"data: [DONE]\n\n"
 
     def fail(self, error: LocalAgentError) -> bytes:
-        """Return the error as an event: the only thing that official clients notice. No terminator follows it."""
+        """Return the error as an event, without a terminator: only this makes official clients raise."""
         return b"data: %b\n\n" % _encode(openai_error_object(error))
 
     def _wanted(self, data: bytes) -> bool:
-        """Whether an event without text goes out: all do but usage that stands alone, unless it was asked for."""
+        """Return whether to send an event without text: always, except for usage alone that was not requested."""
         if b'"usage"' not in data:
             return True
         event = msgspec.json.decode(data)
@@ -59,7 +59,7 @@ class EventWriter:
         return self._with_usage or bool(event.get("choices"))
 
     def _usage_event(self, usage: Usage) -> Document:
-        """Return the event for a stream that comes from a cache, or from a server that tells usage elsewhere."""
+        """Return the usage event for a stream from a cache, or from a server that reports the usage elsewhere."""
         last = msgspec.json.decode(self._last)
         head = {name: last[name] for name in _HEAD if name in last}
         return {**head, "choices": [], "usage": usage_object(usage)}
