@@ -236,7 +236,7 @@ def test_a_plugin_that_cannot_be_made_is_refused() -> None:
     with pytest.raises(PluginError) as caught:
         Pipeline(installed(plugin("metrics-x", __init__=broken)))
     assert caught.value.message == (
-        "Plugin metrics-x (distribution localagent-metrics-x 1.2) cannot be made: OSError: no such device."
+        "Plugin metrics-x (distribution localagent-metrics-x 1.2) cannot be created: OSError: no such device."
     )
 
 

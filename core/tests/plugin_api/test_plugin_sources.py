@@ -340,7 +340,7 @@ WRONG: dict[str, tuple[object, str]] = {
     "a module": (json, "the module json; expected a subclass of localagent.Plugin, a function that returns one, or"),
     "a number": (3, "an object of the type int; expected a subclass"),
     "None": (None, "an object of the type NoneType; expected a subclass"),
-    "another class": (dict, "the class dict, no subclass of localagent.Plugin."),
+    "another class": (dict, "the class dict, which is not a subclass of localagent.Plugin."),
     "a lambda": (lambda settings: Mine(settings, "lambda"), "does not say which plugin it returns; write: def make("),
     "no annotation": (silent, "the function silent (test_plugin_sources.py:"),
     "an annotation for type checkers": (unreadable, "which does not say which plugin it returns"),
@@ -381,7 +381,7 @@ def test_a_factory_that_returns_nothing_is_refused() -> None:
         (loaded,) = as_loaded([factory])
         with pytest.raises(PluginError) as caught:
             make_plugin(loaded, None)
-        assert caught.value.message.startswith("Plugin rate-mine cannot be made: the function ")
+        assert caught.value.message.startswith("Plugin rate-mine cannot be created: the function ")
         assert "(test_plugin_sources.py:" in caught.value.message
         assert caught.value.message.endswith(f" returned {returned}; expected Mine.")
         assert caught.value.hint
@@ -394,7 +394,7 @@ def test_a_factory_that_raises_is_named() -> None:
         raise OSError("no such device")
 
     (loaded,) = as_loaded([broken])
-    with pytest.raises(PluginError, match=r"Plugin rate-mine cannot be made: OSError: no such device\."):
+    with pytest.raises(PluginError, match=r"Plugin rate-mine cannot be created: OSError: no such device\."):
         make_plugin(loaded, None)
 
 

@@ -140,7 +140,7 @@ BROKEN = {
     "lacks a module": ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
     "has no such name": ("x = 1", "has no attribute 'TinyPlugin'"),
     "syntax": ("def broken(:", "SyntaxError"),
-    "no subclass": ("class TinyPlugin: pass", "no subclass of localagent.Plugin"),
+    "no subclass": ("class TinyPlugin: pass", "not a subclass of localagent.Plugin"),
     "no class": ("TinyPlugin = 3", "is an object of the type int; expected a subclass of localagent.Plugin"),
     "a module": ("import json as TinyPlugin", "is the module json; expected a subclass"),
     "a function that says nothing": ("def TinyPlugin(settings): ...", "write: def make(settings: MySettings) -> "),

@@ -1,7 +1,7 @@
-"""What a plugin is made of, how it is found and installed, and what it can bring.
+"""The plugin API: hooks, HTTP routes, and how plugins are found and installed.
 
-Most authors need only ``localagent``: this is for plugins with hooks or HTTP routes of their own, and for tools.
-The names are imported when they are first used: help and hints need no discovery.
+Most plugin authors need only ``localagent``. This package is for plugins that define hooks or serve HTTP routes, and
+for tools. Names are imported on first use, because help and hints do not need plugin discovery.
 """
 
 from __future__ import annotations

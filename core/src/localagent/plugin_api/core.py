@@ -1,4 +1,4 @@
-"""What a plugin sees of the core."""
+"""The interface of the core for plugins."""
 
 from __future__ import annotations
 
@@ -20,15 +20,35 @@ class Models(Protocol):
     """The model lists, as plugins see them."""
 
     async def refresh(self, instance: Instance, timeout: float = 30.0) -> Sequence[ModelInfo]:
-        """Ask the instance itself; the answer also goes to every ``models_listed`` step."""
+        """Query an instance for its models, and pass the answer to every ``models_listed`` hook.
+
+        Args:
+            instance: The instance.
+            timeout: Seconds to wait for the answer.
+
+        Raises:
+            LocalAgentError: The instance did not answer.
+        """
 
 
 class Core(Protocol):
-    """What the core offers to plugins. ``localagent_testing.FakeCore`` replaces it in tests."""
+    """The services that the core offers to a plugin, as ``self.core``.
+
+    In tests, ``localagent_testing.FakeCore`` takes its place.
+
+    Example:
+        ::
+
+            @localagent.hookimpl
+            def record_metric(self, call, metric):
+                self.core.spawn(self.upload(metric), "upload")
+
+    Since: 0.1.
+    """
 
     @property
     def instances(self) -> Instances:
-        """The instances that are there; they can be added, drained and watched."""
+        """The table of instances. Instances can be added, drained and watched."""
 
     @property
     def models(self) -> Models:
@@ -40,48 +60,60 @@ class Core(Protocol):
 
     @property
     def folder(self) -> Path:
-        """A folder of the plugin's own in the state folder.
+        """The plugin's own folder in the state folder.
 
         Raises:
-            SettingsError: It cannot be made or written. Go on without files, and say so with ``not_kept``.
+            SettingsError: It cannot be created or written. Continue without files, and call ``not_kept``.
         """
 
     def not_kept(self, what: str, error: Exception) -> None:
-        """Say that something cannot be kept in files: one warning a process, whatever the number of plugins.
+        """Report that data cannot be stored in files; logs one warning per process, for any number of plugins.
 
         Args:
-            what: What is not kept, as in "model lists".
-            error: Why.
+            what: The data that is not stored, such as "model lists".
+            error: The reason.
         """
 
     @property
     def processes(self) -> int:
-        """How many processes serve side by side with the same settings; 1 in a program.
+        """How many processes run in parallel with the same settings; 1 in a program.
 
-        Each has plugins of its own. A limit for all that is counted in memory is therefore divided by this number.
+        Each process has its own plugins. Divide a common limit by this number if it is counted in memory.
         """
 
     async def send(self, request: Request, *, parent: Call) -> Response:
-        """Send a request on behalf of a call: principal and deadline inherited, the sender's own steps skipped.
+        """Send a request on behalf of a call. It inherits principal and deadline, and skips this plugin's own steps.
+
+        Args:
+            request: The request.
+            parent: The call.
+
+        Returns:
+            The complete answer.
 
         Raises:
-            InternalError: More than two calls deep.
+            LocalAgentError: The error that ended the call; ``InternalError`` if calls are nested more than two deep.
         """
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run work in the background. It is tracked and bounded, and awaited when the pipeline closes."""
+        """Run work in the background. It is tracked, limited in number, and awaited when the pipeline closes.
+
+        Args:
+            work: The coroutine.
+            name: A name for it, for logs.
+        """
 
     def state(self, instance: Instance) -> InstanceState:
-        """Return the core's counts and health of an instance."""
+        """Return the counts and the health of an instance."""
 
     def connect_settings(self, instance: Instance) -> ConnectSettings:
-        """Return what a transport of an instance has to keep to: size limits, and whom to trust."""
+        """Return what a transport of an instance must respect: its size limits and trusted certificates."""
 
     def hook(self, name: str) -> Callable[..., Any]:
-        """Return the caller of a hook that this plugin brings itself."""
+        """Return a function that calls a hook which this plugin defines; await its result unless the hook is sync."""
 
     def clock(self) -> float:
-        """Return the event loop's monotonic time in seconds (virtual in tests)."""
+        """Return the event loop's monotonic time in seconds; virtual in tests."""
 
     def wall_time(self) -> float:
-        """Return the seconds since the epoch, for stores that outlive the process."""
+        """Return the seconds since the epoch, for data that outlives the process."""

@@ -1,6 +1,6 @@
-"""How plugins are found, chosen and loaded, and what is reported about those that are not.
+"""Finds, selects and loads plugins, and reports on those that are not active.
 
-Entry points of the group ``localagent`` are read as metadata, once a process; only chosen plugins are imported.
+Entry points of the group ``localagent`` are read as metadata, once per process. Only selected plugins are imported.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ GROUP = "localagent"
 
 @attrs.frozen
 class Named:
-    """A plugin as errors name it.
+    """Identifies a plugin in errors.
 
     Attributes:
         name: The plugin's name.
-        distribution: The distribution that brings it; empty when it is not installed or was passed as an object.
-        version: That distribution's version.
+        distribution: The distribution that contains it; empty if it is not installed or was passed as an object.
+        version: The version of the distribution.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Named:
 
 @attrs.frozen
 class Found(Named):
-    """An installed plugin, as its metadata describes it; none of it is imported.
+    """An installed plugin, as its metadata describes it. It is not imported.
 
     Attributes:
         entry: The entry point.
@@ -55,12 +55,12 @@ class Found(Named):
 
 @attrs.frozen
 class Report(Named):
-    """What became of a plugin.
+    """The state of a plugin.
 
     Attributes:
-        state: active, idle (not chosen) or failed.
-        why: Why, in a few words.
-        hint: What to do about it; empty when nothing needs to be done.
+        state: active, idle (not selected) or failed.
+        why: The reason, in a few words.
+        hint: What to do about it; empty if there is nothing to do.
     """
 
     state: Literal["active", "idle", "failed"]
@@ -70,10 +70,10 @@ class Report(Named):
 
 @functools.cache
 def find_plugins() -> Mapping[str, Found]:
-    """Return the installed plugins by name. Reads metadata only; the result is kept for the life of the process.
+    """Return the installed plugins by name. It reads only metadata, and caches the result for the life of the process.
 
     Raises:
-        PluginError: Two distributions bring a plugin of the same name.
+        PluginError: Two distributions contain a plugin of the same name.
     """
     from importlib_metadata import entry_points
 
@@ -92,13 +92,13 @@ def find_plugins() -> Mapping[str, Found]:
 
 @attrs.frozen
 class Loaded:
-    """A chosen plugin that is not made yet, or an object that a program made.
+    """A selected plugin that has not been created yet, or an object that the program created.
 
     Attributes:
         name: The plugin's name.
-        source: The class, factory or object that gives it.
-        kind: Its class.
-        report: What is reported about it.
+        source: The class, factory or object that was given.
+        kind: The class of the plugin.
+        report: Its report.
     """
 
     name: str
@@ -110,17 +110,17 @@ class Loaded:
 def load_plugins(
     chosen: Iterable[str] | None, found: Mapping[str, Found] | None = None
 ) -> tuple[list[Loaded], list[Report]]:
-    """Import the chosen plugins.
+    """Import the selected plugins.
 
     Args:
-        chosen: Names from the settings; None means all that are installed and not off by default.
+        chosen: Names from the settings; None selects all installed plugins that are on by default.
         found: The installed plugins; None looks them up.
 
     Returns:
-        The loaded plugins in the order of their names, and a report on every plugin that is known.
+        The loaded plugins, sorted by name, and a report on every known plugin.
 
     Raises:
-        PluginError: A plugin that was named is not installed or cannot be imported.
+        PluginError: A named plugin is not installed or cannot be imported.
     """
     found = find_plugins() if found is None else found
     names = None if chosen is None else list(dict.fromkeys(chosen))
@@ -133,13 +133,14 @@ def load_plugins(
 
 
 def _loaded(plugin: Found, names: Sequence[str] | None) -> Loaded | Report:
-    """Import a plugin if it is among the chosen; a report says why it is not active."""
+    """Import a plugin if it is selected; otherwise return a report on why it is not active."""
     report = functools.partial(Report, plugin.name, plugin.distribution, plugin.version)
     if names is not None and plugin.name not in names:
         return report("idle", "not among the plugins that the settings name")
     try:
         source = _load(plugin)
-        kind = plugin_class(source, f"Plugin {plugin}: its entry point {plugin.entry.value}", "Tell its author.")
+        subject = f"Plugin {plugin}: its entry point {plugin.entry.value}"
+        kind = plugin_class(source, subject, "Report this to the author of the plugin.")
     except PluginError as error:
         if names is not None:
             raise
@@ -152,7 +153,7 @@ def _loaded(plugin: Found, names: Sequence[str] | None) -> Loaded | Report:
 
 
 def _load(plugin: Found) -> PluginSource:
-    """Import what an entry point names; whether it is a plugin is not known yet."""
+    """Import the object that an entry point names. It is not checked here whether it is a plugin."""
     try:
         source: PluginSource = plugin.entry.load()
     except LocalAgentError as error:
@@ -160,16 +161,16 @@ def _load(plugin: Found) -> PluginSource:
     except Exception as error:  # the plugin's own module code, and what it imports
         raise PluginError(
             f"Plugin {plugin} cannot be imported: {type(error).__name__}: {error}.",
-            hint=f"{upgrade(plugin.distribution)}, or leave it out of the settings.",
+            hint=f"{upgrade(plugin.distribution)}, or remove it from the settings.",
         ) from error
     return source
 
 
 def as_loaded(plugins: Sequence[PluginSource]) -> list[Loaded]:
-    """Wrap what a program passes itself (in tests, say); their ``name`` attributes name them.
+    """Wrap plugins that a program passes, for example in tests. Their ``name`` attribute is the plugin's name.
 
     Raises:
-        PluginError: One is no plugin or has no name, or two have the same.
+        PluginError: An item is not a plugin or has no name, or two have the same name.
     """
     loaded: dict[str, Loaded] = {}
     for place, source in enumerate(plugins):
@@ -179,20 +180,20 @@ def as_loaded(plugins: Sequence[PluginSource]) -> list[Loaded]:
         if not name:
             raise PluginError(f"{subject} has no name.", hint=f'Write name = "ROLE-NAME" in {kind.__name__}.')
         if name in loaded:
-            raise PluginError(f"{subject} is the second one named {name}.", hint="Give each a name of its own.")
+            raise PluginError(f"{subject} is the second one named {name}.", hint="Give each plugin its own name.")
         loaded[name] = Loaded(name, source, kind, Report(name, "", "", "active", "passed by the program"))
     return list(loaded.values())
 
 
 def make_plugin(item: Loaded, settings: Any) -> Plugin:
-    """Return the plugin that a class or factory makes of its settings, or the object that was given.
+    """Create a plugin from its class or factory with its settings, or return the object that was given.
 
     Args:
         item: The plugin.
-        settings: Its filled settings; None means the defaults.
+        settings: The filled settings; None means the defaults.
 
     Raises:
-        PluginError: It cannot be made, or a factory returned something else.
+        PluginError: It cannot be created, or a factory returned an object of another type.
     """
     if isinstance(item.source, Plugin):
         plugin: object = item.source
@@ -212,5 +213,5 @@ def make_plugin(item: Loaded, settings: Any) -> Plugin:
 
 def _unmade(item: Loaded, why: str) -> PluginError:
     return PluginError(
-        f"Plugin {item.report} cannot be made: {why}.", hint="Upgrade it, or leave it out of the settings."
+        f"Plugin {item.report} cannot be created: {why}.", hint="Upgrade it, or remove it from the settings."
     )

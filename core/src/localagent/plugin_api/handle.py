@@ -1,4 +1,4 @@
-"""The handle that a plugin gets: its ``Core``, which survives a reload of the settings with the plugin."""
+"""The implementation of ``Core`` that a plugin receives. It survives a reload of the settings with the plugin."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from localagent.timing.services import LoopServices
 
 DEEPEST = 2
-"""Calls that a plugin may send on behalf of calls that plugins sent."""
+"""The maximum nesting depth of calls that plugins send on behalf of other calls."""
 
 
 class Owner(Protocol):
-    """What a handle asks of a running core that has its plugin open.
+    """The parts of a running core that a handle needs.
 
     Attributes:
         services: Time, randomness and background work.
-        instances: The instances that are there.
-        state_folder: Where plugins keep files.
-        processes: How many processes do the same side by side.
+        instances: The table of instances.
+        state_folder: The folder in which plugins store files.
+        processes: How many processes run in parallel with the same settings.
     """
 
     services: LoopServices
@@ -50,19 +50,20 @@ class Owner(Protocol):
         """The model lists."""
 
     def connect_settings(self, instance: Instance) -> ConnectSettings:
-        """Return what a transport keeps to that is brought for an instance."""
+        """Return the size limits and trusted certificates for the transport of an instance."""
 
     async def send(self, request: Request, *, parent: Call, sender: str) -> Response:
-        """Send a request that a plugin makes on behalf of a call."""
+        """Send a request of a plugin on behalf of a call."""
 
     def hook(self, plugin: str, name: str) -> Callable[..., Any]:
-        """Return the caller of a hook that a plugin brings."""
+        """Return a function that calls a hook which a plugin defines."""
 
 
 class Handle:
-    """A plugin's view of the core: a ``Core`` that is pointed to another one when the plugin is moved there.
+    """A plugin's view of the core: a ``Core`` that can be redirected to another core when the plugin moves there.
 
-    Everything is asked of the newest core that the plugin belongs to, also through methods that a plugin has kept.
+    Every call goes to the newest core that the plugin belongs to, including calls of bound methods that the plugin has
+    stored.
 
     Args:
         owner: The running core.
@@ -74,14 +75,14 @@ class Handle:
         self._owners = [owner]
         self._plugin = plugin
         self._spawned: set[asyncio.Task[None]] = set()
-        self.clock = owner.services.clock  # the event loop's, whichever core asks
+        self.clock = owner.services.clock  # the event loop's, so it is the same for all cores
 
     @classmethod
     def given_to(cls, plugin: Plugin, name: str, owner: Owner) -> Self:
-        """Return a new handle and give it to a plugin that is about to be entered.
+        """Create a handle and set it as the ``core`` of a plugin that is about to be entered.
 
         Raises:
-            PluginError: The plugin is one object, and another core has it open.
+            PluginError: The plugin was given as an object, and another core has it open.
         """
         former = vars(plugin).get("core")
         if isinstance(former, Handle) and not all(owner.is_over for owner in (*former._owners, former._owner)):
@@ -89,34 +90,34 @@ class Handle:
         handle = plugin.core = cls(owner, name)
         return handle
 
-    # How it is moved
+    # Moving to another core
 
     def hold(self, owner: Owner) -> None:
-        """Belong to a further core, which is being opened; the plugin is not closed before it has left, too."""
+        """Add another core, which is being opened; the plugin stays open until this core has left, too."""
         self._owners.append(owner)
 
     def follow(self, owner: Owner) -> None:
-        """Ask this core from now on; it holds the handle already."""
+        """Use this core from now on. It must already hold the handle."""
         self._owner = owner
 
     def hand_over(self, owner: Owner) -> None:
-        """Let another core track what the plugin spawned in one that is closing."""
+        """Let another core track the background work of the plugin, because ``owner`` is closing."""
         others = [other for other in self._owners if other is not owner]
         if others:
             owner.services.background.give(self._spawned, others[-1].services.background)
 
     def leave(self, owner: Owner) -> bool:
-        """Belong to a core no longer, because it closes; return whether it was the last."""
+        """Remove a core that closes; return whether it was the last one."""
         self._owners.remove(owner)
         if self._owners and self._owner is owner:
             self._owner = self._owners[-1]
         return not self._owners
 
-    # What plugins are given
+    # The interface for plugins; see ``Core``
 
     @property
     def instances(self) -> Instances:
-        """The instances that are there."""
+        """The table of instances."""
         return self._owner.instances
 
     @property
@@ -131,16 +132,16 @@ class Handle:
 
     @property
     def folder(self) -> Path:
-        """A folder of the plugin's own in the state folder."""
+        """The plugin's own folder in the state folder."""
         return self._owner.state_folder.of(self._plugin)
 
     def not_kept(self, what: str, error: Exception) -> None:
-        """Say that the plugin cannot keep something in files."""
+        """Report that the plugin cannot store data in files."""
         self._owner.state_folder.not_kept(self._plugin, what, error)
 
     @property
     def processes(self) -> int:
-        """How many processes do the same side by side."""
+        """How many processes run in parallel with the same settings."""
         return self._owner.processes
 
     def wall_time(self) -> float:
@@ -148,7 +149,7 @@ class Handle:
         return self._owner.services.wall_time()
 
     def state(self, instance: Instance) -> InstanceState:
-        """Return the core's counts and health of an instance, also of one that only an older core has."""
+        """Return the counts and the health of an instance, including one that only an older core has."""
         try:
             return self._owner.instances.state(instance)
         except KeyError:
@@ -158,7 +159,7 @@ class Handle:
             return older[-1].instances.state(instance)
 
     def connect_settings(self, instance: Instance) -> ConnectSettings:
-        """Return what a transport keeps to that is brought for an instance."""
+        """Return the size limits and trusted certificates for the transport of an instance."""
         return self._owner.connect_settings(instance)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -175,5 +176,5 @@ class Handle:
         return await self._owner.send(request, parent=parent, sender=self._plugin)
 
     def hook(self, name: str) -> Callable[..., Any]:
-        """Return the caller of a hook that this plugin brings itself."""
+        """Return a function that calls a hook which this plugin defines."""
         return self._owner.hook(self._plugin, name)

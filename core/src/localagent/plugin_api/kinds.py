@@ -1,8 +1,8 @@
-"""The two decorators of the plugin system: ``hook`` makes a specification, ``hookimpl`` an implementation.
+"""The two decorators of the plugin system: ``hook`` marks a specification, ``hookimpl`` an implementation.
 
-pluggy keeps the registry and checks names and signatures. Everything else that a hook needs (its kind, whether it may
-await, what a raise means, how long a step may take) is in the ``HookSpec`` that ``hook`` attaches to the function:
-dispatcher, reference page and tests all read that one object.
+pluggy keeps the registry and checks names and signatures. All other properties of a hook (its kind, whether it may
+await, what an exception means, how long a step may take) are in the ``HookSpec`` that ``hook`` attaches to the
+function. Dispatcher, reference page and tests all read that object.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Kind(enum.Enum):
-    """How the answers of a hook's steps become one."""
+    """How the results of a hook's steps are combined."""
 
-    PIPE = "each step gets the result of the one before; None means unchanged"
-    FIRST = "the first result that is not None counts; later steps are not asked"
-    GATE = "the steps are asked until one refuses"
-    NOTIFY = "all steps are called; their results are ignored"
-    CHAIN = "one object per consumer and step; each passes its output to the next"
-    COLLECT = "all results are collected in a list, once"
+    PIPE = "each step receives the result of the previous one; None means unchanged"
+    FIRST = "the first result that is not None; later steps are not called"
+    GATE = "steps are called until one refuses"
+    NOTIFY = "all steps are called; results are ignored"
+    CHAIN = "objects, one per consumer, in order; each one feeds the next"
+    COLLECT = "the list of all results, collected once"
 
 
 class OnRaise(enum.Enum):
-    """What a step that raises, or takes longer than its limit, does to the work in hand."""
+    """What happens when a step raises an exception or exceeds its time limit."""
 
     CALL = "ends the call"
-    ATTEMPT = "ends the attempt; the failure steps are asked"
-    SKIP = "the step is skipped, counted and logged"
-    ISOLATE = "isolated: counted, logged once a minute, never reaches the user"
-    REFUSE = "refused at start, with the plugin's name"
+    ATTEMPT = "ends the attempt; on_failure is called"
+    SKIP = "the step is skipped; the failure is counted and logged"
+    ISOLATE = "isolated: counted, logged once a minute, never passed to the user"
+    REFUSE = "the client does not start; the error names the plugin"
 
 
 Scope = Literal["process", "instance", "call", "attempt"]
@@ -49,22 +49,22 @@ OPERATIONS = ("chat", "complete", "embed")
 
 @attrs.define(eq=False)
 class HookSpec:
-    """All that code and documentation need to know of a hook; called with a function, it makes it the specification.
+    """The properties of a hook, and a decorator that makes a function the specification of the hook.
 
     Attributes:
-        kind: How answers become one.
+        kind: How results are combined.
         phase: The stage of a request's life that it belongs to, in a few words.
-        sync: True when implementations must be plain functions (they run where an await could be cancelled away).
-        scope: How often it is asked: per process, instance, call or attempt.
-        on_raise: What a raise, or passing the limit, means.
+        sync: Whether implementations must be plain functions, because they run where an await could be cancelled.
+        scope: What it is called for: the process, an instance, a call or an attempt.
+        on_raise: What happens when a step raises an exception or exceeds the limit.
         limit: Seconds that one asynchronous step may take.
-        since: The version that brought the hook.
-        operations: The operations for which it is asked.
-        result: The types that a step may return besides None; empty when results do not count.
-        pending: What must come first before a plugin may use the hook; empty for hooks in use.
+        since: The version that introduced the hook.
+        operations: The operations for which it is called.
+        result: The types that a step may return besides None; empty if results are ignored.
+        pending: The missing feature that plugins must wait for before they can use the hook; empty for hooks in use.
         name: The function's name.
         arguments: The argument names, in order.
-        function: The specification itself; its docstring is the contract.
+        function: The specification; its docstring is the contract.
     """
 
     kind: Kind
@@ -90,20 +90,20 @@ class HookSpec:
 
 
 hook = HookSpec
-"""Makes a function the specification of a hook: ``@hook(Kind.FIRST, phase="request")``."""
+"""Decorator that makes a function the specification of a hook: ``@hook(Kind.FIRST, phase="request")``."""
 
 
 @attrs.frozen
 class HookImpl:
-    """What an implementation says about itself.
+    """The arguments of ``hookimpl`` for one implementation.
 
     Attributes:
-        before: Plugins or roles before which this step runs; names that are not active are ignored, ``*`` means
-            all others.
-        after: Plugins or roles after which it runs.
-        must: True when settings may not override ``before`` and ``after``.
-        operations: The operations for which it is active; None means all that the hook knows.
-        of: The plugin that brings the hook's specification, for hooks that are not the core's own.
+        before: Plugins or roles that this step must precede; names that are not active are ignored, ``*`` means all
+            others.
+        after: Plugins or roles that this step must follow.
+        must: True if the settings may not override ``before`` and ``after``.
+        operations: The operations for which it is active; None means all operations of the hook.
+        of: The plugin that defines the hook, if the core does not.
     """
 
     before: tuple[str, ...] = ()
@@ -144,31 +144,31 @@ def hookimpl(
 ) -> F | Callable[[F], F]:
     """Mark a method of a plugin as the implementation of the hook of the same name.
 
-    An implementation takes the arguments that it needs, by name, without default values.
-
-    Example:
-        from localagent import Call, Metric, Plugin, hookimpl
-
-        class Printer(Plugin):
-            name = "metrics-printer"
-
-            @hookimpl(after="*")
-            def record_metric(self, call: Call, metric: Metric) -> None:
-                print(call.id, metric.status)
+    An implementation takes the arguments that it needs, by name. They must not have default values.
 
     Args:
-        function: The method, when the decorator is used without arguments.
-        before: Plugins or roles before which this step runs; ``*`` means all others.
-        after: Plugins or roles after which it runs; ``*`` means all others.
-        must: The settings may not override ``before`` and ``after``.
-        operations: The only operations for which it is active: "chat", "complete", "embed".
-        of: The plugin that brings the hook, if it is not a hook of the core.
+        function: The method, if the decorator is used without arguments.
+        before: One or more plugins or roles that this step must precede; ``*`` means all others.
+        after: One or more plugins or roles that this step must follow; ``*`` means all others.
+        must: Whether ``before`` and ``after`` take precedence over the order in the settings.
+        operations: The operations for which it is active: "chat", "complete" or "embed"; None means all.
+        of: The plugin that defines the hook, if the core does not.
 
-    Since: 0.1
+    Example:
+        ::
+
+            class Brief(localagent.Plugin):
+                name = "guard-brief"
+
+                @localagent.hookimpl(operations="chat", before="guard")
+                def pre_request(self, request):
+                    return request.replace(max_tokens=100)
+
+    Since: 0.1.
     """
     narrowed = None if operations is None else _names(operations)
     impl = HookImpl(_names(before), _names(after), must, narrowed, of)
-    # A hook of another plugin is unknown to pluggy until its bringer is active, so it must not be an error by itself.
+    # pluggy does not know a hook of another plugin until that plugin is active, so it must not be an error by itself.
     mark = pluggy.HookimplMarker(PROJECT)(optionalhook=of is not None)
 
     def decorate(method: F) -> F:

@@ -1,7 +1,7 @@
-"""The base of every plugin, and what may be given as one: a class, a factory or an object.
+"""The base class of plugins, and the forms in which a plugin can be given: a class, a factory or an object.
 
-Before a plugin is made, its class says what it is called, which settings it takes and whether it is on by default. So
-the class must be known of each: a factory names it as the type that it returns.
+The plugin's class must be known before the plugin is created, because it defines the name, the settings class and
+whether the plugin is on by default. A factory declares the class as its return annotation.
 """
 
 from __future__ import annotations
@@ -24,64 +24,61 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class NoSettings:
-    """The settings class of a plugin that has none."""
+    """The settings class of a plugin without settings.
+
+    Since: 0.1.
+    """
 
 
 class Plugin:
-    """The base class of every plugin.
+    """The base class of plugins.
 
-    The core makes the plugin with its settings, sets ``core``, and enters it. Open things in ``__aenter__`` and close
-    them in ``__aexit__``. Hooks are methods with ``@hookimpl``.
+    The core creates the plugin with its settings, sets ``core``, and enters it with ``__aenter__``. It calls
+    ``__aexit__`` when the client closes. Hooks are methods with ``@hookimpl``.
 
-    Example:
-        import asyncio
-
-        from localagent import ChatRequest, Client, Plugin, hookimpl
-
-        class ShortAnswers(Plugin):
-            name = "request-short-answers"
-
-            @hookimpl
-            def pre_request(self, request: ChatRequest) -> ChatRequest:
-                return request.replace(max_tokens=20)
-
-        async def main() -> None:
-            from localagent_testing import fake_provider_plugin
-
-            async with Client({}, plugins=[fake_provider_plugin(), ShortAnswers]) as client:
-                print((await client.chat("Hello.")).text)
-
-        asyncio.run(main())
-
-    An entry point, or ``Client(plugins=[...])``, gives a plugin in one of three forms:
+    An entry point or ``Client(plugins=[...])`` gives a plugin in one of three forms:
 
     - A class. It is called with its filled settings.
-    - A factory: a function, a ``functools.partial`` or another callable. It is called with the filled settings, too.
-      Its return annotation names the class that it makes, from which everything is read that must be known before: the
-      settings class, the default, and, in a program, the name. So a factory may close over objects of the program.
-    - An object. It already has its settings: a table ``[plugins.NAME]`` with other values is an error. Only one client
-      at a time may have it open, except for a client that replaces another one (``survives_reload``).
+    - A factory: a function, a ``functools.partial`` or another callable. It is also called with the filled settings.
+      Its return annotation must be the plugin's class, which defines the settings class, the default and, in a program,
+      the name. A factory can close over objects of the program.
+    - An object. It has its own settings: a table ``[plugins.NAME]`` with other values is an error. Only one client at a
+      time may have it open, except that a client may share it with the client that it replaces if ``survives_reload``
+      is True.
 
-    In a program, ``name`` names the plugin; an object may have its own name. An entry point already has a name.
+    In a program, ``name`` is the plugin's name; an object may override it. An installed plugin has the name of its
+    entry point.
 
-    A server that reads its settings again builds a new pipeline with new plugins. A plugin with state (entries, counts,
-    open breakers) sets ``survives_reload = True`` to stay as it is, if the same class, factory or object gives it and
-    its settings have not changed. It then serves both pipelines until the calls of the old one have ended, and
-    ``__aexit__`` follows the last of them. Such a plugin keeps what it knows about an instance by its ``id``, because
-    the new pipeline has new objects. It asks ``core`` each time for ``instances``, ``models``, ``random`` and ``hook``,
-    and does not watch instances, because earlier objects belong to the old pipeline.
+    A server that reloads its settings builds a new pipeline with new plugins next to the current one. A plugin with
+    state worth keeping (cache entries, counts, open breakers) sets ``survives_reload = True``. The same object then
+    moves to the new pipeline if its class, factory or object and its settings are unchanged. It serves both pipelines
+    until the calls of the old one have ended; ``__aexit__`` is called when it leaves the last one. Such a plugin stores
+    data about instances by their ``id``, because the new pipeline has other ``Instance`` objects. It reads
+    ``core.instances``, ``core.models``, ``core.random`` and ``core.hook`` each time that it needs them, and does not
+    watch instances, because these objects belong to one pipeline.
 
     Attributes:
-        settings_class: attrs class of ``[plugins.NAME]``.
-        default: False for a plugin that is active only when it is named.
-        survives_reload: True for a plugin that lives on when settings are read again and its own have not changed.
-        needs_usage: True when its hooks need token counts, so that streams ask the server for them.
-        hookspecs: A module (or object) with hook specifications that this plugin brings.
-        name: The plugin's name: that of its entry point.
+        settings_class: attrs class of the table ``[plugins.NAME]``.
+        default: False for a plugin that is active only if the settings name it.
+        survives_reload: True for a plugin that stays open when settings are reloaded and its own are unchanged.
+        needs_usage: True if its hooks need token counts, so that streams request them from the server.
+        hookspecs: A module or object with the hook specifications that this plugin defines.
+        name: The plugin's name; for an installed plugin, that of its entry point.
         settings: The filled ``settings_class``.
-        core: The core's handle; available from ``__aenter__`` on.
+        core: The services of the core; available from ``__aenter__`` on.
 
-    Since: 0.1
+    Example:
+        ::
+
+            class CountCalls(localagent.Plugin):
+                name = "metrics-count"
+                calls = 0
+
+                @localagent.hookimpl
+                def record_metric(self, metric):
+                    self.calls += 1
+
+    Since: 0.1.
     """
 
     settings_class: ClassVar[type] = NoSettings
@@ -97,10 +94,10 @@ class Plugin:
         self.settings = self.settings_class() if settings is None else settings
 
     def remarks(self, settings: Settings) -> Iterable[str]:
-        """Return sentences that ``explain`` shows below the steps, such as what the plugin does not do, and why.
+        """Return remarks that ``localagent explain`` shows below the steps, such as what it does not do and why.
 
         Args:
-            settings: The settings of everything; the plugin has not been entered yet.
+            settings: The complete settings; the plugin has not been entered yet.
         """
         return ()
 
@@ -114,7 +111,7 @@ class Plugin:
 
 
 PluginSource: TypeAlias = type[Plugin] | Callable[[Any], Plugin] | Plugin
-"""A class or a factory, which is called with the filled settings; or a plugin that was made already."""
+"""A class or factory that is called with the filled settings, or an existing plugin object."""
 
 _EXPECTED = "expected a subclass of localagent.Plugin, a function that returns one, or an object of one"
 
@@ -124,11 +121,11 @@ def plugin_class(source: object, subject: str, hint: str | None = None) -> type[
 
     Args:
         source: A class, a factory or an object.
-        subject: How an error begins, such as ``plugins[2] of the client``.
-        hint: What an error says to do about it.
+        subject: The subject of an error message, such as ``plugins[2] of the client``.
+        hint: The hint of an error.
 
     Raises:
-        PluginError: It is none of them, or a factory that does not say what it returns.
+        PluginError: It is not a plugin source, or a factory without a usable return annotation.
     """
     if isinstance(source, Plugin):
         return type(source)
@@ -139,7 +136,7 @@ def plugin_class(source: object, subject: str, hint: str | None = None) -> type[
     if isinstance(made, type) and issubclass(made, Plugin):
         return made
     if isinstance(source, type):
-        raise PluginError(f"{subject} is {described(source)}, no subclass of localagent.Plugin.", hint=hint)
+        raise PluginError(f"{subject} is {described(source)}, which is not a subclass of localagent.Plugin.", hint=hint)
     example = "def make(settings: MySettings) -> MyPlugin"
     raise PluginError(
         f"{subject} is {described(source)}, which does not say which plugin it returns; write: {example}.", hint=hint
@@ -147,15 +144,15 @@ def plugin_class(source: object, subject: str, hint: str | None = None) -> type[
 
 
 def used_twice(name: str) -> PluginError:
-    """Return the error for a plugin object that two clients would have open at a time."""
+    """Return the error for a plugin object that two clients would have open at the same time."""
     return PluginError(
         f"Plugin {name} was given as an object, and another client has it open.",
-        hint="Give its class, or a function that returns a new one, so that each client has its own.",
+        hint="Pass its class, or a function that returns a new object, so that each client has its own plugin.",
     )
 
 
 def _returned(factory: Callable[..., Any]) -> object:
-    """Return the type that a factory says it returns; None where it says none that can be read."""
+    """Return the type in the return annotation of a factory; None if there is no readable one."""
     while isinstance(factory, functools.partial):
         factory = factory.func
     if isinstance(factory, type):
@@ -164,7 +161,7 @@ def _returned(factory: Callable[..., Any]) -> object:
     if not hasattr(function, "__globals__") or inspect.iscoroutinefunction(function):
         return None
     try:
-        # Only this annotation is read: the others may be of names that there are for type checkers only.
+        # Only this annotation is evaluated: the others may use names that exist only for type checkers.
         hint = SimpleNamespace(__annotations__={"return": function.__annotations__.get("return")})
         names = inspect.getclosurevars(function).nonlocals
         returned: object = get_type_hints(hint, function.__globals__, dict(names)).get("return")
@@ -174,7 +171,7 @@ def _returned(factory: Callable[..., Any]) -> object:
 
 
 def described(source: object) -> str:
-    """Say what was given as a plugin: its name, and where it is written if it is a function."""
+    """Describe a plugin source for an error: its name, and for a function its file and line."""
     if isinstance(source, ModuleType):
         return f"the module {source.__name__}"
     if isinstance(source, type):

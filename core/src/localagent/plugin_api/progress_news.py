@@ -1,7 +1,7 @@
-"""News about what takes long before an answer can begin: a model that loads, a file that is downloaded.
+"""Progress messages for work that delays an answer, such as loading a model or downloading a file.
 
-Code that does such work logs short texts to ``progress`` at level INFO, as often as there is news; they hold neither
-prompts nor keys. The command line shows the newest one until the answer begins. Elsewhere the texts are ignored::
+The code that does the work logs short messages to ``progress`` at level INFO. They must not contain prompts or keys.
+The command line shows the latest message until the answer begins; other programs ignore them::
 
     progress.info("loading %s ... %.1f s", model, seconds)
 """

@@ -1,4 +1,4 @@
-"""What a provider plugin brings: provider types, and the providers made of them."""
+"""The interfaces of provider plugins: provider types, and the providers that they create."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class ProviderSetup:
-    """All that a provider is made of.
+    """The argument of ``ProviderType.make``: the data from which a provider is created.
 
     Attributes:
-        name: Its name in the settings.
-        type: Its type's name.
-        settings: The type's settings class, filled.
-        common: What every provider has in the settings: instances, keys, headers, timeouts, size limits, pool.
-        environment: The environment, for secrets that the settings name.
-        core: The core's handle.
-        shared: Where to reach what ``ProviderType.share`` runs for all processes; empty when nothing is run elsewhere.
-        error_rules: The type's own rules that say which error an answer is.
+        name: The provider's name in the settings.
+        type: The name of its type.
+        settings: The filled settings class of the type.
+        common: The settings that all providers have: instances, keys, headers, timeouts, size limits, pool.
+        environment: The environment variables, for secrets that the settings name.
+        core: The services of the core.
+        shared: The address of the server that ``ProviderType.share`` runs for all processes; empty if there is none.
+        error_rules: The type's own rules that map answers to errors.
+
+    Since: 0.1.
     """
 
     name: str
@@ -51,18 +53,18 @@ class ProviderSetup:
     def instances(
         self, default_url: str, *, extra_headers: Mapping[str, str] | None = None, scheme: str = "Bearer"
     ) -> tuple[list[Instance], dict[Instance, dict[str, str]]]:
-        """Make the instances of the settings: every address with every key that is there.
+        """Create the instances of the provider: one for each combination of address and available key.
 
         Args:
-            default_url: The address where the settings name none.
-            extra_headers: Headers of the type's own settings.
-            scheme: The word before the key in ``Authorization``.
+            default_url: The address if the settings name none.
+            extra_headers: Headers from the settings of the type.
+            scheme: The scheme before the key in the ``Authorization`` header.
 
         Returns:
-            The instances, and the headers of each, its key among them.
+            The instances, and the headers of each, including its key.
 
         Raises:
-            SecretMissing: None of the keys that the settings name is there, or a header is not.
+            SecretMissing: All keys that the settings name are missing, or a header is.
         """
         common = self.common
         shared = {
@@ -84,7 +86,7 @@ class ProviderSetup:
         return list(made), made
 
     def _keys(self) -> Mapping[int, Secret | None]:
-        """Return the keys that are there by their number; what is not there the core has told."""
+        """Return the available keys by their number; the core has already reported the missing ones."""
         from localagent.structuring.secrets import read_all
 
         found, missing = read_all(self.common.keys, self.environment)
@@ -93,24 +95,24 @@ class ProviderSetup:
         return {**found} or {1: None}
 
     def fingerprint(self, headers: Mapping[str, str], *more: object) -> str:
-        """Return a hash of everything else that decides an instance's answers, for ``Instance``.
+        """Return the fingerprint of an ``Instance``: a hash of all data besides type and address that affects answers.
 
-        What is remembered of an instance is of no use for one with another fingerprint. No key can be derived from it.
+        Cached data about an instance is not used for one with another fingerprint. No key can be recovered from it.
 
         Args:
-            headers: The headers of its requests, its key among them.
-            more: Further values that count, in addition to the settings of the type; compared by ``repr``.
+            headers: The headers of its requests, including its key.
+            more: Further data, besides the settings of the type; compared by ``repr``.
         """
         from hashlib import sha256
 
         return sha256(repr((self.settings, sorted(headers.items()), more)).encode(errors="replace")).hexdigest()
 
     async def refusal(self, answer: HttpAnswer, target: str) -> LocalAgentError:
-        """Return the typed error of an answer whose status is an error; the answer is read and closed.
+        """Return the typed error for an answer with an error status; reads and closes the answer.
 
         Args:
             answer: The answer.
-            target: Where it came from, as text.
+            target: The target that sent it, as text.
         """
         from localagent.http_answers.translation import error_from_answer
 
@@ -123,61 +125,77 @@ class ProviderSetup:
 
 
 class Provider(Protocol):
-    """A configured use of a provider type. It keeps no count, does not retry, and raises typed errors only.
+    """A configured provider. It does not count or retry, and raises only ``LocalAgentError``.
+
+    ``localagent.OpenAICompatible`` implements it for servers with an OpenAI-compatible API.
 
     Attributes:
-        instances: Its instances at the start; more may come through ``core.instances.add``.
-        default_model: The model that answers when a request names none; None if there is no such model.
+        instances: Its initial instances; more can be added with ``core.instances.add``.
+        default_model: The model for requests that name none; None if it has no default.
+
+    Since: 0.1.
     """
 
     instances: Sequence[Instance]
     default_model: str | None
 
     async def open(self) -> None:
-        """Get ready; called once, before the first attempt or list, while other providers do the same."""
+        """Prepare the provider; called once, before its first attempt or model list. Providers may open in parallel."""
 
     async def chat(self, attempt: Attempt, transport: Transport) -> ChatResponse:
-        """Send ``attempt.request`` and return the complete answer."""
+        """Send ``attempt.request``, a chat, and return the complete answer."""
 
     async def complete(self, attempt: Attempt, transport: Transport) -> CompletionResponse:
-        """Send a completion and return the complete answer."""
+        """Send ``attempt.request``, a completion, and return the complete answer."""
 
     async def embed(self, attempt: Attempt, transport: Transport) -> EmbedResponse:
-        """Send inputs and return their embeddings."""
+        """Send ``attempt.request``, inputs to embed, and return their embeddings."""
 
     async def stream(self, attempt: Attempt, transport: Transport) -> tuple[HttpAnswer, Decoder]:
-        """Send a chat or completion to be streamed; return when the head has come. The core reads."""
+        """Send a chat or completion to be streamed; return once the headers have arrived. The core reads the body."""
 
     async def list_models(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> Sequence[ModelInfo]:
-        """Ask an instance for its models."""
+        """Query an instance for its models and return them."""
 
     async def check(self, instance: Instance, transport: Transport, phases: PhaseTimer) -> None:
-        """Ask an instance whether it is well, at no cost; return when it is.
+        """Check the health of an instance at no cost; return if it is healthy.
 
         Raises:
-            LocalAgentError: It is not.
+            LocalAgentError: It is not healthy.
         """
 
     async def aclose(self) -> None:
-        """Close what ``open`` opened; idempotent."""
+        """Release what ``open`` acquired; idempotent."""
 
 
 @attrs.frozen
 class ProviderType:
-    """One wire protocol.
+    """A provider type: it implements one wire protocol. The hook ``provide`` returns provider types.
 
     Attributes:
-        name: How settings name it.
-        settings: attrs class of the settings of a provider of this type, beyond the common ones.
-        make: Makes a provider.
-        default: Given the environment, returns settings (as a mapping) for a provider that is there without being
-            configured, or None: a key in the environment, or a model that is built in.
-        share: Given a provider's filled ``settings`` and the path of a Unix socket, runs once, as an async context
-            manager, what the providers of several processes would otherwise run once each. None: there is nothing.
-        pool: Given the addresses of a provider as its settings have them (none: where its servers usually are), returns
-            how connections to them are kept. What the settings choose for the provider wins, field by field.
-        error_rules: Which errors this protocol's servers mean by their own codes and sentences; asked before the core's
-            rules, for all answers: whole ones, errors inside a 200 or a stream, model lists and checks.
+        name: The name that settings use, as ``type``.
+        settings: attrs class of the settings of this type, in addition to the common ones.
+        make: Creates a provider.
+        default: Takes the environment; returns settings (as a mapping) for a provider that exists without being
+            configured, for example because of a key in the environment or a built-in model; otherwise None.
+        share: Takes a provider's filled ``settings`` and the path of a Unix socket; returns an async context manager
+            that runs a server once for the providers of several processes. None if there is nothing to share.
+        pool: Takes the addresses of a provider from its settings (empty means the usual address); returns how
+            connections to them are kept. Values in the provider's own settings take precedence, field by field.
+        error_rules: Rules that map the protocol's own error codes and messages to errors. They are applied before the
+            core's rules to all answers: whole ones, errors inside a 200 or a stream, model lists and checks.
+
+    Example:
+        ::
+
+            class MyProvider(localagent.Plugin):
+                name = "provider-mine"
+
+                @localagent.hookimpl
+                def provide(self):
+                    return [localagent.ProviderType("mine", MySettings, make_provider)]
+
+    Since: 0.1.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a plugin brings to count tokens."""
+"""The interface of tokenizers, which plugins bring to count tokens."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """Counts tokens for one target."""
+    """Counts tokens for one target.
+
+    Since: 0.1.
+    """
 
     def message(self, message: dict[str, Any]) -> int:
-        """Count one message, with what the chat template adds to it."""
+        """Return the tokens of one message, including those that the chat template adds."""
 
     def request(self, request: Request) -> int:
-        """Count a whole request, tools and template included."""
+        """Return the tokens of a whole request, including tools and chat template."""
