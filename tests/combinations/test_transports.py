@@ -76,14 +76,14 @@ async def test_explain_shows_the_order(tmp_path: Path) -> None:
     code, reported = await localagent(path, "explain")
     lines = [" ".join(line.split()) for line in reported.splitlines() if "connect-" in line]
     assert (code, lines) == (
-        0, ["connect 1. connect-fast by name", "2. connect-aiohttp connect-aiohttp must stand after *"]
+        0, ["connect 1. connect-fast by name", "2. connect-aiohttp connect-aiohttp must run after *"]
     ), reported  # fmt: skip
 
 
 def test_settings_cannot_put_it_anywhere_else() -> None:
     """Settings that want it first must leave the other plugin out."""
     given = settings("http://a.test", *BOTH, order={"connect": list(BOTH)})
-    with pytest.raises(PluginError, match=r"connect-aiohttp must stand after \*"):
+    with pytest.raises(PluginError, match=r"connect-aiohttp must run after \*"):
         assemble(given, None, {})
     given["order"] = {"connect": list(BOTH[::-1])}
     assert [step.plugin for step in assemble(given, None, {})[1].steps["connect"]] == list(BOTH[::-1])

@@ -804,4 +804,4 @@ async def test_a_provider_that_is_cancelled_by_itself_is_named() -> None:
     async with client_of(fake_provider_plugin(Reply(error=asyncio.CancelledError()))) as client:
         error = await failure(client)
     assert isinstance(error, InternalError)
-    assert "Provider fake was cancelled by itself" in error.message
+    assert "Provider fake raised CancelledError, but the call was not cancelled" in error.message

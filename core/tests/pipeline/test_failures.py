@@ -21,6 +21,6 @@ def test_failures_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> 
             clock.advance(seconds)
             failures.note(step, ValueError("secret"))
     assert [record.getMessage() for record in caplog.records] == [
-        "Plugin rate-x failed in some_hook: ValueError (further ones are counted)."
+        "Plugin rate-x failed in some_hook: ValueError (further failures are only counted)."
     ] * 2
     assert failures.counts[("rate-x", "some_hook")] == 5

@@ -105,7 +105,7 @@ def test_settings_cannot_override_a_must() -> None:
     with pytest.raises(PluginError) as caught:
         names(entries, ("b", "a"))
     message = str(caught.value)
-    assert "a must stand before b" in message
+    assert "a must run before b" in message
     assert "settings put b before a" in message
     assert "[order] rate_check" in message
 
@@ -118,7 +118,7 @@ def test_a_circle_is_an_error_that_shows_all_of_it(size: int, must: bool) -> Non
     entries = [
         Entry(name, after=(other,), must=must) for name, other in zip(circle, circle[1:] + circle[:1], strict=True)
     ]
-    word = "must stand" if must else "stands"
+    word = "must run" if must else "runs"
     with pytest.raises(PluginError) as caught:
         names(entries)
     for entry in entries:
@@ -136,7 +136,7 @@ def test_every_place_has_its_reason() -> None:
     entries = [Entry("a", after=("b",)), Entry("b"), Entry("c"), Entry("d")]
     reasons = why(entries, ("d", "c"))
     assert reasons == {
-        "a": "a stands after b",
+        "a": "a runs after b",
         "b": "by name",
         "c": "settings put d before c",
         "d": "by name",
@@ -145,7 +145,7 @@ def test_every_place_has_its_reason() -> None:
 
 def test_a_reason_is_said_where_one_stands_before() -> None:
     """A step that asked to stand before another says so."""
-    assert why([Entry("z", before=("a",)), Entry("a")]) == {"a": "z stands before a", "z": "z stands before a"}
+    assert why([Entry("z", before=("a",)), Entry("a")]) == {"a": "z runs before a", "z": "z runs before a"}
 
 
 @pytest.mark.parametrize(("name", "role"), [("cache-memory", "cache"), ("bare", "bare"), ("a-b-c", "a")])
@@ -159,5 +159,5 @@ def test_a_star_means_every_other_step() -> None:
     last = Entry("a-guard", after=("*",), must=True)
     others = [Entry("b"), Entry("rate-limit", after=("a-guard",)), Entry("z", before=("a-guard",))]
     assert names([last, *others]) == ["b", "rate-limit", "z", "a-guard"]
-    with pytest.raises(PluginError, match="a-guard must stand after"):
+    with pytest.raises(PluginError, match="a-guard must run after"):
         names([last, *others], settled=("a-guard", "b"))

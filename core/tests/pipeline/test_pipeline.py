@@ -210,7 +210,7 @@ def test_a_circle_of_wishes_is_refused() -> None:
         plugin("rate-a", rate_check=step("rate_check", before="rate-b")),
         plugin("rate-b", rate_check=step("rate_check", before="rate-a")),
     ]
-    with pytest.raises(PluginError, match=r"rate_check cannot be put into order: rate-. stands before rate-"):
+    with pytest.raises(PluginError, match=r"rate_check cannot be ordered: rate-. runs before rate-"):
         Pipeline(as_loaded(kinds))
 
 
@@ -223,7 +223,7 @@ def test_settings_that_break_a_must_are_refused() -> None:
 @pytest.mark.parametrize("table", ["order", "step_timeouts"])
 def test_settings_that_name_no_hook_are_refused(table: str) -> None:
     """The message lists the hooks."""
-    with pytest.raises(PluginError, match=rf"\[{table}\] in the settings names rate_chek.*Hooks are: provide, "):
+    with pytest.raises(PluginError, match=rf"\[{table}\] in the settings names rate_chek.*The hooks are: provide, "):
         Pipeline([], **{table: {"rate_chek": [] if table == "order" else 1.0}})
 
 

@@ -150,8 +150,8 @@ async def test_the_table_of_an_object_that_says_something_else_is_refused() -> N
     with pytest.raises(SettingsError) as caught:
         await client(Mine(MySettings(7)), plugins={"rate-mine": {"limit": 8}}).runtime()
     assert str(caught.value) == (
-        "settings: plugins.rate-mine differs from the settings of the object that was given as plugin. "
-        "Take this table out, or give the plugin's class, which is made with it."
+        "settings: plugins.rate-mine differs from the settings of the plugin object that was passed. "
+        "Remove this table, or pass the plugin's class, which is created with it."
     )
 
 

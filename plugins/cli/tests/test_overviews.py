@@ -124,7 +124,7 @@ async def test_plugins_say_where_they_stand_and_why(shell: Any) -> None:
     result = await shell.run("plugins")
     rows = [line.split("\t") for line in result.out.splitlines()]
     assert ["request-a", "1.0", "the-request-a", "active", "pre_request", "2 of 2",
-            "request-a stands after request-b"] in rows  # fmt: skip
+            "request-a runs after request-b"] in rows  # fmt: skip
     assert ["request-a", "1.0", "the-request-a", "active", "gateway_add_routes", "idle",
             "the plugin gateway is not active"] in rows  # fmt: skip
     assert result.code == 0
@@ -175,7 +175,7 @@ async def test_explain_shows_the_steps_in_order(shell: Any) -> None:
     at = lines.index("chat")
     assert lines[at + 1 : at + 5] == [
         "pre_request 1. request-b by name",
-        "2. request-a request-a stands after request-b",
+        "2. request-a request-a runs after request-b",
         "complete: as chat",
         "embed: as chat",
     ]

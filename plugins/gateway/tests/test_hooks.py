@@ -82,7 +82,7 @@ async def test_other_plugins_are_asked_first_and_own_keys_last(serve: Any, keys:
         steps = (await served.client.runtime()).pipeline.steps["gateway_authenticate"]
     assert [by_badge.text, by_key.text] == ["POST x of ada: ", "POST x of laptops: "]
     assert by_none.status_code == 401
-    assert [(step.plugin, step.why) for step in steps][-1] == ("gateway", "gateway must stand after *")
+    assert [(step.plugin, step.why) for step in steps][-1] == ("gateway", "gateway must run after *")
 
 
 async def test_a_step_may_say_why_it_refuses(serve: Any, keys: KeyStore) -> None:
@@ -121,7 +121,7 @@ async def test_a_step_that_fails_lets_nobody_in(serve: Any) -> None:
 async def test_settings_cannot_put_own_keys_first(serve: Any) -> None:
     """The place of the gateway's own step is not a matter of taste."""
     order = {"gateway_authenticate": ["gateway", "zz-badge"]}
-    with pytest.raises(PluginError, match="must stand after"):
+    with pytest.raises(PluginError, match="must run after"):
         async with Client({"order": order}, plugins=[GatewayPlugin, Badge]):
             pass
 

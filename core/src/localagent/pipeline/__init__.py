@@ -1,6 +1,6 @@
-"""The pipeline: plugins in order, their steps, and the plans made of them.
+"""The pipeline: plugins, the order of their steps, and the compiled plans.
 
-For fronts and tools that show or check a pipeline; plugins need none of this.
+For HTTP servers and for tools that show or check a pipeline. Plugins do not need it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From settings to a pipeline: what can be said without an event loop. ``explain`` and ``plugins`` stop here."""
+"""Builds a pipeline from settings, without an event loop. ``explain`` and ``plugins`` need no more than this."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Given = Settings | Mapping[str, Any] | Path | str | None
 
 
 def read_settings(given: Given, environment: Mapping[str, str]) -> Settings:
-    """Return the settings that a program gave, in whatever form, or those of the settings file.
+    """Return the settings that a program passed, in any form, or those of the settings file.
 
     Raises:
-        SettingsError: They are wrong.
+        SettingsError: The settings are invalid.
     """
     if isinstance(given, Settings):
         return given
@@ -30,12 +30,12 @@ def read_settings(given: Given, environment: Mapping[str, str]) -> Settings:
 
 
 class Assembled(NamedTuple):
-    """What a core is made of.
+    """The parts from which a core is built.
 
     Attributes:
         settings: The settings.
         pipeline: The plugins and their plans.
-        reports: A report on every plugin that is known.
+        reports: A report on every known plugin.
     """
 
     settings: Settings
@@ -49,17 +49,17 @@ def assemble(
     environment: Mapping[str, str],
     former: Assembled | None = None,
 ) -> Assembled:
-    """Read the settings, load the chosen plugins and compile their order.
+    """Read the settings, load the selected plugins and build the pipeline.
 
     Args:
-        given: The settings in whatever form.
+        given: The settings in any form.
         plugins: The classes, factories or objects of the plugins; None means the installed ones.
-        environment: The environment, in which the settings file may be named.
-        former: What a running core was made of that is replaced; its plugins that survive a reload are used again.
+        environment: The environment variables, which may name the settings file.
+        former: The parts of the running core that is replaced; its plugins that survive a reload are used again.
 
     Raises:
-        SettingsError: The settings are wrong.
-        PluginError: A plugin is missing, broken, or ordered in a contradiction.
+        SettingsError: The settings are invalid.
+        PluginError: A plugin is missing or broken, or the order of steps is contradictory.
     """
     settings = read_settings(given, environment)
     if plugins is None:
@@ -83,15 +83,15 @@ def _loaded(settings: Settings, environment: Mapping[str, str]) -> tuple[list[Lo
 
 
 def _filled(settings: Settings, item: Loaded) -> Any:
-    """Return the settings of a plugin; an object has its own, and its table may only say the same."""
+    """Return the settings of a plugin. An object has its own; its table, if any, must contain equal values."""
     own = item.source.settings if isinstance(item.source, Plugin) else None
     if own is not None and item.name not in settings.plugins:
         return own
     filled: Any = settings.for_plugin(item.name, item.kind.settings_class)
     if own is not None and filled != own:
         raise SettingsError(
-            f"{settings.where}: plugins.{item.name} differs from the settings of the object that was given as plugin.",
-            hint="Take this table out, or give the plugin's class, which is made with it.",
+            f"{settings.where}: plugins.{item.name} differs from the settings of the plugin object that was passed.",
+            hint="Remove this table, or pass the plugin's class, which is created with it.",
         )
     return filled
 
@@ -99,14 +99,14 @@ def _filled(settings: Settings, item: Loaded) -> Any:
 def _moved_plugins(
     former: Assembled, settings: Settings, loaded: Sequence[Loaded], filled: Mapping[str, Any]
 ) -> dict[str, Plugin]:
-    """Return the plugins of a running core that are moved, by name.
+    """Return the plugins of a running core that move to the new one, by name.
 
-    They offer it, and are given by the same class, factory or object with equal settings. A class is imported once a
-    process, so the same class is the same version. None is moved when the state folder is another one: their files
-    would stay in the old.
+    A plugin moves if it has ``survives_reload``, comes from the same class, factory or object, and has equal settings.
+    A class is imported once per process, so the same class is the same version. No plugin moves if the state folder
+    changes, because the plugins' files would stay in the old folder.
 
     Raises:
-        PluginError: An object that was given to both cannot be moved.
+        PluginError: A plugin object was passed to both clients and cannot move.
     """
     moved: dict[str, Plugin] = {}
     same_folder = former.settings.state_folder == settings.state_folder

@@ -1,6 +1,6 @@
-"""How the answers of a hook's steps become one: a function for each kind, and its like for synchronous hooks.
+"""Calls a hook's steps and combines their results: one function for each kind, and one for its synchronous hooks.
 
-CHAIN is not here: ``calls.stream_steps`` connects the objects that its steps make.
+CHAIN is not here: ``calls.stream_steps`` connects the objects that its steps return.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 async def pipe(steps: Sequence[Step], timer: Timer, subject: Any, value: T) -> T:
-    """PIPE: each step gets the result of the one before."""
+    """PIPE: each step receives the result of the previous one."""
     for step in steps:
         result = await ask(step, timer, subject, value) if step.awaits else ask_now(step, subject, value)
         if result is not None:
@@ -37,7 +37,7 @@ def pipe_now(steps: Sequence[Step], subject: Any, value: T) -> T:
 
 
 async def first(steps: Sequence[Step], timer: Timer, *arguments: Any) -> tuple[Any, Step | None]:
-    """FIRST and GATE: the first result, or refusal, that is not None, with the step that gave it."""
+    """FIRST and GATE: the first result or refusal that is not None, with the step that returned it."""
     for step in steps:
         try:
             result = await ask(step, timer, *arguments) if step.awaits else ask_now(step, *arguments)
@@ -52,7 +52,7 @@ async def first(steps: Sequence[Step], timer: Timer, *arguments: Any) -> tuple[A
 
 
 def first_now(steps: Sequence[Step], *arguments: Any) -> Any:
-    """FIRST and GATE of a synchronous hook: the first result, or refusal, that is not None."""
+    """FIRST and GATE of a synchronous hook: the first result or refusal that is not None."""
     for step in steps:
         try:
             result = ask_now(step, *arguments)
@@ -65,14 +65,14 @@ def first_now(steps: Sequence[Step], *arguments: Any) -> Any:
 
 
 def _skip(step: Step, error: LocalAgentError) -> None:
-    """Count a step that failed as silent where its hook says so, raise its error otherwise."""
+    """Skip a failed step and count the failure if its hook is declared so; otherwise raise its error."""
     if step.spec.on_raise is not OnRaise.SKIP:
         raise error
     step.failures.note(step, error)
 
 
 async def notify_all(steps: Sequence[Step], timer: Timer, *arguments: Any) -> None:
-    """NOTIFY: call all steps, whatever one of them does."""
+    """NOTIFY: call all steps, even if some fail."""
     for step in steps:
         try:
             await ask(step, timer, *arguments)
@@ -81,7 +81,7 @@ async def notify_all(steps: Sequence[Step], timer: Timer, *arguments: Any) -> No
 
 
 def notify(steps: Sequence[Step], *arguments: Any) -> None:
-    """NOTIFY of a synchronous hook: call all steps, whatever one of them does."""
+    """NOTIFY of a synchronous hook: call all steps, even if some fail."""
     for step in steps:
         try:
             step.call(*arguments)
@@ -90,13 +90,13 @@ def notify(steps: Sequence[Step], *arguments: Any) -> None:
 
 
 async def collect(steps: Sequence[Step], timer: Timer, *arguments: Any) -> list[Any]:
-    """COLLECT: all results that are not None."""
+    """COLLECT: return all results that are not None."""
     results = [await ask(step, timer, *arguments) for step in steps]
     return [result for result in results if result is not None]
 
 
 def collect_now(steps: Sequence[Step], *arguments: Any) -> list[Any]:
-    """COLLECT of a synchronous hook: all results that are not None."""
+    """COLLECT of a synchronous hook: return all results that are not None."""
     results = [ask_now(step, *arguments) for step in steps]
     return [result for result in results if result is not None]
 
@@ -116,7 +116,7 @@ _AWAITING: Mapping[Kind, Callable[..., Any]] = {
 
 
 def caller(spec: HookSpec, steps: Sequence[Step], loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
-    """Return what calls the steps of a hook outside of any call's time; an awaitable comes unless the hook is sync."""
+    """Return a function that calls the steps of a hook outside of any call; it is async unless the hook is sync."""
     if spec.sync:
         return functools.partial(_NOW[spec.kind], steps)
 

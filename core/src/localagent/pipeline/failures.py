@@ -1,4 +1,4 @@
-"""Failures of plugins that did not reach the user."""
+"""Counts and logs failures of plugins that are not passed to the user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger("localagent")
 
 
 class PluginFailures:
-    """Failures that did not reach the user: counted, and logged once a minute for each plugin and hook."""
+    """Failures that are not passed to the user: counted, and logged once a minute for each plugin and hook."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -31,6 +31,6 @@ class PluginFailures:
         if now - self._logged.get(pair, -60.0) >= 60.0:
             self._logged[pair] = now
             cause = error.__cause__ or error
-            name, place = type(cause).__name__, place_of(cause)  # its text may hold a prompt, and is not for logs
+            name, place = type(cause).__name__, place_of(cause)  # no message: it may contain a prompt
             where = f" at {place}" if place else ""
-            log.warning("Plugin %s failed in %s: %s%s (further ones are counted).", *pair, name, where)
+            log.warning("Plugin %s failed in %s: %s%s (further failures are only counted).", *pair, name, where)

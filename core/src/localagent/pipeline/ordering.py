@@ -1,9 +1,9 @@
-"""The order of a hook's steps: a stable topological sort that gives the reason for each place.
+"""The order of a hook's steps: a stable topological sort that also returns the reason for each position.
 
-Three sources decide, the stronger first: ``must`` constraints of implementations, the order in the settings, and
-``before``/``after`` of implementations. What they leave open the name decides, so that the order in which plugins
-are found never matters. A weaker constraint that contradicts a stronger one is dropped; a contradiction among equals,
-or of settings with a ``must``, is an error that shows the whole circle.
+There are three kinds of constraints, strongest first: ``must`` constraints of implementations, the order in the
+settings, and ``before``/``after`` of implementations. Otherwise steps are sorted by name, so the order in which plugins
+are found never matters. A weaker constraint that contradicts a stronger one is dropped. A contradiction between equal
+constraints, or between the settings and a ``must``, is an error that shows the whole cycle.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ def role_of(name: str) -> str:
 
 
 def order_steps(marks: Mapping[str, HookImpl], settled: Sequence[str], hook: str) -> dict[str, str]:
-    """Put the steps of one hook into order.
+    """Sort the steps of one hook.
 
     Args:
-        marks: What each step says about itself, by the plugin's name; in any order.
+        marks: The ``hookimpl`` arguments of each step, by plugin name; in any order.
         settled: The order in the settings; names of plugins that are not active are ignored.
         hook: The hook's name, for errors.
 
     Returns:
-        The names in order, each with the reason for its place, in a few words.
+        The names in order, each with a short reason for its position.
 
     Raises:
-        PluginError: Constraints contradict each other; the message shows the circle.
+        PluginError: Constraints contradict each other; the message shows the cycle.
     """
     graph = _Graph(sorted(marks), hook)
     for edge in _declared(marks, must=True):
@@ -52,9 +52,9 @@ def order_steps(marks: Mapping[str, HookImpl], settled: Sequence[str], hook: str
 
 
 def _declared(marks: Mapping[str, HookImpl], *, must: bool) -> Iterable[tuple[str, str, str]]:
-    """Yield the constraints of steps: which one runs before which, and the reason."""
+    """Yield the constraints of the steps: the earlier step, the later step, and the reason."""
     names = sorted(marks)
-    word = "must stand" if must else "stands"
+    word = "must run" if must else "runs"
     for name in names:
         if marks[name].must != must:
             continue
@@ -81,13 +81,13 @@ class _Graph:
         if circle is not None:
             reasons = [*circle, reason]
             raise PluginError(
-                f"The steps of {self._hook} cannot be put into order: {'; '.join(reasons)}.",
-                hint=f"Change [order] {self._hook} in the settings, or leave one of these plugins out.",
+                f"The steps of {self._hook} cannot be ordered: {'; '.join(reasons)}.",
+                hint=f"Change [order] {self._hook} in the settings, or remove one of these plugins.",
             )
         self._next[first].setdefault(second, reason)
 
     def path(self, start: str, goal: str) -> list[str] | None:
-        """Return the reasons along a way from start to goal; None where there is none."""
+        """Return the reasons along a path from start to goal; None if there is no path."""
         if start == goal:
             return []
         seen = {start}

@@ -1,7 +1,7 @@
-"""A pipeline owns plugins and makes plans of them.
+"""A pipeline owns the plugins and compiles their hooks into plans.
 
-pluggy keeps the registry and validates names and signatures; its errors are rewritten here with plugin, distribution
-and hint. The compiled steps never go through it.
+pluggy keeps the registry and validates names and signatures. Its errors are rewritten here with plugin, distribution
+and hint. Calls of compiled steps do not use pluggy.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ def _specs_in(holder: Any) -> dict[str, HookSpec]:
 
 
 class Pipeline:
-    """Plugins in order, and the plans made of them.
+    """The plugins, and the plans compiled from them.
 
     Args:
-        loaded: The chosen plugins.
-        settings: For each plugin its filled settings object; a missing one means the defaults.
-        order: The settings' ``[order]``: names by hook.
-        step_timeouts: The settings' ``[step_timeouts]``: seconds by hook, for asynchronous steps.
-        clock: The clock by which repeated failures are logged.
-        moved: Plugins that are there already, and are taken as they are.
+        loaded: The selected plugins.
+        settings: The filled settings object of each plugin, by name; a missing one means the defaults.
+        order: ``[order]`` of the settings: plugin names by hook.
+        step_timeouts: ``[step_timeouts]`` of the settings: seconds by hook, for asynchronous steps.
+        clock: Returns monotonic seconds; limits how often failures are logged.
+        moved: Existing plugins that are used as they are, by name.
 
     Raises:
-        PluginError: A plugin does not fit its hooks, or the order contradicts itself.
+        PluginError: A plugin does not match its hooks, or the order is contradictory.
     """
 
     def __init__(
@@ -83,12 +83,12 @@ class Pipeline:
         self._plans: dict[tuple[str, bool, frozenset[str]], Plan] = {}
 
     def plan(self, operation: str, *, recording: bool = False, without: frozenset[str] = frozenset()) -> Plan:
-        """Return the plan of an operation; made once and kept.
+        """Return the plan of an operation; it is compiled once.
 
         Args:
             operation: chat, complete or embed.
-            recording: Every step also writes what it decided and what it cost to ``call.records``.
-            without: Plugins whose steps are left out.
+            recording: Whether every step also writes its decision and its duration to ``call.records``.
+            without: Plugins whose steps are skipped.
         """
         key = (operation, recording, without)
         plan = self._plans.get(key)
@@ -98,7 +98,7 @@ class Pipeline:
         return plan
 
     def caller(self, name: str, loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
-        """Return what calls a hook that a plugin brought; it returns an awaitable unless the hook is sync."""
+        """Return a function that calls a hook which a plugin defines; it is async unless the hook is sync."""
         return caller(self.specs[name], self.steps[name], loop)
 
     def _make_plan(self, operation: str, without: frozenset[str]) -> Plan:
@@ -131,8 +131,8 @@ class Pipeline:
             for name in names:
                 if name not in self.specs:
                     raise PluginError(
-                        f"[{table}] in the settings names {name}, which is no hook.",
-                        hint=f"Hooks are: {', '.join(self.specs)}.",
+                        f"[{table}] in the settings names {name}, which is not a hook.",
+                        hint=f"The hooks are: {', '.join(self.specs)}.",
                     )
 
     def _register(self) -> None:
@@ -161,7 +161,7 @@ class Pipeline:
         unknown = [name for name in marks.operations or () if name not in spec.operations]
         if unknown:
             offered = ", ".join(spec.operations)
-            raise self._error(name, f"{spec.name} names the operation {unknown[0]}; there are {offered}")
+            raise self._error(name, f"{spec.name} names the operation {unknown[0]}; operations are: {offered}")
         if spec.pending:
             raise self._error(name, f"it uses {spec.name}, but {spec.pending} are not supported by this version")
         if spec.sync and inspect.iscoroutinefunction(method):
@@ -192,8 +192,8 @@ class Pipeline:
 
     def _error(self, name: str, reason: str) -> PluginError:
         return PluginError(
-            f"Plugin {self.reports[name]} does not fit: {reason}.",
-            hint=f"Upgrade it, or leave it out (see: localagent plugins), or report it to the author of {name}.",
+            f"Plugin {self.reports[name]} cannot be used: {reason}.",
+            hint="Upgrade it, or remove it from the settings (see: localagent plugins), or report this to its author.",
         )
 
 
@@ -207,7 +207,7 @@ def _reason(error: pluggy.PluginValidationError, specs: Mapping[str, HookSpec]) 
 
 
 def _adapted(function: Callable[..., Any], wanted: tuple[str, ...], offered: tuple[str, ...]) -> Callable[..., Any]:
-    """Return a callable that takes the offered arguments by position and passes on those that are wanted."""
+    """Return a callable that takes all offered arguments by position and passes on the wanted ones."""
     if wanted == offered:
         return function
     places = tuple(offered.index(name) for name in wanted)

@@ -1,4 +1,4 @@
-"""All steps of one operation, compiled once: frozen tuples of plain callables."""
+"""The plan of an operation: all its steps, compiled once into tuples."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from localagent.pipeline.steps import Step
 
 @attrs.frozen(eq=False)
 class Plan:
-    """All steps of one operation, in order. An empty tuple costs one truth test.
+    """All steps of one operation, in order. A hook without steps costs one truth test.
 
     Attributes:
         operation: chat, complete or embed.
-        needs_usage: Whether some plugin needs token counts, so that streams ask for them.
+        needs_usage: Whether a plugin needs token counts, so that streams request them.
     """
 
     operation: str
@@ -39,7 +39,7 @@ class Plan:
         return {name: getattr(self, name) for name in CALL_HOOKS}
 
     def mapped(self, change: Callable[[Step], Step]) -> Plan:
-        """Return a plan whose steps went through ``change``."""
+        """Return a plan in which every step is replaced by ``change(step)``."""
         changed: dict[str, Any] = {name: tuple(map(change, steps)) for name, steps in self.steps().items()}
         return attrs.evolve(self, **changed)
 

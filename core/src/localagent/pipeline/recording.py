@@ -1,4 +1,4 @@
-"""Steps that write what they decide, and what that costs, to the records of their call."""
+"""Steps that write their decision and duration to the records of their call, for receipts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from localagent.records.reports import StepRecord
 
 
 def recorded(step: Step) -> Step:
-    """Return the step, writing what it decides and what it costs to the records of its call."""
+    """Return a step that also writes its decision and its duration to the records of its call."""
     inner = step.call
 
     async def awaiting(*arguments: Any) -> Any:
@@ -34,12 +34,12 @@ def recorded(step: Step) -> Step:
 
 @contextlib.contextmanager
 def _noting(step: Step, subject: Any) -> Iterator[SimpleNamespace]:
-    """Write what comes of a step to the records of its call: the ``result`` that is set, or what is raised."""
+    """Write the outcome of a step to the records of its call: the ``result`` that is set, or the exception."""
     started = time.perf_counter_ns()
     noted = SimpleNamespace(result=None)
     try:
         yield noted
-    except BaseException as error:  # noted and passed on, whatever raised it
+    except BaseException as error:  # recorded and raised again, from any code
         noted.result = error
         raise
     finally:

@@ -1,4 +1,4 @@
-"""One plugin's implementation of a hook, and calling it: whatever it does, the plugin is named."""
+"""A step, which is one plugin's implementation of a hook, and how it is called. Its errors always name the plugin."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from localagent.pipeline.failures import PluginFailures
     from localagent.timing.timer import Timer
 
-_MEND = "See the log with --debug, or leave the plugin out."
+_HINT = "See the log with --debug, or remove the plugin."
 
 
 @attrs.define(eq=False)
@@ -28,10 +28,10 @@ class Step:
         plugin: The plugin's name.
         spec: The hook.
         awaits: Whether ``call`` returns an awaitable.
-        limit: Seconds that it may take, when it awaits.
-        why: The reason for its place.
-        failures: Counts failures of NOTIFY and skipped steps, by plugin and hook; ``doctor`` shows them.
-        operations: The operations for which it is asked.
+        limit: Seconds that it may take, if it is asynchronous.
+        why: The reason for its position.
+        failures: Counts failures of NOTIFY steps and of skipped steps, by plugin and hook; ``doctor`` shows them.
+        operations: The operations for which it is called.
     """
 
     call: Callable[..., Any]
@@ -44,23 +44,23 @@ class Step:
     operations: tuple[str, ...] = OPERATIONS
 
     def wrap_error(self, error: BaseException) -> LocalAgentError:
-        """Return the error that a step's own exception becomes."""
+        """Return the typed error for an exception of the step."""
         if isinstance(error, LocalAgentError):
             return error
-        return defect(error, f"Plugin {self.plugin}", f" in {self.spec.name}", _MEND)
+        return defect(error, f"Plugin {self.plugin}", f" in {self.spec.name}", _HINT)
 
     def timeout_error(self) -> LocalAgentError:
-        """Return the error of a step that took too long."""
+        """Return the error for a step that took too long."""
         return InternalError(
             f"Plugin {self.plugin} took longer than {self.limit:g} s in {self.spec.name}.",
-            hint=f"Raise [step_timeouts] {self.spec.name} in the settings, or leave the plugin out.",
+            hint=f"Raise [step_timeouts] {self.spec.name} in the settings, or remove the plugin.",
         )
 
     def check(self, result: Any) -> Any:
-        """Return a step's result if it is of the hook's type.
+        """Return the step's result if it has the hook's type.
 
         Raises:
-            InternalError: It is not; the plugin is named.
+            InternalError: It has another type; the error names the plugin.
         """
         if result is None or not self.spec.result or isinstance(result, self.spec.result):
             return result
@@ -73,14 +73,14 @@ class Step:
 
 
 async def ask(step: Step, timer: Timer, *arguments: Any) -> Any:
-    """Call one step to its end, bounded by its limit, and check its result.
+    """Call one step within its time limit, and check its result.
 
-    A step that awaits nothing pays 0.6 to 0.9 us a call for the limit and this coroutine. Driving its coroutine by hand
-    up to the first wait saved that, and cost every other step more: 0.3 us a synchronous one, 1.2 us one that waits
-    (CPU time, medians of five interleaved runs, CPython 3.11). ``nox -s bench -- --only steps`` measures steps again.
+    For a step that awaits nothing, the limit and this coroutine cost 0.6 to 0.9 us per call. Driving its coroutine by
+    hand up to the first wait saved that, but cost every other step more: 0.3 us for a synchronous one, 1.2 us for one
+    that waits (CPU time, medians of five interleaved runs, CPython 3.11). ``nox -s bench -- --only steps`` measures it.
 
     Raises:
-        LocalAgentError: The step's own, or what its exception, its lateness or its wrong result become.
+        LocalAgentError: The step's own error, or the error for its exception, timeout or wrong result.
     """
     if not step.awaits:
         return ask_now(step, *arguments)
@@ -90,7 +90,7 @@ async def ask(step: Step, timer: Timer, *arguments: Any) -> Any:
     except LocalAgentError:
         raise
     except asyncio.CancelledError:
-        # The task's own cancellation goes on; the timer's means that the time is up; anybody else's is a failure.
+        # A cancellation of the task continues; one by the timer is a timeout; any other one is a failure of the plugin.
         error = cancellation_error(timer, f"Plugin {step.plugin}", f" in {step.spec.name}")
         if error is None:
             raise
