@@ -235,7 +235,7 @@ async def test_a_ticket_is_refused_by_name() -> None:
     guard = Gate(lambda attempt: Refused(LocalRateLimited("full"), None, Place()))
     async with client_of(fake_provider_plugin(), guard) as client:
         error = await failure(client)
-    assert "rate-gate gave a ticket" in error.message
+    assert "rate-gate returned a ticket" in error.message
     assert guard.ended == [("one", "failed", 1)]
 
 

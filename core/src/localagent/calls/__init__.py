@@ -1,1 +1,1 @@
-"""A call from its request to its answer: attempts, whole answers, streams."""
+"""Runs calls from request to answer: attempts, complete answers and streams."""

@@ -1,4 +1,4 @@
-"""The handle of a stream that a user holds."""
+"""The handle of a stream, which the user holds."""
 
 from __future__ import annotations
 
@@ -14,25 +14,21 @@ if TYPE_CHECKING:
 
 
 class AnswerStream:
-    """A streamed answer; iterate over it to get its chunks as they arrive.
+    """A streamed answer, as ``Client.stream`` returns it; iterate over it to get the chunks as they arrive.
 
-    Use it with ``async with``: entering it raises errors from before the first content, and leaving it closes the
-    connection. A stream that is dropped without that is closed with a warning.
+    Use it with ``async with``. Entering sends the request, waits for the first content, and raises the error of a call
+    that fails before it. Leaving closes the connection. A stream that is discarded before its end is also closed, with
+    a ``ResourceWarning``.
 
     Example:
-        import asyncio
+        ::
 
-        from localagent import Client
-
-        async def main() -> None:
-            async with Client() as client, client.stream("Why is the sky blue?", max_tokens=30) as stream:
+            async with client.stream("Why is the sky blue?") as stream:
                 async for chunk in stream:
                     print(chunk.text, end="", flush=True)
-            print(stream.usage, stream.finish_reason)
+                print(stream.finish_reason, stream.usage)
 
-        asyncio.run(main())
-
-    Since: 0.1
+    Since: 0.1.
     """
 
     __slots__ = ("_ready", "_run")
@@ -57,34 +53,40 @@ class AnswerStream:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End the stream; returns when its source is closed. Idempotent."""
+        """End the stream and wait until its source is closed; idempotent."""
         self._ready.clear()
         await self._run.aclose()
 
     def batch(self) -> Coroutine[Any, Any, list[Chunk]]:
-        """Wait for chunks and return all that have arrived; an empty list after the end of the stream.
+        """Return all chunks that have arrived, at least one; await the result. Empty at the end of the stream.
 
         Raises:
-            StreamInterrupted: The stream broke off; chunks that came before were handed out.
+            StreamInterrupted: The stream broke off; all earlier chunks have been returned.
+
+        Example:
+            ::
+
+                while chunks := await stream.batch():
+                    print("".join(chunk.text for chunk in chunks), end="")
         """
         return self._run.batch()
 
     async def text(self) -> str:
-        """Read to the end and return the text of the first choice.
+        """Read the stream to its end and return the text of the first choice.
 
         Raises:
-            StreamInterrupted: The stream broke off; ``partial`` has what arrived.
+            StreamInterrupted: The stream broke off; ``partial`` has the text that had arrived.
         """
         return "".join([chunk.text async for chunk in self])
 
     @property
     def over(self) -> bool:
-        """Whether the stream has ended well and all its chunks were handed out."""
+        """Whether the stream has ended without an error and all its chunks have been returned."""
         return self._run.over
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens, when the stream has ended and the server reported them."""
+        """Token counts, once the stream has ended and if the server reported them; None otherwise."""
         return self._run.usage
 
     @property
@@ -94,7 +96,7 @@ class AnswerStream:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Public facts of plugins about the call (``PublicFact``); at the end also figures of the server."""
+        """Facts that plugins publish about the call (``PublicFact``); after the end also figures of the server."""
         return {**self._run.call.public_facts, **self._run.facts}
 
     @property
@@ -104,7 +106,7 @@ class AnswerStream:
 
     @property
     def receipt(self) -> Receipt | None:
-        """What each step decided so far; None unless the call asked for a receipt."""
+        """The decisions of each step so far; None unless the call requested a receipt."""
         return self._run.receipt
 
     @property
@@ -114,12 +116,12 @@ class AnswerStream:
 
     @property
     def cached(self) -> str:
-        """The cache plugin that answers; empty when a model does."""
+        """The cache plugin that answers; empty if a model answers."""
         return self._run.call.cached
 
     @property
     def forwarded(self) -> str:
-        """Why no cache answers; see ``Call.forwarded``."""
+        """Why no cache answers: ``request``, ``bypass`` or ``miss``; see ``Call.forwarded``."""
         return self._run.call.forwarded
 
     @property
@@ -129,7 +131,7 @@ class AnswerStream:
 
     @property
     def age(self) -> float | None:
-        """Seconds since the answer was made, when a cache had it; None otherwise."""
+        """Seconds since the answer was made, if it comes from a cache; None otherwise."""
         return self._run.call.facts.get("age") if self._run.call.cached else None
 
     def __del__(self) -> None:

@@ -1,7 +1,7 @@
-"""The rounds of attempts of one call: choose, open, ask the gates, exchange, close, decide.
+"""The rounds of attempts of one call: choose, open, call the gates, exchange, close, decide.
 
-Chat, completion, embedding and stream runs share this loop; they differ in the exchange only. The core owns what must
-be right whatever plugins do: counts, deferred functions, budget, deadline.
+Chat, completion, embedding and stream runs share this loop; they differ only in the exchange. The core manages
+everything that must be right even if plugins fail: counts, deferred functions, budget, deadline.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger("localagent")
 
 T = TypeVar("T")
 SHORTEST_SHARE = 1.0
-"""Seconds that an attempt may take, however little is left for the others."""
+"""The minimum of seconds that an attempt may take, even if little time is left for the others."""
 
 Exchange = Callable[[Attempt, "ConfiguredProvider", "Transport"], Awaitable[T]]
 
@@ -44,8 +44,8 @@ class Attempts:
     """The attempts of one call.
 
     Args:
-        engine: Runs the calls of the client.
-        call: The call; its request has left pre_request.
+        engine: The engine that runs the client's calls.
+        call: The call, after ``pre_request``.
     """
 
     __slots__ = ("_call", "_candidates", "_draws", "_engine", "_fleet", "_has_gates", "_prepared", "_tried")
@@ -61,10 +61,10 @@ class Attempts:
         self._draws: Draws | None = None  # made with the first failure: most calls have none
 
     async def run(self, exchange: Exchange[T]) -> tuple[Attempt, T]:
-        """Try until an exchange succeeds; the attempt that it succeeded in is still open.
+        """Make attempts until an exchange succeeds; return that attempt, which is still open, and its result.
 
         Raises:
-            LocalAgentError: What ended the call.
+            LocalAgentError: The error that ended the call.
         """
         try:
             while True:
@@ -91,14 +91,14 @@ class Attempts:
         *,
         instance_at_fault: bool = True,
     ) -> None:
-        """End an attempt: counts, observers, deferred functions. Does nothing the second time.
+        """End an attempt: update counts, call ``after_attempt`` and the deferred functions. Idempotent.
 
         Args:
             attempt: The attempt.
             status: How it ended.
-            error: What ended it, if an error did.
-            usage: Tokens, when reported.
-            instance_at_fault: Whether an error may speak of the instance; not when it came before anything was sent.
+            error: The error that ended it, if any.
+            usage: Token counts, if reported.
+            instance_at_fault: Whether an error may count against the instance; False if nothing had been sent.
         """
         now = self._engine.clock()
         outcome = Outcome(status, error, usage, attempt.started, attempt.first, now)
@@ -119,7 +119,7 @@ class Attempts:
             self._fleet.instances.settle(state)
 
     def _log(self, attempt: Attempt, said: str) -> None:
-        """Log a failure; the sentence may be that of a provider which forgot to hide its key."""
+        """Log a failure, redacted because a provider may have left its key in the message."""
         if not log.isEnabledFor(logging.INFO):
             return
         from localagent.http_answers.redaction import redact
@@ -128,7 +128,7 @@ class Attempts:
         log.info("Attempt %d at %s failed: %s", attempt.number, attempt.target, redact(said), extra=where)
 
     async def _admit(self) -> Attempt:
-        """Return an attempt that all gates admitted, counted as sent."""
+        """Return an attempt that all gates have admitted, counted as sent."""
         while True:
             chosen = self._candidates.choose()
             if chosen.__class__ is tuple and not self._has_gates:
@@ -140,15 +140,15 @@ class Attempts:
                 await self._wait_for(result)
 
     async def _ask_in_turn(self, candidates: tuple[Target, ...]) -> Attempt | list[Refused]:
-        """Open an attempt for one candidate after the other, until the gates admit one.
+        """Open an attempt for one candidate after another, until the gates admit one.
 
         Returns:
-            The admitted attempt. Otherwise all refusals; none if a step failed an attempt and a new round is due.
+            The admitted attempt, or all refusals. An empty list means that a step failed and a new round must start.
         """
         refusals: list[Refused] = []
         for target in candidates:
             if refusals and not self._fleet.instances.serves(target.instance):
-                continue  # it went away while another candidate's gates were asked
+                continue  # it was removed while the gates of another candidate were called
             attempt = self._opened(target)
             try:
                 refused = await self._ask_gates(attempt)
@@ -161,12 +161,12 @@ class Attempts:
         return refusals
 
     def _opened(self, target: Target) -> Attempt:
-        """Open an attempt; no await lies between the choice and this count, so the next call that chooses sees it."""
+        """Open an attempt. There is no await between choice and count, so the next call that chooses sees the count."""
         state = self._fleet.instances.state(target.instance)
         return Attempt(self._call, target, state, self._call.request, self._engine.clock())
 
     async def _ask_gates(self, attempt: Attempt) -> Refused | None:
-        """Fit the request to the attempt's target and ask the gates; return the refusal, None when admitted."""
+        """Adapt the request to the target and call the gates; return the refusal, or None if all gates admit it."""
         call, plan = self._call, self._call.plan
         try:
             if plan.prepare_attempt:
@@ -184,7 +184,7 @@ class Attempts:
         return None
 
     async def _prepare(self, attempt: Attempt) -> Request:
-        """Return the request as it is fitted to the attempt's target; the steps are asked once for each target."""
+        """Return the request adapted to the attempt's target; the steps are called once for each target."""
         target, call = attempt.target, self._call
         if target not in self._prepared:
             self._prepared[target] = await pipe(call.plan.prepare_attempt, call.timer, attempt, call.request)
@@ -218,7 +218,7 @@ class Attempts:
             transport = attempt.state.transport
             if transport is None:
                 transport = await self._fleet.connections.to(instance)
-            phases.phase = "first_token"  # unless a transport says otherwise: something may have been sent
+            phases.phase = "first_token"  # unless the transport reports another phase: data may have been sent
             return await exchange(attempt, provider, transport)
         except BaseException as error:  # the provider's and the transport's code
             failure = failure_of(error, timer, f"Provider {instance.provider}")
@@ -230,9 +230,9 @@ class Attempts:
                 timer.leave_time(NEVER, phases)
 
     def _share(self, attempt: Attempt) -> float:
-        """Return the seconds that an attempt may take: half of what is left, while others are left to be tried.
+        """Return the seconds that an attempt may take: half of the remaining time while other targets remain.
 
-        Half, whatever their number, so that a target that is slow but works is not cut early because it has many
+        It is half for any number of targets, so a slow target that works is not cut off early because it has many
         replicas.
         """
         call = self._call
@@ -242,7 +242,7 @@ class Attempts:
         return max(call.timer.left / 2, SHORTEST_SHARE)
 
     async def _fail(self, attempt: Attempt, error: LocalAgentError) -> None:
-        """Close a failed attempt and do what follows: return to try again, or raise what ends the call."""
+        """Close a failed attempt; return if another attempt follows, otherwise raise the error that ends the call."""
         call, timer = self._call, self._call.timer
         sent = bool(attempt.number)
         if not sent:
@@ -269,14 +269,14 @@ class Attempts:
             await self._sleep(verdict.after)
 
     def _may_retry(self, attempt: Attempt, error: LocalAgentError, after: float) -> bool:
-        """Say whether a repeat is made. The budget comes last: nothing is drawn for what something else forbids."""
+        """Return whether to retry. The budget is checked last, so it is not charged for other forbidden retries."""
         if self._tried >= self._engine.max_attempts or after >= self._call.timer.left:
             return False
         self._draws = self._draws or Draws(self._engine.budget, self._engine.clock)
         return self._candidates.any_left() and self._draws.allow(error, attempt.target)
 
     async def _wait_for(self, refusals: list[Refused]) -> None:
-        """Wait until a refusal's time has come; raise its error when there is no time for it."""
+        """Wait for the earliest refusal to expire; raise its error if the deadline comes first."""
         timed = [(refused.retry_after, refused.error) for refused in refusals if refused.retry_after is not None]
         if not timed:
             raise refusals[0].error
@@ -292,7 +292,7 @@ class Attempts:
 
 
 def complete(error: LocalAgentError, attempt: Attempt) -> None:
-    """Write into an error where it happened."""
+    """Add provider, target, call id and attempt number to an error."""
     error.provider = error.provider or attempt.target.instance.provider
     error.target = error.target or str(attempt.target)
     error.request_id = attempt.call.id

@@ -1,4 +1,4 @@
-"""Which targets a call goes to, round by round: the candidates, those that failed, and the one that is preferred."""
+"""The targets of a call, round by round: candidates, failed targets, and the preferred target."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class Candidates:
     """The candidates of one call.
 
     Args:
-        engine: Runs the calls of the client.
+        engine: The engine that runs the client's calls.
         call: The call.
 
     Attributes:
-        failed: The targets at which an attempt failed.
-        preferred: The target that the last decision to retry named; it comes first.
-        last_error: What ended the last attempt; raised when no target is left.
+        failed: The targets at which an attempt has failed.
+        preferred: The target that the last retry decision named; it comes first.
+        last_error: The error of the last attempt; raised if no target is left.
     """
 
-    # Of the class, since most calls change none of them.
+    # Class attributes, because most calls never set them.
     failed: frozenset[Target] = frozenset()
     preferred: Target | None = None
     last_error: LocalAgentError | None = None
@@ -55,22 +55,22 @@ class Candidates:
         call.candidates = candidates
         if not candidates:
             raise self.last_error or ModelNotFound(
-                "No instance is left that could answer.", hint="See: localagent doctor"
+                "No instance is available for this request.", hint="See: localagent doctor"
             )
         return candidates
 
     def prefer(self, verdict: Retry, target: Target) -> None:
-        """Put the target first that a decision to retry names.
+        """Put the target first that a retry decision names.
 
         Args:
-            verdict: The decision.
+            verdict: The retry decision.
             target: The target of the attempt that failed.
         """
         where = target if verdict.where == "same" else verdict.where
         self.preferred = where if isinstance(where, Target) else None
 
     def any_left(self) -> bool:
-        """Whether a target is left for a repeat."""
+        """Whether a target is left for a retry."""
         if self.preferred is not None and self._engine.fleet.instances.serves(self.preferred.instance):
             return True
         try:
@@ -83,14 +83,14 @@ class Candidates:
         return any(one not in self.failed and one != target for one in self._call.candidates)
 
     def _known(self) -> tuple[Target, ...]:
-        """Return the targets that could answer now, without those that failed in this call unless all did.
+        """Return the available targets, without those that failed in this call unless all failed.
 
-        Targets whose instance is known as unhealthy come last.
+        Targets whose instance is known to be unhealthy come last.
         """
         try:
             candidates = self._engine.targets(self._call)
         except ModelNotFound as error:
-            raise self.last_error or error from None  # all instances went away after the first attempt
+            raise self.last_error or error from None  # all instances were removed after the first attempt
         if len(candidates) > 1:
             candidates = self._engine.fleet.health.order(candidates)
         if not self.failed:
@@ -110,11 +110,11 @@ def _select(call: Call, candidates: tuple[Target, ...]) -> tuple[Target, ...] | 
 
 
 def check_refusal(refused: Refused, step: Step | None) -> None:
-    """Check what a gate gave.
+    """Check the refusal of a gate.
 
     Raises:
-        InternalError: It holds a ticket.
+        InternalError: It has a ticket.
     """
     if refused.ticket is not None:
         name = step.plugin if step else "?"
-        raise InternalError(f"Plugin {name} gave a ticket, which this version does not support.")
+        raise InternalError(f"Plugin {name} returned a ticket, which this version does not support.")

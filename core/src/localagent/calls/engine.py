@@ -1,4 +1,4 @@
-"""The engine of a client's calls: it makes them, has them answered, and ends those under way when the client closes."""
+"""The engine that creates and runs a client's calls, and ends active calls when the client closes."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ class CallEngine:
 
     Attributes:
         answer: Runs a call that is not streamed; see ``calls.run.answer``.
-        budget: What repeats are drawn from.
+        budget: The retry budget of all calls.
         caches: The caches.
-        calls: Calls that are under way, without streams.
-        clock: Returns monotonic seconds, the event loop's.
+        calls: The active calls, without streams.
+        clock: Returns the monotonic seconds of the event loop.
         fleet: The instances that answer.
-        flights: What identical calls share; None where nothing is shared.
-        max_attempts: Attempts of one call at most.
+        flights: The shared work of identical calls; None if nothing is shared.
+        max_attempts: The maximum number of attempts per call.
         services: The services of the event loop.
-        streams: Streams that are open.
+        streams: The open streams.
     """
 
     def __init__(self, services: LoopServices, settings: Settings, pipeline: Pipeline, fleet: Fleet) -> None:
@@ -68,7 +68,7 @@ class CallEngine:
         self._timeout = settings.timeout
         self._pipeline = pipeline
         self._plans = {operation: pipeline.plan(operation) for operation in OPERATIONS}
-        self._count = fleet.tokens.of  # bound once: a bound method made for every call is not free
+        self._count = fleet.tokens.of  # bound once, because creating a bound method for every call has a cost
         self._prefix = f"la-{secrets.token_hex(4)}-"
         self._numbers = itertools.count(1)
         self._closed = False
@@ -91,17 +91,17 @@ class CallEngine:
         sender: str = "",
         receipt: bool = False,
     ) -> Call:
-        """Make the call of a request.
+        """Create the call of a request.
 
         Args:
             request: The request.
             stream: Whether the user reads the answer as a stream.
-            timeout: Seconds for the whole call; None means the settings' own.
-            principal: Who asks.
-            cache: What caches may do.
+            timeout: Seconds for the whole call; None means the value from the settings.
+            principal: The principal of the caller.
+            cache: How caches may be used.
             parent: The call on whose behalf a plugin sends this one.
             sender: The plugin that sends it on behalf of ``parent``; its steps are skipped.
-            receipt: Record what each step decides.
+            receipt: Whether to record the decisions of each step.
 
         Raises:
             Draining: The client is closed.
@@ -135,35 +135,35 @@ class CallEngine:
         return call
 
     def stream(self, call: Call) -> AnswerStream:
-        """Return the handle of a streamed call; nothing is sent before it is entered or read."""
+        """Return the handle of a streamed call; the request is sent when it is entered or read."""
         from localagent.calls.answer_stream import AnswerStream
         from localagent.calls.stream_run import StreamRun
 
         return AnswerStream(StreamRun(self, call))
 
     def check_open(self) -> None:
-        """Refuse what would begin now if the client is closed, or closing.
+        """Raise an error if the client is closed or closing.
 
         Raises:
-            Draining: It is.
+            Draining: The client is closed.
         """
         if self._closed:
-            raise Draining("The client is closed.", hint="Open a new one.")
+            raise Draining("The client is closed.", hint="Create a new client.")
 
     def new_id(self) -> str:
-        """Return the id of one more call."""
+        """Return a new call id."""
         return self._prefix + str(next(self._numbers))
 
     def targets(self, call: Call) -> tuple[Target, ...]:
-        """Return the targets that could answer a call now, in the user's order."""
+        """Return the targets that can currently answer a call, in the user's order."""
         return self.fleet.names.targets(call.request.model, call.principal)
 
     def refuse(self) -> None:
-        """Refuse calls from now on, because the client closes."""
+        """Refuse new calls, because the client closes."""
         self._closed = True
 
     async def end(self) -> None:
-        """End all calls and streams that are under way; each ends in the task that waits for it."""
+        """End all active calls and streams; each ends in the task that waits for it."""
         self.calls, self.streams = calls, streams = Leaving(self.calls), Leaving(self.streams)
         for call in list(calls):
             call.timer.end(_closed())
@@ -185,13 +185,13 @@ def _closed() -> Draining:
 
 
 class Leaving(set[T]):
-    """A set that notes when it has become empty; it replaces a plain set when the client closes.
+    """A set with a future for when it is empty; it replaces a plain set when the client closes.
 
     Args:
-        members: The members at first.
+        members: The initial members.
 
     Attributes:
-        empty: Done when no member is left.
+        empty: A future that is done when no member is left.
     """
 
     def __init__(self, members: Iterable[T]) -> None:

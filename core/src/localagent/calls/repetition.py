@@ -1,7 +1,7 @@
-"""Keeps what an upstream's error repeats of a prompt out of the error.
+"""Removes a server's message from an error if the message repeats parts of the prompt.
 
-The reader of errors (a dashboard, a ticket, the log of a program) is not always the reader of prompts. Keys are taken
-out of a server's sentence where it becomes an error; what a prompt is, only the request knows.
+Errors end up in dashboards, tickets and logs, whose readers may not be allowed to read prompts. Keys are already
+redacted when a server's message becomes an error. Prompts can only be recognised here, by comparison with the request.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from localagent.errors import LocalAgentError
     from localagent.records.requests import Request
 
-WINDOW = 20  # characters: a sentence that shares 29 or more with the request shares one of the windows, 10 apart
-LARGE = 100_000  # characters of a request above which the search, 30 looks at the most, takes more than a millisecond
-_NAME = re.compile(r"[\x21-\x7e]*")  # of a field, a tool or a model: sentences need these
-LEFT_OUT = "The model server refused the request. What it said is left out: it repeats the request."
+WINDOW = 20  # characters: a message that shares 29 or more with the request shares one of the windows, 10 apart
+LARGE = 100_000  # characters: in larger requests the search, at most 30 windows, takes more than a millisecond
+_NAME = re.compile(r"[\x21-\x7e]*")  # of a field, a tool or a model: messages may repeat these
+LEFT_OUT = "The model server refused the request. Its message is omitted because it repeats the request."
 
 
 async def without_repetition(error: LocalAgentError, request: Request) -> None:
-    """Remove a server's sentence from an error if it repeats the request.
+    """Remove a server's message from an error if it repeats parts of the request.
 
     Args:
-        error: The error; its ``detail`` is what the server said.
+        error: The error; its ``detail`` is the server's message.
         request: The request as it was sent.
     """
     if error.detail is None:
@@ -47,7 +47,7 @@ def _repeats(sentence: str, texts: list[str]) -> bool:
 
 
 def _texts(document: Any) -> Iterator[str]:
-    """Yield all texts of a document but the names of its fields."""
+    """Yield all strings in a document, except the names of its fields."""
     waiting = [document]
     while waiting:
         value = waiting.pop()

@@ -1,4 +1,4 @@
-"""How much of the traffic may be retries: one budget for retries, continuations and hedges."""
+"""The retry budget: it limits the share of retries, continuations and hedges in the traffic."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class RetryBudget:
-    """Allows retries in proportion to traffic: ``ratio`` of the calls of the last ``window``, plus a floor.
+    """Allows retries for a share (``ratio``) of the calls in the last ``window``, plus a minimum rate (``floor``).
 
-    The shape is Finagle's RetryBudget (deposits that expire, and a minimum for programs with little traffic).
+    It is modelled on Finagle's RetryBudget (deposits that expire, and a minimum for programs with little traffic).
 
     Args:
-        clock: Monotonic seconds.
+        clock: Returns monotonic seconds.
         ratio: Retries allowed per call.
-        floor: Retries per second that are allowed whatever the traffic.
+        floor: Retries per second that are always allowed.
         window: Seconds for which a call counts.
     """
 
@@ -28,7 +28,7 @@ class RetryBudget:
         self._ratio = ratio
         self._reserve = floor * window
         self._window = window
-        # Ten buckets a window keep memory constant: (start, calls, retries).
+        # Ten buckets per window keep memory constant: (start, calls, retries).
         self._slots: deque[list[float]] = deque()
 
     def deposit(self) -> None:
@@ -36,7 +36,7 @@ class RetryBudget:
         self._slot()[1] += 1
 
     def draw(self) -> bool:
-        """Take one retry; False when the budget is spent."""
+        """Take one retry; return False if the budget is exhausted."""
         slot = self._slot()
         if self.left < 1.0:
             return False
@@ -44,10 +44,10 @@ class RetryBudget:
         return True
 
     def give_back(self, drawn: float) -> None:
-        """Return a retry that was drawn and not made.
+        """Return a retry that was drawn but not made.
 
         Args:
-            drawn: Clock time at which it was drawn. One from before the window costs nothing any more.
+            drawn: Clock time at which it was drawn. A retry from before the window no longer counts.
         """
         self._slot()
         for slot in reversed(self._slots):
@@ -74,11 +74,11 @@ class RetryBudget:
 
 
 class Draws:
-    """What one call draws from the budget: one repeat at a time, given back if it is never sent.
+    """The retries that one call draws from the budget: one at a time, returned if it is never sent.
 
     Args:
         budget: The budget of all calls.
-        clock: Monotonic seconds.
+        clock: Returns monotonic seconds.
     """
 
     __slots__ = ("_budget", "_clock", "_drawn", "_free")
@@ -86,18 +86,18 @@ class Draws:
     def __init__(self, budget: RetryBudget, clock: Callable[[], float]) -> None:
         self._budget = budget
         self._clock = clock
-        self._drawn: float | None = None  # when the repeat was drawn that is not sent yet
+        self._drawn: float | None = None  # when the retry was drawn that is not sent yet
         self._free: set[Target] = set()
 
     def allow(self, error: LocalAgentError, target: Target) -> bool:
-        """Return whether a repeat may be made; it is drawn, unless it costs nothing.
+        """Return whether a retry may be made, and draw it from the budget unless it is free.
 
         Args:
-            error: What ended the attempt. If nothing was sent, one repeat a target is free.
+            error: The error of the attempt. If nothing was sent, one retry per target is free.
             target: The target of that attempt.
         """
         if self._drawn is not None:
-            return True  # the last repeat failed before it was sent: this one takes its place
+            return True  # the last retry failed before it was sent, so this one replaces it
         if not error.advice.sent and target not in self._free:
             self._free.add(target)
             return True
@@ -106,10 +106,10 @@ class Draws:
         return self._drawn is not None
 
     def sent(self) -> None:
-        """Note that the repeat is being sent: it is not given back any more."""
+        """Note that the retry is being sent, so it is no longer returned."""
         self._drawn = None
 
     def give_back(self) -> None:
-        """Give back the repeat that was not sent, if there is one: the call was closed, cancelled or refused."""
+        """Return the retry that was not sent, if any: the call was closed, cancelled or refused."""
         if self._drawn is not None:
             self._budget.give_back(self._drawn)

@@ -1,4 +1,4 @@
-"""The run of one call that is not streamed, from pre_request to record_metric."""
+"""Runs one call that is not streamed, from ``pre_request`` to ``record_metric``."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ async def answer(engine: CallEngine, call: Call) -> Response:
     """Run a call and return its answer.
 
     Raises:
-        LocalAgentError: What ended the call.
+        LocalAgentError: The error that ended the call.
     """
     timer = call.timer
     timer.enter()
     engine.calls.add(call)
     try:
         response = await _answer(engine, call)
-    except BaseException as error:  # a defect in any code becomes a typed error, too, and leaks nothing
+    except BaseException as error:  # an unexpected exception also becomes a typed error, and everything is cleaned up
         failure = failure_of(error, timer)
         finish(engine, call, failure, cancelled=failure is None)
         if failure is None or failure is error:
@@ -47,7 +47,7 @@ async def answer(engine: CallEngine, call: Call) -> Response:
 
 
 def _annotated(engine: CallEngine, call: Call, response: Response) -> Response:
-    """Return the answer with what became of its call: why no cache answered, public facts, the receipt."""
+    """Return the answer with facts about its call: why no cache answered, public facts, the receipt."""
     changes: dict[str, Any] = {}
     if forwarded := call.forwarded:
         changes["forwarded"] = forwarded
@@ -77,7 +77,7 @@ async def _answer(engine: CallEngine, call: Call) -> Response:
 
 
 async def fresh(engine: CallEngine, call: Call) -> tuple[Attempt, Response]:
-    """Have a model answer; return the attempt, which is closed, and the answer."""
+    """Get an answer from a model; return the attempt, which is closed, and the answer."""
     attempts = Attempts(engine, call)
     engine.budget.deposit()
     attempt, response = await attempts.run(exchange)
@@ -86,11 +86,11 @@ async def fresh(engine: CallEngine, call: Call) -> tuple[Attempt, Response]:
 
 
 async def exchange(attempt: Attempt, provider: ConfiguredProvider, transport: Transport) -> Response:
-    """Have the provider answer, and the steps look at the answer."""
+    """Get an answer from the provider, and let the ``check_answer`` steps check it."""
     call = attempt.call
     response: Response = await getattr(provider.provider, call.operation)(attempt, transport)
     if not isinstance(response, Response):
-        raise InternalError(f"Provider {provider.name} returned {type(response).__name__}, which is no Response.")
+        raise InternalError(f"Provider {provider.name} returned {type(response).__name__}; expected a Response.")
     if call.plan.check_answer:
         objection = first_now(call.plan.check_answer, attempt, response)
         if objection is not None:
@@ -106,7 +106,7 @@ def finish(
     *,
     cancelled: bool = False,
 ) -> None:
-    """End a call: disarm its timer, record its metric, write the call's id into the error."""
+    """End a call: close its timer, record its metric, add the call's id to the error."""
     call.timer.close()
     engine.calls.discard(call)
     if error is not None:
@@ -120,4 +120,4 @@ def finish(
         metric = metric_of(call, error, usage, cancelled=cancelled, now=engine.clock())
         notify(call.plan.record_metric, call, metric)
     if call.records is None:
-        call.attempts.clear()  # each names the call: the cycle would be left to the garbage collector
+        call.attempts.clear()  # each refers to the call, and the garbage collector would have to break the cycle

@@ -1,7 +1,7 @@
-"""The run of one streamed call: the same loop of attempts, pulled by its consumer.
+"""Runs one streamed call: the same loop of attempts, driven by its consumer.
 
-Timer, source and registries hold this run, never the handle that the user has; so a handle that is dropped can be
-noticed. Parsed chunks that wait are handed out without a further await.
+Timer, source and registries refer to this run, never to the user's handle, so that a discarded handle can be detected.
+Parsed chunks in ``ready`` are returned without another await.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class StreamRun:
     """One streamed call.
 
     Attributes:
-        ready: Chunks that were parsed and wait for the consumer.
+        ready: Parsed chunks that wait for the consumer.
         call: The call.
-        usage: Tokens, when the server reported them.
+        usage: Token counts, if the server reported them.
         finish_reason: Why the first choice ended.
         facts: Further figures that the server reported, such as ``load_seconds``.
         model: The model that answers, as ``provider/name``; empty before the first content.
-        open: Whether something is open that would leak if nobody reads on.
+        open: Whether the run must be closed if the consumer stops reading.
     """
 
     __slots__ = ("_engine", "_error", "_source", "_started", "_steps", "_text", "call", "facts", "finish_reason",
@@ -60,23 +60,23 @@ class StreamRun:
         self._error: LocalAgentError | None = None
         self._source: StreamSource | None = None
         self._steps: StreamSteps | None = None
-        self._text = io.StringIO()  # takes a byte a letter; a list of small pieces would take many times that
+        self._text = io.StringIO()  # needs one byte per letter, far less than a list of small strings
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop on which the run lives."""
+        """The event loop of the run."""
         return self._engine.services.loop
 
     @property
     def receipt(self) -> Receipt | None:
-        """What became of the call so far; None unless it was asked for."""
+        """The receipt of the call so far; None unless the call requested it."""
         return None if self.call.records is None else receipt_of(self.call, self._engine.clock())
 
     async def start(self) -> None:
-        """Run until the first content; does nothing the second time.
+        """Run until the first content; idempotent.
 
         Raises:
-            LocalAgentError: What ended the call before any content.
+            LocalAgentError: The error that ended the call before any content.
         """
         if self._started:
             return
@@ -88,7 +88,7 @@ class StreamRun:
         timer.aside = self._break
         try:
             await self._start()
-        except BaseException as error:  # a defect in any code becomes a typed error, too, and leaks nothing
+        except BaseException as error:  # an unexpected exception also becomes a typed error; all is cleaned up
             failure = self._failure_of(error)
             self._end(failure, cancelled=failure is None)
             if failure is None or failure is error:
@@ -101,8 +101,8 @@ class StreamRun:
         """Return the next chunk.
 
         Raises:
-            StopAsyncIteration: The stream has ended well.
-            StreamInterrupted: It has not; its ``cause`` says why.
+            StopAsyncIteration: The stream has ended without an error.
+            StreamInterrupted: The stream broke off; its ``cause`` is the reason.
         """
         ready = self.ready
         if not ready:
@@ -114,10 +114,10 @@ class StreamRun:
         raise StopAsyncIteration
 
     async def batch(self) -> list[Chunk]:
-        """Return all chunks that wait, at least one; none when the stream has ended well.
+        """Return all chunks that have arrived, at least one; an empty list at the end of the stream.
 
         Raises:
-            StreamInterrupted: It has not; its ``cause`` says why.
+            StreamInterrupted: The stream broke off; its ``cause`` is the reason.
         """
         ready = self.ready
         if not ready:
@@ -130,11 +130,11 @@ class StreamRun:
 
     @property
     def over(self) -> bool:
-        """Whether the stream has ended well and all its chunks were handed out."""
+        """Whether the stream has ended without an error and all its chunks have been returned."""
         return self._started and not self.open and self._error is None and not self.ready
 
     async def _fill(self) -> None:
-        """Wait until chunks wait or the run is over."""
+        """Wait until chunks are ready or the run is over."""
         if not self._started:
             await self.start()
         ready = self.ready
@@ -150,7 +150,7 @@ class StreamRun:
                 self._take(chunks, error)
                 if chunks and not ready and self.open:
                     source.idle()
-        except BaseException as error:  # as in ``start``; but content has come
+        except BaseException as error:  # as in ``start``, but after the first content
             failure = self._failure_of(error)
             if failure is None:
                 self._end(None, cancelled=True)
@@ -160,14 +160,14 @@ class StreamRun:
             timer.leave()
 
     def abandon(self) -> None:
-        """End the run of an abandoned stream and close its connection. Idempotent; may be called from any callback."""
+        """End the run because its consumer is gone, and close the connection; idempotent, safe in callbacks."""
         if self.open:
             self._end(None, cancelled=True)
 
     async def aclose(self) -> None:
-        """End the run; returns when the source is closed."""
+        """End the run and wait until the source is closed."""
         if not self.open:
-            return  # it has ended; what follows its terminator is being drained, so that the connection can be kept
+            return  # it has ended; data after its terminator is being drained, so that the connection can be kept
         self.abandon()
         if self._source is not None:
             await self._source.aclose()
@@ -189,7 +189,7 @@ class StreamRun:
         self._take(chunks, error)
 
     def _shared(self) -> StreamSource | None:
-        """Join the flight of the calls that are the same, if there are flights and this call may."""
+        """Join the flight of identical calls, if flights are enabled and this call may join one."""
         flights = self._engine.flights
         if not flights or not may_join(self.call):
             return None
@@ -198,7 +198,7 @@ class StreamRun:
         return FlightReader(flights.of(self.call, StreamFlight), self.call, self.interrupt)
 
     def _take(self, chunks: Sequence[Chunk], error: LocalAgentError | None) -> None:
-        """Take in what the source brought, and end the run if that was all."""
+        """Process the data from the source, and end the run if it was the last."""
         assert self._source is not None
         if chunks:
             error = self._accept(chunks) or error
@@ -208,7 +208,7 @@ class StreamRun:
             self._succeed(self._source)
 
     def _accept(self, chunks: Sequence[Chunk]) -> LocalAgentError | None:
-        """Have chunks changed by the steps and wait; return the error of a step that failed."""
+        """Let the steps change chunks, then append them to ``ready``; return the error of a step that failed."""
         changed = chunks
         try:
             if self._steps is not None:
@@ -216,7 +216,7 @@ class StreamRun:
             self._text.write("".join([str(chunk.text) for chunk in changed]))
         except LocalAgentError as error:
             return error
-        except Exception as error:  # something that is no chunk: the last step's, or else the provider's
+        except Exception as error:  # an object that is not a chunk, from the last step or else from the provider
             if self._steps is not None and all(isinstance(chunk, Chunk) for chunk in chunks):
                 return self._steps.wrap_error(error)
             return self._failure_of(error)
@@ -241,7 +241,7 @@ class StreamRun:
             self.ready.extend(self._steps.end(self.finish_reason or "stop"))
 
     def _break(self, error: LocalAgentError) -> None:
-        """End a stream whose content had begun to arrive: what waits is handed out, then StreamInterrupted."""
+        """End a stream after its first content: ready chunks are still returned, then StreamInterrupted is raised."""
         interrupted = interruption(error)
         interrupted.partial = self._text.getvalue()
         self._end(interrupted)
@@ -257,11 +257,11 @@ class StreamRun:
         finish(self._engine, self.call, error, self.usage, cancelled=cancelled)
 
     def _failure_of(self, error: BaseException) -> LocalAgentError | None:
-        """Return the typed error of what ended the run; see ``guard``."""
+        """Return the typed error for the exception that ended the run; see ``guard``."""
         return failure_of(error, self.call.timer) if self._source is None else self._source.failure_of(error)
 
     def _replay(self, entry: CacheEntry) -> None:
-        """Hand out what a cache has, as it was streamed or as it would have been."""
+        """Replay a cache entry, as it was streamed or as it would have been streamed."""
         response = entry.response
         self.usage, self.model = response.usage, response.model
         self.finish_reason = None if isinstance(response, EmbedResponse) else response.finish_reason
@@ -274,7 +274,7 @@ class StreamRun:
         self._end(None)
 
     def interrupt(self, error: LocalAgentError) -> None:
-        """End the run from outside; a reader gets the error that the answer is not whole."""
+        """End the run from outside; the reader gets a StreamInterrupted error."""
         if self.call.timer.inside:
             self.call.timer.end(error)
         elif self.open:

@@ -1,6 +1,6 @@
-"""The answer of a model as it comes: the attempts of one streamed call, then the bytes of the one that began to answer.
+"""The streamed answer of a model: the attempts of one call, then the bytes of the attempt that started to answer.
 
-A stream's run pulls it, or a flight does for all its readers.
+A stream run reads it, or a flight reads it for all its readers.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Upstream:
     """The source of one streamed call.
 
     Args:
-        engine: Runs the calls of the client.
-        call: The call; its request has left pre_request.
+        engine: The engine that runs the client's calls.
+        call: The call, after ``pre_request``.
 
     Attributes:
-        decoder: What reads the stream; there once ``open`` has returned.
+        decoder: The decoder of the stream; available once ``open`` has returned.
         model: The model that answers, as ``provider/name``; empty before the first content.
     """
 
@@ -65,14 +65,14 @@ class Upstream:
 
     @property
     def done(self) -> bool:
-        """Whether the stream's terminator has come."""
+        """Whether the stream's terminator has arrived."""
         return self.decoder.done
 
     async def open(self) -> Pulled:
-        """Try until an attempt brings content, which commits the call to it.
+        """Make attempts until one returns content; from then on the call is committed to that attempt.
 
         Raises:
-            LocalAgentError: What ended the call before any content.
+            LocalAgentError: The error that ended the call before any content.
         """
         self._engine.budget.deposit()
         self._attempt, chunks = await self._attempts.run(self._commit)
@@ -84,9 +84,9 @@ class Upstream:
         return chunks, self._pending
 
     async def pull(self) -> Pulled:
-        """Wait for the next bytes; what a server did is an error that is returned.
+        """Wait for the next bytes. Errors of the server are returned, not raised.
 
-        What else may be raised here, ``failure_of`` translates: by an expired timeout, a decoder, a transport.
+        Other exceptions (a timeout, a failure of the decoder or the transport) are raised; see ``failure_of``.
         """
         answer, attempt = self._answer, self._attempt
         assert answer is not None
@@ -96,7 +96,7 @@ class Upstream:
             self._keep(chunks)
         self._taken += size
         if self._taken > self._most:
-            return chunks, _too_large(self._most, "All that came of the stream")
+            return chunks, _too_large(self._most, "The stream")
         if error is not None:
             await without_repetition(error, attempt.request)
         return chunks, error
@@ -107,28 +107,28 @@ class Upstream:
         self._attempt.phases.idle()
 
     def entry(self) -> CacheEntry | None:
-        """Return the whole answer as caches keep it; None for one that cannot be joined or may not be kept."""
+        """Return the complete answer as a cache entry; None if it cannot be joined or may not be stored."""
         if self._kept is None or self._attempt is None:
             return None
         try:
             joined = joined_response(self._kept, self._attempt)
         except LocalAgentError:
             return None
-        if joined.usage is None:  # the event with the tokens is only handed on to callers that ask for it
+        if joined.usage is None:  # the event with the token counts only reaches callers that request it
             joined = msgspec.structs.replace(joined, usage=self.decoder.usage)
         return self._engine.caches.entry_of(self._call, self._attempt, joined, joined.streamed)
 
     @property
     def who(self) -> str:
-        """Whose code an unexpected exception comes from: the decoder is the provider's."""
+        """Whose code an unexpected exception comes from; the decoder belongs to the provider."""
         return "LocalAgent" if self._attempt is None else f"Provider {self._attempt.target.instance.provider}"
 
     def failure_of(self, error: BaseException) -> LocalAgentError | None:
-        """Return the typed error of what ended the stream; see ``guard``."""
+        """Return the typed error for the exception that ended the stream; see ``guard``."""
         return failure_of(error, self._call.timer, self.who)
 
     def end(self, error: LocalAgentError | None, usage: Usage | None = None, *, cancelled: bool = False) -> None:
-        """End the attempt; close the connection, or after a good end read what follows. Once."""
+        """End the attempt, and close the connection or, after a complete answer, read the rest of it. Call it once."""
         if self._answer is not None:
             self._let_go(self._answer, well=error is None and not cancelled)
         if self._attempt is not None:
@@ -145,19 +145,19 @@ class Upstream:
             log.exception("A connection to %s could not be closed.", self.model or "a model")
 
     async def aclose(self) -> None:
-        """Return when the connection is closed."""
+        """Wait until the connection is closed."""
         if self._answer is None:
             return
         try:
             await self._answer.aclose()
-        except (Exception, asyncio.CancelledError):  # the transport's code; the run has ended with its own outcome
+        except (Exception, asyncio.CancelledError):  # the transport's code; the run already has its outcome
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             log.exception("A connection to %s could not be closed.", self.model or "a model")
 
     async def _commit(self, attempt: Attempt, provider: ConfiguredProvider, transport: Transport) -> list[Chunk]:
-        """The exchange of one attempt: until its first meaningful chunk, which commits."""
+        """The exchange of one attempt: read until the first meaningful chunk, which commits the call to it."""
         self._answer, self.decoder = answer, decoder = _opened(
             provider, await provider.provider.stream(attempt, transport)
         )
@@ -179,7 +179,7 @@ class Upstream:
                 if self._taken > size_limits.body or held > size_limits.event:
                     raise _too_large(
                         size_limits.event if held > size_limits.event else size_limits.body,
-                        "What came before any content",
+                        "The data before any content",
                     )
         except BaseException:
             self._answer = None
@@ -190,7 +190,7 @@ class Upstream:
         return buffered
 
     def _keep(self, chunks: Sequence[Chunk]) -> None:
-        """Keep events for the caches, as long as they are not too many."""
+        """Keep events for the caches, up to ``KEEP_AT_MOST`` bytes."""
         assert self._kept is not None
         self._size += sum(len(chunk.data) for chunk in chunks)
         if self._size > KEEP_AT_MOST:
@@ -200,7 +200,7 @@ class Upstream:
 
 
 def _opened(provider: ConfiguredProvider, opened: Any) -> tuple[HttpAnswer, Decoder]:
-    """Return what a provider's ``stream`` gave, if that is an answer and a decoder."""
+    """Return the result of a provider's ``stream``, after checking that it is an answer and a decoder."""
     if isinstance(opened, tuple) and len(opened) == 2:
         return opened
     raise InternalError(
@@ -209,7 +209,7 @@ def _opened(provider: ConfiguredProvider, opened: Any) -> tuple[HttpAnswer, Deco
 
 
 async def _read(answer: HttpAnswer, decoder: Decoder) -> tuple[list[Chunk], LocalAgentError | None, int]:
-    """Return the chunks of the next bytes, the error that follows them, if any, and how many bytes these were."""
+    """Return the chunks of the next bytes, the error that follows them, if any, and the number of bytes."""
     size = 0
     try:
         data = await answer.read_chunk()
@@ -227,7 +227,7 @@ def _too_large(cap: int, what: str) -> ResponseTooLarge:
 
 
 async def _drain(answer: HttpAnswer) -> None:
-    """Read what follows the terminator, so that the connection can be used again; close it when that takes long."""
+    """Read the data after the terminator, so that the connection can be reused; close it if that takes too long."""
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
             while await answer.read_chunk():

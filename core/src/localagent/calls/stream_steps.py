@@ -1,4 +1,4 @@
-"""CHAIN: the steps that change one stream for one consumer, each feeding the next."""
+"""CHAIN: the steps that change one stream for one consumer; each one feeds the next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StreamSteps:
-    """The objects that the steps of ``wrap_stream`` made for one stream.
+    """The objects that the ``wrap_stream`` steps returned for one stream.
 
     Args:
         steps: The plan's steps.
@@ -32,14 +32,14 @@ class StreamSteps:
         self._made: list[tuple[Step, StreamStep]] = [(step, one) for step, one in made if one is not None]
 
     def feed(self, chunks: Sequence[Chunk], start: int = 0) -> Sequence[Chunk]:
-        """Return what becomes of chunks.
+        """Pass chunks through the steps and return the result.
 
         Args:
             chunks: The chunks.
-            start: The first step that sees them.
+            start: The index of the first step that receives them.
 
         Raises:
-            LocalAgentError: A step failed; its plugin is named.
+            LocalAgentError: A step failed; the error names its plugin.
         """
         for place, (step, one) in enumerate(self._made[start:], start):
             changed: list[Chunk] = []
@@ -51,17 +51,17 @@ class StreamSteps:
                         changed.append(chunk)
                     else:
                         changed.extend(result)
-            except (Exception, CancelledError) as error:  # the plugin's code; nobody can cancel a plain function
+            except (Exception, CancelledError) as error:  # the plugin's code; no other code can cancel a plain function
                 if isinstance(chunk, Chunk):
                     raise step.wrap_error(error) from error
-                if place:  # the step before handed on something else
+                if place:  # the previous step returned something else
                     raise self._made[place - 1][0].wrap_error(error) from error
                 raise
             chunks = changed
         return chunks
 
     def end(self, reason: str) -> list[Chunk]:
-        """Return the last words of each step, as the later steps pass them on; errors as in ``feed``."""
+        """End each step and return its last chunks, passed through the later steps; errors as in ``feed``."""
         words: list[Chunk] = []
         for place, (step, one) in enumerate(self._made, 1):
             try:
@@ -69,10 +69,10 @@ class StreamSteps:
                 if last:
                     words += self.feed(last, place)
                     _ = [word.text for word in words]
-            except (Exception, CancelledError) as error:  # the plugin's code; nobody can cancel a plain function
+            except (Exception, CancelledError) as error:  # the plugin's code; no other code can cancel a plain function
                 raise step.wrap_error(error) from error
         return words
 
     def wrap_error(self, error: BaseException) -> LocalAgentError:
-        """Return the error of the last step, which handed on something that is no chunk."""
+        """Return the error of the last step, which returned something that is not a chunk."""
         return self._made[-1][0].wrap_error(error)

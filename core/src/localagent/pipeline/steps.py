@@ -107,5 +107,5 @@ def ask_now(step: Step, *arguments: Any) -> Any:
         return step.check(step.call(*arguments))
     except LocalAgentError:
         raise
-    except (Exception, asyncio.CancelledError) as error:  # the plugin's code; nobody can cancel a plain function
+    except (Exception, asyncio.CancelledError) as error:  # the plugin's code; no other code can cancel a plain function
         raise step.wrap_error(error) from error
