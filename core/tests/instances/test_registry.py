@@ -72,7 +72,7 @@ async def test_what_nobody_knows_is_refused_with_the_nearest_name() -> None:
         for model, hint in (
             ("fsat", "Did you mean fast?"),
             ("fakee/x", "Did you mean fake/x?"),
-            ("zzz/x", "A model is written PROVIDER/NAME; providers are: fake. See: localagent models"),
+            ("zzz/x", "Write a model as PROVIDER/NAME; providers are: fake. See: localagent models"),
         ):
             with pytest.raises(ModelNotFound) as caught:
                 fleet.names.targets(model, NOBODY)
@@ -93,7 +93,7 @@ async def test_without_a_configured_provider_the_types_are_named() -> None:
     async with registry(WirePlugin) as fleet:
         with pytest.raises(ModelNotFound, match="no default") as caught:
             fleet.names.targets("", NOBODY)
-        assert caught.value.hint == "Write a table [providers.NAME] into the settings, with a type: wire."
+        assert caught.value.hint == "Add a table [providers.NAME] to the settings, with a type: wire."
 
 
 async def test_a_tenant_may_use_what_it_is_granted() -> None:
@@ -143,9 +143,7 @@ class Typed(Plugin):
 async def test_a_provider_may_be_found_in_the_environment() -> None:
     """Unless one of its type is configured already."""
     async with registry(Typed, environment={"KEY": "x"}) as fleet:
-        assert {name: one.why for name, one in fleet.registry.providers.items()} == {
-            "typed": "found without being named"
-        }
+        assert {name: one.why for name, one in fleet.registry.providers.items()} == {"typed": "detected automatically"}
     async with registry(Typed) as fleet:
         assert fleet.registry.providers == {}
     async with registry(Typed, environment={"KEY": "x"}, providers={"mine": {"type": "typed"}}) as fleet:

@@ -1,6 +1,6 @@
 """The configured providers and their instances.
 
-For fronts that read settings before a client opens; plugins need none of this.
+For HTTP servers that read settings before a client opens. Plugins do not need it.
 """
 
 from __future__ import annotations

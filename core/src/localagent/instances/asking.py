@@ -1,4 +1,4 @@
-"""Questions to instances outside of any call: is it well, which models has it. They cost nothing."""
+"""Queries to instances outside of calls: health and model lists. They cost nothing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Question = Callable[["Provider", "Instance", "Transport", PhaseTimer], Awaitable[T]]
-"""Asks: given the provider, the instance, its transport, and the timer of its phases."""
+"""Sends a query; takes the provider, the instance, its transport, and the timer to which phases are reported."""
 
 
 class Asking:
-    """Asks instances.
+    """Queries instances.
 
     Args:
         services: The services of the event loop.
@@ -36,20 +36,20 @@ class Asking:
         self._connections = connections
 
     async def ask(self, instance: Instance, seconds: float, question: Question[T]) -> T:
-        """Ask an instance; its provider is opened first, if need be.
+        """Query an instance; its provider is opened first if necessary.
 
         Args:
             instance: The instance.
-            seconds: How long the answer may take.
-            question: The question.
+            seconds: The timeout in seconds.
+            question: Sends the query.
 
         Raises:
-            LocalAgentError: It did not answer.
+            LocalAgentError: The instance did not answer.
         """
         provider = self._registry.provider_of(instance)
         with self._services.timer() as timer:
             phases = PhaseTimer(timer, provider.common.timeouts, instance.id, streamed=False)
-            phases.phase = "total"  # until the transport says what it does
+            phases.phase = "total"  # until the transport reports a phase
             timer.leave_time(seconds, phases)
             try:
                 await provider.open()

@@ -1,4 +1,4 @@
-"""A provider as the settings configure it, in service: opened once, closed once."""
+"""A configured provider in use: opened once, closed once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class ConfiguredProvider:
-    """A configured provider in service.
+    """A configured provider in use.
 
     Attributes:
         name: Its name in the settings.
         type: Its type.
-        provider: What the plugin made.
-        common: What every provider has in the settings, the time limits of its exchanges among it.
-        why: Why it is there: named in the settings, or found in the environment.
+        provider: The object that the plugin created.
+        common: The settings that all providers have, such as timeouts.
+        why: Why it exists: it is named in the settings, or was detected automatically.
         opened: Whether ``Provider.open`` has succeeded.
     """
 
@@ -37,7 +37,7 @@ class ConfiguredProvider:
     _closed: bool = False
 
     async def open(self) -> None:
-        """Open the provider once; those who ask meanwhile wait for the same opening. A failure is not remembered."""
+        """Open the provider once; concurrent callers wait for the same opening. A failure is not remembered."""
         if self.opened:
             return
         if self._closed:
@@ -52,7 +52,7 @@ class ConfiguredProvider:
         self.opened = not task.cancelled() and task.exception() is None
 
     async def aclose(self) -> None:
-        """Close the provider, whether or not it is open; it is not opened again."""
+        """Close the provider, open or not; it cannot be opened again."""
         self._closed, self.opened = True, False
         if self._opening is not None:
             self._opening.cancel()

@@ -1,4 +1,4 @@
-"""The connections of a client: one transport an instance, opened when it is first needed."""
+"""The connections of a client: one transport per instance, opened when it is first needed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Connections:
 
     Args:
         services: The services of the event loop.
-        instances: The instances that are there.
-        steps: The steps of ``connect``, which bring transports.
+        instances: The table of instances.
+        steps: The ``connect`` steps, which return transports.
     """
 
     def __init__(self, services: LoopServices, instances: Instances, steps: Sequence[Step]) -> None:
@@ -35,7 +35,7 @@ class Connections:
         instances.watch(self._changed)
 
     async def to(self, instance: Instance) -> Transport:
-        """Return the transport of an instance, opened once in a task that all callers await; failures are forgotten.
+        """Return the transport of an instance, opened once in a task that all callers await; failures are not kept.
 
         Raises:
             Draining: The instance was removed.
@@ -54,12 +54,12 @@ class Connections:
         return transport
 
     def opening(self) -> Iterable[asyncio.Task[Transport]]:
-        """Return the tasks that open transports now."""
+        """Return the tasks that are currently opening transports."""
         return self._opening.values()
 
     async def aclose(self) -> None:
         """Close all transports, including those that were opened while the rest of the client closed."""
-        closing = AsyncExitStack()  # closes each, whatever the others raise
+        closing = AsyncExitStack()  # closes each one, even if others raise
         for transport in self._transports.values():
             closing.push_async_callback(transport.aclose)
         await closing.aclose()
@@ -71,7 +71,7 @@ class Connections:
                 brought, _ = await first(self._steps, timer, state.instance)
         if brought is None:
             brought = MissingTransport(state.instance)
-        if self._instances.find(state.instance) is not state:  # it was removed meanwhile
+        if self._instances.find(state.instance) is not state:  # it was removed in the meantime
             await brought.aclose()
             raise removed(state.instance)
         state.transport = self._transports[state.instance] = brought

@@ -1,4 +1,4 @@
-"""The fleet: the instances of one client, how they are named, reached, asked and watched."""
+"""The fleet: the instances of one client, with their names, connections, model lists and health checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Fleet:
-    """The instances of one client and what belongs to them.
+    """The instances of one client, and everything that belongs to them.
 
     Args:
         services: The services of the event loop.
@@ -28,9 +28,9 @@ class Fleet:
         pipeline: The plugins' steps.
 
     Attributes:
-        instances: The instances that are there, and their states.
+        instances: The instances and their states.
         registry: The configured providers.
-        names: The way from a model's name to its targets.
+        names: Maps model names to targets.
         connections: The transports of the instances.
         models: The model lists of the instances.
         health: The health checks.

@@ -1,8 +1,8 @@
-"""The health of instances: passive signs from traffic, and checks in the background that cost nothing.
+"""The health of instances: passive signals from traffic, and free checks in the background.
 
-A success counts like a check, so instances that answer are not checked in addition.
-Only instances that were used are checked, so that a client that asks one question opens no other connection. A check
-asks what the provider offers for free (a model list, a health page), never a model.
+A successful request counts like a check, so instances that are answering are not checked in addition. Only instances
+that were used are checked, so a client that sends a single request opens no further connections. A check uses what the
+provider offers for free (a model list, a health page), never a model.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Health:
     Args:
         services: The services of the event loop.
         settings: Whether and how often instances are checked.
-        instances: The instances that are there.
-        asking: Asks instances.
+        instances: The table of instances.
+        asking: Sends the queries.
     """
 
     def __init__(self, services: LoopServices, settings: HealthSettings, instances: Instances, asking: Asking) -> None:
@@ -43,23 +43,23 @@ class Health:
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin checking, unless the settings say no."""
+        """Start checking, unless the settings disable it."""
         if self._settings.enabled:
-            # Jitter keeps many processes from asking the same server at the same moment.
+            # Jitter prevents many processes from checking the same server at the same moment.
             wait = self._settings.interval * self._services.random.uniform(0.8, 1.2)
             self._handle = self._services.loop.call_later(wait, self._round)
 
     def stop(self) -> None:
-        """End checking."""
+        """Stop checking."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
     def order(self, targets: tuple[Target, ...]) -> tuple[Target, ...]:
-        """Return the targets in their order, those with an unhealthy instance last.
+        """Move targets whose instance is known to be unhealthy to the end; keep the order otherwise.
 
-        Where nothing is checked, only a request can show that an instance is healthy again: after as long as would
-        lie between two checks, it has its own place again.
+        If checks are disabled, only a request can show that an instance has recovered. It therefore gets its normal
+        place back after the time of one check interval.
         """
         checked, now = self._settings, self._services.clock()
         since = -math.inf if checked.enabled else now - checked.interval
@@ -69,7 +69,7 @@ class Health:
         return (*(target for target in targets if target not in unfit), *unfit)
 
     def _round(self) -> None:
-        self.start()  # first: whatever goes wrong in this round, there is a next one
+        self.start()  # first, so that there is a next round even if this one fails
         known = self._services.clock() - self._settings.interval / 2
         for instance in self._instances:
             state = self._instances.state(instance)
@@ -78,14 +78,14 @@ class Health:
                 self._services.background.spawn(self._checked(instance), "health check")
 
     async def check(self, instance: Instance, timeout: float = CHECK_SECONDS) -> InstanceState:
-        """Check an instance now and return its state; its health says what came of it.
+        """Check an instance now and return its state, which has the resulting health.
 
         Args:
             instance: The instance.
-            timeout: Seconds after which it counts as not well.
+            timeout: Seconds after which it counts as unhealthy.
 
         Raises:
-            Draining: It was removed.
+            Draining: The instance was removed.
         """
         state = self._instances.find(instance)
         if state is None:
@@ -104,8 +104,8 @@ class Health:
         """Check all instances at the same time.
 
         Args:
-            timeout: Seconds after which one counts as not well.
-            max_age: Seconds for which the last success or check of an instance is still good.
+            timeout: Seconds after which an instance counts as unhealthy.
+            max_age: Seconds for which the last success or check of an instance remains valid.
         """
         instances = list(self._instances)
         await asyncio.gather(*(self._checked(instance, timeout, max_age) for instance in instances))
@@ -113,7 +113,7 @@ class Health:
         return [state for state in states if state is not None]
 
     async def _checked(self, instance: Instance, timeout: float = CHECK_SECONDS, max_age: float = 0.0) -> None:
-        """Check an instance if need be; nothing happens where it was removed before its turn came."""
+        """Check an instance if necessary; do nothing if it has been removed."""
         state = self._instances.find(instance)
         if state is None or (state.seen is not None and self._services.clock() - state.seen < max_age):
             return

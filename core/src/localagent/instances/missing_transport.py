@@ -1,4 +1,4 @@
-"""What takes the place of a transport when no active plugin brings one."""
+"""The placeholder for a transport if no active plugin brings one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class MissingTransport:
-    """The transport of an instance for which no active plugin brings one: it refuses every request.
+    """The transport of an instance for which no active plugin brings one. It refuses every request.
 
-    A provider that sends nothing (a fake, one that runs a model in this process) is not affected.
+    Providers that send no requests (fakes, or providers that run a model in this process) are not affected.
 
     Args:
         instance: The instance.

@@ -1,4 +1,4 @@
-"""Which models the instances offer: a catalogue is asked first, then the instances themselves."""
+"""The model lists of instances: from a catalogue if there is one, otherwise from the instances themselves."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class ModelLists:
     Args:
         services: The services of the event loop.
         settings: The settings, for the models that they name.
-        pipeline: The plugins' steps: catalogues, and those that observe what an instance lists.
-        registry: The configured providers, and the instances that are there.
-        asking: Asks instances.
+        pipeline: The plugins' steps: catalogues, and observers of model lists.
+        registry: The configured providers and their instances.
+        asking: Sends the queries.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class ModelLists:
     async def all(
         self, timeout: float = SECONDS, providers: Collection[str] | None = None
     ) -> tuple[list[ModelInfo], dict[str, LocalAgentError]]:
-        """Return the models of all instances, and for those that did not answer the error, by instance id.
+        """Return the models of all instances, and by instance id the errors of those that did not answer.
 
         Args:
-            timeout: Seconds for each instance; all are asked at the same time.
-            providers: Whose instances are asked; left out, all.
+            timeout: Seconds for each instance; all are queried at the same time.
+            providers: The providers whose instances are queried; None means all.
         """
         instances = [one for one in self._instances if providers is None or one.provider in providers]
         answers = await asyncio.gather(*(self.of(instance, timeout) for instance in instances), return_exceptions=True)
@@ -75,10 +75,10 @@ class ModelLists:
         return models, errors
 
     def configured(self, unanswered: Collection[str]) -> list[ModelInfo]:
-        """Return the models that the settings name of providers that gave no list.
+        """Return the models that the settings name for providers that returned no list.
 
         Args:
-            unanswered: The ids of the instances that were asked and gave none.
+            unanswered: The ids of the instances that were queried and returned none.
         """
         registry, settings = self._registry, self._settings
         named = [target for alias in settings.models.values() for target in alias.targets]
@@ -91,7 +91,7 @@ class ModelLists:
         return [ModelInfo(model, provider) for provider, _, model in parts if provider in silent and model]
 
     async def of(self, instance: Instance, timeout: float = SECONDS) -> Sequence[ModelInfo]:
-        """Return the models of an instance: a catalogue's answer, or its own."""
+        """Return the models of an instance, from a catalogue or from the instance itself."""
         steps = self._steps["list_models"]
         if steps:
             with self._services.timer(self._services.clock() + timeout) as timer:
@@ -101,16 +101,16 @@ class ModelLists:
         return await self.refresh(instance, timeout)
 
     async def refresh(self, instance: Instance, timeout: float = SECONDS) -> Sequence[ModelInfo]:
-        """Ask the instance itself; every ``models_listed`` step gets the answer.
+        """Query the instance itself, and pass the answer to every ``models_listed`` step.
 
-        A caller who asks while an answer is on its way shares it. A question without waiting callers is dropped.
+        Concurrent callers share one query. A query without waiting callers is cancelled.
 
         Args:
             instance: The instance.
             timeout: Seconds that the caller waits.
 
         Raises:
-            LocalAgentError: It did not answer.
+            LocalAgentError: The instance did not answer.
         """
         question = self._questions.get(instance)
         if question is None:
@@ -123,14 +123,14 @@ class ModelLists:
         finally:
             question.waiters -= 1
             if not question.waiters:
-                self._forget(instance, question)  # now: it takes turns to end, and a new caller wants an answer
+                self._forget(instance, question)  # now: cancelling takes time; a new caller needs a new query
                 question.task.cancel()
         if not question.task.done():
             raise phase_error("total", instance.id)
         return question.answer()
 
     async def _ask(self, instance: Instance) -> Sequence[ModelInfo]:
-        """Ask an instance, note what it has, and pass it to the ``models_listed`` steps."""
+        """Query an instance, store its models, and call the ``models_listed`` steps."""
         models = await self._asking.ask(instance, SECONDS, _list)
         state = self._instances.find(instance)
         if state is None:
@@ -140,24 +140,24 @@ class ModelLists:
         return models
 
     def _forget(self, instance: Instance, question: _Question, task: object = None) -> None:
-        """Close a question to further callers; another one about the instance stays."""
+        """Allow no more callers to join a query. Another query to the same instance is not affected."""
         if self._questions.get(instance) is question:
             del self._questions[instance]
 
     def stop(self) -> None:
-        """Drop the questions for which a caller waits, because the client closes; background work may end."""
+        """Cancel the queries for which callers wait, because the client closes; those of background work may finish."""
         for question in list(self._questions.values()):
             if not question.in_background:
                 question.task.cancel()
 
 
 class _Question:
-    """A question to an instance that is on its way, and what came of it.
+    """A query to an instance, and its result.
 
     Attributes:
-        task: The task that asks.
-        waiters: How many wait for it.
-        in_background: Whether all who ever waited for it are background work.
+        task: The task that runs the query.
+        waiters: The number of waiting callers.
+        in_background: Whether all callers so far are background work.
     """
 
     def __init__(self, services: LoopServices, instance: Instance, ask: Ask) -> None:
@@ -170,7 +170,7 @@ class _Question:
         """Return the models.
 
         Raises:
-            LocalAgentError: What happened instead, as an error of the caller's own.
+            LocalAgentError: The query failed; each caller gets its own copy of the error.
         """
         if isinstance(self._answer, LocalAgentError):
             raise own_error(self._answer)
@@ -181,14 +181,14 @@ class _Question:
             self._answer = await ask(instance)
         except LocalAgentError as error:
             self._answer = error
-        except Exception as error:  # the provider's list may be anything
+        except Exception as error:  # the provider's code, or its list, may be wrong in any way
             self._answer = defect(error, f"Provider {instance.provider}")
 
 
 async def _list(
     provider: Provider, instance: Instance, transport: Transport, phases: PhaseTimer
 ) -> Sequence[ModelInfo]:
-    """Ask; once more if a kept connection broke, which is safe: nothing is changed by asking."""
+    """Query an instance; repeat once if a kept connection broke, which is safe because a query changes nothing."""
     try:
         return await provider.list_models(instance, transport, phases)
     except LocalAgentError as error:

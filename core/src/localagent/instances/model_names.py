@@ -1,4 +1,4 @@
-"""From the name of a model to the targets that serve it: aliases, ``provider/name``, the default model."""
+"""Maps the name of a model (an alias, ``provider/name`` or the default) to the targets that serve it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("localagent")
 
 KNOWN_AT_MOST = 2_000
-"""Names whose targets are remembered; with 256 characters and a few instances each they take a few megabytes."""
+"""How many names are cached; with 256 characters and a few instances each they take a few megabytes."""
 
 
 class ModelNames:
     """The names of models that one client serves.
 
     Args:
-        registry: The configured providers, and the instances that are there.
+        registry: The configured providers and their instances.
         settings: The settings, for the aliases.
     """
 
@@ -40,13 +40,17 @@ class ModelNames:
         self._reported: set[str] = set()
 
     def targets(self, model: str, principal: Principal) -> tuple[Target, ...]:
-        """Return the targets of a model's name: an alias, ``provider/name``, or empty for the default.
+        """Return the targets of a model.
+
+        Args:
+            model: An alias, ``provider/name``, or empty for the default model.
+            principal: The principal of the caller.
 
         Raises:
-            InvalidRequest: It is not the name of a model; see ``check_model_name``.
+            InvalidRequest: The name is not valid; see ``check_model_name``.
             ModelNotFound: There is no such alias or provider, or it has no instance.
-            NotAllowed: The principal may not use it.
-            SettingsError: The provider was left out, because it lacks its keys.
+            NotAllowed: The principal may not use the model.
+            SettingsError: The provider is not available because its keys are missing.
         """
         if model.__class__ is not str:
             check_model_name(model)
@@ -74,15 +78,15 @@ class ModelNames:
         if not asked and self._registry.missing and not self._registry.providers:
             raise own_error(next(iter(self._registry.missing.values())).error)
         if not asked:
-            raise ModelNotFound("No model was named and there is no default.", hint=self._hint(""))
+            raise ModelNotFound("The request names no model, and there is no default model.", hint=self._hint(""))
         alias = self._settings.models.get(asked)
         names = self._serving(alias.targets) if alias is not None else (asked,)
         if principal.models is not None and asked not in principal.models:
-            raise NotAllowed(f"The model {asked} is not among those that this tenant may use.")
+            raise NotAllowed(f"This tenant may not use the model {asked}.")
         return [self._split(name) for name in names]
 
     def _serving(self, names: Sequence[str]) -> Sequence[str]:
-        """Return the targets whose providers are not left out; the first if all are, so that its error is raised."""
+        """Return the targets with available providers; if none, the first target, so that its error is raised."""
         out = [name for name in names if self._registry.is_left_out(name.partition("/")[0])]
         if len(out) == len(names):
             return names[:1]
@@ -107,8 +111,8 @@ class ModelNames:
         if near:
             return f"Did you mean {near[0]}{slash}{model}?"
         if not self._registry.providers and self._registry.types:
-            return f"Write a table [providers.NAME] into the settings, with a type: {', '.join(self._registry.types)}."
+            return f"Add a table [providers.NAME] to the settings, with a type: {', '.join(self._registry.types)}."
         if not self._registry.providers:
             return missing_role(PROVIDER, find_plugins())
         known = ", ".join(self._registry.providers)
-        return f"A model is written PROVIDER/NAME; providers are: {known}. See: localagent models"
+        return f"Write a model as PROVIDER/NAME; providers are: {known}. See: localagent models"

@@ -1,4 +1,4 @@
-"""The provider types that plugins bring, and what they add to the settings: providers in the environment, pools."""
+"""The provider types that plugins bring, and what they add to the settings: detected providers, pool profiles."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 SHARED_VARIABLE = "LOCALAGENT_SHARED"
-"""The variable in which a server of several processes gives each of them what runs once for all: a JSON object."""
+"""The environment variable in which a server of several processes passes shared addresses to each: a JSON object."""
 
 
 def provider_types(pipeline: Pipeline) -> dict[str, tuple[ProviderType, str]]:
-    """Ask every plugin for its provider types; returns each by name, with the plugin that brings it.
+    """Collect the provider types of all plugins; return each by name, with the plugin that brings it.
 
     Raises:
-        PluginError: A plugin raised, or two bring a type of the same name.
+        PluginError: A plugin failed, or two plugins bring a type of the same name.
     """
     types: dict[str, tuple[ProviderType, str]] = {}
     for step in pipeline.steps["provide"]:
         try:
             brought = step.check(step.call()) or ()
-        except (Exception, asyncio.CancelledError) as error:  # the plugin's code: refused at start, by the contract
+        except (Exception, asyncio.CancelledError) as error:  # the plugin's code: the client does not start
             raise PluginError(f"Plugin {step.plugin} failed in provide: {type(error).__name__}.") from error
         for kind in brought:
             if kind.name in types:
@@ -48,10 +48,10 @@ def provider_types(pipeline: Pipeline) -> dict[str, tuple[ProviderType, str]]:
 def with_defaults(
     settings: Settings, types: Mapping[str, tuple[ProviderType, str]], environment: Mapping[str, str]
 ) -> Settings:
-    """Return the settings with the providers that are there without being named.
+    """Return the settings with the providers that are detected automatically.
 
     Raises:
-        SettingsError: A variable that a provider type reads does not hold what it expects.
+        SettingsError: An environment variable has a value that the provider type does not expect.
         PluginError: A provider type failed.
     """
     for name, (kind, _) in types.items():
@@ -64,7 +64,7 @@ def with_defaults(
 
 
 def with_pools(settings: Settings, types: Mapping[str, tuple[ProviderType, str]]) -> Settings:
-    """Return the settings with the pool profile of each provider's type, where they choose nothing themselves.
+    """Return the settings with the pool profile of each provider's type, for values that the settings do not choose.
 
     Raises:
         PluginError: A provider type failed.
@@ -79,7 +79,7 @@ def with_pools(settings: Settings, types: Mapping[str, tuple[ProviderType, str]]
 
 
 def _asked(kind: ProviderType, what: str, question: Callable[[A], T], about: A) -> T:
-    """Ask a provider type; an error of its own names it."""
+    """Call a function of a provider type; an unexpected error names the type."""
     try:
         return question(about)
     except LocalAgentError:
@@ -89,15 +89,15 @@ def _asked(kind: ProviderType, what: str, question: Callable[[A], T], about: A) 
 
 
 def shared_servers(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Return where providers reach what runs once for several processes, by the provider's name.
+    """Return the addresses of servers that several processes share, by the provider's name.
 
     Raises:
-        SettingsError: The variable holds something else.
+        SettingsError: The variable has another kind of value.
     """
     given = environment.get(SHARED_VARIABLE)
     try:
         return msgspec.json.decode(given, type=dict[str, str]) if given else {}
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
-    # Raised here and not above: the decoder's error quotes the value.
+    # Not raised in the except block, because the decoder's error quotes the value.
     raise wrong_variable(SHARED_VARIABLE, given or "", 'a JSON object of texts, such as {"mine": "/run/mine.sock"}')

@@ -1,4 +1,4 @@
-"""The configured providers of a client: made when it opens, closed when it closes."""
+"""The configured providers of a client: created when it opens, closed when it closes."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Registry:
     Attributes:
         instances: The table of instances.
         types: The provider types by name, each with the plugin that brings it.
-        providers: The providers that can be asked, by name.
-        missing: The providers that lack keys, by name; those of them that are left out cannot be asked.
-        default_model: The model that answers when a request names none.
+        providers: The available providers, by name.
+        missing: The providers with missing keys, by name; those that are left out are not available.
+        default_model: The model for requests that name none.
     """
 
     def __init__(self, instances: Instances) -> None:
@@ -49,17 +49,17 @@ class Registry:
     def fill(
         self, given: Settings, pipeline: Pipeline, environment: Mapping[str, str], core_for: Callable[[str], Core]
     ) -> None:
-        """Make all providers of the settings, and those that the environment gives; one without its keys is left out.
+        """Create all providers of the settings, and those that are detected; one without its keys is left out.
 
         Args:
             given: The settings.
             pipeline: The plugins' steps.
-            environment: The environment, for secrets that the settings name.
-            core_for: Returns what a plugin, given by its name, sees of the core.
+            environment: The environment variables, for secrets that the settings name.
+            core_for: Takes the name of a plugin; returns its ``Core``.
 
         Raises:
-            SettingsError: A provider's settings are wrong.
-            PluginError: Its type is brought by no active plugin.
+            SettingsError: A provider's settings are invalid, or no active plugin brings its type.
+            PluginError: A provider type failed.
         """
         self.types = provider_types(pipeline)
         settings = with_defaults(given, self.types, environment)
@@ -75,7 +75,7 @@ class Registry:
                 shared=shared_servers(environment).get(name, ""),
                 error_rules=kind.error_rules,
             )
-            self._add(kind, setup, "named in the settings" if name in given.providers else "found without being named")
+            self._add(kind, setup, "named in the settings" if name in given.providers else "detected automatically")
         self.default_model = settings.default_model or self._some_default()
 
     def _type_of(self, name: str, common: ProviderSettings) -> tuple[ProviderType, str]:
@@ -93,11 +93,11 @@ class Registry:
             try:
                 self.instances.add(instance)
             except ValueError as error:
-                hint = "Give one of them a name of its own."
+                hint = "Give one of the instances another name."
                 raise SettingsError(f"Provider {setup.name}: {error}.", hint=hint) from None
 
     def _made(self, kind: ProviderType, setup: ProviderSetup) -> Provider | None:
-        """Make a provider; None when it cannot be asked because it lacks its keys."""
+        """Create a provider; return None if it is not available because its keys are missing."""
         missing = missing_keys(setup.name, setup.common, setup.environment)
         try:
             provider = None if missing is not None and missing.left_out else kind.make(setup)
@@ -117,7 +117,7 @@ class Registry:
         return self.providers[instance.provider]
 
     def is_left_out(self, name: str) -> bool:
-        """Whether a provider cannot be asked because it lacks its keys."""
+        """Return whether a provider is not available because its keys are missing."""
         return name in self.missing and self.missing[name].left_out
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""Counting tokens with the tokenizers that plugins bring; one is looked up for each target."""
+"""Counts tokens with the tokenizers that plugins bring; one is looked up for each target."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from localagent.plugin_api.tokenizer import Tokenizer
 
 LONG = 20_000
-"""Bytes of a request above which counting leaves the event loop: about a millisecond of a fast tokenizer."""
+"""Characters of a request above which counting runs in a thread: about a millisecond of a fast tokenizer."""
 KNOWN_AT_MOST = 1_000
-"""Models whose tokenizers are remembered; their names are foreign text."""
+"""The number of models whose tokenizers are cached; bounded because users choose the names."""
 
 
 class TokenCounts:
-    """The tokenizers of one client, one a target, looked up once.
+    """The tokenizers of one client, one per target, looked up once.
 
     Args:
-        steps: The steps of ``tokenize``, which bring tokenizers.
+        steps: The ``tokenize`` steps, which return tokenizers.
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -32,7 +32,7 @@ class TokenCounts:
         self._tokenizers: dict[str, Tokenizer | None] = {}
 
     async def of(self, request: Request, target: Target) -> int | None:
-        """Count the tokens of a request for a target; None when no plugin counts for it."""
+        """Return the tokens of a request for a target; None if no plugin has a tokenizer for it."""
         tokenizer = self._tokenizer(target)
         if tokenizer is None:
             return None
@@ -49,7 +49,7 @@ class TokenCounts:
 
 
 def _size(value: Any) -> int:
-    """Return about how much text a document holds, without encoding it."""
+    """Return the approximate length of a document's text, without encoding it."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, dict):

@@ -1,1 +1,1 @@
-"""Answers that several calls share: caches and flights."""
+"""Sharing answers between calls: caches and flights."""

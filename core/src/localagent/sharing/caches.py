@@ -1,4 +1,4 @@
-"""Asking caches for an answer, and handing them one: for whole answers, streams and flights alike."""
+"""Looks up and stores answers in caches, for complete answers, streams and flights."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from localagent.timing.services import LoopServices
 
 LOOKED_UP = 3
-"""Targets of an alias for which caches are asked, from the first; the answer is kept for the one that answers."""
+"""How many targets of an alias are looked up, from the first; an answer is stored for the target that answered."""
 
 
 class Caches:
-    """The caches of one client, as the core uses them.
+    """The core's access to the caches of one client.
 
     Args:
         services: The services of the event loop.
-        settings: Which calls may share an answer.
-        targets: Returns the targets that could answer a call.
+        settings: The settings that decide which calls may share an answer.
+        targets: Returns the targets that can answer a call.
     """
 
     def __init__(
@@ -41,10 +41,13 @@ class Caches:
         self._targets = targets
 
     async def lookup(self, call: Call) -> CacheEntry | None:
-        """Ask the caches, if the call may be shared; its keys are made here and nowhere else.
+        """Look a call up in the caches, if it may be shared. Its keys are created here and nowhere else.
+
+        Returns:
+            The entry; None for a miss.
 
         Raises:
-            NotCached: No cache answers, and the call allows nothing else.
+            NotCached: No cache has an answer, and the call accepts only cached answers.
         """
         policy, steps = call.cache, call.plan.cache_lookup
         if (policy.lookup or policy.store) and may_share(call.request, self._settings.policy):
@@ -58,14 +61,14 @@ class Caches:
                 try:
                     if entry.key in keys and (oldest is None or self._services.wall_time() - entry.stored <= oldest):
                         return self._hit(call, entry, step)
-                except Exception as error:  # the plugin's entry: its fields may hold anything
+                except Exception as error:  # the plugin's entry: its fields may have any value
                     raise step.wrap_error(error) from error
         if policy.only:
-            raise NotCached("No cache has an answer, and the request allows nothing else.")
+            raise NotCached("No cache has an answer, and the request accepts only a cached one.")
         return None
 
     def _hit(self, call: Call, entry: CacheEntry, step: Step) -> CacheEntry:
-        """Return a call's own view of an entry; caches that were asked before the one that had it are given it."""
+        """Return the call's own view of an entry, and store the entry in the earlier caches that missed."""
         call.cached = step.plugin
         call.hit = entry
         call.facts["age"] = age = max(0.0, self._services.wall_time() - entry.stored)
@@ -82,38 +85,38 @@ class Caches:
     def entry_of(
         self, call: Call, attempt: Attempt, response: Response, events: tuple[bytes, ...] | None = None
     ) -> CacheEntry | None:
-        """Return a fresh answer as caches keep it, under the key of the target that answered.
+        """Return the cache entry for a fresh answer, with the key of the target that answered.
 
         Returns:
-            The entry; None for an answer that is not kept.
+            The entry; None for an answer that is not stored.
         """
         if not (call.plan.cache_store and call.cache.store and may_store(response)):  # type: ignore[arg-type]
             return None
         key = next((key for key in call.keys if key.model == attempt.target.name), None)
         if key is None:
             return None
-        kept = msgspec.structs.replace(response, facts=dict(response.facts))  # the user's own may be written to
+        kept = msgspec.structs.replace(response, facts=dict(response.facts))  # the user may modify the original
         seconds = self._services.clock() - call.started
         return CacheEntry(key, kept, events, self._services.wall_time(), seconds=seconds)  # type: ignore[arg-type]
 
     def store(self, call: Call, entry: CacheEntry, steps: Sequence[Step]) -> None:
-        """Hand an entry to caches; in the background where one of them awaits."""
+        """Store an entry in caches; in the background if one of them is asynchronous."""
         if not store_now(call, entry, steps):
             self._services.background.spawn(self.offer(call, entry, steps), "cache_store")
 
     async def offer(self, call: Call, entry: CacheEntry, steps: Sequence[Step]) -> None:
-        """Hand an entry to caches, and wait for them."""
+        """Store an entry in caches, and wait for them."""
         with self._services.timer() as timer:
             await notify_all(steps, timer, call, entry)
 
 
 def may_join(call: Call) -> bool:
-    """Whether a call may share a flight: it may be shared, and its policy lets others' answers in and its own out."""
+    """Return whether a call may share a flight: it has cache keys, and its policy allows both lookup and store."""
     return bool(call.keys) and call.cache.lookup and call.cache.store
 
 
 def store_now(call: Call, entry: CacheEntry, steps: Sequence[Step]) -> bool:
-    """Hand an entry to caches if none of them awaits, which saves a turn of the loop; return whether it was done."""
+    """Store an entry in caches if none is asynchronous, which saves a turn of the event loop; return whether it did."""
     if any(step.awaits for step in steps):
         return False
     notify(steps, call, entry)

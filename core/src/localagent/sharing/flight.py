@@ -1,12 +1,12 @@
-"""Flights: the work that identical calls share.
+"""Flights: the shared work of identical calls.
 
-A flight is a detached task with a call of its own, which runs the attempts. Its waiters wait in their own tasks. A
-waiter that leaves does not touch the others; when the last one leaves, the flight ends. Its deadline is the latest of
-its waiters'. A failure reaches all waiters, each as an error of its own, and no waiter tries again for the others.
-Calls for whole answers and for streams have separate flights; a stream's is in ``stream_flight``.
+A flight is a separate task with its own call, which runs the attempts. The calls that share it are its waiters. A
+waiter that leaves does not affect the others; when the last one leaves, the flight ends. Its deadline is the latest
+deadline of its waiters. A failure reaches all waiters, each as its own error object, and no waiter retries for the
+others. Calls for complete answers and for streams have separate flights; those of streams are in ``stream_flight``.
 
-Exactly one waiter of a flight is not ``coalesced``: the first to hear of its end, else the last to leave. Its metric
-carries the flight's attempts.
+Exactly one waiter of a flight is not ``coalesced``: the first one to leave after the flight's end, or else the last one
+to leave. Its metric carries the flight's attempts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from localagent.timing.services import LoopServices
 
 SOON = 0.002
-"""Seconds: a waiter that leaves this shortly before the flight's deadline leaves because of it."""
+"""Seconds: a waiter that leaves less than this before the flight's deadline leaves because of the deadline."""
 
 AnyFlight = TypeVar("AnyFlight", bound="Flight")
 
@@ -41,10 +41,10 @@ class Flights:
 
     Args:
         services: The services of the event loop.
-        caches: The caches, to which answers are handed.
-        fresh: Has a model answer a call; returns the attempt, which is closed, and the answer.
-        upstream: Returns what reads a model's streamed answer to a call.
-        new_id: Returns the id of one more call.
+        caches: The caches, which store the answers.
+        fresh: Gets an answer to a call from a model; returns the attempt, which is closed, and the answer.
+        upstream: Returns the source of a model's streamed answer to a call.
+        new_id: Returns a new call id.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Flights:
 
     @property
     def open(self) -> int:
-        """How many flights may be joined."""
+        """The number of flights that can be joined."""
         return len(self._open)
 
     def of(self, call: Call, kind: type[AnyFlight]) -> AnyFlight:
-        """Return the flight that a call joins, a new one if there is none; the call has joined it."""
+        """Let a call join its flight, which is created if necessary, and return the flight."""
         key = (kind, call.keys, call.skipped, kind.variant(call))
         flight = self._open.get(key)
         if flight is None or not flight.takes(call):
@@ -80,15 +80,15 @@ class Flights:
         return flight  # type: ignore[return-value]  # the kind is part of the key
 
     def forget(self, flight: Flight) -> None:
-        """Close a flight to further calls; another flight under its key stays."""
+        """Allow no more calls to join a flight. Another flight with the same key is not affected."""
         if self._open.get(flight.key) is flight:
             del self._open[flight.key]
 
     async def answer(self, call: Call) -> Response:
-        """Return the whole answer that a call shares with those that are the same.
+        """Return the complete answer that a call shares with identical calls.
 
         Raises:
-            LocalAgentError: What ended the flight.
+            LocalAgentError: The error that ended the flight.
         """
         flight = self.of(call, WholeFlight)
         try:
@@ -100,22 +100,22 @@ class Flights:
 
 
 class Flight:
-    """The work that identical calls share; see the module.
+    """The shared work of identical calls; see the module.
 
     Args:
-        flights: The table to which it belongs, and what it works with.
-        opener: The call that opens it.
-        key: Its key in the table.
+        flights: The table of flights, with the services that they need.
+        opener: The call that opens the flight.
+        key: The flight's key in the table.
 
     Attributes:
-        call: Its own call, which steps of attempts see.
-        key: Its key in the table.
-        over: Whether the work is done, well or not; what follows is storing.
-        error: What ended it, if an error did.
+        call: The flight's own call, which the steps of attempts receive.
+        key: The flight's key in the table.
+        over: Whether the work has ended, with or without an error; only storing may follow.
+        error: The error that ended it, if any.
     """
 
     at_once = False
-    """Whether the work runs until it first has to wait before its opener does."""
+    """Whether the work runs up to its first wait before the opener continues."""
 
     def __init__(self, flights: Flights, opener: Call, key: Hashable) -> None:
         self.key = key
@@ -131,7 +131,7 @@ class Flight:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Begin the work, in a task of its own."""
+        """Start the work in its own task."""
         self._task = self._services.background.begin(self._run(), "flight", at_once=self.at_once)
         if self._task.done():
             self._done(self._task)
@@ -140,16 +140,16 @@ class Flight:
 
     @staticmethod
     def variant(call: Call) -> Hashable:
-        """Return what else two calls must have in common, in addition to their keys, to share this kind of flight."""
+        """Return what must be equal in two calls, besides their keys, for them to share this kind of flight."""
         return None
 
     def takes(self, call: Call) -> bool:
-        """Whether one more call may join: as long as the answer is no older than the call wants it."""
+        """Return whether another call may join: the answer must not be older than the call accepts."""
         oldest = call.cache.max_age
         return not self.over or oldest is None or self._services.wall_time() - self._landed <= oldest
 
     def join(self, call: Call) -> None:
-        """Take a waiter in; the flight then lasts as long, and is as urgent, as that waiter wants."""
+        """Add a waiter; the flight takes its deadline if that is later, and its priority if that is higher."""
         call.coalesced = self.over or bool(self._waiters)
         self._waiters[call] = None
         own = self.call
@@ -158,12 +158,12 @@ class Flight:
             own.deadline = own.timer.deadline = call.deadline
 
     def leave(self, call: Call) -> None:
-        """Let a waiter go and give its call what it had of the flight, which ends with its last waiter. Idempotent."""
+        """Remove a waiter and copy the flight's data to its call; the flight ends with its last waiter. Idempotent."""
         if call not in self._waiters:
             return
         del self._waiters[call]
-        # Exactly one waiter carries the flight's attempts in its metric: the first that leaves once the work is done,
-        # or else, where all leave before that, the last one. All others are coalesced.
+        # Exactly one waiter carries the flight's attempts in its metric: the first that leaves after the work is done,
+        # or the last one if all leave before that. All others are coalesced.
         carries = not self._carried and (self.over or not self._waiters)
         self._carried = self._carried or carries
         call.coalesced = not carries
@@ -173,22 +173,22 @@ class Flight:
         self._release()
 
     async def news(self, call: Call) -> None:
-        """Wait until something happened, or the waiter's own time is up (CancelledError)."""
+        """Wait until the flight makes progress. If the waiter's own timeout expires first, CancelledError is raised."""
         future = self._waiters[call] = self._services.loop.create_future()
         call.timer.deadline_only()
         await future
 
     async def aclose(self) -> None:
-        """Return when the flight is over, unless calls still wait for it."""
+        """Wait until the flight is over, if it has no more waiters."""
         if not self._waiters and not self.over and self._task is not None:
             await asyncio.wait([self._task])
 
     async def _work(self) -> CacheEntry | None:
-        """Do what the waiters wait for; return what caches are to keep."""
+        """Do the work for the waiters; return the entry that caches should store."""
         raise NotImplementedError
 
     async def _failed(self, error: BaseException) -> LocalAgentError | None:
-        """Clean up after work that raised; return the typed error of it as ``guard`` makes it."""
+        """Clean up after work that raised an exception; return its typed error, see ``guard``."""
         return failure_of(error, self.call.timer)
 
     def _wake(self) -> None:
@@ -200,7 +200,7 @@ class Flight:
         self.call.timer.enter()
         try:
             entry = await self._work()
-        except BaseException as error:  # a defect of anybody's is typed, too, and reaches every waiter
+        except BaseException as error:  # an unexpected exception also becomes a typed error, and reaches every waiter
             failure = await self._failed(error)
             self._end(failure or _gone())
             if failure is None:
@@ -211,12 +211,12 @@ class Flight:
                 await self._store(entry)
 
     async def _store(self, entry: CacheEntry) -> None:
-        """Offer the answer to the caches; after the waiters if a cache awaits, while later calls may still share it."""
+        """Store the answer in the caches; if one is asynchronous, only after the waiters have continued."""
         steps = self.call.plan.cache_store
         if store_now(self.call, entry, steps):
             return
         if self._task is not None:
-            self._task.set_name("localagent cache_store")  # from now on it is that, as in a call without a flight
+            self._task.set_name("localagent cache_store")  # its work from now on, as in a call without a flight
         await asyncio.sleep(0)
         await self._flights.caches.offer(self.call, entry, steps)
 
@@ -230,13 +230,13 @@ class Flight:
         self._wake()
 
     def _abandon(self) -> None:
-        """End the work, because no call waits for it; if its time is up, its own timer does that."""
+        """End the work because it has no waiters; if its deadline has come, its own timer ends it."""
         self._forget()
         if self.call.timer.left > SOON and self._task is not None:
             self._task.cancel()
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        if not self.over:  # it was cancelled before it began
+        if not self.over:  # it was cancelled before it started
             self._end(_gone())
         self._forget()
 
@@ -245,12 +245,12 @@ class Flight:
         self._release()
 
     def _release(self) -> None:
-        """Break the cycle of the flight's call and its attempts, once they are no longer needed."""
+        """Break the reference cycle of the flight's call and its attempts, once they are no longer needed."""
         if self._task is not None and self._task.done() and not self._waiters:
             self.call.attempts.clear()
 
     def _report_to(self, call: Call) -> None:
-        """Give a waiter's call what the flight's call has: attempts, receipts' lines, facts that steps left."""
+        """Copy attempts, receipt records and new facts from the flight's call to a waiter's call."""
         own = self.call
         call.attempts = list(own.attempts)
         if call.records is not None and own.records:
@@ -261,7 +261,7 @@ class Flight:
 
 
 class WholeFlight(Flight):
-    """A flight whose waiters want the whole answer."""
+    """A flight whose waiters want the complete answer."""
 
     at_once = True
     response: Response | None = None
@@ -274,7 +274,7 @@ class WholeFlight(Flight):
         """Return a waiter's own view of the answer.
 
         Raises:
-            LocalAgentError: What ended the flight, as an error of the waiter's own.
+            LocalAgentError: The waiter's own copy of the error that ended the flight.
         """
         if self.response is None:
             raise own_error(self.error or _gone())
@@ -283,7 +283,7 @@ class WholeFlight(Flight):
 
 
 def _own_call(flights: Flights, opener: Call) -> Call:
-    """Return the call of a flight: what its opener asks for, with a life of its own."""
+    """Return the call of a flight: a copy of its opener's call with its own id, timer and records."""
     call = Call(
         id=flights.new_id(), request=opener.request, plan=opener.plan, stream=opener.stream,
         timer=flights.services.timer(opener.deadline), principal=opener.principal, cache=opener.cache,
@@ -296,4 +296,4 @@ def _own_call(flights: Flights, opener: Call) -> Call:
 
 
 def _gone() -> LocalAgentError:
-    return Draining("The work that this call shared with others was ended.")
+    return Draining("The work that this call shared with identical calls was cancelled.")

@@ -1,9 +1,9 @@
-"""The log that the readers of one streamed flight share: what has come, and how far each of them is.
+"""The log that the readers of one streamed flight share: the events so far, and the position of each reader.
 
-A pure state machine: no clock, no await. The flight adds what comes and asks whether to pause; readers read to the end.
-All is kept up to ``KEEP`` bytes, so that a late reader gets the past. Past it nobody joins, and what all have read is
-dropped; then nothing bounds the log but its readers, so the source pauses for the fastest of them (``AHEAD``), and one
-that falls too far behind (``BEHIND``) is given up.
+It is a pure state machine without time or awaits. The flight adds events and checks whether to pause; readers read to
+the end of the log. Up to ``KEEP`` bytes everything is kept, so that new readers get all earlier events. Beyond that no
+reader can join, and events that all readers have read are dropped. Two limits then bound the log: the source pauses
+while the fastest reader is ``AHEAD`` bytes behind, and a reader that is more than ``BEHIND`` bytes behind is removed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BEHIND = 1024 * 1024
 
 
 class Cursor:
-    """How far one reader is.
+    """The position of one reader.
 
     Attributes:
         events: Events that it has read.
@@ -36,13 +36,13 @@ class FlightLog:
     """See the module.
 
     Args:
-        keep: Bytes up to which everything is kept.
-        ahead: Bytes that the fastest reader may be behind before the source pauses.
-        behind: Bytes that a reader may be behind when more comes.
+        keep: Up to this many bytes, everything is kept.
+        ahead: The source pauses when the fastest reader is this many bytes behind.
+        behind: A reader that is more than this many bytes behind when more arrives is removed.
 
     Attributes:
-        events: Events that have come.
-        size: Bytes that have come.
+        events: Number of events that have arrived.
+        size: Number of bytes that have arrived.
     """
 
     __slots__ = ("_ahead", "_behind", "_cursors", "_dropped", "_front", "_keep", "_kept", "events", "size")
@@ -60,33 +60,33 @@ class FlightLog:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing may have been dropped yet, so that one more reader can join."""
+        """Whether the log still has its beginning, so that another reader can join."""
         return self.size <= self._keep
 
     @property
     def paused(self) -> bool:
-        """Whether even the fastest reader is so far behind that the source should wait."""
+        """Whether the source should wait because even the fastest reader is too far behind."""
         return bool(self._cursors) and self.size - self._front >= self._ahead
 
     @property
     def held(self) -> int:
-        """Events that are held in memory."""
+        """Number of events in memory."""
         return len(self._kept)
 
     def join(self) -> Cursor:
-        """Return the cursor of one more reader, at the beginning.
+        """Add a reader; return its cursor, at the beginning.
 
         Raises:
-            ValueError: The log is not whole any more.
+            ValueError: The log is no longer whole.
         """
         if not self.whole:
-            raise ValueError("the beginning of the log is gone")
+            raise ValueError("the beginning of the log has been dropped")
         cursor = Cursor()
         self._cursors.add(cursor)
         return cursor
 
     def leave(self, cursor: Cursor) -> None:
-        """Forget a reader; idempotent."""
+        """Remove a reader; idempotent."""
         if cursor in self._cursors:
             self._cursors.discard(cursor)
             if cursor.size == self._front:
@@ -94,10 +94,10 @@ class FlightLog:
             self._drop()
 
     def add(self, chunks: Sequence[Chunk]) -> list[Cursor]:
-        """Take in what came.
+        """Add chunks.
 
         Returns:
-            Readers that were given up, because they were too far behind before this came.
+            Readers that were removed, because they were too far behind before these chunks.
         """
         slow = [] if self.whole else [one for one in self._cursors if self.size - one.size > self._behind]
         self._cursors.difference_update(slow)
@@ -108,7 +108,7 @@ class FlightLog:
         return slow
 
     def read(self, cursor: Cursor) -> list[Chunk]:
-        """Return all that a reader has not read yet."""
+        """Return all chunks that a reader has not read yet."""
         chunks = self._kept[cursor.events - self._dropped :]
         cursor.events, cursor.size = self.events, self.size
         self._front = self.size
@@ -117,7 +117,7 @@ class FlightLog:
         return chunks
 
     def _drop(self) -> None:
-        """Drop what all have read, once the log is not whole any more."""
+        """Drop the events that all readers have read, once the log is no longer whole."""
         if self.whole:
             return
         read = min((cursor.events for cursor in self._cursors), default=self.events)

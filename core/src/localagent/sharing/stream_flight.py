@@ -1,4 +1,4 @@
-"""The flight of a stream, and its readers: one log, and a cursor each."""
+"""The flight of a stream, and its readers: one log, and one cursor per reader."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class StreamFlight(Flight):
 
     Attributes:
         upstream: The source.
-        log: What came from it.
-        begun: Whether content has come.
+        log: The events from the source.
+        begun: Whether content has arrived.
     """
 
     def __init__(self, flights: Flights, opener: Call, key: Hashable) -> None:
@@ -41,32 +41,32 @@ class StreamFlight(Flight):
 
     @staticmethod
     def variant(call: Call) -> Hashable:
-        """Return the options of the stream: they change its events, though not the answer."""
+        """Return the options of the stream, which change its events but not the answer."""
         options = call.request.get("stream_options")
         return None if options is None else msgspec.json.encode(options)
 
     def takes(self, call: Call) -> bool:
-        """Whether one more call may join: as long as the log has the beginning."""
+        """Return whether another call may join: the log must still have its beginning."""
         return self.log.whole and super().takes(call)
 
     def enter(self, interrupt: Interrupt) -> Cursor:
-        """Return the cursor of a new reader.
+        """Add a reader; return its cursor.
 
         Args:
-            interrupt: Ends the reader's run with an error when it reads too slowly.
+            interrupt: Ends the reader's run with an error if it reads too slowly.
         """
         cursor = self.log.join()
         self._interrupt[cursor] = interrupt
         return cursor
 
     def exit(self, cursor: Cursor) -> None:
-        """Let a reader go; idempotent."""
+        """Remove a reader; idempotent."""
         self._interrupt.pop(cursor, None)
         self.log.leave(cursor)
         self._go_on()
 
     def read(self, cursor: Cursor) -> list[Chunk]:
-        """Return what a reader has not read yet."""
+        """Return the chunks that a reader has not read yet."""
         chunks = self.log.read(cursor)
         self._go_on()
         return chunks
@@ -106,7 +106,7 @@ class StreamFlight(Flight):
         self._wake()
 
     async def _until_read(self) -> None:
-        """Wait for the fastest reader. The timeouts of the server are paused, the deadline is not."""
+        """Wait for the fastest reader. The server's timeouts are paused meanwhile, but not the deadline."""
         self.call.timer.deadline_only()
         self._room = self._services.loop.create_future()
         try:
@@ -142,12 +142,12 @@ class FlightReader:
 
     @property
     def decoder(self) -> Decoder:
-        """What read the stream; there once content has come."""
+        """The decoder of the stream; available once content has arrived."""
         return self._flight.upstream.decoder
 
     @property
     def done(self) -> bool:
-        """Whether the stream has ended well and this reader has read it all."""
+        """Whether the stream has ended without an error and this reader has read all of it."""
         flight = self._flight
         return flight.over and flight.error is None and self._cursor.events == flight.log.events
 
@@ -157,10 +157,10 @@ class FlightReader:
         return self._flight.upstream.who
 
     async def open(self) -> Pulled:
-        """Wait for the first content; a later reader gets all that has come.
+        """Wait for the first content; a later reader gets everything that has arrived.
 
         Raises:
-            LocalAgentError: What ended the flight before any content.
+            LocalAgentError: The error that ended the flight before any content.
         """
         flight = self._flight
         while not (flight.begun or flight.over):
@@ -171,20 +171,20 @@ class FlightReader:
         raise own_error(flight.error)
 
     async def pull(self) -> Pulled:
-        """Wait for what comes next; the flight's error is returned."""
+        """Wait for the next chunks; the flight's error is returned, not raised."""
         flight = self._flight
         while self._cursor.events == flight.log.events and not flight.over:
             await flight.news(self._call)
         return self._read()
 
     def idle(self) -> None:
-        """Do nothing: the timeouts of the server belong to the flight."""
+        """Do nothing: the flight manages the server's timeouts."""
 
     def entry(self) -> None:
-        """Return nothing to store: the flight does that."""
+        """Return None: the flight stores the answer."""
 
     def failure_of(self, error: BaseException) -> LocalAgentError | None:
-        """Return the typed error of what ended the reader's run; see ``guard``."""
+        """Return the typed error for the exception that ended the reader's run; see ``guard``."""
         return failure_of(error, self._call.timer, self.who)
 
     def end(self, error: LocalAgentError | None, usage: Usage | None = None, *, cancelled: bool = False) -> None:
@@ -193,7 +193,7 @@ class FlightReader:
         self._flight.leave(self._call)
 
     async def aclose(self) -> None:
-        """Return when the connection is closed, if this was the last reader."""
+        """Wait until the connection is closed, if this was the last reader."""
         await self._flight.aclose()
 
     def _read(self) -> Pulled:
@@ -204,6 +204,6 @@ class FlightReader:
 
 def _slow() -> StreamInterrupted:
     return StreamInterrupted(
-        "The stream was read too slowly: others who share it are far ahead.",
+        "The stream was read too slowly: other readers of the same stream are far ahead.",
         code="slow_reader", advice=Advice(billed="yes"), hint="Read faster, or pass cache=False.",
     )  # fmt: skip

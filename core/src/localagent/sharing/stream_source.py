@@ -1,4 +1,4 @@
-"""Where a stream's run gets its chunks from: a model server, a flight that others share, or an entry of a cache."""
+"""The sources of a stream run's chunks: a model server, a shared flight, or a cache entry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from localagent.records.caching import CacheEntry
 
 Pulled = tuple[Sequence[Chunk], LocalAgentError | None]
-"""Chunks that came, and the error that follows them, if any."""
+"""Chunks that have arrived, and the error that follows them, if any."""
 
 
 class StreamSource(Protocol):
@@ -28,11 +28,11 @@ class StreamSource(Protocol):
 
     @property
     def decoder(self) -> Decoder:
-        """What reads the stream; there once ``open`` has returned."""
+        """The decoder of the stream; available once ``open`` has returned."""
 
     @property
     def done(self) -> bool:
-        """Whether the stream has ended well and all of it was pulled."""
+        """Whether the stream has ended without an error and all of it was pulled."""
 
     @property
     def who(self) -> str:
@@ -42,30 +42,30 @@ class StreamSource(Protocol):
         """Wait for the first content.
 
         Raises:
-            LocalAgentError: What ended the call before any content.
+            LocalAgentError: The error that ended the call before any content.
         """
 
     async def pull(self) -> Pulled:
-        """Wait for what comes next; an error of the server is returned and not raised."""
+        """Wait for the next chunks; an error of the server is returned, not raised."""
 
     def idle(self) -> None:
         """Begin the wait for the next event."""
 
     def entry(self) -> CacheEntry | None:
-        """Return the whole answer for the caches, if it is this source that stores it."""
+        """Return the cache entry of the complete answer; None if this source does not store it."""
 
     def failure_of(self, error: BaseException) -> LocalAgentError | None:
-        """Return the typed error of what ended the run; see ``guard``."""
+        """Return the typed error for the exception that ended the run; see ``guard``."""
 
     def end(self, error: LocalAgentError | None, usage: Usage | None = None, *, cancelled: bool = False) -> None:
         """End the work for this call."""
 
     async def aclose(self) -> None:
-        """Return when the connection is closed, if this call was the last to use it."""
+        """Wait until the connection is closed, if this call was the last to use it."""
 
 
 def interruption(error: LocalAgentError) -> StreamInterrupted:
-    """Return what becomes of an error that ends a stream whose content had begun to arrive."""
+    """Convert an error that ends a stream after its first content to StreamInterrupted."""
     if isinstance(error, StreamInterrupted):
         error.advice = msgspec.structs.replace(error.advice, same=False, next=False, billed="yes")
         return error
@@ -74,14 +74,14 @@ def interruption(error: LocalAgentError) -> StreamInterrupted:
 
 
 def replayed(entry: CacheEntry) -> list[Chunk]:
-    """Return the chunks of an entry, as it was streamed or as it would have been.
+    """Return the chunks of an entry, as it was streamed or as it would have been streamed.
 
     Raises:
-        InternalError: A cache gave what cannot be replayed.
+        InternalError: The cache returned an entry that cannot be replayed.
     """
     try:
         return [chunk_of(event) for event in entry.events or split_document(entry.response.document)]
-    except Exception as error:  # the plugin's entry: its bytes may be anything
+    except Exception as error:  # the plugin's entry: it may contain any bytes
         raise InternalError(
             f"Plugin {entry.source} failed in cache_lookup: its entry cannot be replayed ({type(error).__name__}).",
             hint="Purge the cache: localagent cache purge",
