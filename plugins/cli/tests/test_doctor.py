@@ -128,7 +128,7 @@ async def test_what_is_active_without_being_named(shell: Any) -> None:
     assert "localagent config init" in found["settings"]["hint"]
     assert {"provider-found", "provider-wire"} <= set(found["plugins"]["text"].rstrip(".").replace(",", "").split())
     assert found["provider found"]["level"] == "note"
-    assert "without being named" in found["provider found"]["text"]
+    assert "detected automatically" in found["provider found"]["text"]
 
 
 async def test_wrong_settings_are_a_finding(shell: Any) -> None:

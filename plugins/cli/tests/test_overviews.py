@@ -164,7 +164,7 @@ async def test_plugins_are_listed_even_if_they_cannot_be_ordered(shell: Any) -> 
     result = await shell.run("plugins")
     assert result.code == 2
     assert "request-c\t1.0" in result.out
-    assert result.err.startswith("error: Plugin request-c (distribution the-request-c 1.0) does not fit")
+    assert result.err.startswith("error: Plugin request-c (distribution the-request-c 1.0) cannot be used")
 
 
 async def test_explain_shows_the_steps_in_order(shell: Any) -> None:
