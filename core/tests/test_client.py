@@ -449,7 +449,7 @@ async def test_plugins_are_given_the_core(tmp_path: Path) -> None:
         assert core.clock() == pytest.approx(asyncio.get_running_loop().time(), abs=1.0)
         assert core.wall_time() > 1_600_000_000
         assert [model.id for model in await core.models.refresh(instance)] == ["m"]
-        with pytest.raises(PluginError, match="metrics-keeps brings no hook pre_request"):
+        with pytest.raises(PluginError, match="metrics-keeps does not define a hook pre_request"):
             core.hook("pre_request")
 
 

@@ -14,7 +14,7 @@
 
     asyncio.run(main())
 
-Names are imported when they are first used, so that ``import localagent`` stays light.
+Names are imported on first use, so that ``import localagent`` stays fast.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# What each module gives to the public. The imports below say the same to type checkers; a test holds them equal.
+# The public names of each module. The imports below repeat them for type checkers; a test keeps both equal.
 _GIVES = {
     "calls.answer_stream": "AnswerStream",
     "client": "Client",
@@ -99,11 +99,11 @@ if TYPE_CHECKING:
 
 
 def lazily(package: str, gives: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:
-    """Return the ``__getattr__`` and the ``__all__`` of a package whose names are imported when they are first used.
+    """Return the ``__getattr__`` and the ``__all__`` of a package whose names are imported on first use.
 
     Args:
-        package: Its name.
-        gives: The names that each of its modules gives to the public, with blanks between them.
+        package: The name of the package.
+        gives: The public names of each of its modules, separated by spaces.
     """
     homes = {name: module for module, names in gives.items() for name in names.split()}
 

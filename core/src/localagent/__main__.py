@@ -1,4 +1,4 @@
-"""``python -m localagent``: the command line, where it is installed."""
+"""``python -m localagent``: runs the command line, if it is installed."""
 
 import importlib.util
 import sys

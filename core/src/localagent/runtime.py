@@ -1,8 +1,7 @@
-"""The running core: one a client, bound to one event loop and one process. Here its parts are put together.
+"""The running core of a client, bound to one event loop and one process. It creates and connects all parts.
 
-It opens and closes what plugins and providers must not: the services of the event loop, the fleet of instances, the
-engine of calls, and the plugins. The rooms below take these parts, never the whole. ``Core``, which plugins see, is a
-narrow view of it.
+It opens and closes the services of the event loop, the fleet of instances, the engine of calls, and the plugins. The
+lower packages receive individual parts, never the whole core. Plugins see it through the narrow interface ``Core``.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["PROCESSES_VARIABLE", "Runtime"]
 
 PROCESSES_VARIABLE = "LOCALAGENT_PROCESSES"
-"""The variable in which a server of several processes gives each of them their number."""
+"""The environment variable that tells each process of a server how many processes there are."""
 
 
 class Runtime:
@@ -43,15 +42,15 @@ class Runtime:
     Args:
         settings: The settings.
         pipeline: The plugins and their plans.
-        environment: The environment, for secrets that the settings name.
-        seed: Seeds the source of randomness; None takes one from the system.
+        environment: The environment variables, for secrets that the settings name.
+        seed: The seed of the source of randomness; None takes one from the system.
 
     Attributes:
         services: Time, timers, randomness and background work.
         fleet: The instances, their providers, connections, health and model lists.
         engine: Runs the calls.
-        processes: How many processes do the same side by side.
-        state_folder: Where plugins keep files.
+        processes: How many processes run in parallel with the same settings.
+        state_folder: The folder in which plugins store files.
     """
 
     def __init__(
@@ -70,20 +69,20 @@ class Runtime:
         self._closed = False
         self._closer: asyncio.Task[Any] | None = None
         self._end = asyncio.Event()
-        # What plugins and fronts ask for often.
+        # Shortcuts for plugins and HTTP servers.
         self.clock, self.wall_time, self.random = services.clock, services.wall_time, services.random
         self.background = services.background
         self.instances, self.models = self.fleet.instances, self.fleet.models
 
     async def open(self, former: Runtime | None = None) -> None:
-        """Enter the plugins, in order of their names; what fails names the plugin.
+        """Enter the plugins, in the order of their names.
 
         Args:
-            former: The core from which plugins of the pipeline were taken; they are entered already, and are pointed
-                to this one when all others are.
+            former: The core from which plugins of the pipeline were taken. They have already been entered, and
+                switch to this core once all others have been entered.
 
         Raises:
-            PluginError: A plugin could not start.
+            PluginError: A plugin could not start; the error names it.
         """
         try:
             moved = self._hold_plugins_of(former) if former is not None else []
@@ -99,7 +98,7 @@ class Runtime:
             raise
 
     def _hold_plugins_of(self, former: Runtime) -> list[Handle]:
-        """Keep the plugins open that are the former core's, too; before anything is awaited, in which it may close."""
+        """Keep plugins open that the former core also has; done before the first await, during which it may close."""
         for name, plugin in self.pipeline.plugins.items():
             if former.pipeline.plugins.get(name) is plugin:
                 handle = self._handles[name] = former._handles[name]
@@ -123,10 +122,10 @@ class Runtime:
             await plugin.__aexit__(None, None, None)
 
     async def aclose(self) -> None:
-        """End streams and background work, close providers, transports and plugins; idempotent.
+        """End streams and background work, then close providers, transports and plugins; idempotent.
 
-        A plugin that was moved to another core goes on there, and so does what it spawned. Every caller waits for the
-        same end.
+        A plugin that has moved to another core continues there with its background work. Concurrent callers all wait
+        until everything is closed.
         """
         if self._closed:
             if self.services.loop is asyncio.get_running_loop() and self._closer is not asyncio.current_task():
@@ -142,16 +141,16 @@ class Runtime:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has closed, or can no longer be closed: its event loop has ended, or this is a fork."""
+        """Whether it has closed, or can no longer be closed because its event loop has ended or this is a fork."""
         return self._end.is_set() or not self.services.usable
 
     async def _close(self) -> None:
         for handle in self._handles.values():
             handle.hand_over(self)
         self.fleet.health.stop()
-        closing = AsyncExitStack()  # runs from the last to the first, each whatever the others raise
+        closing = AsyncExitStack()  # runs from the last to the first, each one even if others raise
         closing.callback(self.services.wheel.close)
-        closing.push_async_callback(self._finish_background)  # what providers and plugins began while they closed
+        closing.push_async_callback(self._finish_background)  # work that was started while providers and plugins closed
         closing.push_async_callback(self._stack.aclose)
         closing.push_async_callback(self.fleet.connections.aclose)
         closing.push_async_callback(self.fleet.registry.aclose)
@@ -163,25 +162,25 @@ class Runtime:
     async def _finish_background(self) -> None:
         await self.services.background.finish(self.fleet.connections.opening)
 
-    # What plugins are given; see ``Core``
+    # The interface for plugins; see ``Core``
 
     def connect_settings(self, instance: Instance) -> ConnectSettings:
-        """Return what a transport keeps to that is brought for an instance."""
+        """Return the size limits and trusted certificates for the transport of an instance."""
         common = self.fleet.registry.provider_of(instance).common
         return ConnectSettings(common.size_limits, common.authority)
 
     async def send(self, request: Request, *, parent: Call, sender: str) -> Response:
-        """Send a request that a plugin makes on behalf of a call."""
+        """Send a request of a plugin on behalf of a call."""
         call = self.engine.call(request, principal=parent.principal, parent=parent, sender=sender)
         return await self.engine.answer(call)
 
     def hook(self, plugin: str, name: str) -> Callable[..., Any]:
-        """Return the caller of a hook that a plugin brings.
+        """Return a function that calls a hook which a plugin defines.
 
         Raises:
-            PluginError: It brings no such hook.
+            PluginError: The plugin does not define the hook.
         """
         spec = self.pipeline.specs.get(name)
         if spec is None or not name.startswith(plugin.replace("-", "_") + "_"):
-            raise PluginError(f"Plugin {plugin} brings no hook {name}.")
+            raise PluginError(f"Plugin {plugin} does not define a hook {name}.")
         return self.pipeline.caller(name, self.services.loop)

@@ -1,7 +1,7 @@
-"""``localagent.ask``: one line for scripts.
+"""``localagent.ask``: a synchronous function for scripts.
 
-One background thread a process runs one event loop with one client. It works inside a running loop as well, is made
-again in a forked child, and is closed at exit.
+Each process has one background thread that runs an event loop with a client. It also works while another event loop is
+running, is created again in a forked child, and is closed at exit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from localagent.timing.forks import Forks, after_fork
 
 
 class _Loop:
-    """An event loop with a client, in a thread of its own."""
+    """An event loop with a client, in its own thread."""
 
     def __init__(self) -> None:
         self.forks = Forks.count
@@ -26,7 +26,7 @@ class _Loop:
         self.thread.start()
 
     def close(self) -> None:
-        """Close the client and end the thread; in a forked child there is nothing to end."""
+        """Close the client and end the thread; do nothing in a forked child, which has no such thread."""
         if self.forks != Forks.count or self.loop.is_closed():
             return
         asyncio.run_coroutine_threadsafe(self.client.aclose(), self.loop).result()
@@ -36,20 +36,20 @@ class _Loop:
 
 
 class _Shared:
-    """What the process has: one background loop, and the lock under which it is made."""
+    """The background loop of the process, and the lock for its creation."""
 
     lock = threading.Lock()
     running: _Loop | None = None
 
     @classmethod
     def forked(cls) -> None:
-        """Forget the parent's loop and lock: they do not live in a forked child."""
+        """Forget the parent's loop and lock, which cannot be used in a forked child."""
         cls.lock = threading.Lock()
         cls.running = None
 
 
 def ask(messages: Messages, *, model: str = "", timeout: float | None = None, **fields: Any) -> str:
-    """Ask a model and wait for the text of its answer.
+    """Send a prompt to a model, wait for the answer and return its text.
 
     Example:
         import localagent
@@ -57,18 +57,25 @@ def ask(messages: Messages, *, model: str = "", timeout: float | None = None, **
         print(localagent.ask("Name three colours.", max_tokens=30))
 
     Args:
-        messages: A prompt, or a conversation.
+        messages: A prompt, or a conversation as a list of messages.
         model: ``provider/name`` or an alias; empty for the default model.
-        timeout: Seconds for the whole call.
+        timeout: Seconds for the whole call, including retries; None means the value from the settings.
         fields: Further fields of the request, such as ``temperature``.
 
     Returns:
-        The text.
+        The text of the first choice.
 
     Raises:
-        LocalAgentError: The call failed.
+        LocalAgentError: The error that ended the call; see ``localagent.errors``.
 
-    Since: 0.1
+    Example:
+        ::
+
+            import localagent
+
+            print(localagent.ask("Name three primary colours.", temperature=0, timeout=60))
+
+    Since: 0.1.
     """
     with _Shared.lock:
         if _Shared.running is None:
@@ -85,7 +92,7 @@ def ask(messages: Messages, *, model: str = "", timeout: float | None = None, **
 
 
 def close() -> None:
-    """End the background loop; the next ``ask`` starts another. Called at exit by itself."""
+    """Close the background loop; the next ``ask`` starts another one. It is called automatically at exit."""
     with _Shared.lock:
         background, _Shared.running = _Shared.running, None
     if background is not None:

@@ -1,6 +1,6 @@
-"""What supervises tasks and child processes needs: names for what went wrong, and when silence counts as an end.
+"""Helpers for code that supervises tasks and child processes: descriptions of failures, and a liveness check.
 
-A task that supervises must never end unseen: nothing would be started again after that.
+The failure of a supervising task must always be logged, because nothing is restarted after it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Liveness", "ending", "place_of", "raised_at", "report_failure"]
 
 
 def place_of(error: BaseException) -> str:
-    """Return the file and line that raised an exception, such as ``worker.py:97``; empty where nothing did."""
+    """Return the file and line that raised an exception, such as ``worker.py:97``; empty if it was never raised."""
     trace = _innermost(error)
     return "" if trace is None else f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
 
@@ -28,7 +28,7 @@ def place_of(error: BaseException) -> str:
 def raised_at(error: BaseException) -> str:
     """Return an exception's type and the place that raised it, such as ``ValueError at worker.py:97 in keep``.
 
-    Its message is left out, because it may contain anything.
+    The message is omitted, because it may contain confidential data.
     """
     trace = _innermost(error)
     place = "" if trace is None else f" at {place_of(error)} in {trace.tb_frame.f_code.co_name}"
@@ -43,10 +43,10 @@ def _innermost(error: BaseException) -> TracebackType | None:
 
 
 def report_failure(log: logging.Logger) -> Callable[[asyncio.Future[Any]], None]:
-    """Return a callback for tasks that are not awaited: it logs the error that ended one.
+    """Return a done callback for tasks that are never awaited; it logs the failure of the task.
 
     Args:
-        log: Where to.
+        log: The logger.
     """
 
     def done(task: asyncio.Future[Any]) -> None:
@@ -58,10 +58,10 @@ def report_failure(log: logging.Logger) -> Callable[[asyncio.Future[Any]], None]
 
 
 def ending(code: int) -> str:
-    """Say how a process ended, such as ``signal SIGKILL``, ``signal 35`` or ``exit status 1``.
+    """Describe how a process ended, such as ``signal SIGKILL``, ``signal 35`` or ``exit status 1``.
 
     Args:
-        code: Its return code as ``subprocess`` has it: the negative number of the signal that ended it.
+        code: The return code as in ``subprocess``: a negative number is the signal that ended the process.
     """
     if code >= 0:
         return f"exit status {code}"
@@ -72,13 +72,13 @@ def ending(code: int) -> str:
 
 @attrs.define
 class Liveness:
-    """When a process that does not answer counts as gone. Pure arithmetic: the caller reports the results.
+    """Decides when a process that does not answer counts as gone. It does no I/O: the caller reports each outcome.
 
     Attributes:
-        every: Seconds between an answer and the next question.
+        every: Seconds between an answer and the next ping.
         patience: Seconds that an answer may take.
-        misses: Questions in a row without an answer after which the process counts as gone.
-        missed: Questions in a row without an answer so far.
+        misses: The number of successive pings without an answer after which the process counts as gone.
+        missed: The number of successive pings without an answer so far.
     """
 
     every: float = 5.0
@@ -93,14 +93,14 @@ class Liveness:
 
     @property
     def longest(self) -> float:
-        """The most seconds from the last sign of life until a process counts as gone."""
+        """The maximum number of seconds from the last sign of life until a process counts as gone."""
         return self.every + self.misses * self.patience
 
     def heard(self, answered: bool) -> float:
-        """Take note of a question's outcome; return the seconds until the next question.
+        """Record the outcome of a ping; return the seconds until the next ping.
 
         Args:
-            answered: Whether an answer came in time.
+            answered: Whether an answer arrived in time.
         """
         self.missed = 0 if answered else self.missed + 1
         return self.every if answered else 0.0
