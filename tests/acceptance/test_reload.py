@@ -101,7 +101,7 @@ async def test_a_replacement_that_succeeds_in_part_is_told_so(tmp_path: Path) ->
         module = tmp_path / "site" / "localagent_odd.py"
         module.write_text(module.read_text().replace('once: str = ""', f'once: str = "{tmp_path}/made"'))
         process.signal(signal.SIGUSR2)
-        await reported_in_part(process, "Replaced: worker 1; worker 2 stays")
+        await reported_in_part(process, "Replaced: worker 1; worker 2 was not replaced")
 
 
 async def reported_in_part(process: Process, word: str) -> None:

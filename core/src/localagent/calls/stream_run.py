@@ -213,7 +213,10 @@ class StreamRun:
         try:
             if self._steps is not None:
                 changed = self._steps.feed(chunks)
-            self._text.write("".join([str(chunk.text) for chunk in changed]))
+            if len(changed) == 1:  # nearly always
+                self._text.write(changed[0].text)
+            else:
+                self._text.write("".join([chunk.text for chunk in changed]))
         except LocalAgentError as error:
             return error
         except Exception as error:  # an object that is not a chunk, from the last step or else from the provider
