@@ -38,4 +38,4 @@ async def test_the_built_in_model_answers_without_a_home(tmp_path: Path, home: s
         code, out, err = await run(tmp_path, place[home], *arguments)
         assert (code, bool(out.strip())) == (0, True), err
         assert err.count("warning: Data that should outlive this process cannot be saved") == 1, err
-        assert err.replace("warning: The answer is not complete", "").count("warning") == 1, err
+        assert err.replace("warning: The answer is incomplete", "").count("warning") == 1, err
