@@ -44,9 +44,9 @@ def uninstall(distribution: str) -> str:
 
 
 def strangers() -> list[str]:
-    """Return the installed distributions outside LocalAgent that install an import package of the core's name.
+    """Return foreign distributions in the environment that contain an import package named ``localagent``.
 
-    One is on PyPI, under the name that a user might type for this project.
+    PyPI has such a distribution under the name ``localagent``, which a user might install by mistake.
     """
     from importlib.metadata import distributions, packages_distributions
 

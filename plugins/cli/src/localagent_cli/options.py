@@ -13,8 +13,8 @@ from localagent_cli.line import CommandLine
 
 def _choose(context: click.Context, option: click.Parameter, value: Any) -> None:
     if not value or option.name is None:
-        return  # an option that was not given must not undo the same option before the command's name
-    context.meta[f"localagent.{option.name}"] = value  # while a shell completes, there is no CommandLine
+        return  # not given after the command's name; it may have been given before it, and then stays as it is
+    context.meta[f"localagent.{option.name}"] = value  # for tab completion, where no CommandLine exists
     line = context.find_object(CommandLine)
     if line is not None:
         line.choose(option.name, value)
@@ -44,7 +44,7 @@ class Command(click.Command):
 
 
 def command(name: str, **fields: Any) -> Callable[[Callable[..., Any]], Command]:
-    """Turn a function into a command that takes the common options; its first argument is the ``CommandLine``."""
+    """Turn a function into a command with the common options; the function's first argument is the ``CommandLine``."""
 
     def decorate(function: Callable[..., Any]) -> Command:
         return click.command(name, cls=Command, **fields)(click.make_pass_decorator(CommandLine)(function))
