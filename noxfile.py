@@ -69,6 +69,9 @@ SUPPORTED = nox.project.python_versions(facts(CORE))
 show_pyenv_interpreters(SUPPORTED)
 PYTHONS = found_pythons(SUPPORTED)
 OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
+WITH_PINS = PYTHONS[1:] or PYTHONS
+"""The Pythons of ``core``; on the oldest one, ``minimums`` runs the tests of the core."""
+FULL = "LOCALAGENT_FULL" in os.environ
 ROLES = template_roles()
 ALONE = [name for name in PLUGINS if name not in ("standard", "testing")]
 COMBINATIONS = sorted(path.stem.removeprefix("test_combo_") for path in ROOT.glob("tests/combinations/test_combo_*.py"))
@@ -87,8 +90,16 @@ DEBIAN = {
     "node": "nodejs",
     "npm": "npm",
     "valgrind": "valgrind",
-}  # fmt: skip
+}
 """Programs that the session ``system`` needs, and the packages of Debian that bring them."""
+LONG_WITHOUT_LIBRARIES = (
+    "plugins/gateway/tests/apis",
+    *(
+        f"plugins/cli/tests/test_{subject}.py"
+        for subject in ("config", "doctor", "exit_codes", "hints", "missing_keys", "overviews", "plugin_commands")
+    ),
+)
+"""Tests that take minutes and hardly meet the libraries whose versions ``minimums`` checks."""
 
 
 def timed(**options: Any) -> Callable[[Callable[..., None]], Any]:
@@ -145,7 +156,7 @@ def repository(session: nox.Session) -> None:
     run_pytest(session, "tests/repository", "tests/benchmarks", *TWO_WORKERS)
 
 
-@timed(python=PYTHONS)
+@timed(python=WITH_PINS)
 def core(session: nox.Session) -> None:
     """The core's own tests, with the test kit and what it declares."""
     folders = with_declared_plugins(CORE, KIT)
@@ -179,7 +190,7 @@ def fresh(session: nox.Session) -> None:
     session.run("python", "tests/fresh/standard.py", "with")
 
 
-@timed(python=PYTHONS)
+@timed(python=sorted({OLDEST, NEWEST}))
 def pairs(session: nox.Session) -> None:
     """Everything installed once; pairs of plugins that share a hook, chosen by settings."""
     tests = existing(session, "tests/combinations")
@@ -218,13 +229,15 @@ def system(session: nox.Session) -> None:
 
 @timed(python=OLDEST)
 def minimums(session: nox.Session) -> None:
-    """The lowest versions that the core and the plugins declare pass their tests."""
+    """The lowest versions that the core and the plugins declare pass their tests; long ones with LOCALAGENT_FULL=1."""
     folders = [CORE, *PLUGINS.values()]
     editables = [argument for folder in folders for argument in ("-e", with_extras(folder))]
     with tempfile.TemporaryDirectory() as outside, session.chdir(outside):  # where the workspace's own pins do not bind
         session.install("--resolution=lowest-direct", *editables)
         session.install(f"--group={ROOT / 'pyproject.toml'}:test", "--constraints", str(as_installed(session)))
-    run_pytest(session, *(folder / "tests" for folder in folders if (folder / "tests").exists()), *TWO_WORKERS)
+    ignored = () if FULL else (f"--ignore={ROOT / path}" for path in LONG_WITHOUT_LIBRARIES)
+    tests = (folder / "tests" for folder in folders if (folder / "tests").exists())
+    run_pytest(session, *tests, *ignored, *TWO_WORKERS)
 
 
 @timed(python=NEWEST)

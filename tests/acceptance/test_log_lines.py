@@ -132,7 +132,7 @@ class Noisy(Plugin):
     def gateway_add_routes(self):
         return [Route("GET", "/noise", noise), Route("GET", "/raise", fail)]
 
-async def noise(front, principal):
+async def noise(incoming, principal):
     print("printed\\nin two lines")
     print("to standard error", file=sys.stderr)
     sys.stderr.buffer.write(b"as bytes\\n")
@@ -143,7 +143,7 @@ async def noise(front, principal):
     thread.join()
     return HttpResponse(200, b"{}")
 
-async def fail(front, principal):
+async def fail(incoming, principal):
     raise ValueError("a failure")
 """
 

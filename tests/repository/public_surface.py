@@ -13,13 +13,11 @@ from types import ModuleType
 from typing import Any, get_args, get_origin
 
 import attrs
-import click
+from reference.commands_page import commands
 
 from localagent.settings import setting_fields
 from localagent.settings.model import Settings
 from localagent.structuring.fields import expected
-from localagent_cli import CommandLine, Terminal, logs
-from localagent_cli.application import localagent as application
 
 WIDTH = 80
 
@@ -107,20 +105,8 @@ def _default(default: Any) -> str:
 
 def help_of_commands() -> Iterator[str]:
     """Yield the help of every command, those of plugins included."""
-    terminal = Terminal()
-    shown: dict[str, Any] = {"info_name": "localagent", "terminal_width": WIDTH, **application.context_settings}
-    with logs(terminal) as log, click.Context(application, obj=CommandLine(terminal, log), **shown) as context:
-        yield from _help(application, context)
-
-
-def _help(command: click.Command, context: click.Context) -> Iterator[str]:
-    yield f"$ {context.command_path} --help\n{command.get_help(context)}\n"
-    if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            inner = command.get_command(context, name)
-            assert inner is not None, name
-            with click.Context(inner, info_name=name, parent=context, terminal_width=WIDTH) as below:
-                yield from _help(inner, below)
+    for command, context in commands(WIDTH):
+        yield f"$ {context.command_path} --help\n{command.get_help(context)}\n"
 
 
 def loaded_by_import() -> list[str]:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import attrs
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "docs/_ext"))
-
 import front_page
+import pytest
 
 REFRESH = "run: uv run python docs/_ext/generate.py"
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "docs/_ext"))
-
+import front_page
 import generate
+import pytest
 from reference import api_pages, errors_page, hooks_page, plugins_page, test_kit_page
 from reference.docstrings import as_markdown
 from reference.signatures import signature
 
 from localagent import ChatResponse, Plugin
 from localagent.errors import LocalAgentError
-from localagent.hooks import hookspecs
 from localagent_gateway import hookspecs as gateway_hookspecs
 
 
@@ -40,7 +36,7 @@ def test_a_changed_docstring_makes_a_page_stale(monkeypatch: pytest.MonkeyPatch)
 def test_every_hook_stands_on_the_page_with_its_contract() -> None:
     """Kind, signature and clauses; those of the gateway as well."""
     page = hooks_page.page()
-    for spec in hooks_page.specs_of(hookspecs) + hooks_page.specs_of(gateway_hookspecs):
+    for spec in front_page.specs() + front_page.specs(gateway_hookspecs):
         section = page.partition(f"\n## {spec.name}\n")[2].partition("\n## ")[0]
         assert f"def {spec.name}(" in section
         assert f"| kind | {spec.kind.name}: " in section

@@ -180,7 +180,7 @@ async def test_a_client_that_is_closed_hands_nothing_on() -> None:
 
 
 async def test_a_plugin_is_told_how_many_processes_there_are() -> None:
-    """1 in a program; what the front of several processes says elsewhere."""
+    """1 in a program; elsewhere the number that a server of several processes gives."""
     async with client(Counter):
         pass
     chosen = [fake_provider_plugin(), Counter]

@@ -1,4 +1,4 @@
-"""The records between a front's server and its handlers."""
+"""The records that pass between an HTTP server and its handlers."""
 
 from __future__ import annotations
 

@@ -18,22 +18,30 @@ installed. [The command line](command-line.md) explains exit codes, output and c
 
 def page() -> str:
     """Return the page."""
+    sections = [section(command, context) for command, context in commands() if context.parent is not None]
+    return "\n\n".join([INTRODUCTION, *sections]) + "\n"
+
+
+def commands(width: int | None = None) -> Iterator[tuple[click.Command, click.Context]]:
+    """Yield ``localagent`` and each command below it, those of plugins included, with a context to print its help.
+
+    Args:
+        width: Characters of a line of help; None for click's own choice.
+    """
     terminal = Terminal()
-    shown: dict[str, Any] = {"info_name": "localagent", **application.context_settings}
+    shown: dict[str, Any] = {"info_name": "localagent", "terminal_width": width, **application.context_settings}
     with logs(terminal) as log, click.Context(application, obj=CommandLine(terminal, log), **shown) as top:
-        return "\n\n".join([INTRODUCTION, *sections(application, top)]) + "\n"
+        yield from _with_inner(application, top)
 
 
-def sections(command: click.Command, context: click.Context) -> Iterator[str]:
-    """Yield a section for a command and for each command below it."""
-    if context.parent is not None:
-        yield section(command, context)
+def _with_inner(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
+    yield command, context
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
             assert inner is not None, name
-            with click.Context(inner, info_name=name, parent=context) as below:
-                yield from sections(inner, below)
+            with click.Context(inner, info_name=name, parent=context, terminal_width=context.terminal_width) as below:
+                yield from _with_inner(inner, below)
 
 
 def section(command: click.Command, context: click.Context) -> str:

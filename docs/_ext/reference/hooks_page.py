@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Sequence
-from types import ModuleType
 
-from localagent.hooks import hookspecs
+from front_page import specs
+
 from localagent.plugin_api import Kind
-from localagent.plugin_api.kinds import SPEC_ATTRIBUTE, HookSpec
+from localagent.plugin_api.kinds import HookSpec
 from localagent_gateway import hookspecs as gateway_hookspecs
 from reference.docstrings import as_markdown
 from reference.signatures import signature
@@ -25,15 +25,9 @@ The **kind** of a hook says how the results of all plugins become one:
 """
 
 
-def specs_of(module: ModuleType) -> list[HookSpec]:
-    """Return the hooks that a module specifies, in the order of its source."""
-    found = [getattr(value, SPEC_ATTRIBUTE, None) for value in vars(module).values()]
-    return [spec for spec in found if isinstance(spec, HookSpec)]
-
-
 def page() -> str:
     """Return the page."""
-    own, gateway = specs_of(hookspecs), specs_of(gateway_hookspecs)
+    own, gateway = specs(), specs(gateway_hookspecs)
     kinds = "\n".join(["| kind | how results become one |", "|---|---|", *(f"| {k.name} | {k.value} |" for k in Kind)])
     more = '# Hooks of the gateway\n\nPlugins implement them with `@hookimpl(of="gateway")`.'
     parts = [INTRODUCTION + "\n" + kinds, overview([*own, *gateway]), *sections(own), more, *sections(gateway)]

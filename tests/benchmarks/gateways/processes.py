@@ -114,8 +114,8 @@ def started(
         environment: Further variables.
         folder: Its working folder.
     """
-    reported = {**os.environ, **(environment or {})}
-    with _running(command, subprocess.PIPE, cwd=folder, env=reported) as process:
+    variables = {**os.environ, **(environment or {})}
+    with _running(command, subprocess.PIPE, cwd=folder, env=variables) as process:
         yield process.pid, _port(process, pattern)
 
 
@@ -144,8 +144,8 @@ def listening(
     Raises:
         RuntimeError: It ended, or it did not listen within ``STARTING_SECONDS``.
     """
-    reported = {**os.environ, **(environment or {})}
-    with (folder / "output").open("w+") as output, _running(command, output, cwd=folder, env=reported) as process:
+    variables = {**os.environ, **(environment or {})}
+    with (folder / "output").open("w+") as output, _running(command, output, cwd=folder, env=variables) as process:
         if not _listens(process, port):
             output.seek(0)
             raise RuntimeError(f"A contender did not start: {output.read()[-2000:]}")

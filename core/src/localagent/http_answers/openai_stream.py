@@ -149,10 +149,7 @@ class OpenAIDecoder:
             if first is None or first.finish_reason is not None or event.usage is not None or event.error is not None:
                 usage = usage_in(decode_full(payload))
                 failed = says_failed(event, payload)
-            elif first.index in self._begun and choices is not None and len(choices) == 1:  # nearly all events
-                said = first.delta
-                if said is not None and said.content.__class__ is str and said.content and not first.index:
-                    return Chunk(payload, said.content)
+            elif first.index in self._begun and len(choices or ()) == 1:  # nearly all events
                 return Chunk(payload, "" if first.index else _text(first))
         except UnicodeDecodeError:
             return self._chunk(payload.decode(errors="replace").encode())

@@ -135,8 +135,8 @@ class AnswerStore:
         for digest, kept in self._entries:
             key, age = kept.entry.key, now - (kept.deadline - self._ttl)
             if now < kept.deadline and entry_filter.fits(key, age):
-                reported = EntryInfo(digest.hex(), key.model, key.tenant, age, kept.size, kept.hits)
-                found.append((kept.entry, reported))
+                info = EntryInfo(digest.hex(), key.model, key.tenant, age, kept.size, kept.hits)
+                found.append((kept.entry, info))
         return found
 
     def purge(self, entry_filter: EntryFilter, now: float) -> int:

@@ -60,8 +60,8 @@ def _write(connection: sqlite3.Connection, batch: Batch, bounds: Bounds, now: fl
     with transaction(connection):
         more = expire(connection, now - bounds.ttl)
         if batch.gone:
-            reported = _json(list(batch.gone)).decode()
-            connection.execute("DELETE FROM entries WHERE id IN (SELECT value FROM json_each(?))", (reported,))
+            gone = _json(list(batch.gone)).decode()
+            connection.execute("DELETE FROM entries WHERE id IN (SELECT value FROM json_each(?))", (gone,))
         if batch.rows:
             _insert(connection, batch.rows)
         if batch.hits:
@@ -138,13 +138,13 @@ def _insert_many(
 
 def _ghosts(connection: sqlite3.Connection, ids: Sequence[int]) -> set[int]:
     """Return which of these ids are ghosts, and remove these ghosts."""
-    reported = (_json(ids).decode(),)
+    parameters = (_json(ids).decode(),)
     found = connection.execute(
-        "SELECT json_group_array(id) FROM ghosts WHERE id IN (SELECT value FROM json_each(?))", reported
+        "SELECT json_group_array(id) FROM ghosts WHERE id IN (SELECT value FROM json_each(?))", parameters
     ).fetchone()[0]
     if found == "[]":
         return set()
-    connection.execute("DELETE FROM ghosts WHERE id IN (SELECT value FROM json_each(?))", reported)
+    connection.execute("DELETE FROM ghosts WHERE id IN (SELECT value FROM json_each(?))", parameters)
     return set(msgspec.json.decode(found, type=list[int]))
 
 

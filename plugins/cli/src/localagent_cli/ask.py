@@ -76,17 +76,17 @@ async def _ask(line: CommandLine, request: ChatRequest, output: OutputOptions) -
                 timeout=output.timeout,
                 with_receipt=output.receipt or line.verbose,
             )
-            reported = output.receipt
+            with_steps = output.receipt
             try:
                 if output.streamed:
                     await _as_it_comes(terminal, question)
                 else:
                     await _complete(terminal, question, output)
-                reported = reported and not output.as_json  # there it is part of the object
+                with_steps = with_steps and not output.as_json  # there it is part of the object
             finally:
                 terminal.end_line()
-                if reported or line.verbose:
-                    terminal.note(receipt_text(question.receipt, steps=reported))
+                if with_steps or line.verbose:
+                    terminal.note(receipt_text(question.receipt, steps=with_steps))
 
 
 async def _as_it_comes(terminal: Terminal, question: Question) -> None:

@@ -18,12 +18,12 @@ from localagent_connect_aiohttp.permits import Permits
 class AiohttpAnswer:
     """An answer whose head was received; see ``localagent.HttpAnswer``."""
 
-    __slots__ = ("_caps", "_inflater", "_permits", "_response", "headers", "status")
+    __slots__ = ("_inflater", "_permits", "_response", "_size_limits", "headers", "status")
 
     def __init__(self, response: aiohttp.ClientResponse, size_limits: SizeLimits, permits: Permits) -> None:
         self._inflater = inflater_for(response.headers.getall("Content-Encoding", ()))
         self._response = response
-        self._caps = size_limits
+        self._size_limits = size_limits
         self._permits: Permits | None = permits
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
@@ -35,15 +35,15 @@ class AiohttpAnswer:
 
     async def read(self, cap: int | None = None) -> bytes:
         """Return the rest of the body; see ``HttpAnswer.read``."""
-        enough = self._caps.body + 1 if cap is None else cap
+        enough = self._size_limits.body + 1 if cap is None else cap
         data = body = await self.read_chunk()
         total = len(data)
         if data and total < enough and not self._over:
             body, total = await self._rest(data, enough)
         if not self._over:
             self.abort()
-        if cap is None and total > self._caps.body:
-            raise ResponseTooLarge(f"The answer is larger than {self._caps.body} bytes.", phase="read")
+        if cap is None and total > self._size_limits.body:
+            raise ResponseTooLarge(f"The answer is larger than {self._size_limits.body} bytes.", phase="read")
         return body[:cap]
 
     async def _rest(self, data: bytes, enough: int) -> tuple[bytes, int]:

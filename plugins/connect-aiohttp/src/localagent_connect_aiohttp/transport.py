@@ -63,7 +63,7 @@ class AiohttpTransport:
         limit = self.profile.limit
         self.permits = Permits(limit) if total is None else PoolPermits(limit, total)
         self._address = URL(instance.url)
-        self._caps = keep_to.size_limits
+        self._size_limits = keep_to.size_limits
         self._authority = keep_to.authority
         self._offered = ""
         self._urls: dict[str, URL] = {}
@@ -114,7 +114,7 @@ class AiohttpTransport:
             try:
                 codings = response.headers.getall("Transfer-Encoding", ())
                 check_head(response.version or (0, 0), response.status, codings)
-                return AiohttpAnswer(response, self._caps, self.permits)
+                return AiohttpAnswer(response, self._size_limits, self.permits)
             except UpstreamProtocol:
                 self._leave(response)
                 response.close()

@@ -40,12 +40,12 @@ class FastAnswer:
         waiter: The future that the reader waits for.
     """
 
-    __slots__ = ("_caps", "complete", "connection", "error", "headers", "inflater", "mark", "parts", "size", "slot",
-                 "status", "waiter", "wanted")  # fmt: skip
+    __slots__ = ("_size_limits", "complete", "connection", "error", "headers", "inflater", "mark", "parts", "size",
+                 "slot", "status", "waiter", "wanted")  # fmt: skip
 
     def __init__(self, connection: Connection, size_limits: SizeLimits) -> None:
         self.connection: Connection | None = connection
-        self._caps = size_limits
+        self._size_limits = size_limits
         self.status = 0
         self.headers = _NONE
         self.slot: Permits | None = None
@@ -65,7 +65,7 @@ class FastAnswer:
 
     async def read(self, cap: int | None = None) -> bytes:
         """Return the rest of the body; see ``HttpAnswer.read``."""
-        enough = self._caps.body + 1 if cap is None else cap
+        enough = self._size_limits.body + 1 if cap is None else cap
         if self.inflater is None:
             if not self.complete:
                 await self._received(enough)
@@ -77,8 +77,8 @@ class FastAnswer:
         if not self.ended:
             self.abort()
         if cap is None:
-            if len(data) > self._caps.body:
-                raise ResponseTooLarge(f"The answer is larger than {self._caps.body} bytes.", phase="read")
+            if len(data) > self._size_limits.body:
+                raise ResponseTooLarge(f"The answer is larger than {self._size_limits.body} bytes.", phase="read")
             return data
         return data[:cap]
 

@@ -36,7 +36,7 @@ class FastTransport:
     def __init__(self, instance: Instance, resolver: Resolver, settings: ConnectSettings = _DEFAULTS) -> None:
         self._profile = instance.pool
         self._resolver = resolver
-        self._caps = settings.size_limits
+        self._size_limits = settings.size_limits
         self._authority = settings.authority
         self._heads = Heads()
         self._pool: Pool | None = None
@@ -66,7 +66,7 @@ class FastTransport:
             if connection is None:
                 connection = await self._open(pool, head.origin, phases)
                 phases.enter(phase)
-            answer = FastAnswer(connection, self._caps)
+            answer = FastAnswer(connection, self._size_limits)
             await connection.exchange(answer, head, body, phases)
         except UpstreamServerError as error:
             permits.give()

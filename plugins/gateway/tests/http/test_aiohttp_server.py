@@ -76,10 +76,10 @@ class Handled:
 
 
 class Running:
-    """A front that serves.
+    """An HTTP server that serves.
 
     Attributes:
-        incoming: The front.
+        server: The HTTP server.
         lines: Its access log.
     """
 
@@ -313,18 +313,23 @@ async def test_a_client_that_leaves_cancels_a_whole_answer() -> None:
         assert served.statuses() == [499]
 
 
+async def leave_stream(served: Running, pieces: Pieces) -> None:
+    """Ask for a stream, leave after its first piece, and check that its source is closed and the log says 499."""
+    reader, writer = await served.connect()
+    writer.write(GET)
+    await reader.readuntil(b"data: 1\n\n")
+    await pieces.waiting.wait()
+    await left(writer)
+    await pieces.closed.wait()
+    assert await served.server.wait_idle(CEILING)
+    assert served.statuses() == [499]
+
+
 async def test_a_client_that_leaves_closes_the_stream() -> None:
     """While its source has nothing to say, so that no write could notice."""
     pieces = Pieces(b"data: 1\n\n")
     async with running(answers(HttpStream(pieces, "text/event-stream"))) as served:
-        reader, writer = await served.connect()
-        writer.write(GET)
-        await reader.readuntil(b"data: 1\n\n")
-        await pieces.waiting.wait()
-        await left(writer)
-        await pieces.closed.wait()
-        assert await served.server.wait_idle(CEILING)
-        assert served.statuses() == [499]
+        await leave_stream(served, pieces)
 
 
 async def test_a_client_that_does_not_read_on_is_cut_and_costs_little() -> None:

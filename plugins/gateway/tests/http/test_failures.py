@@ -12,7 +12,7 @@ import attrs
 import httpx
 import pytest
 from dialects_under_test import WAYS
-from test_aiohttp_server import CEILING, GET, Pieces, answers, closing, left, parted, running
+from test_aiohttp_server import CEILING, GET, Pieces, answers, closing, leave_stream, parted, running
 
 from localagent import LocalAgentError, Plugin, Principal, hookimpl
 from localagent.errors import ModelNotFound, UpstreamServerError
@@ -256,14 +256,7 @@ async def test_a_client_that_leaves_is_no_failure() -> None:
             await self.inner.aclose()
 
     async with running(answers(HttpStream(Torn(pieces), "text/event-stream"))) as served:
-        reader, writer = await served.connect()
-        writer.write(GET)
-        await reader.readuntil(b"data: 1\n\n")
-        await pieces.waiting.wait()
-        await left(writer)
-        await pieces.closed.wait()
-        assert await served.server.wait_idle(CEILING)
-        assert served.statuses() == [499]
+        await leave_stream(served, pieces)
         assert served.log.answered == {"left": 1}
 
 

@@ -70,7 +70,7 @@ class RecordedAnswer:
         aborted: Whether it was aborted before its end.
     """
 
-    __slots__ = ("_caps", "_cut", "_parts", "aborted", "ended", "headers", "status")
+    __slots__ = ("_cut", "_parts", "_size_limits", "aborted", "ended", "headers", "status")
 
     def __init__(self, exchange: Exchange, size_limits: SizeLimits) -> None:
         self.status = exchange.status
@@ -79,7 +79,7 @@ class RecordedAnswer:
         self.ended = not exchange.parts and exchange.cut is None
         self._parts = filter(None, exchange.parts)  # an empty part would mean the end
         self._cut = exchange.cut
-        self._caps = size_limits
+        self._size_limits = size_limits
 
     async def read_chunk(self) -> bytes:
         """Return the next part; ``b""`` at the end."""
@@ -94,7 +94,7 @@ class RecordedAnswer:
 
     async def read(self, cap: int | None = None) -> bytes:
         """Return the rest of the body; see ``HttpAnswer.read``."""
-        limit = self._caps.body if cap is None else cap
+        limit = self._size_limits.body if cap is None else cap
         body = b""
         while part := await self.read_chunk():
             body += part
@@ -132,7 +132,7 @@ class RecordedTransport:
     ) -> None:
         self._choose = exchanges if callable(exchanges) else None
         self._left = iter(()) if callable(exchanges) else iter(exchanges)
-        self._caps = size_limits or SizeLimits()
+        self._size_limits = size_limits or SizeLimits()
         self.sent: list[SentRequest] = []
         self.closed = False
 
@@ -157,7 +157,7 @@ class RecordedTransport:
             )
         if exchange.failure is not None:
             raise exchange.failure
-        return RecordedAnswer(exchange, self._caps)
+        return RecordedAnswer(exchange, self._size_limits)
 
     async def aclose(self) -> None:
         """Record that the transport was closed."""

@@ -5,22 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
-from redis.asyncio import Redis
 
 from localagent import CacheEntry, CacheKey, Plugin, Settings, hookimpl
 from localagent.records import CacheCounts, CacheStats, EntryFilter, EntryInfo, pack_entry, unpack_entry
 from localagent.settings import SecretMissing
 from localagent.timing import in_thread
 from localagent_valkey.breaker import Breaker, Permit
-from localagent_valkey.connections import Connections
-from localagent_valkey.contents import Contents
 from localagent_valkey.figures import ValkeyFigures
-from localagent_valkey.guard import Guard
 from localagent_valkey.settings import ValkeyCacheSettings
 from localagent_valkey.values import VERSION, NoEntryError, packed, unpacked, unpacked_length
+
+if TYPE_CHECKING:  # these import redis-py, which takes 350 ms; the plugin may be installed and not used
+    from redis.asyncio import Redis
+
+    from localagent_valkey.connections import Connections
+    from localagent_valkey.contents import Contents
+    from localagent_valkey.guard import Guard
 
 log = logging.getLogger("localagent")
 
@@ -46,6 +49,9 @@ class ValkeyCachePlugin(Plugin):
     async def __aenter__(self) -> Self:
         self._figures = ValkeyFigures()
         if (address := self.settings.url) is not None:
+            from localagent_valkey.connections import Connections
+            from localagent_valkey.guard import Guard
+
             try:
                 self._connections = Connections(address, self.settings)
             except SecretMissing as error:  # its password is missing: requests are answered without this cache
@@ -155,6 +161,8 @@ class ValkeyCachePlugin(Plugin):
     def _contents(self) -> Contents | None:
         if self._connections is None:
             return None
+        from localagent_valkey.contents import Contents
+
         return Contents(self._connections, self._prefix, self._opened, self.core.wall_time)
 
     async def cache_stats(self) -> CacheStats:
@@ -162,14 +170,14 @@ class ValkeyCachePlugin(Plugin):
         contents, own = self._contents(), self._figures
         entries, size = (0, 0) if contents is None else await contents.extent()
         counts = CacheCounts(hits=own.hits, misses=own.misses, stored=own.stored, too_large=own.too_large)
-        reported = () if counts == CacheCounts() else (counts,)
-        return CacheStats(entries, size, counts=reported, where=str(self.settings.url or "no server: it has no url"))
+        listed = () if counts == CacheCounts() else (counts,)
+        return CacheStats(entries, size, counts=listed, where=str(self.settings.url or "no server: it has no url"))
 
     async def cache_entries(self, entry_filter: EntryFilter) -> AsyncIterator[EntryInfo]:
         """Yield the metadata of matching entries."""
         if (contents := self._contents()) is not None:
-            async for reported in contents.entries(entry_filter):
-                yield reported
+            async for listed in contents.entries(entry_filter):
+                yield listed
 
     async def cache_export(self, entry_filter: EntryFilter) -> AsyncIterator[CacheEntry]:
         """Yield matching entries."""

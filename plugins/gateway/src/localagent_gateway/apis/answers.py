@@ -37,7 +37,7 @@ def answer_headers(answer: Response | AnswerStream) -> dict[str, str]:
     5.1).
     """
     headers = {f"{OURS}model": answer.model}
-    for name, fact in answer.facts.items() if answer.facts else ():
+    for name, fact in answer.facts.items():
         if isinstance(fact, PublicFact) and FACT_NAME.fullmatch(name) and name not in OWN:
             headers[f"{OURS}{name.replace('_', '-')}"] = fact
     if answer.cached:

@@ -101,7 +101,7 @@ class Service:
         headers = {**answer_headers(stream), "cache-control": "no-cache"}
         return HttpStream(AnswerBody(stream, writer), writer.content_type, headers)
 
-    def reported(self, response: Response, body: bytes) -> HttpResponse:
+    def respond(self, response: Response, body: bytes) -> HttpResponse:
         """Return a whole answer in the bytes of an API, with the headers that describe it."""
         return HttpResponse(200, body, answer_headers(response))
 

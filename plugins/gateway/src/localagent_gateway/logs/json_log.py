@@ -136,8 +136,8 @@ class JsonLog(logging.Handler):
         way = getattr(record, "traceback", "")
         if not way and debug and record.exc_info and record.exc_info[1] is not None:
             way = way_to(record.exc_info[1])
-        reported = {"request_id": getattr(record, "request_id", ""), "traceback": way}
-        self._lines.put(line_of(record.levelname.lower(), record.name, record.getMessage(), **reported))
+        fields = {"request_id": getattr(record, "request_id", ""), "traceback": way}
+        self._lines.put(line_of(record.levelname.lower(), record.name, record.getMessage(), **fields))
 
 
 class JsonStream(io.TextIOBase):

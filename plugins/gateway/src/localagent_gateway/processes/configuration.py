@@ -99,10 +99,10 @@ class Configuration:
         Args:
             replaces: The client that it replaces.
         """
-        reported = {PROCESSES_VARIABLE: str(self.workers)}
+        variables = {PROCESSES_VARIABLE: str(self.workers)}
         if self.shared:
-            reported[SHARED_VARIABLE] = msgspec.json.encode(self.shared).decode()
-        return Client(self.file.settings(os.environ), environment={**os.environ, **reported}, replaces=replaces)
+            variables[SHARED_VARIABLE] = msgspec.json.encode(self.shared).decode()
+        return Client(self.file.settings(os.environ), environment={**os.environ, **variables}, replaces=replaces)
 
     async def with_shared(self, resources: SharedResources) -> Self:
         """Return this configuration with a lease on the resources that run once for all workers, and open them.
@@ -118,7 +118,7 @@ class Configuration:
         return attrs.evolve(self, shared=lease.addresses, lease=lease)
 
     @contextlib.asynccontextmanager
-    async def reported(self, sockets: Sequence[socket.socket], gather: Gather) -> AsyncIterator[None]:
+    async def announced(self, sockets: Sequence[socket.socket], gather: Gather) -> AsyncIterator[None]:
         """Print the gateway's addresses, and answer on the control socket while the context is open.
 
         Args:

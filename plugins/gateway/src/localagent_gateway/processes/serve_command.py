@@ -51,7 +51,7 @@ def _serve(configuration: Configuration, signals: Signals) -> bool:
                 work = serve_alone(configuration, sockets, signals, lines)
             else:
                 work = supervise(configuration, sockets, signals)
-            with reported_in_the_log():
+            with errors_logged():
                 return run_until_interrupted(runner, work)
     finally:
         for sock in sockets:
@@ -59,7 +59,7 @@ def _serve(configuration: Configuration, signals: Signals) -> bool:
 
 
 @contextlib.contextmanager
-def reported_in_the_log() -> Iterator[None]:
+def errors_logged() -> Iterator[None]:
     """Log the error that ends the server in the usual form, and end the command with its exit code.
 
     Raises:
@@ -95,7 +95,7 @@ async def serve_alone(
             if not await signals.unless_ending(alone.start(stack, sockets)):
                 return True
             keep_for_good()
-            async with configuration.reported(sockets, alone.stats):
+            async with configuration.announced(sockets, alone.stats):
                 async with (
                     acting_on(signals.reload, alone.reload, **RELOADED),
                     acting_on(signals.replace, alone.replace, **REPLACED),

@@ -189,7 +189,7 @@ async def supervise(configuration: Configuration, sockets: Sequence[socket.socke
         async with SharedResources() as resources, Supervisor(configuration, sockets, resources) as supervisor:
             if not await signals.unless_ending(supervisor.start()):
                 return True
-            async with configuration.reported(sockets, supervisor.stats):
+            async with configuration.announced(sockets, supervisor.stats):
                 async with (
                     acting_on(signals.reload, supervisor.reload, **RELOADED),
                     acting_on(signals.replace, supervisor.replace, **REPLACED),

@@ -37,7 +37,7 @@ from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.status.health import health_routes
 
 LOOK_SECONDS = 0.05  # between two checks whether a replaced pipeline is still in use
-TELL_SECONDS = 1.0  # for clients to get the error when their requests are interrupted
+NOTICE_SECONDS = 1.0  # for clients to get the error when their requests are interrupted
 log = logging.getLogger("localagent.gateway")
 
 
@@ -87,7 +87,7 @@ class ServingPipeline:
         try:
             if not await self._unused(seconds):
                 self.interrupt()
-                await self._unused(TELL_SECONDS)
+                await self._unused(NOTICE_SECONDS)
         finally:
             await self.client.aclose()
 
@@ -180,7 +180,7 @@ class Worker:
             await self.server.wait_unconnected(self.settings.header_timeout)
         if not await self.server.wait_idle(self.settings.drain_timeout):
             self._interrupt()
-            await self.server.wait_idle(TELL_SECONDS)
+            await self.server.wait_idle(NOTICE_SECONDS)
         await self.server.aclose()
         self.access_log.flush()
 

@@ -89,14 +89,14 @@ class WorkerSlot:
         Raises:
             StartError: The process keeps its old configuration.
         """
-        reported, retired = None, None
-        while reported is not self.process:  # once, unless the process is replaced meanwhile
-            reported = self.process
-            if reported is not None and not reported.ended.is_set():
-                retired = await self._notified(reported, configuration, proven)
+        asked, retired = None, None
+        while asked is not self.process:  # once, unless the process is replaced meanwhile
+            asked = self.process
+            if asked is not None and not asked.ended.is_set():
+                retired = await self._reload(asked, configuration, proven)
         self._adopt(configuration, retired)
 
-    async def _notified(
+    async def _reload(
         self, process: WorkerProcess, configuration: Configuration, proven: bool
     ) -> Awaitable[object] | None:
         try:

@@ -86,8 +86,8 @@ def _bound(path: Path) -> socket.socket:
 
 async def _answer(writer: asyncio.StreamWriter, urls: list[str], gather: Gather) -> None:
     try:
-        reported = {"process": os.getpid(), "urls": urls, **await gather()}
-        writer.write(msgspec.json.encode(reported) + b"\n")
+        status = {"process": os.getpid(), "urls": urls, **await gather()}
+        writer.write(msgspec.json.encode(status) + b"\n")
         await writer.drain()
     except ConnectionError:  # the client has left
         return

@@ -52,8 +52,8 @@ class CachedCalls(Contract):
     @asynccontextmanager
     async def client(self, folder: Path, *replies: Reply) -> AsyncIterator[tuple[Client, type[FakeProviderPlugin]]]:
         """Open a client with the cache and a server that answers ``one``, ``two`` ..., with an extra field."""
-        reported = replies or tuple(Reply(text, more=MORE) for text in ("one", "two", "three", "four"))
-        fake = fake_provider_plugin(reported)
+        given = replies or tuple(Reply(text, more=MORE) for text in ("one", "two", "three", "four"))
+        fake = fake_provider_plugin(given)
         settings = {"state_folder": str(folder), "plugins": {self.plugin.name: self.settings(folder)}}
         async with Client(settings, plugins=[fake, self.plugin], environment={}) as client:
             yield client, fake

@@ -28,14 +28,14 @@ def stub_resolver(names: Mapping[str, str]) -> Iterator[None]:
     over = threading.Event()
 
     def resolve(host: Any, *args: Any, **named: Any) -> Any:
-        reported = names.get(host.decode() if isinstance(host, bytes) else host)
-        if reported is None:
+        given = names.get(host.decode() if isinstance(host, bytes) else host)
+        if given is None:
             return real(host, *args, **named)
-        if reported == SILENT:
+        if given == SILENT:
             over.wait(_SILENCE_LIMIT)
-        if reported in (SILENT, UNKNOWN):
+        if given in (SILENT, UNKNOWN):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return real(reported, *args, **named)
+        return real(given, *args, **named)
 
     socket.getaddrinfo = resolve
     try:

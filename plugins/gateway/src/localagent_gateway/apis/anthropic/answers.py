@@ -114,11 +114,11 @@ def _stop(ended: Ended, stops: Sequence[str]) -> Document:
 
 def _usage(usage: Usage | None) -> Document:
     """Return token counts; zeros if the server reported no usage, because clients of this API need numbers."""
-    reported = usage or Usage()
+    counts = usage or Usage()
     return {
-        "input_tokens": max(reported.prompt_tokens - reported.cached_tokens, 0),
-        "cache_read_input_tokens": reported.cached_tokens,
-        "output_tokens": reported.completion_tokens,
+        "input_tokens": max(counts.prompt_tokens - counts.cached_tokens, 0),
+        "cache_read_input_tokens": counts.cached_tokens,
+        "output_tokens": counts.completion_tokens,
     }
 
 
@@ -175,8 +175,8 @@ class MessageWriter:
 
     def fail(self, error: LocalAgentError) -> bytes:
         """Return the error as an event, which official clients raise; the open block and the message do not end."""
-        reported = self._written()  # the events before the failure, from the same chunks
-        return reported + b"event: error\ndata: %b\n\n" % _encode(anthropic_error_object(error, self._request_id))
+        written = self._written()  # the events before the failure, from the same chunks
+        return written + b"event: error\ndata: %b\n\n" % _encode(anthropic_error_object(error, self._request_id))
 
     def _take(self, event: AnswerEvent) -> None:
         key = _key(event)

@@ -51,8 +51,8 @@ class AnthropicApi:
             return await self._stream(request, opening, incoming, principal)
         response = await self._service.answer(request, incoming, principal)
         opening.model = response.model
-        reported = self._service.reported(response, _encode(whole_message(opening, response)))
-        return msgspec.structs.replace(reported, headers={**reported.headers, "request-id": incoming.id})
+        answer = self._service.respond(response, _encode(whole_message(opening, response)))
+        return msgspec.structs.replace(answer, headers={**answer.headers, "request-id": incoming.id})
 
     async def _stream(
         self, request: ChatRequest, opening: Opening, incoming: HttpRequest, principal: Principal

@@ -89,9 +89,9 @@ def _stop(document: Document, where: str, value: Any) -> None:
 
 
 def _tools(document: Document, where: str, value: Any) -> None:
-    reported = [_function(tool, place) for place, tool in each(value, where)]
-    if reported:  # servers of the OpenAI schema refuse an empty list
-        document["tools"] = reported
+    functions = [_function(tool, place) for place, tool in each(value, where)]
+    if functions:  # servers of the OpenAI schema refuse an empty list
+        document["tools"] = functions
 
 
 def _function(tool: Any, where: str) -> Document:

@@ -109,7 +109,7 @@ class OllamaApi:
             nothing = Embeddings(model=model, embeddings=[], total_duration=perf_counter_ns() - started)
             return HttpResponse(200, _encode(nothing))
         response = await self._service.answer(request, incoming, principal)
-        return self._service.reported(response, embeddings(response, perf_counter_ns() - started))
+        return self._service.respond(response, embeddings(response, perf_counter_ns() - started))
 
     async def embed_one(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """Return the embedding of one text, in the older API."""
@@ -119,7 +119,7 @@ class OllamaApi:
             await self._load(request.replace(input=[]), incoming, principal)
             return HttpResponse(200, b'{"embedding":[]}')
         response = await self._service.answer(request, incoming, principal)
-        return self._service.reported(response, only_embedding(response))
+        return self._service.respond(response, only_embedding(response))
 
     async def show(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """Describe one model."""
@@ -167,7 +167,7 @@ class OllamaApi:
         response = await service.answer(request, incoming, principal)
         spent = perf_counter_ns() - started
         line = whole_line(response, chat=chat, created=timestamp(service.wall_time()), nanoseconds=spent)
-        return service.reported(response, _encode(line))
+        return service.respond(response, _encode(line))
 
     async def _loaded(
         self,

@@ -76,20 +76,20 @@ class _Calls:
     def add(self, ident: Any, name: str) -> str:
         """Record a call, and return its id; a generated id is the same each time the conversation is sent."""
         self._seen += 1
-        reported = str(ident or f"call_{self._seen}")
-        for key in (("id", reported), ("name", name), ("any", "")):
-            self._waiting.setdefault(key, deque()).append((self._seen, reported))
-        return reported
+        call_id = str(ident or f"call_{self._seen}")
+        for key in (("id", call_id), ("name", name), ("any", "")):
+            self._waiting.setdefault(key, deque()).append((self._seen, call_id))
+        return call_id
 
     def answered(self, ident: Any, name: Any) -> dict[str, Any]:
         """Return the fields of a tool's message that identify the call it answers."""
         key = ("id", ident) if ident else ("name", name) if name else ("any", "")
         waiting = self._waiting.get(key) if isinstance(key[1], str) else None
         while waiting:
-            number, reported = waiting.popleft()
+            number, call_id = waiting.popleft()
             if number not in self._answered:
                 self._answered.add(number)
-                return {"tool_call_id": reported}
+                return {"tool_call_id": call_id}
         return {key: value for key, value in (("tool_call_id", ident), ("name", name)) if value}
 
 

@@ -82,14 +82,14 @@ class OpenAIApi:
             asked = (document.get("stream_options") or {}).get("include_usage")
             return await service.stream(request, incoming, principal, EventWriter(with_usage=bool(asked)))
         response = await service.answer(request, incoming, principal)
-        return service.reported(response, response.raw)
+        return service.respond(response, response.raw)
 
     async def embed(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """Return embeddings."""
         document = await self._service.document(incoming)
         _check_texts(document, "input")
         response = await self._service.answer(EmbedRequest(document), incoming, principal)
-        return self._service.reported(response, await _in_encoding(response.raw, document.get("encoding_format")))
+        return self._service.respond(response, await _in_encoding(response.raw, document.get("encoding_format")))
 
     async def models(self, incoming: HttpRequest, principal: Principal) -> HttpResponse:
         """List the models that the caller may use, in Anthropic's format for its clients, else in OpenAI's."""

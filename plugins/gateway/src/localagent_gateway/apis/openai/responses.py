@@ -62,7 +62,7 @@ class ResponsesApi:
             return await self._stream(request, opening, incoming, principal)
         response = await self._service.answer(request, incoming, principal)
         opening.model = response.model
-        return self._service.reported(response, whole_answer(opening, response))
+        return self._service.respond(response, whole_answer(opening, response))
 
     async def _stream(
         self, request: ChatRequest, opening: Opening, incoming: HttpRequest, principal: Principal
