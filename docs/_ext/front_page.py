@@ -121,7 +121,7 @@ PHASES = {
 """The rows in the order of a call, by the phases of its hooks, and what each is about."""
 ROWS = {"attempt": ("prepare_attempt", "rate_check", "connect"), "provider": ("provider",)}
 """Rows that do not follow from the phases: an attempt with the transport that it uses, and the provider."""
-BESIDE_A_CALL = frozenset({"provide", "tokenize", "list_models", "models_listed", "hedge_after"})
+BESIDE_A_CALL = frozenset({"provide", "tokenize", "list_models", "models_listed", "hedge_after", "collect_stats"})
 """Hooks that have no place on the way of every call."""
 
 STYLE = """

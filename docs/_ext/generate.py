@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import front_page
-from reference import api_pages, commands_page, errors_page, hooks_page, plugins_page, test_kit_page
+from reference import api_pages, commands_page, errors_page, hooks_page, metrics_page, plugins_page, test_kit_page
 
 REFERENCE = front_page.ROOT / "docs/reference"
 COMMAND = "uv run python docs/_ext/generate.py"
@@ -24,6 +24,7 @@ def pages() -> dict[Path, str]:
         "plugins.md": plugins_page.page(),
         "commands.md": commands_page.page(),
         "errors.md": errors_page.page(),
+        "metrics.md": metrics_page.page(),
         "test-kit.md": test_kit_page.page(),
     }
     return {**front_page.pages(), **{REFERENCE / name: NOTE + text for name, text in reference.items()}}

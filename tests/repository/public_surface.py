@@ -29,6 +29,7 @@ DOORS = [
     "localagent.pipeline",
     "localagent.plugin_api",
     "localagent.records",
+    "localagent.reporting",
     "localagent.runtime",
     "localagent.schema",
     "localagent.settings",

@@ -85,7 +85,20 @@ def test_every_package_is_typed(plugins: list[Path], core_source: Path) -> None:
 
 
 # What a plugin's name says about a technique, of the schema that all share, or in plain English, is not its alone.
-COMMON_WORDS = {"openai", "sqlite", "memory", "pool", "fast", "savings", "busy", "least", "retry", "gateway", "catalog"}
+COMMON_WORDS = {
+    "summary",
+    "openai",
+    "sqlite",
+    "memory",
+    "pool",
+    "fast",
+    "savings",
+    "busy",
+    "least",
+    "retry",
+    "gateway",
+    "catalog",
+}
 
 
 def test_the_core_names_no_plugin(plugins: list[Path], core_source: Path) -> None:

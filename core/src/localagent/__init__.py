@@ -40,12 +40,14 @@ _GIVES = {
     "records.attempt": "Attempt Continue GiveUp Outcome Refused Retry Ticket",
     "records.caching": "CacheEntry CacheKey",
     "records.call": "CachePolicy Call Principal PublicFact",
+    "records.histogram": "Histogram",
     "records.instances": "Instance InstanceState Target",
     "records.reports": "Metric Receipt",
     "records.requests": "ChatRequest CompletionRequest EmbedRequest Request",
     "records.responses": (
         "ChatResponse Chunk CompletionResponse Decoder EmbedResponse ModelInfo Response StreamStep Usage"
     ),
+    "records.stats": "Instrument Sample Stats",
     "records.transport": "HttpAnswer Transport",
     "scripts": "ask",
     "settings.model": "Settings",
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from localagent.records.call import (
         CachePolicy as CachePolicy, Call as Call, Principal as Principal, PublicFact as PublicFact,
     )
+    from localagent.records.histogram import Histogram as Histogram
     from localagent.records.instances import Instance as Instance, InstanceState as InstanceState, Target as Target
     from localagent.records.reports import Metric as Metric, Receipt as Receipt
     from localagent.records.requests import (
@@ -86,6 +89,7 @@ if TYPE_CHECKING:
         EmbedResponse as EmbedResponse, ModelInfo as ModelInfo, Response as Response, StreamStep as StreamStep,
         Usage as Usage,
     )
+    from localagent.records.stats import Instrument as Instrument, Sample as Sample, Stats as Stats
     from localagent.records.transport import HttpAnswer as HttpAnswer, Transport as Transport
     from localagent.scripts import ask as ask
     from localagent.settings.model import Settings as Settings

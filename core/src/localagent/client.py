@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Any, Self
 from localagent.errors import StartError
 from localagent.lifetime import Opening, opened, was_closed
 from localagent.records.call import NOBODY, CachePolicy, Principal, cache_policy, principal_of
-from localagent.records.requests import ChatRequest, CompletionRequest, EmbedRequest, Request, as_messages
+from localagent.records.requests import (
+    ChatRequest,
+    CompletionRequest,
+    EmbedRequest,
+    Request,
+    as_messages,
+    document_of,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from localagent.calls.answer_stream import AnswerStream
     from localagent.plugin_api.plugin import PluginSource
     from localagent.records.instances import InstanceState
     from localagent.records.responses import ChatResponse, CompletionResponse, EmbedResponse, ModelInfo, Response
+    from localagent.records.stats import Stats
     from localagent.runtime import Runtime
     from localagent.settings.model import Settings
 
@@ -122,7 +130,7 @@ class Client:
         Raises:
             LocalAgentError: The call failed; ``localagent.errors`` lists how.
         """
-        request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
+        request = ChatRequest(document_of(fields, "messages", as_messages(messages), model))
         request.check()
         return await self.send(request, timeout=timeout, principal=principal_of(tenant), cache=cache, receipt=receipt)  # type: ignore[return-value]
 
@@ -138,7 +146,7 @@ class Client:
         **fields: Any,
     ) -> CompletionResponse:
         """Continue a text and return the whole answer; arguments and errors as in ``chat``."""
-        request = CompletionRequest(_document(fields, "prompt", prompt, model))
+        request = CompletionRequest(document_of(fields, "prompt", prompt, model))
         return await self.send(request, timeout=timeout, principal=principal_of(tenant), cache=cache, receipt=receipt)  # type: ignore[return-value]
 
     async def embed(
@@ -153,7 +161,7 @@ class Client:
         **fields: Any,
     ) -> EmbedResponse:
         """Return the embeddings of a text, or of several; arguments and errors as in ``chat``."""
-        request = EmbedRequest(_document(fields, "input", inputs, model))
+        request = EmbedRequest(document_of(fields, "input", inputs, model))
         return await self.send(request, timeout=timeout, principal=principal_of(tenant), cache=cache, receipt=receipt)  # type: ignore[return-value]
 
     def stream(
@@ -174,7 +182,7 @@ class Client:
         Raises:
             StartError: The client is not open.
         """
-        request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
+        request = ChatRequest(document_of(fields, "messages", as_messages(messages), model))
         request.check()
         return self.send_stream(request, timeout=timeout, principal=principal_of(tenant), cache=cache, receipt=receipt)
 
@@ -232,15 +240,14 @@ class Client:
         """
         return await (await self.runtime()).fleet.health.check_all(timeout, max_age)
 
+    async def stats(self) -> Stats:
+        """Return what the core and the plugins report of themselves: counts, sizes, connections, memory."""
+        return (await self.runtime()).collect_stats()
+
     async def count_tokens(
-        self,
-        messages: Messages,
-        *,
-        model: str = "",
-        tenant: str = "",
-        principal: Principal | None = None,
-        **fields: Any,
-    ) -> int | None:
+        self, messages: Messages, *,
+        model: str = "", tenant: str = "", principal: Principal | None = None, **fields: Any,
+    ) -> int | None:  # fmt: skip
         """Count the tokens of a chat for a model; None when no installed plugin counts for it.
 
         Args:
@@ -255,7 +262,7 @@ class Client:
             NotAllowed: The principal may not use it.
         """
         runtime = await self.runtime()
-        request = ChatRequest(_document(fields, "messages", as_messages(messages), model))
+        request = ChatRequest(document_of(fields, "messages", as_messages(messages), model))
         targets = runtime.fleet.names.targets(model, principal or principal_of(tenant))
         return await runtime.fleet.tokens.of(request, targets[0])
 
@@ -290,11 +297,3 @@ class Client:
             raise was_closed()
         self._runtime, self._replaces = runtime, None
         return runtime
-
-
-def _document(fields: dict[str, Any], name: str, value: Any, model: str) -> dict[str, Any]:
-    """Return the document of a request: what it is about, further fields, and the model if one is named."""
-    document = {name: value, **fields}
-    if model:
-        document["model"] = model
-    return document

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ from localagent.calls.engine import CallEngine
 from localagent.errors import LocalAgentError, PluginError
 from localagent.instances.fleet import Fleet
 from localagent.plugin_api.handle import Handle
+from localagent.records.stats import Stats
 from localagent.records.transport import ConnectSettings
+from localagent.reporting import core_samples, plugin_samples, process_samples
 from localagent.settings.folders import StateFolder
 from localagent.structuring.place import read_count
 from localagent.timing.services import LoopServices
@@ -51,6 +53,8 @@ class Runtime:
         engine: Runs the calls.
         processes: How many processes run in parallel with the same settings.
         state_folder: The folder in which plugins store files.
+        gather: Returns the statistics of all processes that serve with these settings; a server of several processes
+            sets it.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Runtime:
         self.services = services = LoopServices(seed)
         self.fleet = Fleet(services, settings, pipeline)
         self.engine = CallEngine(services, settings, pipeline, self.fleet)
+        self.gather: Callable[[], Awaitable[Stats]] | None = None
         self._stack = AsyncExitStack()
         self._handles: dict[str, Handle] = {}
         self._closed = False
@@ -162,7 +167,24 @@ class Runtime:
     async def _finish_background(self) -> None:
         await self.services.background.finish(self.fleet.connections.opening)
 
+    def collect_stats(self, *, without: Container[str] = (), process: bool = True) -> Stats:
+        """Return what the core and the plugins report of themselves.
+
+        Args:
+            without: Plugins that are not asked, because they have moved to another core of this process.
+            process: Whether to include the memory, tasks and descriptors of the process.
+        """
+        stats = Stats(core_samples(self.services, self.pipeline, self.fleet, self.engine))
+        stats.merge(plugin_samples(self.pipeline, without))
+        if process:
+            stats.merge(process_samples(self.services.loop))
+        return stats
+
     # The interface for plugins; see ``Core``
+
+    async def gather_stats(self) -> Stats:
+        """Return the statistics of all processes that serve with these settings."""
+        return self.collect_stats() if self.gather is None else await self.gather()
 
     def connect_settings(self, instance: Instance) -> ConnectSettings:
         """Return the size limits and trusted certificates for the transport of an instance."""

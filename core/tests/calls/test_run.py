@@ -222,6 +222,8 @@ async def test_a_step_that_misbehaves_does_what_its_hook_says(
     async with client_of(fake, sees, bad, Cache()) as client:
         outcome = await outcome_of(client, use)
         await stored()
+        if spec.name == "collect_stats":
+            await client.stats()
         failures = (await client.runtime()).pipeline.failures.counts[("request-bad", spec.name)]
     if spec.on_raise in (OnRaise.SKIP, OnRaise.ISOLATE):
         nonsense_heard = spec.on_raise is OnRaise.ISOLATE and behaviour == "wrong"

@@ -140,10 +140,9 @@ class Attempts:
                 await self._wait_for(result)
 
     async def _ask_in_turn(self, candidates: tuple[Target, ...]) -> Attempt | list[Refused]:
-        """Open an attempt for one candidate after another, until the gates admit one.
+        """Open an attempt for one candidate after another, until the gates admit one; return it, or all refusals.
 
-        Returns:
-            The admitted attempt, or all refusals. An empty list means that a step failed and a new round must start.
+        An empty list means that a step failed and a new round must start.
         """
         refusals: list[Refused] = []
         for target in candidates:
@@ -156,7 +155,9 @@ class Attempts:
                 await self._fail(attempt, error)
                 return []
             if refused is None:
+                attempt.sent = self._engine.clock()
                 return self._counted(attempt)
+            self._call.refused_target = target
             refusals.append(refused)
         return refusals
 

@@ -19,6 +19,7 @@ from localagent.records.instances import Instance, Target
 from localagent.records.reports import Metric
 from localagent.records.requests import Request
 from localagent.records.responses import ModelInfo, Response, StreamStep
+from localagent.records.stats import Sample
 from localagent.records.transport import Transport
 
 
@@ -212,4 +213,17 @@ def record_metric(call: Call, metric: Metric) -> None:
     When: at the end of the call, in the task or callback that ends it.
     Result: ignored.
     Raise: isolated: the failure is counted and logged.
+    """
+
+
+@hook(Kind.COLLECT, phase="stats", sync=True, scope="process", on_raise=OnRaise.SKIP, result=(list, tuple))
+def collect_stats() -> Sequence[Sample]:  # type: ignore[empty-body]
+    """Report the plugin's own gauges, counters and histograms.
+
+    When: whenever somebody reads statistics, for example once every 15 seconds. It must be fast: read counts that are
+        kept anyway, and do no I/O.
+    Result: samples of the instruments in ``Plugin.instruments``. Labels have few different values: names from the
+        settings and codes, never a user's text.
+    None: there is nothing to report.
+    Raise: the plugin is skipped; the failure is counted and logged.
     """

@@ -34,6 +34,10 @@ class Connections:
         self._opening: dict[Instance, asyncio.Task[Transport]] = {}
         instances.watch(self._changed)
 
+    def __len__(self) -> int:
+        """Return how many transports are open."""
+        return len(self._transports)
+
     async def to(self, instance: Instance) -> Transport:
         """Return the transport of an instance, opened once in a task that all callers await; failures are not kept.
 

@@ -97,7 +97,12 @@ async def collect(steps: Sequence[Step], timer: Timer, *arguments: Any) -> list[
 
 def collect_now(steps: Sequence[Step], *arguments: Any) -> list[Any]:
     """COLLECT of a synchronous hook: return all results that are not None."""
-    results = [ask_now(step, *arguments) for step in steps]
+    results = []
+    for step in steps:
+        try:
+            results.append(ask_now(step, *arguments))
+        except LocalAgentError as error:
+            _skip(step, error)
     return [result for result in results if result is not None]
 
 

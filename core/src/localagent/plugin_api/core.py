@@ -13,6 +13,7 @@ from localagent.records.responses import ModelInfo, Response
 if TYPE_CHECKING:
     from localagent.records.call import Call
     from localagent.records.requests import Request
+    from localagent.records.stats import Stats
     from localagent.records.transport import ConnectSettings
 
 
@@ -108,6 +109,12 @@ class Core(Protocol):
 
     def connect_settings(self, instance: Instance) -> ConnectSettings:
         """Return what a transport of an instance must respect: its size limits and trusted certificates."""
+
+    async def gather_stats(self) -> Stats:
+        """Return what the core and the plugins report of themselves, summed over all parallel processes.
+
+        Counters do not fall when one of the processes is replaced.
+        """
 
     def hook(self, name: str) -> Callable[..., Any]:
         """Return a function that calls a hook which this plugin defines; await its result unless the hook is sync."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from localagent.plugin_api.plugin import Plugin
     from localagent.records.call import Call
     from localagent.records.requests import Request
+    from localagent.records.stats import Stats
     from localagent.records.transport import ConnectSettings
     from localagent.settings.folders import StateFolder
     from localagent.timing.services import LoopServices
@@ -51,6 +52,9 @@ class Owner(Protocol):
 
     def connect_settings(self, instance: Instance) -> ConnectSettings:
         """Return the size limits and trusted certificates for the transport of an instance."""
+
+    async def gather_stats(self) -> Stats:
+        """Return the statistics of all processes that serve with these settings."""
 
     async def send(self, request: Request, *, parent: Call, sender: str) -> Response:
         """Send a request of a plugin on behalf of a call."""
@@ -161,6 +165,10 @@ class Handle:
     def connect_settings(self, instance: Instance) -> ConnectSettings:
         """Return the size limits and trusted certificates for the transport of an instance."""
         return self._owner.connect_settings(instance)
+
+    async def gather_stats(self) -> Stats:
+        """Return what the core and the plugins report, of all processes."""
+        return await self._owner.gather_stats()
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run work in the background."""

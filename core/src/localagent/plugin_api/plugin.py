@@ -19,6 +19,7 @@ from localagent.errors import PluginError
 
 if TYPE_CHECKING:
     from localagent.plugin_api.core import Core
+    from localagent.records.stats import Instrument
     from localagent.settings.model import Settings
 
 
@@ -63,6 +64,7 @@ class Plugin:
         survives_reload: True for a plugin that stays open when settings are reloaded and its own are unchanged.
         needs_usage: True if its hooks need token counts, so that streams request them from the server.
         hookspecs: A module or object with the hook specifications that this plugin defines.
+        instruments: The instruments whose samples ``collect_stats`` returns, for the documentation.
         name: The plugin's name; for an installed plugin, that of its entry point.
         settings: The filled ``settings_class``.
         core: The services of the core; available from ``__aenter__`` on.
@@ -86,6 +88,7 @@ class Plugin:
     survives_reload: ClassVar[bool] = False
     needs_usage: ClassVar[bool] = False
     hookspecs: ClassVar[Any] = None
+    instruments: ClassVar[tuple[Instrument, ...]] = ()
 
     name: str = ""
     core: Core

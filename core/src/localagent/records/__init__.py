@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from localagent.records.attempt import Status
 from localagent.records.cache_contents import CacheContents, CacheCounts, CacheStats, EntryFilter, EntryInfo
+from localagent.records.cache_instruments import CACHE_INSTRUMENTS, cache_counters, cache_sizes
 from localagent.records.caching import AnyResponse, cache_keys, pack_entry, unpack_entry
 from localagent.records.call import CACHE, NOBODY
 from localagent.records.instances import Instances, PoolProfile, check_model_name
@@ -15,6 +16,7 @@ from localagent.records.transport import ConnectSettings, Pooled, PoolStats, Siz
 
 __all__ = [
     "CACHE",
+    "CACHE_INSTRUMENTS",
     "NOBODY",
     "AnyResponse",
     "AttemptRecord",
@@ -30,7 +32,9 @@ __all__ = [
     "Pooled",
     "SizeLimits",
     "Status",
+    "cache_counters",
     "cache_keys",
+    "cache_sizes",
     "check_model_name",
     "pack_entry",
     "read_up_to",

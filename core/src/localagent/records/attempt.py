@@ -108,6 +108,7 @@ class Attempt:
         request: The request as it will be sent, adapted to the target.
         outcome: How it ended; None while it runs.
         started: Clock time at which it opened.
+        sent: Clock time at which all gates had admitted it; equal to ``started`` before, and if there are no gates.
         first: Clock time of its first content; None before it came.
         state: The instance's counts.
         ticket: The ticket that a gate gave for this target, when the target is asked again.
@@ -115,15 +116,15 @@ class Attempt:
         error_rules: The provider type's own rules that map answers to errors.
     """
 
-    __slots__ = ("_deferred", "call", "error_rules", "first", "number", "outcome", "phases", "request", "started",
-                 "state", "target", "ticket")  # fmt: skip
+    __slots__ = ("_deferred", "call", "error_rules", "first", "number", "outcome", "phases", "request", "sent",
+                 "started", "state", "target", "ticket")  # fmt: skip
 
     def __init__(self, call: Call, target: Target, state: InstanceState, request: Request, now: float) -> None:
         self.call = call
         self.target = target
         self.request = request
         self.number = 0
-        self.started = now
+        self.started = self.sent = now
         self.first: float | None = None
         self.outcome: Outcome | None = None
         self.ticket: Ticket | None = None

@@ -129,6 +129,7 @@ class Call:
         started: Clock time of the start.
         cached: The cache plugin that answered; empty when a model did.
         hit: The cache entry that answered; None when a model did.
+        refused_target: The target that a gate refused last; None if none did.
         coalesced: Whether it shared a flight that the metric of another call accounts for; set at the end of the call.
         skipped: Names of the plugins whose steps are skipped (in a plugin's own child calls).
         wall_time: Returns the seconds since the epoch.
@@ -139,7 +140,7 @@ class Call:
 
     __slots__ = ("attempts", "cache", "cached", "candidates", "coalesced", "count", "deadline", "depth",
                  "facts", "hit", "id", "keys", "operation", "parent", "plan", "principal", "priority", "records",
-                 "request", "skipped", "started", "stream", "timer", "wall_time")  # fmt: skip
+                 "refused_target", "request", "skipped", "started", "stream", "timer", "wall_time")  # fmt: skip
 
     def __init__(
         self, *, id: str, request: Request, plan: Plan, timer: Timer, principal: Principal, cache: CachePolicy,
@@ -165,6 +166,7 @@ class Call:
         self.cached = ""
         self.hit: CacheEntry | None = None
         self.coalesced = False
+        self.refused_target: Target | None = None
         self.skipped: frozenset[str] = NONE_SKIPPED
         self.records: list[Any] | None = None
         self.candidates: tuple[Target, ...] = ()

@@ -126,7 +126,8 @@ class Metric(msgspec.Struct, frozen=True):
     Attributes:
         operation: chat, complete or embed.
         status: ok, failed (an attempt's error), refused (before anything was sent) or cancelled.
-        model: The model that answered or was tried last, as ``provider/name``.
+        model: The model that answered, was tried last, or was refused by a gate, as ``provider/name``; empty if no
+            target was chosen.
         instance: The id of that instance.
         seconds: Seconds from the start of the call to its end.
         first: Seconds to the first content of a stream; None when not streamed.
@@ -141,6 +142,9 @@ class Metric(msgspec.Struct, frozen=True):
         tenant: The tenant that made the call.
         saved: Seconds that a cached answer had taken when a model made it, minus ``seconds``, at least 0; 0 without a
             cached answer.
+        queued: Seconds from the start of the call until its first attempt was sent: steps, lookups, and waiting for
+            admission; 0 when none was sent.
+        stream: Whether the user read the answer as a stream.
 
     Since: 0.1.
     """
@@ -160,6 +164,16 @@ class Metric(msgspec.Struct, frozen=True):
     parent: str
     tenant: str
     saved: float = 0.0
+    queued: float = 0.0
+    stream: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that a model read and wrote for this operation; 0 for cached and coalesced answers."""
+        usage = self.usage
+        if usage is None or self.cached or self.coalesced:
+            return 0
+        return usage.total_tokens or (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
 
 
 def metric_of(call: Call, error: LocalAgentError | None, usage: Usage | None, *, cancelled: bool, now: float) -> Metric:
@@ -179,12 +193,13 @@ def metric_of(call: Call, error: LocalAgentError | None, usage: Usage | None, *,
     elif error is not None:
         status = "refused" if last is None else "failed"
     seconds = now - call.started
-    model = last.target.name if last else "" if hit is None else hit.key.model
+    target = call.refused_target if last is None else last.target
+    model = target.name if target is not None else "" if hit is None else hit.key.model
     return Metric(
         operation=call.operation,
         status=status,
         model=model,
-        instance=last.target.instance.id if last else "",
+        instance=target.instance.id if target is not None else "",
         seconds=seconds,
         first=max(0.0, last.first - call.started) if last and last.first is not None else None,
         attempts=0 if call.coalesced else len(call.attempts),
@@ -196,4 +211,6 @@ def metric_of(call: Call, error: LocalAgentError | None, usage: Usage | None, *,
         parent=call.parent.id if call.parent else "",
         tenant=call.principal.tenant,
         saved=0.0 if hit is None else max(0.0, hit.seconds - seconds),
+        queued=0.0 if last is None or call.coalesced else max(0.0, call.attempts[0].sent - call.started),
+        stream=call.stream,
     )

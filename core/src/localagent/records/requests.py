@@ -127,3 +127,11 @@ class EmbedRequest(Request, frozen=True):
 def as_messages(messages: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return a prompt as a conversation of one message; return a conversation unchanged."""
     return [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+
+
+def document_of(fields: dict[str, Any], name: str, value: Any, model: str) -> dict[str, Any]:
+    """Return the document of a request: what it is about, further fields, and the model if one is named."""
+    document = {name: value, **fields}
+    if model:
+        document["model"] = model
+    return document

@@ -16,24 +16,30 @@ from localagent.errors import UpstreamProtocol
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """The token counts of an answer.
+    """The token counts of an answer; a count is None when it was not reported, never 0.
+
+    The last four are parts of the others; they never exceed them.
 
     Attributes:
-        prompt_tokens: Tokens of the request, cached ones included.
-        completion_tokens: Tokens of the answer, reasoning included.
-        total_tokens: Tokens of request and answer, as the server counted them.
-        cached_tokens: Tokens of the request that the server had in its own prompt cache.
-        reasoning_tokens: Tokens of the answer that were reasoning.
-        estimated: True when no server reported the counts.
+        prompt_tokens: Everything that was read, cached tokens included.
+        completion_tokens: Everything that was written, reasoning included.
+        total_tokens: Both together, as the server counted them, or else their sum.
+        cached_tokens: The part of the prompt that the server had in its own prompt cache.
+        reasoning_tokens: The part of the completion that was reasoning.
+        cache_write_tokens: The part of the prompt that the server has stored in its prompt cache.
+        audio_tokens: The part of prompt and completion that was audio.
+        estimated: True when the counts were made here and not by the server.
 
     Since: 0.1.
     """
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
     estimated: bool = False
 
 

@@ -92,22 +92,42 @@ def usage_in(answer: FullAnswer) -> Usage | None:
 
 
 def usage_of(reported: Any) -> Usage | None:
-    """Return the token counts that a server reported; None when it reported none, or they cannot be read."""
+    """Return the token counts that a server reported; None when it reported none, or they cannot be read.
+
+    Parts that exceed the whole are reduced to it: a sum of parts is never more than what was read or written.
+    """
     if not isinstance(reported, dict) or _COUNTS.isdisjoint(reported):
         return None
     get = reported.get
-    prompt, completion = _count(get("prompt_tokens")), _count(get("completion_tokens"))
-    cached, reasoning = get("prompt_tokens_details"), get("completion_tokens_details")
+    prompt, completion, total = _count(get("prompt_tokens")), _count(get("completion_tokens")), None
+    if prompt is not None and completion is not None:
+        total = prompt + completion
+    total = _count(get("total_tokens")) or total
+    read, written = get("prompt_tokens_details"), get("completion_tokens_details")
+    if read is None and written is None:
+        return Usage(prompt, completion, total)
+    read, written = (details if isinstance(details, dict) else {} for details in (read, written))
+    cached = _part(read.get("cached_tokens"), prompt)
+    left = prompt if prompt is None or cached is None else prompt - cached
+    audio = [count for count in (_count(details.get("audio_tokens")) for details in (read, written)) if count]
     return Usage(
         prompt,
         completion,
-        _count(get("total_tokens")) or prompt + completion,
-        _count(cached.get("cached_tokens")) if isinstance(cached, dict) else 0,
-        _count(reasoning.get("reasoning_tokens")) if isinstance(reasoning, dict) else 0,
+        total,
+        cached,
+        _part(written.get("reasoning_tokens"), completion),
+        _part(read.get("cache_write_tokens"), left),
+        _part(sum(audio), total) if audio else None,
     )
 
 
-def _count(value: Any) -> int:
+def _part(value: Any, whole: int | None) -> int | None:
+    """Return a count that is a part of another; None when it cannot be read."""
+    count = _count(value)
+    return count if count is None or whole is None or count <= whole else whole
+
+
+def _count(value: Any) -> int | None:
     if type(value) is int:
-        return value if value > 0 else 0  # noqa: FURB136 - a call of max() costs more than the rest
-    return int(value) if isinstance(value, float) and 0 <= value < 1e15 else 0
+        return value if value >= 0 else None
+    return int(value) if isinstance(value, float) and 0 <= value < 1e15 else None

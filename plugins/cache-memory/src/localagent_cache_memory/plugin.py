@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from localagent import CacheEntry, CacheKey, Plugin, hookimpl
-from localagent.records import CacheStats, EntryFilter, EntryInfo
+import attrs
+
+from localagent import CacheEntry, CacheKey, Plugin, Sample, hookimpl
+from localagent.records import CACHE_INSTRUMENTS, CacheStats, EntryFilter, EntryInfo, cache_counters, cache_sizes
 from localagent_cache_memory.figures import EntryFigures, Figures
 from localagent_cache_memory.settings import MemoryCacheSettings
 from localagent_cache_memory.store import AnswerStore
@@ -23,6 +25,7 @@ class MemoryCachePlugin(Plugin):
     settings_class = MemoryCacheSettings
     settings: MemoryCacheSettings
     survives_reload = True
+    instruments = CACHE_INSTRUMENTS
 
     _store: AnswerStore
     _clock: Callable[[], float]
@@ -56,6 +59,13 @@ class MemoryCachePlugin(Plugin):
         self._store.keep(entry, self._clock(), age)
         if self._timer is None:
             self._wake_up_in(self._store.span)
+
+    @hookimpl
+    def collect_stats(self) -> Sequence[Sample]:
+        """Report the size of the contents, and the counts since the cache was opened."""
+        figures = self._store.figures()
+        sizes = cache_sizes(self.name, figures.entries, figures.size, self.settings.max_size)
+        return [*sizes, *cache_counters(self.name, **attrs.asdict(figures.total))]
 
     def figures(self) -> Figures:
         """Return the size of the contents, and the counts since the cache was opened, by model."""

@@ -38,6 +38,7 @@ class PendingWrites:
 
     Attributes:
         dropped: The number of entries that were not written because too many were pending or the write failed.
+        totals: What was counted in this process, by name.
     """
 
     def __init__(self) -> None:
@@ -45,6 +46,7 @@ class PendingWrites:
         self._writing: Batch | None = None
         self._bytes = 0
         self.dropped = 0
+        self.totals: Counter[str] = Counter(hits=0, misses=0, stored=0, too_large=0)
 
     @property
     def is_pressing(self) -> bool:
@@ -96,6 +98,7 @@ class PendingWrites:
     def count(self, key: CacheKey, name: str) -> None:
         """Count something, for a key's model and tenant."""
         self._growing.counts[key.model, key.tenant, name] += 1
+        self.totals[name] += 1
 
     def begin(self) -> Batch:
         """Return the collected batch, to be written; lookups find its entries until ``end``."""

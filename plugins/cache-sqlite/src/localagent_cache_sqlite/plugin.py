@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from localagent import CacheEntry, CacheKey, LocalAgentError, Plugin, hookimpl
+from localagent import CacheEntry, CacheKey, LocalAgentError, Plugin, Sample, hookimpl
 from localagent.errors import PluginError, StartError
 from localagent.records import CacheStats, EntryFilter, EntryInfo
-from localagent_cache_sqlite import reading
+from localagent_cache_sqlite import reading, stats
 from localagent_cache_sqlite.background import BackgroundFile
 from localagent_cache_sqlite.entry_rows import Row, encoded, size_of
 from localagent_cache_sqlite.eviction import Bounds, fill
@@ -26,6 +26,7 @@ class SqliteCachePlugin(Plugin):
     name = "cache-sqlite"
     settings_class = SqliteCacheSettings
     settings: SqliteCacheSettings
+    instruments = stats.INSTRUMENTS
 
     _background: BackgroundFile | None = None
     _store: AnswerStore
@@ -58,6 +59,11 @@ class SqliteCachePlugin(Plugin):
     ) -> None:
         if self._background is not None:
             await self._background.aclose()
+
+    @hookimpl
+    def collect_stats(self) -> Sequence[Sample] | None:
+        """Report the counts of this process, and what is in the file, which processes may share."""
+        return None if self._background is None else list(stats.samples(self.name, self._background))
 
     @hookimpl
     def cache_lookup(self, keys: tuple[CacheKey, ...]) -> CacheEntry | None:

@@ -184,5 +184,5 @@ class Chat:
                 if chunk.text:
                     said.append(chunk.text)
                     self.line.terminal.write(chunk.text)
-        if stream.usage is not None:
+        if stream.usage is not None and stream.usage.prompt_tokens is not None:
             self.history.estimate.learn(messages, stream.usage.prompt_tokens)

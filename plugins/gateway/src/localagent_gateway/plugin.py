@@ -10,6 +10,7 @@ from localagent import Plugin, Principal, Settings, hookimpl
 from localagent.plugin_api import HttpRequest
 from localagent_gateway import hookspecs
 from localagent_gateway.settings import GatewaySettings, gateway_folder
+from localagent_gateway.status.worker_totals import INSTRUMENTS
 
 if TYPE_CHECKING:
     from localagent_cli import Finding, ProcessStatus
@@ -27,6 +28,7 @@ class GatewayPlugin(Plugin):
     settings_class = GatewaySettings
     settings: GatewaySettings
     hookspecs: ClassVar[Any] = hookspecs
+    instruments = INSTRUMENTS
 
     keys: KeyStep | None = None
 

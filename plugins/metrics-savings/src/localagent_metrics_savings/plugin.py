@@ -53,8 +53,8 @@ class SavingsPlugin(Plugin):
         usage = metric.usage
         self._count(line, Amount(
             1,
-            usage.prompt_tokens if usage else 0,
-            usage.completion_tokens if usage else 0,
+            (usage.prompt_tokens or 0) if usage else 0,
+            (usage.completion_tokens or 0) if usage else 0,
             metric.saved if plugin else metric.seconds,
         ))  # fmt: skip
         if self._timer is None:

@@ -102,7 +102,10 @@ def timings(counts: Counts) -> dict[str, float]:
 
 
 def usage(counts: Counts) -> Usage | None:
-    """Return the token counts of an answer; None if Ollama reported none. Ollama leaves out counts of zero."""
+    """Return the token counts of an answer; None if Ollama reported none.
+
+    When it reports one of them, the other one is zero, which Ollama leaves out.
+    """
     if counts.prompt_eval_count is None and counts.eval_count is None:
         return None
     prompt, completion = int(counts.prompt_eval_count or 0), int(counts.eval_count or 0)
@@ -111,7 +114,9 @@ def usage(counts: Counts) -> Usage | None:
 
 def tokens(cost: Usage | None) -> Tokens | None:
     """Return token counts in the form used in an answer."""
-    return Tokens(cost.prompt_tokens, cost.completion_tokens, cost.total_tokens) if cost is not None else None
+    if cost is None:
+        return None
+    return Tokens(cost.prompt_tokens or 0, cost.completion_tokens or 0, cost.total_tokens or 0)
 
 
 def finish_reason(answer: Answer, *, called: bool) -> str:

@@ -9,8 +9,8 @@
 * ``FakeCore`` replaces the core, so that hooks can be called one by one; ``fake_provider_plugin`` brings a
   provider whose answers a test defines, ``WirePlugin`` one for servers on real sockets; ``RecordedTransport``,
   ``recording`` and ``replay`` replace the network.
-* ``ProviderContract``, ``ConnectContract``, ``TransportContract`` and ``CacheContract`` have a test for each promise of
-  their role.
+* ``ProviderContract``, ``ConnectContract``, ``TransportContract``, ``CacheContract`` and ``MetricsContract`` have a
+  test for each promise of their role.
 * ``localagent_testing.pytest_plugin`` fails tests that leak or show a canary, and runs ``async def`` tests. pytest
   finds it by itself.
 
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         CacheContract,
         ConnectContract,
         Contract,
+        MetricsContract,
         OllamaServer,
         OpenAIServer,
         ProtocolServer,
@@ -72,6 +73,7 @@ _LATER = {
     "Exchange": "recorded",
     "FakeCore": "fake_core",
     "ManualClock": "fake_core",
+    "MetricsContract": "contracts",
     "OllamaServer": "contracts",
     "OpenAIServer": "contracts",
     "ProtocolServer": "contracts",
@@ -104,6 +106,7 @@ __all__ = [
     "Fin",
     "Hold",
     "ManualClock",
+    "MetricsContract",
     "OllamaServer",
     "OpenAIServer",
     "Pause",

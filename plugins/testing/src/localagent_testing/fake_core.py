@@ -29,6 +29,7 @@ from localagent import (
     Principal,
     Request,
     Response,
+    Stats,
     Target,
 )
 from localagent.errors import InternalError, PluginError
@@ -117,6 +118,10 @@ class Plugged(Generic[P]):
         """The number of failures that the core isolates or skips, by plugin and hook."""
         return self.pipeline.failures.counts
 
+    async def stats(self) -> Stats:
+        """Return what the plugin reports; empty if it implements no ``collect_stats``."""
+        return Stats(sample for samples in await self.ask("collect_stats") for sample in samples)
+
     async def ask(self, hook: str, *arguments: Any) -> Any:
         """Call a hook as the core does: the result is checked, the limit applies, failures follow the hook's contract.
 
@@ -161,6 +166,7 @@ class FakeCore:
         spawned: The names of all work that was spawned.
         unkept: What the plugin reported that it cannot keep, each with the error.
         processes: The number of processes that do the same work.
+        stats: What ``gather_stats`` returns.
     """
 
     def __init__(
@@ -182,6 +188,7 @@ class FakeCore:
         self.hooks: dict[str, Callable[..., Any]] = {}
         self.spawned: list[str] = []
         self.unkept: list[tuple[str, Exception]] = []
+        self.stats = Stats()
         self._clock = clock
         self._wall_time = wall_time
         self._folder = folder
@@ -244,6 +251,10 @@ class FakeCore:
     def state(self, instance: Instance) -> InstanceState:
         """Return the counts and health of an instance; a test may change them."""
         return self.instances.state(instance)
+
+    async def gather_stats(self) -> Stats:
+        """Return ``stats``."""
+        return self.stats
 
     def hook(self, name: str) -> Callable[..., Any]:
         """Return a caller from ``hooks``.

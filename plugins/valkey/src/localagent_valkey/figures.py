@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import attrs
 
+from localagent import Instrument
+
+FAILED = Instrument("valkey.failures", "counter", "Operations that failed or timed out.")
+SKIPPED = Instrument("valkey.skipped", "counter", "Operations that were not sent because the server had failed before.")
+DAMAGED = Instrument("valkey.damaged", "counter", "Values that were not valid entries and were deleted.")
+PAUSED = Instrument("valkey.paused", "gauge", "Processes that do not ask the server now, because it has failed.")
+
+INSTRUMENTS = (FAILED, SKIPPED, DAMAGED, PAUSED)
+"""The instruments of cache-valkey, besides those that caches share."""
+
 
 @attrs.define
 class ValkeyFigures:

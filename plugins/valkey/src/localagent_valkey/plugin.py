@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from localagent import CacheEntry, CacheKey, Plugin, Settings, hookimpl
-from localagent.records import CacheCounts, CacheStats, EntryFilter, EntryInfo, pack_entry, unpack_entry
+from localagent import CacheEntry, CacheKey, Plugin, Sample, Settings, hookimpl
+from localagent.records import (
+    CACHE_INSTRUMENTS,
+    CacheCounts,
+    CacheStats,
+    EntryFilter,
+    EntryInfo,
+    cache_counters,
+    pack_entry,
+    unpack_entry,
+)
 from localagent.settings import SecretMissing
 from localagent.timing import in_thread
 from localagent_valkey.breaker import Breaker, Permit
-from localagent_valkey.figures import ValkeyFigures
+from localagent_valkey.figures import DAMAGED, FAILED, INSTRUMENTS, PAUSED, SKIPPED, ValkeyFigures
 from localagent_valkey.settings import ValkeyCacheSettings
 from localagent_valkey.values import VERSION, NoEntryError, packed, unpacked, unpacked_length
 
@@ -36,6 +45,7 @@ class ValkeyCachePlugin(Plugin):
     name = "cache-valkey"
     settings_class = ValkeyCacheSettings
     settings: ValkeyCacheSettings
+    instruments = (*CACHE_INSTRUMENTS, *INSTRUMENTS)
 
     _connections: Connections | None = None
     _lookups: Guard
@@ -69,6 +79,16 @@ class ValkeyCachePlugin(Plugin):
     ) -> None:
         if self._connections is not None:
             await self._connections.aclose()
+
+    @hookimpl
+    def collect_stats(self) -> Sequence[Sample] | None:
+        """Report the counts since the cache was opened; the server's contents are not counted here."""
+        if self._connections is None:
+            return None
+        figures = self._figures
+        counts = {name: getattr(figures, name) for name in ("hits", "misses", "stored", "too_large")}
+        troubles = (FAILED.sample(figures.failed), SKIPPED.sample(figures.skipped), DAMAGED.sample(figures.damaged))
+        return [*cache_counters(self.name, **counts), *troubles, PAUSED.sample(int(self._lookups.breaker.is_open))]
 
     @hookimpl(after="cache")
     async def cache_lookup(self, keys: tuple[CacheKey, ...]) -> CacheEntry | None:

@@ -147,4 +147,5 @@ class _Alone:
 
     async def stats(self) -> dict[str, Any]:
         """Return the worker's statistics."""
-        return {"workers": [worker_stats(self.worker, 1)], "silent": []}
+        totals = self.worker.collect_stats().to_builtins()
+        return {"workers": [worker_stats(self.worker, 1)], "silent": [], "stats": totals}

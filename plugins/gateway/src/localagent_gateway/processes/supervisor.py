@@ -9,6 +9,8 @@ from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from localagent import Stats
+from localagent.reporting import process_samples
 from localagent.supervision import report_failure
 from localagent_gateway.processes.configuration import Configuration
 from localagent_gateway.processes.reloading import RELOADED, REPLACED, acting_on, partly
@@ -44,6 +46,7 @@ class Supervisor:
         self._keeping: list[asyncio.Task[None]] = []
         self._listener = NoWorkerListener(sockets)
         self._background: set[asyncio.Task[None]] = set()
+        self._ended = Stats()
 
     async def __aenter__(self) -> Self:
         return self
@@ -158,16 +161,34 @@ class Supervisor:
         except TimeoutError:
             return  # the context kills the rest
 
+    async def gather_stats(self) -> Stats:
+        """Return the statistics of all workers, summed up.
+
+        Those that have ended, and those that do not answer, count with their last report; so counters do not fall.
+        """
+        await asyncio.gather(*(process.stats(ASK_SECONDS) for process in self._living()))
+        return self._totals()
+
+    def _totals(self) -> Stats:
+        living = self._living()
+        totals = Stats(self._ended)
+        totals.merge(process_samples(asyncio.get_running_loop()))
+        for process in living:
+            totals.merge(process.known)
+        return totals
+
     async def stats(self) -> dict[str, Any]:
-        """Return the statistics of every worker that answers, and the process ids of those that do not."""
+        """Return the statistics of every worker that answers, the process ids of the others, and the totals."""
         living = self._living()
         answers = await asyncio.gather(*(process.stats(ASK_SECONDS) for process in living))
         known = sorted((answer for answer in answers if answer is not None), key=lambda answer: answer["worker"])
         silent = [process.pid for process, answer in zip(living, answers, strict=True) if answer is None]
-        return {"workers": known, "silent": silent}
+        return {"workers": known, "silent": silent, "stats": self._totals().to_builtins()}
 
     def _living(self) -> list[WorkerProcess]:
-        self._alive = {process for process in self._alive if not process.ended.is_set()}
+        for process in [process for process in self._alive if process.ended.is_set()]:
+            self._alive.remove(process)
+            self._ended.merge(process.known.counted())
         return list(self._alive)
 
     async def _keep_no_longer(self) -> None:
@@ -177,7 +198,7 @@ class Supervisor:
 
     async def _start(self, number: int, configuration: Configuration) -> WorkerProcess:
         process = await WorkerProcess.start(
-            start_command(configuration, number, [sock.fileno() for sock in self._sockets])
+            start_command(configuration, number, [sock.fileno() for sock in self._sockets]), self.gather_stats
         )
         self._alive.add(process)
         return process

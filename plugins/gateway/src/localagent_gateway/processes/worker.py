@@ -12,10 +12,10 @@ import functools
 import gc
 import importlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
-from localagent import Client, LocalAgentError
+from localagent import Client, LocalAgentError, Stats
 from localagent.errors import Draining, StartError
 from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream, Route, install
 from localagent.runtime import Runtime
@@ -35,6 +35,7 @@ from localagent_gateway.logs.access_log import AccessLog
 from localagent_gateway.logs.json_log import LogWriter, standard_error
 from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.status.health import health_routes
+from localagent_gateway.status.worker_totals import WorkerTotals, own_samples
 
 LOOK_SECONDS = 0.05  # between two checks whether a replaced pipeline is still in use
 NOTICE_SECONDS = 1.0  # for clients to get the error when their requests are interrupted
@@ -82,14 +83,11 @@ class ServingPipeline:
         for call in list(self.runtime.engine.calls):
             call.timer.end(_closing())
 
-    async def retire(self, seconds: float) -> None:
-        """Wait up to ``seconds`` for requests to end, interrupt the rest, and close the client."""
-        try:
-            if not await self._unused(seconds):
-                self.interrupt()
-                await self._unused(NOTICE_SECONDS)
-        finally:
-            await self.client.aclose()
+    async def finish(self, seconds: float) -> None:
+        """Wait up to ``seconds`` for requests to end, and interrupt the rest."""
+        if not await self._unused(seconds):
+            self.interrupt()
+            await self._unused(NOTICE_SECONDS)
 
     async def _unused(self, seconds: float) -> bool:
         until = self.runtime.services.loop.time() + seconds
@@ -116,6 +114,7 @@ class Worker:
         settings: The gateway's settings.
         server: The HTTP server.
         access_log: The log of requests.
+        gather: Returns the statistics of all workers; set by a worker that has a supervisor.
     """
 
     def __init__(
@@ -125,7 +124,11 @@ class Worker:
         self.settings = settings
         self.server = server
         self.access_log = access_log
+        self.gather: Callable[[], Awaitable[Stats]] | None = None
         self._retiring: dict[ServingPipeline, asyncio.Task[None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._totals = WorkerTotals()
+        pipeline.runtime.gather = self._gather_stats
 
     @property
     def client(self) -> Client:
@@ -139,8 +142,17 @@ class Worker:
 
     @property
     def pipelines(self) -> list[ServingPipeline]:
-        """The pipeline in service, and the previous ones whose requests have not ended."""
-        return [self.pipeline, *self._retiring]
+        """The pipeline in service, and the previous ones whose requests have not ended, newest first."""
+        return [self.pipeline, *reversed(self._retiring)]
+
+    def collect_stats(self) -> Stats:
+        """Return what the cores, the plugins and the HTTP server of this worker report."""
+        stats = self._totals.collect(pipeline.runtime for pipeline in self.pipelines)
+        stats.merge(own_samples(self.server.connections, self.access_log))
+        return stats
+
+    async def _gather_stats(self) -> Stats:
+        return self.collect_stats() if self.gather is None else await self.gather()
 
     async def switch(self, client: Client, settings: GatewaySettings) -> None:
         """Answer new requests with another client; the old one is closed when its last request has ended.
@@ -153,15 +165,27 @@ class Worker:
         """
         new = await _serving_pipeline(client, settings)
         old, self.pipeline, self.settings = self.pipeline, new, settings
+        new.runtime.gather = self._gather_stats
         self.server.switch(new, settings, _origins(new, settings))
-        task = asyncio.create_task(old.retire(settings.drain_timeout), name="retire a pipeline")
+        task = asyncio.create_task(self._retire(old, settings.drain_timeout), name="retire a pipeline")
         self._retiring[old] = task
-        task.add_done_callback(lambda _: self._retiring.pop(old, None))
         task.add_done_callback(report_failure(log))
+
+    async def _retire(self, pipeline: ServingPipeline, seconds: float) -> None:
+        """Let the requests of a replaced pipeline end, keep its counts, and close its client."""
+        try:
+            await pipeline.finish(seconds)
+        finally:
+            newer = self.pipelines[: self.pipelines.index(pipeline)]
+            self._totals.end(pipeline.runtime, [one.runtime for one in newer])
+            task = self._retiring.pop(pipeline)
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+            await pipeline.client.aclose()
 
     async def retired(self) -> None:
         """Wait until the replaced pipelines are closed."""
-        await asyncio.gather(*self._retiring.values(), return_exceptions=True)
+        await asyncio.gather(*self._retiring.values(), *self._closing, return_exceptions=True)
 
     async def drain(self, *, delay: bool = True, linger: bool = False) -> None:
         """Shut down gracefully: report that the worker is draining, let requests end, interrupt the rest, and close.
@@ -192,7 +216,7 @@ class Worker:
         """Close the server and all clients, including those from ``switch``."""
         await self.server.aclose()
         self.access_log.flush()
-        retiring = list(self._retiring.values())
+        retiring = [*self._retiring.values(), *self._closing]
         for task in retiring:
             task.cancel()
         await asyncio.gather(*retiring, return_exceptions=True)

@@ -7,6 +7,7 @@ supervisor lives; when it closes, the worker drains and ends. Standard output ca
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ from typing import IO, Any
 
 import msgspec
 
+from localagent import Stats
 from localagent.errors import LocalAgentError
 from localagent.supervision import raised_at, report_failure
 from localagent_cli import CommandLine, Terminal, logs
@@ -85,6 +87,9 @@ class _CommandReader:
         self._reports = reports
         self._drain: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._questions = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[Stats]] = {}
+        worker.gather = self._gather_stats
 
     async def until_drained(self, pipe: IO[bytes]) -> None:
         """Report that the worker is ready, and carry out commands until it has drained."""
@@ -100,6 +105,7 @@ class _CommandReader:
                 await self._news.wait()
                 self._news.clear()
             await self._drain
+            _report(self._reports, Report(samples=self._worker.collect_stats().to_builtins()))
         finally:
             ending = [reading, *self._under_way]
             for task in ending:
@@ -117,7 +123,11 @@ class _CommandReader:
         self._drain_now(False, False)  # the supervisor is gone
 
     def _do(self, command: Command) -> None:
-        if command.do == "stats":
+        if command.do == "gathered":
+            asked = self._asked.pop(command.id, None)
+            if asked is not None and not asked.done():
+                asked.set_result(Stats.from_builtins(command.samples))
+        elif command.do == "stats":
             _report(self._reports, self._stats(command.id))
         elif command.do == "ping":
             _report(self._reports, Report(id=command.id))
@@ -126,9 +136,20 @@ class _CommandReader:
         else:
             self._drain_now(True, command.linger)
 
+    async def _gather_stats(self) -> Stats:
+        """Ask the supervisor for the statistics of all workers; it answers, also when some of them do not."""
+        number = next(self._questions)
+        self._asked[number] = asyncio.get_running_loop().create_future()
+        _report(self._reports, Report(gather=number))
+        try:
+            return await self._asked[number]
+        finally:
+            self._asked.pop(number, None)
+
     def _stats(self, number: int) -> Report:
         try:
-            return Report(id=number, stats=worker_stats(self._worker, self._number))
+            samples = self._worker.collect_stats().to_builtins()
+            return Report(id=number, stats=worker_stats(self._worker, self._number), samples=samples)
         except Exception as error:  # an error of a plugin's statistics; the worker must keep running
             log.error("The statistics of worker %d are not available: %s.", self._number, raised_at(error))
             return Report(id=number, error=raised_at(error))

@@ -72,13 +72,15 @@ class Command(msgspec.Struct, frozen=True):
     """Each further line.
 
     Attributes:
-        do: ``drain``; ``stats``: report statistics; ``ping``: answer; ``reload``: switch to these settings.
+        do: ``drain``; ``stats``: report statistics; ``ping``: answer; ``reload``: switch to these settings;
+            ``gathered``: the statistics of all workers, which this worker asked for.
         linger: For ``drain``: as in ``Worker.drain``.
         id: For all except ``drain``: the ``id`` of the answer.
         then: For ``reload``: the ``id`` of a second answer, sent when the requests of the old settings have ended.
         path: For ``reload``: as in ``StartCommand``.
         text: For ``reload``: as in ``StartCommand``.
         shared: For ``reload``: as in ``StartCommand``.
+        samples: For ``gathered``: as in ``Report``.
     """
 
     do: str
@@ -88,6 +90,7 @@ class Command(msgspec.Struct, frozen=True):
     path: str | None = None
     text: str = ""
     shared: dict[str, str] = {}
+    samples: list[Any] = []
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -98,7 +101,10 @@ class Report(msgspec.Struct, frozen=True):
         leaving: Whether a signal has ended it.
         error: Why it does not serve or did not carry out a command, in one sentence.
         id: The ``id`` of the command; 0 for the start.
-        stats: The statistics.
+        stats: The statistics; see ``worker_stats``.
+        samples: What the cores and the plugins report, as from ``Stats.to_builtins``; without an ``id``, the last
+            report of a worker that ends.
+        gather: A number: the worker asks for the statistics of all workers, and gets them with this ``id``.
     """
 
     ready: bool = False
@@ -106,3 +112,5 @@ class Report(msgspec.Struct, frozen=True):
     error: str = ""
     id: int = 0
     stats: dict[str, Any] | None = None
+    samples: list[Any] | None = None
+    gather: int = 0

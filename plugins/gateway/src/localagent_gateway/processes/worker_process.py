@@ -7,10 +7,12 @@ import contextlib
 import itertools
 import logging
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 import msgspec
 
+from localagent import Stats
 from localagent.errors import StartError
 from localagent.supervision import Liveness, ending, report_failure
 from localagent_gateway.processes.configuration import Configuration
@@ -27,14 +29,19 @@ class WorkerProcess:
 
     Args:
         process: The process, whose start command is sent separately.
+        gather: Returns the statistics of all workers, for a worker that asks for them.
 
     Attributes:
+        known: What the worker has reported last about its cores and plugins.
         leaving: Set when it accepts no more requests: it got a signal to end, or has ended.
         ended: Set when it has ended.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, gather: Callable[[], Awaitable[Stats]]) -> None:
         self._process = process
+        self._gather = gather
+        self._gathering: set[asyncio.Task[None]] = set()
+        self.known = Stats()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._numbers = itertools.count(1)
         self._asked: dict[int, asyncio.Future[Report]] = {}
@@ -45,8 +52,8 @@ class WorkerProcess:
         self._watching.add_done_callback(report_failure(log))
 
     @classmethod
-    async def start(cls, command: StartCommand) -> Self:
-        """Start a process; ``ready`` waits until it serves.
+    async def start(cls, command: StartCommand, gather: Callable[[], Awaitable[Stats]]) -> Self:
+        """Start a process; ``ready`` waits until it serves. ``gather`` is as for the class.
 
         Raises:
             StartError: The system cannot start a process.
@@ -62,7 +69,7 @@ class WorkerProcess:
                 )  # fmt: skip
         except OSError as error:
             raise StartError(f"No worker could be started: {error.strerror}.") from None
-        made = cls(process)
+        made = cls(process, gather)
         made._write(msgspec.json.encode(command))
         return made
 
@@ -175,6 +182,8 @@ class WorkerProcess:
             await self._listen()
             await self._process.wait()
         finally:  # in any case: a caller that waits for its end must not wait for ever
+            for task in self._gathering:
+                task.cancel()
             if not self._ready.done():
                 self._ready.set_exception(StartError(self._error or f"A worker ended at its start with {self.ending}."))
                 self._ready.exception()  # marked as retrieved: nobody has to wait for it
@@ -194,7 +203,19 @@ class WorkerProcess:
             self._process.kill()
         self._process.stdin.close()
 
+    async def _answer_gather(self, number: int) -> None:
+        samples = (await self._gather()).to_builtins()
+        self._write(msgspec.json.encode(Command("gathered", id=number, samples=samples)))
+
     def _hear(self, report: Report) -> None:
+        if report.samples is not None:
+            self.known = Stats.from_builtins(report.samples)
+        if report.gather:
+            task = asyncio.create_task(self._answer_gather(report.gather), name=f"gather for worker {self.pid}")
+            self._gathering.add(task)
+            task.add_done_callback(self._gathering.discard)
+            task.add_done_callback(report_failure(log))
+            return
         if report.id:
             asked = self._asked.pop(report.id, None)
             if asked is not None and not asked.done():

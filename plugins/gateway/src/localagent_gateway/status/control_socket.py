@@ -38,8 +38,8 @@ async def control(
     Args:
         folder: The gateway's folder; created if it does not exist.
         urls: The addresses of the gateway.
-        gather: Returns ``workers``, the statistics of the workers, and ``silent``, the process ids of those that did
-            not answer.
+        gather: Returns ``workers``, the statistics of the workers; ``silent``, the process ids of those that did not
+            answer; and ``stats``, what all cores and plugins report, as from ``Stats.to_builtins``.
         not_kept: Called with the reason if there is no socket; None logs a warning.
     """
     path = folder / f"serve-{os.getpid()}.sock"

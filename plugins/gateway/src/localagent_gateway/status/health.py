@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,14 +10,13 @@ import msgspec
 from localagent import InstanceState, Principal
 from localagent.plugin_api import HttpRequest, HttpResponse, Route
 from localagent.records import PoolStats
+from localagent.reporting import resident_bytes
 from localagent_cli import process_status
 from localagent_gateway.apis.openapi import operation
 from localagent_gateway.apis.service import Service
 
 if TYPE_CHECKING:
     from localagent_gateway.processes.worker import Worker
-
-STATM = Path("/proc/self/statm")
 
 
 def health_routes(service: Service) -> list[Route]:
@@ -84,12 +80,3 @@ def _instance(state: InstanceState) -> dict[str, Any]:
 def _pool(stats: PoolStats | None) -> dict[str, float]:
     """Return the figures of an instance's connections; empty if they are not known."""
     return msgspec.structs.asdict(stats) if stats is not None else {}
-
-
-def resident_bytes() -> int:
-    """Return the resident memory of this process in bytes; its peak on systems without ``/proc``."""
-    try:
-        return int(STATM.read_text().split()[1]) * resource.getpagesize()
-    except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024  # bytes on macOS, KiB elsewhere (getrusage(2))

@@ -20,7 +20,12 @@ async def test_a_message_is_answered_with_blocks(serve: Any) -> None:
     assert answer.status_code == 200
     assert reported["content"] == [{"type": "text", "text": "Hello."}]
     assert (reported["stop_reason"], reported["stop_sequence"], reported["model"]) == ("end_turn", None, "fake/m")
-    assert reported["usage"] == {"input_tokens": 3, "cache_read_input_tokens": 0, "output_tokens": 2}
+    assert reported["usage"] == {
+        "input_tokens": 3,
+        "cache_read_input_tokens": 0,
+        "cache_creation_input_tokens": 0,
+        "output_tokens": 2,
+    }
     assert answer.headers["request-id"].startswith("req-")
 
 

@@ -22,6 +22,7 @@ for _module in (
     "bringing",
     "cache",
     "connect",
+    "metrics",
     "provider",
     "provider_streams",
     "transport",
@@ -36,6 +37,7 @@ for _module in (
 from localagent_testing.contracts.base import Contract  # noqa: E402
 from localagent_testing.contracts.cache import CacheContract  # noqa: E402
 from localagent_testing.contracts.connect import ConnectContract  # noqa: E402
+from localagent_testing.contracts.metrics import MetricsContract  # noqa: E402
 from localagent_testing.contracts.provider import ProviderContract  # noqa: E402
 from localagent_testing.contracts.servers import OllamaServer, OpenAIServer, ProtocolServer  # noqa: E402
 from localagent_testing.contracts.transport import TransportContract  # noqa: E402
@@ -44,6 +46,7 @@ __all__ = [
     "CacheContract",
     "ConnectContract",
     "Contract",
+    "MetricsContract",
     "OllamaServer",
     "OpenAIServer",
     "ProtocolServer",

@@ -33,6 +33,7 @@ __all__ = ["CacheContract"]
 
 Cache: TypeAlias = Plugged[Plugin]
 
+COUNTED = ("misses", "stored", "hits")
 MESSAGES = [{"role": "user", "content": CANARY_PROMPT}]
 #: Bytes of an answer that no encoder would produce again: spaces, an unknown field, an escape, a 30-digit number.
 ODD = (
@@ -112,6 +113,20 @@ class CacheContract(CachedCalls):
             entry = entry_of_kind(core, operation)
             await cache.ask("cache_store", core.call(), entry)
             assert_same(await found(cache, core.call(), (entry.key,)), entry)
+
+    async def test_what_it_reports_was_counted(self, tmp_path: Path) -> None:
+        """A cache that implements ``collect_stats`` counts one miss, one stored answer and two hits."""
+        async with self.cache(tmp_path) as (core, cache):
+            if not cache.pipeline.steps["collect_stats"]:
+                pytest.skip("This cache reports no statistics.")
+            entry = entry_of(core, ODD)
+            await found(cache, core.call(), (entry.key,))
+            await cache.ask("cache_store", core.call(), entry)
+            for _ in range(2):
+                await found(cache, core.call(), (entry.key,))
+            stats = await cache.stats()
+            counts = {name: stats.value(f"cache.{name}", plugin=cache.plugin.name) for name in COUNTED}
+            assert counts == {"misses": 1, "stored": 1, "hits": 2}
 
     async def test_storing_again_replaces(self, tmp_path: Path) -> None:
         """The latest answer under a key is found."""

@@ -115,10 +115,12 @@ def _stop(ended: Ended, stops: Sequence[str]) -> Document:
 def _usage(usage: Usage | None) -> Document:
     """Return token counts; zeros if the server reported no usage, because clients of this API need numbers."""
     counts = usage or Usage()
+    cached, written = counts.cached_tokens or 0, counts.cache_write_tokens or 0
     return {
-        "input_tokens": max(counts.prompt_tokens - counts.cached_tokens, 0),
-        "cache_read_input_tokens": counts.cached_tokens,
-        "output_tokens": counts.completion_tokens,
+        "input_tokens": max((counts.prompt_tokens or 0) - cached - written, 0),
+        "cache_read_input_tokens": cached,
+        "cache_creation_input_tokens": written,
+        "output_tokens": counts.completion_tokens or 0,
     }
 
 

@@ -87,15 +87,16 @@ def _tool(tool: Document) -> Document:
 
 
 def usage_object(usage: Usage | None) -> Document | None:
-    """Return token counts as the Responses API names them."""
+    """Return token counts as the Responses API names them; what was not reported is 0, as clients need numbers."""
     if usage is None:
         return None
+    cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
     return {
-        "input_tokens": usage.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
-        "output_tokens": usage.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-        "total_tokens": usage.total_tokens,
+        "input_tokens": usage.prompt_tokens or 0,
+        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
+        "output_tokens": usage.completion_tokens or 0,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
+        "total_tokens": usage.total_tokens or 0,
     }
 
 

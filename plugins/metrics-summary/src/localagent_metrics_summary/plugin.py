@@ -1,0 +1,144 @@
+"""The plugin: counts every operation of the pipeline, and operations of other code that are given to it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Self
+
+from localagent import LocalAgentError, Metric, Plugin, Sample, Usage, hookimpl
+from localagent.reporting import resident_bytes
+from localagent_metrics_summary.instruments import INSTRUMENTS, samples
+from localagent_metrics_summary.records import OperationRecord, Summary, summaries
+from localagent_metrics_summary.settings import SummarySettings
+from localagent_metrics_summary.tallies import Tallies
+from localagent_metrics_summary.window import Window
+
+MEMORY_SECONDS = 1.0
+
+
+class SummaryPlugin(Plugin):
+    """Counts, rates and percentiles of all operations, in constant memory."""
+
+    name = "metrics-summary"
+    settings_class = SummarySettings
+    settings: SummarySettings
+    survives_reload = True
+    needs_usage = True
+    instruments = INSTRUMENTS
+
+    async def __aenter__(self) -> Self:
+        self._tallies = Tallies(self.settings)
+        self._window = Window(self.settings.window)
+        self._recent: deque[OperationRecord] = deque(maxlen=self.settings.recent)
+        self._memory, self._memory_read = 0, -MEMORY_SECONDS
+        return self
+
+    @hookimpl
+    def record_metric(self, metric: Metric) -> None:
+        """Count an operation that has ended."""
+        self._count(metric, self.core.wall_time())
+
+    @hookimpl
+    def collect_stats(self) -> Sequence[Sample]:
+        """Report all counts, rates and histograms."""
+        return list(samples(self._tallies, self._window.rates(self.core.clock())))
+
+    @property
+    def recent(self) -> Sequence[OperationRecord]:
+        """The latest operations, oldest first."""
+        return tuple(self._recent)
+
+    def summary(self) -> Summary:
+        """Return the summary of all operations of this process."""
+        return summaries(self.collect_stats())[""]
+
+    def summaries(self, by: str) -> dict[str, Summary]:
+        """Return the summaries of this process, grouped by operation, provider, model, instance or tenant."""
+        return summaries(self.collect_stats(), by)
+
+    @contextmanager
+    def start_operation(self, provider: str, operation: str) -> Iterator[OperationRecord]:
+        """Count an operation of code outside the pipeline; it ends with the block, and an exception is its error.
+
+        Args:
+            provider: Whose operation it is.
+            operation: Its name; few different ones, because each is counted separately.
+
+        Yields:
+            The record. Set its ``tokens_processed`` and ``cache_hit`` in the block.
+
+        Example:
+            ::
+
+                with plugin.start_operation("search", "index") as record:
+                    record.tokens_processed = index(documents)
+        """
+        record = OperationRecord(provider, operation, self.core.wall_time())
+        began = self.core.clock()
+        try:
+            yield record
+        except BaseException as error:  # any code: counted and raised again
+            record.error = error.code if isinstance(error, LocalAgentError) else type(error).__name__
+            raise
+        finally:
+            self.end_operation(record, self.core.clock() - began)
+
+    def end_operation(self, record: OperationRecord, duration: float) -> None:
+        """Count an operation for which no block can be used.
+
+        Args:
+            record: The operation, with its start.
+            duration: Its seconds.
+        """
+        record.end_time, record.duration = record.start_time + duration, duration
+        record.memory_usage = self._resident()
+        self._tallies.add(_metric_of(record))
+        self._window.add(self.core.clock(), record.tokens_processed, record.error is not None)
+        self._recent.append(record)
+
+    def _count(self, metric: Metric, now: float) -> None:
+        self._tallies.add(metric)
+        tokens = metric.tokens
+        failed = metric.status == "failed" or metric.status == "refused"  # noqa: PLR1714 - faster than a tuple
+        self._window.add(self.core.clock(), tokens, failed)
+        self._recent.append(
+            OperationRecord(
+                metric.model.partition("/")[0],
+                metric.operation,
+                now - metric.seconds,
+                now,
+                metric.seconds,
+                tokens,
+                bool(metric.cached),
+                metric.code or None,
+                self._resident(),
+            )
+        )
+
+    def _resident(self) -> int:
+        now = self.core.clock()
+        if now - self._memory_read >= MEMORY_SECONDS:
+            self._memory, self._memory_read = resident_bytes(), now
+        return self._memory
+
+
+def _metric_of(record: OperationRecord) -> Metric:
+    """Return the figures of an operation outside the pipeline."""
+    return Metric(
+        operation=record.operation,
+        status="ok" if record.error is None else "failed",
+        model=f"{record.provider}/",
+        instance="",
+        seconds=record.duration or 0.0,
+        first=None,
+        attempts=0,
+        usage=Usage(total_tokens=record.tokens_processed) if record.tokens_processed else None,
+        cached="outside" if record.cache_hit else "",
+        coalesced=False,
+        code=record.error or "",
+        call="",
+        parent="",
+        tenant="",
+    )
