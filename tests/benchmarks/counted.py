@@ -7,9 +7,10 @@ import gc
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from importlib.metadata import entry_points
 
 from answers import EVENTS, KEY, MESSAGES, MODEL, PATH, TEXT, pieces, whole_body, words
-from cases import clients
+from cases import clients, noops
 from cases.memory_transport import MemoryTransport, bringing
 
 Work = Callable[[int, AsyncExitStack], Awaitable[None]]
@@ -70,7 +71,68 @@ def _request() -> bytes:
     return head.encode() + body
 
 
-CASES: dict[str, Work] = {"call": call, "hit": hit, "chunk": chunk, "gateway": gateway}
+async def miss(number: int, stack: AsyncExitStack) -> None:
+    """Ask a new question each time; the cache in memory keeps the answers."""
+    from localagent_cache_memory import MemoryCachePlugin
+
+    memory = bringing(MemoryTransport(whole_body()))
+    client = await stack.enter_async_context(clients.client(clients.NOWHERE, memory, MemoryCachePlugin))
+    for turn in range(number):
+        messages = [*MESSAGES[:-1], {**MESSAGES[-1], "content": f"{MESSAGES[-1]['content']} {turn:06}"}]
+        response = await client.chat(messages, model=clients.TARGET, temperature=0)
+        assert (response.text, response.cached) == (TEXT, "")
+
+
+async def metrics(number: int, stack: AsyncExitStack) -> None:
+    """Ask for whole answers, with metrics-summary and metrics-prometheus."""
+    await _with(number, stack, "metrics-summary", "metrics-prometheus")
+
+
+async def _with(number: int, stack: AsyncExitStack, *names: str) -> None:
+    plugins = [entry_points(group="localagent", name=name)[name].load() for name in names]
+    memory = bringing(MemoryTransport(whole_body()))
+    client = await stack.enter_async_context(clients.client(clients.NOWHERE, memory, *plugins))
+    await clients.chats(client)(number)
+
+
+def _beside(name: str) -> Work:
+    async def work(number: int, stack: AsyncExitStack) -> None:
+        await _with(number, stack, name)
+
+    work.__doc__ = f"The same as call, with {name}."
+    return work
+
+
+def _step(hook: str) -> Work:
+    async def work(number: int, stack: AsyncExitStack) -> None:
+        memory = bringing(MemoryTransport(whole_body()))
+        client = await stack.enter_async_context(clients.client(clients.NOWHERE, memory, noops.plugin(hook)))
+        await clients.chats(client)(number)
+
+    work.__doc__ = f"The same as call, with a step of {hook} that does nothing."
+    return work
+
+
+def _idle_plugins() -> list[str]:
+    """Return the installed plugins that have nothing to do with such a call, in the order of their names."""
+    names = {point.name for point in entry_points(group="localagent")}
+    return sorted(name for name in names if not name.startswith(("connect-", "provider-openai", "wire", "fake")))
+
+
+CASES: dict[str, Work] = {
+    "call": call,
+    "hit": hit,
+    "miss": miss,
+    "chunk": chunk,
+    "gateway": gateway,
+    "metrics": metrics,
+}
+"""What is counted with several seeds."""
+ADDED: dict[str, Work] = {
+    **{f"step:{hook}": _step(hook) for hook in noops.EVERY},
+    **{f"with:{name}": _beside(name) for name in _idle_plugins()},
+}
+"""What is compared with ``call``: a step that does nothing, and plugins that are only active."""
 
 
 async def main(case: str, number: int) -> None:
@@ -81,7 +143,7 @@ async def main(case: str, number: int) -> None:
     """
     gc.disable()
     async with AsyncExitStack() as stack:
-        await CASES[case](number, stack)
+        await (CASES | ADDED)[case](number, stack)
 
 
 if __name__ == "__main__":

@@ -47,9 +47,11 @@ class Histogram(msgspec.Struct):
 
     def observe(self, value: float) -> None:
         """Count a value; negative ones count as 0."""
-        if value < SMALLEST:
-            value = SMALLEST if value > 0.0 else 0.0
-        fraction, exponent = frexp(value if SMALLEST <= value <= LARGEST else SMALLEST if value < 1.0 else LARGEST)
+        if SMALLEST <= value <= LARGEST:
+            fraction, exponent = frexp(value)
+        else:
+            value = max(value, 0.0)
+            fraction, exponent = frexp(min(max(value, SMALLEST), LARGEST))
         key = (exponent << 6) + int(fraction * 128.0) - 64
         buckets = self.buckets
         buckets[key] = buckets.get(key, 0) + 1

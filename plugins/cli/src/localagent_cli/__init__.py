@@ -31,12 +31,13 @@ _GIVES = {
         "LiveProcesses",
         "ProcessStatus",
         "PluginFailure",
+        "Summarises",
         "process_status",
     ),
     "log": ("Log", "logs"),
     "options": ("command",),
     "sentences": ("sentence",),
-    "terminal": ("Styled", "Terminal"),
+    "terminal": ("Styled", "Terminal", "is_terminal"),
 }
 _HOME = {name: module for module, names in _GIVES.items() for name in names}
 
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from localagent_cli.live_processes import LiveProcesses as LiveProcesses
     from localagent_cli.live_processes import PluginFailure as PluginFailure
     from localagent_cli.live_processes import ProcessStatus as ProcessStatus
+    from localagent_cli.live_processes import Summarises as Summarises
     from localagent_cli.live_processes import process_status as process_status
     from localagent_cli.log import Log as Log
     from localagent_cli.log import logs as logs
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from localagent_cli.sentences import sentence as sentence
     from localagent_cli.terminal import Styled as Styled
     from localagent_cli.terminal import Terminal as Terminal
+    from localagent_cli.terminal import is_terminal as is_terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

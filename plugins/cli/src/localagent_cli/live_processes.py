@@ -11,7 +11,7 @@ import msgspec
 import localagent
 
 if TYPE_CHECKING:
-    from localagent import Settings
+    from localagent import Settings, Stats
     from localagent.runtime import Runtime
     from localagent_cli.findings import Finding
 
@@ -80,6 +80,19 @@ class LiveProcesses(Protocol):
 
         Raises:
             LocalAgentError: No process is serving, or they cannot be asked; the hint says how to start one.
+        """
+
+
+@runtime_checkable
+class Summarises(Protocol):
+    """A plugin that can sum up what processes report, for ``localagent stats``."""
+
+    def stats_table(self, stats: Stats, by: str) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        """Return a table: its headings, and its rows.
+
+        Args:
+            stats: What all processes of a server report; the plugin has not been entered.
+            by: What a row is about: operation, provider, model, instance or tenant.
         """
 
 

@@ -10,7 +10,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import attrs
@@ -18,6 +19,9 @@ import click
 
 if TYPE_CHECKING:
     from localagent_cli.waiting import Waiting
+
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""The headings of a table, and its rows."""
 
 NARROWEST = 20  # columns; a narrower terminal wraps the lines of a table itself
 
@@ -149,14 +153,32 @@ class Terminal:
             columns: The headings; shown only on a terminal.
             rows: The rows, each with a text for every column.
         """
-        rows = [[one_line(cell) for cell in row] for row in rows]
         if is_terminal(sys.stdout):
-            self._drawn(columns, rows)
+            self.console(sys.stdout).print(self._made(columns, rows))
         else:
             for row in rows:
-                self.line("\t".join(row))
+                self.line("\t".join(map(one_line, row)))
 
-    def _drawn(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def live(self, tables: Callable[[], Sequence[Table]], seconds: float) -> None:
+        """Draw tables on the terminal, and draw them again at intervals until the user presses Ctrl-C.
+
+        Args:
+            tables: Returns the tables; called each time.
+            seconds: The interval.
+        """
+        from rich.console import Group
+        from rich.live import Live
+
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            Live(console=self.console(sys.stdout), auto_refresh=False) as live,
+        ):
+            while True:
+                live.update(Group(*(self._made(*table) for table in tables())), refresh=True)
+                time.sleep(seconds)
+
+    def _made(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
+        """Return a table for a rich console."""
         from rich import box
         from rich.table import Table
         from rich.text import Text
@@ -165,8 +187,8 @@ class Terminal:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        self.console(sys.stdout).print(table)
+            table.add_row(*(Text(one_line(cell)) for cell in row))
+        return table
 
     def console(self, stream: TextIO) -> Any:
         """Return a rich console that writes to a stream."""

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
-from localagent import LocalAgentError, Metric, Plugin, Sample, Usage, hookimpl
+from localagent import Call, LocalAgentError, Metric, Plugin, Sample, Stats, Usage, hookimpl
 from localagent.reporting import resident_bytes
 from localagent_metrics_summary.instruments import INSTRUMENTS, samples
 from localagent_metrics_summary.records import OperationRecord, Summary, summaries
 from localagent_metrics_summary.settings import SummarySettings
+from localagent_metrics_summary.table import table
 from localagent_metrics_summary.tallies import Tallies
 from localagent_metrics_summary.window import Window
 
 MEMORY_SECONDS = 1.0
+_WITHOUT_ANSWER = ("failed", "refused")
 
 
 class SummaryPlugin(Plugin):
@@ -31,14 +33,15 @@ class SummaryPlugin(Plugin):
     async def __aenter__(self) -> Self:
         self._tallies = Tallies(self.settings)
         self._window = Window(self.settings.window)
-        self._recent: deque[OperationRecord] = deque(maxlen=self.settings.recent)
+        self._recent: deque[tuple[Metric, float, int, int]] = deque(maxlen=self.settings.recent)
         self._memory, self._memory_read = 0, -MEMORY_SECONDS
+        self._clock = self.core.clock
         return self
 
     @hookimpl
-    def record_metric(self, metric: Metric) -> None:
+    def record_metric(self, call: Call, metric: Metric) -> None:
         """Count an operation that has ended."""
-        self._count(metric, self.core.wall_time())
+        self._count(metric)
 
     @hookimpl
     def collect_stats(self) -> Sequence[Sample]:
@@ -48,7 +51,8 @@ class SummaryPlugin(Plugin):
     @property
     def recent(self) -> Sequence[OperationRecord]:
         """The latest operations, oldest first."""
-        return tuple(self._recent)
+        epoch = self.core.wall_time() - self._clock()  # of the monotonic clock
+        return tuple(_record(*one, epoch) for one in self._recent)
 
     def summary(self) -> Summary:
         """Return the summary of all operations of this process."""
@@ -57,6 +61,15 @@ class SummaryPlugin(Plugin):
     def summaries(self, by: str) -> dict[str, Summary]:
         """Return the summaries of this process, grouped by operation, provider, model, instance or tenant."""
         return summaries(self.collect_stats(), by)
+
+    def stats_table(self, stats: Stats, by: str) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        """Return a table of summaries, for ``localagent stats``.
+
+        Args:
+            stats: What all processes of a server report.
+            by: operation, provider, model, instance or tenant.
+        """
+        return table(summaries(stats, by), by)
 
     @contextmanager
     def start_operation(self, provider: str, operation: str) -> Iterator[OperationRecord]:
@@ -93,35 +106,32 @@ class SummaryPlugin(Plugin):
             duration: Its seconds.
         """
         record.end_time, record.duration = record.start_time + duration, duration
-        record.memory_usage = self._resident()
-        self._tallies.add(_metric_of(record))
-        self._window.add(self.core.clock(), record.tokens_processed, record.error is not None)
-        self._recent.append(record)
+        self._count(_metric_of(record))
+        record.memory_usage = self._memory
 
-    def _count(self, metric: Metric, now: float) -> None:
-        self._tallies.add(metric)
-        tokens = metric.tokens
-        failed = metric.status == "failed" or metric.status == "refused"  # noqa: PLR1714 - faster than a tuple
-        self._window.add(self.core.clock(), tokens, failed)
-        self._recent.append(
-            OperationRecord(
-                metric.model.partition("/")[0],
-                metric.operation,
-                now - metric.seconds,
-                now,
-                metric.seconds,
-                tokens,
-                bool(metric.cached),
-                metric.code or None,
-                self._resident(),
-            )
-        )
-
-    def _resident(self) -> int:
-        now = self.core.clock()
+    def _count(self, metric: Metric) -> None:
+        now = self._clock()
+        tokens = self._tallies.add(metric)
+        self._window.add(now, tokens, metric.status in _WITHOUT_ANSWER)
         if now - self._memory_read >= MEMORY_SECONDS:
             self._memory, self._memory_read = resident_bytes(), now
-        return self._memory
+        self._recent.append((metric, now, tokens, self._memory))  # made a record when somebody reads it
+
+
+def _record(metric: Metric, ended: float, tokens: int, memory: int, epoch: float) -> OperationRecord:
+    """Return the record of an operation that ended at the clock time ``ended``."""
+    end = epoch + ended
+    return OperationRecord(
+        provider=metric.model.partition("/")[0],
+        operation=metric.operation,
+        start_time=end - metric.seconds,
+        end_time=end,
+        duration=metric.seconds,
+        tokens_processed=tokens,
+        cache_hit=bool(metric.cached),
+        error=metric.code or None,
+        memory_usage=memory,
+    )
 
 
 def _metric_of(record: OperationRecord) -> Metric:

@@ -11,10 +11,8 @@ from localagent_metrics_summary.settings import SummarySettings
 OTHER = "(other)"
 MODEL, FLIGHT = "model", "flight"
 """The sources of answers besides caches, which appear with their names."""
-TOKEN_TYPES = tuple(
-    (kind, f"{kind}_tokens") for kind in ("prompt", "completion", "cached", "cache_write", "reasoning", "audio")
-)
-"""Types of tokens, and the fields of ``Usage``; the last four are parts of the first two."""
+PARTS = tuple((kind, f"{kind}_tokens") for kind in ("cached", "cache_write", "reasoning", "audio"))
+"""Types of tokens that are parts of the prompt or of the completion, and the fields of ``Usage``."""
 
 
 class Group(NamedTuple):
@@ -47,12 +45,15 @@ class Tally:
         first_token: Seconds to the first content of streams that a model answered.
         between_tokens: Seconds between tokens.
         queue: Seconds until the first attempt was sent.
-        tokens: Tokens that models read and wrote, by type.
+        prompt: Tokens that models read.
+        completion: Tokens that models wrote.
+        parts: Tokens of other types.
         attempts: Attempts that were sent.
         retries: Attempts after the first of an operation.
     """
 
-    __slots__ = ("attempts", "between_tokens", "durations", "first_token", "outcomes", "queue", "retries", "tokens")
+    __slots__ = ("attempts", "between_tokens", "completion", "durations", "first_token", "outcomes", "parts", "prompt",
+                 "queue", "retries")  # fmt: skip
 
     def __init__(self) -> None:
         self.outcomes: dict[tuple[str, str, str], int] = {}
@@ -60,44 +61,60 @@ class Tally:
         self.first_token = Histogram()
         self.between_tokens = Histogram()
         self.queue = Histogram()
-        self.tokens: dict[str, int] = {}
+        self.prompt = 0
+        self.completion = 0
+        self.parts: dict[str, int] = {}
         self.attempts = 0
         self.retries = 0
 
-    def add(self, metric: Metric) -> None:
-        """Count an operation."""
+    @property
+    def tokens(self) -> dict[str, int]:
+        """Tokens by type, those that occurred."""
+        counts = {"prompt": self.prompt, "completion": self.completion, **self.parts}
+        return {kind: count for kind, count in counts.items() if count}
+
+    def add(self, metric: Metric) -> int:
+        """Count an operation; return the tokens that models processed for it."""
         source = metric.cached or (FLIGHT if metric.coalesced else MODEL)
         outcome = (metric.status, metric.code, source)
         outcomes = self.outcomes
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        seconds = metric.seconds
         if metric.status == "ok":
-            seconds = self.durations.get(source)
-            if seconds is None:
-                seconds = self.durations[source] = Histogram()
-            seconds.observe(metric.seconds)
+            durations = self.durations
+            if source not in durations:
+                durations[source] = Histogram()
+            durations[source].observe(seconds)
         if source is not MODEL:
-            return
-        if metric.attempts:
-            self.attempts += metric.attempts
-            self.retries += metric.attempts - 1
+            return 0
+        attempts = metric.attempts
+        if attempts:
+            self.attempts += attempts
+            self.retries += attempts - 1
             self.queue.observe(metric.queued)
-        usage = metric.usage
-        if usage is not None:
-            self._add_tokens(usage)
-        if metric.first is not None:
-            self.first_token.observe(metric.first)
+        usage, first = metric.usage, metric.first
+        if first is not None:
+            self.first_token.observe(first)
             written = usage.completion_tokens if usage is not None else None
             if written is not None and written > 1 and metric.status == "ok":
-                self.between_tokens.observe((metric.seconds - metric.first) / (written - 1))
+                self.between_tokens.observe((seconds - first) / (written - 1))
+        return 0 if usage is None else self._add_tokens(usage)
 
-    def _add_tokens(self, usage: Usage) -> None:
-        tokens = self.tokens
-        if usage.prompt_tokens is None and usage.completion_tokens is None and usage.total_tokens:
-            tokens["unknown"] = tokens.get("unknown", 0) + usage.total_tokens
-        for kind, field in TOKEN_TYPES:
-            count = getattr(usage, field)
-            if count:
-                tokens[kind] = tokens.get(kind, 0) + count
+    def _add_tokens(self, usage: Usage) -> int:
+        prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+        self.prompt += prompt
+        self.completion += completion
+        if usage.cached_tokens is not None or usage.reasoning_tokens is not None:
+            for kind, field in PARTS:
+                self._add_part(kind, getattr(usage, field))
+        if prompt or completion:
+            return prompt + completion
+        self._add_part("unknown", usage.total_tokens)
+        return usage.total_tokens or 0
+
+    def _add_part(self, kind: str, count: int | None) -> None:
+        if count:
+            self.parts[kind] = self.parts.get(kind, 0) + count
 
 
 class Tallies:
@@ -117,15 +134,15 @@ class Tallies:
     def __iter__(self) -> Iterator[tuple[Group, Tally]]:
         yield from self._tallies.items()
 
-    def add(self, metric: Metric) -> None:
-        """Count an operation."""
+    def add(self, metric: Metric) -> int:
+        """Count an operation; return the tokens that models processed for it."""
         key = (metric.operation, metric.model, metric.instance, metric.tenant)
         tally = self._known.get(key)
         if tally is None:
             tally = self._of(*key)
             if len(self._known) < self._settings.groups:
                 self._known[key] = tally
-        tally.add(metric)
+        return tally.add(metric)
 
     def _of(self, operation: str, model: str, instance: str, tenant: str) -> Tally:
         """Return the tally of a group, which is created if there is room."""

@@ -4,34 +4,77 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 import msgspec
 
-from localagent import Settings
-from localagent_cli import CommandLine, ProcessStatus, command
+from localagent import Histogram, Sample, Settings, Stats
+from localagent.errors import PluginError
+from localagent.plugin_api import install
+from localagent_cli import CommandLine, ProcessStatus, Summarises, command, is_terminal
 from localagent_gateway.settings import gateway_folder
 from localagent_gateway.status.control_socket import nothing_serves, serving_now
 
 WORKERS = ("Serves", "Worker", "Process", "Calls", "Streams", "Connections", "Answered", "Memory", "State")
 INSTANCES = ("Serves", "Instance", "Health", "In flight", "Attempts", "Failures", "Connections", "Opened", "Reused",
              "Last error")  # fmt: skip
+GROUPS = ("operation", "provider", "model", "instance", "tenant")
+LIVE_SECONDS = 1.0
 SUMMED = ("in_flight", "attempts", "failures")
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@command("stats", help="Show the current and past work of a running gateway's workers.")
+@command("stats", help="Show the current and past work of a running gateway: its workers, and a summary.")
+@click.option("--by", type=click.Choice(GROUPS), help="Show only the summary, grouped by this.")
+@click.option("--live", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @as_json_option
-def stats(line: CommandLine, as_json: bool) -> None:
-    """Show the workers."""
+def stats(line: CommandLine, *, by: str | None, live: bool, as_json: bool) -> None:
+    """Show the workers, and what a plugin sums up."""
+    if live and (as_json or not is_terminal(sys.stdout)):
+        raise click.UsageError("--live needs a terminal and no --json.")
     gateways = asked(line)
     if as_json:
+        for gateway in gateways:
+            gateway["stats"] = [*map(_as_object, _stats_of(gateway))]
         line.terminal.line(msgspec.json.encode({"gateways": gateways}).decode())
         return
-    line.terminal.table(WORKERS, [_row(gateway, worker) for gateway in gateways for worker in gateway["workers"]])
+    summing = [plugin for plugin in line.assembled().pipeline.plugins.values() if isinstance(plugin, Summarises)]
+    if by is not None and not summing:
+        raise PluginError("No active plugin sums up operations.", hint=install("localagent-metrics-summary"))
+    if live:
+        line.terminal.live(lambda: _tables(asked(line), summing, by, drawn=True), LIVE_SECONDS)
+        return
+    for columns, rows in _tables(gateways, summing, by, drawn=is_terminal(sys.stdout)):
+        line.terminal.table(columns, rows)
+
+
+def _tables(gateways: Sequence[dict[str, Any]], summing: Sequence[Summarises], by: str | None, *, drawn: bool) -> Any:
+    """Yield the tables: the workers, and the summaries if they are drawn below it or were asked for."""
+    if by is None:
+        yield WORKERS, [_row(gateway, worker) for gateway in gateways for worker in gateway["workers"]]
+    if by is not None or drawn:
+        merged = Stats(sample for gateway in gateways for sample in _stats_of(gateway))
+        for plugin in summing:
+            yield plugin.stats_table(merged, by or "model")
+
+
+def _stats_of(gateway: dict[str, Any]) -> Stats:
+    return Stats.from_builtins(gateway["stats"])
+
+
+def _as_object(sample: Sample) -> dict[str, Any]:
+    """Return a sample as one JSON object; of a histogram its count, sum and percentiles."""
+    one, value = sample.instrument, sample.value
+    shown: Any = value
+    if isinstance(value, Histogram):
+        shares = {f"p{round(share * 100)}": value.percentile(share) for share in (0.5, 0.9, 0.95, 0.99)}
+        shown = {"count": value.count, "sum": value.sum, **shares, "max": value.most}
+    labels = dict(zip(one.labels, sample.labels, strict=True))
+    return {"name": one.name, "kind": one.kind, "unit": one.unit, "labels": labels, "value": shown}
 
 
 @command("instances", help="Show the instances of a running gateway, summed over its workers.")
