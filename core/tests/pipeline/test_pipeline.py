@@ -22,6 +22,7 @@ from localagent.plugin_api import Kind, OnRaise, Report, as_loaded, hook
 from localagent.plugin_api.discovery import Loaded
 from localagent.plugin_api.kinds import hookimpl
 from localagent.plugin_api.plugin import Plugin
+from localagent.records.reports import StepRecords
 from localagent_testing import FakeCore
 
 pluggy_marker = pluggy.HookimplMarker("localagent")
@@ -364,7 +365,7 @@ async def test_a_recording_plan_writes_what_each_step_decides() -> None:
     plan = Pipeline(as_loaded([kind])).plan("chat", recording=True)
     async with FakeCore() as core:
         call = core.call()
-        call.records = []
+        call.records = StepRecords(core.clock)
         (guard,), (select,) = plan.pre_request, plan.select_instance
         changed = await guard.call(call, call.request)
         with pytest.raises(InternalError):

@@ -203,9 +203,9 @@ async def test_explain_with_a_prompt_shows_the_receipt(shell: Any, answers: Any)
         result = await shell.run("explain", CANARY_PROMPT)
         assert (result.code, result.err) == (0, "")
         assert "attempt 1: wire/m at" in result.out
-        assert [line.split()[:2] for line in result.out.splitlines()[2:]] == [
-            ["pre_request", "request-b"], ["pre_request", "request-a"]
-        ]  # fmt: skip
+        *steps, own = result.out.splitlines()[2:]
+        assert [line.split()[:2] for line in steps] == [["pre_request", "request-b"], ["pre_request", "request-a"]]
+        assert own.startswith("  core: ")
         assert CANARY_PROMPT not in result.out
         assert "Secret answer" not in result.out
         receipt = json.loads((await shell.run("explain", "--json", "Hi")).out)

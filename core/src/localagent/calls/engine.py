@@ -14,6 +14,7 @@ from localagent.calls.run import answer, fresh
 from localagent.errors import Draining
 from localagent.plugin_api.kinds import OPERATIONS
 from localagent.records.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
+from localagent.records.reports import StepRecords
 from localagent.sharing.caches import Caches
 from localagent.sharing.flight import Flights
 from localagent.timing.background import CLOSING_SECONDS
@@ -131,7 +132,7 @@ class CallEngine:
         if skipped:
             call.skipped = skipped
         if receipt:
-            call.records = []
+            call.records = StepRecords(self.clock)
         return call
 
     def stream(self, call: Call) -> AnswerStream:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -35,7 +34,8 @@ def recorded(step: Step) -> Step:
 @contextlib.contextmanager
 def _noting(step: Step, subject: Any) -> Iterator[SimpleNamespace]:
     """Write the outcome of a step to the records of its call: the ``result`` that is set, or the exception."""
-    started = time.perf_counter_ns()
+    call = subject.call if isinstance(subject, Attempt) else subject
+    began = call.started if call.records is None else call.records.clock()
     noted = SimpleNamespace(result=None)
     try:
         yield noted
@@ -43,8 +43,7 @@ def _noting(step: Step, subject: Any) -> Iterator[SimpleNamespace]:
         noted.result = error
         raise
     finally:
-        call = subject.call if isinstance(subject, Attempt) else subject
         if call.records is not None:
-            spent = time.perf_counter_ns() - started
-            record = StepRecord(step.spec.name, step.plugin, StepRecord.describe(noted.result), spent / 1000)
-            call.records.append(record)
+            spent, at = call.records.clock() - began, began - call.started
+            decision = StepRecord.describe(noted.result)
+            call.records.append(StepRecord(step.spec.name, step.plugin, decision, spent * 1e6, at * 1e6))

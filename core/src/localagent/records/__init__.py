@@ -12,6 +12,7 @@ from localagent.records.caching import AnyResponse, cache_keys, pack_entry, unpa
 from localagent.records.call import CACHE, NOBODY
 from localagent.records.instances import Instances, PoolProfile, check_model_name
 from localagent.records.reports import AttemptRecord, receipt_of
+from localagent.records.timeline import Span
 from localagent.records.transport import ConnectSettings, Pooled, PoolStats, SizeLimits, read_up_to
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "PoolStats",
     "Pooled",
     "SizeLimits",
+    "Span",
     "Status",
     "cache_counters",
     "cache_keys",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from localagent.records.attempt import Attempt
     from localagent.records.caching import CacheEntry, CacheKey
     from localagent.records.instances import Target
+    from localagent.records.reports import StepRecords
     from localagent.records.requests import Request
     from localagent.timing.timer import Timer
 
@@ -168,7 +169,7 @@ class Call:
         self.coalesced = False
         self.refused_target: Target | None = None
         self.skipped: frozenset[str] = NONE_SKIPPED
-        self.records: list[Any] | None = None
+        self.records: StepRecords | None = None
         self.candidates: tuple[Target, ...] = ()
         self.count: Callable[[Request, Target], Awaitable[int | None]] | None = None
 

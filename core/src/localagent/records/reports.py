@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from localagent.errors import LocalAgentError
 from localagent.records.responses import Usage
+from localagent.records.timeline import Span, timeline
 
 if TYPE_CHECKING:
     from localagent.records.attempt import Attempt
@@ -24,12 +26,14 @@ class StepRecord(msgspec.Struct, frozen=True):
         plugin: The plugin that the step belongs to.
         decision: Its decision, in a few words.
         microseconds: Its duration in microseconds, waiting included.
+        at: Microseconds from the start of the call to its start.
     """
 
     hook: str
     plugin: str
     decision: str
     microseconds: float
+    at: float = 0.0
 
     @staticmethod
     def describe(result: Any) -> str:
@@ -48,6 +52,18 @@ class StepRecord(msgspec.Struct, frozen=True):
         return f"{type(result).__name__}{detail}{f' {where}' if where else ''}"
 
 
+class StepRecords(list[StepRecord]):
+    """The lines of a receipt while its call runs.
+
+    Args:
+        clock: The clock of the call, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self.clock = clock
+
+
 class AttemptRecord(msgspec.Struct, frozen=True):
     """One attempt's line of a receipt.
 
@@ -58,6 +74,7 @@ class AttemptRecord(msgspec.Struct, frozen=True):
         code: The error's code; empty when ok.
         milliseconds: Milliseconds from its start to its end.
         first_milliseconds: Milliseconds from its start to its first content; None when not streamed.
+        at: Milliseconds from the start of the call to its start; negative if it was shared and began earlier.
     """
 
     number: int
@@ -66,6 +83,7 @@ class AttemptRecord(msgspec.Struct, frozen=True):
     code: str
     milliseconds: float
     first_milliseconds: float | None
+    at: float = 0.0
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -89,6 +107,11 @@ class Receipt(msgspec.Struct, frozen=True):
     cached: str
     coalesced: bool = False
 
+    @property
+    def timeline(self) -> tuple[Span, ...]:
+        """Where the time went, in order: each step, each attempt without the steps inside it, waiting, and the core."""
+        return timeline(self)
+
 
 def receipt_of(call: Call, now: float) -> Receipt:
     """Return the receipt of a call that recorded its steps.
@@ -100,14 +123,14 @@ def receipt_of(call: Call, now: float) -> Receipt:
     return Receipt(
         call=call.id,
         steps=tuple(call.records or ()),
-        attempts=tuple(_attempt_record(attempt) for attempt in call.attempts),
+        attempts=tuple(_attempt_record(attempt, call.started) for attempt in call.attempts),
         milliseconds=(now - call.started) * 1000,
         cached=call.cached,
         coalesced=call.coalesced,
     )
 
 
-def _attempt_record(attempt: Attempt) -> AttemptRecord:
+def _attempt_record(attempt: Attempt, began: float) -> AttemptRecord:
     outcome = attempt.outcome
     ended = outcome.ended if outcome else attempt.started
     return AttemptRecord(
@@ -117,6 +140,7 @@ def _attempt_record(attempt: Attempt) -> AttemptRecord:
         code=outcome.error.code if outcome and outcome.error else "",
         milliseconds=(ended - attempt.started) * 1000,
         first_milliseconds=None if attempt.first is None else (attempt.first - attempt.started) * 1000,
+        at=(attempt.started - began) * 1000,
     )
 
 

@@ -20,6 +20,7 @@ import msgspec
 from localagent.errors import Draining, LocalAgentError
 from localagent.pipeline.guard import failure_of, own_error
 from localagent.records.call import Call
+from localagent.records.reports import StepRecords
 from localagent.sharing.caches import store_now
 
 if TYPE_CHECKING:
@@ -254,7 +255,8 @@ class Flight:
         own = self.call
         call.attempts = list(own.attempts)
         if call.records is not None and own.records:
-            call.records += own.records
+            earlier = (own.started - call.started) * 1e6
+            call.records += [msgspec.structs.replace(one, at=one.at + earlier) for one in own.records]
         for name, value in own.facts.items():
             if name not in self._given or self._given[name] is not value:
                 call.facts[name] = value
@@ -291,7 +293,7 @@ def _own_call(flights: Flights, opener: Call) -> Call:
     )  # fmt: skip
     call.keys, call.skipped, call.count = opener.keys, opener.skipped, opener.count
     call.priority, call.facts = opener.priority, dict(opener.facts)
-    call.records = None if opener.records is None else []
+    call.records = None if opener.records is None else StepRecords(opener.records.clock)
     return call
 
 

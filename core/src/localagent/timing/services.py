@@ -30,7 +30,9 @@ class LoopServices:
     def __init__(self, seed: int | None = None) -> None:
         self.loop = asyncio.get_running_loop()
         self._forks = Forks.count
-        self.clock = self.loop.time
+        # The clock of uvloop counts milliseconds and stands still during a turn of the loop.
+        coarse = type(self.loop).__module__.partition(".")[0] == "uvloop"
+        self.clock = time.monotonic if coarse else self.loop.time
         self.wall_time = time.time
         self.random = random.Random(seed)
         self.wheel = Wheel(self.loop)

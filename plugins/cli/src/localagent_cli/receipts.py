@@ -32,6 +32,8 @@ def _step_lines(receipt: Receipt) -> Iterator[str]:
         yield f"{hook:<{widths[0]}}  {plugin:<{widths[1]}}  {cost:>{widths[2]}}  {decision}"
     if not rows:
         yield "  no plugin took part"
+    own = sum(span.microseconds for span in receipt.timeline if span.name == "core")
+    yield f"  core: {own:.0f} us"
 
 
 def _attempt(attempt: AttemptRecord) -> str:

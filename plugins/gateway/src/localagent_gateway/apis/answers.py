@@ -61,17 +61,23 @@ def details(receipt: Receipt, model: str, cached: str) -> dict[str, str]:
         cached: The cache plugin that answered; empty if a model did.
 
     Returns:
-        ``x-localagent-cache``, ``-attempts`` and ``-target``, and ``Server-Timing``: each step and attempt with its
-        milliseconds (https://www.w3.org/TR/server-timing/).
+        ``x-localagent-cache``, ``-attempts`` and ``-target``, and ``Server-Timing``: the milliseconds of each step, of
+        each attempt without the steps inside it, of waiting, and of the core's own work
+        (https://www.w3.org/TR/server-timing/). All of them together are ``total``.
     """
-    timing = [f"{step.hook};desc={step.plugin};dur={step.microseconds / 1000:.3f}" for step in receipt.steps]
-    timing += [f"attempt-{one.number};dur={one.milliseconds:.1f}" for one in receipt.attempts]
+    timing = [timed(span.name, span.microseconds, span.plugin) for span in receipt.timeline if span.name != "core"]
+    own = sum(span.microseconds for span in receipt.timeline if span.name == "core")
     return {
         "x-localagent-cache": f"hit; {cached}" if cached else "miss",
         "x-localagent-attempts": str(len(receipt.attempts)),
         "x-localagent-target": model,
-        "server-timing": ", ".join([*timing, f"total;dur={receipt.milliseconds:.1f}"]),
+        "server-timing": ", ".join([*timing, timed("core", own), timed("total", receipt.milliseconds * 1000)]),
     }
+
+
+def timed(name: str, microseconds: float, description: str = "") -> str:
+    """Return an entry of ``Server-Timing``."""
+    return f"{name};{f'desc={description};' if description else ''}dur={microseconds / 1000:.3f}"
 
 
 class StreamWriter(Protocol):

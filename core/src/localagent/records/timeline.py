@@ -1,0 +1,78 @@
+"""Where the time of a call went: steps, attempts, waiting between them, and the core's own work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from localagent.records.reports import AttemptRecord, Receipt, StepRecord
+
+CORE, WAIT = "core", "wait"
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A part of a call's time that belongs to one cause. The spans of a call do not overlap.
+
+    Attributes:
+        name: The hook of a step; ``attempt-1`` and so on; ``wait`` between two attempts; or ``core``.
+        plugin: The plugin of a step; empty for the others.
+        microseconds: Its duration; that of an attempt without the steps inside it.
+    """
+
+    name: str
+    plugin: str
+    microseconds: float
+
+
+def timeline(receipt: Receipt) -> tuple[Span, ...]:
+    """Return the spans of a call in order; their sum is the call's duration, up to the resolution of the clock.
+
+    Args:
+        receipt: The receipt; steps that ran after the end of the call are not part of it.
+    """
+    return tuple(_spans(receipt))
+
+
+def _spans(receipt: Receipt) -> Iterator[Span]:
+    end = receipt.milliseconds * 1000
+    now, before = 0.0, ""
+    for start, item, inner in _outer(receipt, end):
+        if start > now:
+            yield Span(WAIT if before == "on_failure" and inner is not None else CORE, "", start - now)
+        if inner is None:
+            yield Span(item.hook, item.plugin, item.microseconds)  # type: ignore[union-attr]
+            stop, before = start + item.microseconds, item.hook  # type: ignore[union-attr]
+        else:
+            stop, before = (item.at + item.milliseconds) * 1000, ""  # type: ignore[union-attr]
+            own = stop - start - sum(step.microseconds for step in inner)
+            yield Span(f"attempt-{item.number}", "", max(0.0, own))  # type: ignore[union-attr]
+            yield from (Span(step.hook, step.plugin, step.microseconds) for step in inner)
+        now = max(now, stop)
+    if end > now:
+        yield Span(CORE, "", end - now)
+
+
+Item = tuple[float, "StepRecord | AttemptRecord", "list[StepRecord] | None"]
+
+
+def _outer(receipt: Receipt, end: float) -> list[Item]:
+    """Return the attempts with the steps inside each, and the steps outside all of them, by their start."""
+    inside: dict[int, list[StepRecord]] = {one.number: [] for one in receipt.attempts}
+    items: list[Item] = []
+    for step in receipt.steps:
+        within = next((one for one in receipt.attempts if _contains(one, step)), None)
+        if within is not None:
+            inside[within.number].append(step)
+        elif step.at < end:
+            items.append((step.at, step, None))
+    items += [(max(0.0, one.at * 1000), one, inside[one.number]) for one in receipt.attempts]
+    return sorted(items, key=lambda item: item[0])
+
+
+def _contains(attempt: AttemptRecord, step: StepRecord) -> bool:
+    start = attempt.at * 1000
+    stop = start + attempt.milliseconds * 1000
+    return start <= step.at < stop and step.at + step.microseconds <= stop
