@@ -49,7 +49,7 @@ async def gateway(number: int, stack: AsyncExitStack) -> None:
 
     memory = bringing(MemoryTransport(whole_body()))
     settings = GatewaySettings(port=0, log="none")
-    client = await stack.enter_async_context(clients.client(clients.NOWHERE, memory, GatewayPlugin))
+    client = await stack.enter_async_context(clients.client(clients.NOWHERE, memory, GatewayPlugin(settings)))
     sockets = bind(settings)
     await stack.enter_async_context(running(client, settings, sockets))
     reader, writer = await asyncio.open_connection(*sockets[0].getsockname()[:2])

@@ -22,7 +22,7 @@ from localagent.plugin_api import Kind, OnRaise, Report, as_loaded, hook
 from localagent.plugin_api.discovery import Loaded
 from localagent.plugin_api.kinds import hookimpl
 from localagent.plugin_api.plugin import Plugin
-from localagent.records.reports import StepRecords
+from localagent.records.receipt_lines import StepRecords
 from localagent_testing import FakeCore
 
 pluggy_marker = pluggy.HookimplMarker("localagent")

@@ -10,7 +10,7 @@ import pytest
 from localagent import Attempt, CacheEntry, Call, Client, Plugin, Receipt, Retry, hookimpl
 from localagent.errors import Overloaded
 from localagent.records import AttemptRecord, Span
-from localagent.records.reports import StepRecord
+from localagent.records.receipt_lines import StepRecord
 from localagent_testing import Reply, fake_provider_plugin
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from localagent_gateway.keys.live_keys import KeyReader, KeyTable
-from localagent_gateway.logs.json_log import LogWriter
+from localagent_gateway.logs.log_writer import LogWriter
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads which signals a thread blocks from /proc")
 

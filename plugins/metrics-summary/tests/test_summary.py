@@ -37,7 +37,7 @@ def test_it_is_found_by_its_name() -> None:
 
 
 async def test_without_operations_nothing_is_known() -> None:
-    """What cannot be divided is None, not 0 and no error."""
+    """What cannot be divided is None, and not 0."""
     async with FakeCore() as core, core.plugged(SummaryPlugin) as plugged:
         summary = plugged.plugin.summary()
         assert plugged.plugin.summaries("model") == {}
@@ -57,7 +57,7 @@ async def test_the_fields_of_the_roadmap() -> None:
             like(status="cancelled", usage=None), like(coalesced=True, attempts=0, seconds=2.0),
         )  # fmt: skip
     assert (summary.total_operations, summary.successful_operations) == (7, 4)
-    assert summary.error_rate == pytest.approx(2 / 6)  # who leaves is no error
+    assert summary.error_rate == pytest.approx(2 / 6)  # a cancelled one is not an error
     assert summary.average_latency == pytest.approx(2.0)  # answers of caches and flights do not flatter it
     assert summary.cache_hit_rate == pytest.approx(1 / 4)
     assert summary.total_tokens_processed == 30

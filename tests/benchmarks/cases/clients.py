@@ -15,7 +15,7 @@ TARGET = f"local/{MODEL}"
 NOWHERE = "http://127.0.0.1:1"
 
 
-def client(server: str = NOWHERE, *plugins: type[Plugin]) -> Client:
+def client(server: str = NOWHERE, *plugins: type[Plugin] | Plugin) -> Client:
     """Return a client of one OpenAI-compatible instance; without further plugins it optimises nothing.
 
     Args:

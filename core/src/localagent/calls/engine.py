@@ -14,7 +14,7 @@ from localagent.calls.run import answer, fresh
 from localagent.errors import Draining
 from localagent.plugin_api.kinds import OPERATIONS
 from localagent.records.call import CACHE, NOBODY, NONE_SKIPPED, CachePolicy, Call, Principal
-from localagent.records.reports import StepRecords
+from localagent.records.receipt_lines import StepRecords
 from localagent.sharing.caches import Caches
 from localagent.sharing.flight import Flights
 from localagent.timing.background import CLOSING_SECONDS

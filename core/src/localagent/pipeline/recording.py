@@ -11,7 +11,7 @@ import attrs
 
 from localagent.pipeline.steps import Step
 from localagent.records.attempt import Attempt
-from localagent.records.reports import StepRecord
+from localagent.records.receipt_lines import StepRecord
 
 
 def recorded(step: Step) -> Step:

@@ -11,7 +11,8 @@ from localagent.records.cache_instruments import CACHE_INSTRUMENTS, cache_counte
 from localagent.records.caching import AnyResponse, cache_keys, pack_entry, unpack_entry
 from localagent.records.call import CACHE, NOBODY
 from localagent.records.instances import Instances, PoolProfile, check_model_name
-from localagent.records.reports import AttemptRecord, receipt_of
+from localagent.records.receipt_lines import AttemptRecord
+from localagent.records.reports import receipt_of
 from localagent.records.timeline import Span
 from localagent.records.transport import ConnectSettings, Pooled, PoolStats, SizeLimits, read_up_to
 

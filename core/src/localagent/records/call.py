@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from localagent.records.attempt import Attempt
     from localagent.records.caching import CacheEntry, CacheKey
     from localagent.records.instances import Target
-    from localagent.records.reports import StepRecords
+    from localagent.records.receipt_lines import StepRecords
     from localagent.records.requests import Request
     from localagent.timing.timer import Timer
 
@@ -27,6 +27,7 @@ class Principal:
         tenant: The tenant's name. Two tenants never share cache entries, flights or figures.
         models: The models that the principal may use; None means all.
         limits: Limits by name, for limit plugins.
+        key: The id of the API key that identified the caller, for logs; never the key. Empty without one.
 
     Since: 0.1.
     """
@@ -34,6 +35,7 @@ class Principal:
     tenant: str = ""
     models: frozenset[str] | None = None
     limits: Any = attrs.field(factory=dict)
+    key: str = attrs.field(default="", eq=False)
 
 
 class PublicFact(str):

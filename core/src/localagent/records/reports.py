@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from localagent.errors import LocalAgentError
+from localagent.records.receipt_lines import AttemptRecord, StepRecord
 from localagent.records.responses import Usage
 from localagent.records.timeline import Span, timeline
 
@@ -16,74 +16,6 @@ if TYPE_CHECKING:
     from localagent.records.call import Call
 
 MetricStatus = Literal["ok", "failed", "refused", "cancelled"]
-
-
-class StepRecord(msgspec.Struct, frozen=True):
-    """One step's line of a receipt. Contains names and types, never a user's text.
-
-    Attributes:
-        hook: The hook.
-        plugin: The plugin that the step belongs to.
-        decision: Its decision, in a few words.
-        microseconds: Its duration in microseconds, waiting included.
-        at: Microseconds from the start of the call to its start.
-    """
-
-    hook: str
-    plugin: str
-    decision: str
-    microseconds: float
-    at: float = 0.0
-
-    @staticmethod
-    def describe(result: Any) -> str:
-        """Describe a step's result without its content."""
-        if result is None:
-            return "-"
-        if isinstance(result, LocalAgentError):
-            return f"raised {result.code}"
-        if isinstance(result, BaseException):
-            return f"raised {type(result).__name__}"
-        if isinstance(result, tuple):
-            return ", ".join(str(item) for item in result) or "none"
-        error = getattr(result, "error", None)
-        detail = f" ({error.code})" if isinstance(error, LocalAgentError) else ""
-        where = getattr(result, "where", "")
-        return f"{type(result).__name__}{detail}{f' {where}' if where else ''}"
-
-
-class StepRecords(list[StepRecord]):
-    """The lines of a receipt while its call runs.
-
-    Args:
-        clock: The clock of the call, in seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        super().__init__()
-        self.clock = clock
-
-
-class AttemptRecord(msgspec.Struct, frozen=True):
-    """One attempt's line of a receipt.
-
-    Attributes:
-        number: 1 for the first attempt that was sent.
-        target: Where it was sent.
-        status: How it ended.
-        code: The error's code; empty when ok.
-        milliseconds: Milliseconds from its start to its end.
-        first_milliseconds: Milliseconds from its start to its first content; None when not streamed.
-        at: Milliseconds from the start of the call to its start; negative if it was shared and began earlier.
-    """
-
-    number: int
-    target: str
-    status: str
-    code: str
-    milliseconds: float
-    first_milliseconds: float | None
-    at: float = 0.0
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -110,7 +42,7 @@ class Receipt(msgspec.Struct, frozen=True):
     @property
     def timeline(self) -> tuple[Span, ...]:
         """Where the time went, in order: each step, each attempt without the steps inside it, waiting, and the core."""
-        return timeline(self)
+        return timeline(self.steps, self.attempts, self.milliseconds * 1000)
 
 
 def receipt_of(call: Call, now: float) -> Receipt:

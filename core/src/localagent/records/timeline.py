@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-if TYPE_CHECKING:
-    from localagent.records.reports import AttemptRecord, Receipt, StepRecord
+from localagent.records.receipt_lines import AttemptRecord, StepRecord
 
 CORE, WAIT = "core", "wait"
+
+Item = tuple[float, StepRecord | AttemptRecord, list[StepRecord] | None]
+"""The start of a step or an attempt in microseconds, the step or attempt, and the steps inside an attempt."""
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -27,19 +28,20 @@ class Span(msgspec.Struct, frozen=True):
     microseconds: float
 
 
-def timeline(receipt: Receipt) -> tuple[Span, ...]:
+def timeline(steps: Sequence[StepRecord], attempts: Sequence[AttemptRecord], end: float) -> tuple[Span, ...]:
     """Return the spans of a call in order; their sum is the call's duration, up to the resolution of the clock.
 
     Args:
-        receipt: The receipt; steps that ran after the end of the call are not part of it.
+        steps: The steps; those that ran after the end of the call are not part of it.
+        attempts: The attempts.
+        end: The call's duration in microseconds.
     """
-    return tuple(_spans(receipt))
+    return tuple(_spans(_outer(steps, attempts, end), end))
 
 
-def _spans(receipt: Receipt) -> Iterator[Span]:
-    end = receipt.milliseconds * 1000
+def _spans(items: list[Item], end: float) -> Iterator[Span]:
     now, before = 0.0, ""
-    for start, item, inner in _outer(receipt, end):
+    for start, item, inner in items:
         if start > now:
             yield Span(WAIT if before == "on_failure" and inner is not None else CORE, "", start - now)
         if inner is None:
@@ -55,20 +57,17 @@ def _spans(receipt: Receipt) -> Iterator[Span]:
         yield Span(CORE, "", end - now)
 
 
-Item = tuple[float, "StepRecord | AttemptRecord", "list[StepRecord] | None"]
-
-
-def _outer(receipt: Receipt, end: float) -> list[Item]:
+def _outer(steps: Sequence[StepRecord], attempts: Sequence[AttemptRecord], end: float) -> list[Item]:
     """Return the attempts with the steps inside each, and the steps outside all of them, by their start."""
-    inside: dict[int, list[StepRecord]] = {one.number: [] for one in receipt.attempts}
+    inside: dict[int, list[StepRecord]] = {one.number: [] for one in attempts}
     items: list[Item] = []
-    for step in receipt.steps:
-        within = next((one for one in receipt.attempts if _contains(one, step)), None)
+    for step in steps:
+        within = next((one for one in attempts if _contains(one, step)), None)
         if within is not None:
             inside[within.number].append(step)
         elif step.at < end:
             items.append((step.at, step, None))
-    items += [(max(0.0, one.at * 1000), one, inside[one.number]) for one in receipt.attempts]
+    items += [(max(0.0, one.at * 1000), one, inside[one.number]) for one in attempts]
     return sorted(items, key=lambda item: item[0])
 
 

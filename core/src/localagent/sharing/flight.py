@@ -20,7 +20,7 @@ import msgspec
 from localagent.errors import Draining, LocalAgentError
 from localagent.pipeline.guard import failure_of, own_error
 from localagent.records.call import Call
-from localagent.records.reports import StepRecords
+from localagent.records.receipt_lines import StepRecords
 from localagent.sharing.caches import store_now
 
 if TYPE_CHECKING:
@@ -255,8 +255,7 @@ class Flight:
         own = self.call
         call.attempts = list(own.attempts)
         if call.records is not None and own.records:
-            earlier = (own.started - call.started) * 1e6
-            call.records += [msgspec.structs.replace(one, at=one.at + earlier) for one in own.records]
+            call.records += own.records.seen_from((own.started - call.started) * 1e6)
         for name, value in own.facts.items():
             if name not in self._given or self._given[name] is not value:
                 call.facts[name] = value

@@ -6,9 +6,10 @@ import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from localagent import Plugin, Principal, Settings, hookimpl
+from localagent import Call, Metric, Plugin, Principal, Settings, hookimpl
 from localagent.plugin_api import HttpRequest
 from localagent_gateway import hookspecs
+from localagent_gateway.logs.call_facts import note
 from localagent_gateway.settings import GatewaySettings, gateway_folder
 from localagent_gateway.status.worker_totals import INSTRUMENTS
 
@@ -32,6 +33,11 @@ class GatewayPlugin(Plugin):
 
     keys: KeyStep | None = None
 
+    def __init__(self, settings: Any = None) -> None:
+        super().__init__(settings)
+        if self.settings.log == "none":
+            self.record_metric = None  # type: ignore[method-assign, assignment]  # then nothing is computed for it
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -49,6 +55,11 @@ class GatewayPlugin(Plugin):
         from localagent_gateway.keys.store import diagnosis
 
         return diagnosis(gateway_folder(settings, os.environ), self.settings)
+
+    @hookimpl
+    def record_metric(self, call: Call, metric: Metric) -> None:
+        """Note the figures of a call for the access log."""
+        note(call, metric)
 
     @hookimpl(after="*", must=True)
     async def gateway_authenticate(self, request: HttpRequest) -> Principal | None:

@@ -51,6 +51,9 @@ class GatewaySettings:
             ``/readyz`` reports that the gateway is not ready.
         drain_timeout: Seconds after ``drain_delay`` that streams and requests in progress have to finish.
         log: Which requests are logged.
+        log_format: How a request is logged: a JSON object per line, or ``name=value`` pairs (logfmt).
+        log_file: The file to which requests are logged; by default standard error. A file that was moved away is
+            created again.
     """
 
     host: str = "127.0.0.1"
@@ -73,6 +76,8 @@ class GatewaySettings:
     drain_delay: Seconds = 0.0
     drain_timeout: Seconds = 30.0
     log: Literal["all", "errors", "none"] = "all"
+    log_format: Literal["json", "logfmt"] = "json"
+    log_file: Path | None = None
 
     @property
     def bodies(self) -> int:

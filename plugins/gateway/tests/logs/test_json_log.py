@@ -18,7 +18,8 @@ import attrs
 import pytest
 
 from localagent_gateway.logs import json_log as module
-from localagent_gateway.logs.json_log import ATOMIC, JsonStream, LogWriter, json_log, line_of, pieces
+from localagent_gateway.logs.json_log import JsonStream, json_log, line_of
+from localagent_gateway.logs.log_writer import ATOMIC, LogWriter, pieces
 
 WALL = 1_700_000_000.0
 

@@ -153,7 +153,7 @@ class AiohttpServer:
         body = BodyReading(request, self._settings, self._budget, self._server)
         connection = request.protocol
         self._server.works(connection)
-        ending = Ending(500)
+        ending, facts = Ending(500), self._log.begin()
         try:
             answer = await self._answer(request, incoming, body)
             response = await self._send(request, incoming, answer, unread=body.unread)
@@ -177,7 +177,7 @@ class AiohttpServer:
             self.active -= 1
             if not self.active:
                 self._idle.set()
-            self._log.add(incoming, ending, self._loop.time() - started)
+            self._log.add(incoming, ending, self._loop.time() - started, facts, request.writer.output_size)
 
     async def _send(
         self, request: web.BaseRequest, incoming: HttpRequest, answer: HttpResponse | HttpStream, *, unread: bool

@@ -84,7 +84,7 @@ class KeyRecord:
     @property
     def principal(self) -> Principal:
         """The caller that it identifies."""
-        return Principal(tenant=self.tenant, models=self.models, limits=dict(self.limits))
+        return Principal(tenant=self.tenant, models=self.models, limits=dict(self.limits), key=self.id)
 
 
 def separated(records: Iterable[KeyRecord]) -> list[KeyRecord]:

@@ -1,8 +1,9 @@
-"""The access log: one JSON line per request with its path, status and duration, and never a word of a prompt or key."""
+"""The access log: one line per request, with the figures of its call, and never a word of a prompt or key."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,12 +11,24 @@ import msgspec
 
 from localagent.plugin_api import HttpRequest, HttpResponse, HttpStream
 from localagent_gateway.logs.addresses import redact_address
+from localagent_gateway.logs.call_facts import CallFacts, begin
 
 FLUSH_SECONDS = 0.2
 BATCH = 500  # lines that are written at once
 MOST_PLAIN = 1000  # paths that are known to contain no key, at most 300 characters each
 
+NOTHING = 1000  # no status is as high
+
 _encode = msgspec.json.Encoder().encode
+_PLAIN = re.compile(r'[^\s"=]+')
+
+
+def logfmt(fields: dict[str, Any]) -> bytes:
+    """Return fields as ``name=value`` pairs; a value with spaces, quotes or equals signs is written as in JSON."""
+    plain = {name: isinstance(value, str) and _PLAIN.fullmatch(value) for name, value in fields.items()}
+    return b" ".join(
+        name.encode() + b"=" + (value.encode() if plain[name] else _encode(value)) for name, value in fields.items()
+    )
 
 
 class Ending(NamedTuple):
@@ -51,14 +64,18 @@ class AccessLog:
         which: ``all``, ``errors`` (status 400 and above) or ``none``.
         write: Writes the lines of a batch; called in the event loop, so it must not wait for their reader.
         wall_time: Returns the seconds since the epoch.
+        line_format: ``json``, or ``logfmt``: ``name=value`` pairs.
 
     Attributes:
         wall_time: Returns the seconds since the epoch.
         answered: The number of requests by class of status, such as ``2xx``; ``left``: the client left.
     """
 
-    def __init__(self, which: str, write: Callable[[bytes], Any], wall_time: Callable[[], float]) -> None:
-        self._least = {"all": 0, "errors": 400, "none": 1000}[which]
+    def __init__(
+        self, which: str, write: Callable[[bytes], Any], wall_time: Callable[[], float], line_format: str = "json"
+    ) -> None:
+        self._least = {"all": 0, "errors": 400, "none": NOTHING}[which]
+        self._line = {"json": _encode, "logfmt": logfmt}[line_format]
         self._write = write
         self.wall_time = wall_time
         self._lines: list[bytes] = []
@@ -66,15 +83,29 @@ class AccessLog:
         self._plain: set[str] = set()
         self.answered: dict[str, int] = {}
 
-    def add(self, request: HttpRequest, ending: Ending, seconds: float) -> None:
-        """Log a request that has ended; status 499 means that the client left."""
+    def begin(self) -> CallFacts | None:
+        """Return the facts of the request that this task answers from now on; None if no request is logged."""
+        return None if self._least == NOTHING else begin()
+
+    def add(
+        self, request: HttpRequest, ending: Ending, seconds: float, facts: CallFacts | None = None, size: int = 0
+    ) -> None:
+        """Log a request that has ended; status 499 means that the client left.
+
+        Args:
+            request: The request.
+            ending: How it ended.
+            seconds: How long it took.
+            facts: The figures of its call.
+            size: The bytes that were sent, head included.
+        """
         status = ending.status
         kind = "left" if status == 499 else f"{status // 100}xx"
         self.answered[kind] = self.answered.get(kind, 0) + 1
         if status < self._least:
             return
         self._lines.append(
-            _encode(
+            self._line(
                 {
                     "time": round(self.wall_time(), 3),
                     "request_id": request.id,
@@ -84,6 +115,8 @@ class AccessLog:
                     **({"sent": ending.sent} if ending.sent else {}),
                     **({"error": ending.error} if ending.error else {}),
                     "milliseconds": round(seconds * 1000, 2),
+                    **(facts.fields() if facts is not None else {}),
+                    **({"bytes": size} if size else {}),
                     "peer": request.peer,
                 }
             )

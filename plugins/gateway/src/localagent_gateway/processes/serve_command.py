@@ -15,7 +15,8 @@ from localagent.errors import LocalAgentError, StartError
 from localagent_cli import CommandLine, ExitCode, command, exit_code, run_until_interrupted, sentence
 from localagent_gateway.http.sockets import bind
 from localagent_gateway.logs.defects import report_defect
-from localagent_gateway.logs.json_log import LogWriter, json_log
+from localagent_gateway.logs.json_log import json_log
+from localagent_gateway.logs.log_writer import LogWriter
 from localagent_gateway.processes.configuration import Configuration
 from localagent_gateway.processes.reloading import RELOADED, REPLACED, acting_on, reload
 from localagent_gateway.processes.shared_resources import SharedResources

@@ -32,7 +32,7 @@ from localagent_gateway.http.body_reading import ReadBody
 from localagent_gateway.http.origins import Origins
 from localagent_gateway.keys.authentication import KeyHolder, authentication, keys_needed
 from localagent_gateway.logs.access_log import AccessLog
-from localagent_gateway.logs.json_log import LogWriter, standard_error
+from localagent_gateway.logs.log_writer import LogWriter, log_of
 from localagent_gateway.settings import GatewaySettings
 from localagent_gateway.status.health import health_routes
 from localagent_gateway.status.worker_totals import WorkerTotals, own_samples
@@ -237,8 +237,8 @@ async def running(
     """
     pipeline = await _serving_pipeline(client, settings)
     wall_time = pipeline.runtime.wall_time
-    with contextlib.nullcontext(lines) if lines is not None else contextlib.closing(standard_error(wall_time)) as log:
-        access_log = AccessLog(settings.log, log.put, wall_time)
+    with log_of(settings.log_file, lines, wall_time) as log:
+        access_log = AccessLog(settings.log, log.put, wall_time, settings.log_format)
         server = AiohttpServer(pipeline, settings, _origins(pipeline, settings), access_log)
         await server.listen(sockets)
         worker = Worker(pipeline, settings, server, access_log)

@@ -22,7 +22,8 @@ from localagent.errors import LocalAgentError
 from localagent.supervision import raised_at, report_failure
 from localagent_cli import CommandLine, Terminal, logs
 from localagent_gateway.logs.defects import report_defect
-from localagent_gateway.logs.json_log import LogWriter, json_log
+from localagent_gateway.logs.json_log import json_log
+from localagent_gateway.logs.log_writer import LogWriter
 from localagent_gateway.processes.configuration import Configuration
 from localagent_gateway.processes.reloading import reload
 from localagent_gateway.processes.worker import Worker, keep_for_good, loop_factory, running
