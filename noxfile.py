@@ -89,6 +89,8 @@ DEBIAN = {
     "nginx": "nginx-light",
     "node": "nodejs",
     "npm": "npm",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
     "valgrind": "valgrind",
 }
 """Programs that the session ``system`` needs, and the packages of Debian that bring them."""
@@ -216,7 +218,7 @@ def acceptance(session: nox.Session) -> None:
 
 @timed(python=OLDEST)
 def system(session: nox.Session) -> None:
-    """Programs of the system that it installs: a browser, Node, nginx, valgrind. It runs where CI is set."""
+    """Programs of the system that it installs: a browser, Node, nginx, Prometheus, valgrind. Runs where CI is set."""
     tests = existing(session, "tests/system")
     if "CI" not in os.environ:
         session.skip("it installs packages of the system; to run it anyway: CI=1 nox -s system")
@@ -343,7 +345,7 @@ def install_system_packages(session: nox.Session) -> None:
     missing = missing_programs(list(DEBIAN))
     if not missing:
         return
-    packages = [DEBIAN[program] for program in missing]
+    packages = sorted({DEBIAN[program] for program in missing})
     apt = privileged_apt()
     if apt is None:
         session.skip(f"{', '.join(missing)} are missing; as root: apt-get install {' '.join(packages)}")
