@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,8 @@ async def test_every_query_of_dashboard_and_rules_answers(program: Program, tmp_
                 async with asyncio.timeout(120):
                     while empty:
                         for number in range(6):
-                            await ask(process, f"question {number % 4}", stream=number % 2 == 0)
+                            new = f"a question that nobody has asked before: {time.monotonic()}"
+                            await ask(process, new if number % 3 else "the same question", stream=number % 2 == 0)
                         await ask(process, "fail")
                         await leave(process, server)
                         await asyncio.sleep(0.5)  # Prometheus reads once more
