@@ -26,6 +26,8 @@ PAGE = ROOT / "docs/explanation/instructions.md"
 BEGIN, END = "<!-- counts: made by the harness -->", "<!-- end of counts -->"
 NUMBER = 100
 SEEDS = (0, 1, 2)
+MOST_CHANGE = 0.01
+ROW = re.compile(r"^\| (\w+) \| ([\d.]+) \| [\d.]+ to", re.MULTILINE)
 COLLECTED = re.compile(r"Collected : (\d+)")
 
 
@@ -67,8 +69,34 @@ def table(cases: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def added(cases: list[str]) -> str:
+    """Count what is added to a call and return the rows, in thousands of instructions; with the first seed only."""
+    lines = ["| added to a call | thousand instructions |", "|---|---:|"]
+    base = each("call", SEEDS[0])
+    for case in cases:
+        print(f"{case} ...", file=sys.stderr, flush=True)
+        lines.append(f"| {case.replace(':', ' ')} | {(each(case, SEEDS[0]) - base) / 1000:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+def changes(page: str, rows: str) -> str:
+    """Return a line for each case whose count differs from that in the page by more than 1 %.
+
+    Args:
+        page: The page with the earlier counts.
+        rows: The rows as from ``table``.
+    """
+    before = {name: float(figure) for name, figure in ROW.findall(page)}
+    found = []
+    for name, figure in ROW.findall(rows):
+        change = float(figure) / before[name] - 1 if before.get(name) else 0.0
+        if abs(change) > MOST_CHANGE:
+            found.append(f"{name}: {change:+.1%}, {before[name]} -> {figure} thousand instructions")
+    return "\n".join(found) or f"No count has changed by more than {MOST_CHANGE:.0%}."
+
+
 def count(only: list[str] | None, *, write_docs: bool) -> None:
-    """Print the table of these cases, or of all.
+    """Print the table of these cases, or of all, and what has changed since the documentation's page was written.
 
     Args:
         only: Names of cases.
@@ -76,8 +104,12 @@ def count(only: list[str] | None, *, write_docs: bool) -> None:
     """
     if shutil.which("valgrind") is None:
         sys.exit("valgrind is not installed. Install it with: apt-get install valgrind")
-    rows = table(only or list(counted.CASES))
+    chosen = only or [*counted.CASES, *counted.ADDED]
+    rows = table([case for case in chosen if case in counted.CASES])
+    if extra := [case for case in chosen if case in counted.ADDED]:
+        rows += "\n" + added(extra)
     print(rows)
+    print(changes(PAGE.read_text(), rows))
     if write_docs:
         before, _, rest = PAGE.read_text().partition(BEGIN)
         after = rest.partition(END)[2]

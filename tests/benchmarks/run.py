@@ -65,14 +65,14 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--instructions",
         action="store_true",
-        help=f"count instructions of: {', '.join(counted.CASES)} (needs valgrind)",
+        help=f"count instructions of: {', '.join([*counted.CASES, *counted.ADDED])} (needs valgrind)",
     )
     parser.add_argument("--peers", action="store_true", help="other gateways too, installed when they are first needed")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="where the JSON goes")
     parser.add_argument("--write-docs", action="store_true", help="put the table into the documentation's page")
     options = parser.parse_args(given)
     for name in options.only or ():
-        if name not in (counted.CASES if options.instructions else CASES):
+        if name not in ({**counted.CASES, **counted.ADDED} if options.instructions else CASES):
             parser.error(f"{name} is no case of {'instructions' if options.instructions else 'time'}.")
     return options
 
