@@ -11,6 +11,7 @@ import pytest
 
 GUIDES = {
     "docs/how-to/write-a-cache.md": 30,
+    "docs/how-to/write-a-metrics-plugin.md": 25,
     "docs/how-to/write-a-provider.md": 30,
     "docs/tutorial/write-a-plugin.md": 30,
 }
