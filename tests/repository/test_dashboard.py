@@ -12,7 +12,7 @@ from reference.metrics_page import reported
 
 from localagent import Histogram, Stats
 from localagent.reporting import CORE_INSTRUMENTS, PROCESS_INSTRUMENTS
-from localagent_metrics_prometheus import DASHBOARD, RULES, exposition
+from localagent_metrics_prometheus import dashboard_path, exposition, rules_path
 
 NAME = re.compile(r"(?<![:\w])localagent_[a-z0-9_]+")
 
@@ -30,14 +30,14 @@ def series() -> Iterator[tuple[str, frozenset[str]]]:
             yield sample.name, frozenset(sample.labels)
 
 
-@pytest.mark.parametrize("text", [DASHBOARD.read_text(), RULES.read_text()], ids=["dashboard", "rules"])
+@pytest.mark.parametrize("text", [dashboard_path().read_text(), rules_path().read_text()], ids=["dashboard", "rules"])
 def test_every_name_exists(text: str) -> None:
     """A renamed instrument would leave an empty panel, and an alert that never fires."""
     known = {name for name, _ in series()}
     assert {name for name in NAME.findall(text) if name not in known} == set()
 
 
-@pytest.mark.parametrize("text", [DASHBOARD.read_text(), RULES.read_text()], ids=["dashboard", "rules"])
+@pytest.mark.parametrize("text", [dashboard_path().read_text(), rules_path().read_text()], ids=["dashboard", "rules"])
 def test_every_label_exists(text: str) -> None:
     """Labels in selectors and groupings are those of some series."""
     known = {label for _, labels in series() for label in labels}
@@ -51,7 +51,7 @@ def test_every_label_exists(text: str) -> None:
 
 def test_panels_are_told_apart() -> None:
     """Each has an id and a title of its own, and stands beside the others."""
-    panels = json.loads(DASHBOARD.read_text())["panels"]
+    panels = json.loads(dashboard_path().read_text())["panels"]
     assert len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels}) == len(panels)
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels]
     assert len({*places}) == len(places)

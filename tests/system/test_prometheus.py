@@ -19,8 +19,7 @@ from counting_server import ask, counting_server, leave
 from processes import serving, write_settings
 from programs import Program
 
-DASHBOARD = pytest.importorskip("localagent_metrics_prometheus").DASHBOARD
-RULES = pytest.importorskip("localagent_metrics_prometheus").RULES
+plugin = pytest.importorskip("localagent_metrics_prometheus")
 
 USE = '"cache-memory", "metrics-summary", "metrics-prometheus", "gateway"'
 WITHOUT_SERIES = {
@@ -31,14 +30,14 @@ WITHOUT_SERIES = {
 
 def dashboard_queries() -> Iterator[str]:
     """Yield the queries of all panels, with the intervals that Grafana would put in."""
-    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+    for panel in json.loads(plugin.dashboard_path().read_text())["panels"]:
         for target in panel.get("targets", ()):
             yield target["expr"].replace("$__rate_interval", "1m")
 
 
 def rule_queries() -> Iterator[str]:
     """Yield the queries of the rules; of alerts only the values, because none of them may fire."""
-    text = re.sub(r">-\n\s+", "", RULES.read_text())
+    text = re.sub(r">-\n\s+", "", plugin.rules_path().read_text())
     text = re.sub(r"\n\s+/ ", " / ", text)
     for query in re.findall(r"expr: (.+)", text):
         for part in query.split(" or "):
@@ -63,7 +62,7 @@ async def prometheus(program: str, folder: Path, target: str) -> AsyncIterator[s
     scraped = {"job_name": "localagent", "static_configs": [{"targets": [target]}]}
     settings = {
         "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "1s"},
-        "scrape_configs": [scraped], "rule_files": [str(RULES)],
+        "scrape_configs": [scraped], "rule_files": [str(plugin.rules_path())],
     }  # fmt: skip
     (folder / "prometheus.yml").write_text(json.dumps(settings))  # JSON is YAML
     process = await asyncio.create_subprocess_exec(
@@ -92,7 +91,7 @@ async def found(http: httpx.AsyncClient, query: str) -> list[Any]:
 
 async def test_the_rules_are_valid(program: Program) -> None:
     """``promtool check rules``."""
-    code, out = await checked([program("promtool"), "check", "rules", str(RULES)])
+    code, out = await checked([program("promtool"), "check", "rules", str(plugin.rules_path())])
     assert code == 0, out
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Self
 
 from localagent import Call, LocalAgentError, Metric, Plugin, Sample, Stats, Usage, hookimpl
 from localagent.reporting import resident_bytes
 from localagent_metrics_summary.instruments import INSTRUMENTS, samples
+from localagent_metrics_summary.recorder import Recorder
 from localagent_metrics_summary.records import OperationRecord, Summary, summaries
 from localagent_metrics_summary.settings import SummarySettings
 from localagent_metrics_summary.table import table
@@ -21,7 +23,11 @@ _WITHOUT_ANSWER = ("failed", "refused")
 
 
 class SummaryPlugin(Plugin):
-    """Counts, rates and percentiles of all operations, in constant memory."""
+    """Counts, rates and percentiles of all operations, in constant memory.
+
+    Attributes:
+        recorder: Writes the history; None if none is kept.
+    """
 
     name = "metrics-summary"
     settings_class = SummarySettings
@@ -29,6 +35,7 @@ class SummaryPlugin(Plugin):
     survives_reload = True
     needs_usage = True
     instruments = INSTRUMENTS
+    recorder: Recorder | None = None
 
     async def __aenter__(self) -> Self:
         self._tallies = Tallies(self.settings)
@@ -36,7 +43,16 @@ class SummaryPlugin(Plugin):
         self._recent: deque[tuple[Metric, float, int, int]] = deque(maxlen=self.settings.recent)
         self._memory, self._memory_read = 0, -MEMORY_SECONDS
         self._clock = self.core.clock
+        if self.settings.history:
+            self.recorder = Recorder(self.core, self.settings, lambda: Stats(self.collect_stats()))
         return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.recorder is not None:
+            await self.recorder.aclose()
+            self.recorder = None
 
     @hookimpl
     def record_metric(self, call: Call, metric: Metric) -> None:
@@ -116,6 +132,8 @@ class SummaryPlugin(Plugin):
         if now - self._memory_read >= MEMORY_SECONDS:
             self._memory, self._memory_read = resident_bytes(), now
         self._recent.append((metric, now, tokens, self._memory))  # made a record when somebody reads it
+        if self.recorder is not None:
+            self.recorder.wake()
 
 
 def _record(metric: Metric, ended: float, tokens: int, memory: int, epoch: float) -> OperationRecord:

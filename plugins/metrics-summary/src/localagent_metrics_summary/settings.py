@@ -18,6 +18,9 @@ class SummarySettings:
             ones, the tenant and then the model are counted as ``(other)``.
         window: The span over which rates, such as operations per second, are measured; full seconds.
         recent: The number of latest operations that are kept as records.
+        history: Whether to keep a history in a file, for ``localagent history``.
+        interval: Seconds between two additions to the file; a crash loses at most these.
+        days: The number of days that the history is kept.
     """
 
     models: Count = 50
@@ -25,3 +28,6 @@ class SummarySettings:
     groups: Count = 300
     window: PositiveSeconds = 60.0
     recent: Count = 100
+    history: bool = False
+    interval: PositiveSeconds = 60.0
+    days: Count = 90
