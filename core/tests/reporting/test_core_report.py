@@ -123,11 +123,12 @@ async def test_a_refusal_carries_its_target() -> None:
         def rate_check(self) -> Refused:
             return Refused(RateLimited("Too many."))
 
-    async with client(Closed, Recording) as opened:
-        with pytest.raises(RateLimited):
-            await opened.chat("Hello.")
-        (metric,) = (await opened.runtime()).pipeline.plugins["metrics-recording"].metrics  # type: ignore[attr-defined]
-    assert (metric.status, metric.model, metric.instance) == ("refused", "fake/m", "one")
+    async with client(Closed, Recording, sharing={"flights": True}) as opened:
+        for temperature in (0, 1):  # shared with identical calls, and alone
+            with pytest.raises(RateLimited):
+                await opened.chat("Hello.", temperature=temperature)
+        metrics = (await opened.runtime()).pipeline.plugins["metrics-recording"].metrics  # type: ignore[attr-defined]
+    assert [(one.status, one.model, one.instance) for one in metrics] == [("refused", "fake/m", "one")] * 2
 
 
 @pytest.mark.virtual

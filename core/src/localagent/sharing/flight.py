@@ -253,7 +253,7 @@ class Flight:
     def _report_to(self, call: Call) -> None:
         """Copy attempts, receipt records and new facts from the flight's call to a waiter's call."""
         own = self.call
-        call.attempts = list(own.attempts)
+        call.attempts, call.refused_target = list(own.attempts), own.refused_target
         if call.records is not None and own.records:
             call.records += own.records.seen_from((own.started - call.started) * 1e6)
         for name, value in own.facts.items():
