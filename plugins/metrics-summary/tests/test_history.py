@@ -126,8 +126,8 @@ def test_the_command_shows_the_history(tmp_path: Path) -> None:
     async def record() -> None:
         folder = tmp_path / "state/metrics-summary"
         folder.mkdir(parents=True, exist_ok=True)
-        wall = time.time
-        async with FakeCore(folder=folder, wall_time=wall) as core, core.plugged(SummaryPlugin, KEPT) as plugged:
+        clock = time.time
+        async with FakeCore(folder=folder, wall_time=clock) as core, core.plugged(SummaryPlugin, KEPT) as plugged:
             for _ in range(3):
                 await plugged.ask("record_metric", core.call(), CHAT)
 
