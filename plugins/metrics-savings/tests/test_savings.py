@@ -285,7 +285,7 @@ def test_adding_takes_no_lock_from_others_in_the_process(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one thread writes, another one that waits for it lets no other process in."""
-    monkeypatch.setattr("localagent_metrics_savings.ledger.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("localagent.settings.databases.BUSY_SECONDS", 0.01)
     folder = tmp_path / "books"
     folder.mkdir()
     add(folder / FILE_NAME, {Line(DAY, "c", "m", ""): Amount(1)}, oldest=0, most=9)

@@ -5,6 +5,7 @@ The types of a plugin's settings (``Count``, ``PositiveSeconds`` ...) are in ``l
 
 from __future__ import annotations
 
+from localagent.settings.databases import open_database
 from localagent.settings.files import FILE_NAME, SettingsFile, find_settings, load_settings, read_settings_file
 from localagent.settings.folders import StateFolder, config_folder, create_private_file, state_folder
 from localagent.settings.provider import read_address
@@ -15,6 +16,7 @@ from localagent.structuring.secrets import SecretMissing, all_missing_keys
 
 __all__ = [
     "FILE_NAME", "NAME_RUN", "SecretMissing", "SettingsFile", "StateFolder", "all_missing_keys", "config_folder",
-    "create_private_file", "find_settings", "load_settings", "looks_secret", "names_secret", "read_address",
+    "create_private_file", "find_settings", "load_settings", "looks_secret", "names_secret", "open_database",
+    "read_address",
     "read_seconds", "read_settings_file", "reading_of", "setting_fields", "state_folder", "structure", "wrong_variable",
 ]  # fmt: skip

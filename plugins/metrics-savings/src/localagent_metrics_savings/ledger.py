@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import sqlite3
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 import msgspec
 
-from localagent.settings import create_private_file
+from localagent.settings import create_private_file, open_database
 
 log = logging.getLogger("localagent")
 
 FILE_NAME = "savings-1.db"  # one file per version
-BUSY_SECONDS = 5.0  # that a process waits for another one that is writing
 OTHERS = "(others)"
 DAY_SECONDS = 86400.0
 
@@ -95,7 +91,7 @@ def add(path: Path, amounts: Amounts, oldest: int, most: int) -> None:
         OSError: The file cannot be created.
     """
     create_private_file(path)
-    with _opened(path) as connection:
+    with open_database(path) as connection:
         connection.execute("BEGIN IMMEDIATE")  # waits for others; a switch to WAL would not, for a new file
         try:
             connection.execute(SCHEMA)
@@ -117,7 +113,7 @@ def read(path: Path, since: int) -> dict[Line, Amount]:
     """
     if not path.exists():
         return {}
-    with _opened(path) as connection:
+    with open_database(path) as connection:
         rows = connection.execute("SELECT * FROM lines WHERE day >= ?", (since,)).fetchall()
     return {Line(*row[:4]): Amount(*row[4:]) for row in rows}
 
@@ -136,19 +132,3 @@ def _with_room(connection: sqlite3.Connection, line: Line, most: int) -> Line:
         return line
     (there,) = connection.execute("SELECT count(*) FROM lines WHERE day = ?", (line.day,)).fetchone()
     return line if there < most else Line(line.day, line.plugin, OTHERS, OTHERS)
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    with _working:
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-        try:
-            yield connection
-        finally:
-            connection.close()
-
-
-# A forked child must not inherit an open database: https://www.sqlite.org/howtocorrupt.html, section 2.6
-_working = threading.Lock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_working.acquire, after_in_parent=_working.release, after_in_child=_working.release)

@@ -6,21 +6,15 @@ one: counters add up, and the buckets of histograms, too.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sqlite3
-import threading
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from localagent import Histogram, Sample, Stats
-from localagent.settings import create_private_file
+from localagent.settings import create_private_file, open_database
 
 FILE_NAME = "history-1.db"  # one file per version
-BUSY_SECONDS = 5.0  # that a process waits for another one that is writing
 DAY_SECONDS = 86400.0
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS intervals (ended REAL, samples BLOB)"
@@ -52,7 +46,7 @@ def write(path: Path, ended: float, stats: Stats, oldest: float) -> None:
     """
     create_private_file(path)
     packed = zlib.compress(msgspec.json.encode(stats.to_builtins()))
-    with _opened(path) as connection:
+    with open_database(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.execute(_SCHEMA)
@@ -75,23 +69,7 @@ def read(path: Path, since: float) -> Stats:
     found = Stats()
     if not path.exists():
         return found
-    with _opened(path) as connection:
+    with open_database(path) as connection:
         for (packed,) in connection.execute("SELECT samples FROM intervals WHERE ended > ?", (since,)):
             found.merge(Stats.from_builtins(msgspec.json.decode(zlib.decompress(packed))))
     return found
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    with _working:
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-        try:
-            yield connection
-        finally:
-            connection.close()
-
-
-# A forked child must not inherit an open database: https://www.sqlite.org/howtocorrupt.html, section 2.6
-_working = threading.Lock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_working.acquire, after_in_parent=_working.release, after_in_child=_working.release)
