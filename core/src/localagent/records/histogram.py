@@ -30,11 +30,11 @@ class Histogram(msgspec.Struct):
         print(seconds.count, seconds.percentile(0.5))
 
     Attributes:
-        buckets: The number of values in each bucket that has any; keys are those of ``bucket``.
+        buckets: The number of values in each bucket that has any; ``bounds`` gives the range of a key.
         count: The number of values.
         sum: The sum of the values.
-        least: The smallest value; infinity when there is none.
-        most: The largest value; 0 when there is none.
+        least: The smallest value; 1e300 in an empty histogram.
+        most: The largest value; 0 in an empty histogram.
 
     Since: 0.1.
     """

@@ -72,7 +72,7 @@ class Distribution(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, histogram: Histogram) -> Distribution | None:
-        """Return the distribution of a histogram's values; None when there are none."""
+        """Return the distribution of a histogram's values; None if it is empty."""
         if not histogram.count:
             return None
         p50, p90, p95, p99 = (histogram.percentile(share) or 0.0 for share in (0.5, 0.9, 0.95, 0.99))

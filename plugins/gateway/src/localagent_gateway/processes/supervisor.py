@@ -166,8 +166,14 @@ class Supervisor:
 
         Those that have ended, and those that do not answer, count with their last report; so counters do not fall.
         """
-        await asyncio.gather(*(process.stats(ASK_SECONDS) for process in self._living()))
+        await self._ask_all()
         return self._totals()
+
+    async def _ask_all(self) -> list[tuple[WorkerProcess, dict[str, Any] | None]]:
+        """Ask every living worker for its statistics; None for one that does not answer in time."""
+        living = self._living()
+        answers = await asyncio.gather(*(process.stats(ASK_SECONDS) for process in living))
+        return list(zip(living, answers, strict=True))
 
     def _totals(self) -> Stats:
         living = self._living()
@@ -179,10 +185,9 @@ class Supervisor:
 
     async def stats(self) -> dict[str, Any]:
         """Return the statistics of every worker that answers, the process ids of the others, and the totals."""
-        living = self._living()
-        answers = await asyncio.gather(*(process.stats(ASK_SECONDS) for process in living))
-        known = sorted((answer for answer in answers if answer is not None), key=lambda answer: answer["worker"])
-        silent = [process.pid for process, answer in zip(living, answers, strict=True) if answer is None]
+        asked = await self._ask_all()
+        known = sorted((answer for _, answer in asked if answer is not None), key=lambda answer: answer["worker"])
+        silent = [process.pid for process, answer in asked if answer is None]
         return {"workers": known, "silent": silent, "stats": self._totals().to_builtins()}
 
     def _living(self) -> list[WorkerProcess]:
